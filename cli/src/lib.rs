@@ -1,0 +1,1 @@
+//! One binary, hindcast, with every process and every verb.

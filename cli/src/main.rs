@@ -1,0 +1,2 @@
+//! The `hindcast` binary, also installed as `kubectl-hindcast`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Makes reading the past cheap: checkpoints of the state at closed cuts.

@@ -1,0 +1,1 @@
+//! The truth: an append-only log in a bucket, and how to fold it.

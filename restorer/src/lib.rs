@@ -1,0 +1,1 @@
+//! Answers what was, at any moment, out of the journal alone.

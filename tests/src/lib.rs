@@ -1,0 +1,1 @@
+//! The testbed, the simulator and the tests of the whole.

@@ -1,0 +1,1 @@
+//! Turns the API server's watches into changes, in order, without gaps.
