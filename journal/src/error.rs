@@ -1,0 +1,100 @@
+//! Errors of the journal, sorted by what the reader of one can do about it.
+//!
+//! An [`Error`] names the thing (a bucket key, a position, a field), the reason, and, through [`Error::hint`],
+//! the remedy. Callers match on [`ErrorKind`], never on the text.
+
+use std::fmt;
+
+/// What can be done about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Another writer has taken the journal over: stop, do not restart.
+    Fenced,
+    /// The store did not answer or refused for now: retry.
+    Unavailable,
+    /// The call or its settings are wrong: fix them.
+    Invalid,
+    /// Stored data is not what it must be: the error names the object and position.
+    Corrupt,
+    /// The thing asked for is not there.
+    NotFound,
+    /// A mistake of ours.
+    Internal,
+}
+
+/// An error of the journal.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    what: String,
+    reason: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error about `what`, for `reason`.
+    pub fn new(kind: ErrorKind, what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), reason: reason.into(), hint: None, source: None }
+    }
+
+    /// Corrupt data in `what`.
+    pub fn corrupt(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Corrupt, what, reason)
+    }
+
+    /// A wrong call or setting.
+    pub fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, what, reason)
+    }
+
+    /// A thing that is not there.
+    pub fn not_found(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, what, reason)
+    }
+
+    /// A mistake of ours.
+    pub fn internal(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, what, reason)
+    }
+
+    /// Adds the remedy.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps the error that caused this one.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// What can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The remedy, when there is one to name.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.reason)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}

@@ -1,0 +1,237 @@
+//! Facts of the journal's own: what the bodies of its non-object rows say.
+//!
+//! Each is a serde struct that becomes the `object` of a row. **Invariants.** (1) A reader that meets a fact it
+//! does not know keeps going: unknown fields are ignored, a missing optional field has its default. (2) The row's
+//! `rv` is the revision *from which the fact holds* in its domain, so facts fold by cut like everything else.
+//!
+//! **Words**: a *kind key* is `group/resource` (`/pods`, `apps/deployments`).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{Change, Error, Micros, Op, Result, Revision, exact, row::Body};
+
+/// Why a kind is not, or no longer, protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Uncovered {
+    /// Left out by a filter.
+    Excluded,
+    /// The server refuses list or watch to us.
+    Forbidden,
+    /// The kind has no list or no watch.
+    NotWatchable,
+    /// The API that serves it does not answer.
+    ApiDown,
+    /// The kind is gone from the server.
+    Gone,
+    /// The buffer was full, and this kind was the noisiest.
+    BufferFull,
+    /// The kind is counted in another revision domain than believed.
+    DomainChanged,
+    /// The server's revisions went backwards: a new incarnation begins.
+    Incarnation,
+    /// Anything a newer version may say.
+    #[serde(other)]
+    Other,
+}
+
+impl Uncovered {
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Excluded => "excluded",
+            Self::Forbidden => "forbidden by RBAC",
+            Self::NotWatchable => "not watchable",
+            Self::ApiDown => "its API was down",
+            Self::Gone => "not served",
+            Self::BufferFull => "let go: buffer full",
+            Self::DomainChanged => "revision domain changed",
+            Self::Incarnation => "revisions went backwards",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// `cover_end`: a kind is not protected from here on. (`cover_begin` has no more to say than its row.)
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverEnd {
+    /// Why.
+    pub reason: Uncovered,
+    /// What the server said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// How much of a broken interval is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// Missing versions were recovered; only objects both created and deleted inside are unknown.
+    Healed,
+    /// More may be unknown.
+    Lost,
+}
+
+impl Grade {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healed => "healed",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// `gap`: an interval `(from, to]` in which the watch of a kind was broken. The row's `rv` is `to`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The last revision seen before.
+    pub from: Revision,
+    /// The revision from which the state is exact again.
+    pub to: Revision,
+    /// How much of it is known.
+    pub grade: Grade,
+    /// When the last thing before was seen.
+    pub time_from: Micros,
+    /// When the state was exact again.
+    pub time_to: Micros,
+    /// What broke the watch.
+    pub reason: String,
+    /// Versions recovered.
+    #[serde(default)]
+    pub recovered: u64,
+    /// Objects whose versions in between are not known, as `namespace/name`; at most 1000 are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+    /// How many there are in all.
+    #[serde(default)]
+    pub unknown_total: u64,
+}
+
+/// `frontier`: how far kinds were seen, where no row of their own says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frontier {
+    /// Kind key → every change of the kind up to this revision is in the journal.
+    pub cursors: BTreeMap<String, Revision>,
+}
+
+/// One served version of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrinterColumn {
+    /// Heading.
+    pub name: String,
+    /// JSON path, as in the CRD.
+    #[serde(rename = "jsonPath")]
+    pub json_path: String,
+    /// `string`, `integer`, `date`, …
+    #[serde(rename = "type", default)]
+    pub type_: String,
+    /// Columns above 0 are shown with `-o wide` only.
+    #[serde(default)]
+    pub priority: i64,
+}
+
+/// `discovery`: what a kind is called and how it is served. The row's key is `group/resource//`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Discovery {
+    /// API group.
+    pub group: String,
+    /// The pinned version: the one it is read in.
+    pub version: String,
+    /// All versions served.
+    pub served: Vec<String>,
+    /// Plural name.
+    pub resource: String,
+    /// Singular name.
+    pub singular: String,
+    /// Kind.
+    pub kind: String,
+    /// Short names.
+    pub short_names: Vec<String>,
+    /// Categories.
+    pub categories: Vec<String>,
+    /// Whether objects have a namespace.
+    pub namespaced: bool,
+    /// Verbs.
+    pub verbs: Vec<String>,
+    /// The revision domain it counts in.
+    pub domain: String,
+    /// The CRD's uid, for a custom resource.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub crd_uid: String,
+    /// A CRD's printer columns of the pinned version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<PrinterColumn>,
+    /// Whether the kind is gone from the server.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+}
+
+impl Discovery {
+    /// `group/resource`.
+    pub fn kind_key(&self) -> String {
+        crate::row::kind_key(&self.group, &self.resource)
+    }
+}
+
+/// `mark`: other facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "mark")]
+#[non_exhaustive]
+pub enum Mark {
+    /// A writer began: who it is and what it protects.
+    #[serde(rename_all = "camelCase")]
+    Start {
+        /// Host and process.
+        writer: String,
+        /// Hindcast's version.
+        version: String,
+        /// The server's version.
+        #[serde(default)]
+        server: String,
+        /// Whether Secret values are stored: `sealed`, `plaintext` or `dropped`.
+        secrets: String,
+    },
+    /// A domain's counter went backwards.
+    Incarnation {
+        /// The last revision of the life before.
+        last: Revision,
+    },
+    /// Anything a newer version may say.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A fact as the body of a change.
+pub fn body<T: Serialize>(fact: &T) -> Result<Body> {
+    let value = serde_json::to_value(fact)
+        .map_err(|e| Error::internal("fact", "cannot be written as JSON").with_source(e))?;
+    Ok(Body::Object(Bytes::from(exact::to_canonical(&exact::Value::from_serde(&value)))))
+}
+
+/// Reads the body of a fact row.
+pub fn read<'a, T: Deserialize<'a>>(change: &'a Change) -> Result<T> {
+    let bytes = match &change.body {
+        Body::Object(bytes) => bytes.as_ref(),
+        _ => b"{}",
+    };
+    serde_json::from_slice(bytes).map_err(|e| {
+        Error::corrupt(format!("{} row of {}", change.op, change.kind_key()), e.to_string())
+    })
+}
+
+/// A fact row about a kind.
+pub fn about(op: Op, kind: &Discovery, incarnation: u32, rv: Revision) -> Change {
+    Change {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        resource: kind.resource.clone(),
+        kind: kind.kind.clone(),
+        ..Change::new(op, kind.domain.clone(), incarnation, rv)
+    }
+}

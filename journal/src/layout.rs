@@ -1,0 +1,64 @@
+//! Names of objects in the bucket, under `<prefix>/<cluster uid>/`.
+//!
+//! Every object is written once, create-if-absent. Mutable facts are numbered, and the newest number is the value.
+
+use object_store::path::Path;
+
+/// The names below one cluster's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: Path,
+}
+
+impl Layout {
+    /// The names of `cluster` under `prefix`.
+    pub fn new(prefix: &Path, cluster: &str) -> Self {
+        Self { root: prefix.clone().join(cluster) }
+    }
+
+    /// The cluster's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Segment number `n`, from 1.
+    pub fn segment(&self, n: u64) -> Path {
+        self.below("wal", &format!("{n:020}.parquet"))
+    }
+
+    /// The folder of segments.
+    pub fn segments(&self) -> Path {
+        self.root.clone().join("wal")
+    }
+
+    /// The checkpoint whose newest row is at `pos`.
+    pub fn checkpoint(&self, pos: u64) -> Path {
+        self.below("checkpoints", &format!("{pos:020}.parquet"))
+    }
+
+    /// Fact number `n` of `what`: `manifest` or `boundary`.
+    pub fn meta(&self, what: &str, n: u64) -> Path {
+        self.metas(what).join(format!("{n:020}"))
+    }
+
+    /// The folder of the facts `what`.
+    pub fn metas(&self, what: &str) -> Path {
+        self.below("meta", what)
+    }
+
+    /// A wrapped data key.
+    pub fn data_key(&self, id: &str) -> Path {
+        self.below("keys", id)
+    }
+
+    fn below(&self, folder: &str, name: &str) -> Path {
+        self.root.clone().join(folder).join(name)
+    }
+
+    /// The number in the last part of a path, such as a segment's.
+    pub fn number(path: &Path) -> Option<u64> {
+        let name = path.filename()?;
+        let digits = name.strip_suffix(".parquet").unwrap_or(name);
+        if digits.len() == 20 { digits.parse().ok() } else { None }
+    }
+}
