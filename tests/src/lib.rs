@@ -1,1 +1,2 @@
 //! The testbed, the simulator and the tests of the whole.
+pub mod real;

@@ -1,0 +1,491 @@
+//! A private Kubernetes control plane.
+//!
+//! Words: a *part* is one of its processes ([`Part`]). A *user* is a client certificate with its own kubeconfig.
+//!
+//! - A part keeps its port and its data over kill, stop and restart.
+//! - TLS is verified by every client; the admin also has a bearer token ([`Cluster::token`]).
+//! - Authorisation is RBAC; only the admin and the controller manager are in `system:masters`.
+//!
+//! Not here: nodes. Nothing runs a pod, so objects stay as the API server and the controllers leave them.
+//! Start reading at [`Builder::start`].
+
+use super::build::Program;
+use super::process::{Port, Process, Workdir};
+use super::tls::{Authority, Identity};
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::json;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long a part may take to get ready. Generous: other tests may load the machine at the same time.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// What a cluster consists of, before it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    controller_manager: bool,
+    events_etcd: bool,
+    compaction_interval: Option<Duration>,
+    apiserver_flags: Vec<String>,
+}
+
+/// One process of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The store of everything, or of everything but Events.
+    Etcd,
+    /// The store of Events, with a revision counter of its own ([`Builder::events_etcd`]).
+    EventsEtcd,
+    /// The API server.
+    Apiserver,
+    /// The controllers ([`Builder::controller_manager`]).
+    ControllerManager,
+}
+
+/// A running cluster. Dropping it ends every part and removes its folder.
+pub struct Cluster {
+    // In the order of dropping: clients before what they speak to, the folder last.
+    controller_manager: Option<Process>,
+    apiserver: Process,
+    events_etcd: Option<Process>,
+    etcd: Process,
+    config: Config,
+    authority: Authority,
+    token: String,
+    ports: Ports,
+    dir: Workdir,
+}
+
+struct Ports {
+    etcd: Port,
+    etcd_peer: Port,
+    events_etcd: Port,
+    events_etcd_peer: Port,
+    apiserver: Port,
+    controller_manager: Port,
+}
+
+impl Builder {
+    /// With the controller manager: garbage collection, namespace deletion, deployments.
+    #[must_use]
+    pub fn controller_manager(mut self) -> Self {
+        self.controller_manager = true;
+        self
+    }
+
+    /// With Events in an etcd of their own, which is a second revision domain.
+    #[must_use]
+    pub fn events_etcd(mut self) -> Self {
+        self.events_etcd = true;
+        self
+    }
+
+    /// How often the API server compacts etcd: a watch can resume from at most about twice this ago.
+    #[must_use]
+    pub fn compaction_interval(mut self, interval: Duration) -> Self {
+        self.compaction_interval = Some(interval);
+        self
+    }
+
+    /// One more flag for the API server, as `--name=value`.
+    #[must_use]
+    pub fn apiserver_flag(mut self, flag: impl Into<String>) -> Self {
+        self.apiserver_flags.push(flag.into());
+        self
+    }
+
+    /// Builds what is missing, starts every part, and returns when the cluster answers.
+    pub async fn start(self) -> Result<Cluster> {
+        let wanted = self.programs();
+        let programs = tokio::task::spawn_blocking(move || wanted.map(|program| program.ensure()));
+        let [etcd, apiserver, controller_manager] = programs.await?;
+        let cluster = self.assemble(etcd?, apiserver?, controller_manager?).await?;
+        for part in [Part::Etcd, Part::EventsEtcd, Part::Apiserver, Part::ControllerManager] {
+            if cluster.process(part).is_ok() {
+                cluster.restart(part).await?;
+            }
+        }
+        Ok(cluster)
+    }
+
+    fn programs(&self) -> [Program; 3] {
+        [Program::Etcd, Program::Apiserver, Program::ControllerManager]
+    }
+
+    async fn assemble(
+        self,
+        etcd: PathBuf,
+        apiserver: PathBuf,
+        controller_manager: PathBuf,
+    ) -> Result<Cluster> {
+        let dir = Workdir::new()?;
+        let ports = Ports::lease()?;
+        let authority = Authority::new("hindcast-testbed")?;
+        let token = random_token()?;
+        write_credentials(dir.path(), &authority, &token)?;
+        let admin = write_kubeconfig(
+            dir.path(),
+            "admin",
+            ports.apiserver.number(),
+            &authority.pem(),
+            &json!({ "token": token }),
+        )?;
+        let controllers =
+            authority.client("system:kube-controller-manager", Some("system:masters"))?;
+        let controllers_config = write_kubeconfig(
+            dir.path(),
+            "controller-manager",
+            ports.apiserver.number(),
+            &authority.pem(),
+            &certificate_user(&controllers),
+        )?;
+
+        let path = dir.path();
+        let main_etcd = etcd_process("etcd", etcd.clone(), path, &ports.etcd, &ports.etcd_peer);
+        let events_etcd = self.events_etcd.then(|| {
+            let (client, peer) = (&ports.events_etcd, &ports.events_etcd_peer);
+            etcd_process("events-etcd", etcd, path, client, peer)
+        });
+        let manager = self.controller_manager.then(|| {
+            let port = &ports.controller_manager;
+            controller_manager_process(controller_manager, path, port, &controllers_config)
+        });
+        Ok(Cluster {
+            apiserver: self.apiserver_process(apiserver, path, &ports),
+            controller_manager: manager,
+            events_etcd,
+            etcd: main_etcd,
+            config: load(&admin).await?,
+            authority,
+            token,
+            ports,
+            dir,
+        })
+    }
+
+    fn apiserver_process(&self, program: PathBuf, dir: &Path, ports: &Ports) -> Process {
+        let file = |name: &str| dir.join(name).display().to_string();
+        let mut process = Process::new("kube-apiserver", program, dir).args([
+            format!("--etcd-servers={}", url(&ports.etcd)),
+            format!("--secure-port={}", ports.apiserver.number()),
+            "--bind-address=127.0.0.1".to_owned(),
+            // Its own services get this address; without it the server looks for a default route.
+            "--advertise-address=127.0.0.1".to_owned(),
+            "--endpoint-reconciler-type=none".to_owned(),
+            format!("--cert-dir={}", file("apiserver")),
+            format!("--tls-cert-file={}", file("serving.crt")),
+            format!("--tls-private-key-file={}", file("serving.key")),
+            format!("--client-ca-file={}", file("ca.crt")),
+            format!("--token-auth-file={}", file("tokens.csv")),
+            format!("--service-account-key-file={}", file("sa.pub")),
+            format!("--service-account-signing-key-file={}", file("sa.key")),
+            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+            "--authorization-mode=RBAC".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/16".to_owned(),
+            "--allow-privileged=true".to_owned(),
+        ]);
+        if self.events_etcd {
+            let url = url(&ports.events_etcd);
+            process = process.args([format!("--etcd-servers-overrides=/events#{url}")]);
+        }
+        if let Some(interval) = self.compaction_interval {
+            process = process.args([format!("--etcd-compaction-interval={}s", interval.as_secs())]);
+        }
+        process.args(self.apiserver_flags.iter().cloned())
+    }
+}
+
+impl Cluster {
+    /// A cluster of choices.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The smallest cluster: etcd and API server.
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// A client with every right.
+    pub fn client(&self) -> Client {
+        Client::try_from(self.config.clone()).expect("the testbed's own settings are complete")
+    }
+
+    /// The admin's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("admin.kubeconfig")
+    }
+
+    /// The admin's kubeconfig with another port, such as a proxy's.
+    pub fn kubeconfig_via(&self, port: u16) -> Result<PathBuf> {
+        let (dir, ca) = (self.dir.path(), self.authority.pem());
+        write_kubeconfig(dir, &format!("admin-{port}"), port, &ca, &json!({ "token": self.token }))
+    }
+
+    /// A client from a kubeconfig of this testbed.
+    pub async fn client_from(kubeconfig: &Path) -> Result<Client> {
+        Ok(Client::try_from(load(kubeconfig).await?)?)
+    }
+
+    /// The admin's bearer token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The authority every server of this cluster is signed by, for more of them.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The API server's port on loopback.
+    pub fn port(&self) -> u16 {
+        self.ports.apiserver.number()
+    }
+
+    /// The cluster's folder: its logs, and room for what shall go away with it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Adds a user who may do what `rules` say in every namespace and nothing else; returns the user's kubeconfig.
+    /// Calling it again for the same user replaces the rules.
+    pub async fn user(&self, name: &str, rules: Vec<PolicyRule>) -> Result<PathBuf> {
+        let metadata = ObjectMeta { name: Some(format!("testbed:{name}")), ..Default::default() };
+        let role =
+            ClusterRole { metadata: metadata.clone(), rules: Some(rules), ..Default::default() };
+        let binding = ClusterRoleBinding {
+            role_ref: RoleRef {
+                api_group: Some("rbac.authorization.k8s.io".to_owned()),
+                kind: "ClusterRole".to_owned(),
+                name: format!("testbed:{name}"),
+            },
+            subjects: Some(vec![Subject {
+                api_group: Some("rbac.authorization.k8s.io".to_owned()),
+                kind: "User".to_owned(),
+                name: name.to_owned(),
+                namespace: None,
+            }]),
+            metadata,
+        };
+        let roles: Api<ClusterRole> = Api::all(self.client());
+        if let Err(kube::Error::Api(error)) = roles.create(&PostParams::default(), &role).await {
+            anyhow::ensure!(error.code == 409, "creating the role of {name}: {error}");
+            let name = format!("testbed:{name}");
+            roles.replace(&name, &PostParams::default(), &role).await?;
+        } else {
+            let bindings: Api<ClusterRoleBinding> = Api::all(self.client());
+            bindings.create(&PostParams::default(), &binding).await?;
+        }
+        let identity = self.authority.client(name, None)?;
+        let (dir, ca) = (self.dir.path(), self.authority.pem());
+        write_kubeconfig(dir, name, self.port(), &ca, &certificate_user(&identity))
+    }
+
+    /// SIGKILL; returns when the part is gone.
+    pub fn kill(&self, part: Part) -> Result<()> {
+        self.process(part)?.kill();
+        Ok(())
+    }
+
+    /// SIGTERM; returns when the part is gone, which takes an API server up to a minute.
+    pub async fn stop(&self, part: Part) -> Result<()> {
+        self.process(part)?.stop(Duration::from_secs(120)).await
+    }
+
+    /// SIGSTOP: the part keeps its connections and answers nothing.
+    pub fn pause(&self, part: Part) -> Result<()> {
+        self.process(part)?.pause()
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self, part: Part) -> Result<()> {
+        self.process(part)?.resume()
+    }
+
+    /// Kills the part if it runs, starts it on its port and data, and returns when it answers.
+    pub async fn restart(&self, part: Part) -> Result<()> {
+        let process = self.process(part)?;
+        process.kill();
+        process.start()?;
+        match part {
+            Part::Etcd => process.wait_ready(READY_WITHIN, || listens(&self.ports.etcd)).await,
+            Part::EventsEtcd => {
+                process.wait_ready(READY_WITHIN, || listens(&self.ports.events_etcd)).await
+            }
+            Part::Apiserver => {
+                let client = self.client();
+                process.wait_ready(READY_WITHIN, || answers(&client)).await
+            }
+            Part::ControllerManager => {
+                let client = self.client();
+                process.wait_ready(READY_WITHIN, || has_service_account(&client)).await
+            }
+        }
+    }
+
+    /// The process id of a running part.
+    pub fn pid(&self, part: Part) -> Result<Option<u32>> {
+        Ok(self.process(part)?.pid())
+    }
+
+    fn process(&self, part: Part) -> Result<&Process> {
+        match part {
+            Part::Etcd => Ok(&self.etcd),
+            Part::Apiserver => Ok(&self.apiserver),
+            Part::EventsEtcd => {
+                self.events_etcd.as_ref().context("the cluster was built without `events_etcd`")
+            }
+            Part::ControllerManager => self
+                .controller_manager
+                .as_ref()
+                .context("the cluster was built without `controller_manager`"),
+        }
+    }
+}
+
+impl Ports {
+    fn lease() -> Result<Self> {
+        Ok(Self {
+            etcd: Port::lease()?,
+            etcd_peer: Port::lease()?,
+            events_etcd: Port::lease()?,
+            events_etcd_peer: Port::lease()?,
+            apiserver: Port::lease()?,
+            controller_manager: Port::lease()?,
+        })
+    }
+}
+
+fn etcd_process(name: &str, program: PathBuf, dir: &Path, client: &Port, peer: &Port) -> Process {
+    Process::new(name, program, dir).args([
+        format!("--data-dir={}", dir.join(name).display()),
+        format!("--listen-client-urls={}", url(client)),
+        format!("--advertise-client-urls={}", url(client)),
+        format!("--listen-peer-urls={}", url(peer)),
+        format!("--initial-advertise-peer-urls={}", url(peer)),
+        format!("--initial-cluster=default={}", url(peer)),
+        // Survives the death of the process, though not of the machine: all a test needs.
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+    ])
+}
+
+fn controller_manager_process(
+    program: PathBuf,
+    dir: &Path,
+    port: &Port,
+    kubeconfig: &Path,
+) -> Process {
+    Process::new("kube-controller-manager", program, dir).args([
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--service-account-private-key-file={}", dir.join("sa.key").display()),
+        format!("--root-ca-file={}", dir.join("ca.crt").display()),
+        format!("--cert-dir={}", dir.join("controller-manager").display()),
+        format!("--secure-port={}", port.number()),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--leader-elect=false".to_owned(),
+    ])
+}
+
+/// What the servers read at their start: authority, serving certificate, service account keys, tokens.
+fn write_credentials(dir: &Path, authority: &Authority, token: &str) -> Result<()> {
+    let serving = authority.serving(&["kubernetes.default.svc", "10.0.0.1"])?;
+    let accounts = rcgen::KeyPair::generate()?;
+    for (name, text) in [
+        ("ca.crt", authority.pem()),
+        ("serving.crt", serving.cert),
+        ("serving.key", serving.key),
+        ("sa.key", accounts.serialize_pem()),
+        ("sa.pub", accounts.public_key_pem()),
+        ("tokens.csv", format!("{token},admin,admin,system:masters\n")),
+    ] {
+        fs::write(dir.join(name), text)?;
+    }
+    Ok(())
+}
+
+/// Writes `<name>.kubeconfig`. As JSON, which is YAML.
+fn write_kubeconfig(
+    dir: &Path,
+    name: &str,
+    port: u16,
+    ca: &str,
+    user: &serde_json::Value,
+) -> Result<PathBuf> {
+    let server = format!("https://127.0.0.1:{port}");
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "testbed", "cluster": {
+            "server": server, "certificate-authority-data": base64(ca),
+        }}],
+        "users": [{ "name": name, "user": user }],
+        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": name}}],
+        "current-context": "testbed",
+    });
+    let path = dir.join(format!("{name}.kubeconfig"));
+    fs::write(&path, serde_json::to_vec_pretty(&config)?)?;
+    Ok(path)
+}
+
+fn certificate_user(identity: &Identity) -> serde_json::Value {
+    json!({
+        "client-certificate-data": base64(&identity.cert),
+        "client-key-data": base64(&identity.key),
+    })
+}
+
+fn base64(text: &str) -> String {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    BASE64_STANDARD.encode(text)
+}
+
+fn random_token() -> Result<String> {
+    use ring::rand::{SecureRandom, SystemRandom};
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).ok().context("no randomness from the system")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+async fn load(kubeconfig: &Path) -> Result<Config> {
+    // The clients' dependencies bring two providers in, and rustls then picks none by itself.
+    // An error means that the process has chosen already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let file = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)
+}
+
+fn url(port: &Port) -> String {
+    format!("http://127.0.0.1:{}", port.number())
+}
+
+async fn listens(port: &Port) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port.number())).await.is_ok()
+}
+
+/// Ready, and past the creation of the namespaces that everybody relies on.
+async fn answers(client: &Client) -> bool {
+    let ready = http::Request::get("/readyz").body(Vec::new()).expect("the request is constant");
+    if client.request_text(ready).await.is_err() {
+        return false;
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    for name in ["kube-system", "default"] {
+        if namespaces.get(name).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+async fn has_service_account(client: &Client) -> bool {
+    Api::<ServiceAccount>::namespaced(client.clone(), "default").get("default").await.is_ok()
+}

@@ -1,0 +1,146 @@
+//! MinIO, an S3-compatible store, as a child process.
+//!
+//! It speaks plain HTTP on loopback, so that a proxy can stand before it and see each request.
+//! A bucket is a folder of its data made before the start: no client here can create one over the API.
+
+use super::build::Program;
+use super::process::{Port, Process, Workdir};
+use anyhow::Result;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The bucket every store is started with.
+const BUCKET: &str = "hindcast";
+const USER: &str = "testbed";
+const PASSWORD: &str = "testbed-secret";
+const REGION: &str = "us-east-1";
+
+/// A running MinIO with one bucket. Dropping it ends it and removes its data.
+#[derive(Debug)]
+pub struct Minio {
+    process: Process,
+    port: Port,
+    dir: Workdir,
+}
+
+impl Minio {
+    /// Builds it if needed, starts it, and returns when it answers.
+    pub async fn start() -> Result<Self> {
+        let program = tokio::task::spawn_blocking(|| Program::Minio.ensure()).await??;
+        let dir = Workdir::new()?;
+        let port = Port::lease()?;
+        let data = dir.path().join("data");
+        fs::create_dir_all(data.join(BUCKET))?;
+        let process = Process::new("minio", program, dir.path())
+            .args([
+                "server".to_owned(),
+                "--address".to_owned(),
+                format!("127.0.0.1:{}", port.number()),
+            ])
+            .args([data.display().to_string()])
+            .env("MINIO_ROOT_USER", USER)
+            .env("MINIO_ROOT_PASSWORD", PASSWORD)
+            .env("MINIO_BROWSER", "off")
+            .env("MINIO_UPDATE", "off")
+            // Lets the data lie on the root disk, as a temporary folder often does.
+            .env("MINIO_CI_CD", "1")
+            .env("HOME", &dir.path().display().to_string());
+        let minio = Self { process, port, dir };
+        minio.restart().await?;
+        Ok(minio)
+    }
+
+    /// The port of its S3 API on loopback.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Its bucket.
+    pub fn bucket(&self) -> &'static str {
+        BUCKET
+    }
+
+    /// A journal's URL in its bucket.
+    pub fn url(&self, prefix: &str) -> String {
+        format!("s3://{BUCKET}/{prefix}")
+    }
+
+    /// What a process needs in its environment to reach it.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        self.env_via(self.port())
+    }
+
+    /// The same through another port, such as a proxy's.
+    pub fn env_via(&self, port: u16) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT", format!("http://127.0.0.1:{port}")),
+            ("AWS_ACCESS_KEY_ID", USER.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", PASSWORD.to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ]
+    }
+
+    /// A client for its bucket.
+    pub fn store(&self) -> AmazonS3 {
+        self.store_via(self.port())
+    }
+
+    /// A client for its bucket through another port, such as a proxy's.
+    pub fn store_via(&self, port: u16) -> AmazonS3 {
+        AmazonS3Builder::new()
+            .with_endpoint(format!("http://127.0.0.1:{port}"))
+            .with_bucket_name(BUCKET)
+            .with_access_key_id(USER)
+            .with_secret_access_key(PASSWORD)
+            .with_region(REGION)
+            .with_allow_http(true)
+            .build()
+            .expect("the testbed's own settings are complete")
+    }
+
+    /// Its folder: the log, and the data under `data`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// SIGKILL; returns when it is gone.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing.
+    pub fn pause(&self) -> Result<()> {
+        self.process.pause()
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) -> Result<()> {
+        self.process.resume()
+    }
+
+    /// Kills it if it runs, starts it on its port and data, and returns when it answers.
+    pub async fn restart(&self) -> Result<()> {
+        self.process.kill();
+        self.process.start()?;
+        self.process.wait_ready(Duration::from_secs(60), || ready(self.port())).await
+    }
+}
+
+/// Whether MinIO says it can serve writes.
+async fn ready(port: u16) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        let request = "GET /minio/health/ready HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    ask.await.is_ok_and(|answer| answer.starts_with(b"HTTP/1.0 200"))
+}

@@ -1,0 +1,292 @@
+//! A child process that cannot outlive us, the folder it works in, and the ports it may bind.
+//!
+//! Invariants, each checked by `tests/cluster/testbed.rs`:
+//! - A child is killed and reaped when its [`Process`] is dropped: on success, failure and panic.
+//! - A child dies when we are killed without a chance to clean up: it runs under `setpriv --pdeathsig KILL`.
+//!   The kernel sends that signal when the *thread* that spawned it ends, hence one thread that lives for ever.
+//! - A [`Workdir`] goes away with its owner however that ends: a janitor (a shell in its own process group)
+//!   waits for its standard input to close, which the kernel does for us in every case.
+//! - A [`Port`] is ours from lease to drop, against other processes of the testbed (a file lock) and against
+//!   outgoing connections (it lies below the ephemeral range), so that a server can come back on its port.
+//!
+//! Signals are sent by `sh -c kill`: std sends none but SIGKILL, and the workspace forbids unsafe code.
+
+use super::build;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+/// A server: how to start it, and the running child if there is one.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    program: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    log: PathBuf,
+    child: Mutex<Option<Child>>,
+}
+
+impl Process {
+    /// A process that is not running yet. Its output goes to `<dir>/<name>.log`.
+    pub fn new(name: &str, program: PathBuf, dir: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            program,
+            args: Vec::new(),
+            env: Vec::new(),
+            log: dir.join(format!("{name}.log")),
+            child: Mutex::new(None),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Spawns it; a running one is left alone.
+    pub fn start(&self) -> Result<()> {
+        let mut child = self.child();
+        if let Some(running) = child.as_mut()
+            && running.try_wait()?.is_none()
+        {
+            return Ok(());
+        }
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = tied_to_us(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C in a terminal reaches its whole foreground group; ours alone shall act on it.
+            .process_group(0);
+        *child = Some(spawn(command).with_context(|| format!("starting {}", self.name))?);
+        Ok(())
+    }
+
+    /// The process id while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child().as_ref().map(Child::id)
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child().take() {
+            // Both fail only if it is gone already, which is what is wanted.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM, and waits until it is gone. An API server can take a minute over its watches.
+    pub async fn stop(&self, within: Duration) -> Result<()> {
+        if self.pid().is_none() {
+            return Ok(());
+        }
+        self.signal("TERM")?;
+        let deadline = Instant::now() + within;
+        while self.exited()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("{} did not stop within {within:?} of SIGTERM", self.name);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.child().take();
+        Ok(())
+    }
+
+    /// SIGSTOP: alive, holding its connections, answering nothing.
+    pub fn pause(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    /// How it ended, if it was started and has ended by itself.
+    pub fn exited(&self) -> Result<Option<ExitStatus>> {
+        match self.child().as_mut() {
+            Some(child) => Ok(child.try_wait()?),
+            None => Ok(None),
+        }
+    }
+
+    /// The last lines of its output, for messages.
+    pub fn log_tail(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    /// Waits until `ready` says so; fails with the log's end if it exits before, or is not ready `within`.
+    pub async fn wait_ready(&self, within: Duration, ready: impl AsyncFn() -> bool) -> Result<()> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.exited()? {
+                bail!("{} ended while starting ({status}):\n{}", self.name, self.log_tail());
+            }
+            if let Ok(true) = tokio::time::timeout(Duration::from_secs(2), ready()).await {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("{} is not ready after {within:?}:\n{}", self.name, self.log_tail());
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let child = self.child();
+        // Held over the signal: the child is not reaped meanwhile, so its pid is not another process's.
+        let pid = child.as_ref().with_context(|| format!("{} is not running", self.name))?.id();
+        let status =
+            Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status()?;
+        if !status.success() {
+            bail!("{} (pid {pid}) took no SIG{signal}", self.name);
+        }
+        Ok(())
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        // A panic while the lock was held leaves an `Option<Child>` that is still true.
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A command whose process gets SIGKILL when we are gone.
+pub fn tied_to_us(program: &Path) -> Command {
+    if cfg!(target_os = "linux") {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+/// Spawns on the one thread that lives as long as we do; see the module's second invariant.
+pub fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (orders, queue) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in queue {
+                let _ = answer.send(command.spawn());
+            }
+        });
+        orders
+    });
+    let (answer, spawned) = mpsc::channel();
+    // The thread ends with the process only; were it gone, the answer's sender would be too.
+    let _ = spawner.send((command, answer));
+    spawned.recv().map_err(|_| io::Error::other("the spawning thread is gone"))?
+}
+
+/// A folder of our own, removed when dropped or when we die. `HINDCAST_TESTBED_KEEP=1` keeps it, for its logs.
+#[derive(Debug)]
+pub struct Workdir {
+    path: PathBuf,
+    janitor: Option<Child>,
+}
+
+impl Workdir {
+    /// Makes the folder.
+    pub fn new() -> Result<Self> {
+        let path = tempfile::Builder::new()
+            .prefix("hindcast-testbed-")
+            .tempdir()
+            .context("making a folder for the testbed; is TMPDIR writable?")?
+            .keep();
+        if std::env::var_os("HINDCAST_TESTBED_KEEP").is_some() {
+            eprintln!("keeping {}", path.display());
+            return Ok(Self { path, janitor: None });
+        }
+        // The second try is for a server that still wrote while it was being killed with us.
+        let script = r#"trap "" INT TERM HUP; cat; rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }"#;
+        let janitor = Command::new("sh")
+            .args(["-c", script, "janitor"])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("starting `sh` to remove the testbed's folder")?;
+        Ok(Self { path, janitor: Some(janitor) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Workdir {
+    fn drop(&mut self) {
+        if let Some(mut janitor) = self.janitor.take() {
+            drop(janitor.stdin.take());
+            let _ = janitor.wait();
+        }
+    }
+}
+
+/// A loopback port that no other process of the testbed takes while this is held.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    _lock: File,
+}
+
+impl Port {
+    /// Leases a free port.
+    pub fn lease() -> Result<Self> {
+        const FIRST: u32 = 20_000;
+        const COUNT: u32 = 12_000;
+        let locks = build::cache_dir()?.join("ports");
+        fs::create_dir_all(&locks)?;
+        let clock = std::time::UNIX_EPOCH.elapsed()?.subsec_micros();
+        // Anywhere, so that parallel processes rarely meet; a locked or bound one is passed over.
+        let begin = clock.wrapping_mul(7919).wrapping_add(std::process::id());
+        for step in 0..COUNT {
+            let number = (FIRST + begin.wrapping_add(step) % COUNT) as u16;
+            let lock = File::create(locks.join(number.to_string()))?;
+            if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                return Ok(Self { number, _lock: lock });
+            }
+        }
+        bail!("no free port from {FIRST} to {}", FIRST + COUNT);
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}
