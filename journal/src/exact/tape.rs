@@ -1,0 +1,530 @@
+//! The tape: one pass over received bytes that checks everything and remembers where each value lies.
+//!
+//! Words. An *entry* is one value or key: its bytes, where the next one begins, what is known of it. An
+//! entry is *canonical* when its bytes already are its canonical spelling, so that it is copied whole.
+//! *Dirt* is anything that is not canonical (whitespace, a foreign escape, keys out of order), counted as it
+//! is met: a container is canonical when the count did not grow inside it.
+//!
+//! Invariants: entries lie in document order and `next` grows; an object's members are found sorted and
+//! unique, through the order table where they came unsorted; offsets fall on ASCII, so slices of the text
+//! never cut a character.
+//!
+//! Not here: building values for keeps ([`Value`]), writing ([`super::canonical`]).
+//!
+//! Start reading at [`Document::parse`], then [`Parser::run`].
+
+use std::{borrow::Cow, cmp::Ordering};
+
+use super::{
+    MAX_DEPTH, canonical,
+    error::{ParseError, ParseReason},
+    scan,
+    value::{Number, Object, Value},
+};
+
+const NONE: u32 = u32::MAX;
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number token.
+    Number,
+    /// A string.
+    String,
+    /// A list.
+    Array,
+    /// A map.
+    Object,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: u32,
+    end: u32,
+    /// The entry after this one's subtree.
+    next: u32,
+    /// Where the order table lists this object's keys; `NONE` when they came sorted.
+    order: u32,
+    kind: Kind,
+    canonical: bool,
+    escaped: bool,
+}
+
+/// Entries and the order of unsorted objects, apart from the text so that a diff can grow one lazily.
+#[derive(Debug, Default)]
+pub(super) struct Tape {
+    entries: Vec<Entry>,
+    /// For each unsorted object: how many keys, then their entries in order.
+    order: Vec<u32>,
+    stack: Vec<Frame>,
+    keys: Vec<(u64, u32)>,
+    /// By how much less than [`MAX_DEPTH`] values may nest.
+    margin: usize,
+}
+
+#[derive(Debug)]
+struct Frame {
+    entry: u32,
+    last_key: u32,
+    dirt: u32,
+    object: bool,
+    unsorted: bool,
+}
+
+impl Tape {
+    /// Parses the one value that begins at `pos`, without looking at what follows it. Returns its entry
+    /// and where it ends.
+    pub(super) fn push(&mut self, text: &str, pos: usize) -> Result<(u32, usize), ParseError> {
+        let root = self.entries.len() as u32;
+        self.stack.clear();
+        let mut parser = Parser { text, bytes: text.as_bytes(), pos, dirt: 0, tape: self };
+        parser.run()?;
+        let end = parser.pos;
+        Ok((root, end))
+    }
+
+    /// A tape whose values may nest less deep than [`MAX_DEPTH`], by that many levels.
+    pub(super) fn with_margin(margin: usize) -> Self {
+        Self { margin, ..Self::default() }
+    }
+
+    /// Makes room for the entries that a text of this length usually has.
+    pub(super) fn reserve_for(&mut self, text: &str) {
+        self.entries.reserve(text.len() / 16 + 8);
+    }
+
+    pub(super) fn node<'d>(&'d self, text: &'d str, at: u32) -> Node<'d> {
+        Node { text, tape: self, at }
+    }
+
+    fn entry(&self, at: u32) -> Entry {
+        const GONE: Entry = Entry {
+            start: 0,
+            end: 0,
+            next: NONE,
+            order: NONE,
+            kind: Kind::Null,
+            canonical: true,
+            escaped: false,
+        };
+        self.entries.get(at as usize).copied().unwrap_or(GONE)
+    }
+}
+
+struct Parser<'p> {
+    text: &'p str,
+    bytes: &'p [u8],
+    pos: usize,
+    dirt: u32,
+    tape: &'p mut Tape,
+}
+
+impl Parser<'_> {
+    /// One value with all that is in it. The stack is the tape's own, so depth costs no thread stack.
+    fn run(&mut self) -> Result<(), ParseError> {
+        'value: loop {
+            if self.open()? {
+                continue 'value;
+            }
+            loop {
+                let Some(frame) = self.tape.stack.last() else { return Ok(()) };
+                let object = frame.object;
+                self.space();
+                match self.bytes.get(self.pos) {
+                    Some(b',') => {
+                        self.pos += 1;
+                        self.space();
+                        if object {
+                            self.key()?;
+                        }
+                        continue 'value;
+                    }
+                    Some(b'}') if object => self.close()?,
+                    Some(b']') if !object => self.close()?,
+                    Some(_) if object => return Err(self.expected("',' or '}'")),
+                    _ => return Err(self.expected("',' or ']'")),
+                }
+            }
+        }
+    }
+
+    /// Reads what begins here. True when a value must follow inside it; false when a value is complete.
+    fn open(&mut self) -> Result<bool, ParseError> {
+        let start = self.pos;
+        let Some(&byte) = self.bytes.get(start) else { return Err(self.expected("a value")) };
+        match byte {
+            b'"' => self.string()?,
+            b'{' => {
+                self.push_frame(Kind::Object)?;
+                if self.bytes.get(self.pos) == Some(&b'}') {
+                    self.close()?;
+                    return Ok(false);
+                }
+                self.key()?;
+                return Ok(true);
+            }
+            b'[' => {
+                self.push_frame(Kind::Array)?;
+                if self.bytes.get(self.pos) == Some(&b']') {
+                    self.close()?;
+                    return Ok(false);
+                }
+                return Ok(true);
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = scan::number(self.bytes, start)?;
+                self.scalar(Kind::Number, end);
+            }
+            b't' => self.word(b"true", Kind::Bool)?,
+            b'f' => self.word(b"false", Kind::Bool)?,
+            b'n' => self.word(b"null", Kind::Null)?,
+            _ => return Err(self.expected("a value")),
+        }
+        Ok(false)
+    }
+
+    fn word(&mut self, word: &'static [u8], kind: Kind) -> Result<(), ParseError> {
+        let end = self.pos + word.len();
+        if self.bytes.get(self.pos..end) != Some(word) {
+            return Err(self.expected("a value"));
+        }
+        self.scalar(kind, end);
+        Ok(())
+    }
+
+    fn scalar(&mut self, kind: Kind, end: usize) {
+        self.entry(kind, end, true, false);
+        self.pos = end;
+    }
+
+    #[inline]
+    fn string(&mut self) -> Result<(), ParseError> {
+        let scanned = scan::string(self.bytes, self.pos)?;
+        self.dirt += u32::from(!scanned.canonical);
+        self.entry(Kind::String, scanned.end, scanned.canonical, scanned.escaped);
+        self.pos = scanned.end;
+        Ok(())
+    }
+
+    #[inline]
+    fn entry(&mut self, kind: Kind, end: usize, canonical: bool, escaped: bool) {
+        let next = self.tape.entries.len() as u32 + 1;
+        let (start, end) = (self.pos as u32, end as u32);
+        self.tape.entries.push(Entry { start, end, next, order: NONE, kind, canonical, escaped });
+    }
+
+    fn push_frame(&mut self, kind: Kind) -> Result<(), ParseError> {
+        if self.tape.stack.len() + self.tape.margin >= MAX_DEPTH {
+            return Err(ParseReason::TooDeep.at(self.pos));
+        }
+        self.tape.stack.push(Frame {
+            entry: self.tape.entries.len() as u32,
+            last_key: NONE,
+            dirt: self.dirt,
+            object: kind == Kind::Object,
+            unsorted: false,
+        });
+        self.entry(kind, self.pos, false, false);
+        self.pos += 1;
+        self.space();
+        Ok(())
+    }
+
+    /// A key, its colon, and the space around them.
+    fn key(&mut self) -> Result<(), ParseError> {
+        if self.bytes.get(self.pos) != Some(&b'"') {
+            return Err(self.expected("a key"));
+        }
+        let key = self.tape.entries.len() as u32;
+        let start = self.pos;
+        self.string()?;
+        if let Some(last) = self.tape.stack.last().map(|frame| frame.last_key)
+            && last != NONE
+        {
+            match self.compare(last, key) {
+                Ordering::Less => {}
+                Ordering::Equal => return Err(ParseReason::DuplicateKey.at(start)),
+                Ordering::Greater => {
+                    self.dirt += 1;
+                    if let Some(frame) = self.tape.stack.last_mut() {
+                        frame.unsorted = true;
+                    }
+                }
+            }
+        }
+        if let Some(frame) = self.tape.stack.last_mut() {
+            frame.last_key = key;
+        }
+        self.space();
+        if self.bytes.get(self.pos) != Some(&b':') {
+            return Err(self.expected("':'"));
+        }
+        self.pos += 1;
+        self.space();
+        Ok(())
+    }
+
+    /// The innermost container ends here.
+    fn close(&mut self) -> Result<(), ParseError> {
+        let Some(frame) = self.tape.stack.pop() else { return Ok(()) };
+        self.pos += 1;
+        let next = self.tape.entries.len() as u32;
+        let order = if frame.unsorted { self.sort(frame.entry)? } else { NONE };
+        if let Some(entry) = self.tape.entries.get_mut(frame.entry as usize) {
+            entry.end = self.pos as u32;
+            entry.next = next;
+            entry.order = order;
+            entry.canonical = frame.dirt == self.dirt;
+        }
+        Ok(())
+    }
+
+    /// Sorts the keys of an object into the order table. The first eight bytes as one number decide most
+    /// comparisons without touching the text.
+    fn sort(&mut self, object: u32) -> Result<u32, ParseError> {
+        let mut keys = std::mem::take(&mut self.tape.keys);
+        keys.clear();
+        let mut at = object + 1;
+        while (at as usize) < self.tape.entries.len() {
+            keys.push((prefix(&self.text(at)), at));
+            at = self.tape.entry(at + 1).next;
+        }
+        let order =
+            |a: &(u64, u32), b: &(u64, u32)| a.0.cmp(&b.0).then_with(|| self.compare(a.1, b.1));
+        keys.sort_unstable_by(order);
+        let twice = keys
+            .windows(2)
+            .find_map(|pair| match pair {
+                [a, b] if order(a, b) == Ordering::Equal => Some(a.1.max(b.1)),
+                _ => None,
+            })
+            .map(|key| ParseReason::DuplicateKey.at(self.tape.entry(key).start as usize));
+        let start = self.tape.order.len() as u32;
+        self.tape.order.push(keys.len() as u32);
+        self.tape.order.extend(keys.iter().map(|key| key.1));
+        self.tape.keys = keys;
+        twice.map_or(Ok(start), Err)
+    }
+
+    fn text(&self, key: u32) -> Cow<'_, str> {
+        self.tape.node(self.text, key).text()
+    }
+
+    #[inline]
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        let (left, right) = (self.tape.entry(a), self.tape.entry(b));
+        if left.escaped || right.escaped {
+            return self.text(a).cmp(&self.text(b));
+        }
+        let inner = |entry: Entry| {
+            self.bytes.get(entry.start as usize + 1..entry.end as usize - 1).unwrap_or_default()
+        };
+        inner(left).cmp(inner(right))
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.pos) {
+            self.pos += 1;
+            self.dirt += 1;
+        }
+    }
+
+    #[cold]
+    fn expected(&self, what: &'static str) -> ParseError {
+        match self.bytes.get(self.pos) {
+            Some(_) => ParseReason::Expected(what).at(self.pos),
+            None => ParseReason::UnexpectedEnd.at(self.pos),
+        }
+    }
+}
+
+/// The first eight bytes of a key as a number of the same order.
+fn prefix(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    if let Some(word) = bytes.first_chunk::<8>() {
+        return u64::from_be_bytes(*word);
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_be_bytes(word)
+}
+
+/// Received bytes that passed every check, with the tape over them.
+#[derive(Debug)]
+pub struct Document<'a> {
+    text: &'a str,
+    tape: Tape,
+}
+
+impl<'a> Document<'a> {
+    /// Checks the bytes as [`super::parse`] does, without building values.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let text = text(bytes)?;
+        let mut tape = Tape::default();
+        tape.reserve_for(text);
+        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let start = bytes.iter().position(|byte| !space(byte)).unwrap_or(bytes.len());
+        let (_, end) = tape.push(text, start)?;
+        let rest = bytes.get(end..).unwrap_or_default();
+        match rest.iter().position(|byte| !space(byte)) {
+            Some(at) => Err(ParseReason::TrailingBytes.at(end + at)),
+            None => Ok(Self { text, tape }),
+        }
+    }
+
+    /// As [`Document::parse`], for bytes that must be in canonical spelling.
+    pub fn parse_canonical(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let document = Self::parse(bytes)?;
+        let root = document.root();
+        if root.is_canonical() && root.raw().len() == bytes.len() {
+            Ok(document)
+        } else {
+            Err(ParseReason::NotCanonical.at(0))
+        }
+    }
+
+    /// The value that the document is.
+    pub fn root(&self) -> Node<'_> {
+        self.tape.node(self.text, 0)
+    }
+}
+
+/// The bytes as text that the tape's offsets can address.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, ParseError> {
+    if bytes.len() >= NONE as usize {
+        return Err(ParseReason::TooLarge.at(0));
+    }
+    std::str::from_utf8(bytes).map_err(|error| ParseReason::InvalidUtf8.at(error.valid_up_to()))
+}
+
+/// A value inside a document.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'d> {
+    text: &'d str,
+    tape: &'d Tape,
+    at: u32,
+}
+
+impl<'d> Node<'d> {
+    fn entry(&self) -> Entry {
+        self.tape.entry(self.at)
+    }
+
+    /// What the value is.
+    pub fn kind(&self) -> Kind {
+        self.entry().kind
+    }
+
+    /// The received bytes of the value.
+    pub fn raw(&self) -> &'d [u8] {
+        let entry = self.entry();
+        self.text.as_bytes().get(entry.start as usize..entry.end as usize).unwrap_or_default()
+    }
+
+    /// Where the value begins in the document.
+    pub fn offset(&self) -> usize {
+        self.entry().start as usize
+    }
+
+    /// Whether the received bytes are the canonical ones.
+    pub fn is_canonical(&self) -> bool {
+        self.entry().canonical
+    }
+
+    /// The bytes between the quotes of a string, as they were spelled.
+    pub(super) fn inner(&self) -> &'d str {
+        let entry = self.entry();
+        let (start, end) = (entry.start as usize + 1, (entry.end as usize).saturating_sub(1));
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// The string, decoded; of anything else, its spelling without the outer bytes.
+    pub(super) fn text(&self) -> Cow<'d, str> {
+        if self.entry().escaped { scan::decode(self.inner()) } else { Cow::Borrowed(self.inner()) }
+    }
+
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        if self.entry().escaped { self.text() == text } else { self.inner() == text }
+    }
+
+    /// The string, decoded, if this is one.
+    pub fn as_str(&self) -> Option<Cow<'d, str>> {
+        (self.kind() == Kind::String).then(|| self.text())
+    }
+
+    /// The members in the order of their keys; none if this is no object.
+    pub fn members(&self) -> impl Iterator<Item = (Node<'d>, Node<'d>)> + use<'d> {
+        let Node { text, tape, at } = *self;
+        let entry = self.entry();
+        let is_object = entry.kind == Kind::Object;
+        let order = entry.order as usize;
+        let listed = if is_object && entry.order != NONE {
+            let count = tape.order.get(order).map_or(0, |count| *count as usize);
+            tape.order.get(order + 1..=order + count)
+        } else {
+            None
+        };
+        let mut listed = listed.map(<[u32]>::iter);
+        let mut key = at + 1;
+        let end = if is_object { entry.next } else { 0 };
+        std::iter::from_fn(move || {
+            let at = match &mut listed {
+                Some(listed) => *listed.next()?,
+                None if key < end => {
+                    let at = key;
+                    key = tape.entry(at + 1).next;
+                    at
+                }
+                None => return None,
+            };
+            Some((tape.node(text, at), tape.node(text, at + 1)))
+        })
+    }
+
+    /// The elements; none if this is no array.
+    pub fn elements(&self) -> impl Iterator<Item = Node<'d>> + use<'d> {
+        let Node { text, tape, at } = *self;
+        let entry = self.entry();
+        let mut element = at + 1;
+        let end = if entry.kind == Kind::Array { entry.next } else { 0 };
+        std::iter::from_fn(move || {
+            let at = element;
+            (at < end).then(|| {
+                element = tape.entry(at).next;
+                tape.node(text, at)
+            })
+        })
+    }
+
+    /// The member under a key.
+    pub fn get(&self, key: &str) -> Option<Node<'d>> {
+        self.members().find(|(name, _)| name.is_text(key)).map(|(_, value)| value)
+    }
+
+    /// Appends the canonical bytes of the value.
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        canonical::write_node(*self, out);
+    }
+
+    /// The value for keeps.
+    pub fn to_value(&self) -> Value {
+        let raw = || str::from_utf8(self.raw()).unwrap_or_default();
+        match self.kind() {
+            Kind::Null => Value::Null,
+            Kind::Bool => Value::Bool(self.raw() == b"true"),
+            Kind::Number => Value::Number(Number::validated(raw())),
+            Kind::String => Value::String(self.text().into()),
+            Kind::Array => Value::Array(self.elements().map(|node| node.to_value()).collect()),
+            Kind::Object => Value::Object(Object::sorted(
+                self.members().map(|(key, value)| (key.text().into(), value.to_value())).collect(),
+            )),
+        }
+    }
+}
