@@ -1,0 +1,141 @@
+//! Faults as data: which there are, how often each is drawn, and how often each fired.
+//!
+//! A fault fires only where [`Faults::fires`] says so, so that the count is the truth. With [`Faults::calm`] all
+//! stop, as at the end of a run, when things must settle.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+        /// A fault.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Fault { $($(#[$doc])* $variant),+ }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &'static [Fault] = &[$(Fault::$variant),+];
+
+            /// Its name.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+faults! {
+    /// The connection is refused.
+    ApiRefused = "api: connection refused",
+    /// The answer is 429.
+    ApiTooMany = "api: 429",
+    /// The answer is 500.
+    ApiInternal = "api: 500",
+    /// No answer ever comes.
+    ApiHang = "api: hang",
+    /// The answer takes seconds.
+    ApiSlow = "api: slow",
+    /// A watch ends in the middle of a line.
+    StreamCut = "watch: cut in mid-line",
+    /// A watch is reset between lines.
+    StreamReset = "watch: reset",
+    /// A watch ends early and properly.
+    StreamClosed = "watch: closed early",
+    /// A watch says `ERROR` 410.
+    StreamExpired = "watch: ERROR 410",
+    /// A watch sends an event twice.
+    StreamDuplicate = "watch: duplicated event",
+    /// A watch skips an event. Never part of a run that must pass.
+    StreamDrop = "watch: dropped event",
+    /// A watch is closed as its reader did not keep up.
+    SlowReader = "watch: slow reader closed",
+    /// The API server restarts: watches break, caches start anew.
+    ApiRestart = "api server restart",
+    /// The process and the API server do not reach each other for a while.
+    Partition = "partition",
+    /// A CRD's schema changes under load.
+    CrdChanged = "CRD schema changed",
+    /// A CRD goes, and comes again.
+    CrdGone = "CRD removed",
+    /// Nothing is watched until the server has forgotten its history.
+    LongOutage = "outage beyond the server's history",
+    /// A PUT fails and has no effect.
+    PutErrorBefore = "store: error before effect",
+    /// A PUT takes effect and fails.
+    PutErrorAfter = "store: error after effect",
+    /// A PUT's answer never comes.
+    PutLostAnswer = "store: lost answer",
+    /// A PUT is given up on and takes effect later.
+    PutLate = "store: late landing",
+    /// A PUT is refused with a transient conflict.
+    PutConflict = "store: transient 409",
+    /// A PUT takes seconds.
+    PutSlow = "store: slow",
+    /// A GET or LIST fails.
+    ReadError = "store: read error",
+    /// The store answers nothing but errors for a while.
+    StoreDown = "store: unavailable",
+    /// The process is killed.
+    Crash = "crash",
+    /// The process is killed between a PUT sent and answered.
+    CrashInPut = "crash in a PUT",
+    /// The process is stopped and goes on later.
+    Stopped = "SIGSTOP",
+    /// A second process starts on the same journal.
+    SecondWriter = "second writer",
+    /// The process's wall clock steps.
+    ClockStep = "clock step",
+}
+
+/// How often faults are drawn, and how often each fired.
+#[derive(Debug)]
+pub struct Faults {
+    rates: Mutex<BTreeMap<Fault, u64>>,
+    fired: Mutex<BTreeMap<Fault, u64>>,
+    calm: AtomicBool,
+}
+
+impl Faults {
+    /// Faults at the given rates in a thousand of the places where they may happen.
+    pub fn new(rates: impl IntoIterator<Item = (Fault, u64)>) -> Self {
+        Self {
+            rates: Mutex::new(rates.into_iter().collect()),
+            fired: Mutex::default(),
+            calm: AtomicBool::new(false),
+        }
+    }
+
+    /// The rate of a fault, 0 when all is calm.
+    pub fn rate(&self, fault: Fault) -> u64 {
+        if self.calm.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let rates = self.rates.lock().expect("no holder panics");
+        rates.get(&fault).copied().unwrap_or(0)
+    }
+
+    /// No fault is drawn from now on.
+    pub fn calm(&self) {
+        self.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether faults have stopped.
+    pub fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::Relaxed)
+    }
+
+    /// Counts a fault that fired.
+    pub fn count(&self, fault: Fault) {
+        *self.fired.lock().expect("no holder panics").entry(fault).or_default() += 1;
+    }
+
+    /// How often each fired.
+    pub fn fired(&self) -> BTreeMap<Fault, u64> {
+        self.fired.lock().expect("no holder panics").clone()
+    }
+}
