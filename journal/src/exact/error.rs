@@ -98,6 +98,9 @@ pub enum PatchReason {
     /// The value would be moved into itself.
     #[error("a value cannot move into itself")]
     IntoItself,
+    /// The root would be removed, and no document be left.
+    #[error("the whole document cannot be removed")]
+    WholeDocument,
     /// The value there is another one.
     #[error("the value there differs")]
     TestFailed,

@@ -90,7 +90,7 @@ fn add(base: &mut Value, path: &[Cow<'_, str>], value: Value) -> Result<(), Patc
 
 fn remove(base: &mut Value, path: &[Cow<'_, str>]) -> Result<Value, PatchReason> {
     let Some((last, parents)) = path.split_last() else {
-        return Ok(std::mem::take(base));
+        return Err(PatchReason::WholeDocument);
     };
     match find(base, parents)? {
         Value::Object(object) => object.remove(last).ok_or(PatchReason::NotFound),

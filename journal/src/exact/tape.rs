@@ -69,7 +69,9 @@ pub(super) struct Tape {
 #[derive(Debug)]
 struct Frame {
     entry: u32,
+    /// The key before, with its [`prefix`]; `NONE` before the first.
     last_key: u32,
+    last_prefix: u64,
     dirt: u32,
     object: bool,
     unsorted: bool,
@@ -94,7 +96,7 @@ impl Tape {
 
     /// Makes room for the entries that a text of this length usually has.
     pub(super) fn reserve_for(&mut self, text: &str) {
-        self.entries.reserve(text.len() / 16 + 8);
+        self.entries.reserve(text.len() / 10 + 8);
     }
 
     pub(super) fn node<'d>(&'d self, text: &'d str, at: u32) -> Node<'d> {
@@ -224,6 +226,7 @@ impl Parser<'_> {
         self.tape.stack.push(Frame {
             entry: self.tape.entries.len() as u32,
             last_key: NONE,
+            last_prefix: 0,
             dirt: self.dirt,
             object: kind == Kind::Object,
             unsorted: false,
@@ -242,22 +245,13 @@ impl Parser<'_> {
         let key = self.tape.entries.len() as u32;
         let start = self.pos;
         self.string()?;
-        if let Some(last) = self.tape.stack.last().map(|frame| frame.last_key)
-            && last != NONE
-        {
-            match self.compare(last, key) {
-                Ordering::Less => {}
-                Ordering::Equal => return Err(ParseReason::DuplicateKey.at(start)),
-                Ordering::Greater => {
-                    self.dirt += 1;
-                    if let Some(frame) = self.tape.stack.last_mut() {
-                        frame.unsorted = true;
-                    }
-                }
-            }
-        }
+        let prefix = self.prefix(key);
         if let Some(frame) = self.tape.stack.last_mut() {
-            frame.last_key = key;
+            let last = (frame.last_prefix, frame.last_key);
+            (frame.last_prefix, frame.last_key) = (prefix, key);
+            if last.1 != NONE && last.0 >= prefix {
+                self.out_of_order(last, (prefix, key), start)?;
+            }
         }
         self.space();
         if self.bytes.get(self.pos) != Some(&b':') {
@@ -265,6 +259,21 @@ impl Parser<'_> {
         }
         self.pos += 1;
         self.space();
+        Ok(())
+    }
+
+    /// The first bytes of a key do not exceed those of the key before it.
+    fn out_of_order(&mut self, a: (u64, u32), b: (u64, u32), at: usize) -> Result<(), ParseError> {
+        match self.compare(a, b) {
+            Ordering::Less => {}
+            Ordering::Equal => return Err(ParseReason::DuplicateKey.at(at)),
+            Ordering::Greater => {
+                self.dirt += 1;
+                if let Some(frame) = self.tape.stack.last_mut() {
+                    frame.unsorted = true;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -283,23 +292,20 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Sorts the keys of an object into the order table. The first eight bytes as one number decide most
-    /// comparisons without touching the text.
+    /// Sorts the keys of an object into the order table.
     fn sort(&mut self, object: u32) -> Result<u32, ParseError> {
         let mut keys = std::mem::take(&mut self.tape.keys);
         keys.clear();
         let mut at = object + 1;
         while (at as usize) < self.tape.entries.len() {
-            keys.push((prefix(&self.text(at)), at));
+            keys.push((self.prefix(at), at));
             at = self.tape.entry(at + 1).next;
         }
-        let order =
-            |a: &(u64, u32), b: &(u64, u32)| a.0.cmp(&b.0).then_with(|| self.compare(a.1, b.1));
-        keys.sort_unstable_by(order);
+        keys.sort_unstable_by(|a, b| self.compare(*a, *b));
         let twice = keys
             .windows(2)
             .find_map(|pair| match pair {
-                [a, b] if order(a, b) == Ordering::Equal => Some(a.1.max(b.1)),
+                [a, b] if self.compare(*a, *b) == Ordering::Equal => Some(a.1.max(b.1)),
                 _ => None,
             })
             .map(|key| ParseReason::DuplicateKey.at(self.tape.entry(key).start as usize));
@@ -314,16 +320,27 @@ impl Parser<'_> {
         self.tape.node(self.text, key).text()
     }
 
+    /// Compares two keys by prefix and entry.
     #[inline]
-    fn compare(&self, a: u32, b: u32) -> Ordering {
-        let (left, right) = (self.tape.entry(a), self.tape.entry(b));
-        if left.escaped || right.escaped {
-            return self.text(a).cmp(&self.text(b));
+    fn compare(&self, a: (u64, u32), b: (u64, u32)) -> Ordering {
+        a.0.cmp(&b.0).then_with(|| self.text(a.1).cmp(&self.text(b.1)))
+    }
+
+    /// The first eight bytes of a key as a number of the same order, with which most comparisons need not
+    /// touch the text. Keys that differ only by NULs within those bytes share it.
+    #[inline]
+    fn prefix(&self, key: u32) -> u64 {
+        let entry = self.tape.entry(key);
+        let start = entry.start as usize + 1;
+        let length = (entry.end as usize).saturating_sub(start + 1);
+        match self.bytes.get(start..).and_then(<[u8]>::first_chunk::<8>) {
+            Some(word) if !entry.escaped => {
+                let word = u64::from_be_bytes(*word);
+                // What lies behind a short key is not part of it.
+                if length < 8 { word & !(u64::MAX >> (8 * length)) } else { word }
+            }
+            _ => prefix(&self.text(key)),
         }
-        let inner = |entry: Entry| {
-            self.bytes.get(entry.start as usize + 1..entry.end as usize - 1).unwrap_or_default()
-        };
-        inner(left).cmp(inner(right))
     }
 
     #[inline]

@@ -385,6 +385,7 @@ fn patches_that_do_not_apply_say_why() {
         ("{}", r#"{"op":"merge","path":"/a","value":1}"#, R::UnknownOperation),
         ("{}", r#"{"op":"copy","path":"/a"}"#, R::Missing("from")),
         (r#"{"a":{}}"#, r#"{"op":"move","from":"/a","path":"/a/b"}"#, R::IntoItself),
+        ("{}", r#"{"op":"remove","path":""}"#, R::WholeDocument),
         (r#"{"a":1.0}"#, r#"{"op":"test","path":"/a","value":1}"#, R::TestFailed),
     ] {
         let first = r#"{"op":"test","path":"","value":"#;

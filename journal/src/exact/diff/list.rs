@@ -7,7 +7,10 @@
 //! Invariant: the steps, taken in order, name every old and every new element once and in order, so that
 //! performing them at a running place turns one list into the other.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use crate::exact::tape::Node;
 
@@ -97,8 +100,9 @@ fn by_identity(old: &[Node<'_>], new: &[Node<'_>]) -> Option<Vec<(usize, usize)>
     })
 }
 
-fn identities<'d>(list: &[Node<'d>], key: &str) -> Option<HashMap<Cow<'d, str>, usize>> {
-    let mut places = HashMap::with_capacity(list.len());
+fn identities<'d>(list: &[Node<'d>], key: &str) -> Option<BTreeMap<Cow<'d, str>, usize>> {
+    // Most such lists have a few elements, where a tree beats hashing.
+    let mut places = BTreeMap::new();
     for (at, element) in list.iter().enumerate() {
         if places.insert(element.get(key)?.as_str()?, at).is_some() {
             return None;
