@@ -120,7 +120,7 @@ pub enum Body {
 }
 
 /// A sealed value: what the placeholder at `path` stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Cell {
     /// The JSON pointer of the placeholder in the object.
     pub path: String,
@@ -132,6 +132,13 @@ pub struct Cell {
     pub rv: Revision,
     /// AES-256-GCM nonce and ciphertext; the plaintext until the row is given its position.
     pub secret: Bytes,
+}
+
+impl std::fmt::Debug for Cell {
+    /// Leaves the secret out: until it has its position it is the plaintext.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cell").field("path", &self.path).field("key_id", &self.key_id).finish_non_exhaustive()
+    }
 }
 
 /// A fact that has no position yet: everything of a [`Row`] but `pos`.

@@ -1,0 +1,105 @@
+//! Cuts: consistent moments, and how a question about time becomes one.
+//!
+//! **Words**: a [`Cut`] is, per revision domain, the greatest revision that belongs to the moment. *Closed*: every
+//! protected kind of the domain has been seen at or past it.
+//!
+//! **Invariants.** (1) State at a cut is all rows with a revision up to the cut's, never a prefix of positions.
+//! (2) A moment after the closed time is "later than the journal knows", never the tip [`Moment::beyond`].
+
+use std::collections::BTreeMap;
+
+use crate::{Change, Micros, Position, Revision, segment::FrontierVector};
+
+/// The name of the domain that `rev:N` is about.
+pub const MAIN: &str = "main";
+
+/// One domain's part of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CutPoint {
+    /// Which life of the counter.
+    pub incarnation: u32,
+    /// The greatest revision that belongs to the cut.
+    pub rv: Revision,
+}
+
+/// A consistent moment of the whole cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cut {
+    /// Per domain.
+    pub domains: BTreeMap<String, CutPoint>,
+}
+
+impl Cut {
+    /// The cut at a frontier.
+    pub fn of(frontier: &FrontierVector) -> Self {
+        let point = |p: &crate::segment::FrontierPoint| CutPoint { incarnation: p.incarnation, rv: p.rv };
+        Self { domains: frontier.iter().map(|(d, p)| (d.clone(), point(p))).collect() }
+    }
+
+    /// Whether a row belongs to it.
+    pub fn holds(&self, change: &Change) -> bool {
+        let at = CutPoint { incarnation: change.incarnation, rv: change.rv };
+        self.domains.get(&change.domain).is_some_and(|point| at <= *point)
+    }
+
+    /// The revision in the main domain.
+    pub fn rev(&self) -> Revision {
+        self.domains.get(MAIN).map_or(0, |p| p.rv)
+    }
+
+    /// Whether everything in it is at or below `frontier`.
+    pub fn within(&self, frontier: &FrontierVector) -> bool {
+        self.domains.iter().all(|(domain, point)| {
+            frontier
+                .get(domain)
+                .is_some_and(|f| *point <= CutPoint { incarnation: f.incarnation, rv: f.rv })
+        })
+    }
+}
+
+/// What a reader asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// The newest closed cut.
+    Now,
+    /// Everything durable, closed or not.
+    NowOpen,
+    /// A moment.
+    Time(Micros),
+    /// The state just before a moment.
+    BeforeTime(Micros),
+    /// A revision of the main domain, or of the named one; of an older incarnation if one is given.
+    Rev {
+        /// The revision.
+        rv: Revision,
+        /// The incarnation; the newest if `None`.
+        incarnation: Option<u32>,
+        /// The domain; main if `None`.
+        domain: Option<String>,
+    },
+    /// The revision of the row at a position.
+    Pos(Position),
+    /// Just below the revision of the row at a position.
+    BeforePos(Position),
+}
+
+/// What a question became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// The cut.
+    pub cut: Cut,
+    /// The time asked for, or else by which everything in the cut was committed.
+    pub time: Micros,
+    /// Whether every protected kind has been seen at or past the cut.
+    pub closed: bool,
+    /// Kinds that were not, with how far they were seen.
+    pub lagging: Vec<(String, Revision)>,
+    /// The journal knows the past up to here, and the question is about later.
+    pub beyond: Option<Micros>,
+    /// The question is about a moment before anything was recorded.
+    pub before_start: bool,
+    /// Rows that may be before or after the moment, as (position, lower bound, upper bound); at most 1000.
+    pub uncertain: Vec<(Position, Micros, Micros)>,
+    /// How far the journal is closed.
+    pub frontier: FrontierVector,
+}

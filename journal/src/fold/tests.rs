@@ -1,0 +1,106 @@
+use super::*;
+use crate::{Encoder, Observation, Secrets, Source, facts::Discovery};
+
+fn kind() -> Discovery {
+    Discovery { resource: "widgets".into(), kind: "W".into(), version: "v1".into(), domain: "main".into(), ..Discovery::default() }
+}
+
+fn see(encoder: &Encoder, rv: u64, data: &str, base: Option<&Base>) -> crate::Encoded {
+    let bytes = format!(
+        r#"{{"kind":"W","metadata":{{"name":"n","namespace":"ns","uid":"u","resourceVersion":"{rv}","managedFields":[{{"manager":"m{rv}"}}]}},"data":"{data}","pad":"{}"}}"#,
+        "x".repeat(200)
+    );
+    let kind = kind();
+    encoder.observe(
+        &Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo: 0, time_hi: 0, bytes: bytes.as_bytes() },
+        base,
+    )
+}
+
+fn history() -> Vec<Row> {
+    let encoder = Encoder::new(Secrets::Dropped);
+    let one = see(&encoder, 5, "one", None);
+    let two = see(&encoder, 7, "two", Some(&one.base));
+    let three = see(&encoder, 9, "three", Some(&two.base));
+    let changes = [one.change, two.change, three.change];
+    (1..).zip(changes).map(|(pos, change)| Row { pos, change }).collect()
+}
+
+fn cut(rv: u64) -> Cut {
+    Cut { domains: BTreeMap::from([("main".to_owned(), CutPoint { incarnation: 0, rv })]) }
+}
+
+fn fold(rows: &[Row], at: u64) -> Result<State> {
+    let mut state = State::default();
+    for row in rows {
+        state.apply(row, &Scope::default(), Some(&cut(at)))?;
+    }
+    state.finish()?;
+    Ok(state)
+}
+
+#[test]
+fn each_cut_gives_the_version_of_its_time() {
+    for (at, expected) in [(5, "one"), (6, "one"), (7, "two"), (8, "two"), (9, "three"), (99, "three")] {
+        let state = fold(&history(), at).expect("folds");
+        let entry = state.objects.values().next().expect("one object");
+        let value = exact::parse(&entry.public()).expect("json");
+        assert_eq!(value.get("data").and_then(Value::as_str), Some(expected), "at {at}");
+        let rv = value.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        assert_eq!(rv, Some(entry.row.rv.to_string().as_str()));
+        let managed = format!(r#"[{{"manager":"m{}"}}]"#, entry.row.rv);
+        assert_eq!(entry.managed().as_ref(), managed.as_bytes());
+    }
+    assert!(fold(&history(), 4).expect("folds").objects.is_empty());
+}
+
+#[test]
+fn a_missing_a_doubled_and_an_altered_row_fail_loudly() {
+    let rows = history();
+    let missing = fold(&[rows[0].clone(), rows[2].clone()], 99).expect_err("missing");
+    assert!(missing.to_string().contains("follows from revision Some(7), but the object stands at revision 5"), "{missing}");
+    fold(&[rows[0].clone(), rows[1].clone(), rows[1].clone()], 99).expect_err("doubled");
+    fold(&rows[1..], 99).expect_err("without its start");
+    let mut altered = rows;
+    altered[2].change.body = Body::Patch(Bytes::from_static(br#"[{"op":"replace","path":"/data","value":"evil"}]"#));
+    let error = fold(&altered, 99).expect_err("altered");
+    assert!(error.to_string().contains("hash is not the one written"), "{error}");
+}
+
+#[test]
+fn a_deleted_object_is_gone_from_its_revision_on() {
+    let mut rows = history();
+    let last = rows[2].clone();
+    let mut delete = Change::new(Op::Delete, "main", 0, 12);
+    (delete.resource, delete.namespace, delete.name, delete.uid) =
+        ("widgets".into(), "ns".into(), "n".into(), "u".into());
+    (delete.base_rv, delete.base_hash) = (Some(9), last.state_hash);
+    rows.push(Row { pos: 4, change: delete });
+    assert_eq!(fold(&rows, 11).expect("folds").objects.len(), 1);
+    assert_eq!(fold(&rows, 12).expect("folds").objects.len(), 0);
+}
+
+#[test]
+fn coverage_has_a_beginning_an_end_and_a_reason() {
+    let mut state = State::default();
+    let fact = |pos, op, rv, body| Row {
+        pos,
+        change: Change { body, ..facts::about(op, &kind(), 0, rv) },
+    };
+    let end = CoverEnd { reason: facts::Uncovered::Forbidden, detail: String::new() };
+    let rows = [
+        fact(1, Op::Discovery, 3, facts::body(&kind()).expect("json")),
+        fact(2, Op::CoverBegin, 5, Body::None),
+        fact(3, Op::CoverEnd, 8, facts::body(&end).expect("json")),
+        fact(4, Op::CoverBegin, 20, Body::None),
+    ];
+    for row in &rows {
+        state.apply(row, &Scope::default(), Some(&cut(99))).expect("applies");
+    }
+    let kind = &state.kinds["/widgets"];
+    let at = |rv| kind.covered_at(CutPoint { incarnation: 0, rv });
+    assert_eq!(at(4), Err(None));
+    assert_eq!((at(5), at(8)), (Ok(()), Ok(())));
+    assert_eq!(at(9), Err(Some(end)));
+    assert_eq!(at(20), Ok(()));
+}

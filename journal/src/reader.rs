@@ -1,0 +1,419 @@
+//! Reading the past: a question becomes a cut, a cut becomes a state.
+//!
+//! A [`Reader`] loads one manifest, picks the newest checkpoint that is not after the moment asked for, and reads the
+//! segments from there until the moment is closed or the log ends. What it has read it keeps, so that resolving and
+//! folding read every segment once.
+//!
+//! **Invariants.** (1) A read goes through one manifest. (2) The cut of a time is, per domain, the greatest revision
+//! whose upper bound is not after it. (3) Objects of a kind that was not covered at the cut are not in the state: they
+//! are not known to be all of them.
+//!
+//! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+
+use crate::{
+    Error, Journal, Micros, Position, Result, Row,
+    checkpoint::{Checkpoint, Manifest, Origin},
+    cut::{At, Cut, CutPoint, MAIN, Moment},
+    fold::{KindState, Scope, State},
+    journal::Segment,
+    row::{Op, Source},
+    segment::FrontierVector,
+};
+
+/// The most uncertain rows that are named.
+const UNCERTAIN: usize = 1000;
+
+/// Reads one journal.
+#[derive(Debug)]
+pub struct Reader {
+    journal: Journal,
+    manifest: Manifest,
+    start: Option<Checkpoint>,
+    numbers: Vec<u64>,
+    segments: Vec<Segment>,
+    loaded: bool,
+}
+
+/// When to stop reading segments.
+#[derive(Debug, Clone)]
+enum Until {
+    End,
+    Time(Micros),
+    Point(String, CutPoint),
+    Pos(Position),
+}
+
+impl Until {
+    fn reached(&self, segment: &Segment) -> bool {
+        let frontier = &segment.meta.frontier;
+        match self {
+            Self::End => false,
+            Self::Time(time) => !frontier.is_empty() && frontier.values().all(|p| p.time >= *time),
+            Self::Point(domain, point) => frontier
+                .get(domain)
+                .is_some_and(|p| CutPoint { incarnation: p.incarnation, rv: p.rv } >= *point),
+            Self::Pos(pos) => segment.meta.last >= *pos,
+        }
+    }
+}
+
+impl Reader {
+    /// A reader of what the bucket holds now.
+    pub async fn open(journal: &Journal) -> Result<Self> {
+        Ok(Self {
+            manifest: Manifest::read(journal).await?,
+            journal: journal.clone(),
+            start: None,
+            numbers: Vec::new(),
+            segments: Vec::new(),
+            loaded: false,
+        })
+    }
+
+    /// The manifest it reads through.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Looks whether there are newer segments; whether there were.
+    pub async fn refresh(&mut self) -> Result<bool> {
+        let after = self.numbers.last().copied().unwrap_or_else(|| self.first_segment() - 1);
+        let newer = self.journal.segments_after(after).await?;
+        self.numbers.extend(&newer);
+        Ok(!newer.is_empty())
+    }
+
+    fn first_segment(&self) -> u64 {
+        self.start.as_ref().map_or(1, |c| c.fold_from_segment)
+    }
+
+    /// Starts over from the newest checkpoint that `fits`.
+    async fn begin(&mut self, fits: impl Fn(&Checkpoint) -> bool) -> Result<()> {
+        let start = self.manifest.checkpoints.iter().rev().find(|c| fits(c)).cloned();
+        if self.loaded && start.as_ref().map(|c| c.pos) == self.start.as_ref().map(|c| c.pos) {
+            return Ok(());
+        }
+        self.segments.clear();
+        self.start = start;
+        self.numbers = self.journal.segments_after(self.first_segment() - 1).await?;
+        self.loaded = true;
+        Ok(())
+    }
+
+    async fn load(&mut self, until: &Until) -> Result<()> {
+        if self.segments.iter().any(|s| until.reached(s)) {
+            return Ok(());
+        }
+        let rest: Vec<u64> = self.numbers.iter().skip(self.segments.len()).copied().collect();
+        let mut link = crate::journal::Link::default();
+        for segment in &self.segments {
+            link.check(&segment.meta)?;
+        }
+        let mut stream = Box::pin(self.journal.read(rest));
+        while let Some(segment) = stream.next().await {
+            let segment = segment?;
+            link.check(&segment.meta)?;
+            let reached = until.reached(&segment);
+            self.segments.push(segment);
+            if reached {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The cut of a question.
+    pub async fn resolve(&mut self, at: &At) -> Result<Moment> {
+        match at {
+            At::Now => {
+                self.begin(|_| true).await?;
+                self.load(&Until::End).await?;
+                let cut = Cut::of(&self.frontier());
+                let time = self.frontier().get(MAIN).map_or(0, |p| p.time);
+                Ok(self.moment(cut, time, None))
+            }
+            At::NowOpen => {
+                self.begin(|_| true).await?;
+                self.load(&Until::End).await?;
+                let (cut, time) = self.greatest(|_| true);
+                Ok(self.moment(cut, time, None))
+            }
+            At::Time(time) => self.resolve_time(*time, false).await,
+            At::BeforeTime(time) => self.resolve_time(*time, true).await,
+            At::Rev { rv, incarnation, domain } => {
+                self.resolve_rev(*rv, *incarnation, domain.as_deref().unwrap_or(MAIN)).await
+            }
+            At::Pos(pos) => self.resolve_pos(*pos, false).await,
+            At::BeforePos(pos) => self.resolve_pos(*pos, true).await,
+        }
+    }
+
+    async fn resolve_time(&mut self, time: Micros, before: bool) -> Result<Moment> {
+        self.begin(|c| c.time() < time).await?;
+        self.load(&Until::Time(time)).await?;
+        let known_before = |hi: Micros| if before { hi < time } else { hi <= time };
+        let (cut, _) = self.greatest(|row| known_before(row.time_hi));
+        let closed_time = self.frontier().values().map(|p| p.time).min();
+        let beyond = match closed_time {
+            Some(closed) if closed < time => Some(closed),
+            None => Some(0),
+            Some(_) => None,
+        };
+        let mut moment = self.moment(cut, time, beyond);
+        let reach = |row: &&Row| row.op.is_object() && row.time_lo <= time && !known_before(row.time_hi);
+        moment.uncertain = self
+            .rows()
+            .filter(reach)
+            .filter(|row| row.source == Source::Watch || row.source == Source::Healed)
+            .take(UNCERTAIN)
+            .map(|row| (row.pos, row.time_lo, row.time_hi))
+            .collect();
+        moment.before_start = moment.cut.domains.is_empty();
+        Ok(moment)
+    }
+
+    async fn resolve_rev(&mut self, rv: u64, incarnation: Option<u32>, domain: &str) -> Result<Moment> {
+        let newest = match incarnation {
+            Some(incarnation) => incarnation,
+            None => self.newest_incarnation(domain).await?,
+        };
+        let point = CutPoint { incarnation: newest, rv };
+        self.begin(|c| c.cut().domains.get(domain).is_some_and(|p| *p <= point)).await?;
+        self.load(&Until::Point(domain.to_owned(), point)).await?;
+        let frontier = self.frontier();
+        let mut cut = Cut::of(&frontier);
+        cut.domains.insert(domain.to_owned(), point);
+        let hi = |row: &Row| row.domain == domain && cut.holds(row);
+        let time = self.rows().filter(|r| hi(r)).map(|r| r.time_hi).max().unwrap_or(0);
+        let time = time.max(self.start.as_ref().map_or(0, Checkpoint::time));
+        let known = frontier.get(domain).map(|p| CutPoint { incarnation: p.incarnation, rv: p.rv });
+        let seen = self.greatest(|_| true).0.domains.get(domain).copied();
+        let beyond = if known >= Some(point) || seen >= Some(point) {
+            None
+        } else {
+            Some(frontier.get(domain).map_or(0, |p| p.time))
+        };
+        Ok(self.moment(cut, time, beyond))
+    }
+
+    async fn newest_incarnation(&mut self, domain: &str) -> Result<u32> {
+        let tail = self.journal.tail(self.manifest.checkpoints.last().map_or(0, |c| c.segment)).await?;
+        Ok(tail.frontier.get(domain).map_or(0, |p| p.incarnation))
+    }
+
+    async fn resolve_pos(&mut self, pos: Position, before: bool) -> Result<Moment> {
+        self.begin(|c| c.pos < pos).await?;
+        self.load(&Until::Pos(pos)).await?;
+        let segment = self.segments.iter().find(|s| s.meta.first <= pos && pos <= s.meta.last);
+        let Some((segment, row)) =
+            segment.and_then(|s| Some((s, s.rows.iter().find(|r| r.pos == pos)?.clone())))
+        else {
+            let last = self.segments.last().map_or(0, |s| s.meta.last);
+            return Err(Error::not_found(format!("position {pos}"), format!("is not in the journal; its last is {last}")));
+        };
+        let mut cut = Cut::of(&segment.meta.frontier);
+        let mut point = CutPoint { incarnation: row.incarnation, rv: row.rv };
+        if row.source == Source::List || !row.op.is_object() {
+            // A list's rows have the revisions of long ago: what the row stands for is the list.
+            point = cut.domains.get(&row.domain).copied().unwrap_or(point).max(point);
+        } else if before {
+            point.rv = point.rv.saturating_sub(1);
+        }
+        cut.domains.insert(row.domain.clone(), point);
+        let too_new = |c: &Checkpoint| !c.cut().domains.iter().all(|(d, p)| cut.domains.get(d).is_some_and(|q| p <= q));
+        if self.start.as_ref().is_some_and(too_new) {
+            self.begin(|c| c.pos < pos && !too_new(c)).await?;
+        }
+        self.load(&Until::Point(row.domain.clone(), point)).await?;
+        Ok(self.moment(cut, row.time_hi, None))
+    }
+
+    /// The moment of a cut with what has been read.
+    fn moment(&self, cut: Cut, time: Micros, beyond: Option<Micros>) -> Moment {
+        let frontier = self.frontier();
+        let closed = beyond.is_none() && !cut.domains.is_empty() && cut.within(&frontier);
+        Moment {
+            before_start: cut.domains.is_empty(),
+            cut,
+            time,
+            closed,
+            lagging: Vec::new(),
+            beyond,
+            uncertain: Vec::new(),
+            frontier,
+        }
+    }
+
+    /// How far each domain is closed with what has been read.
+    fn frontier(&self) -> FrontierVector {
+        self.segments.last().map(|s| s.meta.frontier.clone()).unwrap_or_default()
+    }
+
+    /// The rows read, without those that the checkpoint holds already.
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        let skip = self.start.as_ref().map(|c| (c.pos, c.cut()));
+        self.segments
+            .iter()
+            .flat_map(|s| s.rows.iter())
+            .filter(move |row| skip.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
+    }
+
+    /// Per domain the greatest revision of the object rows that fit, and their newest time.
+    fn greatest(&self, fits: impl Fn(&Row) -> bool) -> (Cut, Micros) {
+        let mut cut = self.start.as_ref().map(Checkpoint::cut).unwrap_or_default();
+        let mut time = self.start.as_ref().map_or(0, Checkpoint::time);
+        let counts = |row: &&Row| row.op.is_object() || row.op == Op::CoverBegin || row.op == Op::Gap;
+        for row in self.rows().filter(counts).filter(|r| fits(r)) {
+            let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
+            let at = cut.domains.entry(row.domain.clone()).or_insert(point);
+            *at = (*at).max(point);
+            time = time.max(row.time_hi);
+        }
+        (cut, time)
+    }
+
+    /// The state at a cut that [`Reader::resolve`] gave, as far as `scope` wants it.
+    pub async fn state(&mut self, moment: &mut Moment, scope: &Scope) -> Result<State> {
+        let mut state = match &self.start {
+            Some(checkpoint) => checkpoint.load(&self.journal, scope).await?,
+            None => State::default(),
+        };
+        let mut seen = State { kinds: state.kinds.clone(), ..State::default() };
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        for row in self.rows() {
+            state.apply(row, scope, Some(&moment.cut))?;
+            seen.apply(row, &nothing, None)?;
+        }
+        state.finish()?;
+        moment.lagging = lagging(&seen.kinds, &moment.cut);
+        keep_covered(&mut state, &moment.cut);
+        Ok(state)
+    }
+
+    /// Everything durable: what a writer goes on from.
+    pub async fn resume(&mut self) -> Result<State> {
+        self.begin(|_| true).await?;
+        self.load(&Until::End).await?;
+        let everything = Scope::default();
+        let mut state = match &self.start {
+            Some(checkpoint) => checkpoint.load(&self.journal, &everything).await?,
+            None => State::default(),
+        };
+        for row in self.rows() {
+            state.apply(row, &everything, None)?;
+        }
+        state.finish()?;
+        Ok(state)
+    }
+
+    /// The state at the newest closed cut, and where it came from: what a checkpoint is made of. `None` while nothing
+    /// is closed.
+    pub async fn at_closed_cut(&mut self) -> Result<Option<(State, Origin)>> {
+        let mut moment = self.resolve(&At::Now).await?;
+        let Some(tail) = self.segments.last().map(|s| s.meta.clone()) else { return Ok(None) };
+        if !moment.closed {
+            return Ok(None);
+        }
+        let start = self.start.clone();
+        let mut state = match &start {
+            Some(checkpoint) => checkpoint.load(&self.journal, &Scope::default()).await?,
+            None => State::default(),
+        };
+        let mut times: BTreeMap<String, Micros> = BTreeMap::new();
+        // The newest segment is always read again: its metadata says how far the log is closed.
+        let mut fold_from = (tail.last + 1, tail.segment);
+        for segment in &self.segments {
+            for row in segment.rows.iter() {
+                let held = moment.cut.holds(row);
+                if !held && row.op != Op::Frontier && row.pos < fold_from.0 {
+                    fold_from = (row.pos, segment.meta.segment);
+                }
+                if held && row.op.is_object() {
+                    let hi = times.entry(row.domain.clone()).or_default();
+                    *hi = (*hi).max(row.time_hi);
+                }
+            }
+        }
+        for row in self.rows() {
+            state.apply(row, &Scope::default(), Some(&moment.cut))?;
+        }
+        state.finish()?;
+        if let Some(start) = &start {
+            for domain in moment.cut.domains.keys() {
+                let hi = times.entry(domain.clone()).or_default();
+                *hi = (*hi).max(start.time());
+            }
+        }
+        moment.lagging.clear();
+        let origin = Origin {
+            cut: moment.cut,
+            times,
+            segment: tail.segment,
+            last: tail.last,
+            chain: tail.chain_after,
+            fold_from,
+            frontier: tail.frontier,
+        };
+        Ok(Some((state, origin)))
+    }
+
+    /// Rows of the log from the moment on, oldest first, each given to `take`; it stops when `take` says so.
+    pub async fn history(&self, since: Micros, mut take: impl FnMut(&Row) -> bool) -> Result<()> {
+        let start = self.manifest.checkpoints.iter().rev().find(|c| c.time() < since);
+        let first = start.map_or(1, |c| c.fold_from_segment);
+        let numbers = self.journal.segments_after(first - 1).await?;
+        let mut stream = Box::pin(self.journal.read(numbers));
+        while let Some(segment) = stream.next().await {
+            for row in segment?.rows.iter() {
+                if !take(row) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How much has been read beyond the checkpoint: segments, rows and bytes.
+    pub fn tail_size(&self) -> (u64, u64, u64) {
+        let rows = self.segments.iter().map(|s| s.rows.len() as u64).sum();
+        let bytes = self.segments.iter().map(|s| s.bytes).sum();
+        (self.segments.len() as u64, rows, bytes)
+    }
+
+    /// The segments that have been read.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+}
+
+/// The kinds that are protected and were not seen up to the cut.
+fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)> {
+    let lag = |(kind, state): (&String, &KindState)| {
+        let target = cut.domains.get(&state.discovery.domain)?;
+        let at = state.cursor?;
+        (state.is_covered() && at < *target).then(|| (kind.clone(), at.rv))
+    };
+    kinds.iter().filter_map(lag).collect()
+}
+
+fn keep_covered(state: &mut State, cut: &Cut) {
+    let covered = |key: &crate::fold::ObjectKey, kinds: &BTreeMap<String, KindState>| {
+        let kind = kinds.get(&key.kind_key())?;
+        let point = cut.domains.get(&kind.discovery.domain)?;
+        kind.covered_at(*point).ok()
+    };
+    let State { objects, kinds, .. } = state;
+    objects.retain(|key, _| covered(key, kinds).is_some());
+}
+
+#[cfg(test)]
+mod tests;

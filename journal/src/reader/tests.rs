@@ -1,0 +1,211 @@
+use std::sync::Arc;
+
+use object_store::{memory::InMemory, path::Path};
+
+use super::*;
+use crate::{
+    Change, Encoder, Observation, Parts, Secrets, Writer,
+    facts::{self, Discovery},
+    seal::{DataKeys, Key},
+    segment::FrontierPoint,
+    writer::Identity,
+};
+
+fn kind(resource: &str) -> Discovery {
+    Discovery { resource: resource.into(), kind: "W".into(), version: "v1".into(), domain: "main".into(), ..Discovery::default() }
+}
+
+fn identity(instance: &str) -> Identity {
+    Identity { writer: format!("host/{instance}"), instance: instance.into() }
+}
+
+fn key() -> Arc<Key> {
+    Arc::new(Key { name: "k".into(), created: String::new(), wrap: [1; 32], hmac: [2; 32], seal: [3; 32] })
+}
+
+fn journal() -> Journal {
+    Journal::open(Arc::new(InMemory::new()), &Path::from("p"), "uid-1", Parts::system())
+}
+
+fn frontier(rv: u64, time: i64) -> FrontierVector {
+    FrontierVector::from([(MAIN.to_owned(), FrontierPoint { incarnation: 0, rv, time })])
+}
+
+/// Writes `rounds` versions of `objects` objects, one segment a round; revision r is committed at time 1000 r.
+async fn write(journal: &Journal, resource: &str, objects: u64, rounds: u64) -> Writer {
+    let keys = Arc::new(DataKeys::new(journal.cluster(), vec![key()], Parts::system()));
+    let mut writer = Writer::claim(journal, identity("a"), Some(keys)).await.expect("claims");
+    let encoder = Encoder::new(Secrets::Sealed(key()));
+    let kind = kind(resource);
+    let mut bases: BTreeMap<String, crate::Base> = BTreeMap::new();
+    let mut rv = 10;
+    let start = [
+        Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) },
+        Change { time_hi: 1000, ..facts::about(Op::CoverBegin, &kind, 0, 1) },
+    ];
+    writer.stage(start.to_vec(), frontier(1, 1000)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    for round in 0..rounds {
+        let mut changes = Vec::new();
+        for object in 0..objects {
+            rv += 1;
+            let (name, namespace) = (format!("n{object}"), format!("ns{}", object % 3));
+            let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("value {round}"));
+            let bytes = format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","uid":"u{object}","resourceVersion":"{rv}"}},"data":{{"v":"{value}","pad":"{}"}}}}"#,
+                "eHh4".repeat(30)
+            );
+            let (lo, hi) = (rv as i64 * 1000 - 10, rv as i64 * 1000);
+            let seen = Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo: lo, time_hi: hi, bytes: bytes.as_bytes() };
+            let encoded = encoder.observe(&seen, bases.get(&name));
+            bases.insert(name, encoded.base);
+            changes.push(encoded.change);
+        }
+        writer.stage(changes, frontier(rv, rv as i64 * 1000)).await.expect("stages");
+        writer.commit().await.expect("commits");
+    }
+    writer
+}
+
+fn datum(entry: &crate::Entry) -> String {
+    let value = crate::exact::parse(&entry.public()).expect("json");
+    let text = value.pointer("/data/v").and_then(crate::exact::Value::as_str).expect("a value").to_owned();
+    let raw = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &text);
+    raw.map_or(text, |raw| String::from_utf8(raw).expect("utf-8"))
+}
+
+async fn at(journal: &Journal, question: At, scope: &Scope) -> (Moment, State) {
+    let mut reader = Reader::open(journal).await.expect("opens");
+    let mut moment = reader.resolve(&question).await.expect("resolves");
+    let state = reader.state(&mut moment, scope).await.expect("folds");
+    (moment, state)
+}
+
+fn rev(rv: u64) -> At {
+    At::Rev { rv, incarnation: None, domain: None }
+}
+
+#[tokio::test]
+async fn any_revision_and_any_time_read_back_with_and_without_checkpoints() {
+    let journal = journal();
+    write(&journal, "widgets", 5, 8).await;
+    let mut expected = Vec::new();
+    for rv in 11..=50 {
+        let (moment, state) = at(&journal, rev(rv), &Scope::default()).await;
+        assert!(moment.closed, "rev {rv}");
+        let values: Vec<_> = state.objects.values().map(|e| (e.row.rv, datum(e))).collect();
+        assert_eq!(values.len() as u64, (rv - 10).min(5));
+        expected.push(values);
+    }
+    // A checkpoint after the fact, and a longer log, change no answer.
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
+    assert_eq!(origin.cut.rev(), 50);
+    crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+    for rv in 11..=50 {
+        for question in [rev(rv), At::Time(rv as i64 * 1000), At::BeforeTime(rv as i64 * 1000 + 1)] {
+            let (moment, state) = at(&journal, question.clone(), &Scope::default()).await;
+            assert_eq!(moment.cut.rev(), rv, "{question:?}");
+            let values: Vec<_> = state.objects.values().map(|e| (e.row.rv, datum(e))).collect();
+            assert_eq!(values, expected[rv as usize - 11], "{question:?}");
+        }
+    }
+    let (moment, _) = at(&journal, At::Time(20_995), &Scope::default()).await;
+    assert_eq!(moment.cut.rev(), 20);
+    assert_eq!(moment.uncertain.len(), 1, "revision 21 has bounds [20990, 21000]");
+}
+
+#[tokio::test]
+async fn later_than_the_journal_knows_is_said() {
+    let journal = journal();
+    write(&journal, "widgets", 2, 3).await;
+    let (moment, _) = at(&journal, At::Time(99_000), &Scope::default()).await;
+    assert_eq!((moment.beyond, moment.closed), (Some(16_000), false));
+    let (moment, _) = at(&journal, rev(99), &Scope::default()).await;
+    assert_eq!((moment.beyond, moment.closed), (Some(16_000), false));
+    let (moment, state) = at(&journal, At::Time(500), &Scope::default()).await;
+    assert!(moment.before_start && state.objects.is_empty());
+}
+
+#[tokio::test]
+async fn a_checkpoint_gives_one_namespace_or_object_like_the_whole() {
+    let journal = journal();
+    write(&journal, "widgets", 9, 2).await;
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
+    crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+    let scope = Scope { namespace: Some("ns1".into()), ..Scope::default() };
+    let (_, state) = at(&journal, At::Now, &scope).await;
+    let names: Vec<_> = state.objects.keys().map(|k| k.name.as_str()).collect();
+    assert_eq!(names, ["n1", "n4", "n7"]);
+    let scope = Scope { kinds: Some(vec!["/widgets".into()]), namespace: Some("ns1".into()), name: Some("n4".into()) };
+    let (_, state) = at(&journal, At::Now, &scope).await;
+    assert_eq!(state.objects.len(), 1);
+}
+
+#[tokio::test]
+async fn sealed_values_open_with_the_key_after_any_number_of_patches_and_a_checkpoint() {
+    let journal = journal();
+    write(&journal, "secrets", 3, 4).await;
+    let keys = DataKeys::new(journal.cluster(), vec![key()], Parts::system());
+    for with_checkpoint in [false, true] {
+        if with_checkpoint {
+            let mut reader = Reader::open(&journal).await.expect("opens");
+            let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
+            crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+        }
+        let (_, state) = at(&journal, At::Now, &Scope::default()).await;
+        assert_eq!(state.objects.len(), 3);
+        for entry in state.objects.values() {
+            assert!(datum(entry).starts_with("<redacted 7 bytes hmac:"), "{}", datum(entry));
+            let key = entry.row.key();
+            let place = crate::seal::Place { cluster: "uid-1", key: &key, namespace: &entry.row.namespace };
+            let cell = &entry.cells["/data/v"];
+            let value = keys.open(journal.store(), place, cell).await.expect("opens");
+            assert_eq!(value.as_str(), Some("dmFsdWUgMw=="), "value 3 in base64");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_writer_fences_the_first() {
+    let journal = journal();
+    let mut old = write(&journal, "widgets", 1, 1).await;
+    let mut new = Writer::claim(&journal, identity("b"), None).await.expect("claims");
+    assert_eq!(new.epoch(), old.epoch() + 1);
+    let mark = || Change::new(Op::Mark, MAIN, 0, 99);
+    old.stage(vec![mark()], frontier(50, 50)).await.expect("stages");
+    let error = old.commit().await.expect_err("fenced");
+    assert_eq!(error.kind(), crate::ErrorKind::Fenced);
+    assert!(error.to_string().contains("fenced by host/b b with epoch 2"), "{error}");
+    new.stage(vec![mark()], frontier(50, 50)).await.expect("stages");
+    new.commit().await.expect("the newest wins");
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    reader.resume().await.expect("one unbroken chain");
+}
+
+#[tokio::test]
+async fn instances_that_take_turns_are_refused() {
+    let journal = journal();
+    for instance in ["a", "b", "a"] {
+        Writer::claim(&journal, identity(instance), None).await.expect("claims");
+    }
+    let error = Writer::claim(&journal, identity("b"), None).await.expect_err("a fight");
+    assert_eq!(error.kind(), crate::ErrorKind::Fenced);
+    assert!(error.to_string().contains("changed hands 3 times in the last minute"), "{error}");
+    Writer::claim(&journal, identity("a"), None).await.expect("the holder may go on");
+}
+
+#[tokio::test]
+async fn a_missing_segment_is_named() {
+    let journal = journal();
+    write(&journal, "widgets", 1, 4).await;
+    let inner = Arc::new(InMemory::new());
+    let copy = Journal::open(inner, &Path::from("p"), "uid-1", Parts::system());
+    for n in [1, 2, 4, 5] {
+        let bytes = journal.store().get(&journal.store().layout().segment(n)).await.expect("there");
+        copy.store().create(&copy.store().layout().segment(n), bytes).await.expect("writes");
+    }
+    let error = copy.tail(0).await.expect_err("a hole");
+    assert!(error.to_string().contains("wal/00000000000000000003.parquet: is missing"), "{error}");
+}

@@ -1,0 +1,385 @@
+//! The one writer of a journal: claims it, commits segments, stops when it is fenced.
+//!
+//! **Words**: to *claim* is to commit an empty segment under a new epoch; *fenced* is a writer whose next name
+//! another has taken.
+//!
+//! **Invariants.**
+//! 1. The name is the commit: a segment is durable when, and only when, its create is known to have won.
+//! 2. Exactly one segment PUT is in flight: [`Writer::stage`] refuses while one is pending.
+//! 3. No verdict without evidence: after "exists", a time-out or a reset the name is read back. Our own bytes mean
+//!    committed, another's mean fenced, nothing means the same bytes again.
+//! 4. After a create that took, or followed a pause, of more than [`STALL`], boundary and newer segments are looked
+//!    at before the segment counts as durable.
+//!
+//! Not here: when to cut a segment, retrying and buffering (the watcher).
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+
+use crate::{
+    Change, Error, ErrorKind, Journal, Micros, Position, Result, Row,
+    facts,
+    journal::Tail,
+    row::{ChainHash, Op},
+    seal::{DataKeys, Place},
+    segment::{self, FrontierVector, Meta},
+    store::Put,
+};
+
+/// Beyond this a create is not trusted on its own word.
+pub const STALL: Duration = Duration::from_secs(30);
+
+/// How long back a starter looks for writers that take the journal from one another.
+const FIGHT_WINDOW: Micros = 60_000_000;
+
+/// Changes of hands within that time that make it a fight.
+const FIGHT_CHANGES: usize = 3;
+
+/// Who writes: shown to whoever is fenced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Host and process, and what makes it unique.
+    pub writer: String,
+    /// What restarts it: host and supervising process. Two of these taking turns is a fight.
+    pub instance: String,
+}
+
+impl Identity {
+    fn text(&self) -> String {
+        format!("{} {}", self.writer, self.instance)
+    }
+}
+
+/// A committed segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Durable {
+    /// Its number.
+    pub segment: u64,
+    /// First position.
+    pub first: Position,
+    /// Last position.
+    pub last: Position,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The fenced writer of one journal.
+#[derive(Debug)]
+pub struct Writer {
+    journal: Journal,
+    identity: Identity,
+    keys: Option<Arc<DataKeys>>,
+    epoch: u64,
+    next: u64,
+    last: Position,
+    chain: ChainHash,
+    frontier: FrontierVector,
+    pending: Option<Pending>,
+    alive: Moment,
+    sabotage: Sabotage,
+}
+
+/// Ways to break the commit protocol on purpose, for the simulator to prove that it would notice.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sabotage {
+    /// None: the protocol as it is.
+    #[default]
+    None,
+    /// Take "exists" and time-outs for success without reading back.
+    SkipReadBack,
+    /// Let a staged segment go while another is pending.
+    TwoInFlight,
+    /// Go on after another epoch took the name.
+    IgnoreEpoch,
+}
+
+#[derive(Debug)]
+struct Pending {
+    meta: Meta,
+    bytes: Bytes,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    wall: Micros,
+    monotonic: Duration,
+}
+
+enum Stands {
+    Ours,
+    Other(Box<Meta>),
+}
+
+impl Writer {
+    /// Takes the journal over: newest wins. `keys` seal cells; without them no change may bring one to seal.
+    pub async fn claim(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>) -> Result<Self> {
+        Self::claim_with(journal, identity, keys, Sabotage::None).await
+    }
+
+    /// As [`Writer::claim`], broken on purpose.
+    #[doc(hidden)]
+    pub async fn claim_with(
+        journal: &Journal,
+        identity: Identity,
+        keys: Option<Arc<DataKeys>>,
+        sabotage: Sabotage,
+    ) -> Result<Self> {
+        let mut after = journal.boundary().await?.saturating_sub(1);
+        loop {
+            let tail = journal.tail(after).await?;
+            refuse_a_fight(journal, &tail, &identity).await?;
+            after = tail.segment;
+            let mut writer = Self::at(journal, identity.clone(), keys.clone(), tail, sabotage);
+            writer.stage(Vec::new(), writer.frontier.clone()).await?;
+            match writer.commit().await {
+                Ok(_) => return Ok(writer),
+                // Another claimed or wrote at the same moment: look again, newest wins.
+                Err(e) if e.kind() == ErrorKind::Fenced => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn at(
+        journal: &Journal,
+        identity: Identity,
+        keys: Option<Arc<DataKeys>>,
+        tail: Tail,
+        sabotage: Sabotage,
+    ) -> Self {
+        Self {
+            alive: now(journal),
+            journal: journal.clone(),
+            identity,
+            keys,
+            epoch: tail.epoch + 1,
+            next: tail.segment + 1,
+            last: tail.last,
+            chain: tail.chain,
+            frontier: tail.frontier,
+            pending: None,
+            sabotage,
+        }
+    }
+
+    /// The epoch this writer holds.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The number of the newest segment of this writer.
+    pub fn segment(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// The position of the last durable row.
+    pub fn last(&self) -> Position {
+        self.last
+    }
+
+    /// How far each domain was known with the newest segment.
+    pub fn frontier(&self) -> &FrontierVector {
+        &self.frontier
+    }
+
+    /// Whether a segment waits for [`Writer::commit`].
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Makes the next segment of `changes`: positions are given, cells sealed, the bytes fixed.
+    pub async fn stage(&mut self, changes: Vec<Change>, frontier: FrontierVector) -> Result<()> {
+        if self.pending.is_some() && self.sabotage != Sabotage::TwoInFlight {
+            return Err(Error::internal("the writer", "a segment is pending: commit it first"));
+        }
+        let first = self.last + 1;
+        let mut rows = Vec::with_capacity(changes.len());
+        for (pos, mut change) in (first..).zip(changes) {
+            self.seal_cells(pos, &mut change).await?;
+            rows.push(Row { pos, change });
+        }
+        let mut meta = Meta {
+            role: "segment".to_owned(),
+            cluster: self.journal.cluster().to_owned(),
+            writer: self.identity.text(),
+            epoch: self.epoch,
+            segment: self.next,
+            first,
+            last: first,
+            chain_before: self.chain,
+            chain_after: self.chain,
+            frontier,
+            time: self.journal.parts().clock.now(),
+            extra: BTreeMap::new(),
+        };
+        let bytes = segment::encode(&mut meta, &rows)?;
+        self.pending = Some(Pending { meta, bytes });
+        Ok(())
+    }
+
+    /// A signed statement of how far the chain has come, as a change to stage next. `None` without a key.
+    pub fn seal(&self, domain: &str, rv: u64) -> Result<Option<Change>> {
+        let Some(key) = self.keys.as_ref().and_then(|k| k.key()) else { return Ok(None) };
+        let time = self.journal.parts().clock.now();
+        let chain = segment::hex(&self.chain);
+        let said = format!("hindcast seal v1\n{}\n{}\n{chain}\n{time}", self.journal.cluster(), self.last);
+        let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&key.seal)
+            .map_err(|_| Error::invalid("the seal key", "is not an Ed25519 seed"))?;
+        let body = facts::body(&serde_json::json!({
+            "pos": self.last,
+            "chain": chain,
+            "time": time,
+            "key": key.name,
+            "signature": segment::hex(pair.sign(said.as_bytes()).as_ref()),
+        }))?;
+        let mut change = Change::new(Op::Seal, domain, 0, rv);
+        (change.time_lo, change.time_hi, change.body) = (time, time, body);
+        Ok(Some(change))
+    }
+
+    async fn seal_cells(&self, pos: Position, change: &mut Change) -> Result<()> {
+        if change.cells.is_empty() {
+            return Ok(());
+        }
+        let key = change.key();
+        let place = Place { cluster: self.journal.cluster(), key: &key, namespace: &change.namespace };
+        for cell in &mut change.cells {
+            (cell.pos, cell.rv) = (pos, change.rv);
+            if cell.secret.is_empty() {
+                continue;
+            }
+            let keys = self.keys.as_ref().ok_or_else(|| {
+                Error::internal("the writer", "a value to seal came without a key")
+            })?;
+            keys.seal(self.journal.store(), place, cell, change.time_hi).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits the staged segment. On [`ErrorKind::Unavailable`] call it again: the bytes stay the same. On
+    /// [`ErrorKind::Fenced`] stop.
+    pub async fn commit(&mut self) -> Result<Durable> {
+        let Some(pending) = &self.pending else {
+            return Err(Error::internal("the writer", "nothing is staged"));
+        };
+        let n = pending.meta.segment;
+        let started = self.alive;
+        match self.put(n, &pending.bytes).await? {
+            Stands::Ours => {}
+            Stands::Other(meta) => return Err(self.fenced(n, &meta)),
+        }
+        if stalled(&self.journal, started) {
+            self.check_not_passed(n).await?;
+        }
+        let pending = self.pending.take().expect("it was there above, and only this method takes it");
+        self.alive = now(&self.journal);
+        let durable = Durable {
+            segment: n,
+            first: pending.meta.first,
+            last: pending.meta.last,
+            bytes: pending.bytes.len() as u64,
+        };
+        self.next = n + 1;
+        self.last = pending.meta.last;
+        self.chain = pending.meta.chain_after;
+        self.frontier = pending.meta.frontier;
+        Ok(durable)
+    }
+
+    async fn put(&self, n: u64, bytes: &Bytes) -> Result<Stands> {
+        let store = self.journal.store();
+        let path = store.layout().segment(n);
+        let doubt = match store.create(&path, bytes.clone()).await {
+            Ok(Put::Created) => return Ok(Stands::Ours),
+            Ok(Put::Exists) => None,
+            Err(e) if e.kind() == ErrorKind::Unavailable => Some(e),
+            Err(e) => return Err(e),
+        };
+        if self.sabotage == Sabotage::SkipReadBack {
+            return Ok(Stands::Ours);
+        }
+        match store.get_opt(&path).await? {
+            Some(found) if found == *bytes => Ok(Stands::Ours),
+            Some(_) if self.sabotage == Sabotage::IgnoreEpoch => Ok(Stands::Ours),
+            Some(found) => {
+                let (meta, _) = segment::open(path.as_ref(), found)?;
+                segment::check_cluster(path.as_ref(), self.journal.cluster(), &meta)?;
+                Ok(Stands::Other(Box::new(meta)))
+            }
+            None => Err(doubt.unwrap_or_else(|| {
+                Error::new(ErrorKind::Unavailable, path.to_string(), "stood there, and now does not")
+            })),
+        }
+    }
+
+    /// A name that was deleted behind the boundary can be created again by a writer that slept: such a create is
+    /// no commit.
+    async fn check_not_passed(&self, n: u64) -> Result<()> {
+        let boundary = self.journal.boundary().await?;
+        let newer = self.journal.segments_after(n).await?;
+        if n < boundary || !newer.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Fenced,
+                format!("segment {n}"),
+                format!("was written after a pause in which the journal went on (boundary {boundary})"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn fenced(&self, n: u64, by: &Meta) -> Error {
+        Error::new(
+            ErrorKind::Fenced,
+            "the journal",
+            format!("fenced by {} with epoch {} at segment {n} (this writer holds epoch {})", by.writer, by.epoch, self.epoch),
+        )
+        .with_hint("another `hindcast run` has taken this journal over; do not restart this one")
+    }
+}
+
+fn now(journal: &Journal) -> Moment {
+    let clock = &journal.parts().clock;
+    Moment { wall: clock.now(), monotonic: clock.monotonic() }
+}
+
+/// Whether more than [`STALL`] has passed by either clock: the monotonic one stops during suspend, the wall clock
+/// can be set back.
+fn stalled(journal: &Journal, since: Moment) -> bool {
+    let now = now(journal);
+    let wall = now.wall - since.wall;
+    wall > STALL.as_micros() as Micros || now.monotonic.saturating_sub(since.monotonic) > STALL
+}
+
+/// Refuses to start where writers of several instances take the journal from one another all the time.
+async fn refuse_a_fight(journal: &Journal, tail: &Tail, identity: &Identity) -> Result<()> {
+    let now = journal.parts().clock.now();
+    if tail.epoch < FIGHT_CHANGES as u64 || now - tail.time > FIGHT_WINDOW {
+        return Ok(());
+    }
+    let low = tail.segment.saturating_sub(150).max(journal.boundary().await?);
+    let numbers: Vec<u64> = (low..=tail.segment).collect();
+    let mut segments = Box::pin(journal.read(numbers));
+    let mut claims: Vec<(u64, String)> = Vec::new();
+    while let Some(segment) = segments.next().await {
+        let meta = segment?.meta;
+        let instance = meta.writer.split_once(' ').map_or("", |(_, i)| i).to_owned();
+        let recent = now - meta.time <= FIGHT_WINDOW;
+        if recent && claims.last().is_none_or(|(epoch, _)| *epoch != meta.epoch) {
+            claims.push((meta.epoch, instance));
+        }
+    }
+    claims.push((tail.epoch + 1, identity.instance.clone()));
+    let changes = claims.iter().zip(claims.iter().skip(1)).filter(|((_, a), (_, b))| a != b).count();
+    if changes < FIGHT_CHANGES {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Fenced,
+        "the journal",
+        format!("changed hands {changes} times in the last minute; last held by {}", tail.writer),
+    )
+    .with_hint("two `hindcast run` are restarted against one journal: stop one of them, then start again in a minute"))
+}
