@@ -1,1 +1,80 @@
-//! One binary, hindcast, with every process and every verb.
+//! One binary, `hindcast`, with every process and every verb.
+//!
+//! This crate composes: it reads arguments and environment, builds the parts (store, clock, keys, client), calls one
+//! function of a library, and prints what comes back. It is the only crate that prints, exits, serves HTTP or sets
+//! tracing up.
+//!
+//! **Map.** `args` is what clap reads. `commands` has a file per verb. `moment`, `kinds`, `selector` and `store` turn
+//! words into what libraries take; `past` is the one door to the reading libraries. `view` is what `-o json` says
+//! (schemas in `cli/schemas`), `render` the text, `columns` the tables of `get`, `redact` what is hidden, and
+//! `printer` the only writer to the terminal.
+//!
+//! **Invariants.** (1) Data goes to standard output, all else to standard error. (2) No Secret value is printed
+//! unless `--show-secrets` asks for it, and no control character ever [`redact`, `printer`]. (3) A reader needs the
+//! bucket alone.
+//!
+//! Start reading at [`main`], then `commands`.
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+mod args;
+mod columns;
+mod commands;
+mod failure;
+mod keyfile;
+mod kinds;
+mod moment;
+mod printer;
+mod redact;
+mod render;
+mod selector;
+mod store;
+mod view;
+
+use crate::{args::Cli, failure::Exit, printer::Printer};
+
+/// Runs the command line; what it returns is the exit code of the contract.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let printer = Printer::standard(wants_colour && !args.iter().any(|a| a == "--no-color"));
+    let cli = match parse(&args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &printer).into(),
+    };
+    match commands::run(&cli, &printer) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Under the name `kubectl-hindcast` the usage reads `kubectl hindcast`.
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let plugin = args
+        .first()
+        .and_then(|name| Path::new(name).file_stem())
+        .is_some_and(|name| name.to_string_lossy().starts_with("kubectl-"));
+    let mut command = Cli::command().color(clap::ColorChoice::Never);
+    if plugin {
+        command = command.bin_name("kubectl hindcast");
+    }
+    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+}
+
+/// Prints what clap has to say: help is data, anything else an error.
+fn usage(error: &clap::Error, printer: &Printer) -> Exit {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        printer.message(&text);
+        Exit::Failed
+    } else {
+        printer.data(&text);
+        Exit::Done
+    }
+}

@@ -1,0 +1,304 @@
+//! The arguments: only clap, whose comments are the reference that `--help` prints.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The whole past of a Kubernetes cluster, and any moment of it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hindcast",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 110,
+    after_help = AFTER,
+    after_long_help = AFTER_LONG
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const AFTER: &str = "\
+What changed in the last hour?          hindcast log -n shop
+What did it look like at 14:01?         hindcast get deploy,cm -n shop --at 14:01
+One object, as YAML, before a change:   hindcast show deploy/web -n shop --at before:pos:4711
+
+Exit: 0 done · 2 failed, refused, not found · 3 answered with a reservation (named on stderr) · 4 fenced · 130
+interrupted. `hindcast --help` explains times (T), exit codes and the environment.";
+
+const AFTER_LONG: &str = "\
+Times (T), in the local zone or --tz, always inclusive:
+  14:01   14:01:30.250             the latest such moment that is not in the future
+  \"yesterday 22:00\"                the day before
+  2026-11-01   \"2026-11-01 14:01\"  a day's first moment; a date and a time, with T or a space
+  2026-11-01T14:01:00Z             RFC 3339; an offset wins over the zone
+  5m   \"2h30m ago\"                 back from now (units w d h m s ms; a day is 24 hours)
+  now                              the newest moment that is closed and durable
+  rev:N   rev:N@I                  a resourceVersion of the main etcd (of incarnation I, after a restored etcd)
+  pos:N                            the moment of row N, that change included
+  before:T                         just below any of these: before:pos:4711 is the state before that change
+Where a zone changes its clocks, a time that happens twice or never is refused, and both candidates are named.
+
+Exit codes:
+  0    done, no differences
+  1    differences, or partly done
+  2    failed, refused, not found, declined
+  3    answered, with a reservation named on stderr (wins over 0 and 1): the cut is open, a gap graded `lost`,
+       an answer older than asked (--allow-stale), or some of the kinds asked for were not protected then
+  4    fenced: another `hindcast run` took this journal over; do not restart this one
+  130  interrupted
+
+Environment:
+  HINDCAST_JOURNAL    the journal, as --journal        HINDCAST_TZ         the zone, as --tz
+  HINDCAST_KEY_FILE   the key file, as --key-file      NO_COLOR            as --no-color
+  KUBECONFIG          as kubectl                       AWS_…, AZURE_…, GOOGLE_…  credentials of the store
+
+Readers need the journal alone: neither a kubeconfig nor a running Hindcast. With a kubeconfig whose cluster is the
+journal's, they also see the last second. Values of Secrets are shown only with --show-secrets and the key file.";
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Protect the cluster of the current context: write every change into the journal
+    Run(Run),
+    /// What is protected, since when and up to when: clusters, lag, coverage, gaps
+    Status,
+    /// What changed, when and by whom; newest first
+    Log(Log),
+    /// Objects as they were, as `kubectl get` would have shown them
+    Get(Get),
+    /// One object as it was, as YAML
+    Show(Show),
+    /// Make or list the keys that seal Secret values
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// The files and rows of the journal themselves
+    #[command(subcommand)]
+    Journal(JournalVerb),
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// The journal: file:///path, s3://bucket/prefix, az://…, gs://… [default: a folder in the user's data directory]
+    #[arg(long, global = true, value_name = "URL", env = "HINDCAST_JOURNAL", hide_env = true)]
+    pub(crate) journal: Option<String>,
+    /// Which cluster, by alias or beginning of its uid, where the journal holds several
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// The kubeconfig file [default: as kubectl]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: the current one]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The file of the keys that seal Secret values
+    #[arg(long, global = true, value_name = "FILE", env = "HINDCAST_KEY_FILE", hide_env = true)]
+    pub(crate) key_file: Option<PathBuf>,
+    /// How to answer; `wide` and `name` are for `get` alone
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    pub(crate) output: Output,
+    /// The time zone of times without one, and of times shown [default: the machine's]
+    #[arg(long, global = true, value_name = "ZONE", env = "HINDCAST_TZ", hide_env = true)]
+    pub(crate) tz: Option<String>,
+    /// How long to wait for the journal to reach the moment asked for
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) wait: std::time::Duration,
+    /// Answer for a moment that the journal has not reached, from what it has (exit 3)
+    #[arg(long, global = true)]
+    pub(crate) allow_stale: bool,
+    /// Where `hindcast run` listens, to ask it to close the cut: 127.0.0.1:9464
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub(crate) run_address: Option<String>,
+    /// No colours
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Say more on stderr; twice for more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// How to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// As text, with more columns
+    Wide,
+    /// Only KIND/NAME
+    Name,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// `hindcast run`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Run {
+    /// How long the oldest unwritten change may wait before it is sent to the store
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) linger: std::time::Duration,
+    /// Where to serve /metrics, /healthz, /readyz and POST /close
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Do not protect a kind (beside events and leases); may be repeated
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) exclude: Vec<String>,
+    /// Protect a kind that is left out unless asked for (events, leases); may be repeated
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) include: Vec<String>,
+    /// Protect these kinds and no others
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',', conflicts_with_all = ["exclude", "include"])]
+    pub(crate) only: Vec<String>,
+    /// Store the values of Secrets in clear: who reads the journal reads them
+    #[arg(long)]
+    pub(crate) plaintext_secrets: bool,
+    /// How to write the log on stderr
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How `run` writes its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Which objects.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// The namespace [default: the context's, else `default`]
+    #[arg(short, long, value_name = "NS")]
+    pub(crate) namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+}
+
+/// `hindcast log`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "T is explained in `hindcast --help`. To see the state just before a change: \
+                        hindcast show KIND/NAME --at before:pos:POS")]
+pub(crate) struct Log {
+    /// KIND, KIND,KIND or KIND/NAME [default: every kind]
+    #[arg(value_name = "KIND[/NAME]")]
+    pub(crate) kind: Option<String>,
+    /// NAME, where it is not in KIND/NAME
+    #[arg(value_name = "NAME", hide = true)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Only objects whose labels match before or after the change
+    #[arg(short = 'l', long, value_name = "SEL")]
+    pub(crate) selector: Option<String>,
+    /// From when on [default: 1h; the beginning for a NAME]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
+    /// Until when [default: now]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub(crate) until: Option<String>,
+    /// Five minutes before to five minutes after a moment
+    #[arg(long, value_name = "T", conflicts_with_all = ["since", "until"], allow_hyphen_values = true)]
+    pub(crate) around: Option<String>,
+    /// At most this many lines
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
+    /// Also every status-only and controller-made change, each on its line
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Go on with new changes as they become durable, oldest first
+    #[arg(long, conflicts_with_all = ["until", "around"])]
+    pub(crate) follow: bool,
+}
+
+/// `hindcast get`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "T is explained in `hindcast --help`.")]
+pub(crate) struct Get {
+    /// KIND, KIND,KIND or KIND/NAME, as kubectl takes them
+    #[arg(value_name = "KIND[,KIND…]")]
+    pub(crate) kind: String,
+    /// One object
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Only objects whose labels match
+    #[arg(short = 'l', long, value_name = "SEL")]
+    pub(crate) selector: Option<String>,
+    /// The moment
+    #[arg(long, value_name = "T", default_value = "now", allow_hyphen_values = true)]
+    pub(crate) at: String,
+    /// With `--at now`: the newest durable rows, though some kinds may lag (exit 3 where they do)
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// Show the values of Secrets (with -o json or yaml; needs the key file)
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+}
+
+/// `hindcast show`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "T is explained in `hindcast --help`. A redacted Secret cannot be applied: its values are \
+                        placeholders that the API server refuses.")]
+pub(crate) struct Show {
+    /// KIND/NAME
+    #[arg(value_name = "KIND/NAME")]
+    pub(crate) kind: String,
+    /// NAME, where it is not in KIND/NAME
+    #[arg(value_name = "NAME", hide = true)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The moment
+    #[arg(long, value_name = "T", default_value = "now", allow_hyphen_values = true)]
+    pub(crate) at: String,
+    /// With `--at now`: the newest durable rows, though the kind may lag (exit 3 where it does)
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// Show the values of a Secret (needs the key file)
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+}
+
+/// `hindcast key`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum KeyVerb {
+    /// Make a key: a new key file, or one more key in it that new values are sealed with
+    Init {
+        /// The key's name [default: key-1, key-2, …]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// The keys of the file: names and dates, no secrets
+    List,
+}
+
+/// `hindcast journal`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum JournalVerb {
+    /// The files of the journal, with the rows and revisions that each holds
+    Ls,
+    /// The rows of a file, or of a range of positions; Secret values stay hidden
+    Cat {
+        /// A file as `ls` names it, a position, or a range of positions: 4700-4720
+        #[arg(value_name = "FILE|POS|FROM-TO")]
+        what: String,
+    },
+}
+
+/// A duration of the command line.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::moment::duration(text)
+        .and_then(|micros| u64::try_from(micros).ok())
+        .map(std::time::Duration::from_micros)
+        .ok_or_else(|| "a duration is 500ms, 10s, 2m or 1h30m".to_owned())
+}

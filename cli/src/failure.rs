@@ -1,0 +1,125 @@
+//! How a command ends: the exit codes of the contract, and an error with its remedy.
+//!
+//! **Words**: a *reservation* is something about a right answer that the asker must know, such as an open cut;
+//! it turns the exit code into 3. A [`Failure`] is `thing: reason`, with as many hints as help.
+//!
+//! **Invariants.** Everything a user can cause is a [`Failure`] with the thing named; the texts hold no value of
+//! an object, since they reach terminals and logs.
+
+use std::{fmt, process::ExitCode};
+
+use hindcast_journal::ErrorKind;
+
+/// The exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// Failed, refused or not found.
+    Failed,
+    /// Answered, with a reservation that was named.
+    Reserved,
+    /// Another writer took over; do not restart.
+    Fenced,
+    /// Interrupted by the user.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number the shell sees.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 2,
+            Self::Reserved => 3,
+            Self::Fenced => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What failed.
+    pub(crate) what: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// What to do about it.
+    pub(crate) hints: Vec<String>,
+    /// How the process ends.
+    pub(crate) exit: Exit,
+}
+
+/// The result of everything here that can fail.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// `what` failed for `reason`.
+    pub(crate) fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            reason: reason.into(),
+            hints: Vec::new(),
+            exit: Exit::Failed,
+        }
+    }
+
+    /// Adds a remedy.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Ends the process otherwise than with 2.
+    #[must_use]
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.reason)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The texts of the causes of an error, where they say something that the ones before did not.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<hindcast_journal::Error> for Failure {
+    fn from(error: hindcast_journal::Error) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::Fenced => Exit::Fenced,
+            _ => Exit::Failed,
+        };
+        let whole = causes(&error);
+        // The error's own text is `what: reason`; the causes stand behind it.
+        let (what, reason) = whole.split_once(": ").unwrap_or(("journal", &whole));
+        let mut failure = Self::new(what, reason).exit(exit);
+        failure.hints.extend(error.hint().map(str::to_owned));
+        failure
+    }
+}

@@ -1,2 +1,0 @@
-//! The `hindcast` binary, also installed as `kubectl-hindcast`.
-fn main() {}

@@ -1,0 +1,96 @@
+use super::*;
+
+const PLANTED: &str = "aHVudGVyMi1wbGFudGVk";
+
+fn key() -> Key {
+    Key {
+        name: "k".to_owned(),
+        created: String::new(),
+        wrap: [1; 32],
+        hmac: [2; 32],
+        seal: [3; 32],
+    }
+}
+
+fn value(json: &str) -> Value {
+    exact::parse(json.as_bytes()).unwrap()
+}
+
+#[test]
+fn an_object_in_clear_is_hidden_everywhere() {
+    let mut secret = value(&format!(
+        r#"{{"metadata":{{"annotations":{{"a":"stays","kubectl.kubernetes.io/last-applied-configuration":"{{\"data\":\"{PLANTED}\"}}"}}}},
+        "data":{{"password":"{PLANTED}","n~/x":"{PLANTED}"}},"stringData":{{"p":"{PLANTED}"}},"type":"Opaque"}}"#
+    ));
+    object("", "secrets", &mut secret, Some(&key()));
+    let text = secret.to_string();
+    assert!(!text.contains(PLANTED), "{text}");
+    assert!(text.contains(r#""a":"stays""#) && text.contains(r#""type":"Opaque""#), "{text}");
+    let shown = secret.pointer("/data/password").and_then(Value::as_str).unwrap();
+    assert!(shown.starts_with("<redacted 15 bytes hmac:"), "decoded length and a hash: {shown}");
+    assert_eq!(shown.len(), "<redacted 15 bytes hmac:ab12cd34>".len());
+    assert_eq!(secret.pointer("/data/password"), secret.pointer("/data/n~0~1x"), "equal values look equal");
+}
+
+#[test]
+fn without_a_key_there_is_no_hash() {
+    let mut secret = value(&format!(r#"{{"data":{{"p":"{PLANTED}"}}}}"#));
+    object("", "secrets", &mut secret, None);
+    assert_eq!(secret.pointer("/data/p").and_then(Value::as_str), Some("<redacted 15 bytes>"));
+}
+
+#[test]
+fn patches_are_hidden_at_above_and_below_a_sealed_path() {
+    for (path, body) in [
+        ("/data/password", format!(r#""{PLANTED}""#)),
+        ("/data", format!(r#"{{"password":"{PLANTED}"}}"#)),
+        ("/data", format!(r#""{PLANTED}""#)),
+        ("/data/password/deeper", format!(r#"["{PLANTED}"]"#)),
+        ("/stringData", format!(r#"{{"x":{{"y":"{PLANTED}"}}}}"#)),
+        ("", format!(r#"{{"data":{{"password":"{PLANTED}"}},"metadata":{{}}}}"#)),
+        ("/metadata", format!(r#"{{"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}}}"#)),
+        ("/metadata/annotations", format!(r#"{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}"#)),
+        ("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration", format!(r#""{PLANTED}""#)),
+    ] {
+        let mut operations = value(&format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#));
+        patch("", "secrets", &mut operations, false, Some(&key()));
+        let text = operations.to_string();
+        assert!(!text.contains(PLANTED) && text.contains("<redacted "), "{path}: {text}");
+    }
+    let plain = r#"[{"op":"add","path":"/metadata/labels/a","value":"b"},{"op":"remove","path":"/data/x"}]"#;
+    let mut operations = value(plain);
+    patch("", "secrets", &mut operations, false, None);
+    assert_eq!(operations, value(plain), "what is no value stays");
+    let config = format!(r#"[{{"op":"add","path":"/data/release","value":"{PLANTED}"}}]"#);
+    let mut operations = value(&config);
+    patch("", "configmaps", &mut operations, false, None);
+    assert_eq!(operations, value(&config));
+    patch("", "configmaps", &mut operations, true, None);
+    assert!(!operations.to_string().contains(PLANTED), "a Helm release in a ConfigMap");
+}
+
+#[test]
+fn a_stored_placeholder_is_shown_short_and_nothing_else_passes_as_one() {
+    let stored = "<redacted 12 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34>";
+    let mut secret = value(&format!(r#"{{"data":{{"p":"{stored}","q":"<not stored: no key>"}}}}"#));
+    object("", "secrets", &mut secret, Some(&key()));
+    assert_eq!(secret.pointer("/data/p").and_then(Value::as_str), Some("<redacted 12 bytes hmac:ab12cd34>"));
+    assert_eq!(secret.pointer("/data/q").and_then(Value::as_str), Some("<not stored: no key>"));
+    for text in [
+        "<redacted hunter2 bytes>", "<redacted 1 bytes hunter2>", "<redacted 1 bytes hmac:hunter2>",
+        "<redacted 1 bytes hmac:>", "<redacted 1 bytes", "x<redacted 1 bytes>", "<redacted 123456789 bytes>",
+        "<redacted  bytes>", "<redacted 1 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34f>",
+    ] {
+        assert!(!is_placeholder(text), "{text}");
+        let mut secret = value(&format!(r#"{{"data":{{"p":"{text}"}}}}"#));
+        object("", "secrets", &mut secret, None);
+        let shown = secret.pointer("/data/p").and_then(Value::as_str).unwrap();
+        assert!(is_placeholder(shown) && !shown.contains("hunter2"), "{text} became {shown}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_json_show_their_length_only() {
+    let shown = bytes("", "secrets", format!("{{{PLANTED}").as_bytes(), false, None);
+    assert_eq!(shown.as_str(), Some("<unreadable, 21 bytes>"));
+}

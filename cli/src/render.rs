@@ -1,0 +1,85 @@
+//! Text for people, and YAML: from values to what is printed.
+
+use hindcast_journal::exact::Value;
+use serde::Serialize;
+
+use crate::{
+    args::Output,
+    failure::{Failure, Result},
+    printer::{Printer, Text},
+    view,
+};
+
+pub(crate) mod table;
+pub(crate) mod yaml;
+
+/// Prints a document of ours as JSON or YAML.
+pub(crate) fn document(printer: &Printer, output: Output, document: &impl Serialize) -> Result<()> {
+    // Through serde_json's own value, which keeps the order of no map; ours sorts by key, as kubectl's YAML does.
+    let value = serde_json::to_value(document)
+        .map_err(|e| Failure::new("the answer", format!("cannot be written as JSON: {e}")))?;
+    if output == Output::Yaml {
+        printer.data(&yaml::document(&Value::from_serde(&value)));
+    } else {
+        let text = serde_json::to_string_pretty(document)
+            .map_err(|e| Failure::new("the answer", format!("cannot be written as JSON: {e}")))?;
+        printer.data(&(text + "\n"));
+    }
+    Ok(())
+}
+
+/// Prints an object of the past as JSON or YAML, exactly.
+pub(crate) fn object(printer: &Printer, output: Output, object: &Value) {
+    if output == Output::Json {
+        let mut text = String::new();
+        json(object, 0, &mut text);
+        text.push('\n');
+        printer.data(&text);
+    } else {
+        printer.data(&yaml::document(object));
+    }
+}
+
+/// JSON with four spaces, as kubectl indents it; numbers are the tokens of the journal.
+fn json(value: &Value, indent: usize, out: &mut String) {
+    let line = |indent: usize, out: &mut String| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', indent));
+    };
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            out.push('{');
+            for (at, (key, value)) in object.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                line(indent + 4, out);
+                out.push_str(&Value::from(key).to_string());
+                out.push_str(": ");
+                json(value, indent + 4, out);
+            }
+            line(indent, out);
+            out.push('}');
+        }
+        Value::Array(list) if !list.is_empty() => {
+            out.push('[');
+            for (at, value) in list.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                line(indent + 4, out);
+                json(value, indent + 4, out);
+            }
+            line(indent, out);
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+/// The keys of a key file.
+pub(crate) fn keys(printer: &Printer, keys: &view::Keys) {
+    let rows = keys.keys.iter().map(|key| {
+        let active = if key.active { "seals new values" } else { "opens older ones" };
+        vec![key.name.clone(), key.created.clone(), active.to_owned()]
+    });
+    for line in table::lines(&["NAME", "CREATED", "USE"], rows.collect()) {
+        printer.line(&Text::plain(line));
+    }
+}

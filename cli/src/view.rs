@@ -1,0 +1,117 @@
+//! What `-o json` says: one type per document, with a schema in `cli/schemas`.
+//!
+//! **Invariants.** Every document has `apiVersion: hindcast.dev/v1` and `kind`; times are RFC 3339 in UTC with
+//! microseconds; a reservation that the exit code tells stands in `warnings` too. The schemas are strict about
+//! what is there, and readers are to ignore what they do not know (`tests.rs` checks each against its schema).
+//!
+//! Not here: text for people (`render`).
+
+use std::{collections::BTreeMap, path::Path};
+
+use hindcast_journal::{Micros, seal::KeyFile};
+use serde::Serialize;
+
+use crate::moment::rfc3339;
+
+pub(crate) const API_VERSION: &str = "hindcast.dev/v1";
+
+/// A cut, as it was answered at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cut {
+    /// The revision of the main domain.
+    pub(crate) rev: u64,
+    /// Its incarnation.
+    pub(crate) incarnation: u32,
+    /// The moment asked for, where it was a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) time: Option<String>,
+    /// Whether every protected kind has been seen at or past it.
+    pub(crate) closed: bool,
+    /// The revision of every domain.
+    pub(crate) domains: BTreeMap<String, u64>,
+    /// The kinds that lag.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lagging: Vec<String>,
+}
+
+/// A gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Gap {
+    /// The kind it is of.
+    pub(crate) resource: String,
+    /// `healed` or `lost`.
+    pub(crate) grade: String,
+    /// The last revision before.
+    pub(crate) from_rev: u64,
+    /// The revision from which all is exact again.
+    pub(crate) to_rev: u64,
+    /// When.
+    pub(crate) from: String,
+    /// Until when.
+    pub(crate) to: String,
+    /// What broke the watch.
+    pub(crate) reason: String,
+    /// Versions recovered.
+    pub(crate) recovered: u64,
+    /// How many objects have unknown versions inside.
+    pub(crate) unknown: u64,
+    /// Some of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) objects: Vec<String>,
+}
+
+/// Something about the answer that has to be known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Warning {
+    /// A word for programs: `open-cut`, `lost-gap`, `stale`, `not-protected`.
+    pub(crate) code: String,
+    /// The same for people.
+    pub(crate) message: String,
+}
+
+/// The keys of a key file.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Keys {
+    api_version: &'static str,
+    kind: &'static str,
+    /// The file.
+    pub(crate) file: String,
+    /// Its keys; the first seals new values.
+    pub(crate) keys: Vec<KeyName>,
+}
+
+/// A key without its secrets.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeyName {
+    /// Its name.
+    pub(crate) name: String,
+    /// When it was made.
+    pub(crate) created: String,
+    /// Whether new values are sealed with it.
+    pub(crate) active: bool,
+}
+
+impl Keys {
+    /// The keys of a file.
+    pub(crate) fn new(path: &Path, file: &KeyFile) -> Self {
+        let keys = file.keys.iter().enumerate().map(|(at, key)| KeyName {
+            name: key.name.clone(),
+            created: key.created.clone(),
+            active: at == 0,
+        });
+        Self {
+            api_version: API_VERSION,
+            kind: "KeyList",
+            file: path.display().to_string(),
+            keys: keys.collect(),
+        }
+    }
+}
+
+/// A time for JSON.
+pub(crate) fn time(time: Micros) -> String {
+    rfc3339(time)
+}
