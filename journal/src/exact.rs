@@ -22,6 +22,7 @@
 
 mod canonical;
 mod diff;
+mod document;
 mod error;
 mod ingest;
 mod patch;
@@ -30,16 +31,18 @@ mod tape;
 mod value;
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a measurement may fail loudly")]
 mod measure;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests;
 
 pub use canonical::{to_canonical, write_canonical};
 pub use diff::{diff, diff_bytes, diff_state, diff_state_bytes};
+pub use document::{Document, Kind, Node};
 pub use error::{ParseError, ParseReason, PatchError, PatchReason};
 pub use ingest::{Header, Ingested, ingest, ingest_node};
 pub use patch::apply;
-pub use tape::{Document, Kind, Node};
 pub use value::{Number, Object, Value};
 
 /// How deep arrays and objects may nest; deeper documents are refused. The API server's own limits lie

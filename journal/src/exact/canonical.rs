@@ -4,7 +4,11 @@
 //! JSON escape (`\n \t \b \f \r \" \\`, other control characters as `\u00xx` in lower case, all else raw,
 //! so no escape of `/`, `<` or U+2028). What is written parses back to the same value.
 
-use super::{scan, tape::Kind, tape::Node, value::Value};
+use super::{
+    document::{Kind, Node},
+    scan,
+    value::Value,
+};
 
 /// Appends the canonical bytes of a value.
 pub fn write_canonical(value: &Value, out: &mut Vec<u8>) {

@@ -16,9 +16,10 @@ mod list;
 use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
+    document::{self, Kind, Node},
     error::ParseError,
     scan,
-    tape::{self, Kind, Node, Tape},
+    tape::Tape,
     to_canonical,
     value::{Object, Value},
 };
@@ -26,6 +27,9 @@ use list::Step;
 
 /// A patch nests the values it carries two levels deeper than they were, and must itself be readable.
 const PATCH_LEVELS: usize = 2;
+
+/// What an operation takes besides its path and its value.
+const FRAME: usize = r#"{"op":"replace","path":"","value":},"#.len();
 
 /// The patch that leads from `old` to `new`.
 pub fn diff(old: &Value, new: &Value) -> Value {
@@ -59,7 +63,7 @@ fn of_values(old: &Value, new: &Value, without_version: bool) -> Value {
 }
 
 fn of_bytes(old: &[u8], new: &[u8], without_version: bool, limit: usize) -> Result<Vec<u8>, Stop> {
-    let (old, new) = (tape::text(old)?, tape::text(new)?);
+    let (old, new) = (document::text(old)?, document::text(new)?);
     let mut new_tape = Tape::with_margin(PATCH_LEVELS);
     new_tape.reserve_for(new);
     let (root, end) = new_tape.push(new, 0)?;
@@ -107,6 +111,10 @@ struct Diff<'d> {
     limit: usize,
 }
 
+/// The entries and places of an old list's elements, how many of them the new list begins with as they are,
+/// and where the list ends.
+type OldList = (Vec<(u32, usize)>, usize, usize);
+
 /// A key of an old object.
 struct OldKey<'d> {
     inner: &'d str,
@@ -140,7 +148,6 @@ impl<'d> Diff<'d> {
         if self.must_descend() {
             return self.limit;
         }
-        const FRAME: usize = r#"{"op":"replace","path":"","value":},"#.len();
         self.out.len() + FRAME + self.path.len() + new.raw().len()
     }
 
@@ -286,13 +293,9 @@ impl<'d> Diff<'d> {
         Ok(Some(end))
     }
 
-    /// The old elements from the first that differs on, as entry and place; how many were the same before
-    /// it; and where the list ends. The same ones are not read, so they count with an empty entry.
-    fn elements(
-        &mut self,
-        at: usize,
-        news: &[Node<'_>],
-    ) -> Result<(Vec<(u32, usize)>, usize, usize), Stop> {
+    /// The old elements, those that begin the list unchanged without an entry of their own; how many of
+    /// these there are; and where the list ends.
+    fn elements(&mut self, at: usize, news: &[Node<'_>]) -> Result<OldList, Stop> {
         let bytes = self.old.as_bytes();
         let (mut olds, mut head) = (Vec::new(), 0);
         let mut at = at + 1;

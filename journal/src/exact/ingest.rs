@@ -7,8 +7,8 @@
 
 use super::{
     canonical,
+    document::{Document, Kind, Node},
     error::{ParseError, ParseReason},
-    tape::{Document, Kind, Node},
 };
 
 /// What a row needs to know of an object. A field is absent where the object lacks it or holds anything

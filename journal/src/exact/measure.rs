@@ -56,6 +56,15 @@ fn measure() {
     let patch = diff_state_bytes(&old.exact, &new.exact).unwrap();
     println!("received {} B, exact {} B, patch {} B", first.len(), old.exact.len(), patch.len());
     println!("{}", String::from_utf8_lossy(&patch));
+    // What others take on the same machine at the same time.
+    time("serde_json, validate only", || {
+        let read = serde_json::from_slice::<serde::de::IgnoredAny>(black_box(first.as_bytes()));
+        drop(black_box(read));
+    });
+    time("serde_json to Value", || {
+        let read = serde_json::from_slice::<serde_json::Value>(black_box(first.as_bytes()));
+        drop(black_box(read));
+    });
     time("tape (received)", || drop(black_box(Document::parse(black_box(first.as_bytes())))));
     time("tape (canonical)", || drop(black_box(Document::parse(black_box(&old.exact)))));
     time("parse to Value", || drop(black_box(parse(black_box(first.as_bytes())))));

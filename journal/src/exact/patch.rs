@@ -13,37 +13,38 @@ use super::{
     value::Value,
 };
 
-/// Applies a patch in place. On an error the base is left as the failing operation found it, which is
+/// Applies a patch in place. On an error the document is left as the failing operation found it, which is
 /// neither the old state nor the new one: discard it.
-pub fn apply(base: &mut Value, patch: &Value) -> Result<(), PatchError> {
+pub fn apply(document: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let Value::Array(operations) = patch else {
         let reason = PatchReason::NotAnArray;
         return Err(PatchError { index: 0, path: String::new(), reason });
     };
     for (index, operation) in operations.iter().enumerate() {
-        apply_one(base, operation).map_err(|reason| {
-            let path = operation.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
-            PatchError { index, path, reason }
+        apply_one(document, operation).map_err(|reason| {
+            let named = operation.get("path").and_then(Value::as_str).unwrap_or_default();
+            PatchError { index, path: named.to_owned(), reason }
         })?;
     }
     Ok(())
 }
 
-fn apply_one(base: &mut Value, operation: &Value) -> Result<(), PatchReason> {
-    let pointer = |name: &'static str| {
-        let text = operation.get(name).and_then(Value::as_str).ok_or(PatchReason::Missing(name))?;
+fn apply_one(document: &mut Value, operation: &Value) -> Result<(), PatchReason> {
+    let pointer = |member: &'static str| {
+        let text =
+            operation.get(member).and_then(Value::as_str).ok_or(PatchReason::Missing(member))?;
         tokens(text).ok_or(PatchReason::InvalidPointer)
     };
     let value = || operation.get("value").ok_or(PatchReason::Missing("value"));
     let name = operation.get("op").and_then(Value::as_str).ok_or(PatchReason::Missing("op"))?;
     let path = pointer("path")?;
     match name {
-        "add" => add(base, &path, value()?.clone()),
-        "remove" => remove(base, &path).map(drop),
+        "add" => add(document, &path, value()?.clone()),
+        "remove" => remove(document, &path).map(drop),
         "replace" => {
             let value = value()?;
             fits(&path, value)?;
-            *find(base, &path)? = value.clone();
+            *find(document, &path)? = value.clone();
             Ok(())
         }
         "move" => {
@@ -51,35 +52,35 @@ fn apply_one(base: &mut Value, operation: &Value) -> Result<(), PatchReason> {
             if path.len() > from.len() && path.starts_with(&from) {
                 return Err(PatchReason::IntoItself);
             }
-            let value = remove(base, &from)?;
-            add(base, &path, value)
+            let value = remove(document, &from)?;
+            add(document, &path, value)
         }
         "copy" => {
             let from = pointer("from")?;
-            let value = find(base, &from)?.clone();
-            add(base, &path, value)
+            let value = find(document, &from)?.clone();
+            add(document, &path, value)
         }
         "test" => {
             let value = value()?;
-            if find(base, &path)? == value { Ok(()) } else { Err(PatchReason::TestFailed) }
+            if find(document, &path)? == value { Ok(()) } else { Err(PatchReason::TestFailed) }
         }
         _ => Err(PatchReason::UnknownOperation),
     }
 }
 
-fn add(base: &mut Value, path: &[Cow<'_, str>], value: Value) -> Result<(), PatchReason> {
+fn add(document: &mut Value, path: &[Cow<'_, str>], value: Value) -> Result<(), PatchReason> {
     fits(path, &value)?;
-    let Some((last, parents)) = path.split_last() else {
-        *base = value;
+    let Some((token, parents)) = path.split_last() else {
+        *document = value;
         return Ok(());
     };
-    match find(base, parents)? {
+    match find(document, parents)? {
         Value::Object(object) => {
-            object.insert(&**last, value);
+            object.insert(&**token, value);
             Ok(())
         }
         Value::Array(list) => {
-            let at = if last == "-" { Some(list.len()) } else { index(last) };
+            let at = if token == "-" { Some(list.len()) } else { index(token) };
             let at = at.filter(|at| *at <= list.len()).ok_or(PatchReason::InvalidIndex)?;
             list.insert(at, value);
             Ok(())
@@ -88,22 +89,22 @@ fn add(base: &mut Value, path: &[Cow<'_, str>], value: Value) -> Result<(), Patc
     }
 }
 
-fn remove(base: &mut Value, path: &[Cow<'_, str>]) -> Result<Value, PatchReason> {
-    let Some((last, parents)) = path.split_last() else {
+fn remove(document: &mut Value, path: &[Cow<'_, str>]) -> Result<Value, PatchReason> {
+    let Some((token, parents)) = path.split_last() else {
         return Err(PatchReason::WholeDocument);
     };
-    match find(base, parents)? {
-        Value::Object(object) => object.remove(last).ok_or(PatchReason::NotFound),
+    match find(document, parents)? {
+        Value::Object(object) => object.remove(token).ok_or(PatchReason::NotFound),
         Value::Array(list) => {
-            let at = index(last).filter(|at| *at < list.len()).ok_or(PatchReason::InvalidIndex)?;
+            let at = index(token).filter(|at| *at < list.len()).ok_or(PatchReason::InvalidIndex)?;
             Ok(list.remove(at))
         }
         _ => Err(PatchReason::NotFound),
     }
 }
 
-fn find<'v>(base: &'v mut Value, path: &[Cow<'_, str>]) -> Result<&'v mut Value, PatchReason> {
-    path.iter().try_fold(base, |value, token| match value {
+fn find<'v>(document: &'v mut Value, path: &[Cow<'_, str>]) -> Result<&'v mut Value, PatchReason> {
+    path.iter().try_fold(document, |value, token| match value {
         Value::Object(object) => object.get_mut(token).ok_or(PatchReason::NotFound),
         Value::Array(list) => {
             index(token).and_then(|at| list.get_mut(at)).ok_or(PatchReason::InvalidIndex)

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use super::error::{ParseError, ParseReason};
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+const ONES: u64 = u64::MAX / 0xFF;
+const HIGHS: u64 = ONES * 0x80;
 
 /// A scanned string, quotes included.
 pub(super) struct Scanned {
@@ -24,13 +24,12 @@ pub(super) struct Scanned {
 
 /// The first position from `from` on of a quote, a backslash or a control character; the length if none.
 /// Eight bytes are looked at in one word; a borrow can flag a byte falsely only above a true hit, and only
-/// the lowest hit is used.
+/// the lowest hit is used. (Sixteen were measured and are no faster.)
 #[inline]
 pub(super) fn plain_run(bytes: &[u8], from: usize) -> usize {
-    let rest = bytes.get(from..).unwrap_or_default();
     let mut at = from;
-    let (words, tail) = rest.as_chunks::<8>();
-    for word in words {
+    let mut rest = bytes.get(from..).unwrap_or_default();
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
         let quote = word ^ (ONES * u64::from(b'"'));
         let slash = word ^ (ONES * u64::from(b'\\'));
@@ -42,8 +41,9 @@ pub(super) fn plain_run(bytes: &[u8], from: usize) -> usize {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
         at += 8;
+        rest = after;
     }
-    for &byte in tail {
+    for &byte in rest {
         if byte < 0x20 || byte == b'"' || byte == b'\\' {
             return at;
         }

@@ -9,49 +9,34 @@
 //! unique, through the order table where they came unsorted; offsets fall on ASCII, so slices of the text
 //! never cut a character.
 //!
-//! Not here: building values for keeps ([`Value`]), writing ([`super::canonical`]).
+//! Not here: the view of it that others read ([`super::document`]), writing ([`super::canonical`]).
 //!
-//! Start reading at [`Document::parse`], then [`Parser::run`].
+//! Start reading at [`Tape::push`], then [`Parser::run`].
 
 use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
-    MAX_DEPTH, canonical,
+    MAX_DEPTH,
+    document::{Kind, Node},
     error::{ParseError, ParseReason},
     scan,
-    value::{Number, Object, Value},
 };
 
-const NONE: u32 = u32::MAX;
+/// No entry, and one more than the offset of any byte.
+pub(super) const NONE: u32 = u32::MAX;
 
-/// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Bool,
-    /// A number token.
-    Number,
-    /// A string.
-    String,
-    /// A list.
-    Array,
-    /// A map.
-    Object,
-}
-
+/// One value or key.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    start: u32,
-    end: u32,
+pub(super) struct Entry {
+    pub(super) start: u32,
+    pub(super) end: u32,
     /// The entry after this one's subtree.
-    next: u32,
+    pub(super) next: u32,
     /// Where the order table lists this object's keys; `NONE` when they came sorted.
-    order: u32,
-    kind: Kind,
-    canonical: bool,
-    escaped: bool,
+    pub(super) order: u32,
+    pub(super) kind: Kind,
+    pub(super) canonical: bool,
+    pub(super) escaped: bool,
 }
 
 /// Entries and the order of unsorted objects, apart from the text so that a diff can grow one lazily.
@@ -97,13 +82,14 @@ impl Tape {
     /// Makes room for the entries that a text of this length usually has.
     pub(super) fn reserve_for(&mut self, text: &str) {
         self.entries.reserve(text.len() / 10 + 8);
+        self.stack.reserve(16);
     }
 
     pub(super) fn node<'d>(&'d self, text: &'d str, at: u32) -> Node<'d> {
-        Node { text, tape: self, at }
+        Node::new(text, self, at)
     }
 
-    fn entry(&self, at: u32) -> Entry {
+    pub(super) fn entry(&self, at: u32) -> Entry {
         const GONE: Entry = Entry {
             start: 0,
             end: 0,
@@ -114,6 +100,13 @@ impl Tape {
             escaped: false,
         };
         self.entries.get(at as usize).copied().unwrap_or(GONE)
+    }
+
+    /// The sorted keys of an object that came unsorted, by what its entry says of the order.
+    pub(super) fn sorted_keys(&self, entry: Entry) -> Option<&[u32]> {
+        let order = entry.order as usize;
+        let count = *self.order.get(order)? as usize;
+        self.order.get(order + 1..=order + count)
     }
 }
 
@@ -371,177 +364,4 @@ fn prefix(key: &str) -> u64 {
         *to = *from;
     }
     u64::from_be_bytes(word)
-}
-
-/// Received bytes that passed every check, with the tape over them.
-#[derive(Debug)]
-pub struct Document<'a> {
-    text: &'a str,
-    tape: Tape,
-}
-
-impl<'a> Document<'a> {
-    /// Checks the bytes as [`super::parse`] does, without building values.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let text = text(bytes)?;
-        let mut tape = Tape::default();
-        tape.reserve_for(text);
-        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        let start = bytes.iter().position(|byte| !space(byte)).unwrap_or(bytes.len());
-        let (_, end) = tape.push(text, start)?;
-        let rest = bytes.get(end..).unwrap_or_default();
-        match rest.iter().position(|byte| !space(byte)) {
-            Some(at) => Err(ParseReason::TrailingBytes.at(end + at)),
-            None => Ok(Self { text, tape }),
-        }
-    }
-
-    /// As [`Document::parse`], for bytes that must be in canonical spelling.
-    pub fn parse_canonical(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let document = Self::parse(bytes)?;
-        let root = document.root();
-        if root.is_canonical() && root.raw().len() == bytes.len() {
-            Ok(document)
-        } else {
-            Err(ParseReason::NotCanonical.at(0))
-        }
-    }
-
-    /// The value that the document is.
-    pub fn root(&self) -> Node<'_> {
-        self.tape.node(self.text, 0)
-    }
-}
-
-/// The bytes as text that the tape's offsets can address.
-pub(super) fn text(bytes: &[u8]) -> Result<&str, ParseError> {
-    if bytes.len() >= NONE as usize {
-        return Err(ParseReason::TooLarge.at(0));
-    }
-    std::str::from_utf8(bytes).map_err(|error| ParseReason::InvalidUtf8.at(error.valid_up_to()))
-}
-
-/// A value inside a document.
-#[derive(Debug, Clone, Copy)]
-pub struct Node<'d> {
-    text: &'d str,
-    tape: &'d Tape,
-    at: u32,
-}
-
-impl<'d> Node<'d> {
-    fn entry(&self) -> Entry {
-        self.tape.entry(self.at)
-    }
-
-    /// What the value is.
-    pub fn kind(&self) -> Kind {
-        self.entry().kind
-    }
-
-    /// The received bytes of the value.
-    pub fn raw(&self) -> &'d [u8] {
-        let entry = self.entry();
-        self.text.as_bytes().get(entry.start as usize..entry.end as usize).unwrap_or_default()
-    }
-
-    /// Where the value begins in the document.
-    pub fn offset(&self) -> usize {
-        self.entry().start as usize
-    }
-
-    /// Whether the received bytes are the canonical ones.
-    pub fn is_canonical(&self) -> bool {
-        self.entry().canonical
-    }
-
-    /// The bytes between the quotes of a string, as they were spelled.
-    pub(super) fn inner(&self) -> &'d str {
-        let entry = self.entry();
-        let (start, end) = (entry.start as usize + 1, (entry.end as usize).saturating_sub(1));
-        self.text.get(start..end).unwrap_or_default()
-    }
-
-    /// The string, decoded; of anything else, its spelling without the outer bytes.
-    pub(super) fn text(&self) -> Cow<'d, str> {
-        if self.entry().escaped { scan::decode(self.inner()) } else { Cow::Borrowed(self.inner()) }
-    }
-
-    pub(super) fn is_text(&self, text: &str) -> bool {
-        if self.entry().escaped { self.text() == text } else { self.inner() == text }
-    }
-
-    /// The string, decoded, if this is one.
-    pub fn as_str(&self) -> Option<Cow<'d, str>> {
-        (self.kind() == Kind::String).then(|| self.text())
-    }
-
-    /// The members in the order of their keys; none if this is no object.
-    pub fn members(&self) -> impl Iterator<Item = (Node<'d>, Node<'d>)> + use<'d> {
-        let Node { text, tape, at } = *self;
-        let entry = self.entry();
-        let is_object = entry.kind == Kind::Object;
-        let order = entry.order as usize;
-        let listed = if is_object && entry.order != NONE {
-            let count = tape.order.get(order).map_or(0, |count| *count as usize);
-            tape.order.get(order + 1..=order + count)
-        } else {
-            None
-        };
-        let mut listed = listed.map(<[u32]>::iter);
-        let mut key = at + 1;
-        let end = if is_object { entry.next } else { 0 };
-        std::iter::from_fn(move || {
-            let at = match &mut listed {
-                Some(listed) => *listed.next()?,
-                None if key < end => {
-                    let at = key;
-                    key = tape.entry(at + 1).next;
-                    at
-                }
-                None => return None,
-            };
-            Some((tape.node(text, at), tape.node(text, at + 1)))
-        })
-    }
-
-    /// The elements; none if this is no array.
-    pub fn elements(&self) -> impl Iterator<Item = Node<'d>> + use<'d> {
-        let Node { text, tape, at } = *self;
-        let entry = self.entry();
-        let mut element = at + 1;
-        let end = if entry.kind == Kind::Array { entry.next } else { 0 };
-        std::iter::from_fn(move || {
-            let at = element;
-            (at < end).then(|| {
-                element = tape.entry(at).next;
-                tape.node(text, at)
-            })
-        })
-    }
-
-    /// The member under a key.
-    pub fn get(&self, key: &str) -> Option<Node<'d>> {
-        self.members().find(|(name, _)| name.is_text(key)).map(|(_, value)| value)
-    }
-
-    /// Appends the canonical bytes of the value.
-    pub fn write_canonical(&self, out: &mut Vec<u8>) {
-        canonical::write_node(*self, out);
-    }
-
-    /// The value for keeps.
-    pub fn to_value(&self) -> Value {
-        let raw = || str::from_utf8(self.raw()).unwrap_or_default();
-        match self.kind() {
-            Kind::Null => Value::Null,
-            Kind::Bool => Value::Bool(self.raw() == b"true"),
-            Kind::Number => Value::Number(Number::validated(raw())),
-            Kind::String => Value::String(self.text().into()),
-            Kind::Array => Value::Array(self.elements().map(|node| node.to_value()).collect()),
-            Kind::Object => Value::Object(Object::sorted(
-                self.members().map(|(key, value)| (key.text().into(), value.to_value())).collect(),
-            )),
-        }
-    }
 }

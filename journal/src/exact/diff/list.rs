@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use crate::exact::tape::Node;
+use crate::exact::document::Node;
 
 /// How many pairs of elements are compared at most; beyond, position decides. At this bound the table
 /// takes 128 KiB and some 100 µs.
