@@ -1,1 +1,171 @@
 //! Makes reading the past cheap: checkpoints of the state at closed cuts.
+//!
+//! **Words**: the *tail* is what a reader of now has to read beyond the newest checkpoint.
+//!
+//! **Invariants.** (1) A checkpoint is due when the tail passes any bound of the [`Policy`] [`plan`], so a read is
+//! bounded by it. (2) Nothing is ever deleted here. (3) A failed checkpoint costs nothing but a longer tail: it is
+//! tried again, and protection goes on.
+//!
+//! Not here yet: merging segments into levels, retention.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use hindcast_journal::{Checkpoint, Durable, Journal, Reader, Result};
+use tokio::sync::watch;
+
+/// When a checkpoint is due: as soon as one of these is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Segments in the tail.
+    pub segments: u64,
+    /// Rows in the tail.
+    pub rows: u64,
+    /// Bytes in the tail.
+    pub bytes: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { segments: 512, rows: 200_000, bytes: 64 << 20 }
+    }
+}
+
+/// How long the tail is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tail {
+    /// Segments.
+    pub segments: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Tail {
+    /// The tail with one more segment.
+    #[must_use]
+    pub fn with(self, segment: &Durable) -> Self {
+        Self {
+            segments: self.segments + 1,
+            rows: self.rows + (segment.last + 1).saturating_sub(segment.first),
+            bytes: self.bytes + segment.bytes,
+        }
+    }
+}
+
+/// What is to be done, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Which bound was passed, in words.
+    pub reason: String,
+}
+
+/// Whether a checkpoint is due.
+pub fn plan(tail: Tail, policy: &Policy) -> Option<Plan> {
+    let due = |what: &str, has: u64, bound: u64| {
+        (has >= bound).then(|| Plan { reason: format!("the tail has {has} {what}, the bound is {bound}") })
+    };
+    due("segments", tail.segments, policy.segments)
+        .or_else(|| due("rows", tail.rows, policy.rows))
+        .or_else(|| due("bytes", tail.bytes, policy.bytes))
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The checkpoint, unless nothing is closed yet.
+    pub checkpoint: Option<Checkpoint>,
+    /// The tail that readers have now.
+    pub tail: Tail,
+}
+
+/// Writes a checkpoint at the newest closed cut.
+pub async fn execute(journal: &Journal, writer: &str, epoch: u64) -> Result<Report> {
+    let mut reader = Reader::open(journal).await?;
+    let Some((state, origin)) = reader.at_closed_cut().await? else {
+        return Ok(Report { checkpoint: None, tail: tail_of(&reader) });
+    };
+    let before = tail_of(&reader);
+    let newest = reader.manifest().checkpoints.last().map(Checkpoint::cut);
+    if newest.as_ref() == Some(&origin.cut) {
+        return Ok(Report { checkpoint: None, tail: before });
+    }
+    let checkpoint = Checkpoint::write(journal, &state, &origin, writer, epoch).await?;
+    let mut left = Tail::default();
+    for segment in reader.segments().iter().filter(|s| s.meta.segment >= checkpoint.fold_from_segment) {
+        left = Tail {
+            segments: left.segments + 1,
+            rows: left.rows + segment.rows.len() as u64,
+            bytes: left.bytes + segment.bytes,
+        };
+    }
+    Ok(Report { checkpoint: Some(checkpoint), tail: left })
+}
+
+fn tail_of(reader: &Reader) -> Tail {
+    let (segments, rows, bytes) = reader.tail_size();
+    Tail { segments, rows, bytes }
+}
+
+/// What [`run`] works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The journal.
+    pub journal: Journal,
+    /// Tells of each committed segment.
+    pub durable: watch::Receiver<Durable>,
+    /// Who writes the checkpoints.
+    pub writer: Arc<str>,
+}
+
+/// Writes checkpoints as they fall due, until `shutdown`.
+pub async fn run(policy: Policy, mut parts: Parts, shutdown: impl Future<Output = ()>) -> Result<()> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut reader = Reader::open(&parts.journal).await?;
+    reader.resolve(&hindcast_journal::At::Now).await?;
+    let mut tail = tail_of(&reader);
+    drop(reader);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            changed = parts.durable.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        let segment = *parts.durable.borrow_and_update();
+        tail = tail.with(&segment);
+        let Some(plan) = plan(tail, &policy) else { continue };
+        let done = tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            done = execute(&parts.journal, &parts.writer, 0) => done,
+        };
+        match done {
+            Ok(report) => {
+                tail = report.tail;
+                if let Some(c) = report.checkpoint {
+                    tracing::info!(pos = c.pos, objects = c.objects, bytes = c.bytes, reason = %plan.reason, "wrote a checkpoint");
+                } else {
+                    // Nothing newer is closed: look again when the tail has grown by another share of its bound.
+                    tail.segments = tail.segments.min(policy.segments.saturating_sub(policy.segments / 8 + 1));
+                    tail.rows = tail.rows.min(policy.rows.saturating_sub(policy.rows / 8 + 1));
+                    tail.bytes = tail.bytes.min(policy.bytes.saturating_sub(policy.bytes / 8 + 1));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not write a checkpoint; trying again in a minute");
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => return Ok(()),
+                    () = parts.journal.parts().clock.sleep(Duration::from_secs(60)) => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

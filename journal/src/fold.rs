@@ -236,6 +236,8 @@ pub struct State {
     pub(crate) facts: Vec<Row>,
     /// The position of the newest row that was looked at.
     pub last: Position,
+    /// How the newest writer stores Secret values: `sealed`, `plaintext` or `dropped`.
+    pub secrets: Option<String>,
 }
 
 impl State {
@@ -305,7 +307,15 @@ impl State {
         if !within && row.op != Op::Gap {
             return Ok(());
         }
-        if matches!(row.op, Op::Seal | Op::Expiry | Op::Mark) {
+        if row.op == Op::Mark {
+            if let facts::Mark::Start { secrets, .. } = facts::read(row)? {
+                self.secrets = Some(secrets);
+                self.facts.retain(|fact| fact.op != Op::Mark);
+                self.facts.push(row.clone());
+            }
+            return Ok(());
+        }
+        if matches!(row.op, Op::Seal | Op::Expiry) {
             return Ok(());
         }
         let kind = self.kinds.entry(row.kind_key()).or_default();
@@ -333,6 +343,13 @@ impl State {
             self.facts.push(row.clone());
         }
         Ok(())
+    }
+
+    /// The labels of a row's object, as they stand.
+    pub fn labels(&mut self, change: &Change) -> Option<Value> {
+        let entry = self.objects.get_mut(&ObjectKey::of(change))?;
+        let labels = entry.public.value().ok()?.pointer("/metadata/labels").cloned();
+        Some(labels.unwrap_or(Value::Null))
     }
 
     fn raise_cursor(&mut self, row: &Row) {

@@ -10,18 +10,18 @@
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 
 use crate::{
-    Error, Journal, Micros, Position, Result, Row,
+    Change, Error, Journal, Micros, Position, Result, Row,
     checkpoint::{Checkpoint, Manifest, Origin},
     cut::{At, Cut, CutPoint, MAIN, Moment},
     fold::{KindState, Scope, State},
     journal::Segment,
     row::{Op, Source},
-    segment::FrontierVector,
+    segment::{FrontierVector, Meta},
 };
 
 /// The most uncertain rows that are named.
@@ -366,20 +366,35 @@ impl Reader {
         Ok(Some((state, origin)))
     }
 
-    /// Rows of the log from the moment on, oldest first, each given to `take`; it stops when `take` says so.
-    pub async fn history(&self, since: Micros, mut take: impl FnMut(&Row) -> bool) -> Result<()> {
+    /// Adds changes that are not in the journal, seen in the live cluster, behind what has been read.
+    pub fn overlay(&mut self, changes: Vec<Change>, frontier: FrontierVector) {
+        let Some(last) = self.segments.last().map(|s| s.meta.clone()) else { return };
+        let first = last.last + 1;
+        let rows: Vec<Row> = (first..).zip(changes).map(|(pos, change)| Row { pos, change }).collect();
+        let meta = Meta {
+            role: "overlay".to_owned(),
+            first,
+            last: first + rows.len() as u64 - 1,
+            chain_before: last.chain_after,
+            frontier,
+            ..last
+        };
+        self.segments.push(Segment { meta, rows: Arc::new(rows), bytes: 0 });
+    }
+
+    /// The segments that hold what was committed since a moment, with the state they begin on: its kinds, and its
+    /// objects in `scope` if `objects` are wanted.
+    pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments<'_>)> {
         let start = self.manifest.checkpoints.iter().rev().find(|c| c.time() < since);
-        let first = start.map_or(1, |c| c.fold_from_segment);
-        let numbers = self.journal.segments_after(first - 1).await?;
-        let mut stream = Box::pin(self.journal.read(numbers));
-        while let Some(segment) = stream.next().await {
-            for row in segment?.rows.iter() {
-                if !take(row) {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let state = match start {
+            Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,
+            None => State::default(),
+        };
+        let numbers = self.journal.segments_after(start.map_or(1, |c| c.fold_from_segment) - 1).await?;
+        let skip = start.map(|c| (c.pos, c.cut()));
+        let stream = Box::pin(self.journal.read(numbers));
+        Ok((state, Segments { stream, skip, frontier: FrontierVector::new() }))
     }
 
     /// How much has been read beyond the checkpoint: segments, rows and bytes.
@@ -392,6 +407,34 @@ impl Reader {
     /// The segments that have been read.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+}
+
+/// Segments in order, without the rows that a checkpoint holds.
+pub struct Segments<'a> {
+    stream: Pin<Box<dyn Stream<Item = Result<Segment>> + Send + 'a>>,
+    skip: Option<(Position, Cut)>,
+    frontier: FrontierVector,
+}
+
+impl Segments<'_> {
+    /// The next segment.
+    pub async fn next(&mut self) -> Result<Option<Segment>> {
+        let Some(segment) = self.stream.next().await else { return Ok(None) };
+        let mut segment = segment?;
+        self.frontier = segment.meta.frontier.clone();
+        if let Some((pos, cut)) = &self.skip {
+            if segment.meta.first <= *pos {
+                let beyond = |row: &&Row| row.pos > *pos || !cut.holds(row);
+                segment.rows = Arc::new(segment.rows.iter().filter(beyond).cloned().collect());
+            }
+        }
+        Ok(Some(segment))
+    }
+
+    /// How far the log was closed with the newest segment read.
+    pub fn frontier(&self) -> &FrontierVector {
+        &self.frontier
     }
 }
 

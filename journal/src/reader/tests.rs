@@ -173,7 +173,7 @@ async fn a_second_writer_fences_the_first() {
     let mut old = write(&journal, "widgets", 1, 1).await;
     let mut new = Writer::claim(&journal, identity("b"), None).await.expect("claims");
     assert_eq!(new.epoch(), old.epoch() + 1);
-    let mark = || Change::new(Op::Mark, MAIN, 0, 99);
+    let mark = || Change::new(Op::Seal, MAIN, 0, 99);
     old.stage(vec![mark()], frontier(50, 50)).await.expect("stages");
     let error = old.commit().await.expect_err("fenced");
     assert_eq!(error.kind(), crate::ErrorKind::Fenced);

@@ -1,0 +1,344 @@
+//! The timeline: state at a moment, the changes between two, and how much of either is known.
+//!
+//! **Words**: a [`View`] is the state at a moment as far as it was asked for; [`Protection`] is what is known of a kind
+//! at that moment.
+//!
+//! **Invariants.** (1) Needs the bucket alone. (2) A kind that was not protected at the moment is said to be so, never
+//! shown as having no objects [`View::protection`]. (3) Sealed values stay placeholders until [`Timeline::reveal`] is
+//! called for one object.
+//!
+//! Not here: what T means and what is printed (`cli`), reading from a live cluster (the watcher).
+
+use std::{collections::{BTreeMap, VecDeque}, sync::Arc};
+
+use hindcast_journal::{
+    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Position, Reader, Result, Row, Scope, State,
+    exact::{self, Value},
+    facts::{CoverEnd, Discovery, Gap},
+    fold::KindState,
+    seal::{DataKeys, Key, Place},
+};
+
+/// The most rows that one history holds; the newest are kept.
+const HISTORY: usize = 200_000;
+
+/// Reads one cluster's past.
+#[derive(Debug)]
+pub struct Timeline {
+    reader: Reader,
+    keys: DataKeys,
+}
+
+/// An object as it was.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// The newest row of it.
+    pub row: Row,
+    /// The object in public form: sealed values are placeholders.
+    pub value: Value,
+    /// Its managedFields, when there were any.
+    pub managed_fields: Option<Value>,
+    /// The JSON pointers of the placeholders.
+    pub sealed: Vec<String>,
+    /// Why it cannot be read, if its bytes were not exact JSON; `value` then holds them in base64.
+    pub unreadable: Option<String>,
+    entry: Entry,
+}
+
+/// What is known of a kind at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    /// Protected: what is shown is all there was.
+    Protected,
+    /// Not protected, and why, if that is known.
+    NotProtected(Option<CoverEnd>),
+}
+
+/// The state at a moment, as far as it was asked for.
+#[derive(Debug)]
+pub struct View {
+    /// The moment.
+    pub moment: Moment,
+    /// The objects, sorted by namespace, group, resource and name.
+    pub objects: Vec<Object>,
+    /// All kinds known at the moment, by kind key.
+    pub kinds: BTreeMap<String, KindState>,
+}
+
+impl View {
+    /// The kinds as they were called at the moment.
+    pub fn discovery(&self) -> impl Iterator<Item = &Discovery> {
+        self.kinds.values().map(|k| &k.discovery).filter(|d| !d.resource.is_empty() && !d.gone)
+    }
+
+    /// What is known of a kind at the moment.
+    pub fn protection(&self, kind_key: &str) -> Protection {
+        let Some(kind) = self.kinds.get(kind_key) else { return Protection::NotProtected(None) };
+        let Some(point) = self.moment.cut.domains.get(&kind.discovery.domain) else {
+            return Protection::NotProtected(kind.uncovered.clone());
+        };
+        match kind.covered_at(*point) {
+            Ok(()) => Protection::Protected,
+            Err(why) => Protection::NotProtected(why),
+        }
+    }
+
+    /// The gaps of a kind that the moment lies in.
+    pub fn gaps(&self, kind_key: &str) -> Vec<Gap> {
+        let Some(kind) = self.kinds.get(kind_key) else { return Vec::new() };
+        let point = self.moment.cut.domains.get(&kind.discovery.domain);
+        point.map(|p| kind.gaps_at(*p).cloned().collect()).unwrap_or_default()
+    }
+}
+
+/// What part of the log is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Range {
+    /// Not before; from the beginning if `None`.
+    pub since: Option<Micros>,
+    /// Not after.
+    pub until: Option<Micros>,
+    /// Only rows after this position.
+    pub after: Option<Position>,
+    /// Whether the labels before and after each change are wanted.
+    pub labels: bool,
+}
+
+/// One change, with what the question wanted beside it.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The row.
+    pub row: Row,
+    /// The object's labels before, if asked for.
+    pub labels_before: Option<Value>,
+    /// The object's labels after, if asked for.
+    pub labels_after: Option<Value>,
+}
+
+/// A part of the log.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The changes, oldest first.
+    pub events: Vec<Event>,
+    /// Whether older ones were left out because there were too many.
+    pub truncated: bool,
+    /// The kinds, as at the end of the range.
+    pub kinds: BTreeMap<String, KindState>,
+    /// Gaps that overlap the range, with their kind key.
+    pub gaps: Vec<(String, Gap)>,
+    /// The position of the newest row that was looked at.
+    pub last: Position,
+    /// How far the journal is closed.
+    pub frontier: FrontierVector,
+}
+
+/// What the journal holds.
+#[derive(Debug)]
+pub struct Status {
+    /// The cluster's uid.
+    pub cluster: String,
+    /// How far it is closed.
+    pub frontier: FrontierVector,
+    /// The newest segment's number, last position, time and writer.
+    pub segment: u64,
+    /// The last durable position.
+    pub last: Position,
+    /// When the newest segment was written.
+    pub written: Micros,
+    /// Who wrote it.
+    pub writer: String,
+    /// How many objects there are.
+    pub objects: u64,
+    /// How many of each kind.
+    pub by_kind: BTreeMap<String, u64>,
+    /// The kinds.
+    pub kinds: BTreeMap<String, KindState>,
+    /// The earliest moment that can be read, when there is one.
+    pub recoverable_from: Option<Micros>,
+    /// The newest `mark` of a start: whether Secret values are stored.
+    pub secrets: Option<String>,
+    /// How many checkpoints there are.
+    pub checkpoints: u64,
+}
+
+impl Timeline {
+    /// The timeline of a journal. `keys` open sealed values; none are needed to read the rest.
+    pub async fn open(journal: &Journal, keys: Vec<Arc<Key>>) -> Result<Self> {
+        let keys = DataKeys::new(journal.cluster(), keys, journal.parts().clone());
+        Ok(Self { reader: Reader::open(journal).await?, keys })
+    }
+
+    /// The key that keyed hashes in outputs are made with.
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.keys.key()
+    }
+
+    /// The cut of a question.
+    pub async fn resolve(&mut self, at: &At) -> Result<Moment> {
+        self.reader.resolve(at).await
+    }
+
+    /// Looks for newer segments; whether there were any.
+    pub async fn refresh(&mut self) -> Result<bool> {
+        self.reader.refresh().await
+    }
+
+    /// Takes in what was seen of the live cluster beyond the journal, so that a cut closes; nothing is written.
+    pub fn overlay(&mut self, changes: Vec<Change>, frontier: FrontierVector) {
+        self.reader.overlay(changes, frontier);
+    }
+
+    /// The state at a moment that [`Timeline::resolve`] gave, as far as `scope` wants it.
+    pub async fn view(&mut self, mut moment: Moment, scope: &Scope) -> Result<View> {
+        let state = self.reader.state(&mut moment, scope).await?;
+        let State { objects, kinds, .. } = state;
+        let objects = objects.into_values().map(object).collect::<Result<_>>()?;
+        Ok(View { moment, objects, kinds })
+    }
+
+    /// The object with its sealed values opened.
+    pub async fn reveal(&self, object: &Object) -> Result<Value> {
+        let mut value = object.value.clone();
+        let journal = self.reader.journal();
+        let key = object.row.key();
+        let place = Place { cluster: journal.cluster(), key: &key, namespace: &object.row.namespace };
+        for (path, cell) in &object.entry.cells {
+            let plain = match (cell.key_id.is_empty(), cell.secret.is_empty()) {
+                (true, true) => continue,
+                // Seen live and not in the journal yet: it was never sealed.
+                (true, false) => exact::parse(&cell.secret)
+                    .map_err(|e| Error::internal(format!("{path} of {key}"), e.to_string()))?,
+                (false, _) if !self.keys.can_open() => {
+                    return Err(Error::invalid(format!("the values of {key}"), "are sealed, and there is no key")
+                        .with_hint("give the key file that `run` used, with --key-file or HINDCAST_KEY_FILE"));
+                }
+                (false, _) => self.keys.open(journal.store(), place, cell).await?,
+            };
+            if let Some(place) = value.pointer_mut(path) {
+                *place = plain;
+            }
+        }
+        if let (Some(key), Some(hash)) = (self.keys.key(), object.entry.hash()) {
+            let sealed = object.entry.cells.values().any(|c| !c.secret.is_empty());
+            if sealed && key.state_hash(&exact::to_canonical(&value)) != hash {
+                return Err(Error::corrupt(
+                    format!("{} at position {}", object.row.key(), object.row.pos),
+                    "its opened values do not have the hash written for them",
+                ));
+            }
+        }
+        Ok(value)
+    }
+
+    /// The changes of a range that are in `scope`, oldest first.
+    pub async fn history(&mut self, range: &Range, scope: &Scope) -> Result<History> {
+        let since = range.since.unwrap_or(Micros::MIN);
+        let until = range.until.unwrap_or(Micros::MAX);
+        let mut walk = Walk { state: State::default(), events: VecDeque::new(), truncated: false };
+        let (state, mut rows) = self.reader.history(since, scope, range.labels).await?;
+        walk.state = state;
+        while let Some(segment) = rows.next().await? {
+            for row in segment.rows.iter() {
+                let wanted = scope.wants_row(row)
+                    && row.op.is_object()
+                    && row.time_hi >= since
+                    && row.time_lo <= until
+                    && range.after.is_none_or(|after| row.pos > after);
+                walk.step(row, scope, wanted, range.labels)?;
+            }
+        }
+        let frontier = rows.frontier().clone();
+        let overlaps = |gap: &Gap| gap.time_from <= until && gap.time_to >= since;
+        let kinds = walk.state.kinds;
+        let gaps = kinds
+            .iter()
+            .flat_map(|(key, kind)| kind.gaps.iter().map(move |(_, gap)| (key.clone(), gap.clone())))
+            .filter(|(_, gap)| overlaps(gap))
+            .collect();
+        Ok(History {
+            events: walk.events.into(),
+            truncated: walk.truncated,
+            gaps,
+            kinds,
+            last: walk.state.last,
+            frontier,
+        })
+    }
+
+    /// What the journal holds.
+    pub async fn status(&mut self) -> Result<Status> {
+        let moment = self.reader.resolve(&At::NowOpen).await?;
+        let frontier = moment.frontier.clone();
+        let state = self.reader.resume().await?;
+        let tail = self.reader.segments().last().map(|s| s.meta.clone());
+        let mut by_kind: BTreeMap<String, u64> = BTreeMap::new();
+        for key in state.objects.keys() {
+            *by_kind.entry(key.kind_key()).or_default() += 1;
+        }
+        let starts = state.kinds.values().flat_map(|k| &k.covers).map(|c| c.from_time);
+        Ok(Status {
+            cluster: self.reader.journal().cluster().to_owned(),
+            frontier,
+            segment: tail.as_ref().map_or(0, |t| t.segment),
+            last: tail.as_ref().map_or(0, |t| t.last),
+            written: tail.as_ref().map_or(0, |t| t.time),
+            writer: tail.map(|t| t.writer).unwrap_or_default(),
+            objects: state.objects.len() as u64,
+            by_kind,
+            recoverable_from: starts.min(),
+            secrets: state.secrets,
+            kinds: state.kinds,
+            checkpoints: self.reader.manifest().checkpoints.len() as u64,
+        })
+    }
+}
+
+fn object(entry: Entry) -> Result<Object> {
+    let what = || format!("{} at position {}", entry.row.key(), entry.row.pos);
+    let value = exact::parse(&entry.public()).map_err(|e| Error::corrupt(what(), e.to_string()))?;
+    let managed = entry.managed();
+    let managed_fields = if managed.is_empty() {
+        None
+    } else {
+        Some(exact::parse(&managed).map_err(|e| Error::corrupt(what(), e.to_string()))?)
+    };
+    Ok(Object {
+        row: entry.row.clone(),
+        value,
+        managed_fields,
+        sealed: entry.cells.keys().cloned().collect(),
+        unreadable: entry.unreadable.clone(),
+        entry,
+    })
+}
+
+/// Goes through the log and keeps what is wanted.
+struct Walk {
+    state: State,
+    events: VecDeque<Event>,
+    truncated: bool,
+}
+
+impl Walk {
+    fn step(&mut self, row: &Row, scope: &Scope, wanted: bool, labels: bool) -> Result<()> {
+        let labels_before = if wanted && labels { self.state.labels(row) } else { None };
+        if labels || !row.op.is_object() {
+            self.state.apply(row, scope, None)?;
+        } else {
+            self.state.last = row.pos;
+        }
+        if !wanted {
+            return Ok(());
+        }
+        let labels_after = if labels && row.op != Op::Delete { self.state.labels(row) } else { None };
+        if self.events.len() == HISTORY {
+            self.events.pop_front();
+            self.truncated = true;
+        }
+        self.events.push_back(Event { row: row.clone(), labels_before, labels_after });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+use std::sync::Arc;
+
+use hindcast_journal::{
+    Encoder, FrontierPoint, Observation, Parts, Secrets, Source, Writer, facts, row::Body,
+    writer::Identity,
+};
+use object_store::{memory::InMemory, path::Path};
+
+use super::*;
+
+fn key() -> Arc<Key> {
+    Arc::new(Key { name: "k".into(), created: String::new(), wrap: [1; 32], hmac: [2; 32], seal: [3; 32] })
+}
+
+fn kind(resource: &str) -> Discovery {
+    Discovery { resource: resource.into(), kind: "S".into(), version: "v1".into(), domain: "main".into(), ..Discovery::default() }
+}
+
+fn frontier(rv: u64) -> FrontierVector {
+    let point = FrontierPoint { incarnation: 0, rv, time: rv as i64 * 1000 };
+    FrontierVector::from([("main".to_owned(), point)])
+}
+
+fn secret(rv: u64, label: &str, value: &str) -> String {
+    format!(r#"{{"data":{{"pw":"{value}"}},"metadata":{{"labels":{{"app":"{label}"}},"name":"n","namespace":"ns","resourceVersion":"{rv}","uid":"u"}}}}"#)
+}
+
+async fn journal() -> Journal {
+    let journal = Journal::open(Arc::new(InMemory::new()), &Path::default(), "c", Parts::system());
+    let keys = Arc::new(DataKeys::new("c", vec![key()], Parts::system()));
+    let identity = Identity { writer: "w".into(), instance: "i".into() };
+    let mut writer = Writer::claim(&journal, identity, Some(keys)).await.expect("claims");
+    let encoder = Encoder::new(Secrets::Sealed(key()));
+    let kind = kind("secrets");
+    let mut changes = vec![
+        Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) },
+        Change { time_hi: 1000, ..facts::about(Op::CoverBegin, &kind, 0, 1) },
+    ];
+    let mut base = None;
+    for (rv, label, value) in [(2, "a", "b25l"), (3, "b", "dHdv")] {
+        let bytes = secret(rv, label, value);
+        let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
+        let seen = Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo, time_hi, bytes: bytes.as_bytes() };
+        let encoded = encoder.observe(&seen, base.as_ref());
+        base = Some(encoded.base);
+        changes.push(encoded.change);
+    }
+    writer.stage(changes, frontier(3)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    journal
+}
+
+#[tokio::test]
+async fn a_sealed_object_is_revealed_exactly_and_only_with_its_key() {
+    let journal = journal().await;
+    for (rv, label, value) in [(2, "a", "b25l"), (3, "b", "dHdv")] {
+        let mut timeline = Timeline::open(&journal, vec![key()]).await.expect("opens");
+        let moment = timeline.resolve(&At::Rev { rv, incarnation: None, domain: None }).await.expect("resolves");
+        let view = timeline.view(moment, &Scope::default()).await.expect("views");
+        let object = view.objects.first().expect("one object");
+        assert!(!object.value.to_string().contains(value));
+        let revealed = timeline.reveal(object).await.expect("reveals");
+        assert_eq!(revealed.to_string(), secret(rv, label, value));
+        assert_eq!(view.protection("/secrets"), Protection::Protected);
+        assert_eq!(view.protection("/pods"), Protection::NotProtected(None));
+    }
+    let mut blind = Timeline::open(&journal, Vec::new()).await.expect("opens");
+    let moment = blind.resolve(&At::Now).await.expect("resolves");
+    let view = blind.view(moment, &Scope::default()).await.expect("reads without a key");
+    let error = blind.reveal(view.objects.first().expect("one object")).await.expect_err("no key");
+    assert!(error.to_string().contains("are sealed, and there is no key"), "{error}");
+    let wrong = Key { wrap: [9; 32], ..(*key()).clone() };
+    let wrong = Timeline::open(&journal, vec![Arc::new(wrong)]).await.expect("opens");
+    let error = wrong.reveal(view.objects.first().expect("one object")).await.expect_err("wrong key");
+    assert!(error.to_string().contains("does not open with key \"k\""), "{error}");
+}
+
+#[tokio::test]
+async fn history_has_the_labels_before_and_after() {
+    let journal = journal().await;
+    let mut timeline = Timeline::open(&journal, Vec::new()).await.expect("opens");
+    let range = Range { labels: true, ..Range::default() };
+    let history = timeline.history(&range, &Scope::default()).await.expect("reads");
+    let labels: Vec<_> = history
+        .events
+        .iter()
+        .map(|e| [&e.labels_before, &e.labels_after].map(|l| l.as_ref().map(Value::to_string).unwrap_or_default()))
+        .collect();
+    assert_eq!(labels, [["", r#"{"app":"a"}"#], [r#"{"app":"a"}"#, r#"{"app":"b"}"#]]);
+    let range = Range { since: Some(2500), ..Range::default() };
+    assert_eq!(timeline.history(&range, &Scope::default()).await.expect("reads").events.len(), 1);
+}
+
+#[tokio::test]
+async fn an_overlay_closes_a_cut_without_writing() {
+    let journal = journal().await;
+    let mut timeline = Timeline::open(&journal, vec![key()]).await.expect("opens");
+    let at = At::Time(9000);
+    assert_eq!(timeline.resolve(&at).await.expect("resolves").beyond, Some(3000));
+    let kind = kind("secrets");
+    let bytes = secret(7, "c", "dGhyZWU=");
+    let seen = Observation { kind: &kind, incarnation: 0, rv: 7, source: Source::Watch, time_lo: 6999, time_hi: 7000, bytes: bytes.as_bytes() };
+    let change = Encoder::new(Secrets::Sealed(key())).observe(&seen, None).change;
+    assert!(matches!(change.body, Body::Object(_)));
+    timeline.overlay(vec![change], frontier(9));
+    let moment = timeline.resolve(&at).await.expect("resolves");
+    assert!(moment.closed, "{moment:?}");
+    let view = timeline.view(moment, &Scope::default()).await.expect("views");
+    let revealed = timeline.reveal(view.objects.first().expect("one object")).await.expect("reveals");
+    assert_eq!(revealed.to_string(), bytes);
+}
