@@ -1,13 +1,14 @@
 //! `cargo testbed`: the real servers for a person.
 //!
 //! Standard output carries shell `export` lines alone, so that `eval "$(cargo testbed up --detach)"` works.
-//! One testbed runs per user: it holds a lock for as long as it lives, which is also how `down` knows that the
+//! One testbed runs per state folder: it holds a lock for as long as it lives, which is also how `down` knows that the
 //! process id in the state file is still its own.
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hindcast_tests::real::build::cache_dir;
 use hindcast_tests::real::{Cluster, Minio, Program};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -20,6 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Parser)]
 #[command(name = "cargo testbed")]
 struct Args {
+    /// Where the running testbed is written down. Another folder allows another testbed.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    state: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -40,6 +44,7 @@ enum Verb {
 
 /// Where the running testbed is written down.
 struct State {
+    dir: PathBuf,
     exports: PathBuf,
     pid: PathBuf,
     lock: PathBuf,
@@ -49,7 +54,7 @@ struct State {
 fn main() -> Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Runtime::new()?;
-    let state = State::open()?;
+    let state = State::open(args.state)?;
     let outcome = match args.verb {
         Verb::Up { detach: false } => runtime.block_on(up(&state)),
         Verb::Up { detach: true } => runtime.block_on(detach(&state)),
@@ -118,7 +123,7 @@ fn exports(cluster: &Cluster, minio: &Minio) -> Result<String> {
 async fn detach(state: &State) -> Result<()> {
     let log = File::create(&state.log)?;
     let mut child = Command::new(std::env::current_exe()?)
-        .arg("up")
+        .args([OsStr::new("up"), OsStr::new("--state"), state.dir.as_os_str()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -156,10 +161,11 @@ async fn down(state: &State) -> Result<()> {
 }
 
 impl State {
-    fn open() -> Result<Self> {
-        let dir = cache_dir()?.join("testbed");
-        fs::create_dir_all(&dir)?;
+    fn open(chosen: Option<PathBuf>) -> Result<Self> {
+        let dir = chosen.map_or_else(|| Ok(cache_dir()?.join("testbed")), anyhow::Ok)?;
+        fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         Ok(Self {
+            dir: dir.clone(),
             exports: dir.join("env"),
             pid: dir.join("pid"),
             lock: dir.join("lock"),

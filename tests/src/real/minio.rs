@@ -1,6 +1,6 @@
 //! MinIO, an S3-compatible store, as a child process.
 //!
-//! It speaks plain HTTP on loopback, so that a proxy can stand before it and see each request.
+//! It speaks plain HTTP on loopback, so that [`super::HttpProxy`] can stand before it and see each request.
 //! A bucket is a folder of its data made before the start: no client here can create one over the API.
 
 use super::build::Program;
@@ -93,6 +93,11 @@ impl Minio {
 
     /// A client for its bucket through another port, such as a proxy's.
     pub fn store_via(&self, port: u16) -> AmazonS3 {
+        self.builder_via(port).build().expect("the testbed's own settings are complete")
+    }
+
+    /// The same before it is built, for a client with retries or timeouts of its own.
+    pub fn builder_via(&self, port: u16) -> AmazonS3Builder {
         AmazonS3Builder::new()
             .with_endpoint(format!("http://127.0.0.1:{port}"))
             .with_bucket_name(BUCKET)
@@ -100,8 +105,6 @@ impl Minio {
             .with_secret_access_key(PASSWORD)
             .with_region(REGION)
             .with_allow_http(true)
-            .build()
-            .expect("the testbed's own settings are complete")
     }
 
     /// Its folder: the log, and the data under `data`.

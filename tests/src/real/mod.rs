@@ -1,7 +1,9 @@
-//! The testbed: real servers as child processes, and what misbehaves in front of them.
+//! The testbed: real servers as child processes, and what misbehaves in front of and behind them.
 //!
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
 //! - [`Minio`]: an S3-compatible store.
+//! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
+//! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
 //! - [`Program`]: the pinned servers, built once into a cache outside the checkout.
 //!
 //! Everything listens on loopback, owns its ports and its folder, and leaves nothing behind
@@ -10,12 +12,21 @@
 
 #![allow(clippy::disallowed_methods, reason = "real servers run on the real clock and environment")]
 
+pub mod aggregated;
 pub mod build;
 mod cluster;
+mod http_proxy;
+mod https;
 mod minio;
 pub mod process;
+mod proxy;
 pub mod tls;
+mod webhook;
 
+pub use aggregated::AggregatedApi;
 pub use build::Program;
 pub use cluster::{Builder, Cluster, Part};
+pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use minio::Minio;
+pub use proxy::{Mode, Proxy};
+pub use webhook::{Verdict, Webhook, WebhookKind};

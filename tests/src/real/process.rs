@@ -140,7 +140,11 @@ impl Process {
     }
 
     /// Waits until `ready` says so; fails with the log's end if it exits before, or is not ready `within`.
-    pub async fn wait_ready(&self, within: Duration, ready: impl AsyncFn() -> bool) -> Result<()> {
+    pub async fn wait_ready<F: Future<Output = bool>>(
+        &self,
+        within: Duration,
+        ready: impl Fn() -> F,
+    ) -> Result<()> {
         let deadline = Instant::now() + within;
         loop {
             if let Some(status) = self.exited()? {
