@@ -90,7 +90,7 @@ pub enum Sabotage {
     None,
     /// Take "exists" and time-outs for success without reading back.
     SkipReadBack,
-    /// Let a staged segment go while another is pending.
+    /// Take a segment for durable while its PUT is still in flight, so that the next one flies beside it.
     TwoInFlight,
     /// Go on after another epoch took the name.
     IgnoreEpoch,
@@ -192,7 +192,7 @@ impl Writer {
 
     /// Makes the next segment of `changes`: positions are given, cells sealed, the bytes fixed.
     pub async fn stage(&mut self, changes: Vec<Change>, frontier: FrontierVector) -> Result<()> {
-        if self.pending.is_some() && self.sabotage != Sabotage::TwoInFlight {
+        if self.pending.is_some() {
             return Err(Error::internal("the writer", "a segment is pending: commit it first"));
         }
         let first = self.last + 1;
@@ -292,6 +292,13 @@ impl Writer {
     async fn put(&self, n: u64, bytes: &Bytes) -> Result<Stands> {
         let store = self.journal.store();
         let path = store.layout().segment(n);
+        if self.sabotage == Sabotage::TwoInFlight {
+            let (store, bytes) = (store.clone(), bytes.clone());
+            tokio::spawn(async move {
+                while store.create(&path, bytes.clone()).await.is_err() {}
+            });
+            return Ok(Stands::Ours);
+        }
         let doubt = match store.create(&path, bytes.clone()).await {
             Ok(Put::Created) => return Ok(Stands::Ours),
             Ok(Put::Exists) => None,

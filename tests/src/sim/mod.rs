@@ -2,12 +2,15 @@
 //!
 //! A simulated API server ([`api`]) stands under `kube::Client`, a simulated store ([`store`]) under the journal, and
 //! time is tokio's paused time, so that minutes pass in milliseconds and a seed gives the same run again, byte for
-//! byte. Faults ([`faults`]) are drawn from the seed. **Words**: see each module. Not here: what the real API server
-//! does, which the cluster tests prove.
+//! byte. Faults ([`faults`]) are drawn from the seed. [`writers`] races writers for one journal.
+//! Not here: what the real API server does, which the cluster tests prove.
 
 pub mod api;
 pub mod faults;
+pub mod harness;
 pub mod json;
 pub mod rng;
 pub mod store;
+pub mod workload;
 pub mod world;
+pub mod writers;

@@ -6,6 +6,7 @@
 //! [`Bucket::puts`] with who did it. Not here: multipart uploads, copies (the journal uses neither).
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex,
@@ -48,6 +49,7 @@ struct Inner {
     world: Arc<World>,
     memory: InMemory,
     puts: Mutex<Vec<Put>>,
+    landed: Mutex<BTreeMap<String, Micros>>,
     down_until: AtomicI64,
 }
 
@@ -58,6 +60,7 @@ impl Bucket {
             world: world.clone(),
             memory: InMemory::new(),
             puts: Mutex::default(),
+            landed: Mutex::default(),
             down_until: AtomicI64::new(0),
         }))
     }
@@ -112,6 +115,7 @@ impl Bucket {
             Ok(_) => {
                 world.note(format_args!("{by} creates {path} ({size} B)"));
                 let put = Put { by: by.to_owned(), path: path.to_string(), at: world.now() };
+                self.0.landed.lock().expect("no holder panics").insert(put.path.clone(), put.at);
                 self.0.puts.lock().expect("no holder panics").push(put);
             }
             Err(_) => world.note(format_args!("{by} finds {path} taken")),
@@ -149,9 +153,8 @@ impl Store {
     }
 
     fn dated(&self, mut meta: ObjectMeta) -> ObjectMeta {
-        let puts = self.bucket.0.puts.lock().expect("no holder panics");
-        let put = puts.iter().find(|put| put.path == meta.location.as_ref());
-        let at = put.map_or(EPOCH, |put| put.at);
+        let landed = self.bucket.0.landed.lock().expect("no holder panics");
+        let at = landed.get(meta.location.as_ref()).copied().unwrap_or(EPOCH);
         meta.last_modified = Default::default();
         meta.last_modified += Duration::from_micros(at as u64);
         meta

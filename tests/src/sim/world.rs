@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use hindcast_journal::{BoxFuture, Clock, Micros, Parts};
+use hindcast_journal::{Clock, Micros, Parts, parts::BoxFuture};
 use tokio::{sync::watch, time::Instant};
 
 use super::{

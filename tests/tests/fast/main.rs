@@ -1,0 +1,4 @@
+//! Tests that need nothing but this machine's processor: the simulator and the rules of the tree.
+
+mod sim;
+mod tidy;
