@@ -1,3 +1,4 @@
 //! The testbed, the simulator and the tests of the whole.
+pub mod oracle;
 pub mod real;
 pub mod sim;

@@ -1,0 +1,425 @@
+//! Random writers: what they write, and what the server answered.
+
+use std::{
+    sync::{Arc, Mutex, atomic::{AtomicBool, AtomicU64, Ordering}},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, bail};
+use http::Request;
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+
+/// A kind that is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// `/api/v1` or `/apis/group/version`.
+    pub api: &'static str,
+    /// API group.
+    pub group: &'static str,
+    /// Plural name.
+    pub resource: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Whether objects have a namespace.
+    pub namespaced: bool,
+    /// Whether there is a `status` subresource to write.
+    pub status: bool,
+    /// Whether there is a `scale` subresource.
+    pub scale: bool,
+}
+
+const fn kind(api: &'static str, group: &'static str, resource: &'static str, kind: &'static str) -> Kind {
+    Kind { api, group, resource, kind, namespaced: true, status: false, scale: false }
+}
+
+/// The kinds that the writers use.
+pub fn kinds() -> Vec<Kind> {
+    vec![
+        kind("/api/v1", "", "configmaps", "ConfigMap"),
+        kind("/api/v1", "", "secrets", "Secret"),
+        kind("/api/v1", "", "serviceaccounts", "ServiceAccount"),
+        Kind { status: true, ..kind("/api/v1", "", "pods", "Pod") },
+        Kind { status: true, ..kind("/api/v1", "", "persistentvolumeclaims", "PersistentVolumeClaim") },
+        Kind { status: true, scale: true, ..kind("/apis/apps/v1", "apps", "deployments", "Deployment") },
+        kind("/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io", "roles", "Role"),
+        Kind { namespaced: false, ..kind("/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io", "clusterroles", "ClusterRole") },
+        kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "blobs", "Blob"),
+        Kind { status: true, ..kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "gauges", "Gauge") },
+    ]
+}
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// POST.
+    Create,
+    /// PUT.
+    Replace,
+    /// PATCH of the object.
+    Patch,
+    /// PATCH of `status`.
+    Status,
+    /// PATCH of `scale`.
+    Scale,
+    /// DELETE.
+    Delete,
+}
+
+/// One acknowledged write.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The kind.
+    pub kind: Kind,
+    /// Namespace; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// What was asked.
+    pub verb: Verb,
+    /// What the server answered, as received.
+    pub body: Vec<u8>,
+    /// Microseconds since 1970 before the request was sent.
+    pub sent: i64,
+    /// Microseconds since 1970 after the answer was there.
+    pub answered: i64,
+}
+
+/// How much is written.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Writers at once.
+    pub writers: u64,
+    /// Acknowledged writes in all.
+    pub writes: u64,
+    /// At most this many a second in all; unbounded if `None`.
+    pub rate: Option<f64>,
+    /// Prefix of namespaces and cluster-scoped names.
+    pub prefix: String,
+}
+
+/// A small seeded generator (`SplitMix64`).
+#[derive(Debug, Clone)]
+pub struct Draw(u64);
+
+impl Draw {
+    /// Starts from a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+}
+
+/// Microseconds since 1970.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
+}
+
+/// Makes the CRDs and namespaces that [`run`] writes to, and waits until they take objects.
+pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
+    for (plural, kind, subresources) in
+        [("blobs", "Blob", json!({})), ("gauges", "Gauge", json!({ "status": {} }))]
+    {
+        let crd = json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("{plural}.oracle.hindcast.dev") },
+            "spec": {
+                "group": "oracle.hindcast.dev",
+                "scope": "Namespaced",
+                "names": { "plural": plural, "singular": plural.trim_end_matches('s'), "kind": kind },
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true, "subresources": subresources,
+                    "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } },
+                }],
+            },
+        });
+        create_anyway(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &crd).await?;
+    }
+    for n in 0..3 {
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": format!("{}-{n}", load.prefix) } });
+        create_anyway(client, "/api/v1/namespaces", &namespace).await?;
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    for plural in ["blobs", "gauges"] {
+        loop {
+            let list = request(client, "GET", &format!("/apis/oracle.hindcast.dev/v1/{plural}?limit=1"), None, "").await;
+            if list.is_ok_and(|(status, _)| status == 200) {
+                break;
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("{plural} were not served within 20 s");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
+}
+
+async fn create_anyway(client: &Client, path: &str, object: &Value) -> Result<()> {
+    let (status, body) = request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json").await?;
+    if !matches!(status, 201 | 409) {
+        bail!("POST {path}: {status} {}", String::from_utf8_lossy(&body));
+    }
+    Ok(())
+}
+
+/// One request; its status and the bytes of its answer.
+pub async fn request(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: Option<Vec<u8>>,
+    content_type: &str,
+) -> Result<(u16, Vec<u8>)> {
+    let mut builder = Request::builder().method(method).uri(path).header("Accept", "application/json");
+    if body.is_some() {
+        builder = builder.header("Content-Type", content_type);
+    }
+    let answer = client.send(builder.body(Body::from(body.unwrap_or_default()))?).await?;
+    let status = answer.status().as_u16();
+    let bytes = http_body_util::BodyExt::collect(answer.into_body()).await?.to_bytes();
+    Ok((status, bytes.to_vec()))
+}
+
+/// Runs the writers until `load.writes` are acknowledged; the answers, in no particular order. Requests that fail or
+/// get no answer while `forgiving` is set are not acknowledged, and so not recorded.
+pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Result<Vec<Answer>> {
+    let answers = Arc::new(Mutex::new(Vec::with_capacity(load.writes as usize)));
+    let count = Arc::new(AtomicU64::new(0));
+    let start = tokio::time::Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..load.writers {
+        let (client, load, answers, count, forgiving) =
+            (client.clone(), load.clone(), answers.clone(), count.clone(), forgiving.clone());
+        tasks.spawn(async move {
+            let mut writer = Writer {
+                draw: Draw::new(load.seed ^ (writer + 1).wrapping_mul(0x51ed_2701)),
+                client,
+                prefix: load.prefix.clone(),
+                number: writer,
+            };
+            loop {
+                let n = count.fetch_add(1, Ordering::Relaxed);
+                if n >= load.writes {
+                    return Ok(());
+                }
+                if let Some(rate) = load.rate {
+                    tokio::time::sleep_until(start + Duration::from_secs_f64(n as f64 / rate)).await;
+                }
+                match writer.write().await {
+                    Ok(Some(answer)) => answers.lock().expect("no panic under it").push(answer),
+                    Ok(None) => {
+                        count.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    Err(_) if forgiving.load(Ordering::Relaxed) => {
+                        count.fetch_sub(1, Ordering::Relaxed);
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(std::mem::take(&mut *answers.lock().expect("no panic under it")))
+}
+
+struct Writer {
+    draw: Draw,
+    client: Client,
+    prefix: String,
+    number: u64,
+}
+
+impl Writer {
+    /// One random write; `None` when the server refused it (a conflict, or no such object).
+    async fn write(&mut self) -> Result<Option<Answer>> {
+        let all = kinds();
+        let kind = *all.get(self.draw.below(all.len() as u64) as usize).context("kinds is not empty")?;
+        // Writers share names, so that they meet on the same objects.
+        let (namespace, name) = (
+            if kind.namespaced { format!("{}-{}", self.prefix, self.draw.below(3)) } else { String::new() },
+            format!("{}-o{}", self.prefix, self.draw.below(12)),
+        );
+        let collection = if kind.namespaced {
+            format!("{}/namespaces/{namespace}/{}", kind.api, kind.resource)
+        } else {
+            format!("{}/{}", kind.api, kind.resource)
+        };
+        let path = format!("{collection}/{name}");
+        let roll = self.draw.below(100);
+        let (verb, method, path, body, content_type) = match roll {
+            0..22 => {
+                let object = self.object(&kind, &name)?;
+                (Verb::Create, "POST", collection, Some(object), "application/json")
+            }
+            22..34 => match self.replacement(&kind, &path).await? {
+                Some(body) => (Verb::Replace, "PUT", path, Some(body), "application/json"),
+                None => return Ok(None),
+            },
+            34..62 => {
+                let patch = self.patch(&kind);
+                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+            }
+            62..70 => {
+                let object = self.object(&kind, &name)?;
+                let path = format!("{path}?fieldManager=applier-{}&force=true", self.draw.below(3));
+                (Verb::Patch, "PATCH", path, Some(object), "application/apply-patch+yaml")
+            }
+            70..78 if kind.scale => {
+                let patch = json!({ "spec": { "replicas": self.draw.below(9) } });
+                (Verb::Scale, "PATCH", format!("{path}/scale"), Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+            }
+            70..86 if kind.status => {
+                let patch = self.status(&kind);
+                (Verb::Status, "PATCH", format!("{path}/status"), Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+            }
+            70..90 => {
+                let held = self.draw.below(2) == 0;
+                let finalizers = if held { json!(["oracle.hindcast.dev/hold"]) } else { json!(null) };
+                let patch = json!({ "metadata": { "finalizers": finalizers } });
+                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+            }
+            _ => {
+                let path = format!("{path}?gracePeriodSeconds=0&propagationPolicy=Background");
+                (Verb::Delete, "DELETE", path, None, "")
+            }
+        };
+        let sent = now();
+        let (status, body) = request(&self.client, method, &path, body, content_type).await?;
+        let answered = now();
+        match status {
+            200..300 => Ok(Some(Answer { kind, namespace, name, verb, body, sent, answered })),
+            // Refusals that come of meeting other writers; anything else is a mistake in the writers.
+            404 | 409 | 429 | 500..600 => Ok(None),
+            422 if matches!(verb, Verb::Replace | Verb::Patch | Verb::Status | Verb::Create) => Ok(None),
+            _ => bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&body)),
+        }
+    }
+
+    fn object(&mut self, kind: &Kind, name: &str) -> Result<Vec<u8>> {
+        let mut object = json!({
+            "apiVersion": kind.api.trim_start_matches("/apis/").trim_start_matches("/api/"),
+            "kind": kind.kind,
+            "metadata": {
+                "name": name,
+                "labels": { "app": format!("a{}", self.draw.below(4)), "writer": format!("w{}", self.number) },
+                "annotations": { "odd": self.odd() },
+            },
+        });
+        let spec = match kind.resource {
+            "pods" => json!({ "spec": { "containers": [{ "name": "c", "image": format!("registry.local/app:{}", self.draw.below(99)) }] } }),
+            "persistentvolumeclaims" => json!({ "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } }),
+            "deployments" => {
+                let labels = json!({ "app": "x" });
+                json!({ "spec": {
+                    "replicas": self.draw.below(9),
+                    "selector": { "matchLabels": labels },
+                    "template": { "metadata": { "labels": labels }, "spec": { "containers": [
+                        { "name": "c", "image": format!("registry.local/app:{}", self.draw.below(99)) }] } },
+                } })
+            }
+            "roles" | "clusterroles" => json!({ "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", format!("v{}", self.draw.below(9))] }] }),
+            _ => self.patch(kind),
+        };
+        merge(&mut object, spec);
+        Ok(serde_json::to_vec(&object)?)
+    }
+
+    /// The object as it stands with something changed: a PUT on its resourceVersion.
+    async fn replacement(&mut self, kind: &Kind, path: &str) -> Result<Option<Vec<u8>>> {
+        let (status, body) = request(&self.client, "GET", path, None, "").await?;
+        if status != 200 {
+            return Ok(None);
+        }
+        let mut object: Value = serde_json::from_slice(&body)?;
+        // One in four is a no-op.
+        if self.draw.below(4) > 0 {
+            merge(&mut object, self.patch(kind));
+        }
+        Ok(Some(serde_json::to_vec(&object)?))
+    }
+
+    /// A change of the main part of an object.
+    fn patch(&mut self, kind: &Kind) -> Value {
+        let key = format!("k{}", self.draw.below(6));
+        match kind.resource {
+            "configmaps" => json!({ "data": { key: self.odd() } }),
+            "secrets" => json!({ "stringData": { key: format!("planted-{}-{}", self.draw.next(), "s".repeat(self.draw.below(40) as usize)) } }),
+            "blobs" | "gauges" => json!({ "spec": { key: self.value(0) } }),
+            "roles" | "clusterroles" => json!({ "metadata": { "annotations": { key: self.odd() } } }),
+            "deployments" => json!({ "spec": { "replicas": self.draw.below(9) }, "metadata": { "annotations": { key: self.odd() } } }),
+            _ => json!({ "metadata": { "labels": { key: format!("v{}", self.draw.below(9)) } } }),
+        }
+    }
+
+    fn status(&mut self, kind: &Kind) -> Value {
+        match kind.resource {
+            "pods" => json!({ "status": { "phase": "Running", "message": self.odd() } }),
+            "deployments" => json!({ "status": { "observedGeneration": 1, "replicas": self.draw.below(9) } }),
+            "persistentvolumeclaims" => json!({ "status": { "phase": "Pending", "conditions": [
+                { "type": "Resizing", "status": "True", "message": self.odd() }] } }),
+            _ => json!({ "status": { "value": self.value(0) } }),
+        }
+    }
+
+    /// Text of many kinds: controls, quotes, other scripts, long runs.
+    fn odd(&mut self) -> String {
+        match self.draw.below(8) {
+            0 => "line\nbreak\ttab \"quoted\" back\\slash".to_owned(),
+            1 => "\u{1b}[31mred\u{7} \u{0001}\u{007f}".to_owned(),
+            2 => "žluťoučký 漢字 🦀 \u{2028}\u{feff}".to_owned(),
+            3 => "x".repeat(self.draw.below(3000) as usize),
+            4 => if self.draw.below(20) == 0 { "big ".repeat(40_000) } else { String::new() },
+            5 => "{\"json\":[1,2,{}]}".to_owned(),
+            _ => format!("plain {}", self.draw.below(1000)),
+        }
+    }
+
+    /// Any JSON, with odd numbers.
+    fn value(&mut self, depth: u64) -> Value {
+        match self.draw.below(if depth > 3 { 7 } else { 9 }) {
+            0 => json!(self.draw.next() as i64),
+            1 => json!(self.draw.below(1000) as f64 / 8.0),
+            2 => json!(1e21),
+            3 => json!(self.draw.below(2) == 0),
+            4 => json!(self.odd()),
+            5 => json!(-0.0),
+            6 => json!(i64::MAX),
+            7 => Value::Array((0..self.draw.below(4)).map(|_| self.value(depth + 1)).collect()),
+            _ => {
+                let n = self.draw.below(4);
+                Value::Object((0..n).map(|i| (format!("f~/{i}"), self.value(depth + 1))).collect())
+            }
+        }
+    }
+}
+
+fn merge(target: &mut Value, patch: Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (target, patch) => *target = patch,
+    }
+}

@@ -1,0 +1,174 @@
+//! The process under test: the real `hindcast` binary as a child, and short calls of its other verbs.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use hindcast_journal::{Journal, Parts, seal::{Key, KeyFile}};
+use object_store::{ObjectStore, aws::AmazonS3, local::LocalFileSystem, path::Path as StorePath};
+
+use crate::real::{process::{Port, Process}, Minio};
+
+/// Where the journal is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// As `--journal` takes it.
+    pub url: String,
+    /// Environment that gives access to it.
+    pub env: Vec<(String, String)>,
+    store: Arc<dyn ObjectStore>,
+    prefix: StorePath,
+}
+
+impl Place {
+    /// A folder.
+    pub fn folder(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let store = LocalFileSystem::new_with_prefix(dir)?;
+        let url = format!("file://{}", dir.display());
+        Ok(Self { url, env: Vec::new(), store: Arc::new(store), prefix: StorePath::default() })
+    }
+
+    /// A prefix in MinIO's bucket, reached by the process under test through `port`.
+    pub fn minio(minio: &Minio, prefix: &str, port: u16) -> Self {
+        let env = minio.env_via(port).into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        let store: AmazonS3 = minio.store();
+        Self { url: minio.url(prefix), env, store: Arc::new(store), prefix: StorePath::from(prefix) }
+    }
+
+    /// The journal of the only cluster there.
+    pub async fn journal(&self) -> Result<Journal> {
+        let clusters = Journal::clusters(self.store.as_ref(), &self.prefix).await?;
+        let [cluster] = clusters.as_slice() else { bail!("{} holds {clusters:?}, not one cluster", self.url) };
+        Ok(Journal::open(self.store.clone(), &self.prefix, cluster, Parts::system()))
+    }
+}
+
+/// `hindcast`, with its settings.
+#[derive(Debug, Clone)]
+pub struct Hindcast {
+    binary: PathBuf,
+    /// The journal.
+    pub place: Place,
+    /// Kubeconfig of `run`.
+    pub kubeconfig: PathBuf,
+    /// The key file.
+    pub key_file: PathBuf,
+    dir: PathBuf,
+}
+
+impl Hindcast {
+    /// The binary at `binary`, with a key file in `dir`.
+    pub fn new(binary: impl Into<PathBuf>, dir: &Path, place: Place, kubeconfig: PathBuf) -> Result<Self> {
+        let key_file = dir.join("hindcast.key");
+        let file = KeyFile { keys: vec![Key::generate("test", "2026-01-01T00:00:00Z", &Parts::system())] };
+        if !key_file.exists() {
+            std::fs::write(&key_file, file.to_text())?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&key_file, mode)?;
+        }
+        Ok(Self { binary: binary.into(), place, kubeconfig, key_file, dir: dir.to_owned() })
+    }
+
+    /// The key in the key file.
+    pub fn key(&self) -> Result<Arc<Key>> {
+        let file = KeyFile::parse("the test's key file", &std::fs::read(&self.key_file)?)?;
+        Ok(Arc::new(file.keys.into_iter().next().context("one key")?))
+    }
+
+    /// Starts `hindcast run` and waits until every kind is protected.
+    pub async fn run(&self, extra: &[&str]) -> Result<Running> {
+        let running = self.launch(extra)?;
+        running.wait_ready(Duration::from_secs(60)).await?;
+        Ok(running)
+    }
+
+    /// Starts `hindcast run` without waiting.
+    pub fn launch(&self, extra: &[&str]) -> Result<Running> {
+        let port = Port::lease()?;
+        let address = format!("127.0.0.1:{}", port.number());
+        let mut process = Process::new("hindcast", self.binary.clone(), &self.dir).args([
+            "run".to_owned(),
+            "--journal".to_owned(),
+            self.place.url.clone(),
+            "--kubeconfig".to_owned(),
+            self.kubeconfig.display().to_string(),
+            "--key-file".to_owned(),
+            self.key_file.display().to_string(),
+            "--listen".to_owned(),
+            address.clone(),
+        ]);
+        process = process.args(extra.iter().map(|a| (*a).to_owned()));
+        for (name, value) in &self.place.env {
+            process = process.env(name, value);
+        }
+        process.start()?;
+        Ok(Running { process, address, _port: port })
+    }
+
+    /// Runs another verb to its end. `cluster` says whether it may reach the API server.
+    pub async fn call(&self, args: &[&str], cluster: bool) -> Result<Output> {
+        let mut command = tokio::process::Command::new(&self.binary);
+        command.args(args).args(["--journal", &self.place.url]);
+        command.env("HINDCAST_KEY_FILE", &self.key_file).env("TZ", "UTC").env_remove("KUBECONFIG");
+        if cluster {
+            command.args(["--kubeconfig", &self.kubeconfig.display().to_string()]);
+        } else {
+            command.env("HOME", &self.dir).env("KUBECONFIG", self.dir.join("none"));
+        }
+        command.envs(self.place.env.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
+        let done = tokio::time::timeout(Duration::from_secs(60), command.kill_on_drop(true).output()).await;
+        done.context("hindcast did not end within 60 s")?.context("hindcast could not be started")
+    }
+}
+
+/// A running `hindcast run`.
+#[derive(Debug)]
+pub struct Running {
+    /// The process.
+    pub process: Process,
+    /// Where it listens.
+    pub address: String,
+    _port: Port,
+}
+
+impl Running {
+    /// Waits until `/readyz` says yes.
+    pub async fn wait_ready(&self, within: Duration) -> Result<()> {
+        let ready = async || self.http("GET", "/readyz").await.is_ok_and(|(status, _)| status == 200);
+        self.process.wait_ready(within, ready).await
+    }
+
+    /// One request to its address; status and body.
+    pub async fn http(&self, method: &str, path: &str) -> Result<(u16, String)> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let talk = async {
+            let mut stream = tokio::net::TcpStream::connect(&self.address).await?;
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: hindcast\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            anyhow::Ok(answer)
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(30), talk).await.context("no answer in 30 s")??;
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).context("no HTTP status")?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+        Ok((status, body))
+    }
+
+    /// Closes the cut of now.
+    pub async fn close(&self) -> Result<()> {
+        let (status, body) = self.http("POST", "/close").await?;
+        ensure!(status == 200, "POST /close: {status} {body}");
+        Ok(())
+    }
+
+    /// Stops it gracefully.
+    pub async fn stop(self) -> Result<()> {
+        self.process.stop(Duration::from_secs(20)).await
+    }
+}
