@@ -2,16 +2,25 @@
 //!
 //! Not here: anything about the domain; a command that needs to decide about it is in the wrong crate.
 
+use std::future::Future;
+
 use hindcast_journal::Parts;
 
 use crate::{
     args::{Cli, Common, Output, Verb},
     failure::{Exit, Failure, Result},
+    logging,
     moment::Wall,
     printer::Printer,
 };
 
+mod get;
+mod journal;
 mod key;
+mod log;
+mod run;
+mod show;
+mod status;
 
 /// What every command is given.
 pub(crate) struct Context<'a> {
@@ -35,8 +44,41 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
         return Err(Failure::new("-o wide and -o name", "only `get` has them")
             .hint("-o text, json or yaml"));
     }
-    match &cli.verb {
-        Verb::Key(verb) => key::run(&context, verb),
-        _ => Err(Failure::new("this verb", "is not there yet")),
+    if let Verb::Key(verb) = &cli.verb {
+        return key::run(&context, verb);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new("the runtime", e.to_string()))?;
+    runtime.block_on(async {
+        match &cli.verb {
+            Verb::Run(args) => run::run(&context, args).await,
+            Verb::Log(args) if args.follow => log::follow(&context, args).await,
+            verb => interruptible(&context, read(&context, verb)).await,
+        }
+    })
+}
+
+async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
+    logging::for_reader(context.common.verbose);
+    match verb {
+        Verb::Status => status::run(context).await,
+        Verb::Log(args) => log::run(context, args).await,
+        Verb::Get(args) => get::run(context, args).await,
+        Verb::Show(args) => show::run(context, args).await,
+        Verb::Journal(verb) => journal::run(context, verb).await,
+        Verb::Run(_) | Verb::Key(_) => Ok(Exit::Done),
+    }
+}
+
+/// Ends a reader at Ctrl-C; nothing was begun that would have to be undone.
+async fn interruptible(context: &Context<'_>, work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => {
+            context.printer.note("interrupted: the answer is not complete");
+            Ok(Exit::Interrupted)
+        }
     }
 }

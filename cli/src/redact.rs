@@ -12,6 +12,7 @@
 //! Not here: opening sealed values, which `--show-secrets` asks of the journal.
 
 use hindcast_journal::{
+    Op, Row,
     exact::{self, Value},
     seal::{self, Key},
 };
@@ -30,35 +31,42 @@ pub(crate) fn object(group: &str, resource: &str, object: &mut Value, key: Optio
     }
 }
 
-/// Hides the sealed values that an RFC 6902 patch brings. A patch has no object to look at, so of a ConfigMap all
-/// data counts as sealed where `helm` says that it may be a Helm release.
+/// Whether an object that went through here has something hidden in it.
+pub(crate) fn hides(group: &str, resource: &str, object: &Value) -> bool {
+    seal::sealed_paths(group, resource, object)
+        .iter()
+        .any(|path| object.pointer(path).and_then(Value::as_str).is_some_and(is_placeholder))
+}
+
+/// Hides the sealed values that an RFC 6902 patch brings. A patch has no object to look at: of a `ConfigMap` all data
+/// counts as sealed where `helm` says that it is a Helm release, and the payload by its name in any case.
 pub(crate) fn patch(group: &str, resource: &str, patch: &mut Value, helm: bool, key: Option<&Key>) {
-    let secret = group.is_empty() && resource == "secrets";
-    let helm = group.is_empty() && resource == "configmaps" && helm;
-    if !secret && !helm {
-        return;
-    }
+    let fields: &[&str] = match (group, resource, helm) {
+        ("", "secrets", _) => &["/data", "/stringData", LAST_APPLIED],
+        ("", "configmaps", true) => &["/data", "/binaryData"],
+        ("", "configmaps", false) => &["/data/release"],
+        _ => return,
+    };
     for operation in patch.as_array_mut().into_iter().flatten() {
         let path = operation.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some(value) = operation.get_mut("value") {
-            below(&path, value, secret, key);
+            below(&path, value, fields, key);
         }
     }
 }
 
 /// Hides in a value that stands at `path` whatever is sealed there, above or below.
-fn below(path: &str, value: &mut Value, secret: bool, key: Option<&Key>) {
-    let fields: &[&str] =
-        if secret { &["/data", "/stringData", LAST_APPLIED] } else { &["/data", "/binaryData"] };
+fn below(path: &str, value: &mut Value, fields: &[&str], key: Option<&Key>) {
     let inside = fields.iter().any(|field| {
         path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
     let above = fields.iter().any(|field| field.strip_prefix(path).is_some_and(|r| r.starts_with('/')));
-    let is_field = fields.contains(&path) && path != LAST_APPLIED;
+    // A map of values shows which of them there are; their keys are no secret.
+    let is_map = fields.contains(&path) && path.matches('/').count() == 1;
     match value {
-        Value::Object(members) if above || is_field => {
+        Value::Object(members) if above || is_map => {
             for (name, value) in members.iter_mut() {
-                below(&format!("{path}/{}", seal::escape_pointer(name)), value, secret, key);
+                below(&format!("{path}/{}", seal::escape_pointer(name)), value, fields, key);
             }
         }
         Value::Null if inside => {}
@@ -98,18 +106,29 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
         && hash.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Hides the sealed values in the canonical bytes of a row's body. Bytes that cannot be read are not shown at all.
-pub(crate) fn bytes(group: &str, resource: &str, body: &[u8], is_patch: bool, key: Option<&Key>) -> Value {
-    match exact::parse(body) {
-        Ok(mut value) if is_patch => {
-            patch(group, resource, &mut value, true, key);
-            value
-        }
-        Ok(mut value) => {
-            object(group, resource, &mut value, key);
-            value
-        }
-        // A Secret that is no JSON still is a Secret.
-        Err(_) => Value::from(format!("<unreadable, {} bytes>", body.len())),
+/// The body of a row with its sealed values hidden. Bytes that cannot be read are not shown at all.
+pub(crate) fn bytes(row: &Row, body: &[u8], is_patch: bool, key: Option<&Key>) -> Value {
+    let (group, resource) = (row.group.as_str(), row.resource.as_str());
+    // A Secret that is no JSON still is a Secret.
+    let Ok(mut value) = exact::parse(body) else {
+        return Value::from(format!("<unreadable, {} bytes>", body.len()));
+    };
+    if row.op == Op::Unreadable {
+        unreadable(group, resource, &mut value, key);
+    } else if is_patch {
+        patch(group, resource, &mut value, row.name.starts_with("sh.helm.release."), key);
+    } else {
+        object(group, resource, &mut value, key);
+    }
+    value
+}
+
+/// Hides the raw bytes that stand for an object that is no JSON, where its kind has sealed values.
+pub(crate) fn unreadable(group: &str, resource: &str, value: &mut Value, key: Option<&Key>) {
+    if !seal::may_seal(group, resource) {
+        return;
+    }
+    if let Some(raw) = value.get_mut("raw") {
+        hide(raw, "/raw", key);
     }
 }

@@ -1,15 +1,20 @@
 //! Text for people, and YAML: from values to what is printed.
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::{exact::Value, seal::Key};
+use hindcast_restorer::Object;
 use serde::Serialize;
 
 use crate::{
     args::Output,
     failure::{Failure, Result},
+    moment::Wall,
     printer::{Printer, Text},
-    view,
+    redact, view,
 };
 
+pub(crate) mod get;
+pub(crate) mod log;
+pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod yaml;
 
@@ -26,6 +31,18 @@ pub(crate) fn document(printer: &Printer, output: Output, document: &impl Serial
         printer.data(&(text + "\n"));
     }
     Ok(())
+}
+
+/// An object with its Secret values hidden.
+pub(crate) fn hidden(object: &Object, key: Option<&Key>) -> Value {
+    let mut value = object.value.clone();
+    let row = &object.row;
+    if object.unreadable.is_some() {
+        redact::unreadable(&row.group, &row.resource, &mut value, key);
+    } else {
+        redact::object(&row.group, &row.resource, &mut value, key);
+    }
+    value
 }
 
 /// Prints an object of the past as JSON or YAML, exactly.
@@ -80,6 +97,44 @@ pub(crate) fn keys(printer: &Printer, keys: &view::Keys) {
         vec![key.name.clone(), key.created.clone(), active.to_owned()]
     });
     for line in table::lines(&["NAME", "CREATED", "USE"], rows.collect()) {
+        printer.line(&Text::plain(line));
+    }
+}
+
+/// A row of the journal: JSON on a line, or a YAML document.
+pub(crate) fn row(printer: &Printer, output: Output, row: &view::Row) -> Result<()> {
+    if output == Output::Yaml {
+        printer.data("---\n");
+        return document(printer, output, row);
+    }
+    let text = serde_json::to_string(row)
+        .map_err(|e| Failure::new("a row", format!("cannot be written as JSON: {e}")))?;
+    printer.data(&(text + "\n"));
+    Ok(())
+}
+
+/// The files of a journal.
+pub(crate) fn files(printer: &Printer, wall: &Wall, files: &view::Files) {
+    let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
+    let rows = files.files.iter().map(|file| {
+        let rows = match (file.first, file.last) {
+            (Some(first), Some(last)) if last < first => "none".to_owned(),
+            (Some(first), Some(last)) => format!("{first}-{last}"),
+            _ => String::new(),
+        };
+        let written = file.written.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
+        vec![
+            file.name.clone(),
+            file.bytes.to_string(),
+            rows,
+            number(file.closed_rev),
+            number(file.epoch),
+            written.map_or_else(String::new, |t| wall.show(t.as_microsecond())),
+            file.error.clone().or(file.writer.clone()).unwrap_or_default(),
+        ]
+    });
+    let headings = ["FILE", "BYTES", "ROWS", "CLOSED REV", "EPOCH", "WRITTEN", "BY"];
+    for line in table::lines(&headings, rows.collect()) {
         printer.line(&Text::plain(line));
     }
 }

@@ -8,10 +8,20 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use hindcast_journal::{Micros, seal::KeyFile};
+use hindcast_journal::{facts, seal::KeyFile};
 use serde::Serialize;
 
 use crate::moment::rfc3339;
+
+mod change;
+mod row;
+mod status;
+
+pub(crate) use change::{Change, ObjectName};
+pub(crate) use row::{File, Files, Row};
+pub(crate) use status::{Cluster, Status};
+
+/// The version that every document states.
 
 pub(crate) const API_VERSION: &str = "hindcast.dev/v1";
 
@@ -111,7 +121,20 @@ impl Keys {
     }
 }
 
-/// A time for JSON.
-pub(crate) fn time(time: Micros) -> String {
-    rfc3339(time)
+impl Gap {
+    /// A gap of a kind.
+    pub(crate) fn new(resource: &str, gap: &facts::Gap) -> Self {
+        Self {
+            resource: resource.to_owned(),
+            grade: gap.grade.as_str().to_owned(),
+            from_rev: gap.from,
+            to_rev: gap.to,
+            from: rfc3339(gap.time_from),
+            to: rfc3339(gap.time_to),
+            reason: gap.reason.clone(),
+            recovered: gap.recovered,
+            unknown: gap.unknown_total.max(gap.unknown.len() as u64),
+            objects: gap.unknown.clone(),
+        }
+    }
 }

@@ -62,9 +62,10 @@ fn patches_are_hidden_at_above_and_below_a_sealed_path() {
     patch("", "secrets", &mut operations, false, None);
     assert_eq!(operations, value(plain), "what is no value stays");
     let config = format!(r#"[{{"op":"add","path":"/data/release","value":"{PLANTED}"}}]"#);
+    let config = config.replace("release", "chunk");
     let mut operations = value(&config);
     patch("", "configmaps", &mut operations, false, None);
-    assert_eq!(operations, value(&config));
+    assert_eq!(operations, value(&config), "what an application is configured with is no secret");
     patch("", "configmaps", &mut operations, true, None);
     assert!(!operations.to_string().contains(PLANTED), "a Helm release in a ConfigMap");
 }
@@ -89,8 +90,32 @@ fn a_stored_placeholder_is_shown_short_and_nothing_else_passes_as_one() {
     }
 }
 
+fn row(op: Op, resource: &str) -> Row {
+    let mut change = hindcast_journal::Change::new(op, "main", 0, 7);
+    change.resource = resource.to_owned();
+    Row { pos: 1, change }
+}
+
 #[test]
 fn bytes_that_are_no_json_show_their_length_only() {
-    let shown = bytes("", "secrets", format!("{{{PLANTED}").as_bytes(), false, None);
+    let shown = bytes(&row(Op::Modify, "secrets"), format!("{{{PLANTED}").as_bytes(), false, None);
     assert_eq!(shown.as_str(), Some("<unreadable, 21 bytes>"));
+}
+
+#[test]
+fn the_raw_bytes_of_an_unreadable_secret_are_hidden() {
+    let body = format!(r#"{{"raw":"{PLANTED}","reason":"duplicate key at byte 3"}}"#);
+    let shown = bytes(&row(Op::Unreadable, "secrets"), body.as_bytes(), false, Some(&key())).to_string();
+    assert!(!shown.contains(PLANTED) && shown.contains("duplicate key"), "{shown}");
+    let shown = bytes(&row(Op::Unreadable, "pods"), body.as_bytes(), false, None).to_string();
+    assert!(shown.contains(PLANTED), "other kinds keep what was received");
+}
+
+#[test]
+fn a_helm_payload_in_a_config_map_is_hidden_by_its_name_alone() {
+    for (path, body) in [("/data/release", format!("\"{PLANTED}\"")), ("/data", format!(r#"{{"release":"{PLANTED}"}}"#))] {
+        let operations = format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#);
+        let shown = bytes(&row(Op::Modify, "configmaps"), operations.as_bytes(), true, None).to_string();
+        assert!(!shown.contains(PLANTED), "{shown}");
+    }
 }

@@ -1,0 +1,44 @@
+//! `hindcast status`: what is protected, and up to when.
+
+use super::Context;
+use crate::{
+    args::Output,
+    failure::{Exit, Result},
+    past::{self, alias},
+    render,
+    store::Access,
+    view::{Cluster, Status, Warning},
+};
+
+/// Answers `status`. It ends with 0 whenever the journal could be read: what is wrong is in what it says.
+pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
+    let location = past::locate(context, Access::Read)?;
+    let now = context.parts.clock.now();
+    let (mut clusters, mut warnings) = (Vec::new(), Vec::new());
+    let uids = match &context.common.cluster {
+        Some(_) => vec![past::open(context).await?.journal.cluster().to_owned()],
+        None => past::clusters(&location).await?,
+    };
+    for uid in uids {
+        let mut past = past::open_cluster(context, &location, &uid).await?;
+        let status = past.timeline.status().await?;
+        let cluster = Cluster::new(&status, alias(context, &location, &uid).await?, now);
+        let mut warn = |code: &str, message: String| {
+            warnings.push(Warning { code: code.to_owned(), message: format!("cluster {uid}: {message}") });
+        };
+        if cluster.secrets == "dropped" {
+            warn("secrets-dropped", "Secrets not restorable: no key".to_owned());
+        }
+        let lost = cluster.gaps.iter().filter(|gap| gap.grade == "lost").count();
+        if lost > 0 {
+            warn("lost-gap", past::count(lost, "interval") + " in which changes may be missing");
+        }
+        clusters.push(cluster);
+    }
+    let status = Status::new(&location.url, clusters, warnings);
+    match context.common.output {
+        Output::Json | Output::Yaml => render::document(context.printer, context.common.output, &status)?,
+        _ => render::status::print(context, &status),
+    }
+    Ok(Exit::Done)
+}

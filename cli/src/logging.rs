@@ -1,0 +1,41 @@
+//! Tracing: the log of `run`, and what readers say with `-v`.
+//!
+//! **Invariants.** The log goes to standard error. It is escaped by its formatter (text quotes with Debug, JSON with
+//! JSON) and carries no value of an object: fields are kinds, names, positions, counts and errors, and the libraries'
+//! errors quote no documents.
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::args::LogFormat;
+
+/// The log of `run`: what it does; with `-v` also how.
+pub(crate) fn for_run(format: LogFormat, verbose: u8, colour: bool) {
+    let own = match verbose {
+        0 => "info",
+        1 => "debug",
+        _ => "trace",
+    };
+    let builder = fmt().with_writer(std::io::stderr).with_env_filter(filter(own));
+    // A second subscriber is refused; the first one stays, which is what a test wants that calls twice.
+    let _ = match format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_ansi(colour).try_init(),
+    };
+}
+
+/// Readers are quiet unless asked.
+pub(crate) fn for_reader(verbose: u8) {
+    let own = match verbose {
+        0 => "error",
+        1 => "info",
+        _ => "debug",
+    };
+    let _ = fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter(own)).try_init();
+}
+
+fn filter(own: &str) -> EnvFilter {
+    EnvFilter::new(format!(
+        "error,hindcast_cli={own},hindcast_journal={own},hindcast_watcher={own},hindcast_compactor={own},\
+         hindcast_restorer={own}"
+    ))
+}

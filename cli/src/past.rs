@@ -1,0 +1,407 @@
+//! The one door to the past: a journal found and opened, and a moment of it answered honestly.
+//!
+//! **Words**: a *reservation* is what makes an answer less than exact (an open cut, a lost gap, an older answer, an
+//! unprotected kind); it is named and turns the exit code into 3. A *note* is worth knowing and changes nothing.
+//!
+//! **Invariants.**
+//! 1. Whatever T became is printed before the answer [`Past::moment`].
+//! 2. A moment later than the journal knows is refused unless a stale answer was allowed; it is never answered with
+//!    the newest state in silence.
+//! 3. The bucket alone is enough: a kubeconfig only helps to see the last second.
+//!
+//! Not here: how the journal is read (`hindcast_restorer::Timeline`).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hindcast_journal::{
+    At, Journal, Micros, Moment, Scope,
+    cut::MAIN,
+    facts::{Discovery, Gap},
+    fold::KindState,
+    seal::Key,
+};
+use hindcast_restorer::{Protection, Timeline, View};
+
+use crate::{
+    commands::Context,
+    failure::{Exit, Failure, Result},
+    keyfile, kinds,
+    moment::T,
+    store::{self, Access, Location},
+    view,
+};
+
+mod close;
+
+/// How many gaps or rows are named in a text before the rest is counted.
+const NAMED: usize = 3;
+
+/// A journal, opened.
+pub(crate) struct Past<'a> {
+    context: &'a Context<'a>,
+    /// The reading library.
+    pub(crate) timeline: Timeline,
+    /// The journal itself.
+    pub(crate) journal: Journal,
+    /// What is less than exact about the answer.
+    pub(crate) reservations: Vec<view::Warning>,
+    /// What the newest moment was asked as.
+    at: At,
+}
+
+/// Opens the journal of the common options, one cluster of it.
+pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Past<'a>> {
+    let location = locate(context, Access::Read)?;
+    let clusters = clusters(&location).await?;
+    let cluster = choose(context, &location, &clusters).await?;
+    open_cluster(context, &location, &cluster).await
+}
+
+/// Opens the journal of one cluster.
+pub(crate) async fn open_cluster<'a>(
+    context: &'a Context<'a>,
+    location: &Location,
+    cluster: &str,
+) -> Result<Past<'a>> {
+    let journal =
+        Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
+    let timeline = Timeline::open(&journal, keys(context)?).await?;
+    Ok(Past { context, timeline, journal, reservations: Vec::new(), at: At::Now })
+}
+
+/// The store that holds the journal.
+pub(crate) fn locate(context: &Context<'_>, access: Access) -> Result<Location> {
+    match &context.common.journal {
+        Some(url) => store::open(url, access),
+        None => store::open(&store::default_url()?, access),
+    }
+}
+
+/// The clusters that have a journal at the location; there is at least one.
+pub(crate) async fn clusters(location: &Location) -> Result<Vec<String>> {
+    let found = Journal::clusters(&*location.store, &location.prefix).await?;
+    if found.is_empty() {
+        return Err(Failure::new(format!("journal {}", location.url), "holds nothing yet").hint(
+            "`hindcast run` with the same --journal writes it; check the bucket and prefix if it should be there",
+        ));
+    }
+    Ok(found)
+}
+
+async fn choose(context: &Context<'_>, location: &Location, clusters: &[String]) -> Result<String> {
+    let wanted = context.common.cluster.as_deref();
+    let mut named = Vec::new();
+    for uid in clusters {
+        let alias = alias(context, location, uid).await?;
+        let fits = wanted.is_none_or(|w| uid.starts_with(w) || alias.as_deref() == Some(w));
+        named.push((uid, alias, fits));
+    }
+    let fitting: Vec<_> = named.iter().filter(|(.., fits)| *fits).collect();
+    if let [(uid, ..)] = fitting.as_slice() {
+        return Ok((*uid).clone());
+    }
+    let list = |all: &[(&String, Option<String>, bool)]| {
+        let name = |(uid, alias, _): &(&String, Option<String>, bool)| match alias {
+            Some(alias) => format!("{alias} ({uid})"),
+            None => (*uid).clone(),
+        };
+        all.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    let what = format!("journal {}", location.url);
+    let reason = match wanted {
+        Some(wanted) if fitting.is_empty() => format!("has no cluster `{wanted}`"),
+        Some(wanted) => format!("has several clusters that begin with `{wanted}`"),
+        None => "holds several clusters".to_owned(),
+    };
+    Err(Failure::new(what, reason).hint(format!("choose with --cluster: {}", list(&named))))
+}
+
+/// The name a person gave a cluster.
+pub(crate) async fn alias(context: &Context<'_>, at: &Location, uid: &str) -> Result<Option<String>> {
+    let journal = Journal::open(at.store.clone(), &at.prefix, uid, context.parts.clone());
+    let newest = journal.store().newest_fact("alias").await?;
+    let value = newest.and_then(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    Ok(value.and_then(|v| v.get("alias").unwrap_or(&v).as_str().map(str::to_owned)))
+}
+
+/// The keys that open sealed values: of the file that was named, or of the default journal's where it exists.
+fn keys(context: &Context<'_>) -> Result<Vec<Arc<Key>>> {
+    let common = context.common;
+    let Some(path) = keyfile::path(common.key_file.as_deref(), common.journal.as_deref())? else {
+        return Ok(Vec::new());
+    };
+    let file = match &common.key_file {
+        Some(_) => Some(keyfile::read_existing(&path)?),
+        None => keyfile::read(&path)?,
+    };
+    Ok(file.into_iter().flat_map(|file| file.keys).map(Arc::new).collect())
+}
+
+/// T as the journal takes it.
+fn question(t: &T, open: bool) -> Result<At> {
+    Ok(match t {
+        T::Time(time) => At::Time(*time),
+        T::Rev(rv, incarnation) => {
+            At::Rev { rv: *rv, incarnation: *incarnation, domain: None }
+        }
+        T::Pos(pos) => At::Pos(*pos),
+        T::Now if open => At::NowOpen,
+        T::Now => At::Now,
+        T::Before(t) => match &**t {
+            T::Time(time) => At::BeforeTime(*time),
+            T::Pos(pos) => At::BeforePos(*pos),
+            T::Rev(rv, incarnation) => {
+                At::Rev { rv: rv.saturating_sub(1), incarnation: *incarnation, domain: None }
+            }
+            T::Now | T::Before(_) => {
+                return Err(Failure::new("before:", "stands before a time, rev:N or pos:N"));
+            }
+        },
+    })
+}
+
+impl Past<'_> {
+    /// The moment that T is, closed if there is a way to close it; says on stderr what T became.
+    pub(crate) async fn moment(&mut self, t: &T, open: bool) -> Result<Moment> {
+        let at = question(t, open)?;
+        let mut moment = self.timeline.resolve(&at).await?;
+        let wants_more = match at {
+            At::NowOpen => false,
+            At::Now => true,
+            _ => !moment.closed,
+        };
+        if wants_more {
+            moment = close::close(self, self.context, &at, moment).await?;
+        }
+        self.at = at;
+        self.judge(t, &moment).await?;
+        self.say(&moment);
+        Ok(moment)
+    }
+
+    /// Refuses a moment that cannot be answered; notes what is less than exact about one that can.
+    async fn judge(&mut self, t: &T, moment: &Moment) -> Result<()> {
+        let wall = &self.context.wall;
+        if moment.cut.domains.is_empty() || moment.before_start {
+            let begin = self.begin().await?;
+            return Err(match begin {
+                Some(begin) => Failure::new(shown(t, wall), "is before the journal begins")
+                    .hint(format!("it begins at {}", wall.show(begin))),
+                None => Failure::new(format!("journal of {}", self.journal.cluster()), "has nothing protected yet")
+                    .hint("`hindcast run` is to list the cluster once before anything can be read"),
+            });
+        }
+        if let Some(known) = moment.beyond {
+            let known = wall.show(known);
+            if !self.context.common.allow_stale {
+                return Err(Failure::new(
+                    shown(t, wall),
+                    format!("is later than the journal knows: it is closed up to {known}"),
+                )
+                .hint("ask for an earlier moment, wait for `hindcast run` to catch up, or raise --wait")
+                .hint("--allow-stale answers from what there is (exit 3)"));
+            }
+            self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
+        }
+        let spread = moment.uncertain.iter().map(|(_, lo, hi)| hi - lo).max().unwrap_or(0);
+        if spread > 0 {
+            let positions: Vec<String> =
+                moment.uncertain.iter().take(NAMED).map(|(pos, ..)| pos.to_string()).collect();
+            let rest = if moment.uncertain.len() > NAMED { ", …" } else { "" };
+            let text = format!(
+                "{} may be before or after that moment (±{:.1} s): position {}{rest}",
+                count(moment.uncertain.len(), "change"),
+                spread as f64 / 2_000_000.0,
+                positions.join(", ")
+            );
+            if spread > 2_000_000 {
+                self.reserve("uncertain", text);
+            } else {
+                self.context.printer.note(format!("note: {text}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// `at 2026-11-01 14:01:00.000+01:00 = rev 812345 (closed)`
+    fn say(&self, moment: &Moment) {
+        let state = match (moment.closed, moment.beyond) {
+            (true, _) => "closed",
+            (false, None) => "open",
+            (false, Some(_)) => "stale",
+        };
+        let mut others = String::new();
+        for (domain, point) in moment.cut.domains.iter().filter(|(domain, _)| *domain != MAIN) {
+            others.push_str(&format!(", {domain} rev {}", point.rv));
+        }
+        let main = moment.cut.domains.get(MAIN);
+        let life = main.filter(|p| p.incarnation > 0).map_or(String::new(), |p| format!("@{}", p.incarnation));
+        self.context.printer.note(format!(
+            "at {} = rev {}{life}{others} ({state})",
+            self.context.wall.show(moment.time),
+            moment.cut.rev()
+        ));
+    }
+
+    /// When the first kind came under protection.
+    async fn begin(&mut self) -> Result<Option<Micros>> {
+        let kinds = self.kinds_of(&At::NowOpen).await?;
+        Ok(kinds.values().flat_map(|kind| &kind.covers).map(|cover| cover.from_time).min())
+    }
+
+    async fn kinds_of(&mut self, at: &At) -> Result<BTreeMap<String, KindState>> {
+        let moment = self.timeline.resolve(at).await?;
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        Ok(self.timeline.view(moment, &nothing).await?.kinds)
+    }
+
+    /// The kinds that the journal knew at the moment.
+    pub(crate) async fn kinds_at(&mut self, moment: &Moment) -> Result<Vec<Discovery>> {
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let view = self.timeline.view(moment.clone(), &nothing).await?;
+        Ok(named(&view.kinds))
+    }
+
+    /// The kinds that the journal has come to know since, whatever became of them.
+    pub(crate) async fn kinds_ever(&mut self) -> Result<BTreeMap<String, KindState>> {
+        self.kinds_of(&At::NowOpen).await
+    }
+
+    /// Reads `KIND…` against the kinds of the moment; a kind that is only known later is taken too, since it was not
+    /// protected then, which is another answer than an unknown word.
+    pub(crate) async fn asked(&mut self, moment: &Moment, kind: &str, name: Option<&str>) -> Result<kinds::Asked> {
+        let known = self.kinds_at(moment).await?;
+        match kinds::parse(kind, name, &known) {
+            Ok(asked) => Ok(asked),
+            Err(failure) => {
+                let mut all = known;
+                for later in named(&self.kinds_ever().await?) {
+                    if all.iter().all(|kind| kind.kind_key() != later.kind_key()) {
+                        all.push(later);
+                    }
+                }
+                // The question about later kinds may have begun from another checkpoint.
+                self.timeline.resolve(&self.at).await?;
+                kinds::parse(kind, name, &all).map_err(|_| failure)
+            }
+        }
+    }
+
+    /// Sorts the asked kinds by whether they were protected. All unprotected is a failure, some are a reservation.
+    pub(crate) fn protected(&mut self, view: &View, asked: &[Discovery]) -> Result<Vec<Discovery>> {
+        let (mut protected, mut missing) = (Vec::new(), Vec::new());
+        for kind in asked {
+            match view.protection(&kind.kind_key()) {
+                Protection::Protected => protected.push(kind.clone()),
+                Protection::NotProtected(why) => {
+                    let why = match why {
+                        Some(end) if end.detail.is_empty() => end.reason.as_str().to_owned(),
+                        Some(end) => format!("{} ({})", end.reason.as_str(), end.detail),
+                        None => "not yet at that moment".to_owned(),
+                    };
+                    missing.push((kinds::label(kind), why));
+                }
+            }
+        }
+        let at = self.context.wall.show(view.moment.time);
+        if protected.is_empty() {
+            let (kind, why) = missing.first().cloned().unwrap_or_default();
+            let mut failure = Failure::new(&kind, format!("not protected at {at}: {why}"));
+            for (kind, why) in missing.iter().skip(1) {
+                failure = failure.hint(format!("{kind}: not protected either: {why}"));
+            }
+            return Err(failure.hint(
+                "this does not say that there were none; `hindcast status` shows since when each kind is protected",
+            ));
+        }
+        for (kind, why) in missing {
+            self.reserve("not-protected", format!("{kind}: not protected at {at}: {why}"));
+        }
+        Ok(protected)
+    }
+
+    /// Names what a view lacks: an open cut and its lagging kinds, lost gaps; healed ones are noted.
+    pub(crate) fn reserve_view(&mut self, view: &View, asked: &[Discovery]) {
+        let moment = &view.moment;
+        if !moment.closed && moment.beyond.is_none() {
+            let concerns = |key: &String| asked.iter().any(|kind| kind.kind_key() == *key);
+            let lagging: Vec<String> = moment.lagging.iter().map(|(k, rv)| format!("{} (at rev {rv})", kind_name(k))).collect();
+            let mine = moment.lagging.iter().any(|(key, _)| concerns(key));
+            let text = match (lagging.is_empty(), mine) {
+                (true, _) => "the cut is open: not every kind has been seen up to it".to_owned(),
+                (false, _) => format!("the cut is open; behind are {}", some(&lagging)),
+            };
+            self.reserve("open-cut", text);
+        }
+        for kind in asked {
+            for gap in view.gaps(&kind.kind_key()) {
+                self.gap(&kinds::label(kind), &gap);
+            }
+        }
+    }
+
+    /// Names a gap: a lost one is a reservation, a healed one a note.
+    pub(crate) fn gap(&mut self, kind: &str, gap: &Gap) {
+        let wall = &self.context.wall;
+        let when = format!("from {} to {}", wall.show(gap.time_from), wall.show(gap.time_to));
+        if gap.grade == hindcast_journal::facts::Grade::Lost {
+            let objects = if gap.unknown.is_empty() { String::new() } else { format!("; uncertain are {}", some(&gap.unknown)) };
+            self.reserve("lost-gap", format!(
+                "{kind}: {when} changes may be missing ({}){objects}",
+                gap.reason
+            ));
+        } else {
+            self.context.printer.note(format!(
+                "note: {kind}: {when} the watch was broken and {} recovered; objects both made and deleted in it are not known",
+                count(gap.recovered as usize, "version")
+            ));
+        }
+    }
+
+    /// Remembers a reservation.
+    pub(crate) fn reserve(&mut self, code: &str, message: String) {
+        let warning = view::Warning { code: code.to_owned(), message };
+        if !self.reservations.contains(&warning) {
+            self.reservations.push(warning);
+        }
+    }
+
+    /// Prints the reservations; the exit code they make.
+    pub(crate) fn finish(&self) -> Exit {
+        for warning in &self.reservations {
+            self.context.printer.warning(&warning.message);
+        }
+        if self.reservations.is_empty() { Exit::Done } else { Exit::Reserved }
+    }
+}
+
+fn named(kinds: &BTreeMap<String, KindState>) -> Vec<Discovery> {
+    kinds.values().map(|kind| kind.discovery.clone()).filter(|kind| !kind.resource.is_empty()).collect()
+}
+
+/// A kind key as a person reads it.
+pub(crate) fn kind_name(key: &str) -> String {
+    key.split_once('/').map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
+}
+
+fn shown(t: &T, wall: &crate::moment::Wall) -> String {
+    match t {
+        T::Time(time) => wall.show(*time),
+        T::Rev(rv, None) => format!("rev:{rv}"),
+        T::Rev(rv, Some(incarnation)) => format!("rev:{rv}@{incarnation}"),
+        T::Pos(pos) => format!("pos:{pos}"),
+        T::Before(t) => format!("before:{}", shown(t, wall)),
+        T::Now => "now".to_owned(),
+    }
+}
+
+/// A few of many.
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
+}
+
+/// `1 change`, `2 changes`
+pub(crate) fn count(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}

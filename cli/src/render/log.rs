@@ -1,0 +1,267 @@
+//! `hindcast log` as text: a line a change, and a line an object for what nobody meant.
+//!
+//! **Words**: a change is *quiet* when only the status changed or a controller made it; quiet changes of an object are
+//! folded into one line unless `--all` asks for each.
+//!
+//! **Invariants.** (1) The printed time, given as T, includes the change. (2) `--limit` counts what is shown, and
+//! hitting it is said.
+
+use std::collections::BTreeMap;
+
+use hindcast_journal::exact::Value;
+
+use super::table;
+use crate::{
+    args::{Log, Output},
+    commands::Context,
+    kinds,
+    past::count,
+    printer::{Style, Text},
+    view::Change,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The order of the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As `log` answers.
+    NewestFirst,
+    /// As `--follow` goes on.
+    OldestFirst,
+}
+
+/// A line: one change, or several quiet ones of an object.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    /// The newest of them.
+    pub(super) change: &'a Change,
+    /// The oldest of them.
+    pub(super) first: &'a Change,
+    /// How many there are.
+    pub(super) count: usize,
+}
+
+/// The lines of changes that come oldest first, in the same order; a folded line stands where its newest change does.
+pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
+    let single = |change| Line { change, first: change, count: 1 };
+    if all {
+        return changes.iter().map(single).collect();
+    }
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    // Per object, where its quiet changes are being counted.
+    let mut quiet: BTreeMap<String, Line<'_>> = BTreeMap::new();
+    for change in changes {
+        let object = &change.object;
+        let key = [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
+        if is_quiet(change) {
+            quiet
+                .entry(key)
+                .and_modify(|line| {
+                    line.change = change;
+                    line.count += 1;
+                })
+                .or_insert(single(change));
+        } else {
+            lines.push(single(change));
+        }
+    }
+    lines.extend(quiet.into_values());
+    lines.sort_by_key(|line| line.change.pos);
+    lines
+}
+
+/// Whether a change is one that nobody asked for. Coming to be and going are always shown of what people make; of
+/// what controllers make they are quiet too.
+fn is_quiet(change: &Change) -> bool {
+    change.is_status_only() || (change.op != "unreadable" && is_controller(&change.manager))
+}
+
+/// Field managers that write on behalf of other objects.
+fn is_controller(manager: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kube-apiserver",
+        "cloud-controller-manager",
+        "cluster-autoscaler",
+        "vpa-recommender",
+    ];
+    NAMES.contains(&manager)
+        || ["-controller", "-controller-manager", "-operator"].iter().any(|end| manager.ends_with(end))
+}
+
+/// Prints changes that come oldest first.
+pub(crate) fn print(context: &Context<'_>, args: &Log, changes: &[Change], order: Order, several: bool) {
+    let lines = fold(changes, args.all || context.common.output != Output::Text);
+    let total = lines.len();
+    let limit = args.limit as usize;
+    let mut shown: Vec<Line<'_>> = match order {
+        Order::NewestFirst => lines.into_iter().rev().take(limit).collect(),
+        Order::OldestFirst => lines,
+    };
+    match context.common.output {
+        Output::Json => {
+            for line in &shown {
+                let text = serde_json::to_string(line.change).unwrap_or_default();
+                context.printer.data(&(text + "\n"));
+            }
+        }
+        Output::Yaml => {
+            for line in &shown {
+                let value = serde_json::to_value(line.change).unwrap_or_default();
+                context.printer.data("---\n");
+                context.printer.data(&super::yaml::document(&Value::from_serde(&value)));
+            }
+        }
+        _ => text(context, args, &mut shown, order, several),
+    }
+    if order == Order::NewestFirst && total > limit {
+        context.printer.note(format!(
+            "note: the newest {limit} of {total}; --limit shows more, --since and --until choose a range"
+        ));
+    }
+}
+
+fn text(context: &Context<'_>, args: &Log, lines: &mut [Line<'_>], order: Order, several: bool) {
+    if lines.is_empty() {
+        if order == Order::NewestFirst {
+            context.printer.note("no changes in that time");
+        }
+        return;
+    }
+    let rows: Vec<Vec<String>> = lines.iter().map(|line| row(context, line, several)).collect();
+    let heading = format!("TIME ({})", context.wall.zone_name());
+    let laid = table::lines(&[heading.as_str(), "POS", "REV", "OP", "OBJECT", "BY", "WHAT"], rows);
+    let mut laid = laid.into_iter();
+    if let Some(headings) = laid.next().filter(|_| order == Order::NewestFirst) {
+        let mut heading = Text::default();
+        heading.push(Style::Dim, headings);
+        context.printer.line(&heading);
+    }
+    // One object's history is read to act on it: each change is shown whole, with the T just before it.
+    let selected = args.name.is_some() || args.kind.as_deref().is_some_and(|kind| kind.contains('/'));
+    for (line, laid) in lines.iter().zip(laid) {
+        let style = match line.change.op.as_str() {
+            _ if line.count > 1 || is_quiet(line.change) => Style::Dim,
+            "add" => Style::Green,
+            "delete" | "unreadable" => Style::Red,
+            _ => Style::Plain,
+        };
+        let mut out = Text::default();
+        out.push(style, laid);
+        context.printer.line(&out);
+        if selected && line.count == 1 {
+            details(context, line.change);
+        }
+    }
+}
+
+fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
+    let change = line.change;
+    let object = &change.object;
+    let kind = kinds::named(&object.group, &object.resource);
+    let place = if several && !object.namespace.is_empty() { format!("{} -n {}", object.name, object.namespace) } else { object.name.clone() };
+    let by = match change.subresource.as_str() {
+        "" => change.manager.clone(),
+        sub => format!("{} ({sub})", change.manager),
+    };
+    let what = if line.count > 1 {
+        format!(
+            "{} of status or by controllers since {} (pos {}); --all shows them",
+            count(line.count, "change"),
+            context.wall.show_change(line.first.micros),
+            line.first.pos
+        )
+    } else {
+        summary(change)
+    };
+    let op = if change.source == "healed" { format!("{}*", change.op) } else { change.op.clone() };
+    vec![
+        context.wall.show_change(change.micros),
+        change.pos.to_string(),
+        change.rev.to_string(),
+        op,
+        format!("{kind}/{place}"),
+        by,
+        what,
+    ]
+}
+
+/// The changed fields, the first of them with their new values.
+fn summary(change: &Change) -> String {
+    const SHOWN: usize = 3;
+    let mut parts: Vec<String> = change.operations.iter().filter_map(|op| field(op, 40)).collect();
+    let more = parts.len().saturating_sub(SHOWN);
+    parts.truncate(SHOWN);
+    if more > 0 {
+        parts.push(format!("and {more} more"));
+    }
+    parts.join("; ")
+}
+
+/// `spec.replicas: 3`, `-metadata.labels.app`; no value is longer than `width`.
+fn field(operation: &Value, width: usize) -> Option<String> {
+    let path = operation.get("path")?.as_str()?;
+    let path = spell(path);
+    match operation.get("op")?.as_str()? {
+        "remove" => Some(format!("-{path}")),
+        "test" => None,
+        "move" | "copy" => Some(format!("{path} (from {})", spell(operation.get("from")?.as_str()?))),
+        op => {
+            let sign = if op == "add" { "+" } else { "" };
+            let value = operation.get("value").map_or_else(String::new, |value| match value {
+                Value::String(text) => text.to_string(),
+                other => other.to_string(),
+            });
+            Some(format!("{sign}{path}: {}", shorten(&value, width)))
+        }
+    }
+}
+
+/// A JSON pointer as people write paths: `spec.containers[0].image`.
+pub(super) fn spell(pointer: &str) -> String {
+    let mut out = String::new();
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        if !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit()) {
+            out.push_str(&format!("[{token}]"));
+        } else if token.contains(['.', '/', '[']) {
+            out.push_str(&format!("[{token:?}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(&token);
+        }
+    }
+    if out.is_empty() { "(everything)".to_owned() } else { out }
+}
+
+fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{head}…")
+}
+
+/// The whole change under its line.
+fn details(context: &Context<'_>, change: &Change) {
+    let dim = |text: String| {
+        let mut line = Text::default();
+        line.push(Style::Dim, format!("    {text}"));
+        context.printer.line(&line);
+    };
+    if change.operations.len() > 1 {
+        for operation in &change.operations {
+            if let Some(text) = field(operation, 160) {
+                dim(text);
+            }
+        }
+    }
+    dim(format!("just before: --at {}", change.before));
+}

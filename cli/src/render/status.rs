@@ -1,0 +1,135 @@
+//! `hindcast status` as text: the answer to "am I protected?" first, the details below.
+
+use std::collections::BTreeMap;
+
+use super::table;
+use crate::{
+    columns::span,
+    commands::Context,
+    printer::{Style, Text},
+    view::{Cluster, Status},
+};
+
+/// Prints a status.
+pub(crate) fn print(context: &Context<'_>, status: &Status) {
+    for (at, cluster) in status.clusters.iter().enumerate() {
+        if at > 0 {
+            context.printer.line(&Text::plain(""));
+        }
+        heading(context, status, cluster);
+        kinds(context, cluster);
+        gaps(context, cluster);
+    }
+    for warning in &status.warnings {
+        context.printer.warning(&warning.message);
+    }
+}
+
+fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
+    let wall = &context.wall;
+    let when = |time: &str| {
+        time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |t| wall.show(t.as_microsecond()))
+    };
+    let ago = |time: &str| {
+        time.parse::<jiff::Timestamp>().map_or_else(
+            |_| String::new(),
+            |t| format!("{} ago", span(wall.now.as_microsecond() - t.as_microsecond())),
+        )
+    };
+    let name = cluster.alias.as_ref().map_or(String::new(), |alias| format!("{alias} "));
+    let domains: Vec<String> =
+        cluster.frontier.iter().map(|(domain, p)| format!("{domain} rev {}", p.rev)).collect();
+    let closed = match &cluster.cut.time {
+        Some(time) => format!("{} ({}; {})", when(time), domains.join(", "), ago(time)),
+        None => "nothing yet".to_owned(),
+    };
+    let window = match (&cluster.recoverable_from, &cluster.recoverable_to) {
+        (Some(from), Some(to)) => format!("{} to {}", when(from), when(to)),
+        _ => "nothing yet".to_owned(),
+    };
+    let secrets = match cluster.secrets.as_str() {
+        "sealed" => "sealed with a key",
+        "plaintext" => "stored in clear",
+        "dropped" => "not stored: Secrets not restorable: no key",
+        other => other,
+    };
+    let protected = cluster.kinds.iter().filter(|kind| kind.protected).count();
+    let rows = [
+        ("cluster", format!("{name}{}", cluster.uid)),
+        ("journal", status.journal.clone()),
+        ("closed up to", closed),
+        ("last durable", format!("{} ({}; position {}, segment {})", when(&cluster.last_durable), ago(&cluster.last_durable), cluster.last_position, cluster.segment)),
+        ("can be read", window),
+        ("holds", format!("{} objects of {protected} protected kinds, {} checkpoints", cluster.objects, cluster.checkpoints)),
+        ("Secret values", secrets.to_owned()),
+        ("written by", cluster.writer.clone()),
+    ];
+    for (label, value) in rows {
+        let mut line = Text::default();
+        line.push(Style::Bold, format!("{label:<14}")).push(Style::Plain, value);
+        context.printer.line(&line);
+    }
+}
+
+/// The kinds that are not protected, by reason; the protected ones with objects.
+fn kinds(context: &Context<'_>, cluster: &Cluster) {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for kind in cluster.kinds.iter().filter(|kind| !kind.protected) {
+        reasons.entry(kind.reason.as_deref().unwrap_or_default()).or_default().push(&kind.name);
+    }
+    for (reason, names) in reasons {
+        let mut line = Text::default();
+        line.push(Style::Yellow, format!("{:<14}", "not protected"))
+            .push(Style::Plain, format!("{reason}: {}", names.join(", ")));
+        context.printer.line(&line);
+    }
+    let all = context.common.verbose > 0;
+    let shown: Vec<_> = cluster.kinds.iter().filter(|k| k.protected && (all || k.objects > 0)).collect();
+    if shown.is_empty() {
+        return;
+    }
+    context.printer.line(&Text::plain(""));
+    let rows = shown.iter().map(|kind| {
+        let since = kind.since.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
+        let since = since.map_or_else(String::new, |t| context.wall.show(t.as_microsecond()));
+        vec![kind.name.clone(), kind.objects.to_string(), since, kind.rev.to_string()]
+    });
+    for line in table::lines(&["KIND", "OBJECTS", "PROTECTED SINCE", "SEEN UP TO REV"], rows.collect()) {
+        context.printer.line(&Text::plain(line));
+    }
+}
+
+fn gaps(context: &Context<'_>, cluster: &Cluster) {
+    if cluster.gaps.is_empty() {
+        return;
+    }
+    context.printer.line(&Text::plain(""));
+    let time = |t: &str| {
+        t.parse::<jiff::Timestamp>().map_or_else(|_| t.to_owned(), |t| context.wall.show(t.as_microsecond()))
+    };
+    // The newest matter most; the rest is in `-o json`.
+    let rows: Vec<Vec<String>> = cluster
+        .gaps
+        .iter()
+        .rev()
+        .take(20)
+        .map(|gap| {
+            vec![
+                gap.grade.clone(),
+                gap.resource.clone(),
+                time(&gap.from),
+                time(&gap.to),
+                gap.recovered.to_string(),
+                gap.unknown.to_string(),
+                gap.reason.clone(),
+            ]
+        })
+        .collect();
+    let headings = ["GAP", "KIND", "FROM", "TO", "RECOVERED", "UNKNOWN", "REASON"];
+    for line in table::lines(&headings, rows) {
+        context.printer.line(&Text::plain(line));
+    }
+    if cluster.gaps.len() > 20 {
+        context.printer.line(&Text::plain(format!("and {} older gaps; -o json has all", cluster.gaps.len() - 20)));
+    }
+}

@@ -1,0 +1,114 @@
+//! One change, as `hindcast log -o json` prints it on a line.
+
+use hindcast_journal::{
+    Op, Row,
+    exact::Value,
+    row::Body,
+    seal::Key,
+};
+use serde::Serialize;
+
+use super::API_VERSION;
+use crate::{moment::rfc3339, redact};
+
+/// Which object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ObjectName {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) resource: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+/// A change; Secret values in it are hidden.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Change {
+    api_version: &'static str,
+    kind: &'static str,
+    /// The position.
+    pub(crate) pos: u64,
+    /// The revision, and where it counts.
+    pub(crate) rev: u64,
+    pub(crate) domain: String,
+    pub(crate) incarnation: u32,
+    /// Not committed before.
+    pub(crate) time_from: String,
+    /// Committed by; this is the time that `log` shows.
+    pub(crate) time: String,
+    /// `add`, `modify`, `delete`, `reread` or `unreadable`.
+    pub(crate) op: String,
+    /// `watch`, `list` or `healed`.
+    pub(crate) source: String,
+    pub(crate) object: ObjectName,
+    /// The field manager of the write, and its operation.
+    pub(crate) manager: String,
+    pub(crate) manager_operation: String,
+    pub(crate) subresource: String,
+    /// The changed fields as JSON pointers.
+    pub(crate) paths: Vec<String>,
+    /// The JSON patch on the version before (RFC 6902).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) patch: Option<serde_json::Value>,
+    /// T of the state just before.
+    pub(crate) before: String,
+    /// The patch as exact values, for people.
+    #[serde(skip)]
+    pub(crate) operations: Vec<Value>,
+    /// The time in microseconds, for people.
+    #[serde(skip)]
+    pub(crate) micros: i64,
+}
+
+impl Change {
+    /// A row about an object.
+    pub(crate) fn new(row: &Row, key: Option<&Key>) -> Self {
+        let patch = match &row.body {
+            Body::Patch(bytes) => Some(redact::bytes(row, bytes, true, key)),
+            _ => None,
+        };
+        let operations = patch.as_ref().and_then(Value::as_array).unwrap_or_default().to_vec();
+        let path = |operation: &Value| operation.get("path").and_then(Value::as_str).map(str::to_owned);
+        Self {
+            api_version: API_VERSION,
+            kind: "Change",
+            pos: row.pos,
+            rev: row.rv,
+            domain: row.domain.clone(),
+            incarnation: row.incarnation,
+            time_from: rfc3339(row.time_lo),
+            time: rfc3339(row.time_hi),
+            op: row.op.as_str().to_owned(),
+            source: row.source.as_str().to_owned(),
+            object: ObjectName {
+                group: row.group.clone(),
+                version: row.version.clone(),
+                resource: row.resource.clone(),
+                kind: row.kind.clone(),
+                namespace: row.namespace.clone(),
+                name: row.name.clone(),
+                uid: row.uid.clone(),
+            },
+            manager: row.manager.clone(),
+            manager_operation: row.manager_op.clone(),
+            subresource: row.subresource.clone(),
+            paths: operations.iter().filter_map(path).collect(),
+            patch: patch.map(|patch| patch.to_serde()),
+            before: format!("before:pos:{}", row.pos),
+            operations,
+            micros: row.time_hi,
+        }
+    }
+
+    /// Whether nothing but the status was changed.
+    pub(crate) fn is_status_only(&self) -> bool {
+        let aside = |path: &String| {
+            path == "/status" || path.starts_with("/status/") || path == "/metadata/generation"
+        };
+        self.op == Op::Modify.as_str()
+            && (self.subresource == "status" || (!self.paths.is_empty() && self.paths.iter().all(aside)))
+    }
+}

@@ -1,0 +1,185 @@
+//! `hindcast status -o json`.
+
+use std::collections::BTreeMap;
+
+use hindcast_journal::{FrontierVector, Micros, fold::KindState};
+use serde::Serialize;
+
+use super::{API_VERSION, Cut, Gap, Warning};
+use crate::{kinds, moment::rfc3339};
+
+/// What is protected.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    api_version: &'static str,
+    kind: &'static str,
+    /// Where the journal is.
+    pub(crate) journal: String,
+    /// Its clusters.
+    pub(crate) clusters: Vec<Cluster>,
+    /// What is wrong.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// A point of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Point {
+    pub(crate) rev: u64,
+    pub(crate) incarnation: u32,
+    /// Every write before this moment is in the journal.
+    pub(crate) time: String,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cluster {
+    pub(crate) uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) alias: Option<String>,
+    /// The newest closed cut.
+    pub(crate) cut: Cut,
+    /// Per domain, how far the journal is closed.
+    pub(crate) frontier: BTreeMap<String, Point>,
+    /// How long ago the closed frontier was, in seconds.
+    pub(crate) lag_seconds: f64,
+    /// The newest durable segment.
+    pub(crate) segment: u64,
+    pub(crate) last_position: u64,
+    pub(crate) last_durable: String,
+    pub(crate) writer: String,
+    pub(crate) objects: u64,
+    /// `sealed`, `plaintext` or `dropped`.
+    pub(crate) secrets: String,
+    pub(crate) checkpoints: u64,
+    /// The moments that can be asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recoverable_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recoverable_to: Option<String>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// One kind.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Kind {
+    /// As `get` takes it.
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) namespaced: bool,
+    pub(crate) short_names: Vec<String>,
+    pub(crate) domain: String,
+    pub(crate) protected: bool,
+    /// Since when, while it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
+    /// Why not, while it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) objects: u64,
+    pub(crate) rev: u64,
+    /// How many intervals of protection there are.
+    pub(crate) intervals: usize,
+}
+
+impl Status {
+    /// The status of a journal.
+    pub(crate) fn new(journal: &str, clusters: Vec<Cluster>, warnings: Vec<Warning>) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "Status",
+            journal: journal.to_owned(),
+            clusters,
+            warnings,
+        }
+    }
+}
+
+impl Cluster {
+    /// What the journal of a cluster holds, at `now`.
+    pub(crate) fn new(status: &hindcast_restorer::Status, alias: Option<String>, now: Micros) -> Self {
+        let known = status.frontier.values().map(|point| point.time).min();
+        let mut gaps = Vec::new();
+        for (key, kind) in &status.kinds {
+            let name = crate::past::kind_name(key);
+            gaps.extend(kind.gaps.iter().map(|(_, gap)| Gap::new(&name, gap)));
+        }
+        gaps.sort_by(|a, b| a.from.cmp(&b.from));
+        Self {
+            uid: status.cluster.clone(),
+            alias,
+            cut: cut(&status.frontier, known),
+            frontier: status
+                .frontier
+                .iter()
+                .map(|(domain, p)| {
+                    let time = rfc3339(p.time);
+                    (domain.clone(), Point { rev: p.rv, incarnation: p.incarnation, time })
+                })
+                .collect(),
+            lag_seconds: known.map_or(0.0, |known| (now - known).max(0) as f64 / 1e6),
+            segment: status.segment,
+            last_position: status.last,
+            last_durable: rfc3339(status.written),
+            writer: status.writer.clone(),
+            objects: status.objects,
+            secrets: status.secrets.clone().unwrap_or_else(|| "unknown".to_owned()),
+            checkpoints: status.checkpoints,
+            recoverable_from: status.recoverable_from.map(rfc3339),
+            recoverable_to: status.recoverable_from.and(known).map(rfc3339),
+            kinds: status
+                .kinds
+                .iter()
+                .filter(|(_, state)| !state.discovery.resource.is_empty())
+                .map(|(key, state)| Kind::new(state, status.by_kind.get(key).copied().unwrap_or(0)))
+                .collect(),
+            gaps,
+        }
+    }
+}
+
+fn cut(frontier: &FrontierVector, time: Option<Micros>) -> Cut {
+    let main = frontier.get(hindcast_journal::cut::MAIN);
+    Cut {
+        rev: main.map_or(0, |p| p.rv),
+        incarnation: main.map_or(0, |p| p.incarnation),
+        time: time.map(rfc3339),
+        closed: !frontier.is_empty(),
+        domains: frontier.iter().map(|(d, p)| (d.clone(), p.rv)).collect(),
+        lagging: Vec::new(),
+    }
+}
+
+impl Kind {
+    fn new(state: &KindState, objects: u64) -> Self {
+        let protected = state.is_covered();
+        let last = state.covers.last();
+        let end = last.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(state.uncovered.as_ref());
+        let reason = end.map(|end| match end.detail.as_str() {
+            "" => end.reason.as_str().to_owned(),
+            detail => format!("{} ({detail})", end.reason.as_str()),
+        });
+        let kind = &state.discovery;
+        Self {
+            name: kinds::label(kind),
+            kind: kind.kind.clone(),
+            group: kind.group.clone(),
+            version: kind.version.clone(),
+            namespaced: kind.namespaced,
+            short_names: kind.short_names.clone(),
+            domain: kind.domain.clone(),
+            protected,
+            since: last.filter(|_| protected).map(|cover| rfc3339(cover.from_time)),
+            reason: if protected { None } else { Some(reason.unwrap_or_else(|| "not yet listed".to_owned())) },
+            objects,
+            rev: state.cursor.map_or(0, |cursor| cursor.rv),
+            intervals: state.covers.len(),
+        }
+    }
+}
