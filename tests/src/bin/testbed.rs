@@ -4,6 +4,8 @@
 //! One testbed runs per state folder: it holds a lock for as long as it lives, which is also how `down` knows that the
 //! process id in the state file is still its own.
 
+#![allow(clippy::disallowed_methods, reason = "real servers run on the real clock and environment")]
+
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hindcast_tests::real::build::cache_dir;

@@ -6,7 +6,7 @@
 //! - It keeps every event, so that any revision can be listed and watched from, until [`AggregatedApi::compact`].
 //! - Its objects survive [`AggregatedApi::down`], as a store behind a crashed server would.
 //!
-//! The API server finds it through a Service of type ExternalName, the only kind that leads to loopback.
+//! The API server finds it through a Service of type `ExternalName`, the only kind that leads to loopback.
 
 use super::cluster::Cluster;
 use super::https::{self, Body, HttpsServer};
@@ -64,11 +64,12 @@ impl AggregatedApi {
         let store = Arc::new(Store { state: Mutex::default(), revision: watch::Sender::new(0) });
         let name = format!("{SERVICE}.{SERVICE_NAMESPACE}.svc");
         let identity = cluster.authority().serving(&[&name])?;
-        let served = Arc::clone(&store);
-        let server = HttpsServer::start(identity, move |request| answer(&served, &request)).await?;
+        let handled = Arc::clone(&store);
+        let server =
+            HttpsServer::start(identity, move |request| answer(&handled, &request)).await?;
         let api = Self { server, store, client: cluster.client() };
         api.register(&cluster.authority().pem()).await?;
-        api.wait_until_served(Duration::from_secs(60)).await?;
+        api.wait_until_served(Duration::from_mins(1)).await?;
         Ok(api)
     }
 
@@ -96,7 +97,7 @@ impl AggregatedApi {
     /// Serves again, the same objects, and returns when the API server passes requests on.
     pub async fn up(&mut self) -> Result<()> {
         self.server.up().await?;
-        self.wait_until_served(Duration::from_secs(120)).await
+        self.wait_until_served(Duration::from_mins(2)).await
     }
 
     /// Takes the registration away: the group is gone from discovery.
@@ -312,7 +313,7 @@ fn watch(
             let waited = tokio::time::timeout(Duration::from_secs(1), more).await.is_err();
             let state = store.state();
             let newest = state.events.len() as u64;
-            let mut lines: String = state
+            let mut lines: Vec<String> = state
                 .events
                 .iter()
                 .skip(seen as usize)
@@ -325,9 +326,9 @@ fn watch(
                 let api_version = format!("{GROUP}/v1");
                 let object =
                     json!({"apiVersion": api_version, "kind": "Gadget", "metadata": metadata});
-                lines += &format!("{}\n", json!({"type": "BOOKMARK", "object": object}));
+                lines.push(format!("{}\n", json!({"type": "BOOKMARK", "object": object})));
             }
-            Some((lines, (store, revision, newest)))
+            Some((lines.concat(), (store, revision, newest)))
         }
     })
 }

@@ -9,6 +9,7 @@
 //!
 //! Not here: starting what was built ([`super::process`]). Start reading at [`Program::ensure`].
 
+use super::process::{spawn, tied_to_us};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -123,7 +124,7 @@ impl Recipe {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hash.finish().as_ref())
     }
 
     fn build_into(&self, bin: &Path) -> Result<()> {
@@ -132,8 +133,8 @@ impl Recipe {
         for (name, package, estimate) in self.packages {
             eprintln!("building {name} {}: the first time takes about {estimate}", self.version);
             let began = Instant::now();
-            let status = Command::new("go")
-                .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags"])
+            let mut go = tied_to_us(Path::new("go"));
+            go.args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags"])
                 .args([self.ldflags, "-o"])
                 .arg(bin.join(name))
                 .arg(package)
@@ -145,9 +146,9 @@ impl Recipe {
                 .env_remove("GOOS")
                 .env_remove("GOARCH")
                 .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .status()
-                .context("running `go build`")?;
+                .stdout(Stdio::null());
+            let status =
+                spawn(go).and_then(|mut child| child.wait()).context("running `go build`")?;
             ensure!(
                 status.success(),
                 "building {name} {} failed ({status}); what `go` said stands above",
@@ -173,6 +174,11 @@ impl Recipe {
             Err(error) => Err(error).context("running `go version`"),
         }
     }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// Where what outlives a checkout is kept: `$HINDCAST_TESTBED_CACHE`, or the user's cache folder.

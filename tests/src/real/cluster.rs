@@ -9,7 +9,7 @@
 //! Not here: nodes. Nothing runs a pod, so objects stay as the API server and the controllers leave them.
 //! Start reading at [`Builder::start`].
 
-use super::build::Program;
+use super::build::{Program, hex};
 use super::process::{Port, Process, Workdir};
 use super::tls::{Authority, Identity};
 use anyhow::{Context, Result};
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// How long a part may take to get ready. Generous: other tests may load the machine at the same time.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// What a cluster consists of, before it starts.
 #[derive(Clone, Debug, Default)]
@@ -104,8 +104,8 @@ impl Builder {
 
     /// Builds what is missing, starts every part, and returns when the cluster answers.
     pub async fn start(self) -> Result<Cluster> {
-        let wanted = self.programs();
-        let programs = tokio::task::spawn_blocking(move || wanted.map(|program| program.ensure()));
+        let wanted = [Program::Etcd, Program::Apiserver, Program::ControllerManager];
+        let programs = tokio::task::spawn_blocking(move || wanted.map(Program::ensure));
         let [etcd, apiserver, controller_manager] = programs.await?;
         let cluster = self.assemble(etcd?, apiserver?, controller_manager?).await?;
         for part in [Part::Etcd, Part::EventsEtcd, Part::Apiserver, Part::ControllerManager] {
@@ -114,10 +114,6 @@ impl Builder {
             }
         }
         Ok(cluster)
-    }
-
-    fn programs(&self) -> [Program; 3] {
-        [Program::Etcd, Program::Apiserver, Program::ControllerManager]
     }
 
     async fn assemble(
@@ -255,12 +251,12 @@ impl Cluster {
         self.dir.path()
     }
 
-    /// Adds a user who may do what `rules` say in every namespace and nothing else; returns the user's kubeconfig.
-    /// Calling it again for the same user replaces the rules.
-    pub async fn user(&self, name: &str, rules: Vec<PolicyRule>) -> Result<PathBuf> {
+    /// Adds a user who may do what `may` says in every namespace and nothing else; returns the user's kubeconfig.
+    /// Calling it again for the same user replaces what the user may.
+    pub async fn user(&self, name: &str, may: Vec<PolicyRule>) -> Result<PathBuf> {
         let metadata = ObjectMeta { name: Some(format!("testbed:{name}")), ..Default::default() };
         let role =
-            ClusterRole { metadata: metadata.clone(), rules: Some(rules), ..Default::default() };
+            ClusterRole { metadata: metadata.clone(), rules: Some(may), ..Default::default() };
         let binding = ClusterRoleBinding {
             role_ref: RoleRef {
                 api_group: Some("rbac.authorization.k8s.io".to_owned()),
@@ -297,7 +293,7 @@ impl Cluster {
 
     /// SIGTERM; returns when the part is gone, which takes an API server up to a minute.
     pub async fn stop(&self, part: Part) -> Result<()> {
-        self.process(part)?.stop(Duration::from_secs(120)).await
+        self.process(part)?.stop(Duration::from_mins(2)).await
     }
 
     /// SIGSTOP: the part keeps its connections and answers nothing.
@@ -452,7 +448,7 @@ fn random_token() -> Result<String> {
     use ring::rand::{SecureRandom, SystemRandom};
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).ok().context("no randomness from the system")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 async fn load(kubeconfig: &Path) -> Result<Config> {

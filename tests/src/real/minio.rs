@@ -131,7 +131,7 @@ impl Minio {
     pub async fn restart(&self) -> Result<()> {
         self.process.kill();
         self.process.start()?;
-        self.process.wait_ready(Duration::from_secs(60), || ready(self.port())).await
+        self.process.wait_ready(Duration::from_mins(1), || ready(self.port())).await
     }
 }
 

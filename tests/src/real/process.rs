@@ -63,9 +63,7 @@ impl Process {
     /// Spawns it; a running one is left alone.
     pub fn start(&self) -> Result<()> {
         let mut child = self.child();
-        if let Some(running) = child.as_mut()
-            && running.try_wait()?.is_none()
-        {
+        if child.as_mut().and_then(running).is_some() {
             return Ok(());
         }
         let log = File::options().create(true).append(true).open(&self.log)?;
@@ -78,13 +76,21 @@ impl Process {
             .stderr(log)
             // Ctrl-C in a terminal reaches its whole foreground group; ours alone shall act on it.
             .process_group(0);
-        *child = Some(spawn(command).with_context(|| format!("starting {}", self.name))?);
+        let spawned = spawn(command).with_context(|| {
+            format!("starting {} (under `setpriv`, of the package util-linux)", self.name)
+        })?;
+        *child = Some(spawned);
         Ok(())
     }
 
     /// The process id while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.child().as_ref().map(Child::id)
+        self.child().as_mut().and_then(running).map(|child| child.id())
+    }
+
+    /// The file its output goes to, over all its starts.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -98,19 +104,25 @@ impl Process {
 
     /// SIGTERM, and waits until it is gone. An API server can take a minute over its watches.
     pub async fn stop(&self, within: Duration) -> Result<()> {
-        if self.pid().is_none() {
-            return Ok(());
+        if self.pid().is_some() {
+            self.signal("TERM")?;
+            self.wait(within).await?;
         }
-        self.signal("TERM")?;
+        Ok(())
+    }
+
+    /// Waits until it ends by itself; returns how.
+    pub async fn wait(&self, within: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + within;
-        while self.exited()?.is_none() {
+        loop {
+            if let Some(status) = self.exited()? {
+                return Ok(status);
+            }
             if Instant::now() > deadline {
-                bail!("{} did not stop within {within:?} of SIGTERM", self.name);
+                bail!("{} still runs after {within:?}:\n{}", self.name, self.log_tail());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.child().take();
-        Ok(())
     }
 
     /// SIGSTOP: alive, holding its connections, answering nothing.
@@ -161,9 +173,10 @@ impl Process {
     }
 
     fn signal(&self, signal: &str) -> Result<()> {
-        let child = self.child();
+        let mut child = self.child();
         // Held over the signal: the child is not reaped meanwhile, so its pid is not another process's.
-        let pid = child.as_ref().with_context(|| format!("{} is not running", self.name))?.id();
+        let child = child.as_mut().and_then(running);
+        let pid = child.with_context(|| format!("{} is not running", self.name))?.id();
         let status =
             Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status()?;
         if !status.success() {
@@ -176,6 +189,11 @@ impl Process {
         // A panic while the lock was held leaves an `Option<Child>` that is still true.
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The child if it has not ended. One that has is reaped by the question.
+fn running(child: &mut Child) -> Option<&mut Child> {
+    matches!(child.try_wait(), Ok(None)).then_some(child)
 }
 
 impl Drop for Process {
@@ -208,10 +226,10 @@ pub fn spawn(command: Command) -> io::Result<Child> {
         });
         orders
     });
-    let (answer, spawned) = mpsc::channel();
+    let (answer, outcome) = mpsc::channel();
     // The thread ends with the process only; were it gone, the answer's sender would be too.
     let _ = spawner.send((command, answer));
-    spawned.recv().map_err(|_| io::Error::other("the spawning thread is gone"))?
+    outcome.recv().map_err(|_| io::Error::other("the spawning thread is gone"))?
 }
 
 /// A folder of our own, removed when dropped or when we die. `HINDCAST_TESTBED_KEEP=1` keeps it, for its logs.

@@ -47,7 +47,7 @@ impl Authority {
         sans.extend(names.iter().map(|name| (*name).to_owned()));
         let mut params = CertificateParams::new(sans)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// A client certificate: the API server takes the common name as user, the organisation as group.
@@ -58,10 +58,10 @@ impl Authority {
             params.distinguished_name.push(DnType::OrganizationName, group);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Identity> {
+    fn sign(&self, params: &CertificateParams) -> Result<Identity> {
         let key = KeyPair::generate()?;
         let cert = params.signed_by(&key, &self.issuer)?;
         Ok(Identity { cert: cert.pem(), key: key.serialize_pem() })

@@ -51,7 +51,7 @@ impl Webhook {
     ///
     /// `rules` are those of a webhook configuration, such as
     /// `[{"apiGroups": [""], "apiVersions": ["*"], "resources": ["pods"], "operations": ["*"]}]`. `decide` gets
-    /// the `request` of each AdmissionReview. While the webhook is down, what it is asked about is refused.
+    /// the `request` of each `AdmissionReview`. While the webhook is down, what it is asked about is refused.
     pub async fn start(
         cluster: &Cluster,
         name: &str,
@@ -60,11 +60,11 @@ impl Webhook {
         decide: impl Fn(&Value) -> Verdict + Send + Sync + 'static,
     ) -> Result<Self> {
         let (asked, probed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (count, probes) = (Arc::clone(&asked), Arc::clone(&probed));
+        let (count, seen) = (Arc::clone(&asked), Arc::clone(&probed));
         let identity = cluster.authority().serving(&[])?;
         let server = HttpsServer::start(identity, move |request| {
             if request.uri().path() == "/probe" {
-                probes.fetch_add(1, Ordering::Relaxed);
+                seen.fetch_add(1, Ordering::Relaxed);
                 return review(&request, |_| Verdict::Allow);
             }
             count.fetch_add(1, Ordering::Relaxed);
@@ -155,7 +155,7 @@ impl Webhook {
             "metadata": {"generateName": "probe-", "labels": {"testbed-probe": self.name}},
         }))?;
         let dry_run = PostParams { dry_run: true, ..Default::default() };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while probed.load(Ordering::Relaxed) == 0 {
             if Instant::now() > deadline {
                 bail!("the API server never asked the webhook {}", self.name);
@@ -168,7 +168,7 @@ impl Webhook {
     }
 }
 
-/// Answers one AdmissionReview.
+/// Answers one `AdmissionReview`.
 fn review(request: &Request<Bytes>, decide: impl Fn(&Value) -> Verdict) -> Response<Body> {
     let Ok(review) = serde_json::from_slice::<Value>(request.body()) else {
         return https::json(400, &json!({"message": "not an AdmissionReview"}));

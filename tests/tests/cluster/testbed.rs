@@ -53,12 +53,19 @@ async fn a_killed_apiserver_and_etcd_come_back_with_their_data() {
 
     cluster.kill(Part::Apiserver).unwrap();
     maps.get("kept").await.unwrap_err();
+    cluster.stop(Part::Etcd).await.unwrap();
+    assert_eq!(cluster.pid(Part::Etcd).unwrap(), None);
     cluster.restart(Part::Etcd).await.unwrap();
     cluster.restart(Part::Apiserver).await.unwrap();
 
     let kept = maps.get("kept").await.unwrap();
     assert_eq!(kept.metadata.uid, made.metadata.uid);
     assert_eq!(kept.metadata.resource_version, made.metadata.resource_version);
+
+    cluster.pause(Part::Etcd).unwrap();
+    tokio::time::timeout(Duration::from_millis(300), maps.get("kept")).await.unwrap_err();
+    cluster.resume(Part::Etcd).unwrap();
+    maps.get("kept").await.unwrap();
 }
 
 #[tokio::test]
