@@ -1,1 +1,40 @@
 //! Turns the API server's watches into changes, in order, without gaps.
+//!
+//! [`run`] protects a cluster until it is told to stop or fenced: it discovers every kind, lists and watches each,
+//! turns events into rows, and commits them to the journal. A [`Handle`] closes cuts and reads its status.
+//!
+//! **Invariants of absence.** (1) Nothing here writes to the cluster. (2) Time, sleep and randomness come from
+//! [`hindcast_journal::Parts`] alone, requests go through the given clients alone, so a seeded run reproduces.
+//! (3) No failure of one kind stops another.
+//!
+//! Start reading at [`run`], then `stream`, then `core`.
+
+mod api;
+mod buffer;
+mod clock;
+mod close;
+mod core;
+mod discovery;
+mod domains;
+mod env;
+mod error;
+mod flush;
+mod gate;
+mod handle;
+mod header;
+mod heal;
+mod json;
+mod lines;
+mod metrics;
+mod retained;
+mod run;
+mod settings;
+mod stream;
+
+pub use api::Connector;
+pub use close::{Closed, Observed, close_cut};
+pub use error::{Error, ErrorKind, Result};
+pub use handle::{Commands, DurableState, Handle, KindStatus, Phase, Status, channel};
+pub use metrics::Metrics;
+pub use run::{Parts, run};
+pub use settings::Settings;

@@ -1,0 +1,362 @@
+//! Requests to the API server, and what its answers mean.
+//!
+//! Everything goes through [`kube::Client::send`] with bytes in and out, so that objects are kept as received and a
+//! simulated server can stand underneath. **Words**: a [`Failure`] is an answer sorted by what the stream does next.
+//!
+//! **Invariants.** (1) Every request has a deadline on the injected clock. (2) Watches never share a client with
+//! lists, and no client carries more than its share of watches. (3) A list's revision, page and items come from one
+//! answer. (4) Nothing here writes to the cluster: every request is a GET.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hindcast_journal::{Micros, Parts, Revision};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+
+use crate::{Error, Result, json, lines::Lines};
+
+/// Makes independent clients, each with connections of its own.
+pub trait Connector: Send + Sync {
+    /// A new client.
+    fn connect(&self) -> Result<kube::Client>;
+}
+
+/// Why a request gave nothing, sorted by what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The revision is too old for the server (410).
+    Expired(String),
+    /// The revision lies in the server's future.
+    TooLarge(String),
+    /// We may not.
+    Forbidden(String),
+    /// There is no such thing.
+    NotFound(String),
+    /// Too many requests; wait.
+    Throttled(Option<Duration>),
+    /// The server answered, but not usefully.
+    Server(String),
+    /// No answer, or one cut short.
+    Transport(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired(m) | Self::TooLarge(m) | Self::Forbidden(m) | Self::NotFound(m) => f.write_str(m),
+            Self::Throttled(_) => f.write_str("too many requests"),
+            Self::Server(m) | Self::Transport(m) => f.write_str(m),
+        }
+    }
+}
+
+impl Failure {
+    /// What a status code and the `Status` object that came with it mean.
+    pub(crate) fn of_status(code: u16, body: &[u8]) -> Self {
+        let message = json::member(body, "message").and_then(json::text);
+        let reason = json::member(body, "reason").and_then(json::text).unwrap_or_default();
+        let message = message.unwrap_or_else(|| format!("HTTP {code}"));
+        let too_large = message.contains("Too large resource version")
+            || body.windows(23).any(|w| w == b"ResourceVersionTooLarge");
+        match code {
+            _ if too_large => Self::TooLarge(message),
+            410 => Self::Expired(message),
+            _ if reason == "Expired" || reason == "Gone" => Self::Expired(message),
+            401 | 403 => Self::Forbidden(message),
+            404 | 405 => Self::NotFound(message),
+            429 => Self::Throttled(None),
+            _ => Self::Server(message),
+        }
+    }
+
+    /// What an `ERROR` event of a watch means.
+    pub(crate) fn of_event(status: &[u8]) -> Self {
+        let code = json::member(status, "code")
+            .and_then(|span| std::str::from_utf8(span).ok())
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(500);
+        Self::of_status(code, status)
+    }
+}
+
+/// An answer with its body.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    /// When the request was begun and when its answer was whole, by our clock.
+    pub(crate) began: Micros,
+    pub(crate) ended: Micros,
+    /// The server's clock minus ours, where it said.
+    pub(crate) offset: Option<Micros>,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    /// `None` when the revision is not a decimal number.
+    pub(crate) rv: Option<Revision>,
+    pub(crate) next: Option<String>,
+    pub(crate) items: Vec<Bytes>,
+    pub(crate) began: Micros,
+    pub(crate) ended: Micros,
+}
+
+/// The clients, and how requests are made with them.
+pub(crate) struct Api {
+    parts: Parts,
+    connector: Arc<dyn Connector>,
+    lists: kube::Client,
+    /// Clients of watches, each with the watches open on it.
+    watches: Mutex<Vec<(kube::Client, Arc<()>)>>,
+    per_client: usize,
+    timeout: Duration,
+}
+
+impl Api {
+    /// Connects the first client; nothing is sent yet.
+    pub(crate) fn new(
+        parts: Parts,
+        connector: Arc<dyn Connector>,
+        per_client: usize,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let lists = connector.connect()?;
+        Ok(Self { parts, connector, lists, watches: Mutex::default(), per_client, timeout })
+    }
+
+    /// An API over a single client, for readers that close a cut.
+    pub(crate) fn single(parts: Parts, client: kube::Client, timeout: Duration) -> Self {
+        struct One(kube::Client);
+        impl Connector for One {
+            fn connect(&self) -> Result<kube::Client> {
+                Ok(self.0.clone())
+            }
+        }
+        let connector = Arc::new(One(client.clone()));
+        let watches = Mutex::default();
+        Self { parts, connector, lists: client, watches, per_client: usize::MAX, timeout }
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// A GET with its whole body.
+    pub(crate) async fn get(&self, path: &str, accept: &str) -> Result<Answer, Failure> {
+        let work = async {
+            let began = self.parts.clock.now();
+            let response = send(&self.lists, path, accept).await?;
+            let answered = self.parts.clock.now();
+            let date = response.headers().get(http::header::DATE);
+            let date = date.and_then(|d| d.to_str().ok()).and_then(date_micros);
+            // The header is cut to a second, so its middle is half a second later.
+            let offset = date.map(|d| d + 500_000 - i64::midpoint(began, answered));
+            let body = whole(response).await?;
+            Ok(Answer { body, began, ended: self.parts.clock.now(), offset })
+        };
+        self.parts.timeout(self.timeout, work).await.unwrap_or_else(|| {
+            Err(Failure::Transport(format!("no answer within {} s", self.timeout.as_secs_f32())))
+        })
+    }
+
+    /// One page of a list; `query` as it stands behind the `?`.
+    pub(crate) async fn page(&self, path: &str, query: &str) -> Result<Page, Failure> {
+        let answer = self.get(&format!("{path}?{query}"), "application/json").await?;
+        page(answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
+    }
+
+    /// The revision of a consistent list, which is begun after this is called. It also makes the server's watch
+    /// cache of the kind catch up with it.
+    pub(crate) async fn sample(&self, path: &str) -> Result<Page, Failure> {
+        self.page(path, "limit=1").await
+    }
+
+    /// Opens a watch.
+    pub(crate) async fn watch(&self, path: &str, query: &str) -> Result<Watch, Failure> {
+        let (client, lease) = self.client().map_err(|e| Failure::Transport(e.to_string()))?;
+        let target = format!("{path}?watch=1&allowWatchBookmarks=true&{query}");
+        let opening = async { send(&client, &target, "application/json").await };
+        let opened = self.parts.timeout(self.timeout, opening).await;
+        let response =
+            opened.unwrap_or_else(|| Err(Failure::Transport("the watch did not open".into())))?;
+        Ok(Watch {
+            body: response.into_body(),
+            lines: Lines::default(),
+            parts: self.parts.clone(),
+            _lease: lease,
+        })
+    }
+
+    /// A client with room for one more watch, and the token that takes the place.
+    fn client(&self) -> Result<(kube::Client, Arc<()>)> {
+        let mut clients = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = clients.iter().find(|(_, token)| Arc::strong_count(token) <= self.per_client);
+        if let Some((client, token)) = free {
+            return Ok((client.clone(), token.clone()));
+        }
+        let (client, token) = (self.connector.connect()?, Arc::new(()));
+        clients.push((client.clone(), token.clone()));
+        Ok((client, token))
+    }
+}
+
+/// An open watch.
+pub(crate) struct Watch {
+    body: Body,
+    lines: Lines,
+    parts: Parts,
+    /// Held while the watch is open: what [`Api::client`] counts.
+    _lease: Arc<()>,
+}
+
+impl Watch {
+    /// The next line; `None` when the server ended the stream.
+    pub(crate) async fn line(&mut self, idle: Duration) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let next = self.lines.next();
+            if let Some(line) = next.map_err(|_| Failure::Server("a line without end".into()))? {
+                return Ok(Some(line));
+            }
+            let Some(frame) = self.parts.timeout(idle, self.body.frame()).await else {
+                return Err(Failure::Transport("the watch was silent for too long".to_owned()));
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(Failure::Transport(chain(&error))),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.lines.push(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn send(
+    client: &kube::Client,
+    path: &str,
+    accept: &str,
+) -> Result<http::Response<Body>, Failure> {
+    let request = http::Request::get(path)
+        .header(http::header::ACCEPT, accept)
+        // Servers compress watches one event at a time, which decoders of whole bodies cut short.
+        .header(http::header::ACCEPT_ENCODING, "identity")
+        .body(Body::empty())
+        .map_err(|e| Failure::NotFound(format!("{path}: {e}")))?;
+    let response = client.send(request).await.map_err(|e| Failure::Transport(chain(&e)))?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let after = response.headers().get(http::header::RETRY_AFTER).cloned();
+    let failure = Failure::of_status(status.as_u16(), &whole(response).await.unwrap_or_default());
+    let seconds = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+    Err(if failure == Failure::Throttled(None) { Failure::Throttled(seconds) } else { failure })
+}
+
+async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {
+    let body = response.into_body().collect().await;
+    Ok(body.map_err(|e| Failure::Transport(chain(&e)))?.to_bytes())
+}
+
+/// Splits a list. Custom resources have `metadata` after `items`, built-in kinds before.
+fn page(answer: Answer) -> Option<Page> {
+    let mut page = Page {
+        rv: None,
+        next: None,
+        items: Vec::new(),
+        began: answer.began,
+        ended: answer.ended,
+    };
+    let mut members = json::Members::of(&answer.body);
+    let mut metadata = None;
+    for (key, value) in members.by_ref() {
+        match key {
+            b"metadata" => metadata = Some(value),
+            b"items" if value.starts_with(b"[") => {
+                let items = json::elements(value)?;
+                page.items = items.into_iter().map(|i| json::share(&answer.body, i)).collect();
+            }
+            _ => {}
+        }
+    }
+    if !members.complete() {
+        return None;
+    }
+    let metadata = metadata?;
+    page.rv = json::member(metadata, "resourceVersion").and_then(json::text)?.parse().ok();
+    page.next = json::member(metadata, "continue").and_then(json::text).filter(|t| !t.is_empty());
+    Some(page)
+}
+
+/// An error with all its sources, since the outermost often says nothing.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        source = inner.source();
+    }
+    out
+}
+
+/// `Mon, 23 Nov 2026 05:39:50 GMT` in microseconds.
+fn date_micros(text: &str) -> Option<Micros> {
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()
+        .map(jiff::Timestamp::as_microsecond)
+}
+
+/// A value in a query, percent-encoded.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                use std::fmt::Write as _;
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+/// The query that selects one object by its name.
+pub(crate) fn by_name(name: &str) -> String {
+    let mut value = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '\\' | ',' | '=') {
+            value.push('\\');
+        }
+        value.push(c);
+    }
+    format!("fieldSelector={}", escape(&format!("metadata.name={value}")))
+}
+
+/// An error of the start, where a failed request ends the run.
+pub(crate) fn fatal(what: &str, failure: &Failure) -> Error {
+    match failure {
+        Failure::Forbidden(_) => {
+            Error::new(crate::ErrorKind::Invalid, what, failure.to_string())
+                .with_hint("give the account get, list and watch on all resources")
+        }
+        _ => Error::unavailable(what, failure.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

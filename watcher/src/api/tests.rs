@@ -1,0 +1,47 @@
+use super::*;
+
+fn answer(body: &'static [u8]) -> Answer {
+    Answer { body: Bytes::from_static(body), began: 1, ended: 2, offset: None }
+}
+
+#[test]
+fn a_list_is_split_wherever_its_metadata_stands() {
+    let built_in = page(answer(
+        br#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":"x"},"items":[{"a":1},{"b":2}]}"#,
+    ))
+    .unwrap();
+    assert_eq!((built_in.rv, built_in.next.as_deref(), built_in.items.len()), (Some(7), Some("x"), 2));
+    let custom = page(answer(br#"{"items":[{"a":1}],"metadata":{"continue":"","resourceVersion":"9"}}"#)).unwrap();
+    assert_eq!((custom.rv, custom.next, custom.items), (Some(9), None, vec![Bytes::from_static(br#"{"a":1}"#)]));
+    let empty = page(answer(br#"{"items":null,"metadata":{"resourceVersion":"x1"}}"#)).unwrap();
+    assert_eq!((empty.rv, empty.items.len()), (None, 0));
+    assert!(page(answer(br#"{"items":[{"a":1}],"metadata":{"#)).is_none());
+}
+
+#[test]
+fn answers_are_sorted_by_what_to_do() {
+    let of = |code, body: &str| Failure::of_status(code, body.as_bytes());
+    assert!(matches!(of(410, "{}"), Failure::Expired(_)));
+    assert!(matches!(of(400, r#"{"reason":"Expired","message":"too old"}"#), Failure::Expired(_)));
+    assert!(matches!(
+        of(504, r#"{"reason":"Timeout","message":"Timeout: Too large resource version: 9, current: 2"}"#),
+        Failure::TooLarge(_)
+    ));
+    assert!(matches!(of(403, "no"), Failure::Forbidden(_)));
+    assert!(matches!(of(404, ""), Failure::NotFound(_)));
+    assert!(matches!(of(429, ""), Failure::Throttled(None)));
+    assert!(matches!(of(503, ""), Failure::Server(_)));
+    let event = Failure::of_event(br#"{"kind":"Status","code":410,"message":"too old resource version: 204 (227)"}"#);
+    assert_eq!(event, Failure::Expired("too old resource version: 204 (227)".into()));
+}
+
+#[test]
+fn names_with_odd_letters_are_selected_exactly() {
+    assert_eq!(by_name("a"), "fieldSelector=metadata.name%3Da");
+    assert_eq!(by_name("system:a,b=c"), "fieldSelector=metadata.name%3Dsystem%3Aa%5C%2Cb%5C%3Dc");
+}
+
+#[test]
+fn the_date_header_is_read() {
+    assert_eq!(date_micros("Thu, 01 Jan 1970 00:00:01 GMT"), Some(1_000_000));
+}

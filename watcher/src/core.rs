@@ -1,0 +1,338 @@
+//! The one place where events become rows: cursors, retained versions, coverage, and the buffer.
+//!
+//! Every stream hands its events to the [`Core`] under one lock, in the order it received them; nothing is awaited
+//! while it is held. **Words**: a kind is *covered* while the journal protects it; its *cursor* is the revision up to
+//! which every change of it has been handed over.
+//!
+//! **Invariants.**
+//! 1. A kind's rows are written in the order of its revisions, per object, and none twice: what is not newer than the
+//!    cursor or the retained version is dropped [`Core::event`].
+//! 2. The cursor moves only after all that it promises is in the buffer, and a block's frontier is taken when the block
+//!    is closed, so a durable frontier covers only durable rows [`Core::frontier`].
+//! 3. The closed revision of a domain is the least cursor of its covered kinds.
+//! 4. A kind that is not covered says why, in a row [`Core::uncover`].
+//!
+//! Not here: talking to the server ([`crate::stream`]), committing ([`crate::flush`]). Start at [`Core::event`].
+
+mod cover;
+mod observe;
+mod status;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hindcast_journal::{
+    Change, Encoder, FrontierPoint, FrontierVector, Micros, Op, Parts, Revision, Source,
+    facts::{self, Discovery, Frontier, Uncovered},
+};
+use tokio::sync::{Notify, mpsc};
+
+pub(crate) use self::{
+    cover::{Healed, Known},
+    observe::{Sighting, Verdict, object_name},
+};
+use crate::{
+    Settings,
+    buffer::{Batch, Buffer},
+    clock::RevisionClock,
+    handle::Phase,
+    metrics::Metrics,
+    retained::{Entry, Packer},
+};
+
+/// Something a stream saw that discovery wants to know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// A custom resource definition is there.
+    Crd(Box<crate::discovery::Crd>),
+    /// What is served may have changed.
+    Changed,
+}
+
+/// One kind.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) discovery: Arc<Discovery>,
+    pub(crate) covered: bool,
+    /// Why it is not covered, as the newest row about it says.
+    pub(crate) ended: Option<Uncovered>,
+    /// 0 before the first list.
+    pub(crate) cursor: Revision,
+    pub(crate) objects: BTreeMap<String, Entry>,
+    pub(crate) phase: Phase,
+    pub(crate) detail: String,
+    /// When it was last heard of, by our clock.
+    pub(crate) heard: Micros,
+    listing: u32,
+    /// Whether the domain's counter went back since its last list: any other revision is a newer one.
+    reborn: bool,
+    /// Whether the newest discovery row says what `discovery` says.
+    described: bool,
+    /// Whether a row or list told of the cursor since the last frontier row.
+    moved: bool,
+}
+
+/// One revision domain.
+#[derive(Debug, Default)]
+pub(crate) struct Domain {
+    pub(crate) incarnation: u32,
+    pub(crate) clock: RevisionClock,
+    /// The revision of the list at the start: what is not newer was committed before it.
+    pub(crate) caught_up: Revision,
+}
+
+/// The state behind the lock.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) parts: Parts,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) metrics: Metrics,
+    pub(crate) kinds: BTreeMap<String, Kind>,
+    pub(crate) domains: BTreeMap<String, Domain>,
+    encoder: Encoder,
+    packer: Packer,
+    pub(crate) buffer: Buffer,
+    hints: mpsc::UnboundedSender<Hint>,
+    wake: Arc<Notify>,
+    /// When the last frontier row was written, on the monotonic clock.
+    framed: Duration,
+    /// A flush is wanted now, for a demanded close or a new coverage.
+    demanded: bool,
+    /// Since when the store refuses, on the monotonic clock.
+    pub(crate) store_down: Option<Duration>,
+    /// Bytes taken in while the store is down, for the estimate of how long the buffer lasts.
+    outage_bytes: usize,
+    pub(crate) clock_offset: Micros,
+    pub(crate) started: bool,
+    durable_kinds: BTreeSet<String>,
+}
+
+/// The core, shared between streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared(Arc<Mutex<Core>>);
+
+impl Shared {
+    pub(crate) fn new(core: Core) -> Self {
+        Self(Arc::new(Mutex::new(core)))
+    }
+
+    /// The core. Never held across an await.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        // A stream that panicked has ended the run already; what the core holds is whole between calls.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the flusher should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    Now,
+    In(Duration),
+}
+
+impl Core {
+    pub(crate) fn new(
+        parts: Parts,
+        settings: Arc<Settings>,
+        metrics: Metrics,
+        encoder: Encoder,
+        hints: mpsc::UnboundedSender<Hint>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        let framed = parts.clock.monotonic();
+        let packer = Packer::new(settings.hot_objects);
+        Self {
+            parts,
+            settings,
+            metrics,
+            kinds: BTreeMap::new(),
+            domains: BTreeMap::new(),
+            encoder,
+            packer,
+            buffer: Buffer::default(),
+            hints,
+            wake,
+            framed,
+            demanded: false,
+            store_down: None,
+            outage_bytes: 0,
+            clock_offset: 0,
+            started: false,
+            durable_kinds: BTreeSet::new(),
+        }
+    }
+
+    /// The domain of that name.
+    pub(crate) fn domain(&mut self, name: &str) -> &mut Domain {
+        if !self.domains.contains_key(name) {
+            self.domains.insert(name.to_owned(), Domain::default());
+        }
+        self.domains.get_mut(name).expect("it was put in just above")
+    }
+
+    /// Now, as a receipt of a domain.
+    pub(crate) fn receipt(&mut self, domain: &str) -> Micros {
+        let now = self.parts.clock.now();
+        self.domain(domain).clock.receive(now)
+    }
+
+    /// A consistent list of a domain's kind told its revision.
+    pub(crate) fn sample(&mut self, domain: &str, rv: Revision, began: Micros, ended: Micros) {
+        self.domain(domain).clock.list(rv, began, ended);
+    }
+
+    /// Puts a change in the buffer.
+    fn push(&mut self, change: Change) {
+        let now = self.parts.clock.monotonic();
+        if self.store_down.is_some() {
+            self.outage_bytes += change.weight();
+        }
+        if change.op.is_object() {
+            self.metrics.changes.with_label_values(&[&change.kind_key()]).inc();
+            if change.source == Source::Watch
+                && let Some(kind) = self.kinds.get_mut(&change.kind_key())
+            {
+                kind.moved = false;
+            }
+        }
+        let was_empty = self.buffer.is_empty();
+        self.buffer.push(change, now);
+        if self.buffer.is_full(self.settings.segment_rows, self.settings.segment_bytes) {
+            // The row just pushed may be one of several at its cursor: the frontier speaks of cursors as they are,
+            // which never run ahead of the rows.
+            let frontier = self.frontier();
+            self.buffer.close(frontier);
+            self.wake.notify_one();
+        } else if was_empty {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Puts a fact about a kind in the buffer.
+    fn fact<T: serde::Serialize>(&mut self, op: Op, discovery: &Discovery, rv: Revision, body: Option<&T>) {
+        let now = self.receipt(&discovery.domain);
+        let incarnation = self.domain(&discovery.domain).incarnation;
+        let mut change = facts::about(op, discovery, incarnation, rv);
+        (change.time_lo, change.time_hi) = self.domain(&discovery.domain).clock.bounds(rv, now, None, false);
+        if let Some(body) = body {
+            change.body = facts::body(body).expect("facts are plain structs, which serialise");
+        }
+        self.push(change);
+    }
+
+    /// How far each domain is closed by what is in the buffer.
+    pub(crate) fn frontier(&self) -> FrontierVector {
+        let mut closed: BTreeMap<&str, Revision> = BTreeMap::new();
+        for kind in self.kinds.values().filter(|k| k.covered) {
+            let least = closed.entry(&kind.discovery.domain).or_insert(Revision::MAX);
+            *least = (*least).min(kind.cursor);
+        }
+        let mut out = FrontierVector::new();
+        for (name, rv) in closed {
+            if let Some(domain) = self.domains.get(name) {
+                let time = domain.clock.closed_time(rv);
+                out.insert(name.to_owned(), FrontierPoint { incarnation: domain.incarnation, rv, time });
+            }
+        }
+        out
+    }
+
+    /// Whether a segment should be made now, and if not, when to ask again.
+    pub(crate) fn due(&self) -> Due {
+        let now = self.parts.clock.monotonic();
+        if self.buffer.has_full() || self.demanded {
+            return Due::Now;
+        }
+        let mut at = self.framed + self.settings.frontier_every;
+        if let Some(since) = self.buffer.open_since() {
+            at = at.min(since + self.settings.linger);
+        }
+        if at <= now { Due::Now } else { Due::In(at - now) }
+    }
+
+    /// Asks for a segment at once.
+    pub(crate) fn demand(&mut self) {
+        self.demanded = true;
+        self.wake.notify_one();
+    }
+
+    /// Takes the next segment out of the buffer.
+    pub(crate) fn take(&mut self) -> Batch {
+        let now = self.parts.clock.monotonic();
+        if !self.buffer.has_full() {
+            if self.demanded || now >= self.framed + self.settings.frontier_every {
+                self.write_frontier();
+                self.framed = now;
+            }
+            self.demanded = false;
+        }
+        let frontier = self.frontier();
+        let batch = self.buffer.take(|| frontier);
+        self.durable_kinds = batch.changes.iter().map(Change::kind_key).collect();
+        batch
+    }
+
+    /// A row per domain that says how far quiet kinds have been seen.
+    fn write_frontier(&mut self) {
+        let mut moved: BTreeMap<String, Frontier> = BTreeMap::new();
+        for (key, kind) in &mut self.kinds {
+            if kind.covered && std::mem::take(&mut kind.moved) {
+                let frontier = moved.entry(kind.discovery.domain.clone()).or_default();
+                frontier.cursors.insert(key.clone(), kind.cursor);
+            }
+        }
+        let closed = self.frontier();
+        for (domain, frontier) in moved {
+            let Some(point) = closed.get(&domain) else { continue };
+            let mut change = Change::new(Op::Frontier, domain, point.incarnation, point.rv);
+            let now = self.parts.clock.now();
+            (change.time_lo, change.time_hi) = (point.time.min(now), now);
+            change.body = facts::body(&frontier).expect("a map of numbers serialises");
+            let at = self.parts.clock.monotonic();
+            self.buffer.push(change, at);
+        }
+    }
+
+    /// The segment in flight is durable.
+    pub(crate) fn committed(&mut self, bytes: u64) {
+        self.buffer.done();
+        self.store_down = None;
+        self.outage_bytes = 0;
+        self.metrics.segments.inc();
+        self.metrics.segment_bytes.inc_by(bytes);
+        let now = self.parts.clock.now() as f64 / 1e6;
+        for kind in &self.durable_kinds {
+            self.metrics.last_durable.with_label_values(&[kind]).set(now);
+        }
+    }
+
+    /// The store refused a segment.
+    pub(crate) fn refused(&mut self) {
+        self.metrics.store_errors.inc();
+        let now = self.parts.clock.monotonic();
+        self.store_down.get_or_insert(now);
+    }
+
+    /// Lets the noisiest kinds go while the buffer is beyond its bound.
+    fn keep_bound(&mut self) {
+        while self.buffer.bytes() > self.settings.buffer_bytes {
+            let kinds = &self.kinds;
+            let Some(noisiest) = self.buffer.noisiest(|key| kinds.get(key).is_some_and(|k| k.covered)) else {
+                return;
+            };
+            tracing::warn!(kind = noisiest, "buffer full: the noisiest kind is let go");
+            self.uncover(&noisiest, Uncovered::BufferFull, "the store was away for too long");
+            // Its rows still wait, so the bound is kept by its silence: one kind at a time.
+            return;
+        }
+    }
+
+    /// Whether a kind that was let go can come back.
+    pub(crate) fn has_room(&self) -> bool {
+        self.store_down.is_none() && self.buffer.bytes() < self.settings.buffer_bytes / 2
+    }
+}
+

@@ -1,0 +1,305 @@
+//! Coverage: kinds that come under protection, break, heal, leave it.
+
+use std::collections::BTreeMap;
+
+use hindcast_journal::{
+    Micros, Op, Revision, Source,
+    facts::{CoverEnd, Discovery, Gap, Grade, Mark, Uncovered},
+};
+
+use super::{Core, Kind, Sighting, observe::object_name};
+use crate::{
+    handle::Phase,
+    header::Header,
+    heal::{Recovered, Step},
+};
+
+/// Objects named in a gap row.
+const NAMED: usize = 1000;
+
+/// What the journal knows of a kind where its watch broke.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// The cursor; 0 before the first list.
+    pub(crate) from: Revision,
+    /// When the kind was last heard of.
+    pub(crate) heard: Micros,
+    /// Name → uid and revision.
+    pub(crate) objects: BTreeMap<String, (Box<str>, Revision)>,
+}
+
+/// How a broken interval was mended.
+#[derive(Debug, Clone)]
+pub(crate) struct Healed {
+    pub(crate) from: Revision,
+    pub(crate) to: Revision,
+    pub(crate) time_from: Micros,
+    pub(crate) time_to: Micros,
+    pub(crate) reason: String,
+    pub(crate) recovered: u64,
+    /// Objects of which versions are missing.
+    pub(crate) unknown: Vec<String>,
+}
+
+impl Core {
+    /// Takes a kind in, or takes up what is new about it. A changed description becomes a row when the kind is
+    /// next told of, or at once if it is covered.
+    pub(crate) fn describe(&mut self, discovery: Discovery) {
+        let key = discovery.kind_key();
+        self.domain(&discovery.domain);
+        let Some(kind) = self.kinds.get_mut(&key) else {
+            let kind = Kind {
+                discovery: discovery.into(),
+                covered: false,
+                ended: None,
+                cursor: 0,
+                objects: BTreeMap::new(),
+                phase: Phase::Starting,
+                detail: String::new(),
+                heard: 0,
+                listing: 0,
+                reborn: false,
+                described: false,
+                moved: false,
+            };
+            self.kinds.insert(key, kind);
+            return;
+        };
+        if *kind.discovery != discovery {
+            kind.discovery = discovery.into();
+            kind.described = false;
+            if kind.covered {
+                let rv = kind.cursor;
+                self.write_discovery(&key, rv);
+            }
+        }
+    }
+
+    /// Takes a kind in as the journal left it.
+    pub(crate) fn resume(
+        &mut self,
+        discovery: Discovery,
+        cursor: Option<Revision>,
+        ended: Option<Uncovered>,
+        heard: Micros,
+    ) {
+        let key = discovery.kind_key();
+        self.describe(discovery);
+        if let Some(kind) = self.kinds.get_mut(&key) {
+            (kind.covered, kind.cursor) = (cursor.is_some(), cursor.unwrap_or(0));
+            (kind.ended, kind.described, kind.heard) = (ended, true, heard);
+        }
+    }
+
+    fn write_discovery(&mut self, key: &str, rv: Revision) {
+        let Some(kind) = self.kinds.get_mut(key).filter(|kind| !kind.described) else { return };
+        kind.described = true;
+        let discovery = kind.discovery.clone();
+        self.fact(Op::Discovery, &discovery, rv, Some(&*discovery));
+    }
+
+    /// What is known of a kind.
+    pub(crate) fn known(&self, key: &str) -> Option<Known> {
+        let kind = self.kinds.get(key)?;
+        let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), (entry.uid.clone(), entry.rv)));
+        Some(Known { from: kind.cursor, heard: kind.heard, objects: objects.collect() })
+    }
+
+    /// A whole list of a kind begins (anew).
+    pub(crate) fn begin_list(&mut self, key: &str) {
+        self.metrics.lists.inc();
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.listing = kind.listing.wrapping_add(1);
+        }
+    }
+
+    /// An object of a list at `list`: recorded if it differs from the retained version.
+    pub(crate) fn listed(&mut self, key: &str, seen: &Sighting, list: Revision) {
+        let Some(rv) = seen.header.rv else { return };
+        let name = object_name(&seen.header);
+        let Some(kind) = self.kinds.get_mut(key) else { return };
+        let (listing, reborn) = (kind.listing, kind.reborn);
+        let retained = kind.objects.get_mut(&name).map(|entry| {
+            entry.listing = listing;
+            (entry.uid == seen.header.uid.as_str().into(), entry.rv)
+        });
+        match retained {
+            Some((true, known)) if known == rv => self.same(key, &name, seen, list),
+            Some((true, known)) if known > rv && !reborn => {}
+            Some((false, known)) => {
+                self.vanished(key, &name, rv.saturating_sub(1).max(known), Source::List);
+                self.present(key, &name, seen, rv);
+            }
+            _ => self.present(key, &name, seen, rv),
+        }
+    }
+
+    /// The list is whole: what it did not show is gone, and the kind is covered from here on.
+    pub(crate) fn end_list(&mut self, key: &str, list: Revision, at: Micros) {
+        let Some(kind) = self.kinds.get_mut(key) else { return };
+        let listing = kind.listing;
+        let gone = kind.objects.iter().filter(|(_, entry)| entry.listing != listing);
+        let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
+        kind.reborn = false;
+        for name in gone {
+            self.vanished(key, &name, list, Source::List);
+        }
+        self.cover(key, list, at);
+    }
+
+    fn cover(&mut self, key: &str, from: Revision, at: Micros) {
+        self.write_discovery(key, from);
+        let Some(kind) = self.kinds.get_mut(key) else { return };
+        let discovery = kind.discovery.clone();
+        (kind.cursor, kind.heard, kind.moved) = (from, at, false);
+        if !kind.covered {
+            (kind.covered, kind.ended) = (true, None);
+            kind.detail.clear();
+            self.fact(Op::CoverBegin, &discovery, from, None::<&()>);
+        }
+    }
+
+    /// Versions of one object that were missing.
+    pub(crate) fn recovered(&mut self, key: &str, name: &str, steps: Recovered) -> u64 {
+        let Some(domain) = self.kinds.get(key).map(|k| k.discovery.domain.clone()) else { return 0 };
+        let at = self.receipt(&domain);
+        let mut count = 0;
+        for step in steps.steps {
+            let retained = self.kinds.get(key).and_then(|k| k.objects.get(name)).map(|e| e.rv);
+            match step {
+                Step::Version { rv, bytes } if retained.is_none_or(|known| known < rv) => {
+                    let header = Header::of(&bytes);
+                    let seen = Sighting { header, bytes, source: Source::Healed, at, live: false };
+                    self.present(key, name, &seen, rv);
+                    count += 1;
+                }
+                Step::Delete { rv } if retained.is_some() => {
+                    self.vanished(key, name, rv, Source::Healed);
+                    count += 1;
+                }
+                _ => {}
+            }
+        }
+        self.metrics.healed.inc_by(count);
+        count
+    }
+
+    /// A broken interval is mended as far as it goes.
+    pub(crate) fn healed(&mut self, key: &str, healed: Healed) {
+        let Some(kind) = self.kinds.get_mut(key) else { return };
+        kind.detail.clear();
+        let (discovery, covered) = (kind.discovery.clone(), kind.covered);
+        let grade = if healed.unknown.is_empty() { Grade::Healed } else { Grade::Lost };
+        if covered {
+            let gap = Gap {
+                from: healed.from,
+                to: healed.to,
+                grade,
+                time_from: healed.time_from,
+                time_to: healed.time_to,
+                reason: healed.reason,
+                recovered: healed.recovered,
+                unknown_total: healed.unknown.len() as u64,
+                unknown: healed.unknown.into_iter().take(NAMED).collect(),
+            };
+            self.fact(Op::Gap, &discovery, healed.to, Some(&gap));
+            self.metrics.gaps.with_label_values(&[grade.as_str()]).inc();
+        }
+        self.cover(key, healed.to, healed.time_to);
+    }
+
+    /// The kind is not protected from its cursor on. Said once per reason.
+    pub(crate) fn uncover(&mut self, key: &str, reason: Uncovered, detail: &str) {
+        let Some(kind) = self.kinds.get_mut(key) else { return };
+        detail.clone_into(&mut kind.detail);
+        kind.phase = Phase::Unprotected;
+        if !kind.covered && kind.ended == Some(reason) {
+            return;
+        }
+        (kind.covered, kind.ended) = (false, Some(reason));
+        let discovery = kind.discovery.clone();
+        let rv = if kind.cursor > 0 { kind.cursor } else { self.newest(&discovery.domain) };
+        self.write_discovery(key, rv);
+        tracing::info!(kind = key, reason = reason.as_str(), detail, "not protected");
+        self.fact(Op::CoverEnd, &discovery, rv, Some(&CoverEnd { reason, detail: detail.to_owned() }));
+    }
+
+    /// The newest revision of a domain that is known of.
+    fn newest(&self, domain: &str) -> Revision {
+        let here = self.kinds.values().filter(|k| k.discovery.domain == domain);
+        let start = self.domains.get(domain).map_or(0, |d| d.caught_up);
+        here.map(|k| k.cursor).max().unwrap_or(0).max(start)
+    }
+
+    /// The kind is gone from the server: its objects with it. Its next life begins with a list.
+    pub(crate) fn gone(&mut self, key: &str) {
+        let Some(kind) = self.kinds.get(key) else { return };
+        let (rv, names) = (kind.cursor + 1, kind.objects.keys().cloned().collect::<Vec<_>>());
+        for name in names {
+            self.vanished(key, &name, rv, Source::List);
+        }
+        self.uncover(key, Uncovered::Gone, "");
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.cursor = 0;
+            let mut discovery = (*kind.discovery).clone();
+            if !discovery.gone {
+                discovery.gone = true;
+                (kind.discovery, kind.described) = (discovery.into(), false);
+                self.write_discovery(key, rv);
+            }
+        }
+    }
+
+    /// A consistent list of a covered kind stood at `list`, before its cursor: the counter went back, and the whole
+    /// domain begins a new life. Says whether that is so.
+    pub(crate) fn regressed(&mut self, key: &str, list: Revision) -> bool {
+        let Some(kind) = self.kinds.get(key) else { return false };
+        if !kind.covered || list >= kind.cursor {
+            return kind.reborn;
+        }
+        let name = kind.discovery.domain.clone();
+        tracing::warn!(domain = name, last = kind.cursor, now = list, "revisions went backwards");
+        let last = self.newest(&name);
+        let keys: Vec<String> = self.kinds.keys().cloned().collect();
+        for key in keys {
+            let of_domain = self.kinds.get(&key).is_some_and(|k| k.discovery.domain == name);
+            if !of_domain {
+                continue;
+            }
+            if self.kinds.get(&key).is_some_and(|k| k.covered) {
+                self.uncover(&key, Uncovered::Incarnation, "");
+            }
+            if let Some(kind) = self.kinds.get_mut(&key) {
+                (kind.cursor, kind.reborn) = (0, true);
+            }
+        }
+        let domain = self.domain(&name);
+        domain.incarnation += 1;
+        domain.caught_up = list;
+        domain.clock = crate::clock::RevisionClock::default();
+        let mark = Mark::Incarnation { last };
+        let about = Discovery { domain: name, ..Discovery::default() };
+        self.fact(Op::Mark, &about, list, Some(&mark));
+        true
+    }
+
+    /// The kind is counted in another domain than believed: protected there from its next list on.
+    pub(crate) fn change_domain(&mut self, key: &str, domain: &str) {
+        let Some(kind) = self.kinds.get(key) else { return };
+        if kind.discovery.domain == domain {
+            return;
+        }
+        tracing::info!(kind = key, domain, "counted in another revision domain");
+        if kind.covered {
+            self.uncover(key, Uncovered::DomainChanged, domain);
+        }
+        self.domain(domain);
+        if let Some(kind) = self.kinds.get_mut(key) {
+            let mut discovery = (*kind.discovery).clone();
+            domain.clone_into(&mut discovery.domain);
+            (kind.discovery, kind.described) = (discovery.into(), false);
+            // Revisions of the two domains do not compare.
+            (kind.cursor, kind.reborn) = (0, true);
+        }
+    }
+}

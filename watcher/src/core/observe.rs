@@ -1,0 +1,328 @@
+//! Objects as they are seen, made into rows against the retained versions.
+
+use bytes::Bytes;
+use hindcast_journal::{
+    Micros, Observation, Op, Revision, Source,
+    facts::{Discovery, Uncovered},
+};
+
+use super::{Core, Hint};
+use crate::{
+    discovery::{API_SERVICES, CRDS, LEASES},
+    header::{Header, micros},
+    json,
+    lines::Event,
+};
+
+/// An object as it was seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Sighting {
+    pub(crate) header: Header,
+    pub(crate) bytes: Bytes,
+    pub(crate) source: Source,
+    /// When it was received.
+    pub(crate) at: Micros,
+    /// Whether its stream was past catching up.
+    pub(crate) live: bool,
+}
+
+/// What the stream should do after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on.
+    Go,
+    /// The kind is no longer covered: stop reading.
+    Stop,
+    /// An event must have been dropped before this one: recover from the cursor.
+    Broken(&'static str),
+    /// Revisions are no numbers.
+    Opaque,
+}
+
+impl Core {
+    /// An event of a kind's watch. `caught_up` is the revision up to which the stream catches up.
+    pub(crate) fn event(&mut self, key: &str, event: &Event, caught_up: Revision) -> Verdict {
+        let (bytes, deleted) = match event {
+            Event::Added(bytes) | Event::Modified(bytes) => (bytes, false),
+            Event::Deleted(bytes) => (bytes, true),
+            Event::Bookmark(bytes) => {
+                let header = Header::of(bytes);
+                return match header.rv {
+                    Some(rv) => self.bookmark(key, rv),
+                    None => Verdict::Opaque,
+                };
+            }
+            Event::Error(_) => return Verdict::Go,
+        };
+        let header = Header::of(bytes);
+        let Some(rv) = header.rv else { return Verdict::Opaque };
+        let Some(kind) = self.kinds.get_mut(key) else { return Verdict::Stop };
+        if !kind.covered {
+            return Verdict::Stop;
+        }
+        if rv <= kind.cursor {
+            self.metrics.duplicates.inc();
+            return Verdict::Go;
+        }
+        let name = object_name(&header);
+        let known = kind.objects.get(&name);
+        if known.is_some_and(|entry| rv <= entry.rv) {
+            kind.cursor = rv;
+            self.metrics.duplicates.inc();
+            return Verdict::Go;
+        }
+        let broken = match (event, known) {
+            (Event::Added(_), Some(entry)) if *entry.uid != *header.uid => Some("a delete was not sent"),
+            (Event::Modified(_), None) => Some("an add was not sent"),
+            (Event::Modified(_), Some(entry)) if *entry.uid != *header.uid => Some("a delete was not sent"),
+            (Event::Deleted(_), None) => Some("an add was not sent"),
+            _ => None,
+        };
+        if let Some(reason) = broken {
+            return Verdict::Broken(reason);
+        }
+        let domain = kind.discovery.domain.clone();
+        let at = self.receipt(&domain);
+        let live = rv > caught_up;
+        let bytes = bytes.clone();
+        let sighting = Sighting { header, bytes, source: Source::Watch, at, live };
+        if deleted {
+            self.deleted(key, &name, &sighting, rv);
+        } else {
+            self.present(key, &name, &sighting, rv);
+        }
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.cursor = rv;
+            kind.heard = at;
+        }
+        self.keep_bound();
+        Verdict::Go
+    }
+
+    fn bookmark(&mut self, key: &str, rv: Revision) -> Verdict {
+        let Some(kind) = self.kinds.get_mut(key) else { return Verdict::Stop };
+        if !kind.covered {
+            return Verdict::Stop;
+        }
+        if rv > kind.cursor {
+            (kind.cursor, kind.moved) = (rv, true);
+        }
+        let domain = kind.discovery.domain.clone();
+        let at = self.receipt(&domain);
+        self.domain(&domain).clock.receipt(rv, at, false);
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.heard = at;
+        }
+        Verdict::Go
+    }
+
+    /// A version of an object, newer than the retained one.
+    pub(super) fn present(&mut self, key: &str, name: &str, seen: &Sighting, rv: Revision) {
+        let Some((discovery, incarnation)) = self.of_kind(key) else { return };
+        let (base, stamp) = self.retained(key, name);
+        let (lo, hi) = self.times(&discovery, seen, rv, stamp);
+        let observation = Observation {
+            kind: &discovery,
+            incarnation,
+            rv,
+            source: seen.source,
+            time_lo: lo,
+            time_hi: hi,
+            bytes: &seen.bytes,
+        };
+        let encoded = self.encoder.observe(&observation, base.as_ref());
+        if encoded.change.op == Op::Unreadable {
+            self.metrics.unreadable.inc();
+            tracing::warn!(kind = key, object = name, rv, "an object is kept as unreadable bytes");
+        }
+        self.keep(key, name, encoded.base, seen.header.stamp);
+        self.push(encoded.change);
+        self.tell(key, &seen.bytes);
+        if key == LEASES {
+            self.lease(&discovery.domain, &seen.bytes, seen.at);
+        }
+    }
+
+    /// A delete whose last state came with it.
+    fn deleted(&mut self, key: &str, name: &str, seen: &Sighting, rv: Revision) {
+        let Some((discovery, incarnation)) = self.of_kind(key) else { return };
+        let (base, stamp) = self.retained(key, name);
+        let (lo, hi) = self.times(&discovery, seen, rv, stamp);
+        let observation = Observation {
+            kind: &discovery,
+            incarnation,
+            rv,
+            source: seen.source,
+            time_lo: lo,
+            time_hi: hi,
+            bytes: &seen.bytes,
+        };
+        let change = self.encoder.delete(&observation, base.as_ref());
+        self.forget_entry(key, name);
+        self.push(change);
+        if matches!(key, CRDS | API_SERVICES) {
+            let _ = self.hints.send(Hint::Changed);
+        }
+    }
+
+    /// A delete of which only the fact is known.
+    pub(super) fn vanished(&mut self, key: &str, name: &str, rv: Revision, source: Source) {
+        let Some((discovery, incarnation)) = self.of_kind(key) else { return };
+        let (base, _) = self.retained(key, name);
+        let at = self.receipt(&discovery.domain);
+        let (lo, hi) = self.domain(&discovery.domain).clock.bounds(rv, at, None, false);
+        let observation = Observation {
+            kind: &discovery,
+            incarnation,
+            rv,
+            source,
+            time_lo: lo,
+            time_hi: hi,
+            bytes: &[],
+        };
+        let (namespace, bare) = name.split_once('/').unwrap_or(("", name));
+        let change = self.encoder.forget(&observation, namespace, bare, base.as_ref());
+        self.forget_entry(key, name);
+        self.push(change);
+        if matches!(key, CRDS | API_SERVICES) {
+            let _ = self.hints.send(Hint::Changed);
+        }
+    }
+
+    /// An object of a list at the very revision retained: only the reading can differ.
+    pub(super) fn same(&mut self, key: &str, name: &str, seen: &Sighting, list: Revision) {
+        let Some((discovery, incarnation)) = self.of_kind(key) else { return };
+        let (Some(base), _) = self.retained(key, name) else { return };
+        let (time_lo, time_hi) = self.domain(&discovery.domain).clock.bounds(list, seen.at, None, false);
+        let observation = Observation {
+            kind: &discovery,
+            incarnation,
+            rv: list,
+            source: seen.source,
+            time_lo,
+            time_hi,
+            bytes: &seen.bytes,
+        };
+        if self.encoder.reads_as(&observation, &base) {
+            return;
+        }
+        let encoded = self.encoder.reread(&observation, &base);
+        self.keep(key, name, encoded.base, seen.header.stamp);
+        self.push(encoded.change);
+    }
+
+    /// The bounds of a sighting's write; takes its receipt as a sample.
+    fn times(
+        &mut self,
+        discovery: &Discovery,
+        seen: &Sighting,
+        rv: Revision,
+        before: Option<Micros>,
+    ) -> (Micros, Micros) {
+        let clock = &mut self.domain(&discovery.domain).clock;
+        let stamp = seen.header.stamp;
+        let fresh = before.is_some() && stamp > before;
+        let bounds = clock.bounds(rv, seen.at, stamp, fresh);
+        clock.receipt(rv, seen.at, seen.live);
+        bounds
+    }
+
+    fn of_kind(&mut self, key: &str) -> Option<(std::sync::Arc<Discovery>, u32)> {
+        let discovery = self.kinds.get(key)?.discovery.clone();
+        let incarnation = self.domain(&discovery.domain).incarnation;
+        Some((discovery, incarnation))
+    }
+
+    fn retained(
+        &mut self,
+        key: &str,
+        name: &str,
+    ) -> (Option<hindcast_journal::Base>, Option<Micros>) {
+        let Some(entry) = self.kinds.get(key).and_then(|kind| kind.objects.get(name)) else {
+            return (None, None);
+        };
+        (Some(self.packer.base(entry)), entry.stamp)
+    }
+
+    /// Keeps a version as the last one.
+    pub(crate) fn keep(
+        &mut self,
+        key: &str,
+        name: &str,
+        base: hindcast_journal::Base,
+        stamp: Option<Micros>,
+    ) {
+        self.forget_entry(key, name);
+        let (mut entry, cool) = self.packer.keep(key, name, base, stamp);
+        if let Some(kind) = self.kinds.get_mut(key) {
+            entry.listing = kind.listing;
+            kind.objects.insert(name.to_owned(), entry);
+        }
+        for (tick, key, name) in cool {
+            let entry = self.kinds.get_mut(&key).and_then(|kind| kind.objects.get_mut(&name));
+            if let Some(entry) = entry {
+                self.packer.cool(entry, tick);
+            }
+        }
+    }
+
+    pub(super) fn forget_entry(&mut self, key: &str, name: &str) {
+        if let Some(entry) = self.kinds.get_mut(key).and_then(|kind| kind.objects.remove(name)) {
+            self.packer.drop_entry(name, &entry);
+        }
+    }
+
+    /// Tells discovery of what it wants to know.
+    fn tell(&self, key: &str, bytes: &[u8]) {
+        let hint = match key {
+            CRDS => crate::discovery::crd(bytes).map(|crd| Hint::Crd(Box::new(crd))),
+            API_SERVICES => Some(Hint::Changed),
+            _ => None,
+        };
+        if let Some(hint) = hint {
+            let _ = self.hints.send(hint);
+        }
+    }
+
+    /// A lease, as a sample of its domain's clock; returns when it was renewed.
+    pub(crate) fn lease(&mut self, domain: &str, bytes: &[u8], at: Micros) -> Option<Micros> {
+        let renewed = json::member(bytes, "spec")
+            .and_then(|spec| json::member(spec, "renewTime"))
+            .and_then(json::text)
+            .and_then(|text| micros(&text));
+        let (rv, renewed) = (Header::of(bytes).rv?, renewed?);
+        self.domain(domain).clock.lease(rv, renewed, at);
+        Some(renewed)
+    }
+
+    /// An object that only discovery or the clock looks at: its kind is not journaled.
+    pub(crate) fn overheard(&mut self, key: &str, bytes: &[u8], live: bool) {
+        if key == LEASES {
+            let at = self.receipt(hindcast_journal::cut::MAIN);
+            if let (true, Some(rv)) = (live, Header::of(bytes).rv) {
+                self.domain(hindcast_journal::cut::MAIN).clock.receipt(rv, at, true);
+            }
+            self.lease(hindcast_journal::cut::MAIN, bytes, at);
+        }
+        self.tell(key, bytes);
+    }
+
+    /// What is served may have changed.
+    pub(crate) fn hint_changed(&self) {
+        let _ = self.hints.send(Hint::Changed);
+    }
+
+    /// Whether the kind is let go for want of room.
+    pub(crate) fn is_let_go(&self, key: &str) -> bool {
+        self.kinds.get(key).is_some_and(|k| k.ended == Some(Uncovered::BufferFull) && !k.covered)
+    }
+}
+
+/// `namespace/name`, or the bare name; names have no slash.
+pub(crate) fn object_name(header: &Header) -> String {
+    if header.namespace.is_empty() {
+        header.name.clone()
+    } else {
+        format!("{}/{}", header.namespace, header.name)
+    }
+}

@@ -1,0 +1,94 @@
+use super::*;
+
+/// Shapes as Kubernetes 1.36 answers them, cut to what matters.
+const GROUPS: &str = r#"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","metadata":{},"items":[
+ {"metadata":{"creationTimestamp":null},"versions":[{"version":"v1","freshness":"Current","resources":[
+   {"resource":"pods","responseKind":{"group":"","version":"","kind":"Pod"},"scope":"Namespaced","singularResource":"pod",
+    "verbs":["watch","list","get"],"shortNames":["po"],"categories":["all"],
+    "subresources":[{"subresource":"status","responseKind":{"group":"","version":"","kind":"Pod"},"verbs":["get"]}]},
+   {"resource":"events","responseKind":{"group":"","version":"","kind":"Event"},"scope":"Namespaced","singularResource":"event","verbs":["list","watch"],"shortNames":["ev"]},
+   {"resource":"bindings","responseKind":{"group":"","version":"","kind":"Binding"},"scope":"Namespaced","singularResource":"binding","verbs":["create"]}]}]},
+ {"metadata":{"name":"autoscaling"},"versions":[
+   {"version":"v2","freshness":"Current","resources":[{"resource":"horizontalpodautoscalers","responseKind":{"kind":"HorizontalPodAutoscaler"},"scope":"Namespaced","singularResource":"horizontalpodautoscaler","verbs":["list","watch"],"shortNames":["hpa"]}]},
+   {"version":"v1","freshness":"Current","resources":[{"resource":"horizontalpodautoscalers","responseKind":{"kind":"HorizontalPodAutoscaler"},"scope":"Namespaced","singularResource":"horizontalpodautoscaler","verbs":["list","watch"],"shortNames":["hpa"]}]}]},
+ {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1beta1","freshness":"Stale","resources":null}]}
+]}"#;
+
+fn served() -> Served {
+    let mut served = Served::default();
+    // A null list is what a group that never answered has.
+    served.take(serde_json::from_str(&GROUPS.replace("\"resources\":null", "\"resources\":[]")).unwrap());
+    served
+}
+
+#[test]
+fn kinds_are_read_with_all_their_versions() {
+    let served = served();
+    let keys: Vec<&str> = served.kinds.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["/bindings", "/events", "/pods", "autoscaling/horizontalpodautoscalers"]);
+    let hpa = &served.kinds["autoscaling/horizontalpodautoscalers"];
+    assert_eq!((hpa.version.as_str(), hpa.served.as_slice()), ("v2", &["v2".to_owned(), "v1".to_owned()][..]));
+    assert!(watchable(hpa) && !watchable(&served.kinds["/bindings"]));
+    assert_eq!(served.stale.iter().collect::<Vec<_>>(), ["metrics.k8s.io"]);
+    assert_eq!(path(&served.kinds["/pods"]), "/api/v1/pods");
+    assert_eq!(path_in(hpa, "shop"), "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers");
+}
+
+#[test]
+fn the_pinned_version_stays_while_it_is_served_and_stale_groups_keep_their_kinds() {
+    let mut known = served().kinds;
+    known.get_mut("autoscaling/horizontalpodautoscalers").unwrap().version = "v1".to_owned();
+    let nodes = Discovery {
+        group: "metrics.k8s.io".into(),
+        version: "v1beta1".into(),
+        resource: "nodes".into(),
+        ..Discovery::default()
+    };
+    known.insert(nodes.kind_key(), nodes);
+    let settled = served().settle(&known, &BTreeMap::new());
+    assert_eq!(settled["autoscaling/horizontalpodautoscalers"].version, "v1");
+    assert!(settled.contains_key("metrics.k8s.io/nodes"));
+    known.get_mut("autoscaling/horizontalpodautoscalers").unwrap().version = "v2beta2".to_owned();
+    let settled = served().settle(&known, &BTreeMap::new());
+    assert_eq!(settled["autoscaling/horizontalpodautoscalers"].version, "v2");
+}
+
+#[test]
+fn filters_take_the_names_people_use() {
+    let kinds = served().kinds;
+    let settings = |exclude: &[&str], include: &[&str], only: &[&str]| {
+        let own = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
+        Settings { exclude: own(exclude), include: own(include), only: own(only), ..Settings::default() }
+    };
+    let all = settings(&[], &[], &[]);
+    assert!(wanted(&kinds["/pods"], &all) && !wanted(&kinds["/events"], &all));
+    assert!(wanted(&kinds["/events"], &settings(&[], &["ev"], &[])));
+    for word in ["po", "Pod", "pods", "/pods"] {
+        assert!(!wanted(&kinds["/pods"], &settings(&[word], &[], &[])), "{word}");
+    }
+    let hpa = &kinds["autoscaling/horizontalpodautoscalers"];
+    for word in ["hpa", "hpa.autoscaling", "horizontalpodautoscalers.v2.autoscaling", "autoscaling/hpa"] {
+        let only = settings(&[], &[], &[word]);
+        assert!(wanted(hpa, &only) && !wanted(&kinds["/pods"], &only), "{word}");
+    }
+    assert!(wanted(hpa, &settings(&["hpa.other.io"], &[], &[])));
+}
+
+#[test]
+fn crds_give_uid_columns_and_whether_they_are_established() {
+    let crd = crd(br#"{"metadata":{"name":"widgets.example.com","uid":"u-1"},"spec":{"group":"example.com",
+      "names":{"plural":"widgets","kind":"Widget"},"versions":[{"name":"v1","schema":{"openAPIV3Schema":{"type":"object"}},
+      "additionalPrinterColumns":[{"name":"Size","type":"integer","jsonPath":".spec.size"}]}]},
+      "status":{"conditions":[{"type":"Established","status":"True"}]}}"#)
+    .unwrap();
+    assert_eq!((crd.kind_key.as_str(), crd.uid.as_str(), crd.established), ("example.com/widgets", "u-1", true));
+    assert_eq!(crd.columns["v1"][0].json_path, ".spec.size");
+}
+
+#[test]
+fn only_groups_of_other_servers_are_aggregated() {
+    let of = |text: &str| aggregated_group(text.as_bytes());
+    assert_eq!(of(r#"{"spec":{"group":"metrics.k8s.io","service":{"name":"m","namespace":"n"}}}"#).as_deref(), Some("metrics.k8s.io"));
+    assert_eq!(of(r#"{"spec":{"group":"apps","service":null}}"#), None);
+    assert_eq!(of(r#"{"spec":{"group":"apps"}}"#), None);
+}

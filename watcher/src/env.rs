@@ -1,0 +1,144 @@
+//! What the streams of a run share.
+
+use std::{sync::Arc, time::Duration};
+
+use hindcast_journal::{Parts, Revision, cut::MAIN, facts::Discovery};
+
+use crate::{
+    Settings,
+    api::{Api, Failure, Page},
+    core::Shared,
+    discovery,
+    gate::Gate,
+};
+
+/// What the streams of a run share.
+pub(crate) struct Env {
+    pub(crate) api: Api,
+    pub(crate) core: Shared,
+    pub(crate) parts: Parts,
+    pub(crate) settings: Arc<Settings>,
+    /// Bounds lists and openings of watches.
+    pub(crate) opens: Gate,
+    /// Bounds the calls that recover versions.
+    pub(crate) heals: Gate,
+    /// Intervals of the main domain whose leases were read back.
+    pub(crate) leases: tokio::sync::Mutex<Vec<(Revision, Revision)>>,
+}
+
+impl Env {
+    /// Waits.
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        self.parts.clock.sleep(duration).await;
+    }
+
+    /// Up to `limit`, at random.
+    pub(crate) fn jitter(&self, limit: Duration) -> Duration {
+        let micros = (limit.as_micros() as u64).max(1);
+        Duration::from_micros(self.parts.random.next_u64() % micros)
+    }
+
+    /// How long to wait after the `failures`th failure in a row.
+    pub(crate) fn backoff(&self, failures: u32) -> Duration {
+        let base = Duration::from_millis(100 << failures.min(6));
+        base.min(Duration::from_secs(5)) / 2 + self.jitter(base.min(Duration::from_secs(5)) / 2)
+    }
+
+    /// A consistent list of one object of a kind, for its revision.
+    pub(crate) async fn sample(&self, kind: &Discovery) -> Result<Revision, Failure> {
+        let _place = self.opens.enter(0).await;
+        let page = self.api.sample(&discovery::path(kind)).await?;
+        let rv = page.rv.ok_or_else(opaque)?;
+        self.core.lock().sample(&kind.domain, rv, page.began, page.ended);
+        Ok(rv)
+    }
+
+    /// A page of a kind's consistent list.
+    pub(crate) async fn page(&self, path: &str, next: Option<&str>) -> Result<Page, Failure> {
+        let _place = self.opens.enter(0).await;
+        let limit = self.settings.page;
+        let query = match next {
+            None => format!("limit={limit}"),
+            Some(token) => format!("limit={limit}&continue={}", crate::api::escape(token)),
+        };
+        self.api.page(path, &query).await
+    }
+
+    /// A call to the server's history, behind the gate; waits out "too many requests".
+    pub(crate) async fn exact(
+        &self,
+        path: &str,
+        query: &str,
+        rv: Revision,
+        urgency: Revision,
+    ) -> Result<Page, Failure> {
+        let query = format!("{query}&resourceVersion={rv}&resourceVersionMatch=Exact");
+        let mut failures = 0;
+        loop {
+            let answer = {
+                let _place = self.heals.enter(urgency).await;
+                self.api.page(path, &query).await
+            };
+            let wait = match answer {
+                Err(Failure::Throttled(after)) => after.unwrap_or_else(|| self.backoff(failures)),
+                Err(Failure::Transport(_) | Failure::Server(_)) if failures < 4 => self.backoff(failures),
+                other => return other,
+            };
+            failures += 1;
+            self.sleep(wait).await;
+        }
+    }
+
+    /// Reads back when revisions in `(from, to]` of the main domain were committed, from the leases of the time.
+    pub(crate) async fn read_leases(&self, from: Revision, to: Revision) {
+        const ENOUGH: i64 = 4_000_000;
+        const CALLS: usize = 64;
+        let mut done = self.leases.lock().await;
+        if from >= to || done.iter().any(|(low, high)| *low <= from && to <= *high) {
+            return;
+        }
+        let mut calls = 2;
+        let ends = futures::future::join(self.newest_lease(from), self.newest_lease(to)).await;
+        let mut wave = vec![((from, ends.0), (to, ends.1))];
+        while !wave.is_empty() && calls < CALLS {
+            let far = |((low, then), (high, now)): &((Revision, Option<i64>), (Revision, Option<i64>))| {
+                high - low > 1 && now.is_some_and(|now| then.is_none_or(|then| now - then > ENOUGH))
+            };
+            wave.retain(far);
+            calls += wave.len();
+            let middles = wave.iter().map(|((low, _), (high, _))| low + (high - low) / 2);
+            let asked = middles.map(async |rv| (rv, self.newest_lease(rv).await));
+            let answers = futures::future::join_all(asked).await;
+            wave = wave
+                .iter()
+                .zip(answers)
+                .flat_map(|((low, high), middle)| {
+                    // Below what the server still has there is nothing to split.
+                    let lower = middle.1.is_some().then_some((*low, middle));
+                    lower.into_iter().chain([(middle, *high)])
+                })
+                .collect();
+        }
+        done.push((from, to));
+    }
+
+    /// The newest `renewTime` at a revision; takes every lease of it as a sample.
+    async fn newest_lease(&self, rv: Revision) -> Option<i64> {
+        let page = self.exact(LEASES_PATH, "limit=500", rv, rv).await.ok()?;
+        let mut core = self.core.lock();
+        let at = core.receipt(MAIN);
+        let items = page.items.iter().filter_map(|item| core.lease(MAIN, item, at));
+        items.max()
+    }
+}
+
+/// Leases of the control plane: few, and renewed all the time.
+pub(crate) const LEASES_PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+
+/// The failure of a kind whose revisions are no numbers.
+pub(crate) fn opaque() -> Failure {
+    Failure::Server(OPAQUE.to_owned())
+}
+
+/// What is said of such a kind.
+pub(crate) const OPAQUE: &str = "its revisions are not decimal numbers";

@@ -1,0 +1,69 @@
+//! A gate that lets a bounded number of calls through at once, the most urgent first.
+//!
+//! Recovering versions races against the server's compaction, so whoever has the oldest cursor goes first. **Invariant**:
+//! places are never lost, also not when a waiter is dropped [the place itself travels through the channel].
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+/// Lets calls through.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate(Arc<Mutex<Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
+    free: usize,
+    next: u64,
+    queue: BTreeMap<(u64, u64), oneshot::Sender<Place>>,
+}
+
+/// A place behind the gate, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Gate);
+
+impl Gate {
+    pub(crate) fn new(places: usize) -> Self {
+        Self(Arc::new(Mutex::new(Waiting { free: places.max(1), next: 0, queue: BTreeMap::new() })))
+    }
+
+    /// Waits for a place; the lowest `urgency` goes first.
+    pub(crate) async fn enter(&self, urgency: u64) -> Place {
+        let waiter = {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.free > 0 {
+                waiting.free -= 1;
+                return Place(self.clone());
+            }
+            let (sender, receiver) = oneshot::channel();
+            let ticket = waiting.next;
+            waiting.next += 1;
+            waiting.queue.insert((urgency, ticket), sender);
+            receiver
+        };
+        waiter.await.expect("the queue lives as long as the gate, which a waiter holds")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let next = {
+            let mut waiting = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match waiting.queue.pop_first() {
+                Some((_, next)) => next,
+                None => {
+                    waiting.free += 1;
+                    return;
+                }
+            }
+        };
+        // When the waiter is gone, the place comes back and its drop asks the next one.
+        let _ = next.send(Place(self.0.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The way to talk to a running watcher: close a cut, read its status, learn what is durable.
+//!
+//! [`channel`] makes the two ends. The [`Handle`] is cloned to whoever asks; the [`Commands`] go into
+//! [`crate::Parts`]. Nothing here blocks the watcher: status and durable frontier are published values.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hindcast_journal::{FrontierVector, Micros, Position, Revision};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{Error, Result};
+
+/// What a kind's stream is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Not yet asked for.
+    Starting,
+    /// The first list is being read.
+    Listing,
+    /// Its watch is open.
+    Watching,
+    /// Its watch is broken and about to be resumed.
+    Resuming,
+    /// Missing versions are being recovered.
+    Healing,
+    /// Not protected; the reason is in `detail`.
+    Unprotected,
+}
+
+/// One kind, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KindStatus {
+    /// What its stream is doing.
+    pub phase: Phase,
+    /// Whether the journal covers it.
+    pub covered: bool,
+    /// Its revision domain.
+    pub domain: String,
+    /// How far it has been seen.
+    pub cursor: Revision,
+    /// Objects alive.
+    pub objects: usize,
+    /// Why it is not protected, or what its stream last failed with.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// The watcher, as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Whether every kind that can be protected is, and the store took the last segment.
+    pub ready: bool,
+    /// Why not, when it is not ready.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Kind key → the kind.
+    pub kinds: BTreeMap<String, KindStatus>,
+    /// Bytes of changes that wait for the store.
+    pub buffered_bytes: usize,
+    /// Seconds until changes would be lost if the store stayed away, while it does.
+    pub seconds_until_loss: Option<u64>,
+    /// The server's clock minus ours, in microseconds.
+    pub clock_offset: Micros,
+}
+
+/// What is durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DurableState {
+    /// Number of the newest segment.
+    pub segment: u64,
+    /// Position of the newest row.
+    pub last: Position,
+    /// How far each domain is closed by it.
+    pub frontier: FrontierVector,
+    /// When it became so.
+    pub time: Micros,
+}
+
+pub(crate) enum Command {
+    Close(oneshot::Sender<Result<FrontierVector>>),
+}
+
+/// Talks to a running watcher.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<Arc<Status>>,
+    durable: watch::Receiver<DurableState>,
+}
+
+/// The watcher's end of a [`Handle`].
+#[derive(Debug)]
+pub struct Commands {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) status: watch::Sender<Arc<Status>>,
+    pub(crate) durable: watch::Sender<DurableState>,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Close")
+    }
+}
+
+/// Makes the two ends.
+pub fn channel() -> (Handle, Commands) {
+    let (command_tx, command_rx) = mpsc::channel(16);
+    let (status_tx, status_rx) = watch::channel(Arc::new(Status::default()));
+    let (durable_tx, durable_rx) = watch::channel(DurableState::default());
+    (
+        Handle { commands: command_tx, status: status_rx, durable: durable_rx },
+        Commands { commands: command_rx, status: status_tx, durable: durable_tx },
+    )
+}
+
+impl Handle {
+    /// Closes the cut of now in every domain and returns the frontier once it is durable.
+    pub async fn close(&self) -> Result<FrontierVector> {
+        let gone = || Error::unavailable("close", "the watcher has stopped");
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Close(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// The watcher as it stands.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.borrow().clone()
+    }
+
+    /// What is durable, and a way to wait for more.
+    pub fn durable(&self) -> watch::Receiver<DurableState> {
+        self.durable.clone()
+    }
+}

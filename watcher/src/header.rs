@@ -1,0 +1,72 @@
+//! What the watcher must know of an object before the journal encodes it: who it is, its revision, its own stamps.
+//!
+//! Stamps are the server's: `creationTimestamp`, `deletionTimestamp` and the newest time in `managedFields`, each cut to
+//! a second. **Invariant**: hostile objects give absent fields, never a panic.
+
+use hindcast_journal::{Micros, Revision};
+
+use crate::json;
+
+/// The header of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    /// As served; `None` when it is not a decimal number.
+    pub(crate) rv: Option<Revision>,
+    /// Newest stamp in the object; its write was not before it.
+    pub(crate) stamp: Option<Micros>,
+    /// Whether `apiVersion` and `kind` are there; items of built-in lists lack them.
+    pub(crate) typed: bool,
+}
+
+impl Header {
+    /// Reads the header of an object.
+    pub(crate) fn of(object: &[u8]) -> Self {
+        let mut out = Self::default();
+        let (mut api_version, mut kind) = (false, false);
+        for (key, value) in json::Members::of(object) {
+            match key {
+                b"apiVersion" => api_version = true,
+                b"kind" => kind = true,
+                b"metadata" => out.metadata(value),
+                _ => {}
+            }
+        }
+        out.typed = api_version && kind;
+        out
+    }
+
+    fn metadata(&mut self, metadata: &[u8]) {
+        let mut newest: Option<&[u8]> = None;
+        for (key, value) in json::Members::of(metadata) {
+            match key {
+                b"name" => self.name = json::text(value).unwrap_or_default(),
+                b"namespace" => self.namespace = json::text(value).unwrap_or_default(),
+                b"uid" => self.uid = json::text(value).unwrap_or_default(),
+                b"resourceVersion" => {
+                    self.rv = json::text(value).and_then(|text| text.parse().ok());
+                }
+                b"creationTimestamp" | b"deletionTimestamp" => newest = newest.max(Some(value)),
+                b"managedFields" => {
+                    let entries = json::elements(value).unwrap_or_default();
+                    let times = entries.into_iter().filter_map(|e| json::member(e, "time"));
+                    newest = newest.max(times.max());
+                }
+                _ => {}
+            }
+        }
+        // A deletionTimestamp may lie in the future by the grace period; such a stamp is cut by the caller to the
+        // receipt. All stamps have one format, so the newest is the greatest by bytes.
+        self.stamp = newest.and_then(json::text).and_then(|text| micros(&text));
+    }
+}
+
+/// An RFC 3339 time in microseconds.
+pub(crate) fn micros(text: &str) -> Option<Micros> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond)
+}
+
+#[cfg(test)]
+mod tests;

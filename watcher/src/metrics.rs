@@ -1,0 +1,111 @@
+//! Metrics of the watcher, under `hindcast_`.
+//!
+//! **Invariant**: labels are kinds, grades and reasons, never names of objects or values [no label takes an object].
+
+use prometheus::{
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// The watcher's metrics; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    pub(crate) changes: IntCounterVec,
+    pub(crate) segments: IntCounter,
+    pub(crate) segment_bytes: IntCounter,
+    pub(crate) lag: GaugeVec,
+    pub(crate) last_durable: GaugeVec,
+    pub(crate) covered: IntGaugeVec,
+    pub(crate) objects: IntGaugeVec,
+    pub(crate) gaps: IntCounterVec,
+    pub(crate) restarts: IntCounterVec,
+    pub(crate) healed: IntCounter,
+    pub(crate) duplicates: IntCounter,
+    pub(crate) unreadable: IntCounter,
+    pub(crate) lists: IntCounter,
+    pub(crate) buffer_bytes: IntGauge,
+    pub(crate) buffer_seconds: Gauge,
+    pub(crate) state_bytes: IntGauge,
+    pub(crate) store_errors: IntCounter,
+    pub(crate) clock_offset: Gauge,
+}
+
+impl Metrics {
+    /// The metrics, registered.
+    pub fn new(registry: &Registry) -> Self {
+        let made = Made(registry);
+        Self {
+            changes: made.counters("changes_total", "Changes recorded.", &["kind"]),
+            segments: made.counter("segments_total", "Segments committed."),
+            segment_bytes: made.counter("segment_bytes_total", "Bytes of segments committed."),
+            lag: made.gauges("lag_seconds", "Time since the kind was last heard of.", &["kind"]),
+            last_durable: made.gauges(
+                "last_durable_timestamp_seconds",
+                "When a change of the kind last became durable.",
+                &["kind"],
+            ),
+            covered: made.int_gauges("covered", "1 where the kind is protected.", &["kind"]),
+            objects: made.int_gauges("objects", "Objects alive.", &["kind"]),
+            gaps: made.counters("gaps_total", "Intervals in which a watch was broken.", &["grade"]),
+            restarts: made.counters("watch_restarts_total", "Watches opened anew.", &["reason"]),
+            healed: made.counter("healed_versions_total", "Versions recovered from the server's history."),
+            duplicates: made.counter("duplicate_events_total", "Events seen before."),
+            unreadable: made.counter("unreadable_total", "Objects whose bytes could not be kept as JSON."),
+            lists: made.counter("lists_total", "Whole lists read."),
+            buffer_bytes: made.int_gauge("buffer_bytes", "Memory of changes that wait for the store."),
+            buffer_seconds: made.gauge(
+                "buffer_seconds_until_loss",
+                "How long the buffer lasts if the store stays away; -1 while it takes segments.",
+            ),
+            state_bytes: made.int_gauge("state_cache_bytes", "Memory of the retained last versions."),
+            store_errors: made.counter("store_errors_total", "Segment PUTs that failed and are retried."),
+            clock_offset: made.gauge("server_clock_offset_seconds", "The server's clock minus ours."),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(&Registry::new())
+    }
+}
+
+struct Made<'a>(&'a Registry);
+
+const VALID: &str = "metric names here are constants, valid and distinct";
+
+impl Made<'_> {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect(VALID);
+        // A second watcher in one process (tests) counts for itself.
+        let _ = self.0.register(Box::new(collector.clone()));
+        collector
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::with_opts(opts(name, help)))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.add(Gauge::with_opts(opts(name, help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.add(GaugeVec::new(opts(name, help), labels))
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::with_opts(opts(name, help)))
+    }
+
+    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(opts(name, help), labels))
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("hindcast_{name}"), help)
+}

@@ -1,0 +1,205 @@
+//! The run: resume from the journal, discover what is served, keep a stream for every kind, until told to stop.
+//!
+//! **Invariants.** (1) What the journal knew is taken up before the first request: no kind is listed whose cursor
+//! stands. (2) Each kind has at most one stream. (3) A stop flushes what is buffered, within its bound of time.
+//! Not here: what a stream does [`crate::stream`].
+
+mod kinds;
+mod resume;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use hindcast_journal::{Encoder, Journal, Writer};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::JoinSet,
+};
+
+use self::kinds::Kinds;
+use crate::{
+    Commands, Connector, Error, Metrics, Result, Settings,
+    api::Api,
+    core::{Core, Shared},
+    env::Env,
+    flush::Flusher,
+    gate::Gate,
+    handle::{Command, DurableState},
+};
+
+/// How often the status is published.
+const TICK: Duration = Duration::from_secs(1);
+/// Events about what is served are collected this long before discovery is read.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// What a run is given.
+pub struct Parts {
+    /// Clock and randomness.
+    pub parts: hindcast_journal::Parts,
+    /// Makes clients of the cluster.
+    pub connector: Arc<dyn Connector>,
+    /// The cluster's journal.
+    pub journal: Journal,
+    /// Its writer, claimed.
+    pub writer: Writer,
+    /// Makes rows.
+    pub encoder: Encoder,
+    /// Where figures go.
+    pub metrics: Metrics,
+    /// The watcher's end of a [`crate::Handle`].
+    pub commands: Commands,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}
+
+/// Protects the cluster until `shutdown`, or until the journal is taken over.
+pub async fn run(
+    settings: Settings,
+    parts: Parts,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    let Parts { parts, connector, journal, writer, encoder, metrics, commands } = parts;
+    let settings = Arc::new(settings);
+    let (hints_in, hints) = mpsc::unbounded_channel();
+    let wake = Arc::new(Notify::new());
+    let mut core =
+        Core::new(parts.clone(), settings.clone(), metrics, encoder, hints_in, wake.clone());
+    resume::resume(&mut core, &journal, &writer).await?;
+    let core = Shared::new(core);
+    let api = Api::new(
+        parts.clone(),
+        connector,
+        settings.streams_per_client,
+        settings.request_timeout,
+    )?;
+    let env = Arc::new(Env {
+        api,
+        core: core.clone(),
+        parts: parts.clone(),
+        opens: Gate::new(settings.openings),
+        heals: Gate::new(settings.heal_calls),
+        leases: tokio::sync::Mutex::default(),
+        settings: settings.clone(),
+    });
+    let Commands { commands, status, durable } = commands;
+    durable.send_replace(DurableState {
+        segment: writer.segment(),
+        last: writer.last(),
+        frontier: writer.frontier().clone(),
+        time: parts.clock.now(),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let flusher = Flusher {
+        core,
+        parts: parts.clone(),
+        writer,
+        wake,
+        durable: durable.clone(),
+        stop: stopped,
+    };
+    let mut flusher = tokio::spawn(flusher.run());
+    let mut main = Main {
+        kinds: Kinds::new(env.clone(), hints),
+        env,
+        closing: JoinSet::new(),
+        commands,
+        status,
+        durable,
+    };
+    let outcome = tokio::select! {
+        biased;
+        ended = &mut flusher => return joined(ended),
+        () = main.keep() => Ok(()),
+        () = shutdown => Ok(()),
+    };
+    // The streams end here; what they handed over is flushed.
+    drop(main);
+    stop.send_replace(true);
+    match parts.timeout(settings.stop_timeout, &mut flusher).await {
+        Some(ended) => joined(ended)?,
+        None => {
+            flusher.abort();
+            tracing::warn!("stopped before the store took everything; it is read again from the cursor");
+        }
+    }
+    outcome
+}
+
+fn joined(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|e| Err(Error::internal("flusher", "ended unexpectedly").with_source(e)))
+}
+
+struct Main {
+    env: Arc<Env>,
+    kinds: Kinds,
+    closing: JoinSet<()>,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<Arc<crate::Status>>,
+    durable: watch::Sender<DurableState>,
+}
+
+impl Main {
+    /// Starts, then keeps every kind under protection; ends only by being dropped.
+    async fn keep(&mut self) {
+        let starting = self.start();
+        starting.await;
+        let clock = self.env.parts.clock.clone();
+        let mut discover_at = clock.monotonic() + self.env.settings.discovery_every;
+        let mut probe_at = clock.monotonic();
+        loop {
+            self.publish();
+            let now = clock.monotonic();
+            if now >= discover_at {
+                discover_at = match self.kinds.discover().await {
+                    Ok(true) => now + self.env.settings.discovery_every,
+                    // A definition is established, but not yet served.
+                    Ok(false) => now + SETTLE,
+                    Err(failure) => {
+                        tracing::warn!(%failure, "discovery failed; what is known stays");
+                        now + self.env.backoff(4)
+                    }
+                };
+            }
+            if now >= probe_at {
+                probe_at = now + self.kinds.probe().await;
+            }
+            self.kinds.mend();
+            let wait = TICK.min(discover_at.saturating_sub(clock.monotonic()));
+            tokio::select! {
+                biased;
+                Some(Command::Close(reply)) = self.commands.recv() => {
+                    let (env, durable) = (self.env.clone(), self.durable.subscribe());
+                    self.closing.spawn(async move {
+                        let _ = reply.send(crate::close::close(env, durable).await);
+                    });
+                }
+                Some(hint) = self.kinds.hints.recv() => {
+                    self.kinds.take_hint(hint);
+                    discover_at = discover_at.min(clock.monotonic() + SETTLE);
+                }
+                Some(_) = self.closing.join_next(), if !self.closing.is_empty() => {}
+                () = clock.sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Reads what is served, as often as it takes, and starts the streams.
+    async fn start(&mut self) {
+        let mut failures = 0;
+        while let Err(failure) = self.kinds.start().await {
+            tracing::warn!(%failure, "the API server does not answer; trying again");
+            failures += 1;
+            self.publish();
+            self.env.sleep(self.env.backoff(failures)).await;
+        }
+        self.env.core.lock().started = true;
+    }
+
+    fn publish(&self) {
+        let status = self.env.core.lock().status();
+        self.status.send_replace(Arc::new(status));
+    }
+}

@@ -1,0 +1,326 @@
+//! Which kinds have a stream: discovery applied.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use hindcast_journal::{
+    cut::MAIN,
+    facts::{Discovery, Uncovered},
+};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+
+use super::resume::{oldest_cursor, other_domains};
+use crate::{
+    api::Failure,
+    core::Hint,
+    discovery::{self, API_SERVICES, CRDS, Crd, LEASES, wanted, watchable},
+    domains::{self, Found},
+    env::{Env, LEASES_PATH, OPAQUE},
+    stream,
+};
+
+/// Rounds with a write between before a domain counts as settled.
+const ROUNDS: u32 = 5;
+/// Between rounds, so that somebody writes.
+const BETWEEN: Duration = Duration::from_secs(7);
+/// Readings of discovery that wait for a definition to be served.
+const WAITS: u32 = 50;
+
+/// The kinds and their streams.
+pub(crate) struct Kinds {
+    env: Arc<Env>,
+    pub(crate) hints: mpsc::UnboundedReceiver<Hint>,
+    tasks: JoinSet<()>,
+    /// Kind key → its stream.
+    streams: BTreeMap<String, AbortHandle>,
+    /// Kinds that are only listened to.
+    overheard: BTreeMap<&'static str, AbortHandle>,
+    crds: BTreeMap<String, Crd>,
+    aggregated: BTreeSet<String>,
+    /// Established definitions whose kinds are not yet served, with how often that was looked for.
+    awaited: BTreeMap<String, u32>,
+    rounds: u32,
+}
+
+impl Kinds {
+    pub(crate) fn new(env: Arc<Env>, hints: mpsc::UnboundedReceiver<Hint>) -> Self {
+        Self {
+            env,
+            hints,
+            tasks: JoinSet::new(),
+            streams: BTreeMap::new(),
+            overheard: BTreeMap::new(),
+            crds: BTreeMap::new(),
+            aggregated: BTreeSet::new(),
+            awaited: BTreeMap::new(),
+            rounds: 0,
+        }
+    }
+
+    /// Reads what is served, takes the first sample of the clock, finds the domains, starts the streams.
+    pub(crate) async fn start(&mut self) -> Result<(), Failure> {
+        self.measure_offset().await?;
+        self.read_crds().await?;
+        let kinds = self.read().await?;
+        if let Some(reference) = reference(kinds.values()) {
+            let rv = self.env.sample(reference).await?;
+            let oldest = {
+                let mut core = self.env.core.lock();
+                core.domain(MAIN).caught_up = rv;
+                oldest_cursor(&core)
+            };
+            if let Some(oldest) = oldest {
+                self.env.read_leases(oldest, rv).await;
+            }
+        }
+        let kinds = self.first_probe(kinds).await;
+        self.apply(kinds);
+        self.start_overhearing();
+        Ok(())
+    }
+
+    /// Reads discovery and applies it. Says whether nothing is awaited any more.
+    pub(crate) async fn discover(&mut self) -> Result<bool, Failure> {
+        let kinds = self.read().await?;
+        self.awaited.retain(|key, tries| {
+            *tries += 1;
+            !kinds.contains_key(key) && *tries < WAITS
+        });
+        self.apply(kinds);
+        self.start_overhearing();
+        Ok(self.awaited.is_empty())
+    }
+
+    /// Takes up what an event said of discovery.
+    pub(crate) fn take_hint(&mut self, hint: Hint) {
+        if let Hint::Crd(crd) = hint {
+            if crd.established && !self.streams.contains_key(&crd.kind_key) {
+                self.awaited.insert(crd.kind_key.clone(), 0);
+            }
+            self.crds.insert(crd.kind_key.clone(), *crd);
+        }
+    }
+
+    async fn measure_offset(&self) -> Result<(), Failure> {
+        let answer = self.env.api.get("/version", "application/json").await?;
+        if let Some(offset) = answer.offset {
+            if offset.abs() > 2_000_000 {
+                tracing::warn!(seconds = offset as f64 / 1e6, "the server's clock differs from ours");
+            }
+            self.env.core.lock().clock_offset = offset;
+        }
+        Ok(())
+    }
+
+    /// Reads all definitions: only at the start; later they come as events.
+    async fn read_crds(&mut self) -> Result<(), Failure> {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let mut next = None::<String>;
+        loop {
+            let page = match self.env.page(path, next.as_deref()).await {
+                Ok(page) => page,
+                // Without them columns and uids are missing, and kinds are found all the same.
+                Err(Failure::Forbidden(_) | Failure::NotFound(_)) => return Ok(()),
+                Err(failure) => return Err(failure),
+            };
+            for crd in page.items.iter().filter_map(|item| discovery::crd(item)) {
+                self.crds.insert(crd.kind_key.clone(), crd);
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is served now, with pinned versions and domains.
+    async fn read(&mut self) -> Result<BTreeMap<String, Discovery>, Failure> {
+        let services = self.env.page("/apis/apiregistration.k8s.io/v1/apiservices", None).await;
+        match services {
+            Ok(page) => {
+                let groups = page.items.iter().filter_map(|item| discovery::aggregated_group(item));
+                self.aggregated = groups.collect();
+            }
+            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+        let served = discovery::read(&self.env.api).await?;
+        let known: BTreeMap<String, Discovery> = {
+            let core = self.env.core.lock();
+            let alive = core.kinds.iter().filter(|(_, kind)| !kind.discovery.gone);
+            alive.map(|(key, kind)| (key.clone(), (*kind.discovery).clone())).collect()
+        };
+        let mut kinds = served.settle(&known, &self.crds);
+        for kind in kinds.values_mut() {
+            if self.aggregated.contains(&kind.group) {
+                kind.domain.clone_from(&kind.group);
+            } else if kind.domain.is_empty() {
+                MAIN.clone_into(&mut kind.domain);
+            }
+        }
+        Ok(kinds)
+    }
+
+    /// One round before the first list, so that a kind with a counter of its own is not first taken for another's.
+    async fn first_probe(&self, mut kinds: BTreeMap<String, Discovery>) -> BTreeMap<String, Discovery> {
+        let settings = &self.env.settings;
+        let fresh = {
+            let core = self.env.core.lock();
+            let new = |kind: &&Discovery| !core.kinds.contains_key(&kind.kind_key()) && wanted(kind, settings);
+            let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
+            domains::candidates(fresh.into_iter())
+        };
+        let Some(reference) = reference(kinds.values()).cloned() else { return kinds };
+        let mut others = other_domains(&self.env.core.lock(), &self.aggregated);
+        let round = domains::round(&self.env, &reference, &fresh, &mut others).await;
+        let found = round.map(|r| r.found).unwrap_or_default();
+        for (key, found) in found {
+            if let (Some(kind), Found::Domain(domain)) = (kinds.get_mut(&key), found) {
+                tracing::info!(kind = key, domain, "counted in its own revision domain");
+                kind.domain = domain;
+            }
+        }
+        kinds
+    }
+
+    fn apply(&mut self, kinds: BTreeMap<String, Discovery>) {
+        let gone: Vec<String> = {
+            let core = self.env.core.lock();
+            let known = core.kinds.iter().filter(|(_, kind)| !kind.discovery.gone);
+            known.map(|(key, _)| key.clone()).filter(|key| !kinds.contains_key(key)).collect()
+        };
+        for key in gone {
+            self.end(&key);
+            self.crds.remove(&key);
+            self.env.core.lock().gone(&key);
+        }
+        for (key, kind) in kinds {
+            self.apply_one(key, kind);
+        }
+    }
+
+    fn apply_one(&mut self, key: String, kind: Discovery) {
+        let before = self.env.core.lock().kinds.get(&key).map(|kind| kind.discovery.clone());
+        let why = if !wanted(&kind, &self.env.settings) {
+            Some(Uncovered::Excluded)
+        } else if !watchable(&kind) {
+            Some(Uncovered::NotWatchable)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            self.end(&key);
+            let mut core = self.env.core.lock();
+            core.describe(kind);
+            core.uncover(&key, why, "");
+            return;
+        }
+        let running = self.streams.contains_key(&key);
+        let mut broken = None;
+        if let Some(before) = before.filter(|before| !before.gone) {
+            let known = !before.crd_uid.is_empty() && !kind.crd_uid.is_empty();
+            if known && before.crd_uid != kind.crd_uid {
+                // Deleted and created again under the same name: another kind.
+                self.end(&key);
+                self.env.core.lock().gone(&key);
+            } else if before.version != kind.version {
+                self.end(&key);
+                broken = Some(format!("version {} is no longer served", before.version));
+            } else if running && before.domain == kind.domain {
+                self.env.core.lock().describe(kind);
+                return;
+            }
+        }
+        self.env.core.lock().describe(kind);
+        if !self.streams.contains_key(&key) {
+            self.begin(key, broken);
+        }
+    }
+
+    fn begin(&mut self, key: String, broken: Option<String>) {
+        let task = stream::protect(self.env.clone(), key.clone(), broken);
+        let handle = self.tasks.spawn(task);
+        self.streams.insert(key, handle);
+    }
+
+    fn end(&mut self, key: &str) {
+        if let Some(stream) = self.streams.remove(key) {
+            stream.abort();
+        }
+    }
+
+    /// Streams of kinds whose domain began anew wait for events of their old life: they are started again.
+    pub(crate) fn mend(&mut self) {
+        let stuck: Vec<String> = {
+            let core = self.env.core.lock();
+            let reborn = core.kinds.iter().filter(|(_, kind)| {
+                matches!(kind.ended, Some(Uncovered::Incarnation | Uncovered::DomainChanged))
+                    && kind.phase == crate::Phase::Unprotected
+            });
+            reborn.map(|(key, _)| key.clone()).filter(|key| self.streams.contains_key(key)).collect()
+        };
+        for key in stuck {
+            self.end(&key);
+            self.env.core.lock().phase(&key, crate::Phase::Starting);
+            self.begin(key, None);
+        }
+    }
+
+    /// Leases, definitions and API services are listened to also when they are not journaled.
+    fn start_overhearing(&mut self) {
+        let paths = [
+            (LEASES, LEASES_PATH),
+            (CRDS, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),
+            (API_SERVICES, "/apis/apiregistration.k8s.io/v1/apiservices"),
+        ];
+        for (key, path) in paths {
+            let needed = !self.streams.contains_key(key)
+                && self.env.core.lock().kinds.get(key).is_some_and(|kind| !kind.discovery.gone);
+            if needed && !self.overheard.contains_key(key) {
+                let task = stream::overhear(self.env.clone(), key, path.to_owned());
+                self.overheard.insert(key, self.tasks.spawn(task));
+            } else if !needed && let Some(task) = self.overheard.remove(key) {
+                task.abort();
+            }
+        }
+    }
+
+    /// One round of domain probes; returns when the next is due.
+    pub(crate) async fn probe(&mut self) -> Duration {
+        let (kinds, mut others) = {
+            let core = self.env.core.lock();
+            let covered = core.kinds.values().filter(|kind| kind.covered);
+            let kinds = domains::candidates(covered.map(|kind| kind.discovery.clone()));
+            (kinds, other_domains(&core, &self.aggregated))
+        };
+        let Some(main) = reference(kinds.iter().map(AsRef::as_ref)).cloned() else { return BETWEEN };
+        let Ok(round) = domains::round(&self.env, &main, &kinds, &mut others).await else { return BETWEEN };
+        for (key, found) in round.found {
+            match found {
+                Found::Domain(domain) => {
+                    self.end(&key);
+                    self.env.core.lock().change_domain(&key, &domain);
+                    self.begin(key, None);
+                }
+                Found::Opaque => {
+                    self.end(&key);
+                    self.env.core.lock().uncover(&key, Uncovered::NotWatchable, OPAQUE);
+                }
+            }
+        }
+        self.rounds += u32::from(round.written);
+        if self.rounds < ROUNDS { BETWEEN } else { self.env.settings.probe_every }
+    }
+}
+
+/// The kind that others are compared with: config maps, or the first that can be listed.
+fn reference<'a>(kinds: impl Iterator<Item = &'a Discovery>) -> Option<&'a Discovery> {
+    let main = kinds.filter(|kind| kind.domain == MAIN && watchable(kind));
+    main.min_by_key(|kind| (kind.kind_key() != "/configmaps", kind.kind_key() != "/namespaces"))
+}

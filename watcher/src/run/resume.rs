@@ -1,0 +1,73 @@
+//! What the journal knows at its newest rows, taken up so that watches go on from their cursors.
+
+use std::collections::BTreeMap;
+
+use hindcast_journal::{Journal, Reader, Writer, cut::MAIN, fold::KindState};
+
+use crate::{Result, core::Core};
+
+/// Fills the core with the journal's newest state.
+pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer) -> Result<()> {
+    let state = Reader::open(journal).await?.resume().await?;
+    for (name, point) in writer.frontier() {
+        core.domain(name).incarnation = point.incarnation;
+    }
+    for kind in state.kinds.values() {
+        if let Some(point) = kind.covers.last().map(|cover| cover.from).max(kind.cursor) {
+            let domain = core.domain(&kind.discovery.domain);
+            domain.incarnation = domain.incarnation.max(point.incarnation);
+        }
+    }
+    for (key, kind) in state.kinds {
+        if kind.discovery.resource.is_empty() {
+            tracing::debug!(kind = key, "the journal has facts of a kind it does not describe");
+            continue;
+        }
+        take(core, writer, kind);
+    }
+    for (key, entry) in state.objects {
+        let name = if key.namespace.is_empty() {
+            key.name.clone()
+        } else {
+            format!("{}/{}", key.namespace, key.name)
+        };
+        core.keep(&key.kind_key(), &name, entry.base(), None);
+    }
+    Ok(())
+}
+
+fn take(core: &mut Core, writer: &Writer, kind: KindState) {
+    let incarnation = core.domain(&kind.discovery.domain).incarnation;
+    let closed = writer.frontier().get(&kind.discovery.domain).copied();
+    let current = kind.cursor.filter(|c| kind.is_covered() && c.incarnation == incarnation);
+    // Every kind covered by the newest segment was seen up to its closed revision.
+    let cursor = current.map(|cursor| match closed {
+        Some(point) if point.incarnation == incarnation => cursor.rv.max(point.rv),
+        _ => cursor.rv,
+    });
+    let end = kind.covers.last().and_then(|cover| cover.end.as_ref());
+    let ended = end.map(|(_, _, end)| end.reason).or(kind.uncovered.as_ref().map(|end| end.reason));
+    let heard = closed.map_or(0, |point| point.time);
+    core.resume(kind.discovery, cursor, ended.filter(|_| cursor.is_none()), heard);
+}
+
+/// The least cursor of the main domain's covered kinds: from here on time has to be read back.
+pub(crate) fn oldest_cursor(core: &Core) -> Option<u64> {
+    let covered = core.kinds.values().filter(|kind| kind.covered && kind.discovery.domain == MAIN);
+    covered.map(|kind| kind.cursor).min()
+}
+
+/// The domains beside the main one and the aggregated ones, each with a kind of it.
+pub(crate) fn other_domains(
+    core: &Core,
+    aggregated: &std::collections::BTreeSet<String>,
+) -> BTreeMap<String, std::sync::Arc<hindcast_journal::facts::Discovery>> {
+    let mut out = BTreeMap::new();
+    for kind in core.kinds.values() {
+        let domain = &kind.discovery.domain;
+        if domain != MAIN && !aggregated.contains(&kind.discovery.group) {
+            out.entry(domain.clone()).or_insert_with(|| kind.discovery.clone());
+        }
+    }
+    out
+}

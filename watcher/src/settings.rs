@@ -1,0 +1,88 @@
+//! Settings of the watcher: what is protected, and the bounds it keeps to.
+//!
+//! Every field has a default that suits a real cluster; tests and the simulator shorten times. Settings hold no effects.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How the watcher protects a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Longest wait of the oldest buffered change before its PUT starts.
+    pub linger: Duration,
+    /// Kinds left out besides events and leases, as a person names them (`pods`, `deploy`, `widgets.example.com`).
+    pub exclude: Vec<String>,
+    /// Kinds taken off the default exclusions.
+    pub include: Vec<String>,
+    /// When not empty: the only kinds that are journaled.
+    pub only: Vec<String>,
+    /// Changes that wait for the store, in bytes of memory.
+    pub buffer_bytes: usize,
+    /// Most rows in a segment.
+    pub segment_rows: usize,
+    /// Most bytes of changes in a segment.
+    pub segment_bytes: usize,
+    /// How often an idle journal says how far it has seen.
+    pub frontier_every: Duration,
+    /// Objects per page of a list.
+    pub page: usize,
+    /// A watch is asked to end after this long, plus up to a fifth.
+    pub watch_timeout: Duration,
+    /// A watch that brings nothing for this long is opened anew.
+    pub idle_timeout: Duration,
+    /// Longest wait for the answer to a single request.
+    pub request_timeout: Duration,
+    /// Watches that share one client.
+    pub streams_per_client: usize,
+    /// Lists and watch openings at once.
+    pub openings: usize,
+    /// Calls at once that recover versions from the server's history.
+    pub heal_calls: usize,
+    /// How often forbidden kinds are tried again.
+    pub forbidden_retry: Duration,
+    /// How long an API may fail before its kinds count as not protected.
+    pub api_down_after: Duration,
+    /// How often discovery is read without a reason to.
+    pub discovery_every: Duration,
+    /// How often revision domains are probed once they are settled.
+    pub probe_every: Duration,
+    /// Longest wait for the last flush at a graceful stop.
+    pub stop_timeout: Duration,
+    /// Objects whose last state is also kept uncompressed.
+    pub hot_objects: usize,
+    /// Calls a broken interval healed without asking the server, for the simulator to prove that it would notice.
+    #[doc(hidden)]
+    #[serde(skip)]
+    pub skip_heal: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            linger: Duration::from_secs(1),
+            exclude: Vec::new(),
+            include: Vec::new(),
+            only: Vec::new(),
+            buffer_bytes: 128 << 20,
+            segment_rows: 10_000,
+            segment_bytes: 8 << 20,
+            frontier_every: Duration::from_secs(60),
+            page: 500,
+            watch_timeout: Duration::from_secs(240),
+            idle_timeout: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(30),
+            streams_per_client: 80,
+            openings: 32,
+            heal_calls: 16,
+            forbidden_retry: Duration::from_secs(30),
+            api_down_after: Duration::from_secs(5),
+            discovery_every: Duration::from_secs(600),
+            probe_every: Duration::from_secs(3600),
+            stop_timeout: Duration::from_secs(5),
+            hot_objects: 512,
+            skip_heal: false,
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! One kind's stream: list, watch, resume, heal, for as long as the kind is served.
+//!
+//! **Words**: a *turn* is one attempt: it brings the kind under protection if it is not, then watches until the
+//! watch ends. Whatever ends it, the next turn goes on from the cursor.
+//!
+//! **Invariants.** (1) A covered kind with a cursor is never listed while the server takes the cursor. (2) Pages of
+//! two lists are never mixed: a 410 within a list begins it anew. (3) Nothing here stops for ever but by being
+//! aborted: a failure is waited out. Not here: what an event becomes [`crate::core`], the walk of one object
+//! [`crate::heal`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use hindcast_journal::{
+    Revision, Source,
+    cut::MAIN,
+    facts::{Discovery, Uncovered},
+};
+
+use crate::{
+    api::{self, Failure, Page},
+    core::{Healed, Known, Sighting, Verdict},
+    discovery::{self, LEASES, path, path_in},
+    env::{Env, OPAQUE, opaque},
+    handle::Phase,
+    header::Header,
+    heal::{History, Walk},
+    lines::{self, Event},
+};
+
+/// How often a list that expires half-way is begun anew before that counts as a failure.
+const LIST_TRIES: u32 = 5;
+
+/// Protects one kind until it is aborted. `broken` says why its cursor cannot be trusted, when that is known.
+pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) {
+    let mut stream = Stream {
+        env: &env,
+        key: &key,
+        broken,
+        caught_up: None,
+        failures: 0,
+        down_since: None,
+    };
+    loop {
+        let outcome = stream.turn().await;
+        stream.settle(outcome).await;
+    }
+}
+
+struct Stream<'a> {
+    env: &'a Env,
+    key: &'a str,
+    /// Why the cursor cannot be resumed from.
+    broken: Option<String>,
+    /// Up to here the stream catches up; not known after an outage.
+    caught_up: Option<Revision>,
+    /// Failures in a row.
+    failures: u32,
+    /// Since when the API behind the kind fails, on the monotonic clock.
+    down_since: Option<Duration>,
+}
+
+impl Stream<'_> {
+    async fn turn(&mut self) -> Result<(), Failure> {
+        let (kind, covered, cursor, start) = {
+            let mut core = self.env.core.lock();
+            let Some(kind) = core.kinds.get(self.key) else { return Ok(()) };
+            let out = (kind.discovery.clone(), kind.covered, kind.cursor);
+            let start = core.domain(&out.0.domain).caught_up;
+            (out.0, out.1, out.2, start)
+        };
+        while self.env.core.lock().is_let_go(self.key) && !self.env.core.lock().has_room() {
+            self.env.sleep(Duration::from_secs(1)).await;
+        }
+        if cursor == 0 {
+            self.list(&kind).await?;
+        } else if !covered || self.broken.is_some() {
+            let reason = self.broken.clone().unwrap_or_else(|| "not protected in between".to_owned());
+            self.heal(&kind, reason).await?;
+        } else if self.caught_up.is_none() {
+            let known = kind.domain == MAIN && self.failures == 0 && start > 0;
+            self.caught_up = Some(if known { start } else { self.env.sample(&kind).await? });
+        }
+        self.watch(&kind).await
+    }
+
+    /// Watches from the cursor until the watch ends.
+    async fn watch(&mut self, kind: &Discovery) -> Result<(), Failure> {
+        let env = self.env;
+        let Some(cursor) = env.core.lock().kinds.get(self.key).map(|k| k.cursor) else { return Ok(()) };
+        let limit = env.settings.watch_timeout;
+        let seconds = (limit + env.jitter(limit / 5)).as_secs().max(1);
+        let query = format!("resourceVersion={cursor}&timeoutSeconds={seconds}");
+        let mut watch = {
+            let _place = env.opens.enter(0).await;
+            env.api.watch(&path(kind), &query).await?
+        };
+        env.core.lock().phase(self.key, Phase::Watching);
+        let caught_up = self.caught_up.unwrap_or(Revision::MAX);
+        let mut silent = true;
+        while let Some(line) = watch.line(env.settings.idle_timeout).await? {
+            silent = false;
+            let event = lines::event(&line)
+                .ok_or_else(|| Failure::Server("the watch sent what is no event".to_owned()))?;
+            if let Event::Error(status) = &event {
+                return Err(Failure::of_event(status));
+            }
+            let verdict = env.core.lock().event(self.key, &event, caught_up);
+            match verdict {
+                Verdict::Go => (self.failures, self.down_since) = (0, None),
+                Verdict::Stop => return Ok(()),
+                Verdict::Broken(reason) => {
+                    self.broken = Some(reason.to_owned());
+                    return Ok(());
+                }
+                Verdict::Opaque => return Err(opaque()),
+            }
+        }
+        // The server ends a watch when its time is up, after a bookmark: nothing was missed that the next one would not
+        // bring at once. One that ends without a word would be opened again in a tight loop.
+        if silent {
+            env.sleep(env.backoff(self.failures)).await;
+            self.failures += 1;
+        }
+        Ok(())
+    }
+
+    /// What follows from how a turn ended.
+    async fn settle(&mut self, outcome: Result<(), Failure>) {
+        let env = self.env;
+        let reason = match &outcome {
+            Ok(()) => "ended",
+            Err(Failure::Expired(_)) => "expired",
+            Err(Failure::Transport(_)) => "connection",
+            Err(_) => "refused",
+        };
+        env.core.lock().metrics.restarts.with_label_values(&[reason]).inc();
+        let Err(failure) = outcome else { return };
+        tracing::debug!(kind = self.key, %failure, "the stream broke");
+        let mut wait = env.backoff(self.failures);
+        self.failures += 1;
+        self.caught_up = None;
+        {
+            let mut core = env.core.lock();
+            core.trouble(self.key, &failure.to_string());
+            core.phase(self.key, Phase::Resuming);
+        }
+        match failure {
+            Failure::Expired(message) => {
+                self.broken = Some(message);
+                // The first time at once: history is being compacted away.
+                wait = if self.failures > 1 { wait } else { Duration::ZERO };
+            }
+            Failure::TooLarge(_) => self.check_regress().await,
+            Failure::Forbidden(message) => {
+                env.core.lock().uncover(self.key, Uncovered::Forbidden, &message);
+                wait = env.settings.forbidden_retry;
+            }
+            Failure::Throttled(after) => wait = after.unwrap_or(wait),
+            Failure::Server(message) if message == OPAQUE => {
+                env.core.lock().uncover(self.key, Uncovered::NotWatchable, &message);
+                wait = env.settings.discovery_every;
+            }
+            Failure::NotFound(message) => {
+                env.core.lock().hint_changed();
+                self.api_down(&message);
+            }
+            Failure::Server(message) => {
+                let own = env.core.lock().kinds.get(self.key).is_some_and(|k| k.discovery.domain != MAIN);
+                if own {
+                    self.api_down(&message);
+                }
+            }
+            Failure::Transport(_) => {}
+        }
+        env.sleep(wait).await;
+    }
+
+    /// The API behind the kind answers, but with errors: after a while the kind counts as not protected.
+    fn api_down(&mut self, message: &str) {
+        let now = self.env.parts.clock.monotonic();
+        let since = *self.down_since.get_or_insert(now);
+        if now.saturating_sub(since) >= self.env.settings.api_down_after {
+            self.env.core.lock().uncover(self.key, Uncovered::ApiDown, message);
+        }
+    }
+
+    /// The server says that the cursor lies in its future.
+    async fn check_regress(&mut self) {
+        let kind = self.env.core.lock().kinds.get(self.key).map(|k| k.discovery.clone());
+        let Some(kind) = kind else { return };
+        let page = self.env.api.sample(&path(&kind)).await;
+        if let Ok(Page { rv: Some(list), .. }) = page {
+            self.env.core.lock().regressed(self.key, list);
+        }
+    }
+
+    /// The first list, or the list after a time without protection: the kind is covered from it on.
+    async fn list(&mut self, kind: &Discovery) -> Result<(), Failure> {
+        self.env.core.lock().phase(self.key, Phase::Listing);
+        for _ in 0..LIST_TRIES {
+            self.env.core.lock().begin_list(self.key);
+            let mut pages = Pages::new(self.env, kind);
+            let ended = loop {
+                match pages.next().await {
+                    Ok(Some(items)) => {
+                        for (header, bytes) in items {
+                            let mut core = self.env.core.lock();
+                            let at = core.receipt(&kind.domain);
+                            let seen = Sighting { header, bytes, source: Source::List, at, live: false };
+                            core.listed(self.key, &seen, pages.rv);
+                        }
+                    }
+                    other => break other,
+                }
+            };
+            match ended {
+                Err(Failure::Expired(_)) => {}
+                Err(failure) => return Err(failure),
+                Ok(_) => {
+                    let mut core = self.env.core.lock();
+                    let at = core.receipt(&kind.domain);
+                    core.end_list(self.key, pages.rv, at);
+                    (self.broken, self.caught_up) = (None, Some(pages.rv));
+                    return Ok(());
+                }
+            }
+        }
+        Err(Failure::Server("the list expires faster than it can be read".to_owned()))
+    }
+
+    /// Recovers what the broken watch did not bring.
+    async fn heal(&mut self, kind: &Discovery, reason: String) -> Result<(), Failure> {
+        self.env.core.lock().phase(self.key, Phase::Healing);
+        for _ in 0..LIST_TRIES {
+            match self.heal_once(kind, &reason).await {
+                Err(Failure::Expired(_)) => {}
+                Ok(rv) => {
+                    (self.broken, self.caught_up) = (None, Some(rv));
+                    return Ok(());
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(Failure::Server("the list expires faster than it can be read".to_owned()))
+    }
+
+    async fn heal_once(&self, kind: &Discovery, reason: &str) -> Result<Revision, Failure> {
+        let env = self.env;
+        let known = {
+            let mut core = env.core.lock();
+            core.begin_list(self.key);
+            core.known(self.key)
+        };
+        let Some(mut known) = known else { return Ok(0) };
+        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from };
+        let mut outcome = Outcome::default();
+        let mut pages = Pages::new(env, kind);
+        while let Some(items) = pages.next().await? {
+            if pages.first {
+                if env.core.lock().regressed(self.key, pages.rv) {
+                    return Err(Failure::Transport("revisions went backwards".to_owned()));
+                }
+                if kind.domain == MAIN {
+                    env.read_leases(known.from, pages.rv).await;
+                }
+            }
+            let moved = healing.sort(items, &mut known.objects, pages.rv);
+            healing.walk(moved, pages.rv, &mut outcome).await?;
+        }
+        let Known { from, heard, objects } = known;
+        let gone = objects.into_iter().map(|(name, known)| (name, Some(known), None)).collect();
+        healing.walk(gone, pages.rv, &mut outcome).await?;
+        let mut core = env.core.lock();
+        let healed = Healed {
+            from,
+            to: pages.rv,
+            time_from: heard,
+            time_to: core.receipt(&kind.domain),
+            reason: reason.to_owned(),
+            recovered: outcome.recovered,
+            unknown: outcome.unknown,
+        };
+        core.healed(self.key, healed);
+        Ok(pages.rv)
+    }
+}
+
+/// The pages of one consistent list.
+struct Pages<'a> {
+    env: &'a Env,
+    kind: &'a Discovery,
+    path: String,
+    next: Option<String>,
+    done: bool,
+    /// Whether the page just returned was the first.
+    first: bool,
+    /// The list's revision, once a page was read.
+    rv: Revision,
+}
+
+impl<'a> Pages<'a> {
+    fn new(env: &'a Env, kind: &'a Discovery) -> Self {
+        Self { env, kind, path: path(kind), next: None, done: false, first: false, rv: 0 }
+    }
+
+    /// The objects of the next page, with kind and version put in where the list leaves them out.
+    async fn next(&mut self) -> Result<Option<Vec<(Header, Bytes)>>, Failure> {
+        if self.done {
+            return Ok(None);
+        }
+        let page = self.env.page(&self.path, self.next.as_deref()).await?;
+        let rv = page.rv.ok_or_else(opaque)?;
+        self.first = self.rv == 0;
+        if self.first {
+            self.rv = rv;
+            self.env.core.lock().sample(&self.kind.domain, rv, page.began, page.ended);
+        }
+        self.next = page.next;
+        self.done = self.next.is_none();
+        Ok(Some(page.items.into_iter().map(|item| typed(self.kind, item)).collect()))
+    }
+}
+
+/// An item of a list as a watch would send it: items of built-in lists lack `apiVersion` and `kind`.
+fn typed(kind: &Discovery, item: Bytes) -> (Header, Bytes) {
+    let header = Header::of(&item);
+    let brace = item.iter().position(|b| *b == b'{');
+    let (false, Some(brace)) = (header.typed, brace) else { return (header, item) };
+    let rest = item.slice(brace + 1..);
+    let comma = if rest.trim_ascii_start().starts_with(b"}") { "" } else { "," };
+    let head = format!(
+        "{{\"apiVersion\":{:?},\"kind\":{:?}{comma}",
+        discovery::api_version(kind),
+        kind.kind
+    );
+    let mut out = Vec::with_capacity(head.len() + rest.len());
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(&rest);
+    (header, out.into())
+}
+
+/// Name, what is known of the object, and how the list shows it.
+type Moved = (String, Option<(Box<str>, Revision)>, Option<Bytes>);
+
+#[derive(Default)]
+struct Outcome {
+    recovered: u64,
+    unknown: Vec<String>,
+}
+
+struct Healing<'a> {
+    env: &'a Env,
+    kind: &'a Discovery,
+    key: &'a str,
+    floor: AtomicU64,
+    from: Revision,
+}
+
+impl History for Healing<'_> {
+    async fn at(&self, namespace: &str, name: &str, rv: Revision) -> Result<Option<Bytes>, Failure> {
+        let path = path_in(self.kind, namespace);
+        let page = self.env.exact(&path, &api::by_name(name), rv, self.from).await?;
+        Ok(page.items.into_iter().next().map(|item| typed(self.kind, item).1))
+    }
+}
+
+impl Healing<'_> {
+    /// Takes in what did not move and returns what did.
+    fn sort(
+        &mut self,
+        items: Vec<(Header, Bytes)>,
+        known: &mut BTreeMap<String, (Box<str>, Revision)>,
+        list: Revision,
+    ) -> Vec<Moved> {
+        let mut moved = Vec::new();
+        for (header, bytes) in items {
+            let name = crate::core::object_name(&header);
+            let before = known.remove(&name);
+            let same = before.as_ref().is_some_and(|(uid, rv)| {
+                **uid == *header.uid && Some(*rv) == header.rv
+            });
+            if same {
+                let mut core = self.env.core.lock();
+                let at = core.receipt(&self.kind.domain);
+                let seen = Sighting { header, bytes, source: Source::List, at, live: false };
+                core.listed(self.key, &seen, list);
+            } else {
+                // A copy: a slice would keep its whole page in memory.
+                moved.push((name, before, Some(Bytes::copy_from_slice(&bytes))));
+            }
+        }
+        moved
+    }
+
+    /// Walks the objects that moved back to the cursor, several at once.
+    async fn walk(&self, moved: Vec<Moved>, to: Revision, out: &mut Outcome) -> Result<(), Failure> {
+        let walks = moved.into_iter().map(async |(name, known, end)| {
+            let (namespace, bare) = name.split_once('/').unwrap_or(("", &name));
+            let known = known.as_ref().map(|(uid, rv)| (&**uid, *rv));
+            let walk = Walk { namespace, name: bare, known, from: self.from, to, end };
+            let found = if self.env.settings.skip_heal {
+                walk.unwalked()
+            } else {
+                walk.run(self, &self.floor).await?
+            };
+            let complete = found.complete;
+            let count = self.env.core.lock().recovered(self.key, &name, found);
+            Ok::<_, Failure>((count, (!complete).then(|| name.clone())))
+        });
+        let mut walks = std::pin::pin!(
+            futures::stream::iter(walks).buffer_unordered(self.env.settings.heal_calls.max(1))
+        );
+        while let Some(walked) = walks.next().await {
+            let (count, unknown) = walked?;
+            out.recovered += count;
+            out.unknown.extend(unknown);
+        }
+        Ok(())
+    }
+}
+
+/// Listens to objects that are not journaled, for what they tell of time and discovery.
+pub(crate) async fn overhear(env: Arc<Env>, key: &'static str, path: String) {
+    let mut failures = 0;
+    loop {
+        let failure = listen(&env, key, &path, &mut failures).await;
+        if let Err(failure) = failure {
+            tracing::debug!(kind = key, %failure, "overhearing broke");
+            env.sleep(env.backoff(failures)).await;
+            failures += 1;
+        }
+    }
+}
+
+async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32) -> Result<(), Failure> {
+    let (mut next, mut rv) = (None::<String>, 0);
+    loop {
+        let page = env.page(path, next.as_deref()).await?;
+        rv = page.rv.ok_or_else(opaque)?.max(rv);
+        for item in &page.items {
+            env.core.lock().overheard(key, item, false);
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    loop {
+        let seconds = (env.settings.watch_timeout + env.jitter(env.settings.watch_timeout / 5)).as_secs();
+        let query = format!("resourceVersion={rv}&timeoutSeconds={}", seconds.max(1));
+        let mut watch = env.api.watch(path, &query).await?;
+        while let Some(line) = watch.line(env.settings.idle_timeout).await? {
+            *failures = 0;
+            match lines::event(&line) {
+                Some(Event::Added(bytes) | Event::Modified(bytes)) => {
+                    rv = Header::of(&bytes).rv.unwrap_or(rv);
+                    env.core.lock().overheard(key, &bytes, true);
+                }
+                Some(Event::Deleted(bytes)) => {
+                    rv = Header::of(&bytes).rv.unwrap_or(rv);
+                    if key != LEASES {
+                        env.core.lock().hint_changed();
+                    }
+                }
+                Some(Event::Bookmark(bytes)) => rv = Header::of(&bytes).rv.unwrap_or(rv),
+                Some(Event::Error(status)) => return Err(Failure::of_event(&status)),
+                None => return Err(Failure::Server("the watch sent what is no event".to_owned())),
+            }
+        }
+    }
+}
