@@ -1,6 +1,9 @@
 //! Holds the journal against the answers.
 
-use std::{collections::{BTreeMap, HashMap}, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_journal::{
@@ -66,7 +69,12 @@ struct Past {
 }
 
 /// Checks every answer. `outages` are the spans (our clock) in which rows count as caught up with, not live.
-pub async fn check(journal: &Journal, key: &Arc<Key>, answers: &[Answer], outages: &[(i64, i64)]) -> Result<Verdict> {
+pub async fn check(
+    journal: &Journal,
+    key: &Arc<Key>,
+    answers: &[Answer],
+    outages: &[(i64, i64)],
+) -> Result<Verdict> {
     let past = read(journal, key).await?;
     let mut verdict = Verdict {
         rows: past.rows,
@@ -94,7 +102,10 @@ fn judge(
     seen: &mut BTreeMap<(String, u64), ()>,
     verdict: &mut Verdict,
 ) {
-    let what = format!("{:?} {}/{} in {:?}", answer.verb, answer.kind.resource, answer.name, answer.namespace);
+    let what = format!(
+        "{:?} {}/{} in {:?}",
+        answer.verb, answer.kind.resource, answer.name, answer.namespace
+    );
     let Ok(mut object) = exact::parse(&answer.body) else {
         verdict.failures.push(format!("{what}: the answer is not JSON"));
         return;
@@ -133,7 +144,14 @@ fn judge(
     judge_missing(past, answer, &uid, rv, &what, verdict);
 }
 
-fn judge_missing(past: &Past, answer: &Answer, uid: &str, rv: u64, what: &str, verdict: &mut Verdict) {
+fn judge_missing(
+    past: &Past,
+    answer: &Answer,
+    uid: &str,
+    rv: u64,
+    what: &str,
+    verdict: &mut Verdict,
+) {
     let kind = format!("{}/{}", answer.kind.group, answer.kind.resource);
     let inside = |grade: Grade| {
         past.gaps.iter().any(|(k, g)| *k == kind && g.grade == grade && g.from < rv && rv <= g.to)
@@ -143,7 +161,12 @@ fn judge_missing(past: &Past, answer: &Answer, uid: &str, rv: u64, what: &str, v
         verdict.lost += 1;
     } else if inside(Grade::Healed) && !known {
         verdict.born_and_gone += 1;
-    } else if rv == 0 && past.gaps.iter().any(|(k, g)| *k == kind && g.time_from <= answer.answered && answer.sent <= g.time_to) {
+    } else if rv == 0
+        && past
+            .gaps
+            .iter()
+            .any(|(k, g)| *k == kind && g.time_from <= answer.answered && answer.sent <= g.time_to)
+    {
         // A delete's Status has no revision: it is placed by its time.
         verdict.born_and_gone += 1;
     } else {
@@ -168,11 +191,19 @@ fn judge_scale(past: &Past, answer: &Answer, scale: &Value, what: &str, verdict:
     if wanted == found {
         verdict.exact += 1;
     } else {
-        verdict.failures.push(format!("{what}: revision {rv} has {found} replicas, {wanted} were answered"));
+        verdict
+            .failures
+            .push(format!("{what}: revision {rv} has {found} replicas, {wanted} were answered"));
     }
 }
 
-fn judge_time(version: &Version, answer: &Answer, outages: &[(i64, i64)], what: &str, verdict: &mut Verdict) {
+fn judge_time(
+    version: &Version,
+    answer: &Answer,
+    outages: &[(i64, i64)],
+    what: &str,
+    verdict: &mut Verdict,
+) {
     let (lo, hi) = (version.row.time_lo, version.row.time_hi);
     if hi < answer.sent || lo > answer.answered {
         verdict.time_failures.push(format!(
@@ -228,12 +259,19 @@ async fn read(journal: &Journal, key: &Arc<Key>) -> Result<Past> {
         let mut value = exact::parse(&entry.public())?;
         let object_key = row.key();
         for (path, cell) in &entry.cells {
-            let place = Place { cluster: journal.cluster(), key: &object_key, namespace: &row.namespace };
+            let place =
+                Place { cluster: journal.cluster(), key: &object_key, namespace: &row.namespace };
             let plain = keys.open(journal.store(), place, cell).await?;
             *value.pointer_mut(path).context("a cell's path is in the object")? = plain;
         }
-        let light = Row { pos: row.pos, change: hindcast_journal::Change { body: Body::None, ..row.change.clone() } };
-        past.versions.insert((row.uid.clone(), entry.object_rv), Version { exact: exact::to_canonical(&value), row: light });
+        let light = Row {
+            pos: row.pos,
+            change: hindcast_journal::Change { body: Body::None, ..row.change.clone() },
+        };
+        past.versions.insert(
+            (row.uid.clone(), entry.object_rv),
+            Version { exact: exact::to_canonical(&value), row: light },
+        );
     }
     state.finish()?;
     Ok(past)
@@ -259,16 +297,36 @@ pub async fn exact_lists_agree(
         let view = timeline.view(moment, &Scope::default()).await?;
         for kind in kinds() {
             let mut ours: BTreeMap<(String, String), Vec<u8>> = BTreeMap::new();
-            for object in view.objects.iter().filter(|o| o.row.group == kind.group && o.row.resource == kind.resource) {
+            for object in view
+                .objects
+                .iter()
+                .filter(|o| o.row.group == kind.group && o.row.resource == kind.resource)
+            {
                 let value = timeline.reveal(object).await?;
-                ours.insert((object.row.namespace.clone(), object.row.name.clone()), exact::to_canonical(&value));
+                ours.insert(
+                    (object.row.namespace.clone(), object.row.name.clone()),
+                    exact::to_canonical(&value),
+                );
             }
             let theirs = exact_list(client, &kind, rv).await?;
-            let names = |m: &BTreeMap<(String, String), Vec<u8>>| m.keys().cloned().collect::<Vec<_>>();
-            ensure!(names(&ours) == names(&theirs), "{} at rev {rv}: {:?} but the server has {:?}", kind.resource, names(&ours), names(&theirs));
+            let names =
+                |m: &BTreeMap<(String, String), Vec<u8>>| m.keys().cloned().collect::<Vec<_>>();
+            ensure!(
+                names(&ours) == names(&theirs),
+                "{} at rev {rv}: {:?} but the server has {:?}",
+                kind.resource,
+                names(&ours),
+                names(&theirs)
+            );
             for (name, bytes) in &theirs {
                 let own = ours.get(name).context("names are equal")?;
-                ensure!(own == bytes, "{} {name:?} at rev {rv}:\n{}\nbut the server has\n{}", kind.resource, String::from_utf8_lossy(own), String::from_utf8_lossy(bytes));
+                ensure!(
+                    own == bytes,
+                    "{} {name:?} at rev {rv}:\n{}\nbut the server has\n{}",
+                    kind.resource,
+                    String::from_utf8_lossy(own),
+                    String::from_utf8_lossy(bytes)
+                );
             }
         }
         compared += 1;
@@ -276,8 +334,13 @@ pub async fn exact_lists_agree(
     Ok(compared)
 }
 
-async fn exact_list(client: &Client, kind: &super::Kind, rv: u64) -> Result<BTreeMap<(String, String), Vec<u8>>> {
-    let path = format!("{}/{}?resourceVersion={rv}&resourceVersionMatch=Exact", kind.api, kind.resource);
+async fn exact_list(
+    client: &Client,
+    kind: &super::Kind,
+    rv: u64,
+) -> Result<BTreeMap<(String, String), Vec<u8>>> {
+    let path =
+        format!("{}/{}?resourceVersion={rv}&resourceVersionMatch=Exact", kind.api, kind.resource);
     let (status, body) = request(client, "GET", &path, None, "").await?;
     ensure!(status == 200, "GET {path}: {status} {}", String::from_utf8_lossy(&body));
     let list = exact::parse(&body)?;

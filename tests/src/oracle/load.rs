@@ -1,7 +1,10 @@
 //! Random writers: what they write, and what the server answered.
 
 use std::{
-    sync::{Arc, Mutex, atomic::{AtomicBool, AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -29,7 +32,12 @@ pub struct Kind {
     pub scale: bool,
 }
 
-const fn kind(api: &'static str, group: &'static str, resource: &'static str, kind: &'static str) -> Kind {
+const fn kind(
+    api: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    kind: &'static str,
+) -> Kind {
     Kind { api, group, resource, kind, namespaced: true, status: false, scale: false }
 }
 
@@ -40,12 +48,30 @@ pub fn kinds() -> Vec<Kind> {
         kind("/api/v1", "", "secrets", "Secret"),
         kind("/api/v1", "", "serviceaccounts", "ServiceAccount"),
         Kind { status: true, ..kind("/api/v1", "", "pods", "Pod") },
-        Kind { status: true, ..kind("/api/v1", "", "persistentvolumeclaims", "PersistentVolumeClaim") },
-        Kind { status: true, scale: true, ..kind("/apis/apps/v1", "apps", "deployments", "Deployment") },
+        Kind {
+            status: true,
+            ..kind("/api/v1", "", "persistentvolumeclaims", "PersistentVolumeClaim")
+        },
+        Kind {
+            status: true,
+            scale: true,
+            ..kind("/apis/apps/v1", "apps", "deployments", "Deployment")
+        },
         kind("/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io", "roles", "Role"),
-        Kind { namespaced: false, ..kind("/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io", "clusterroles", "ClusterRole") },
+        Kind {
+            namespaced: false,
+            ..kind(
+                "/apis/rbac.authorization.k8s.io/v1",
+                "rbac.authorization.k8s.io",
+                "clusterroles",
+                "ClusterRole",
+            )
+        },
         kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "blobs", "Blob"),
-        Kind { status: true, ..kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "gauges", "Gauge") },
+        Kind {
+            status: true,
+            ..kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "gauges", "Gauge")
+        },
     ]
 }
 
@@ -149,7 +175,8 @@ pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
                 }],
             },
         });
-        create_anyway(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &crd).await?;
+        create_anyway(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &crd)
+            .await?;
     }
     for n in 0..3 {
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": format!("{}-{n}", load.prefix) } });
@@ -158,7 +185,14 @@ pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     for plural in ["blobs", "gauges"] {
         loop {
-            let list = request(client, "GET", &format!("/apis/oracle.hindcast.dev/v1/{plural}?limit=1"), None, "").await;
+            let list = request(
+                client,
+                "GET",
+                &format!("/apis/oracle.hindcast.dev/v1/{plural}?limit=1"),
+                None,
+                "",
+            )
+            .await;
             if list.is_ok_and(|(status, _)| status == 200) {
                 break;
             }
@@ -172,7 +206,9 @@ pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
 }
 
 async fn create_anyway(client: &Client, path: &str, object: &Value) -> Result<()> {
-    let (status, body) = request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json").await?;
+    let (status, body) =
+        request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json")
+            .await?;
     if !matches!(status, 201 | 409) {
         bail!("POST {path}: {status} {}", String::from_utf8_lossy(&body));
     }
@@ -187,7 +223,8 @@ pub async fn request(
     body: Option<Vec<u8>>,
     content_type: &str,
 ) -> Result<(u16, Vec<u8>)> {
-    let mut builder = Request::builder().method(method).uri(path).header("Accept", "application/json");
+    let mut builder =
+        Request::builder().method(method).uri(path).header("Accept", "application/json");
     if body.is_some() {
         builder = builder.header("Content-Type", content_type);
     }
@@ -220,7 +257,8 @@ pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Re
                     return Ok(());
                 }
                 if let Some(rate) = load.rate {
-                    tokio::time::sleep_until(start + Duration::from_secs_f64(n as f64 / rate)).await;
+                    tokio::time::sleep_until(start + Duration::from_secs_f64(n as f64 / rate))
+                        .await;
                 }
                 match writer.write().await {
                     Ok(Some(answer)) => answers.lock().expect("no panic under it").push(answer),
@@ -253,10 +291,15 @@ impl Writer {
     /// One random write; `None` when the server refused it (a conflict, or no such object).
     async fn write(&mut self) -> Result<Option<Answer>> {
         let all = kinds();
-        let kind = *all.get(self.draw.below(all.len() as u64) as usize).context("kinds is not empty")?;
+        let kind =
+            *all.get(self.draw.below(all.len() as u64) as usize).context("kinds is not empty")?;
         // Writers share names, so that they meet on the same objects.
         let (namespace, name) = (
-            if kind.namespaced { format!("{}-{}", self.prefix, self.draw.below(3)) } else { String::new() },
+            if kind.namespaced {
+                format!("{}-{}", self.prefix, self.draw.below(3))
+            } else {
+                String::new()
+            },
             format!("{}-o{}", self.prefix, self.draw.below(12)),
         );
         let collection = if kind.namespaced {
@@ -277,7 +320,13 @@ impl Writer {
             },
             34..62 => {
                 let patch = self.patch(&kind);
-                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+                (
+                    Verb::Patch,
+                    "PATCH",
+                    path,
+                    Some(serde_json::to_vec(&patch)?),
+                    "application/merge-patch+json",
+                )
             }
             62..70 => {
                 let object = self.object(&kind, &name)?;
@@ -286,17 +335,36 @@ impl Writer {
             }
             70..78 if kind.scale => {
                 let patch = json!({ "spec": { "replicas": self.draw.below(9) } });
-                (Verb::Scale, "PATCH", format!("{path}/scale"), Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+                (
+                    Verb::Scale,
+                    "PATCH",
+                    format!("{path}/scale"),
+                    Some(serde_json::to_vec(&patch)?),
+                    "application/merge-patch+json",
+                )
             }
             70..86 if kind.status => {
                 let patch = self.status(&kind);
-                (Verb::Status, "PATCH", format!("{path}/status"), Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+                (
+                    Verb::Status,
+                    "PATCH",
+                    format!("{path}/status"),
+                    Some(serde_json::to_vec(&patch)?),
+                    "application/merge-patch+json",
+                )
             }
             70..90 => {
                 let held = self.draw.below(2) == 0;
-                let finalizers = if held { json!(["oracle.hindcast.dev/hold"]) } else { json!(null) };
+                let finalizers =
+                    if held { json!(["oracle.hindcast.dev/hold"]) } else { json!(null) };
                 let patch = json!({ "metadata": { "finalizers": finalizers } });
-                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+                (
+                    Verb::Patch,
+                    "PATCH",
+                    path,
+                    Some(serde_json::to_vec(&patch)?),
+                    "application/merge-patch+json",
+                )
             }
             _ => {
                 let path = format!("{path}?gracePeriodSeconds=0&propagationPolicy=Background");
@@ -310,7 +378,9 @@ impl Writer {
             200..300 => Ok(Some(Answer { kind, namespace, name, verb, body, sent, answered })),
             // Refusals that come of meeting other writers; anything else is a mistake in the writers.
             404 | 409 | 429 | 500..600 => Ok(None),
-            422 if matches!(verb, Verb::Replace | Verb::Patch | Verb::Status | Verb::Create) => Ok(None),
+            422 if matches!(verb, Verb::Replace | Verb::Patch | Verb::Status | Verb::Create) => {
+                Ok(None)
+            }
             _ => bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&body)),
         }
     }
@@ -326,8 +396,12 @@ impl Writer {
             },
         });
         let spec = match kind.resource {
-            "pods" => json!({ "spec": { "containers": [{ "name": "c", "image": format!("registry.local/app:{}", self.draw.below(99)) }] } }),
-            "persistentvolumeclaims" => json!({ "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } }),
+            "pods" => {
+                json!({ "spec": { "containers": [{ "name": "c", "image": format!("registry.local/app:{}", self.draw.below(99)) }] } })
+            }
+            "persistentvolumeclaims" => {
+                json!({ "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } })
+            }
             "deployments" => {
                 let labels = json!({ "app": "x" });
                 json!({ "spec": {
@@ -337,7 +411,9 @@ impl Writer {
                         { "name": "c", "image": format!("registry.local/app:{}", self.draw.below(99)) }] } },
                 } })
             }
-            "roles" | "clusterroles" => json!({ "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", format!("v{}", self.draw.below(9))] }] }),
+            "roles" | "clusterroles" => {
+                json!({ "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", format!("v{}", self.draw.below(9))] }] })
+            }
             _ => self.patch(kind),
         };
         merge(&mut object, spec);
@@ -363,10 +439,16 @@ impl Writer {
         let key = format!("k{}", self.draw.below(6));
         match kind.resource {
             "configmaps" => json!({ "data": { key: self.odd() } }),
-            "secrets" => json!({ "stringData": { key: format!("planted-{}-{}", self.draw.next(), "s".repeat(self.draw.below(40) as usize)) } }),
+            "secrets" => {
+                json!({ "stringData": { key: format!("planted-{}-{}", self.draw.next(), "s".repeat(self.draw.below(40) as usize)) } })
+            }
             "blobs" | "gauges" => json!({ "spec": { key: self.value(0) } }),
-            "roles" | "clusterroles" => json!({ "metadata": { "annotations": { key: self.odd() } } }),
-            "deployments" => json!({ "spec": { "replicas": self.draw.below(9) }, "metadata": { "annotations": { key: self.odd() } } }),
+            "roles" | "clusterroles" => {
+                json!({ "metadata": { "annotations": { key: self.odd() } } })
+            }
+            "deployments" => {
+                json!({ "spec": { "replicas": self.draw.below(9) }, "metadata": { "annotations": { key: self.odd() } } })
+            }
             _ => json!({ "metadata": { "labels": { key: format!("v{}", self.draw.below(9)) } } }),
         }
     }
@@ -374,7 +456,9 @@ impl Writer {
     fn status(&mut self, kind: &Kind) -> Value {
         match kind.resource {
             "pods" => json!({ "status": { "phase": "Running", "message": self.odd() } }),
-            "deployments" => json!({ "status": { "observedGeneration": 1, "replicas": self.draw.below(9) } }),
+            "deployments" => {
+                json!({ "status": { "observedGeneration": 1, "replicas": self.draw.below(9) } })
+            }
             "persistentvolumeclaims" => json!({ "status": { "phase": "Pending", "conditions": [
                 { "type": "Resizing", "status": "True", "message": self.odd() }] } }),
             _ => json!({ "status": { "value": self.value(0) } }),
@@ -388,7 +472,13 @@ impl Writer {
             1 => "\u{1b}[31mred\u{7} \u{0001}\u{007f}".to_owned(),
             2 => "žluťoučký 漢字 🦀 \u{2028}\u{feff}".to_owned(),
             3 => "x".repeat(self.draw.below(3000) as usize),
-            4 => if self.draw.below(20) == 0 { "big ".repeat(40_000) } else { String::new() },
+            4 => {
+                if self.draw.below(20) == 0 {
+                    "big ".repeat(40_000)
+                } else {
+                    String::new()
+                }
+            }
             5 => "{\"json\":[1,2,{}]}".to_owned(),
             _ => format!("plain {}", self.draw.below(1000)),
         }

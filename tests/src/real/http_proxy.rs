@@ -33,7 +33,7 @@ pub enum Fault {
     Status(u16),
     /// The connection is cut; the store never sees the request.
     CutBefore,
-    /// The store acts on it, then the connection is cut instead of the answer.
+    /// The store answers (normally: has acted), then the connection is cut instead of passing the answer on.
     CutAfter,
     /// No answer until the rule is withdrawn, then a cut; the store never sees the request.
     HangBefore,

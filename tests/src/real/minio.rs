@@ -7,12 +7,10 @@ use super::build::Program;
 use super::process::{Port, Process, Workdir};
 use anyhow::Result;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::{ObjectStoreExt, RetryConfig};
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// The bucket every store is started with.
 const BUCKET: &str = "hindcast";
@@ -131,19 +129,14 @@ impl Minio {
     pub async fn restart(&self) -> Result<()> {
         self.process.kill();
         self.process.start()?;
-        self.process.wait_ready(Duration::from_mins(1), || ready(self.port())).await
+        let retry = RetryConfig { max_retries: 0, ..Default::default() };
+        let store = self.builder_via(self.port()).with_retry(retry).build()?;
+        self.process.wait_ready(Duration::from_mins(1), || writes(&store)).await
     }
 }
 
-/// Whether MinIO says it can serve writes.
-async fn ready(port: u16) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-        let request = "GET /minio/health/ready HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        std::io::Result::Ok(answer)
-    };
-    ask.await.is_ok_and(|answer| answer.starts_with(b"HTTP/1.0 200"))
+/// Whether a write succeeds. MinIO's own health check says yes while requests are still answered with 503.
+async fn writes(store: &AmazonS3) -> bool {
+    let probe = object_store::path::Path::from("testbed-probe");
+    store.put(&probe, "probe".into()).await.is_ok() && store.delete(&probe).await.is_ok()
 }

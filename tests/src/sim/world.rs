@@ -245,10 +245,7 @@ impl Process {
     /// Its clock and randomness.
     pub fn parts(self: &Arc<Self>) -> Parts {
         let random = self.world.draw(Rng::fork);
-        Parts {
-            clock: Arc::new(SimClock(self.clone())),
-            random: Arc::new(SimRandom::new(random)),
-        }
+        Parts { clock: Arc::new(SimClock(self.clone())), random: Arc::new(SimRandom::new(random)) }
     }
 }
 

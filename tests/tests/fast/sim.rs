@@ -8,7 +8,12 @@ use hindcast_journal::writer::Sabotage;
 use hindcast_tests::sim::{faults::Fault, harness::Outcome, writers::race};
 
 /// Runs seeds on two threads; `each` sees every outcome.
-fn seeds(from: u64, count: u64, run: impl Fn(u64) -> Outcome + Sync, each: impl Fn(Outcome) + Sync) {
+fn seeds(
+    from: u64,
+    count: u64,
+    run: impl Fn(u64) -> Outcome + Sync,
+    each: impl Fn(Outcome) + Sync,
+) {
     let next = Mutex::new(from);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -56,7 +61,12 @@ fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, 
     let mut failed = failed.into_inner().expect("no holder panics");
     failed.sort_by_key(|outcome| outcome.seed);
     let list: Vec<u64> = failed.iter().map(|outcome| outcome.seed).collect();
-    assert!(failed.is_empty(), "{} of {count} seeds fail: {list:?}; the first:\n{}", list.len(), failed[0].report());
+    assert!(
+        failed.is_empty(),
+        "{} of {count} seeds fail: {list:?}; the first:\n{}",
+        list.len(),
+        failed[0].report()
+    );
     fired.into_inner().expect("no holder panics")
 }
 

@@ -94,9 +94,7 @@ fn wrong_imports(manifests: &BTreeMap<String, Manifest>) -> Vec<String> {
     for (name, manifest) in manifests {
         let allowed: &[&str] = match name.as_str() {
             "hindcast-journal" => &[],
-            "hindcast-cli" => {
-                &["journal", "watcher", "compactor", "snapshotter", "restorer"]
-            }
+            "hindcast-cli" => &["journal", "watcher", "compactor", "snapshotter", "restorer"],
             "hindcast-tests" => {
                 &["journal", "watcher", "compactor", "snapshotter", "restorer", "cli"]
             }
@@ -109,13 +107,26 @@ fn wrong_imports(manifests: &BTreeMap<String, Manifest>) -> Vec<String> {
             }
         }
         if name == "hindcast-journal" {
-            for alien in ["kube", "kube-runtime", "k8s-openapi", "clap", "axum", "hyper", "rdkafka", "anyhow"] {
+            for alien in [
+                "kube",
+                "kube-runtime",
+                "k8s-openapi",
+                "clap",
+                "axum",
+                "hyper",
+                "rdkafka",
+                "anyhow",
+            ] {
                 if manifest.crates.contains(alien) {
                     complaints.push(format!("{name} must not know {alien}"));
                 }
             }
             for cloud in ["aws", "azure", "gcp", "http", "cloud"] {
-                if manifest.features.get("object_store").is_some_and(|f| f.iter().any(|f| f == cloud)) {
+                if manifest
+                    .features
+                    .get("object_store")
+                    .is_some_and(|f| f.iter().any(|f| f == cloud))
+                {
                     complaints.push(format!("{name} takes object_store with {cloud}"));
                 }
             }
@@ -148,7 +159,8 @@ fn imports_go_one_way() {
 #[test]
 fn the_workspace_gives_object_store_no_cloud() {
     let text = fs::read_to_string(root().join("Cargo.toml")).expect("the workspace has a manifest");
-    let line = text.lines().find(|l| l.starts_with("object_store =")).expect("object_store is pinned");
+    let line =
+        text.lines().find(|l| l.starts_with("object_store =")).expect("object_store is pinned");
     for cloud in ["aws", "azure", "gcp", "http"] {
         assert!(!line.contains(&format!("\"{cloud}\"")), "every crate would get {cloud}: {line}");
     }
@@ -175,7 +187,9 @@ fn impure(name: &str, text: &str) -> Vec<String> {
         if line.contains("disallowed_methods") {
             let near = lines.iter().skip(i).take(3).copied().collect::<Vec<_>>().join(" ");
             if !line.contains("expect(") && !near.contains("reason") {
-                complaints.push(format!("{here}: disallowed_methods is allowed without `expect` and a reason"));
+                complaints.push(format!(
+                    "{here}: disallowed_methods is allowed without `expect` and a reason"
+                ));
             }
         }
         if is_test || line.trim_start().starts_with("//") {
@@ -185,7 +199,9 @@ fn impure(name: &str, text: &str) -> Vec<String> {
         if line.contains("select!") && line.contains('{') {
             let next = lines.get(i + 1).map_or("", |l| l.trim());
             if next != "biased;" && !line.contains("biased;") {
-                complaints.push(format!("{here}: select! without `biased;` draws from an unseeded source"));
+                complaints.push(format!(
+                    "{here}: select! without `biased;` draws from an unseeded source"
+                ));
             }
         }
     }
@@ -194,7 +210,8 @@ fn impure(name: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn libraries_keep_to_their_parts() {
-    let complaints = sources(&LIBRARIES).iter().flat_map(|(name, text)| impure(name, text)).collect::<Vec<_>>();
+    let complaints =
+        sources(&LIBRARIES).iter().flat_map(|(name, text)| impure(name, text)).collect::<Vec<_>>();
     none(&complaints);
     assert_eq!(impure("x.rs", "#[allow(clippy::disallowed_methods)]\nfn f() {}").len(), 1);
     assert_eq!(impure("x.rs", "tokio::select! {\n a = b => {}\n}").len(), 1);
@@ -212,7 +229,8 @@ fn the_deny_list_fires() {
     fs::create_dir(folder.path().join("src")).expect("it is empty");
     fs::write(folder.path().join("Cargo.toml"), manifest).expect("it is ours");
     fs::write(folder.path().join("src/lib.rs"), code).expect("it is ours");
-    fs::copy(root().join(".clippy.toml"), folder.path().join(".clippy.toml")).expect("there is a deny-list");
+    fs::copy(root().join(".clippy.toml"), folder.path().join(".clippy.toml"))
+        .expect("there is a deny-list");
     let out = Command::new(env!("CARGO"))
         .args(["clippy", "--quiet", "--offline"])
         .env("CARGO_TARGET_DIR", folder.path().join("target"))
@@ -224,7 +242,10 @@ fn the_deny_list_fires() {
     assert!(!said.contains("no such command"), "install clippy: rustup component add clippy");
     assert!(!out.status.success(), "the offender compiles");
     for method in ["SystemTime::now", "Instant::now", "thread::sleep", "env::var"] {
-        assert!(said.contains(&format!("`std::{}`", path_of(method))), "{method} is not denied:\n{said}");
+        assert!(
+            said.contains(&format!("`std::{}`", path_of(method))),
+            "{method} is not denied:\n{said}"
+        );
     }
 }
 
@@ -240,8 +261,14 @@ fn path_of(method: &str) -> String {
 fn the_deny_list_names_every_effect() {
     let text = fs::read_to_string(root().join(".clippy.toml")).expect("there is a deny-list");
     for path in [
-        "std::time::SystemTime::now", "std::time::Instant::now", "tokio::time::sleep", "tokio::time::timeout",
-        "tokio::time::interval", "jiff::Timestamp::now", "ring::rand::SystemRandom::new", "std::env::var",
+        "std::time::SystemTime::now",
+        "std::time::Instant::now",
+        "tokio::time::sleep",
+        "tokio::time::timeout",
+        "tokio::time::interval",
+        "jiff::Timestamp::now",
+        "ring::rand::SystemRandom::new",
+        "std::env::var",
     ] {
         assert!(text.contains(&format!("path = \"{path}\"")), "{path} is not denied");
     }
@@ -266,7 +293,8 @@ fn untidy(name: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn files_say_what_they_are_and_stay_small() {
-    let all = sources(&["journal", "watcher", "compactor", "snapshotter", "restorer", "cli", "tests"]);
+    let all =
+        sources(&["journal", "watcher", "compactor", "snapshotter", "restorer", "cli", "tests"]);
     assert!(all.len() > 20, "the sources were found");
     none(&all.iter().flat_map(|(name, text)| untidy(name, text)).collect::<Vec<_>>());
     assert_eq!(untidy("journal/src/x.rs", "fn f() {}").len(), 1);
@@ -287,11 +315,16 @@ fn named(text: &str) -> Vec<String> {
 }
 
 /// Complaints about names that are nowhere in the tree.
-fn untrue(text: &str, exists: &dyn Fn(&str) -> bool, defined: &dyn Fn(&str, &str) -> bool) -> Vec<String> {
+fn untrue(
+    text: &str,
+    exists: &dyn Fn(&str) -> bool,
+    defined: &dyn Fn(&str, &str) -> bool,
+) -> Vec<String> {
     let mut complaints = Vec::new();
     for name in named(text) {
         let word = name.trim_end_matches("()");
-        let simple = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:".contains(c));
+        let simple = !word.is_empty()
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:".contains(c));
         if !simple || word.contains("//") {
             continue;
         }
@@ -303,7 +336,8 @@ fn untrue(text: &str, exists: &dyn Fn(&str) -> bool, defined: &dyn Fn(&str, &str
                 complaints.push(format!("`{name}`: {last} is not defined in {first}"));
             }
         } else if let Some((top, _)) = word.split_once('/') {
-            let own = LIBRARIES.contains(&top) || ["cli", "tests", "deploy", ".ci", ".cargo"].contains(&top);
+            let own = LIBRARIES.contains(&top)
+                || ["cli", "tests", "deploy", ".ci", ".cargo"].contains(&top);
             if own && !exists(word.trim_end_matches('/')) {
                 complaints.push(format!("`{name}` is not in the tree"));
             }
@@ -324,7 +358,17 @@ fn architecture_is_true() {
     let exists = |path: &str| root().join(path).exists();
     let defined = |folder: &str, item: &str| {
         let text = code.get(folder).map_or("", String::as_str);
-        let kinds = ["fn ", "struct ", "enum ", "trait ", "type ", "const ", "static ", "mod ", "macro_rules! "];
+        let kinds = [
+            "fn ",
+            "struct ",
+            "enum ",
+            "trait ",
+            "type ",
+            "const ",
+            "static ",
+            "mod ",
+            "macro_rules! ",
+        ];
         kinds.iter().any(|kind| text.contains(&format!("{kind}{item}")))
             || text.contains(&format!("    {item} {{"))
             || text.contains(&format!("    {item},"))
@@ -340,8 +384,17 @@ fn architecture_is_true() {
 /// Words that say more of how the tree came to be than a reader needs, in pieces so that this file has none of them.
 fn forbidden() -> Vec<String> {
     [
-        ["/wo", "rk/"], ["/tm", "p/wt"], ["/tm", "p/target"], ["/ro", "ot/"], ["Clau", "de"], ["Anthro", "pic"],
-        ["Chat", "GPT"], ["Copi", "lot"], ["TO", "DO"], ["FIX", "ME"], ["X", "XX:"],
+        ["/wo", "rk/"],
+        ["/tm", "p/wt"],
+        ["/tm", "p/target"],
+        ["/ro", "ot/"],
+        ["Clau", "de"],
+        ["Anthro", "pic"],
+        ["Chat", "GPT"],
+        ["Copi", "lot"],
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["X", "XX:"],
     ]
     .iter()
     .map(|pieces| pieces.concat())
@@ -370,7 +423,10 @@ fn nothing_in_the_tree_speaks_of_this_machine() {
         _ => {
             let mut paths = Vec::new();
             files(&root(), "", &mut paths);
-            paths.iter().filter_map(|p| Some(p.strip_prefix(root()).ok()?.to_string_lossy().into_owned())).collect()
+            paths
+                .iter()
+                .filter_map(|p| Some(p.strip_prefix(root()).ok()?.to_string_lossy().into_owned()))
+                .collect()
         }
     };
     let mut complaints = Vec::new();

@@ -60,7 +60,13 @@ impl Server {
             Kind::built_in("", "v1", "events", "Event", true),
             Kind::built_in("apps", "v1", "deployments", "Deployment", true),
             Kind::built_in("coordination.k8s.io", "v1", "leases", "Lease", true),
-            Kind::built_in("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false),
+            Kind::built_in(
+                "apiextensions.k8s.io",
+                "v1",
+                "customresourcedefinitions",
+                "CustomResourceDefinition",
+                false,
+            ),
         ];
         for kind in &mut kinds {
             kind.domain = usize::from(events_apart && kind.resource == "events");
@@ -118,7 +124,13 @@ impl Server {
     }
 
     /// Creates an object.
-    pub fn create(&self, kind: &str, namespace: &str, name: &str, content: Json) -> Result<u64, Refused> {
+    pub fn create(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        content: Json,
+    ) -> Result<u64, Refused> {
         let uid = self.0.world.draw(uuid);
         let key = (namespace.to_owned(), name.to_owned());
         let done = self.change(|state, now| state.create(kind, &key, uid, content, now));
@@ -146,7 +158,13 @@ impl Server {
         self.traced("delete", kind, &key, done)
     }
 
-    fn traced(&self, verb: &str, kind: &str, key: &Key, done: Result<u64, Refused>) -> Result<u64, Refused> {
+    fn traced(
+        &self,
+        verb: &str,
+        kind: &str,
+        key: &Key,
+        done: Result<u64, Refused>,
+    ) -> Result<u64, Refused> {
         if let Ok(rv) = done {
             self.0.world.note(format_args!("{verb} {kind} {}/{} at {rv}", key.0, key.1));
         }
@@ -325,7 +343,13 @@ fn crd(group: &str, resource: &str, kind: &str, served: &[&str], schema: &Schema
             ("name", version.into()),
             ("served", true.into()),
             ("storage", (i == 0).into()),
-            ("schema", obj([("openAPIV3Schema", obj([("properties", properties.clone()), ("x-pruned", pruned.clone())]))])),
+            (
+                "schema",
+                obj([(
+                    "openAPIV3Schema",
+                    obj([("properties", properties.clone()), ("x-pruned", pruned.clone())]),
+                )]),
+            ),
         ])
     });
     let names = || {
@@ -350,7 +374,13 @@ fn crd(group: &str, resource: &str, kind: &str, served: &[&str], schema: &Schema
             "status",
             obj([
                 ("acceptedNames", names()),
-                ("conditions", Json::Arr(vec![obj([("type", "Established".into()), ("status", "True".into())])])),
+                (
+                    "conditions",
+                    Json::Arr(vec![obj([
+                        ("type", "Established".into()),
+                        ("status", "True".into()),
+                    ])]),
+                ),
             ]),
         ),
     ])
@@ -361,6 +391,10 @@ fn uuid(rng: &mut Rng) -> String {
     let (a, b) = (rng.next(), rng.next());
     format!(
         "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-        a >> 32, (a >> 16) & 0xffff, a & 0xfff, b >> 52, b & 0xffff_ffff_ffff
+        a >> 32,
+        (a >> 16) & 0xffff,
+        a & 0xfff,
+        b >> 52,
+        b & 0xffff_ffff_ffff
     )
 }

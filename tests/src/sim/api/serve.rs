@@ -9,10 +9,10 @@ use std::{collections::BTreeMap, io, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
+use hindcast_journal::Micros;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use hindcast_journal::Micros;
 
 use super::{
     Server, discovery,
@@ -113,22 +113,40 @@ async fn through(
         world.dawdle(1000, 8000).await;
     }
     if world.fires(Fault::ApiTooMany) {
-        let mut busy = refused(world.now(), &Refusal(429, "TooManyRequests", "please try again later".into()));
+        let mut busy =
+            refused(world.now(), &Refusal(429, "TooManyRequests", "please try again later".into()));
         busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         return Ok(busy);
     }
     if world.fires(Fault::ApiInternal) {
-        return Ok(refused(world.now(), &Refusal(500, "InternalError", "etcdserver: leader changed".into())));
+        return Ok(refused(
+            world.now(),
+            &Refusal(500, "InternalError", "etcdserver: leader changed".into()),
+        ));
     }
     let path = request.uri().path().to_owned();
     world.note(format_args!("{} asks {}", process.name, request.uri()));
     Ok(match path.trim_end_matches('/') {
-        "/version" => json(world.now(), 200, &obj([("major", "1".into()), ("minor", "36".into()), ("gitVersion", "v1.36.3".into())])),
-        "/api" => json(world.now(), 200, &server.look(|state| discovery::document(state, true, world.now()))),
-        "/apis" => json(world.now(), 200, &server.look(|state| discovery::document(state, false, world.now()))),
+        "/version" => json(
+            world.now(),
+            200,
+            &obj([("major", "1".into()), ("minor", "36".into()), ("gitVersion", "v1.36.3".into())]),
+        ),
+        "/api" => json(
+            world.now(),
+            200,
+            &server.look(|state| discovery::document(state, true, world.now())),
+        ),
+        "/apis" => json(
+            world.now(),
+            200,
+            &server.look(|state| discovery::document(state, false, world.now())),
+        ),
         path => match ask(path, request) {
             Some(ask) => of_kind(server, process, ask).await,
-            None => refused(world.now(), &Refusal(404, "NotFound", format!("no such path: {path}"))),
+            None => {
+                refused(world.now(), &Refusal(404, "NotFound", format!("no such path: {path}")))
+            }
         },
     })
 }
@@ -155,13 +173,22 @@ fn ask(path: &str, request: &Request<()>) -> Option<Ask> {
     for selector in query.get("fieldSelector").map_or("", String::as_str).split(',') {
         match selector.trim_start_matches('=').split_once('=') {
             Some(("metadata.name", value)) => value.trim_start_matches('=').clone_into(&mut name),
-            Some(("metadata.namespace", value)) => value.trim_start_matches('=').clone_into(&mut namespace),
+            Some(("metadata.namespace", value)) => {
+                value.trim_start_matches('=').clone_into(&mut namespace)
+            }
             _ => {}
         }
     }
     let accept = request.headers().get(http::header::ACCEPT).and_then(|v| v.to_str().ok());
     let partial = accept.is_some_and(|accept| accept.contains("as=PartialObjectMetadata"));
-    Some(Ask { kind: format!("{group}/{}", rest.first()?), version, namespace, name, query, partial })
+    Some(Ask {
+        kind: format!("{group}/{}", rest.first()?),
+        version,
+        namespace,
+        name,
+        query,
+        partial,
+    })
 }
 
 /// Answers what is asked of a kind.
@@ -194,23 +221,30 @@ async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<
 }
 
 fn allowed(state: &State, ask: &Ask, now: Micros) -> Result<(), Refusal> {
-    let served = state.kinds.get(&ask.kind).filter(|ks| {
-        ks.served && ks.answers_at <= now && ks.kind.served.contains(&ask.version)
-    });
+    let served = state
+        .kinds
+        .get(&ask.kind)
+        .filter(|ks| ks.served && ks.answers_at <= now && ks.kind.served.contains(&ask.version));
     match served {
-        None => Err(Refusal(404, "NotFound", "the server could not find the requested resource".into())),
-        Some(ks) if ks.forbidden => {
-            Err(Refusal(403, "Forbidden", format!("{} is forbidden: User \"hindcast\" cannot list it", ask.kind)))
+        None => {
+            Err(Refusal(404, "NotFound", "the server could not find the requested resource".into()))
         }
+        Some(ks) if ks.forbidden => Err(Refusal(
+            403,
+            "Forbidden",
+            format!("{} is forbidden: User \"hindcast\" cannot list it", ask.kind),
+        )),
         Some(_) => Ok(()),
     }
 }
 
 fn one(state: &State, ask: &Ask) -> Result<Json, Refusal> {
     let ks = state.kinds.get(&ask.kind);
-    let found = ks.and_then(|ks| Some((ks, ks.living(&(ask.namespace.clone(), ask.name.clone()))?)));
-    let (ks, event) =
-        found.ok_or_else(|| Refusal(404, "NotFound", format!("{} {:?} not found", ask.kind, ask.name)))?;
+    let found =
+        ks.and_then(|ks| Some((ks, ks.living(&(ask.namespace.clone(), ask.name.clone()))?)));
+    let (ks, event) = found.ok_or_else(|| {
+        Refusal(404, "NotFound", format!("{} {:?} not found", ask.kind, ask.name))
+    })?;
     Ok(whole(ks, event, ask))
 }
 
@@ -240,30 +274,36 @@ fn list(state: &mut State, ask: &Ask) -> Result<Json, Refusal> {
     let ks = state.kinds.get(&ask.kind).expect("the caller checked that it is served");
     let domain = state.domains.get(ks.kind.domain).expect("every kind's domain exists");
     let (revision, compacted) = (domain.revision, domain.compacted);
-    let expired = |what: &str| Refusal(410, "Expired", format!("{what}: the resource version is too old"));
+    let expired =
+        |what: &str| Refusal(410, "Expired", format!("{what}: the resource version is too old"));
     let (at, after) = match (ask.param("continue"), ask.param("resourceVersionMatch")) {
         ("", "Exact") => {
             let at = ask.param("resourceVersion").parse().unwrap_or(0);
             (at, None)
         }
         ("", _) => (revision, None),
-        (token, _) => match token.split_once(' ').and_then(|(at, after)| Some((at.parse().ok()?, after))) {
-            Some((at, after)) => (at, after.split_once('/')),
-            None => return Err(Refusal(400, "BadRequest", "continue key is not valid".into())),
-        },
+        (token, _) => {
+            match token.split_once(' ').and_then(|(at, after)| Some((at.parse().ok()?, after))) {
+                Some((at, after)) => (at, after.split_once('/')),
+                None => return Err(Refusal(400, "BadRequest", "continue key is not valid".into())),
+            }
+        }
     };
     if at > revision {
-        return Err(Refusal(504, "Timeout", format!("Too large resource version: {at}, current: {revision}")));
+        return Err(Refusal(
+            504,
+            "Timeout",
+            format!("Too large resource version: {at}, current: {revision}"),
+        ));
     }
     if at < compacted {
         return Err(expired("The provided continue parameter or revision has expired"));
     }
     let limit = ask.param("limit").parse().ok().filter(|&n: &usize| n > 0).unwrap_or(usize::MAX);
     let all = ks.at(at);
-    let mut chosen = all
-        .into_values()
-        .filter(|event| ask.matches(event))
-        .filter(|event| after.is_none_or(|(ns, name)| (event.key.0.as_str(), event.key.1.as_str()) > (ns, name)));
+    let mut chosen = all.into_values().filter(|event| ask.matches(event)).filter(|event| {
+        after.is_none_or(|(ns, name)| (event.key.0.as_str(), event.key.1.as_str()) > (ns, name))
+    });
     let page: Vec<&Event> = chosen.by_ref().take(limit).collect();
     let remaining = chosen.count();
     let mut metadata = obj([("resourceVersion", at.to_string().into())]);
@@ -286,9 +326,19 @@ fn list(state: &mut State, ask: &Ask) -> Result<Json, Refusal> {
         (format!("{}List", ks.kind.kind), ks.kind.api_version(&ask.version))
     };
     let out = if ks.kind.custom {
-        obj([("apiVersion", version.into()), ("items", items), ("kind", kind.into()), ("metadata", metadata)])
+        obj([
+            ("apiVersion", version.into()),
+            ("items", items),
+            ("kind", kind.into()),
+            ("metadata", metadata),
+        ])
     } else {
-        obj([("kind", kind.into()), ("apiVersion", version.into()), ("metadata", metadata), ("items", items)])
+        obj([
+            ("kind", kind.into()),
+            ("apiVersion", version.into()),
+            ("metadata", metadata),
+            ("items", items),
+        ])
     };
     if at == revision && ask.param("resourceVersionMatch") != "Exact" {
         if let Some(ks) = state.kinds.get_mut(&ask.kind) {

@@ -205,7 +205,13 @@ impl Watch {
         let object = obj([
             ("kind", kind.into()),
             ("apiVersion", version.into()),
-            ("metadata", obj([("resourceVersion", rv.to_string().into()), ("creationTimestamp", Json::Null)])),
+            (
+                "metadata",
+                obj([
+                    ("resourceVersion", rv.to_string().into()),
+                    ("creationTimestamp", Json::Null),
+                ]),
+            ),
             ("spec", obj([])),
         ]);
         self.send(line("BOOKMARK", &object, 0).to_vec()).await
@@ -229,7 +235,8 @@ impl Watch {
             return self.reset().await;
         }
         if world.fires(Fault::StreamExpired) {
-            self.error(&Refusal(410, "Expired", "the event in requested index is outdated".into())).await;
+            self.error(&Refusal(410, "Expired", "the event in requested index is outdated".into()))
+                .await;
             return Err(Over);
         }
         Ok(())
@@ -251,15 +258,17 @@ impl Watch {
             return Ok(());
         }
         let chunk = Bytes::from(chunk);
-        let split = self.server.world().draw(|rng| {
-            if rng.permille(250) { rng.below(chunk.len() as u64) as usize } else { 0 }
-        });
+        let split = self
+            .server
+            .world()
+            .draw(|rng| if rng.permille(250) { rng.below(chunk.len() as u64) as usize } else { 0 });
         for piece in [chunk.slice(..split), chunk.slice(split..)] {
             if piece.is_empty() {
                 continue;
             }
             if self.sender.try_reserve().is_err() && !self.sender.is_closed() {
-                let wait = tokio::time::timeout(Duration::from_secs(2), self.sender.reserve()).await;
+                let wait =
+                    tokio::time::timeout(Duration::from_secs(2), self.sender.reserve()).await;
                 if wait.is_err() {
                     self.server.world().fired(Fault::SlowReader);
                     return Err(Over);
