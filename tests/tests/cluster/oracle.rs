@@ -1,0 +1,122 @@
+//! The journal against the answers of a real API server: every acknowledged write, exactly.
+
+use std::{path::Path, sync::{Arc, atomic::AtomicBool}, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::{
+    oracle::{self, Load, Verdict, subject::{Hindcast, Place, Running}},
+    real::{Cluster, Minio, process::Workdir},
+};
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_hindcast-under-test");
+
+fn load(prefix: &str, writes: u64) -> Load {
+    Load { seed: 0x0dd5_eed5, writers: 16, writes, rate: None, prefix: prefix.to_owned() }
+}
+
+async fn cluster() -> Result<Cluster> {
+    Cluster::builder().compaction_interval(Duration::from_secs(3600)).start().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_write_is_reproduced_exactly_on_a_folder() -> Result<()> {
+    let dir = Workdir::new()?;
+    let place = Place::folder(&dir.path().join("journal"))?;
+    every_acknowledged_write(dir.path(), place, 20_000).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_write_is_reproduced_exactly_on_minio() -> Result<()> {
+    let dir = Workdir::new()?;
+    let minio = Minio::start().await?;
+    let place = Place::minio(&minio, "oracle", minio.port());
+    every_acknowledged_write(dir.path(), place, 20_000).await
+}
+
+async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Result<()> {
+    let cluster = cluster().await?;
+    let client = cluster.client();
+    let load = load("oracle", writes);
+    oracle::prepare(&client, &load).await?;
+    let hindcast = Hindcast::new(BINARY, dir, place, cluster.kubeconfig())?;
+    let running = hindcast.run(&[]).await?;
+    let low = newest_revision(&client).await?;
+
+    let answers = oracle::run(&client, &load, Arc::new(AtomicBool::new(false))).await?;
+    let last = answers.iter().max_by_key(|a| a.answered).context("there were writes")?.clone();
+    asked_at_once(&hindcast, &running, &last).await?;
+    running.close().await?;
+
+    let journal = hindcast.place.journal().await?;
+    let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[]).await?;
+    report("no faults", &verdict);
+    ensure!(verdict.failures.is_empty(), "{} failures: {:#?}", verdict.failures.len(), verdict.failures.iter().take(5).collect::<Vec<_>>());
+    ensure!(verdict.exact + verdict.deletes == answers.len(), "{verdict:?}");
+    ensure!((verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)), "without faults nothing is missing: {verdict:?}");
+    ensure!(verdict.time_failures.is_empty(), "{} of {}: {:#?}", verdict.time_failures.len(), answers.len(), verdict.time_failures.iter().take(5).collect::<Vec<_>>());
+    let p99 = Verdict::quantile(&verdict.spread_live, 0.99);
+    ensure!(p99 <= 1_000_000, "the spread of time bounds is {p99} µs at p99");
+
+    let high = newest_revision(&client).await?;
+    running.close().await?;
+    let compared = oracle::exact_lists_agree(&client, &journal, &hindcast.key()?, 30, (low, high), 7).await?;
+    ensure!(compared == 30);
+    running.stop().await
+}
+
+/// Straight after a write: exact with access to the cluster, exact through the running process, and with the bucket
+/// alone exact or said to be open.
+async fn asked_at_once(hindcast: &Hindcast, running: &Running, last: &oracle::Answer) -> Result<()> {
+    let text = String::from_utf8_lossy(&last.body);
+    let body: serde_json::Value = serde_json::from_str(&text)?;
+    let rv = body.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).map(str::to_owned);
+    let Some(rv) = rv.filter(|_| last.verb != oracle::Verb::Delete && last.verb != oracle::Verb::Scale) else {
+        return Ok(());
+    };
+    let name = format!("{}.{}/{}", last.kind.resource, last.kind.group, last.name);
+    let name = if last.kind.group.is_empty() { format!("{}/{}", last.kind.resource, last.name) } else { name };
+    let at = format!("rev:{rv}");
+    let mut args = vec!["show", &name, "--at", &at, "-o", "json", "--show-secrets"];
+    if last.kind.namespaced {
+        args.extend(["-n", &last.namespace]);
+    }
+    let mut expected = body.clone();
+    if let Some(metadata) = expected.pointer_mut("/metadata").and_then(|m| m.as_object_mut()) {
+        metadata.remove("managedFields");
+    }
+    let via = ["--run-address".to_owned(), running.address.clone()];
+    let mut with_run = args.clone();
+    with_run.extend(via.iter().map(String::as_str));
+    let mut alone = args.clone();
+    alone.extend(["--wait", "3s"]);
+    for (args, cluster, codes) in [(&args, true, &[0][..]), (&with_run, false, &[0]), (&alone, false, &[0, 3])] {
+        let output = hindcast.call(args, cluster).await?;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        ensure!(codes.contains(&code), "{args:?}: exit {code}: {stderr}");
+        if code == 0 {
+            let shown: serde_json::Value = serde_json::from_slice(&output.stdout).with_context(|| stderr.clone())?;
+            ensure!(shown == expected, "{args:?} shows\n{shown:#}\nbut the answer was\n{expected:#}\n{stderr}");
+        } else {
+            ensure!(stderr.contains("open"), "an open cut is named: {stderr}");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn newest_revision(client: &kube::Client) -> Result<u64> {
+    let (_, body) = oracle::request(client, "GET", "/api/v1/configmaps?limit=1", None, "").await?;
+    let list: serde_json::Value = serde_json::from_slice(&body)?;
+    let rv = list.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).context("a list has a revision")?;
+    Ok(rv.parse()?)
+}
+
+pub(crate) fn report(what: &str, v: &Verdict) {
+    println!(
+        "oracle, {what}: {} exact (of them {} no-op), {} deletes, {} born and gone, {} lost, {} failed; {} rows; {} healed and {} lost intervals; \
+         spread live p50 {} µs p99 {} µs ({} rows), catch-up p99 {} µs ({} rows); {} bounds off the clock",
+        v.exact, v.no_op, v.deletes, v.born_and_gone, v.lost, v.failures.len(), v.rows, v.gaps.0, v.gaps.1,
+        Verdict::quantile(&v.spread_live, 0.5), Verdict::quantile(&v.spread_live, 0.99), v.spread_live.len(),
+        Verdict::quantile(&v.spread_catch_up, 0.99), v.spread_catch_up.len(), v.time_failures.len(),
+    );
+}
