@@ -123,3 +123,17 @@ impl From<hindcast_journal::Error> for Failure {
         failure
     }
 }
+
+impl From<hindcast_watcher::Error> for Failure {
+    fn from(error: hindcast_watcher::Error) -> Self {
+        let exit = match error.kind() {
+            hindcast_watcher::ErrorKind::Fenced => Exit::Fenced,
+            _ => Exit::Failed,
+        };
+        let whole = causes(&error);
+        let (what, reason) = whole.split_once(": ").unwrap_or(("the watcher", &whole));
+        let mut failure = Self::new(what, reason).exit(exit);
+        failure.hints.extend(error.hint().map(str::to_owned));
+        failure
+    }
+}

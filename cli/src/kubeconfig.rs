@@ -61,6 +61,12 @@ fn read(common: &Common) -> Result<Option<Kubeconfig>> {
     }
 }
 
+/// Whether there is a kubeconfig to find a cluster with.
+pub(crate) fn is_there(common: &Common) -> bool {
+    // A broken one is an error where it is used.
+    !matches!(read(common), Ok(None))
+}
+
 /// The context in use and its namespace.
 fn context_of(config: &Kubeconfig, common: &Common) -> Option<(String, Option<String>)> {
     let name = common.context.clone().or_else(|| config.current_context.clone())?;

@@ -26,6 +26,7 @@ mod failure;
 mod keyfile;
 mod kinds;
 mod kubeconfig;
+mod listen;
 mod logging;
 mod moment;
 mod past;

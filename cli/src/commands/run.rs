@@ -1,9 +1,250 @@
-//! `hindcast run`: protect a cluster.
+//! `hindcast run`: protect the cluster of the current context.
+//!
+//! Composes the process: store, key, fenced writer, watcher, checkpoints, and the address to ask it at. What each does
+//! is theirs; here is only the order in which they begin and end.
+//!
+//! **Invariants.** (1) What can be refused is refused before the journal is claimed: a port in use or a missing key
+//! must not fence a healthy process. (2) A stop flushes: the watcher ends first, then what reads behind it. (3) A
+//! fenced process ends with 4, so that its supervisor can leave it down.
+
+use std::sync::Arc;
+
+use hindcast_compactor as compactor;
+use hindcast_journal::{
+    Change, Durable, Encoder, Journal, Op, Parts, Secrets, Writer,
+    cut::MAIN,
+    facts::{self, Mark},
+    seal::{DataKeys, Key},
+    writer::Identity,
+};
+use hindcast_watcher::{self as watcher, Connector, Handle, Metrics, Settings};
+use prometheus::Registry;
+use tokio::sync::watch;
 
 use super::Context;
-use crate::{args::Run, failure::{Exit, Failure, Result}};
+use crate::{
+    args::Run,
+    failure::{Exit, Failure, Result},
+    keyfile, kubeconfig, listen, logging, past,
+    store::Access,
+};
 
 /// Runs until stopped, fenced or broken.
-pub(super) async fn run(_context: &Context<'_>, _args: &Run) -> Result<Exit> {
-    Err(Failure::new("run", "is not there yet"))
+pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
+    logging::for_run(args.log_format, context.common.verbose, !context.common.no_color);
+    let listener = listen::bind(args.listen).await?;
+    let config = kubeconfig::config(context.common).await?;
+    let connector = Arc::new(Clients(config));
+    let client = connector.connect().map_err(Failure::from)?;
+    let uid = kubeconfig::cluster_uid(&client).await?;
+    let wanted = context.common.cluster.as_deref();
+    if let Some(wanted) = wanted.filter(|wanted| !uid.starts_with(wanted)) {
+        return Err(Failure::new(format!("--cluster {wanted}"), format!("the context's cluster is {uid}"))
+            .hint("--context NAME chooses another cluster"));
+    }
+    let location = past::locate(context, Access::Write)?;
+    let (secrets, keys) = secrets(context, args)?;
+    let journal =
+        Journal::open(location.store.clone(), &location.prefix, &uid, context.parts.clone());
+    journal.store().probe().await?;
+    let identity = identity(&context.parts);
+    let name = identity.writer.clone();
+    let keys = (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
+    let mut writer = Writer::claim(&journal, identity, keys).await?;
+    mark(&mut writer, &context.parts, &name, &secrets).await?;
+    tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch = writer.epoch(), "protecting");
+    let registry = Registry::new();
+    let (handle, commands) = watcher::channel();
+    let parts = watcher::Parts {
+        parts: context.parts.clone(),
+        connector,
+        journal: journal.clone(),
+        writer,
+        encoder: Encoder::new(secrets),
+        metrics: Metrics::new(&registry),
+        commands,
+    };
+    let settings = Settings {
+        linger: args.linger,
+        exclude: args.exclude.clone(),
+        include: args.include.clone(),
+        only: args.only.clone(),
+        ..Settings::default()
+    };
+    let (stop, stopped) = watch::channel(false);
+    let served = tokio::spawn(listen::serve(listener, registry.clone(), handle.clone(), ended(stopped.clone())));
+    let behind = tokio::spawn(checkpoints(journal, handle.clone(), registry, name, stopped));
+    let mut exit = Exit::Done;
+    let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
+    stop.send_replace(true);
+    // Both only serve and read: what they might still fail at changes nothing that is durable.
+    let _ = tokio::join!(served, behind);
+    let durable = handle.durable().borrow().clone();
+    tracing::info!(segment = durable.segment, position = durable.last, "stopped");
+    outcome?;
+    if exit == Exit::Interrupted {
+        context.printer.note(format!("interrupted: durable up to position {}", durable.last));
+    }
+    Ok(exit)
+}
+
+/// Clients of one kubeconfig, each with connections of its own.
+struct Clients(kube::Config);
+
+impl Connector for Clients {
+    fn connect(&self) -> watcher::Result<kube::Client> {
+        kube::Client::try_from(self.0.clone()).map_err(|e| {
+            watcher::Error::new(watcher::ErrorKind::Invalid, "the kubeconfig", crate::failure::causes(&e))
+        })
+    }
+}
+
+/// How Secret values are stored, and the keys for it.
+fn secrets(context: &Context<'_>, args: &Run) -> Result<(Secrets, Vec<Arc<Key>>)> {
+    let common = context.common;
+    let file = match keyfile::path(common.key_file.as_deref(), common.journal.as_deref())? {
+        Some(path) if common.key_file.is_some() => Some(keyfile::read_existing(&path)?),
+        Some(path) => match keyfile::read(&path)? {
+            Some(file) => Some(file),
+            None if args.plaintext_secrets => None,
+            None => {
+                keyfile::add(&path, None, &context.parts)?;
+                context.printer.note(format!(
+                    "made the key file {}: keep a copy in a safe place, without it the Secret values of the journal \
+                     cannot be read",
+                    path.display()
+                ));
+                Some(keyfile::read_existing(&path)?)
+            }
+        },
+        None => None,
+    };
+    let keys: Vec<Arc<Key>> = file.into_iter().flat_map(|file| file.keys).map(Arc::new).collect();
+    let first = keys.first().cloned();
+    if args.plaintext_secrets {
+        context.printer.warning("Secret values are stored in clear: whoever reads the journal reads them");
+        return Ok((Secrets::Plaintext(first), keys));
+    }
+    let Some(key) = first else {
+        context.printer.warning("Secrets not restorable: no key. Their values are not stored; give --key-file FILE");
+        return Ok((Secrets::Dropped, keys));
+    };
+    Ok((Secrets::Sealed(key), keys))
+}
+
+/// Who writes. The instance is what a supervisor restarts: the same host and parent process.
+fn identity(parts: &Parts) -> Identity {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .or_else(|| std::env::var_os("HOSTNAME").map(|name| name.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "host".to_owned());
+    #[cfg(unix)]
+    let parent = std::os::unix::process::parent_id();
+    #[cfg(not(unix))]
+    let parent = 0;
+    Identity {
+        writer: format!("{host}/{}/{:08x}", std::process::id(), parts.random.next_u64() as u32),
+        instance: format!("{host}/{parent}"),
+    }
+}
+
+/// Writes down who begins and how Secret values are stored, so that every reader can tell.
+async fn mark(writer: &mut Writer, parts: &Parts, name: &str, secrets: &Secrets) -> Result<()> {
+    let frontier = writer.frontier().clone();
+    let (incarnation, rv) = frontier.get(MAIN).map_or((0, 0), |p| (p.incarnation, p.rv));
+    let start = Mark::Start {
+        writer: name.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        server: String::new(),
+        secrets: secrets.as_str().to_owned(),
+    };
+    let now = parts.clock.now();
+    let change = Change {
+        body: facts::body(&start)?,
+        time_lo: now,
+        time_hi: now,
+        ..Change::new(Op::Mark, MAIN, incarnation, rv)
+    };
+    writer.stage(vec![change], frontier).await?;
+    writer.commit().await?;
+    Ok(())
+}
+
+/// Writes checkpoints behind the watcher.
+async fn checkpoints(
+    journal: Journal,
+    handle: Handle,
+    registry: Registry,
+    name: String,
+    stopped: watch::Receiver<bool>,
+) {
+    let mut state = handle.durable();
+    let first = state.borrow().clone();
+    let (tell, durable) = watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
+    let bridge = async move {
+        let (mut last, mut bytes) = (first.last, listen::segment_bytes(&registry));
+        while state.changed().await.is_ok() {
+            let now = state.borrow_and_update().clone();
+            let total = listen::segment_bytes(&registry);
+            tell.send_replace(Durable {
+                segment: now.segment,
+                first: last + 1,
+                last: now.last,
+                bytes: total.saturating_sub(bytes),
+            });
+            (last, bytes) = (now.last, total);
+        }
+    };
+    let parts = compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into() };
+    let work = compactor::run(compactor::Policy::default(), parts, ended(stopped));
+    tokio::pin!(work);
+    let done = tokio::select! {
+        done = &mut work => done,
+        () = bridge => work.await,
+    };
+    if let Err(error) = done {
+        // Protection goes on; only reads get longer.
+        tracing::warn!(%error, "checkpoints ended");
+    }
+}
+
+/// Until the process is told to stop.
+async fn ended(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Waits for a signal; a second one ends the process at once.
+async fn signalled() -> Exit {
+    let exit = signal().await;
+    tracing::info!("stopping: writing what is buffered; again to stop at once");
+    tokio::spawn(async {
+        signal().await;
+        #[expect(clippy::exit, reason = "the user asked twice; what is not durable is read again from the cursor")]
+        std::process::exit(i32::from(Exit::Interrupted.code()));
+    });
+    exit
+}
+
+#[cfg(unix)]
+async fn signal() -> Exit {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::warn!("signals cannot be taken: stop this process by killing it");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Exit::Interrupted,
+        _ = terminate.recv() => Exit::Done,
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> Exit {
+    let _ = tokio::signal::ctrl_c().await;
+    Exit::Interrupted
 }

@@ -1,54 +1,215 @@
 //! Closing a cut for a reader: with the cluster's help, with a running Hindcast's, or by waiting.
 //!
-//! **Invariant.** Whatever fails here, the reader still gets the answer that the bucket alone gives: a cluster that is
-//! away, forbidden or another one is a note, never an error.
+//! **Invariants.** (1) Whatever fails here, the reader still gets the answer that the bucket alone gives: a cluster
+//! that is away, forbidden or another one is a note, never an error. (2) Nothing is written, in the cluster or the
+//! journal: what was seen live is laid over what was read, for this answer alone.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, future::Future, time::Duration};
 
-use hindcast_journal::{At, Moment};
+use hindcast_journal::{
+    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Moment, Observation, Revision, Scope,
+    Secrets, Source, facts::Discovery,
+};
+use hindcast_restorer::Range;
+use hindcast_watcher::Closed;
 
 use super::Past;
-use crate::{commands::Context, failure::Result};
+use crate::{
+    commands::Context,
+    failure::{Failure, Result},
+    kubeconfig,
+};
 
 /// How often the bucket is looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How long the API server may take to say which cluster it is; at 3 a.m. it may be what is down.
+const CLUSTER_LIMIT: Duration = Duration::from_secs(4);
+
+/// How long closing may take: about three seconds in all but the busiest clusters.
+const CLOSE_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a change that was seen live may take to be in the bucket, while a Hindcast runs.
+const ARRIVAL: Duration = Duration::from_secs(3);
 
 /// The moment, closed if that can be done.
 pub(super) async fn close(
     past: &mut Past<'_>,
     context: &Context<'_>,
     at: &At,
-    moment: Moment,
+    mut moment: Moment,
 ) -> Result<Moment> {
+    match live(past, context, at).await {
+        Ok(Some(closed)) if closed.closed || *at == At::Now => return Ok(closed),
+        Ok(_) => {}
+        Err(failure) => {
+            context.printer.note(format!("note: the cluster did not help to close the cut: {failure}"));
+        }
+    }
     if let Some(address) = &context.common.run_address {
-        match ask_run(address, context.common.wait).await {
+        match ask_run(address, context.common.wait.max(CLOSE_LIMIT)).await {
             Ok(()) => {
                 past.timeline.refresh().await?;
-                let moment = past.timeline.resolve(at).await?;
-                if moment.closed {
-                    return Ok(moment);
-                }
+                moment = past.timeline.resolve(at).await?;
             }
-            Err(reason) => context.printer.note(format!("note: {address} did not close the cut: {reason}")),
+            Err(reason) => {
+                context.printer.note(format!("note: {address} did not close the cut: {reason}"));
+            }
         }
     }
     // The newest closed cut is an answer as it stands; only a moment that was named is worth waiting for.
-    if *at == At::Now {
+    if moment.closed || *at == At::Now {
         return Ok(moment);
     }
     wait(past, context, at, moment).await
+}
+
+/// Closes the cut through the context's cluster, if it is the journal's.
+async fn live(past: &mut Past<'_>, context: &Context<'_>, at: &At) -> Result<Option<Moment>> {
+    if !kubeconfig::is_there(context.common) {
+        return Ok(None);
+    }
+    let client = kube::Client::try_from(kubeconfig::config(context.common).await?)
+        .map_err(|e| Failure::new("kubeconfig", crate::failure::causes(&e)))?;
+    let uid = limited(CLUSTER_LIMIT, kubeconfig::cluster_uid(&client)).await??;
+    if uid != past.journal.cluster() {
+        if context.common.verbose > 0 {
+            context.printer.note(format!("note: the context's cluster is {uid}, not the journal's"));
+        }
+        return Ok(None);
+    }
+    let newest = past.timeline.resolve(&At::NowOpen).await?;
+    let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+    let view = past.timeline.view(newest, &nothing).await?;
+    let frontier = view.moment.frontier.clone();
+    let covered: Vec<(Discovery, Revision)> = view
+        .kinds
+        .values()
+        .filter(|kind| kind.is_covered())
+        .map(|kind| {
+            let closed = frontier.get(&kind.discovery.domain).map_or(0, |p| p.rv);
+            (kind.discovery.clone(), kind.cursor.map_or(0, |c| c.rv).max(closed))
+        })
+        .collect();
+    let began = context.parts.clock.now();
+    let closing = hindcast_watcher::close_cut(&client, &context.parts, &covered);
+    let closed = limited(CLOSE_LIMIT, closing).await??;
+    let (mut changes, reached) = seen(past, &covered, &closed, &frontier, began);
+    drop_durable(past, context, at, &frontier, &mut changes).await?;
+    // The question about the newest rows may have begun from another checkpoint.
+    past.timeline.resolve(at).await?;
+    past.timeline.overlay(changes, reached);
+    Ok(Some(past.timeline.resolve(at).await?))
+}
+
+/// Drops what the journal holds itself, with better bounds of time than a late look has. For a question about a time
+/// those bounds decide, so what is on its way into the bucket is given a moment to arrive.
+async fn drop_durable(
+    past: &mut Past<'_>,
+    context: &Context<'_>,
+    at: &At,
+    frontier: &FrontierVector,
+    changes: &mut Vec<Change>,
+) -> Result<()> {
+    let clock = &context.parts.clock;
+    let patience = if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
+    let end = clock.monotonic() + patience.min(context.common.wait);
+    let since = frontier.values().map(|point| point.time).min().map(|time| time - 1_000_000);
+    loop {
+        let range = Range { since, ..Range::default() };
+        let durable = past.timeline.history(&range, &Scope::default()).await?;
+        let held: BTreeSet<(&str, Revision)> =
+            durable.events.iter().map(|e| (e.row.domain.as_str(), e.row.rv)).collect();
+        changes.retain(|change| !held.contains(&(change.domain.as_str(), change.rv)));
+        if changes.is_empty() || clock.monotonic() >= end {
+            return Ok(());
+        }
+        clock.sleep(LOOK_EVERY).await;
+        past.timeline.refresh().await?;
+    }
+}
+
+/// What was seen live, as rows behind the journal's, and how far that closes each domain.
+fn seen(
+    past: &Past<'_>,
+    kinds: &[(Discovery, Revision)],
+    closed: &[Closed],
+    frontier: &FrontierVector,
+    began: Micros,
+) -> (Vec<Change>, FrontierVector) {
+    // With a key the values are held as the journal holds them; without one the printer's rules hide them.
+    let secrets = match past.timeline.key() {
+        Some(key) => Secrets::Sealed(key.clone()),
+        None => Secrets::Plaintext(None),
+    };
+    let encoder = Encoder::new(secrets);
+    let mut changes = Vec::new();
+    let mut reached = frontier.clone();
+    for (domain, point) in &mut reached {
+        let of_domain = kinds.iter().filter(|(kind, _)| kind.domain == *domain).map(|(kind, _)| kind.kind_key());
+        let keys: Vec<String> = of_domain.collect();
+        let least = closed.iter().filter(|c| keys.contains(&c.kind)).map(|c| c.reached).min();
+        if let Some(least) = least.filter(|least| *least >= point.rv) {
+            *point = FrontierPoint { rv: least, time: began.max(point.time), ..*point };
+        }
+    }
+    for kind in closed {
+        let Some((discovery, _)) = kinds.iter().find(|(d, _)| d.kind_key() == kind.kind) else { continue };
+        let point = frontier.get(&discovery.domain);
+        for event in &kind.events {
+            let observation = Observation {
+                kind: discovery,
+                incarnation: point.map_or(0, |p| p.incarnation),
+                rv: event.rv,
+                source: Source::Watch,
+                time_lo: point.map_or(0, |p| p.time),
+                time_hi: began.max(point.map_or(0, |p| p.time)),
+                bytes: &event.object,
+            };
+            changes.push(if event.deleted {
+                let (namespace, name) = name_of(&event.object);
+                encoder.forget(&observation, &namespace, &name, None)
+            } else {
+                encoder.observe(&observation, None).change
+            });
+        }
+    }
+    changes.sort_by_key(|change| change.rv);
+    (changes, reached)
+}
+
+/// The namespace and name of an object as sent.
+fn name_of(object: &[u8]) -> (String, String) {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Metadata {
+        namespace: String,
+        name: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Object {
+        metadata: Metadata,
+    }
+    serde_json::from_slice::<Object>(object)
+        .map(|object| (object.metadata.namespace, object.metadata.name))
+        .unwrap_or_default()
+}
+
+async fn limited<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T> {
+    #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
+    tokio::time::timeout(limit, work).await.map_err(|_| {
+        Failure::new("the API server", format!("did not answer within {} s", limit.as_secs()))
+    })
 }
 
 /// Waits for segments that close the moment.
 async fn wait(past: &mut Past<'_>, context: &Context<'_>, at: &At, mut moment: Moment) -> Result<Moment> {
     let clock = &context.parts.clock;
     let end = clock.monotonic() + context.common.wait;
-    let mut said = false;
+    if context.common.verbose > 0 {
+        context.printer.note("waiting for the journal to reach that moment");
+    }
     while !moment.closed && clock.monotonic() < end {
-        if !said && context.common.verbose > 0 {
-            context.printer.note("waiting for the journal to reach that moment");
-            said = true;
-        }
         clock.sleep(LOOK_EVERY).await;
         if past.timeline.refresh().await? {
             moment = past.timeline.resolve(at).await?;
@@ -64,7 +225,9 @@ async fn ask_run(address: &str, limit: Duration) -> Result<(), String> {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let exchange = async {
         let mut stream = tokio::net::TcpStream::connect(host).await.map_err(|e| e.to_string())?;
-        let request = format!("POST /close HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "POST /close HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.map_err(|e| e.to_string())?;
         let mut answer = Vec::new();
         stream.take(64 << 10).read_to_end(&mut answer).await.map_err(|e| e.to_string())?;
@@ -76,9 +239,5 @@ async fn ask_run(address: &str, limit: Duration) -> Result<(), String> {
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body.trim());
         Err(format!("HTTP {status} {body}"))
     };
-    #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
-    match tokio::time::timeout(limit, exchange).await {
-        Ok(done) => done,
-        Err(_) => Err("no answer in time".to_owned()),
-    }
+    limited(limit, exchange).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
