@@ -49,6 +49,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &printer).into(),
     };
+    // Two providers of cryptography are in the tree, so one has to be named; an earlier choice of a test stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match commands::run(&cli, &printer) {
         Ok(exit) => exit.into(),
         Err(failure) => {
