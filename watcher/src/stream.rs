@@ -42,6 +42,7 @@ pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) 
         env: &env,
         key: &key,
         broken,
+        listed: None,
         caught_up: None,
         failures: 0,
         down_since: None,
@@ -57,6 +58,8 @@ struct Stream<'a> {
     key: &'a str,
     /// Why the cursor cannot be resumed from.
     broken: Option<String>,
+    /// The revision of a list whose watch has not yet proved to follow on it.
+    listed: Option<Revision>,
     /// Up to here the stream catches up; not known after an outage.
     caught_up: Option<Revision>,
     /// Failures in a row.
@@ -92,7 +95,9 @@ impl Stream<'_> {
     /// Watches from the cursor until the watch ends.
     async fn watch(&mut self, kind: &Discovery) -> Result<(), Failure> {
         let env = self.env;
-        let Some(cursor) = env.core.lock().kinds.get(self.key).map(|k| k.cursor) else { return Ok(()) };
+        let listed = self.listed.take();
+        let cursor = env.core.lock().kinds.get(self.key).map(|k| k.cursor);
+        let Some(cursor) = listed.or(cursor) else { return Ok(()) };
         let limit = env.settings.watch_timeout;
         let seconds = (limit + env.jitter(limit / 5)).as_secs().max(1);
         let query = format!("resourceVersion={cursor}&timeoutSeconds={seconds}");
@@ -100,10 +105,24 @@ impl Stream<'_> {
             let _place = env.opens.enter(0).await;
             env.api.watch(&path(kind), &query).await?
         };
+        let mut first = None;
+        if let Some(list) = listed {
+            first = prove(env, &mut watch).await?;
+            let mut core = env.core.lock();
+            let at = core.receipt(&kind.domain);
+            core.end_list(self.key, list, at);
+        }
         env.core.lock().phase(self.key, Phase::Watching);
         let caught_up = self.caught_up.unwrap_or(Revision::MAX);
         let mut silent = true;
-        while let Some(line) = watch.line(env.settings.idle_timeout).await? {
+        loop {
+            let line = match first.take() {
+                Some(line) => line,
+                None => match watch.line(env.settings.idle_timeout).await? {
+                    Some(line) => line,
+                    None => break,
+                },
+            };
             silent = false;
             let event = lines::event(&line)
                 .ok_or_else(|| Failure::Server("the watch sent what is no event".to_owned()))?;
@@ -200,7 +219,8 @@ impl Stream<'_> {
         }
     }
 
-    /// The first list, or the list after a time without protection: the kind is covered from it on.
+    /// The first list, or the list after a time without protection: the kind is covered from it on, once its watch
+    /// is open.
     async fn list(&mut self, kind: &Discovery) -> Result<(), Failure> {
         self.env.core.lock().phase(self.key, Phase::Listing);
         for _ in 0..LIST_TRIES {
@@ -223,10 +243,8 @@ impl Stream<'_> {
                 Err(Failure::Expired(_)) => {}
                 Err(failure) => return Err(failure),
                 Ok(_) => {
-                    let mut core = self.env.core.lock();
-                    let at = core.receipt(&kind.domain);
-                    core.end_list(self.key, pages.rv, at);
                     (self.broken, self.caught_up) = (None, Some(pages.rv));
+                    self.listed = Some(pages.rv);
                     return Ok(());
                 }
             }
@@ -288,6 +306,18 @@ impl Stream<'_> {
         };
         core.healed(self.key, healed);
         Ok(pages.rv)
+    }
+}
+
+/// A watch that follows on a first list proves that the server takes it: a cache that was just built refuses lists older
+/// than its own at once. Taken for a gap, every new kind would begin with one. Returns the first line, if one came.
+async fn prove(env: &Env, watch: &mut api::Watch) -> Result<Option<Bytes>, Failure> {
+    const MOMENT: Duration = Duration::from_millis(250);
+    let Some(line) = env.parts.timeout(MOMENT, watch.line(MOMENT * 2)).await else { return Ok(None) };
+    let line = line?;
+    match line.as_ref().and_then(lines::event) {
+        Some(Event::Error(status)) => Err(Failure::of_event(&status)),
+        _ => Ok(line),
     }
 }
 

@@ -120,7 +120,7 @@ impl Core {
     pub(super) fn present(&mut self, key: &str, name: &str, seen: &Sighting, rv: Revision) {
         let Some((discovery, incarnation)) = self.of_kind(key) else { return };
         let (base, stamp) = self.retained(key, name);
-        let (lo, hi) = self.times(&discovery, seen, rv, stamp);
+        let (lo, hi) = self.times(&discovery, seen, rv, stamp, base.is_none());
         let observation = Observation {
             kind: &discovery,
             incarnation,
@@ -147,7 +147,7 @@ impl Core {
     fn deleted(&mut self, key: &str, name: &str, seen: &Sighting, rv: Revision) {
         let Some((discovery, incarnation)) = self.of_kind(key) else { return };
         let (base, stamp) = self.retained(key, name);
-        let (lo, hi) = self.times(&discovery, seen, rv, stamp);
+        let (lo, hi) = self.times(&discovery, seen, rv, stamp, base.is_none());
         let observation = Observation {
             kind: &discovery,
             incarnation,
@@ -218,10 +218,14 @@ impl Core {
         seen: &Sighting,
         rv: Revision,
         before: Option<Micros>,
+        first: bool,
     ) -> (Micros, Micros) {
         let clock = &mut self.domain(&discovery.domain).clock;
         let stamp = seen.header.stamp;
-        let fresh = before.is_some() && stamp > before;
+        // A watched object without a version before was created by this very write; after a resume the stamp of the
+        // version before is not known.
+        let created = before.is_none() && seen.source == Source::Watch && first;
+        let fresh = created || before.is_some() && stamp > before;
         let bounds = clock.bounds(rv, seen.at, stamp, fresh);
         clock.receipt(rv, seen.at, seen.live);
         bounds
