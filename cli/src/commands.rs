@@ -21,6 +21,8 @@ mod log;
 mod run;
 mod show;
 mod status;
+#[cfg(test)]
+mod tests;
 
 /// What every command is given.
 pub(crate) struct Context<'a> {

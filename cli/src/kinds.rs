@@ -178,7 +178,7 @@ fn unknown(word: &str, known: &[Discovery]) -> Failure {
                 .filter(|candidate| !candidate.is_empty())
                 .map(|candidate| distance(&candidate.to_lowercase(), &name.to_lowercase()))
                 .min()?;
-            (best <= 1 + name.len() / 4).then(|| (best, label(kind)))
+            (best <= (name.len() / 4).max(1)).then(|| (best, label(kind)))
         })
         .collect();
     near.sort();

@@ -4,12 +4,15 @@
 //! JSON) and carries no value of an object: fields are kinds, names, positions, counts and errors, and the libraries'
 //! errors quote no documents.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::args::LogFormat;
 
 /// The log of `run`: what it does; with `-v` also how.
 pub(crate) fn for_run(format: LogFormat, verbose: u8, colour: bool) {
+    let colour = colour && std::io::stderr().is_terminal();
     let own = match verbose {
         0 => "info",
         1 => "debug",

@@ -71,6 +71,11 @@ impl Wall {
         time.to_zoned(self.zone.clone()).strftime(&format!("%Y-%m-%d %H:%M:%S{digits}%:z")).to_string()
     }
 
+    /// A time to the millisecond, where it is read and not given as T.
+    pub(crate) fn show_millis(&self, time: Micros) -> String {
+        self.show(time - time.rem_euclid(1000))
+    }
+
     /// A time of a change as a list shows it: without the offset, and rounded *up* to the millisecond, so that
     /// the printed time, given as T, includes the change.
     pub(crate) fn show_change(&self, time: Micros) -> String {

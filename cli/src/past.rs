@@ -324,12 +324,20 @@ impl Past<'_> {
     pub(crate) fn reserve_view(&mut self, view: &View, asked: &[Discovery]) {
         let moment = &view.moment;
         if !moment.closed && moment.beyond.is_none() {
-            let concerns = |key: &String| asked.iter().any(|kind| kind.kind_key() == *key);
-            let lagging: Vec<String> = moment.lagging.iter().map(|(k, rv)| format!("{} (at rev {rv})", kind_name(k))).collect();
-            let mine = moment.lagging.iter().any(|(key, _)| concerns(key));
-            let text = match (lagging.is_empty(), mine) {
+            let asked: Vec<String> = asked.iter().map(Discovery::kind_key).collect();
+            let (mine, others): (Vec<_>, Vec<_>) =
+                moment.lagging.iter().partition(|(key, _)| asked.contains(key));
+            let behind: Vec<String> = mine
+                .iter()
+                .chain(&others)
+                .map(|(key, rv)| format!("{} (seen to rev {rv})", kind_name(key)))
+                .collect();
+            let text = match (behind.is_empty(), mine.is_empty()) {
                 (true, _) => "the cut is open: not every kind has been seen up to it".to_owned(),
-                (false, _) => format!("the cut is open; behind are {}", some(&lagging)),
+                (false, true) => {
+                    format!("the cut is open; what was asked for has been seen up to it, but not {}", some(&behind))
+                }
+                (false, false) => format!("the cut is open; behind are {}", some(&behind)),
             };
             self.reserve("open-cut", text);
         }

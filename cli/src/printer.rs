@@ -21,7 +21,7 @@ use std::{
 use crate::failure::Failure;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// How a piece of text stands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

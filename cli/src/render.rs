@@ -129,7 +129,7 @@ pub(crate) fn files(printer: &Printer, wall: &Wall, files: &view::Files) {
             rows,
             number(file.closed_rev),
             number(file.epoch),
-            written.map_or_else(String::new, |t| wall.show(t.as_microsecond())),
+            written.map_or_else(String::new, |t| wall.show_millis(t.as_microsecond())),
             file.error.clone().or(file.writer.clone()).unwrap_or_default(),
         ]
     });

@@ -22,6 +22,9 @@ pub(super) async fn run(context: &Context<'_>, verb: &JournalVerb) -> Result<Exi
         JournalVerb::Cat { what } => {
             let key = past.timeline.key().map(|key| &**key);
             let rows = rows(&past.journal, what).await?;
+            if rows.is_empty() {
+                context.printer.note("no rows: a file without rows says who writes, or how far was seen");
+            }
             for row in rows {
                 render::row(context.printer, context.common.output, &RowView::new(&row, key))?;
             }

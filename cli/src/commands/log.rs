@@ -196,13 +196,13 @@ fn check_protection(past: &mut Past<'_>, question: &Question, states: &BTreeMap<
 
 fn say_range(context: &Context<'_>, question: &Question, history: &History) {
     let wall = &context.wall;
-    let from = question.range.since.map_or("the beginning".to_owned(), |t| wall.show(t));
+    let from = question.range.since.map_or("the beginning".to_owned(), |t| wall.show_millis(t));
     let known = history.frontier.values().map(|p| p.time).min();
     let until = match question.range.until {
-        Some(until) => wall.show(until),
+        Some(until) => wall.show_millis(until),
         None => "now".to_owned(),
     };
-    let closed = known.map_or(String::new(), |known| format!(" (closed up to {})", wall.show(known)));
+    let closed = known.map_or(String::new(), |known| format!(" (closed up to {})", wall.show_millis(known)));
     context.printer.note(format!("from {from} until {until}{closed}"));
 }
 

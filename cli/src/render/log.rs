@@ -52,10 +52,17 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     // Per object, where its quiet changes are being counted.
     let mut quiet: BTreeMap<String, Line<'_>> = BTreeMap::new();
+    // Per object, whether a controller wrote it last. A write within the second of the one before leaves no new mark
+    // in managedFields, and a delete never does: then the last known writer stands in.
+    let mut kept: BTreeMap<String, bool> = BTreeMap::new();
     for change in changes {
         let object = &change.object;
         let key = [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
-        if is_quiet(change) {
+        if !change.manager.is_empty() {
+            kept.insert(key.clone(), is_controller(&change.manager));
+        }
+        let unsigned = change.manager.is_empty() && change.op != "unreadable";
+        if is_quiet(change) || (unsigned && kept.get(&key) == Some(&true)) {
             quiet
                 .entry(key)
                 .and_modify(|line| {
@@ -194,7 +201,10 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
 /// The changed fields, the first of them with their new values.
 fn summary(change: &Change) -> String {
     const SHOWN: usize = 3;
-    let mut parts: Vec<String> = change.operations.iter().filter_map(|op| field(op, 40)).collect();
+    // The generation says only that something else changed.
+    let told = |op: &&Value| op.get("path").and_then(Value::as_str) != Some("/metadata/generation");
+    let mut parts: Vec<String> =
+        change.operations.iter().filter(told).filter_map(|op| field(op, 40)).collect();
     let more = parts.len().saturating_sub(SHOWN);
     parts.truncate(SHOWN);
     if more > 0 {

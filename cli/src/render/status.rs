@@ -28,7 +28,7 @@ pub(crate) fn print(context: &Context<'_>, status: &Status) {
 fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
     let wall = &context.wall;
     let when = |time: &str| {
-        time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |t| wall.show(t.as_microsecond()))
+        time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |t| wall.show_millis(t.as_microsecond()))
     };
     let ago = |time: &str| {
         time.parse::<jiff::Timestamp>().map_or_else(
@@ -91,7 +91,7 @@ fn kinds(context: &Context<'_>, cluster: &Cluster) {
     context.printer.line(&Text::plain(""));
     let rows = shown.iter().map(|kind| {
         let since = kind.since.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        let since = since.map_or_else(String::new, |t| context.wall.show(t.as_microsecond()));
+        let since = since.map_or_else(String::new, |t| context.wall.show_millis(t.as_microsecond()));
         vec![kind.name.clone(), kind.objects.to_string(), since, kind.rev.to_string()]
     });
     for line in table::lines(&["KIND", "OBJECTS", "PROTECTED SINCE", "SEEN UP TO REV"], rows.collect()) {
@@ -105,7 +105,7 @@ fn gaps(context: &Context<'_>, cluster: &Cluster) {
     }
     context.printer.line(&Text::plain(""));
     let time = |t: &str| {
-        t.parse::<jiff::Timestamp>().map_or_else(|_| t.to_owned(), |t| context.wall.show(t.as_microsecond()))
+        t.parse::<jiff::Timestamp>().map_or_else(|_| t.to_owned(), |t| context.wall.show_millis(t.as_microsecond()))
     };
     // The newest matter most; the rest is in `-o json`.
     let rows: Vec<Vec<String>> = cluster

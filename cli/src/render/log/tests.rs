@@ -29,12 +29,15 @@ fn quiet_changes_fold_to_a_line_an_object() {
         change(7, "c", Op::Add, "kube-controller-manager", ""),
         change(8, "b", Op::Delete, "kubectl", ""),
         change(9, "c", Op::Unreadable, "kubelet", ""),
+        change(10, "c", Op::Modify, "", SPEC),
+        change(11, "c", Op::Delete, "", ""),
+        change(12, "d", Op::Delete, "", ""),
     ];
     let seen: Vec<(u64, u64, usize)> =
         fold(&changes, false).iter().map(|l| (l.change.pos, l.first.pos, l.count)).collect();
     assert_eq!(
         seen,
-        [(1, 1, 1), (3, 3, 1), (4, 4, 1), (6, 2, 3), (7, 7, 1), (8, 8, 1), (9, 9, 1)],
+        [(1, 1, 1), (3, 3, 1), (4, 4, 1), (6, 2, 3), (8, 8, 1), (9, 9, 1), (11, 7, 3), (12, 12, 1)],
         "(newest, oldest, how many)"
     );
     assert_eq!(fold(&changes, true).len(), changes.len());

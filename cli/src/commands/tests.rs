@@ -1,0 +1,274 @@
+//! Whole commands over a small journal in a folder: what is asked, answered, refused and hidden.
+
+mod journal;
+mod schema;
+
+use clap::Parser as _;
+
+use self::journal::{PLANTED, PLANTED_TEXT, Stored, World};
+use crate::{
+    args::Cli,
+    failure::Exit,
+    printer::{Printer, tests::Buffer},
+};
+
+/// What a command did: its exit code, standard output and standard error.
+struct Done {
+    exit: Exit,
+    out: String,
+    err: String,
+}
+
+/// Runs a command as from a shell, in UTC and far from any cluster.
+fn run(world: &World, args: &[&str]) -> Done {
+    let (out, err) = (Buffer::default(), Buffer::default());
+    let printer = Printer::to(Box::new(out.clone()), Box::new(err.clone()));
+    let kubeconfig = world.path("no-kubeconfig");
+    let mut all = vec!["hindcast", "--tz", "UTC", "--wait", "10ms", "--kubeconfig", &kubeconfig];
+    let url = world.url();
+    all.extend(["--journal", &url]);
+    all.extend(args);
+    let cli = Cli::try_parse_from(all).unwrap_or_else(|e| panic!("{args:?}: {e}"));
+    let exit = super::run(&cli, &printer).unwrap_or_else(|failure| {
+        printer.failure(&failure);
+        failure.exit
+    });
+    Done { exit, out: out.text(), err: err.text() }
+}
+
+#[test]
+fn get_answers_as_it_was() {
+    let world = World::new(Stored::Sealed);
+    let done = run(&world, &["get", "deploy,cm", "-n", "shop", "--at", "rev:13"]);
+    assert_eq!(done.exit, Exit::Done, "{}", done.err);
+    assert_eq!(
+        done.out,
+        "NAME                  READY   UP-TO-DATE   AVAILABLE   AGE
+deployment.apps/web   0/3     0            0           13s
+
+NAME               DATA   AGE
+configmap/config   1      13s
+"
+    );
+    assert!(done.err.contains("at 2026-11-01 13:00:13.000+00:00 = rev 13 (closed)"), "{}", done.err);
+    let earlier = run(&world, &["get", "deploy", "-n", "shop", "--at", "rev:11"]);
+    assert!(earlier.out.contains("0/2"), "{}", earlier.out);
+    let timed = run(&world, &["get", "deploy", "-n", "shop", "--at", "2026-11-01 13:00:13"]);
+    assert_eq!(timed.out, run(&world, &["get", "deploy", "-n", "shop", "--at", "rev:13"]).out);
+    assert!(timed.err.contains("at 2026-11-01 13:00:13.000+00:00 = rev 13 (closed)"), "{}", timed.err);
+}
+
+#[test]
+fn get_by_label_by_name_and_of_all_namespaces() {
+    let world = World::new(Stored::Sealed);
+    let names = |args: &[&str]| {
+        let all = [&["get", "-o", "name", "--at", "rev:14"], args].concat();
+        run(&world, &all).out
+    };
+    assert_eq!(names(&["deploy", "-n", "shop", "-l", "app=web"]), "deployment.apps/web\n");
+    assert_eq!(names(&["deploy", "-n", "shop", "-l", "app!=web"]), "");
+    assert_eq!(names(&["deploy/web", "-n", "shop"]), "deployment.apps/web\n");
+    assert_eq!(names(&["Deployment.apps", "web", "-n", "shop"]), "deployment.apps/web\n");
+    assert_eq!(names(&["cm", "-A"]), "configmap/other\nconfigmap/config\n", "by namespace");
+    let wide = run(&world, &["get", "cm", "-A", "--at", "rev:14"]);
+    assert!(wide.out.starts_with("NAMESPACE     NAME     DATA   AGE\ndefault-not   other "), "{}", wide.out);
+    let default = run(&world, &["get", "cm", "--at", "rev:14"]);
+    assert_eq!((default.out.as_str(), default.exit), ("", Exit::Done));
+    assert!(default.err.contains("namespace default"), "{}", default.err);
+    assert!(default.err.contains("No resources found in default namespace"), "{}", default.err);
+}
+
+#[test]
+fn show_and_lists_are_exact() {
+    let world = World::new(Stored::Sealed);
+    let yaml = run(&world, &["show", "cm/config", "-n", "shop", "--at", "rev:14"]);
+    assert_eq!(yaml.exit, Exit::Done, "{}", yaml.err);
+    assert!(yaml.out.contains("data:\n  big: \"1.10\"\n"), "{}", yaml.out);
+    assert!(yaml.out.contains("  resourceVersion: \"12\"\n"), "{}", yaml.out);
+    let json = run(&world, &["show", "widget/w", "-n", "shop", "--at", "rev:14", "-o", "json"]);
+    assert!(json.out.contains("\"size\": 1.10\n"), "numbers are tokens: {}", json.out);
+    let list = run(&world, &["get", "widgets", "-n", "shop", "--at", "rev:14", "-o", "yaml"]);
+    assert!(list.out.starts_with("apiVersion: v1\nitems:\n- apiVersion: example.com/v1\n"), "{}", list.out);
+    assert!(list.out.contains("size: 1.10\n"), "{}", list.out);
+    let table = run(&world, &["get", "widgets", "-n", "shop", "--at", "rev:14"]);
+    assert_eq!(table.out, "NAME   SIZE\nw      1.10\n", "a CRD's own columns");
+}
+
+#[test]
+fn before_a_position_is_the_state_without_that_change() {
+    let world = World::new(Stored::Sealed);
+    let log = run(&world, &["log", "deploy/web", "-n", "shop", "--all"]);
+    let line = log.out.lines().find(|l| l.contains("spec.replicas: 3")).expect(&log.out);
+    let pos = line.split_whitespace().nth(2).unwrap();
+    let with = run(&world, &["get", "deploy", "-n", "shop", "--at", &format!("pos:{pos}")]);
+    let without = run(&world, &["get", "deploy", "-n", "shop", "--at", &format!("before:pos:{pos}")]);
+    assert!(with.out.contains("0/3") && without.out.contains("0/2"), "{} {}", with.out, without.out);
+    assert!(log.out.contains(&format!("just before: --at before:pos:{pos}")), "{}", log.out);
+}
+
+#[test]
+fn what_was_not_there_or_not_protected_is_never_an_empty_answer() {
+    let world = World::new(Stored::Sealed);
+    let said = |args: &[&str], exit: Exit, text: &str| {
+        let done = run(&world, args);
+        assert_eq!(done.exit, exit, "{args:?}: {}{}", done.out, done.err);
+        assert!(done.err.contains(text), "{args:?}: {}", done.err);
+    };
+    said(&["get", "deploy/nope", "-n", "shop", "--at", "rev:13"], Exit::Failed, "deployments.apps \"nope\"");
+    said(&["show", "cm/gone", "-n", "shop", "--at", "rev:13"], Exit::Failed, "was not there in namespace shop");
+    said(&["get", "lease", "-A", "--at", "rev:13"], Exit::Failed, "not protected at 2026-11-01 13:00:13.000+00:00: excluded");
+    said(&["log", "lease", "-n", "shop"], Exit::Failed, "not protected then: excluded");
+    said(&["get", "deploy,lease", "-n", "shop", "--at", "rev:13"], Exit::Reserved, "leases.coordination.k8s.io: not protected");
+    said(&["get", "gadgets", "-n", "shop", "--at", "rev:13"], Exit::Failed, "not protected at");
+    said(&["get", "widgts", "-n", "shop", "--at", "rev:13"], Exit::Failed, "did you mean widgets.example.com?");
+    said(&["get", "cm/config", "-A", "--at", "rev:13"], Exit::Failed, "a name is of one namespace");
+    said(&["get", "cm", "--at", "2020-01-01"], Exit::Failed, "is before the journal begins");
+    said(&["get", "cm", "--at", "rev:99"], Exit::Failed, "is later than the journal knows");
+    said(&["get", "cm", "--at", "rev:99", "--allow-stale"], Exit::Reserved, "the journal is closed only up to");
+    said(&["get", "cm", "--at", "pos:999"], Exit::Failed, "position 999");
+    said(&["get", "cm", "--at", "25:00"], Exit::Failed, "time `25:00`");
+    said(&["show", "cm", "-n", "shop"], Exit::Failed, "show takes one object");
+    said(&["log", "-o", "wide"], Exit::Failed, "only `get` has them");
+    said(&["status", "--cluster", "nope"], Exit::Failed, "has no cluster `nope`");
+    said(&["journal", "cat", "nope"], Exit::Failed, "`nope`");
+}
+
+#[test]
+fn a_lost_gap_is_a_reservation_wherever_it_touches_the_answer() {
+    let world = World::new(Stored::Sealed);
+    let inside = run(&world, &["get", "widgets", "-n", "shop", "--at", "rev:17"]);
+    assert_eq!(inside.exit, Exit::Reserved, "{}", inside.err);
+    assert!(inside.err.contains("changes may be missing (too old); uncertain are shop/w"), "{}", inside.err);
+    let shown = run(&world, &["show", "widget/w", "-n", "shop", "--at", "rev:17"]);
+    assert_eq!(shown.exit, Exit::Reserved, "{}", shown.err);
+    let other = run(&world, &["get", "cm", "-n", "shop", "--at", "rev:17"]);
+    assert_eq!(other.exit, Exit::Done, "another kind is exact: {}", other.err);
+    let after = run(&world, &["get", "widgets", "-n", "shop", "--at", "rev:19"]);
+    assert_eq!(after.exit, Exit::Done, "{}", after.err);
+    let log = run(&world, &["log", "widgets", "-n", "shop", "--since", "2026-11-01"]);
+    assert_eq!(log.exit, Exit::Reserved, "{}", log.err);
+    let status = run(&world, &["status"]);
+    assert_eq!(status.exit, Exit::Done, "{}", status.err);
+    assert!(status.out.contains("lost"), "{}", status.out);
+}
+
+#[test]
+fn an_open_cut_names_what_lags() {
+    let world = World::new(Stored::Sealed);
+    let done = run(&world, &["get", "cm", "-n", "shop", "--open"]);
+    assert_eq!(done.exit, Exit::Reserved, "{}", done.err);
+    assert!(done.err.contains("= rev 21 (open)"), "{}", done.err);
+    assert!(done.err.contains("warning: the cut is open"), "{}", done.err);
+    assert!(done.err.contains("deployments.apps"), "{}", done.err);
+    let closed = run(&world, &["get", "cm", "-n", "shop"]);
+    assert_eq!(closed.exit, Exit::Done, "{}", closed.err);
+    assert!(closed.err.contains("= rev 20 (closed)"), "now is the newest closed cut: {}", closed.err);
+}
+
+const EVERYTHING: [&[&str]; 15] = [
+    &["status", "-v"],
+    &["status", "-o", "json"],
+    &["log", "-A", "--since", "2026-11-01", "--all"],
+    &["log", "-A", "--since", "2026-11-01", "-o", "json"],
+    &["log", "-A", "--since", "2026-11-01", "-o", "yaml"],
+    &["log", "secret/db", "-n", "shop", "--all"],
+    &["get", "secrets,cm", "-A"],
+    &["get", "secrets,cm", "-A", "-o", "wide"],
+    &["get", "secrets,cm", "-A", "-o", "json"],
+    &["get", "secrets,cm", "-A", "-o", "yaml", "--at", "rev:15"],
+    &["show", "secret/db", "-n", "shop"],
+    &["show", "secret/db", "-n", "shop", "-o", "json", "--at", "rev:15"],
+    &["journal", "ls"],
+    &["journal", "cat", "1-999"],
+    &["journal", "cat", "1-999", "-o", "yaml"],
+];
+
+#[test]
+fn no_secret_value_is_in_any_output() {
+    for stored in [Stored::Sealed, Stored::Dropped, Stored::Plaintext] {
+        let world = World::new(stored);
+        let keys = world.key_file();
+        for args in EVERYTHING {
+            for with_key in [false, true] {
+                let all = if with_key { [args, &["--key-file", &keys]].concat() } else { args.to_vec() };
+                let done = run(&world, &all);
+                assert!(matches!(done.exit, Exit::Done | Exit::Reserved), "{all:?}: {}", done.err);
+                for text in [&done.out, &done.err] {
+                    for planted in [PLANTED, PLANTED_TEXT] {
+                        assert!(!text.contains(planted), "{stored:?} {all:?}:\n{text}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_are_shown_when_asked_and_only_with_what_opens_them() {
+    let world = World::new(Stored::Sealed);
+    let keys = world.key_file();
+    let show = ["show", "secret/db", "-n", "shop", "--show-secrets"];
+    let without = run(&world, &show);
+    assert_eq!(without.exit, Exit::Failed, "{}", without.err);
+    assert!(without.err.contains("there is no key"), "{}", without.err);
+    let with = run(&world, &[&show[..], &["--key-file", &keys]].concat());
+    assert!(with.out.contains(PLANTED), "{}{}", with.out, with.err);
+    let list = ["get", "secrets", "-n", "shop", "--show-secrets", "-o", "json", "--key-file", &keys];
+    assert!(run(&world, &list).out.contains(PLANTED));
+    let plain = World::new(Stored::Plaintext);
+    assert!(run(&plain, &show).out.contains(PLANTED), "the scan above can find it");
+    let redacted = run(&world, &["show", "secret/db", "-n", "shop"]);
+    assert!(redacted.out.contains("<redacted 15 bytes hmac:"), "{}", redacted.out);
+    assert!(redacted.err.contains("cannot be applied"), "{}", redacted.err);
+}
+
+#[test]
+fn nothing_that_a_terminal_obeys_is_printed() {
+    let world = World::new(Stored::Sealed);
+    for args in EVERYTHING {
+        let done = run(&world, args);
+        for text in [&done.out, &done.err] {
+            let bad = text.chars().find(|c| c.is_control() && *c != '\n' && *c != '\t');
+            assert_eq!(bad, None, "{args:?}:\n{text:?}");
+        }
+    }
+    for output in ["json", "yaml"] {
+        let shown = run(&world, &["show", "cm/config", "-n", "shop", "-o", output]);
+        assert!(shown.out.contains(r"\u001b[2J\u009b"), "it is not lost: {}", shown.out);
+    }
+}
+
+#[test]
+fn log_shows_who_did_what_newest_first() {
+    let world = World::new(Stored::Sealed);
+    let done = run(&world, &["log", "-n", "shop", "--since", "2026-11-01"]);
+    let positions: Vec<u64> =
+        done.out.lines().skip(1).filter_map(|l| l.split_whitespace().nth(2)?.parse().ok()).collect();
+    assert!(positions.len() > 3 && positions.is_sorted_by(|a, b| a > b), "{}", done.out);
+    assert!(done.out.contains("kubectl-edit"), "{}", done.out);
+    let limited = run(&world, &["log", "-A", "--since", "2026-11-01", "--limit", "2"]);
+    assert_eq!(limited.out.lines().count(), 3, "{}", limited.out);
+    assert!(limited.err.contains("the newest 2 of"), "{}", limited.err);
+    let by_label = run(&world, &["log", "-A", "--since", "2026-11-01", "-l", "app=web"]);
+    assert!(by_label.out.contains("deployments.apps/web") && !by_label.out.contains("configmaps"), "{}", by_label.out);
+    let recent = run(&world, &["log", "-n", "shop"]);
+    assert!(recent.err.contains("no changes in that time"), "an hour by default: {}", recent.err);
+    let around = run(&world, &["log", "-n", "shop", "--around", "2026-11-01 13:00"]);
+    assert!(around.out.contains("deployments.apps/web"), "{}", around.out);
+}
+
+#[test]
+fn documents_keep_to_their_schemas() {
+    let world = World::new(Stored::Sealed);
+    let keys = world.key_file();
+    let status = run(&world, &["status", "-o", "json"]);
+    schema::check("status", &status.out);
+    let log = run(&world, &["log", "-A", "--since", "2026-11-01", "-o", "json"]);
+    assert!(log.out.lines().count() > 5);
+    log.out.lines().for_each(|line| schema::check("change", line));
+    let rows = run(&world, &["journal", "cat", "1-999"]);
+    assert!(rows.out.lines().count() > 10);
+    rows.out.lines().for_each(|line| schema::check("row", line));
+    schema::check("journalfiles", &run(&world, &["journal", "ls", "-o", "json"]).out);
+    schema::check("keylist", &run(&world, &["key", "list", "-o", "json", "--key-file", &keys]).out);
+}
