@@ -67,7 +67,7 @@ impl Failure {
             _ if too_large => Self::TooLarge(message),
             410 => Self::Expired(message),
             _ if reason == "Expired" || reason == "Gone" => Self::Expired(message),
-            401 | 403 => Self::Forbidden(message),
+            403 => Self::Forbidden(message),
             404 | 405 => Self::NotFound(message),
             429 => Self::Throttled(None),
             _ => Self::Server(message),

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use hindcast_journal::{FrontierVector, Micros, Parts, Revision, facts::Discovery};
+use hindcast_journal::{FrontierVector, Micros, Parts, Revision, cut::MAIN, facts::Discovery};
 use tokio::sync::watch;
 
 use crate::{
@@ -47,8 +47,12 @@ pub(crate) async fn close(
     }
     let mut targets = BTreeMap::new();
     for (domain, (key, kind)) in references {
-        let rv = env.sample(&kind).await.map_err(|f| fatal(&format!("close: {key}"), &f))?;
-        targets.insert(domain, rv);
+        match env.sample(&kind).await {
+            Ok(rv) => _ = targets.insert(domain, rv),
+            Err(failure) if domain == MAIN => return Err(fatal(&format!("close: {key}"), &failure)),
+            // A domain that does not answer stays open; the others close.
+            Err(_) => {}
+        }
     }
     let lagging: Vec<(String, Revision)> = {
         let core = env.core.lock();
@@ -63,10 +67,14 @@ pub(crate) async fn close(
     let env_ref = &env;
     let bring = lagging.into_iter().map(async move |(key, target)| bring(env_ref, &key, target).await);
     let mut brought = std::pin::pin!(futures::stream::iter(bring).buffer_unordered(WATCHES));
+    let mut failed = None;
     while let Some(outcome) = brought.next().await {
-        outcome?;
+        failed = failed.or(outcome.err());
     }
     env.core.lock().demand();
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
     let closed = async {
         let reached = |state: &DurableState| {
             targets.iter().all(|(domain, rv)| state.frontier.get(domain).is_none_or(|p| p.rv >= *rv))

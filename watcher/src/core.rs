@@ -316,17 +316,19 @@ impl Core {
         self.store_down.get_or_insert(now);
     }
 
-    /// Lets the noisiest kinds go while the buffer is beyond its bound.
+    /// Lets the noisiest kind go when the buffer is beyond its bound. Its rows still wait, so each that was let go
+    /// raises the bound a little: the rest goes on.
     fn keep_bound(&mut self) {
-        while self.buffer.bytes() > self.settings.buffer_bytes {
-            let kinds = &self.kinds;
-            let Some(noisiest) = self.buffer.noisiest(|key| kinds.get(key).is_some_and(|k| k.covered)) else {
-                return;
-            };
+        let gone = self.kinds.values().filter(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));
+        let bound = self.settings.buffer_bytes + gone.count() * (self.settings.buffer_bytes / 64);
+        if self.buffer.bytes() <= bound {
+            return;
+        }
+        let kinds = &self.kinds;
+        let covered = |key: &str| kinds.get(key).is_some_and(|kind| kind.covered);
+        if let Some(noisiest) = self.buffer.noisiest(covered) {
             tracing::warn!(kind = noisiest, "buffer full: the noisiest kind is let go");
             self.uncover(&noisiest, Uncovered::BufferFull, "the store was away for too long");
-            // Its rows still wait, so the bound is kept by its silence: one kind at a time.
-            return;
         }
     }
 
@@ -336,3 +338,6 @@ impl Core {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::{
     Settings,
     api::{Api, Failure, Page},
     core::Shared,
-    discovery,
+    discovery::{self, LEASES},
     gate::Gate,
 };
 
@@ -94,6 +94,10 @@ impl Env {
         const ENOUGH: i64 = 4_000_000;
         const CALLS: usize = 64;
         let mut done = self.leases.lock().await;
+        let domain = self.core.lock().kinds.get(LEASES).map(|kind| kind.discovery.domain.clone());
+        if domain.is_some_and(|domain| domain != MAIN) {
+            return;
+        }
         if from >= to || done.iter().any(|(low, high)| *low <= from && to <= *high) {
             return;
         }

@@ -101,10 +101,9 @@ pub async fn run(
         stop: stopped,
     };
     let mut flusher = tokio::spawn(flusher.run());
-    let mut main = Main {
+    let main = Main {
         kinds: Kinds::new(env.clone(), hints),
         env,
-        closing: JoinSet::new(),
         commands,
         status,
         durable,
@@ -115,8 +114,7 @@ pub async fn run(
         () = main.keep() => Ok(()),
         () = shutdown => Ok(()),
     };
-    // The streams end here; what they handed over is flushed.
-    drop(main);
+    // The streams have ended with `main`; what they handed over is flushed.
     stop.send_replace(true);
     match parts.timeout(settings.stop_timeout, &mut flusher).await {
         Some(ended) => joined(ended)?,
@@ -135,71 +133,83 @@ fn joined(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
 struct Main {
     env: Arc<Env>,
     kinds: Kinds,
-    closing: JoinSet<()>,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<crate::Status>>,
     durable: watch::Sender<DurableState>,
 }
 
 impl Main {
-    /// Starts, then keeps every kind under protection; ends only by being dropped.
-    async fn keep(&mut self) {
-        let starting = self.start();
-        starting.await;
-        let clock = self.env.parts.clock.clone();
-        let mut discover_at = clock.monotonic() + self.env.settings.discovery_every;
-        let mut probe_at = clock.monotonic();
-        loop {
-            self.publish();
-            let now = clock.monotonic();
-            if now >= discover_at {
-                discover_at = match self.kinds.discover().await {
-                    Ok(true) => now + self.env.settings.discovery_every,
-                    // A definition is established, but not yet served.
-                    Ok(false) => now + SETTLE,
-                    Err(failure) => {
-                        tracing::warn!(%failure, "discovery failed; what is known stays");
-                        now + self.env.backoff(4)
-                    }
-                };
-            }
-            if now >= probe_at {
-                probe_at = now + self.kinds.probe().await;
-            }
-            self.kinds.mend();
-            let wait = TICK.min(discover_at.saturating_sub(clock.monotonic()));
-            tokio::select! {
-                biased;
-                Some(Command::Close(reply)) = self.commands.recv() => {
-                    let (env, durable) = (self.env.clone(), self.durable.subscribe());
-                    self.closing.spawn(async move {
-                        let _ = reply.send(crate::close::close(env, durable).await);
-                    });
+    /// Keeps every kind under protection and answers commands; ends only by being dropped.
+    async fn keep(self) {
+        let Self { env, kinds, commands, status, durable } = self;
+        let follow = protect(&env, kinds);
+        let answer = answer(&env, commands, status, durable);
+        futures::future::join(follow, answer).await;
+    }
+}
+
+/// Starts the streams, then follows what is served.
+async fn protect(env: &Env, mut kinds: Kinds) {
+    let mut failures = 0;
+    while let Err(failure) = kinds.start().await {
+        tracing::warn!(%failure, "the API server does not answer; trying again");
+        failures += 1;
+        env.sleep(env.backoff(failures)).await;
+    }
+    env.core.lock().started = true;
+    let clock = env.parts.clock.clone();
+    let mut discover_at = clock.monotonic() + env.settings.discovery_every;
+    let mut probe_at = clock.monotonic();
+    loop {
+        let now = clock.monotonic();
+        if now >= discover_at {
+            discover_at = match kinds.discover().await {
+                Ok(true) => now + env.settings.discovery_every,
+                // A definition is established but not yet served, or a kind is missing and may come back.
+                Ok(false) => now + SETTLE,
+                Err(failure) => {
+                    tracing::warn!(%failure, "discovery failed; what is known stays");
+                    now + env.backoff(4)
                 }
-                Some(hint) = self.kinds.hints.recv() => {
-                    self.kinds.take_hint(hint);
-                    discover_at = discover_at.min(clock.monotonic() + SETTLE);
-                }
-                Some(_) = self.closing.join_next(), if !self.closing.is_empty() => {}
-                () = clock.sleep(wait) => {}
+            };
+        }
+        if now >= probe_at {
+            probe_at = now + kinds.probe().await;
+        }
+        kinds.mend();
+        let wait = TICK.min(discover_at.saturating_sub(clock.monotonic()));
+        tokio::select! {
+            biased;
+            Some(hint) = kinds.hints.recv() => {
+                kinds.take_hint(hint);
+                discover_at = discover_at.min(clock.monotonic() + SETTLE);
             }
+            () = clock.sleep(wait) => {}
         }
     }
+}
 
-    /// Reads what is served, as often as it takes, and starts the streams.
-    async fn start(&mut self) {
-        let mut failures = 0;
-        while let Err(failure) = self.kinds.start().await {
-            tracing::warn!(%failure, "the API server does not answer; trying again");
-            failures += 1;
-            self.publish();
-            self.env.sleep(self.env.backoff(failures)).await;
+/// Publishes the status and closes cuts when asked to.
+async fn answer(
+    env: &Arc<Env>,
+    mut commands: mpsc::Receiver<Command>,
+    status: watch::Sender<Arc<crate::Status>>,
+    durable: watch::Sender<DurableState>,
+) {
+    let mut closing = JoinSet::new();
+    loop {
+        let now = env.core.lock().status();
+        status.send_replace(Arc::new(now));
+        tokio::select! {
+            biased;
+            Some(Command::Close(reply)) = commands.recv() => {
+                let (env, durable) = (env.clone(), durable.subscribe());
+                closing.spawn(async move {
+                    let _ = reply.send(crate::close::close(env, durable).await);
+                });
+            }
+            Some(_) = closing.join_next(), if !closing.is_empty() => {}
+            () = env.sleep(TICK) => {}
         }
-        self.env.core.lock().started = true;
-    }
-
-    fn publish(&self) {
-        let status = self.env.core.lock().status();
-        self.status.send_replace(Arc::new(status));
     }
 }

@@ -204,7 +204,12 @@ impl Stream<'_> {
     fn api_down(&mut self, message: &str) {
         let now = self.env.parts.clock.monotonic();
         let since = *self.down_since.get_or_insert(now);
-        if now.saturating_sub(since) >= self.env.settings.api_down_after {
+        let mut limit = self.env.settings.api_down_after;
+        // The main server takes a while after its start until it serves custom resources.
+        if self.env.core.lock().kinds.get(self.key).is_some_and(|k| k.discovery.domain == MAIN) {
+            limit *= 6;
+        }
+        if now.saturating_sub(since) >= limit {
             self.env.core.lock().uncover(self.key, Uncovered::ApiDown, message);
         }
     }

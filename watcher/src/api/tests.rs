@@ -29,6 +29,8 @@ fn answers_are_sorted_by_what_to_do() {
     ));
     assert!(matches!(of(403, "no"), Failure::Forbidden(_)));
     assert!(matches!(of(404, ""), Failure::NotFound(_)));
+    // Credentials expire and are renewed: the kind itself is not refused.
+    assert!(matches!(of(401, "no"), Failure::Server(_)));
     assert!(matches!(of(429, ""), Failure::Throttled(None)));
     assert!(matches!(of(503, ""), Failure::Server(_)));
     let event = Failure::of_event(br#"{"kind":"Status","code":410,"message":"too old resource version: 204 (227)"}"#);

@@ -173,7 +173,7 @@ impl Core {
                     self.present(key, name, &seen, rv);
                     count += 1;
                 }
-                Step::Delete { rv } if retained.is_some() => {
+                Step::Delete { rv } if retained.is_some_and(|known| known < rv) => {
                     self.vanished(key, name, rv, Source::Healed);
                     count += 1;
                 }

@@ -301,12 +301,14 @@ impl Core {
 
     /// An object that only discovery or the clock looks at: its kind is not journaled.
     pub(crate) fn overheard(&mut self, key: &str, bytes: &[u8], live: bool) {
-        if key == LEASES {
-            let at = self.receipt(hindcast_journal::cut::MAIN);
+        if key == LEASES
+            && let Some(domain) = self.kinds.get(key).map(|kind| kind.discovery.domain.clone())
+        {
+            let at = self.receipt(&domain);
             if let (true, Some(rv)) = (live, Header::of(bytes).rv) {
-                self.domain(hindcast_journal::cut::MAIN).clock.receipt(rv, at, true);
+                self.domain(&domain).clock.receipt(rv, at, true);
             }
-            self.lease(hindcast_journal::cut::MAIN, bytes, at);
+            self.lease(&domain, bytes, at);
         }
         self.tell(key, bytes);
     }

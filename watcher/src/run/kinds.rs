@@ -7,6 +7,7 @@ use std::{
 };
 
 use hindcast_journal::{
+    Revision,
     cut::MAIN,
     facts::{Discovery, Uncovered},
 };
@@ -29,6 +30,10 @@ use crate::{
 const ROUNDS: u32 = 5;
 /// Between rounds, so that somebody writes.
 const BETWEEN: Duration = Duration::from_secs(7);
+/// A kind that no definition explains counts as gone after discovery left it out for this long.
+const MISSING: Duration = Duration::from_secs(10);
+/// Where definitions are.
+const CRDS_PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// Readings of discovery that wait for a definition to be served.
 const WAITS: u32 = 50;
 
@@ -45,6 +50,8 @@ pub(crate) struct Kinds {
     aggregated: BTreeSet<String>,
     /// Established definitions whose kinds are not yet served, with how often that was looked for.
     awaited: BTreeMap<String, u32>,
+    /// Kinds that discovery no longer names, with since when; on the monotonic clock.
+    missing: BTreeMap<String, Duration>,
     rounds: u32,
 }
 
@@ -59,6 +66,7 @@ impl Kinds {
             crds: BTreeMap::new(),
             aggregated: BTreeSet::new(),
             awaited: BTreeMap::new(),
+            missing: BTreeMap::new(),
             rounds: 0,
         }
     }
@@ -69,20 +77,29 @@ impl Kinds {
         self.read_crds().await?;
         let kinds = self.read().await?;
         if let Some(reference) = reference(kinds.values()) {
-            let rv = self.env.sample(reference).await?;
-            let oldest = {
-                let mut core = self.env.core.lock();
-                core.domain(MAIN).caught_up = rv;
-                oldest_cursor(&core)
-            };
-            if let Some(oldest) = oldest {
-                self.env.read_leases(oldest, rv).await;
+            match self.env.sample(reference).await {
+                Ok(rv) => self.catch_up(rv).await,
+                // Then each stream finds out for itself.
+                Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
+                Err(failure) => return Err(failure),
             }
         }
         let kinds = self.first_probe(kinds).await;
-        self.apply(kinds);
+        self.apply(kinds).await;
         self.start_overhearing();
         Ok(())
+    }
+
+    /// What is not newer than `rv` was committed before the start; when, the leases of the time tell.
+    async fn catch_up(&self, rv: Revision) {
+        let oldest = {
+            let mut core = self.env.core.lock();
+            core.domain(MAIN).caught_up = rv;
+            oldest_cursor(&core)
+        };
+        if let Some(oldest) = oldest {
+            self.env.read_leases(oldest, rv).await;
+        }
     }
 
     /// Reads discovery and applies it. Says whether nothing is awaited any more.
@@ -92,9 +109,11 @@ impl Kinds {
             *tries += 1;
             !kinds.contains_key(key) && *tries < WAITS
         });
-        self.apply(kinds);
+        self.apply(kinds).await;
         self.start_overhearing();
-        Ok(self.awaited.is_empty())
+        let now = self.env.parts.clock.monotonic();
+        let fresh = |since: &Duration| now.saturating_sub(*since) < 3 * MISSING;
+        Ok(self.awaited.is_empty() && !self.missing.values().any(fresh))
     }
 
     /// Takes up what an event said of discovery.
@@ -120,10 +139,9 @@ impl Kinds {
 
     /// Reads all definitions: only at the start; later they come as events.
     async fn read_crds(&mut self) -> Result<(), Failure> {
-        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         let mut next = None::<String>;
         loop {
-            let page = match self.env.page(path, next.as_deref()).await {
+            let page = match self.env.page(CRDS_PATH, next.as_deref()).await {
                 Ok(page) => page,
                 // Without them columns and uids are missing, and kinds are found all the same.
                 Err(Failure::Forbidden(_) | Failure::NotFound(_)) => return Ok(()),
@@ -172,7 +190,10 @@ impl Kinds {
         let settings = &self.env.settings;
         let fresh = {
             let core = self.env.core.lock();
-            let new = |kind: &&Discovery| !core.kinds.contains_key(&kind.kind_key()) && wanted(kind, settings);
+            let new = |kind: &&Discovery| {
+                let key = kind.kind_key();
+                !core.kinds.contains_key(&key) && (key == LEASES || wanted(kind, settings))
+            };
             let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
             domains::candidates(fresh.into_iter())
         };
@@ -189,20 +210,47 @@ impl Kinds {
         kinds
     }
 
-    fn apply(&mut self, kinds: BTreeMap<String, Discovery>) {
-        let gone: Vec<String> = {
+    async fn apply(&mut self, kinds: BTreeMap<String, Discovery>) {
+        let absent: Vec<Arc<Discovery>> = {
             let core = self.env.core.lock();
-            let known = core.kinds.iter().filter(|(_, kind)| !kind.discovery.gone);
-            known.map(|(key, _)| key.clone()).filter(|key| !kinds.contains_key(key)).collect()
+            let known = core.kinds.iter().filter(|(key, kind)| !kind.discovery.gone && !kinds.contains_key(*key));
+            known.map(|(_, kind)| kind.discovery.clone()).collect()
         };
-        for key in gone {
-            self.end(&key);
-            self.crds.remove(&key);
-            self.env.core.lock().gone(&key);
+        self.missing.retain(|key, _| absent.iter().any(|kind| kind.kind_key() == *key));
+        for kind in absent {
+            let key = kind.kind_key();
+            if self.is_gone(&kind).await {
+                self.missing.remove(&key);
+                self.end(&key);
+                self.crds.remove(&key);
+                self.env.core.lock().gone(&key);
+            }
         }
         for (key, kind) in kinds {
             self.apply_one(key, kind);
         }
+    }
+
+    /// Whether a kind that discovery does not name is really gone: a server that just started, or one whose
+    /// aggregated API went down, names less than it serves.
+    async fn is_gone(&mut self, kind: &Discovery) -> bool {
+        if !kind.crd_uid.is_empty() {
+            let path = format!("{CRDS_PATH}/{}.{}", kind.resource, kind.group);
+            match self.env.api.get(&path, "application/json").await {
+                Err(Failure::NotFound(_)) => return true,
+                Err(Failure::Forbidden(_)) => {}
+                _ => {
+                    self.missing.entry(kind.kind_key()).or_insert_with(|| self.env.parts.clock.monotonic());
+                    return false;
+                }
+            }
+        }
+        if self.aggregated.contains(&kind.group) {
+            return false;
+        }
+        let now = self.env.parts.clock.monotonic();
+        let since = *self.missing.entry(kind.kind_key()).or_insert(now);
+        now.saturating_sub(since) >= MISSING
     }
 
     fn apply_one(&mut self, key: String, kind: Discovery) {
@@ -276,7 +324,7 @@ impl Kinds {
     fn start_overhearing(&mut self) {
         let paths = [
             (LEASES, LEASES_PATH),
-            (CRDS, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),
+            (CRDS, CRDS_PATH),
             (API_SERVICES, "/apis/apiregistration.k8s.io/v1/apiservices"),
         ];
         for (key, path) in paths {

@@ -1,0 +1,237 @@
+use hindcast_journal::{Secrets, row::Body};
+
+use super::*;
+use crate::{
+    header::Header,
+    heal::{Recovered, Step},
+    lines::Event,
+};
+
+fn core() -> (Core, mpsc::UnboundedReceiver<Hint>) {
+    let (hints, receiver) = mpsc::unbounded_channel();
+    let core = Core::new(
+        Parts::system(),
+        Arc::new(Settings { segment_rows: 100, ..Settings::default() }),
+        Metrics::default(),
+        Encoder::new(Secrets::Dropped),
+        hints,
+        Arc::new(Notify::new()),
+    );
+    (core, receiver)
+}
+
+fn kind(resource: &str) -> Discovery {
+    Discovery {
+        version: "v1".into(),
+        resource: resource.into(),
+        kind: "Thing".into(),
+        namespaced: true,
+        domain: "main".into(),
+        ..Discovery::default()
+    }
+}
+
+/// A core that covers `/things` from revision 10 on, with object `a` at 5, and whose buffer is empty.
+fn covered() -> Core {
+    let (mut core, _) = core();
+    core.describe(kind("things"));
+    core.begin_list("/things");
+    core.listed("/things", &sighting("a", "u1", 5, 1), 10);
+    core.end_list("/things", 10, 1);
+    drain(&mut core);
+    core
+}
+
+fn object(name: &str, uid: &str, rv: Revision, n: u64) -> bytes::Bytes {
+    format!(
+        r#"{{"apiVersion":"v1","kind":"Thing","metadata":{{"name":"{name}","namespace":"ns","uid":"{uid}","resourceVersion":"{rv}"}},"n":{n}}}"#
+    )
+    .into()
+}
+
+fn sighting(name: &str, uid: &str, rv: Revision, n: u64) -> Sighting {
+    let bytes = object(name, uid, rv, n);
+    let header = Header::of(&bytes);
+    Sighting { header, bytes, source: Source::List, at: 1, live: false }
+}
+
+fn bookmark(rv: Revision) -> Event {
+    Event::Bookmark(format!(r#"{{"metadata":{{"resourceVersion":"{rv}"}}}}"#).into())
+}
+
+/// What is in the buffer, as `op rv`, and the frontier's revision.
+fn drain(core: &mut Core) -> (Vec<String>, Revision) {
+    let batch = core.take();
+    core.committed(1);
+    let rows = batch.changes.iter().map(|c| format!("{} {}", c.op, c.rv)).collect();
+    (rows, batch.frontier.get("main").map_or(0, |p| p.rv))
+}
+
+#[test]
+fn each_event_becomes_one_row_and_none_twice() {
+    let mut core = covered();
+    let events = [
+        Event::Modified(object("a", "u1", 11, 2)),
+        Event::Added(object("b", "u2", 12, 1)),
+        Event::Deleted(object("a", "u1", 13, 2)),
+    ];
+    for event in events.iter().chain(&events) {
+        assert_eq!(core.event("/things", event, 0), Verdict::Go);
+    }
+    assert_eq!(drain(&mut core), (vec!["modify 11".into(), "add 12".into(), "delete 13".into()], 13));
+    assert_eq!(core.metrics.duplicates.get(), 3);
+    assert_eq!(core.event("/things", &bookmark(20), 0), Verdict::Go);
+    core.demand();
+    assert_eq!(drain(&mut core), (vec!["frontier 20".into()], 20));
+}
+
+#[test]
+fn a_broken_predecessor_is_noticed_and_nothing_is_recorded() {
+    let mut core = covered();
+    let broken = [
+        Event::Modified(object("b", "u2", 11, 1)),
+        Event::Deleted(object("b", "u2", 11, 1)),
+        Event::Added(object("a", "u9", 11, 1)),
+        Event::Modified(object("a", "u9", 11, 1)),
+    ];
+    for event in broken {
+        assert!(matches!(core.event("/things", &event, 0), Verdict::Broken(_)), "{event:?}");
+    }
+    assert_eq!(core.event("/things", &Event::Added("{}".into()), 0), Verdict::Opaque);
+    assert_eq!(drain(&mut core), (vec![], 10));
+}
+
+#[test]
+fn the_frontier_is_the_least_cursor_of_covered_kinds() {
+    let mut core = covered();
+    core.describe(kind("others"));
+    core.begin_list("/others");
+    core.end_list("/others", 30, 1);
+    assert_eq!(drain(&mut core).1, 10);
+    core.event("/things", &bookmark(40), 0);
+    assert_eq!(core.frontier().get("main").map(|p| p.rv), Some(30));
+    core.uncover("/others", Uncovered::Forbidden, "no");
+    core.uncover("/others", Uncovered::Forbidden, "still no");
+    assert_eq!(core.frontier().get("main").map(|p| p.rv), Some(40));
+    assert_eq!(drain(&mut core).0, ["cover_end 30"]);
+    assert_eq!(core.event("/others", &bookmark(50), 0), Verdict::Stop);
+}
+
+#[test]
+fn a_full_blocks_frontier_covers_only_what_is_in_it() {
+    let mut core = covered();
+    for rv in 11..=160 {
+        core.event("/things", &Event::Modified(object("a", "u1", rv, rv)), 0);
+    }
+    let (rows, frontier) = drain(&mut core);
+    assert_eq!((rows.len(), rows.last().map(String::as_str)), (100, Some("modify 110")));
+    assert!(frontier <= 110, "{frontier}");
+    assert_eq!(drain(&mut core).1, 160);
+}
+
+#[test]
+fn a_list_records_what_differs_what_is_gone_and_what_reads_differently() {
+    let mut core = covered();
+    core.uncover("/things", Uncovered::ApiDown, "");
+    drain(&mut core);
+    core.begin_list("/things");
+    core.listed("/things", &sighting("a", "u1", 5, 99), 20);
+    core.listed("/things", &sighting("b", "u2", 15, 1), 20);
+    core.end_list("/things", 20, 1);
+    assert_eq!(drain(&mut core).0, ["reread 20", "add 15", "cover_begin 20"]);
+    core.uncover("/things", Uncovered::ApiDown, "");
+    drain(&mut core);
+    core.begin_list("/things");
+    core.listed("/things", &sighting("b", "u3", 25, 1), 30);
+    core.end_list("/things", 30, 1);
+    assert_eq!(drain(&mut core).0, ["delete 24", "add 25", "delete 30", "cover_begin 30"]);
+}
+
+#[test]
+fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_gap() {
+    let mut core = covered();
+    let steps = vec![
+        Step::Version { rv: 12, bytes: object("a", "u1", 12, 2) },
+        Step::Delete { rv: 14 },
+        Step::Version { rv: 16, bytes: object("a", "u7", 16, 3) },
+    ];
+    let recovered = Recovered { steps, complete: true };
+    assert_eq!(core.recovered("/things", "ns/a", recovered.clone()), 3);
+    // Once more, as after a heal that broke half-way.
+    assert_eq!(core.recovered("/things", "ns/a", recovered), 0);
+    let batch = core.take();
+    let shapes: Vec<(Op, bool)> =
+        batch.changes.iter().map(|c| (c.op, matches!(c.body, Body::Patch(_)))).collect();
+    assert_eq!(shapes, [(Op::Modify, true), (Op::Delete, false), (Op::Add, false)]);
+    assert_eq!(batch.frontier.get("main").map(|p| p.rv), Some(10));
+    core.committed(1);
+    let healed = Healed {
+        from: 10,
+        to: 20,
+        time_from: 1,
+        time_to: 2,
+        reason: "410".into(),
+        recovered: 3,
+        unknown: vec![],
+    };
+    core.healed("/things", healed);
+    assert_eq!(drain(&mut core), (vec!["gap 20".into()], 20));
+}
+
+#[test]
+fn revisions_that_go_back_begin_a_new_incarnation() {
+    let mut core = covered();
+    assert!(!core.regressed("/things", 10));
+    assert!(core.regressed("/things", 7));
+    assert!(core.regressed("/things", 7), "until its list is in");
+    assert_eq!(drain(&mut core).0, ["cover_end 10", "mark 7"]);
+    core.begin_list("/things");
+    core.listed("/things", &sighting("a", "u1", 3, 1), 7);
+    core.end_list("/things", 7, 1);
+    let batch = core.take();
+    let rows: Vec<_> = batch.changes.iter().map(|c| (c.op, c.rv, c.incarnation)).collect();
+    assert_eq!(rows, [(Op::Modify, 3, 1), (Op::CoverBegin, 7, 1)]);
+    assert_eq!(batch.frontier.get("main").map(|p| (p.incarnation, p.rv)), Some((1, 7)));
+}
+
+#[test]
+fn a_kind_that_is_gone_takes_its_objects_with_it_and_comes_back_anew() {
+    let mut core = covered();
+    core.gone("/things");
+    assert_eq!(drain(&mut core).0, ["delete 11", "cover_end 10", "discovery 11"]);
+    core.describe(kind("things"));
+    core.begin_list("/things");
+    core.end_list("/things", 40, 1);
+    assert_eq!(drain(&mut core).0, ["discovery 40", "cover_begin 40"]);
+}
+
+#[test]
+fn with_the_store_away_the_noisiest_kind_is_let_go_and_the_rest_goes_on() {
+    let (mut core, _) = core();
+    core.settings = Arc::new(Settings { buffer_bytes: 64 << 10, ..Settings::default() });
+    for resource in ["loud", "quiet"] {
+        core.describe(kind(resource));
+        core.begin_list(&format!("/{resource}"));
+        core.end_list(&format!("/{resource}"), 10, 1);
+    }
+    core.refused();
+    let mut rv = 10;
+    while core.event("/loud", &Event::Added(object(&format!("o{rv}"), &format!("u{rv}"), rv + 1, rv)), 0)
+        == Verdict::Go
+    {
+        rv += 1;
+        assert!(rv < 10_000);
+        if rv % 50 == 0 {
+            let name = format!("q{rv}");
+            assert_eq!(core.event("/quiet", &Event::Added(object(&name, &name, rv + 1, rv)), 0), Verdict::Go);
+        }
+    }
+    assert!(core.is_let_go("/loud") && !core.is_let_go("/quiet") && !core.has_room());
+    assert!(core.status().seconds_until_loss.is_some());
+    assert_eq!(core.event("/quiet", &Event::Added(object("last", "last", rv + 9, rv)), 0), Verdict::Go);
+    while !core.buffer.is_empty() {
+        core.take();
+        core.committed(1);
+    }
+    assert!(core.has_room());
+}
