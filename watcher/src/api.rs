@@ -48,9 +48,13 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expired(m) | Self::TooLarge(m) | Self::Forbidden(m) | Self::NotFound(m) => f.write_str(m),
             Self::Throttled(_) => f.write_str("too many requests"),
-            Self::Server(m) | Self::Transport(m) => f.write_str(m),
+            Self::Expired(m)
+            | Self::TooLarge(m)
+            | Self::Forbidden(m)
+            | Self::NotFound(m)
+            | Self::Server(m)
+            | Self::Transport(m) => f.write_str(m),
         }
     }
 }
@@ -106,13 +110,16 @@ pub(crate) struct Page {
     pub(crate) ended: Micros,
 }
 
+/// A client, and a token of which every watch on it holds a clone.
+type Counted = (kube::Client, Arc<()>);
+
 /// The clients, and how requests are made with them.
 pub(crate) struct Api {
     parts: Parts,
     connector: Arc<dyn Connector>,
     lists: kube::Client,
     /// Clients of watches, each with the watches open on it.
-    watches: Mutex<Vec<(kube::Client, Arc<()>)>>,
+    watches: Mutex<Vec<Counted>>,
     per_client: usize,
     timeout: Duration,
 }
@@ -167,7 +174,7 @@ impl Api {
     /// One page of a list; `query` as it stands behind the `?`.
     pub(crate) async fn page(&self, path: &str, query: &str) -> Result<Page, Failure> {
         let answer = self.get(&format!("{path}?{query}"), "application/json").await?;
-        page(answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
+        page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
     }
 
     /// The revision of a consistent list, which is begun after this is called. It also makes the server's watch
@@ -266,7 +273,7 @@ async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {
 }
 
 /// Splits a list. Custom resources have `metadata` after `items`, built-in kinds before.
-fn page(answer: Answer) -> Option<Page> {
+fn page(answer: &Answer) -> Option<Page> {
     let mut page = Page {
         rv: None,
         next: None,

@@ -53,6 +53,7 @@ pub(crate) enum Hint {
 }
 
 /// One kind.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules another out")]
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) discovery: Arc<Discovery>,
@@ -250,7 +251,7 @@ impl Core {
         if let Some(since) = self.buffer.open_since() {
             at = at.min(since + self.settings.linger);
         }
-        if at <= now { Due::Now } else { Due::In(at - now) }
+        if at <= now { Due::Now } else { Due::In(at.saturating_sub(now)) }
     }
 
     /// Asks for a segment at once.
@@ -319,6 +320,9 @@ impl Core {
     /// Lets the noisiest kind go when the buffer is beyond its bound. Its rows still wait, so each that was let go
     /// raises the bound a little: the rest goes on.
     fn keep_bound(&mut self) {
+        if self.buffer.bytes() <= self.settings.buffer_bytes {
+            return;
+        }
         let gone = self.kinds.values().filter(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));
         let bound = self.settings.buffer_bytes + gone.count() * (self.settings.buffer_bytes / 64);
         if self.buffer.bytes() <= bound {

@@ -134,7 +134,7 @@ impl Served {
         if kind.resource.is_empty() || kind.resource.contains('/') {
             return;
         }
-        kind.version = version.to_owned();
+        version.clone_into(&mut kind.version);
         if kind.singular.is_empty() {
             kind.singular = kind.kind.to_lowercase();
         }

@@ -47,9 +47,12 @@ impl Env {
     /// A consistent list of one object of a kind, for its revision.
     pub(crate) async fn sample(&self, kind: &Discovery) -> Result<Revision, Failure> {
         let _place = self.opens.enter(0).await;
+        let reached = self.core.lock().reached(&kind.domain);
         let page = self.api.sample(&discovery::path(kind)).await?;
         let rv = page.rv.ok_or_else(opaque)?;
-        self.core.lock().sample(&kind.domain, rv, page.began, page.ended);
+        let mut core = self.core.lock();
+        core.check_list(&kind.domain, reached, rv);
+        core.sample(&kind.domain, rv, page.began, page.ended);
         Ok(rv)
     }
 
@@ -105,7 +108,7 @@ impl Env {
         let ends = futures::future::join(self.newest_lease(from), self.newest_lease(to)).await;
         let mut wave = vec![((from, ends.0), (to, ends.1))];
         while !wave.is_empty() && calls < CALLS {
-            let far = |((low, then), (high, now)): &((Revision, Option<i64>), (Revision, Option<i64>))| {
+            let far = |((low, then), (high, now)): &(Sample, Sample)| {
                 high - low > 1 && now.is_some_and(|now| then.is_none_or(|then| now - then > ENOUGH))
             };
             wave.retain(far);
@@ -135,6 +138,9 @@ impl Env {
         items.max()
     }
 }
+
+/// A revision, and the newest `renewTime` then.
+type Sample = (Revision, Option<i64>);
 
 /// Leases of the control plane: few, and renewed all the time.
 pub(crate) const LEASES_PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";

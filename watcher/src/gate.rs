@@ -52,13 +52,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let next = {
             let mut waiting = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match waiting.queue.pop_first() {
-                Some((_, next)) => next,
-                None => {
-                    waiting.free += 1;
-                    return;
-                }
-            }
+            let Some((_, next)) = waiting.queue.pop_first() else {
+                waiting.free += 1;
+                return;
+            };
+            next
         };
         // When the waiter is gone, the place comes back and its drop asks the next one.
         let _ = next.send(Place(self.0.clone()));

@@ -93,6 +93,7 @@ pub struct Handle {
 
 /// The watcher's end of a [`Handle`].
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "what comes in, beside what goes out")]
 pub struct Commands {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) status: watch::Sender<Arc<Status>>,

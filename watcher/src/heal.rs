@@ -81,17 +81,15 @@ impl Walk<'_> {
                 if rv <= low + 1 {
                     break;
                 }
-                match self.before(server, floor, rv).await? {
-                    Some(before) => (at, state) = (rv - 1, before),
-                    None => {
-                        // Another uid than the known one: the old object went before this one came.
-                        if self.known.is_some_and(|(known, _)| known != uid) {
-                            out.steps.push(Step::Delete { rv: rv - 1 });
-                        }
-                        out.complete = false;
-                        break;
+                let Some(before) = self.before(server, floor, rv).await? else {
+                    // Another uid than the known one: the old object went before this one came.
+                    if self.known.is_some_and(|(known, _)| known != uid) {
+                        out.steps.push(Step::Delete { rv: rv - 1 });
                     }
-                }
+                    out.complete = false;
+                    break;
+                };
+                (at, state) = (rv - 1, before);
             } else if self.known.is_some() {
                 let (high, last, certain) = self.deleted(server, floor, low, at).await?;
                 out.steps.push(Step::Delete { rv: high });

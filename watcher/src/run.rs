@@ -116,12 +116,11 @@ pub async fn run(
     };
     // The streams have ended with `main`; what they handed over is flushed.
     stop.send_replace(true);
-    match parts.timeout(settings.stop_timeout, &mut flusher).await {
-        Some(ended) => joined(ended)?,
-        None => {
-            flusher.abort();
-            tracing::warn!("stopped before the store took everything; it is read again from the cursor");
-        }
+    if let Some(ended) = parts.timeout(settings.stop_timeout, &mut flusher).await {
+        joined(ended)?;
+    } else {
+        flusher.abort();
+        tracing::warn!("stopped before the store took everything; it is read again from the cursor");
     }
     outcome
 }

@@ -23,7 +23,7 @@ use hindcast_journal::{
 };
 
 use crate::{
-    api::{self, Failure, Page},
+    api::{self, Failure},
     core::{Healed, Known, Sighting, Verdict},
     discovery::{self, LEASES, path, path_in},
     env::{Env, OPAQUE, opaque},
@@ -88,6 +88,10 @@ impl Stream<'_> {
         } else if self.caught_up.is_none() {
             let known = kind.domain == MAIN && self.failures == 0 && start > 0;
             self.caught_up = Some(if known { start } else { self.env.sample(&kind).await? });
+            if !self.env.core.lock().kinds.get(self.key).is_some_and(|kind| kind.covered) {
+                // The sample told that revisions went backwards.
+                return Ok(());
+            }
         }
         self.watch(&kind).await
     }
@@ -105,6 +109,7 @@ impl Stream<'_> {
             let _place = env.opens.enter(0).await;
             env.api.watch(&path(kind), &query).await?
         };
+        self.down_since = None;
         let mut first = None;
         if let Some(list) = listed {
             first = prove(env, &mut watch).await?;
@@ -175,7 +180,6 @@ impl Stream<'_> {
                 // The first time at once: history is being compacted away.
                 wait = if self.failures > 1 { wait } else { Duration::ZERO };
             }
-            Failure::TooLarge(_) => self.check_regress().await,
             Failure::Forbidden(message) => {
                 env.core.lock().uncover(self.key, Uncovered::Forbidden, &message);
                 wait = env.settings.forbidden_retry;
@@ -195,7 +199,8 @@ impl Stream<'_> {
                     self.api_down(&message);
                 }
             }
-            Failure::Transport(_) => {}
+            // The next turn takes a sample, which tells whether revisions went backwards.
+            Failure::TooLarge(_) | Failure::Transport(_) => {}
         }
         env.sleep(wait).await;
     }
@@ -211,16 +216,6 @@ impl Stream<'_> {
         }
         if now.saturating_sub(since) >= limit {
             self.env.core.lock().uncover(self.key, Uncovered::ApiDown, message);
-        }
-    }
-
-    /// The server says that the cursor lies in its future.
-    async fn check_regress(&mut self) {
-        let kind = self.env.core.lock().kinds.get(self.key).map(|k| k.discovery.clone());
-        let Some(kind) = kind else { return };
-        let page = self.env.api.sample(&path(&kind)).await;
-        if let Ok(Page { rv: Some(list), .. }) = page {
-            self.env.core.lock().regressed(self.key, list);
         }
     }
 
@@ -286,7 +281,7 @@ impl Stream<'_> {
         let mut pages = Pages::new(env, kind);
         while let Some(items) = pages.next().await? {
             if pages.first {
-                if env.core.lock().regressed(self.key, pages.rv) {
+                if pages.regressed {
                     return Err(Failure::Transport("revisions went backwards".to_owned()));
                 }
                 if kind.domain == MAIN {
@@ -335,13 +330,15 @@ struct Pages<'a> {
     done: bool,
     /// Whether the page just returned was the first.
     first: bool,
+    /// Whether it told that revisions went backwards.
+    regressed: bool,
     /// The list's revision, once a page was read.
     rv: Revision,
 }
 
 impl<'a> Pages<'a> {
     fn new(env: &'a Env, kind: &'a Discovery) -> Self {
-        Self { env, kind, path: path(kind), next: None, done: false, first: false, rv: 0 }
+        Self { env, kind, path: path(kind), next: None, done: false, first: false, regressed: false, rv: 0 }
     }
 
     /// The objects of the next page, with kind and version put in where the list leaves them out.
@@ -349,12 +346,15 @@ impl<'a> Pages<'a> {
         if self.done {
             return Ok(None);
         }
+        let reached = self.env.core.lock().reached(&self.kind.domain);
         let page = self.env.page(&self.path, self.next.as_deref()).await?;
         let rv = page.rv.ok_or_else(opaque)?;
         self.first = self.rv == 0;
         if self.first {
             self.rv = rv;
-            self.env.core.lock().sample(&self.kind.domain, rv, page.began, page.ended);
+            let mut core = self.env.core.lock();
+            self.regressed = core.check_list(&self.kind.domain, reached, rv);
+            core.sample(&self.kind.domain, rv, page.began, page.ended);
         }
         self.next = page.next;
         self.done = self.next.is_none();

@@ -6,16 +6,16 @@ fn answer(body: &'static [u8]) -> Answer {
 
 #[test]
 fn a_list_is_split_wherever_its_metadata_stands() {
-    let built_in = page(answer(
+    let built_in = page(&answer(
         br#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":"x"},"items":[{"a":1},{"b":2}]}"#,
     ))
     .unwrap();
     assert_eq!((built_in.rv, built_in.next.as_deref(), built_in.items.len()), (Some(7), Some("x"), 2));
-    let custom = page(answer(br#"{"items":[{"a":1}],"metadata":{"continue":"","resourceVersion":"9"}}"#)).unwrap();
+    let custom = page(&answer(br#"{"items":[{"a":1}],"metadata":{"continue":"","resourceVersion":"9"}}"#)).unwrap();
     assert_eq!((custom.rv, custom.next, custom.items), (Some(9), None, vec![Bytes::from_static(br#"{"a":1}"#)]));
-    let empty = page(answer(br#"{"items":null,"metadata":{"resourceVersion":"x1"}}"#)).unwrap();
+    let empty = page(&answer(br#"{"items":null,"metadata":{"resourceVersion":"x1"}}"#)).unwrap();
     assert_eq!((empty.rv, empty.items.len()), (None, 0));
-    assert!(page(answer(br#"{"items":[{"a":1}],"metadata":{"#)).is_none());
+    assert!(page(&answer(br#"{"items":[{"a":1}],"metadata":{"#)).is_none());
 }
 
 #[test]

@@ -250,35 +250,35 @@ impl Core {
         }
     }
 
-    /// A consistent list of a covered kind stood at `list`, before its cursor: the counter went back, and the whole
-    /// domain begins a new life. Says whether that is so.
-    pub(crate) fn regressed(&mut self, key: &str, list: Revision) -> bool {
-        let Some(kind) = self.kinds.get(key) else { return false };
-        if !kind.covered || list >= kind.cursor {
-            return kind.reborn;
+    /// What a domain is known to have reached: incarnation and revision.
+    pub(crate) fn reached(&mut self, domain: &str) -> (u32, Revision) {
+        (self.domain(domain).incarnation, self.newest(domain))
+    }
+
+    /// A consistent list, begun when the domain was known to have `reached` that, told revision `list`. Before it, the
+    /// counter went back: the whole domain begins a new life. Says whether that is so.
+    pub(crate) fn check_list(&mut self, domain: &str, reached: (u32, Revision), list: Revision) -> bool {
+        let (life, last) = reached;
+        if list >= last || self.domain(domain).incarnation != life {
+            return false;
         }
-        let name = kind.discovery.domain.clone();
-        tracing::warn!(domain = name, last = kind.cursor, now = list, "revisions went backwards");
-        let last = self.newest(&name);
-        let keys: Vec<String> = self.kinds.keys().cloned().collect();
+        tracing::warn!(domain, last, now = list, "revisions went backwards: a new incarnation begins");
+        let of_domain = self.kinds.iter().filter(|(_, kind)| kind.discovery.domain == domain);
+        let keys: Vec<String> = of_domain.map(|(key, _)| key.clone()).collect();
         for key in keys {
-            let of_domain = self.kinds.get(&key).is_some_and(|k| k.discovery.domain == name);
-            if !of_domain {
-                continue;
-            }
-            if self.kinds.get(&key).is_some_and(|k| k.covered) {
+            if self.kinds.get(&key).is_some_and(|kind| kind.covered) {
                 self.uncover(&key, Uncovered::Incarnation, "");
             }
             if let Some(kind) = self.kinds.get_mut(&key) {
                 (kind.cursor, kind.reborn) = (0, true);
             }
         }
-        let domain = self.domain(&name);
-        domain.incarnation += 1;
-        domain.caught_up = list;
-        domain.clock = crate::clock::RevisionClock::default();
+        let life = self.domain(domain);
+        life.incarnation += 1;
+        life.caught_up = list;
+        life.clock = crate::clock::RevisionClock::default();
         let mark = Mark::Incarnation { last };
-        let about = Discovery { domain: name, ..Discovery::default() };
+        let about = Discovery { domain: domain.to_owned(), ..Discovery::default() };
         self.fact(Op::Mark, &about, list, Some(&mark));
         true
     }

@@ -72,10 +72,10 @@ impl Core {
             return Verdict::Go;
         }
         let broken = match (event, known) {
-            (Event::Added(_), Some(entry)) if *entry.uid != *header.uid => Some("a delete was not sent"),
-            (Event::Modified(_), None) => Some("an add was not sent"),
-            (Event::Modified(_), Some(entry)) if *entry.uid != *header.uid => Some("a delete was not sent"),
-            (Event::Deleted(_), None) => Some("an add was not sent"),
+            (Event::Modified(_) | Event::Deleted(_), None) => Some("an add was not sent"),
+            (Event::Added(_) | Event::Modified(_), Some(entry)) if *entry.uid != *header.uid => {
+                Some("a delete was not sent")
+            }
             _ => None,
         };
         if let Some(reason) = broken {
@@ -180,8 +180,8 @@ impl Core {
             time_hi: hi,
             bytes: &[],
         };
-        let (namespace, bare) = name.split_once('/').unwrap_or(("", name));
-        let change = self.encoder.forget(&observation, namespace, bare, base.as_ref());
+        let (within, bare) = name.split_once('/').unwrap_or(("", name));
+        let change = self.encoder.forget(&observation, within, bare, base.as_ref());
         self.forget_entry(key, name);
         self.push(change);
         if matches!(key, CRDS | API_SERVICES) {

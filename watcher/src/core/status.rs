@@ -66,7 +66,9 @@ impl Core {
             return "the store does not take segments".to_owned();
         }
         let missing = self.kinds.iter().filter(|(_, kind)| {
-            !kind.covered && matches!(kind.phase, Phase::Starting | Phase::Listing | Phase::Healing)
+            !kind.covered
+                && (matches!(kind.phase, Phase::Starting | Phase::Listing | Phase::Healing)
+                    || kind.phase == Phase::Resuming && kind.ended.is_none())
         });
         let missing: Vec<&str> = missing.map(|(key, _)| key.as_str()).collect();
         if missing.is_empty() {

@@ -181,9 +181,10 @@ fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_ga
 #[test]
 fn revisions_that_go_back_begin_a_new_incarnation() {
     let mut core = covered();
-    assert!(!core.regressed("/things", 10));
-    assert!(core.regressed("/things", 7));
-    assert!(core.regressed("/things", 7), "until its list is in");
+    let reached = core.reached("main");
+    assert!(!core.check_list("main", reached, 10));
+    assert!(core.check_list("main", reached, 7));
+    assert!(!core.check_list("main", reached, 6), "another list that was begun before");
     assert_eq!(drain(&mut core).0, ["cover_end 10", "mark 7"]);
     core.begin_list("/things");
     core.listed("/things", &sighting("a", "u1", 3, 1), 7);

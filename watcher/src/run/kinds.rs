@@ -303,8 +303,19 @@ impl Kinds {
         }
     }
 
-    /// Streams of kinds whose domain began anew wait for events of their old life: they are started again.
+    /// Streams of kinds whose domain began anew wait for events of their old life: they are started again. So is one
+    /// that ended by a mistake of ours: the rest goes on, and the kind resumes from its cursor.
     pub(crate) fn mend(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            if ended.is_err_and(|error| error.is_panic()) {
+                tracing::error!("a stream ended unexpectedly; it is started again");
+            }
+        }
+        let dead = self.streams.iter().filter(|(_, stream)| stream.is_finished());
+        for key in dead.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.end(&key);
+            self.begin(key, None);
+        }
         let stuck: Vec<String> = {
             let core = self.env.core.lock();
             let reborn = core.kinds.iter().filter(|(_, kind)| {
