@@ -108,6 +108,8 @@ pub(crate) struct Page {
     pub(crate) items: Vec<Bytes>,
     pub(crate) began: Micros,
     pub(crate) ended: Micros,
+    /// The server's clock minus ours, where it said.
+    pub(crate) offset: Option<Micros>,
 }
 
 /// A client, and a token of which every watch on it holds a clone.
@@ -280,6 +282,7 @@ fn page(answer: &Answer) -> Option<Page> {
         items: Vec::new(),
         began: answer.began,
         ended: answer.ended,
+        offset: answer.offset,
     };
     let mut members = json::Members::of(&answer.body);
     let mut metadata = None;

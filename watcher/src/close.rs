@@ -45,6 +45,9 @@ pub(crate) async fn close(
         let reference = (key.clone(), kind.discovery.clone());
         references.entry(kind.discovery.domain.clone()).or_insert(reference);
     }
+    if references.is_empty() {
+        return Err(Error::unavailable("close", "no kind is protected yet"));
+    }
     let mut targets = BTreeMap::new();
     for (domain, (key, kind)) in references {
         match env.sample(&kind).await {

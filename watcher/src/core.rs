@@ -43,6 +43,9 @@ use crate::{
     retained::{Entry, Packer},
 };
 
+/// The process stood still if it was not known to run for this long. As long as a live event is taken to be under way.
+const STALL: Micros = 500_000;
+
 /// Something a stream saw that discovery wants to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hint {
@@ -83,6 +86,8 @@ pub(crate) struct Domain {
     pub(crate) clock: RevisionClock,
     /// The revision of the list at the start: what is not newer was committed before it.
     pub(crate) caught_up: Revision,
+    /// Only what is newer counts as received live: set by a list after this process stood still.
+    pub(crate) live_from: Revision,
 }
 
 /// The state behind the lock.
@@ -108,6 +113,10 @@ pub(crate) struct Core {
     outage_bytes: usize,
     pub(crate) clock_offset: Micros,
     pub(crate) started: bool,
+    /// When the process was last known to run, by our clock.
+    beat: Micros,
+    /// Domains that stood still and wait for a list.
+    stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
 }
 
@@ -162,6 +171,8 @@ impl Core {
             outage_bytes: 0,
             clock_offset: 0,
             started: false,
+            beat: 0,
+            stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
         }
     }
@@ -178,6 +189,31 @@ impl Core {
     pub(crate) fn receipt(&mut self, domain: &str) -> Micros {
         let now = self.parts.clock.now();
         self.domain(domain).clock.receive(now)
+    }
+
+    /// The process runs. When it stood still (paused, starved, suspended), events lay waiting: until a list separates
+    /// them from newer ones, receipts are no lower bounds. Returns what has to be listed: a kind of each such domain.
+    pub(crate) fn beat(&mut self) -> Vec<Arc<Discovery>> {
+        let now = self.parts.clock.now();
+        if self.beat > 0 && now - self.beat > STALL {
+            for (name, domain) in &mut self.domains {
+                domain.live_from = Revision::MAX;
+                self.stalled.insert(name.clone());
+            }
+        }
+        self.beat = now;
+        let covered = |domain: &String| {
+            let mut kinds = self.kinds.values();
+            kinds.find(|kind| kind.covered && kind.discovery.domain == *domain)
+        };
+        self.stalled.iter().filter_map(covered).map(|kind| kind.discovery.clone()).collect()
+    }
+
+    /// A domain that stood still was listed at `rv`.
+    pub(crate) fn runs_again(&mut self, domain: &str, rv: Revision) {
+        if self.stalled.remove(domain) {
+            self.domain(domain).live_from = rv;
+        }
     }
 
     /// A consistent list of a domain's kind told its revision.
@@ -252,6 +288,11 @@ impl Core {
             at = at.min(since + self.settings.linger);
         }
         if at <= now { Due::Now } else { Due::In(at.saturating_sub(now)) }
+    }
+
+    /// Whether nothing waits to be flushed.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.buffer.is_empty() && !self.demanded
     }
 
     /// Asks for a segment at once.

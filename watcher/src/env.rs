@@ -52,6 +52,7 @@ impl Env {
         let rv = page.rv.ok_or_else(opaque)?;
         let mut core = self.core.lock();
         core.check_list(&kind.domain, reached, rv);
+        core.offset(page.offset);
         core.sample(&kind.domain, rv, page.began, page.ended);
         Ok(rv)
     }

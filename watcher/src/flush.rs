@@ -6,11 +6,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hindcast_journal::{ErrorKind, Parts, Writer};
+use hindcast_journal::{ErrorKind, Parts, Writer, cut::MAIN};
 use tokio::sync::{Notify, watch};
 
 use crate::{
     Result,
+    buffer::Batch,
     core::{Due, Shared},
     handle::DurableState,
 };
@@ -26,18 +27,19 @@ pub(crate) struct Flusher {
     pub(crate) stop: watch::Receiver<bool>,
 }
 
+/// How often the chain is sealed.
+const SEAL: Duration = Duration::from_hours(1);
+
 impl Flusher {
-    /// Flushes until the run stops.
+    /// Flushes until the run stops; then says how far everything was seen, and seals.
     pub(crate) async fn run(mut self) -> Result<()> {
-        loop {
-            let stopping = *self.stop.borrow_and_update();
-            let due = {
-                let core = self.core.lock();
-                if stopping && core.buffer.is_empty() {
-                    return Ok(());
-                }
-                if stopping { Due::Now } else { core.due() }
-            };
+        let mut seal_at = self.parts.clock.monotonic() + SEAL;
+        while !*self.stop.borrow_and_update() {
+            if self.parts.clock.monotonic() >= seal_at {
+                seal_at += SEAL;
+                self.seal().await?;
+            }
+            let due = self.core.lock().due();
             match due {
                 Due::Now => self.flush().await?,
                 Due::In(wait) => {
@@ -50,10 +52,28 @@ impl Flusher {
                 }
             }
         }
+        self.core.lock().demand();
+        while !self.core.lock().is_flushed() {
+            self.flush().await?;
+        }
+        self.seal().await
+    }
+
+    /// Signs what is durable, when there is a key to sign with.
+    async fn seal(&mut self) -> Result<()> {
+        let frontier = self.writer.frontier().clone();
+        let rv = frontier.get(MAIN).map_or(0, |point| point.rv);
+        let Some(seal) = self.writer.seal(MAIN, rv)? else { return Ok(()) };
+        self.commit(Batch { changes: vec![seal], frontier }).await
     }
 
     async fn flush(&mut self) -> Result<()> {
         let batch = self.core.lock().take();
+        self.commit(batch).await
+    }
+
+    /// Commits a batch, however long the store takes.
+    async fn commit(&mut self, batch: Batch) -> Result<()> {
         // Sealing may need the store for a new data key, so changes with sealed values can fail to stage.
         let spare = batch.changes.iter().any(|c| !c.cells.is_empty()).then(|| batch.changes.clone());
         let mut changes = Some(batch.changes);

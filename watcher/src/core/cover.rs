@@ -258,11 +258,11 @@ impl Core {
     /// A consistent list, begun when the domain was known to have `reached` that, told revision `list`. Before it, the
     /// counter went back: the whole domain begins a new life. Says whether that is so.
     pub(crate) fn check_list(&mut self, domain: &str, reached: (u32, Revision), list: Revision) -> bool {
-        let (life, last) = reached;
-        if list >= last || self.domain(domain).incarnation != life {
+        let (life, highest) = reached;
+        if list >= highest || self.domain(domain).incarnation != life {
             return false;
         }
-        tracing::warn!(domain, last, now = list, "revisions went backwards: a new incarnation begins");
+        tracing::warn!(domain, highest, now = list, "revisions went backwards: a new incarnation begins");
         let of_domain = self.kinds.iter().filter(|(_, kind)| kind.discovery.domain == domain);
         let keys: Vec<String> = of_domain.map(|(key, _)| key.clone()).collect();
         for key in keys {
@@ -277,7 +277,7 @@ impl Core {
         life.incarnation += 1;
         life.caught_up = list;
         life.clock = crate::clock::RevisionClock::default();
-        let mark = Mark::Incarnation { last };
+        let mark = Mark::Incarnation { last: highest };
         let about = Discovery { domain: domain.to_owned(), ..Discovery::default() };
         self.fact(Op::Mark, &about, list, Some(&mark));
         true

@@ -82,8 +82,9 @@ impl Core {
             return Verdict::Broken(reason);
         }
         let domain = kind.discovery.domain.clone();
+        self.beat();
         let at = self.receipt(&domain);
-        let live = rv > caught_up;
+        let live = rv > caught_up.max(self.domain(&domain).live_from);
         let bytes = bytes.clone();
         let sighting = Sighting { header, bytes, source: Source::Watch, at, live };
         if deleted {
@@ -180,8 +181,8 @@ impl Core {
             time_hi: hi,
             bytes: &[],
         };
-        let (within, bare) = name.split_once('/').unwrap_or(("", name));
-        let change = self.encoder.forget(&observation, within, bare, base.as_ref());
+        let (within, alone) = name.split_once('/').unwrap_or(("", name));
+        let change = self.encoder.forget(&observation, within, alone, base.as_ref());
         self.forget_entry(key, name);
         self.push(change);
         if matches!(key, CRDS | API_SERVICES) {
@@ -305,7 +306,9 @@ impl Core {
             && let Some(domain) = self.kinds.get(key).map(|kind| kind.discovery.domain.clone())
         {
             let at = self.receipt(&domain);
-            if let (true, Some(rv)) = (live, Header::of(bytes).rv) {
+            self.beat();
+            let from = self.domain(&domain).live_from;
+            if let (true, Some(rv)) = (live, Header::of(bytes).rv.filter(|rv| *rv > from)) {
                 self.domain(&domain).clock.receipt(rv, at, true);
             }
             self.lease(&domain, bytes, at);

@@ -58,6 +58,16 @@ impl Core {
         }
     }
 
+    /// The server's clock minus ours, as an answer told. A step is logged: bounds mix both clocks.
+    pub(crate) fn offset(&mut self, offset: Option<hindcast_journal::Micros>) {
+        const STEP: hindcast_journal::Micros = 2_000_000;
+        let Some(offset) = offset else { return };
+        if (offset - self.clock_offset).abs() > STEP {
+            tracing::warn!(seconds = offset as f64 / 1e6, "the server's clock against ours has changed");
+        }
+        self.clock_offset = offset;
+    }
+
     fn not_ready(&self) -> String {
         if !self.started {
             return "starting".to_owned();

@@ -7,10 +7,31 @@ use crate::{
     lines::Event,
 };
 
+#[derive(Debug, Default)]
+struct Hand(std::sync::atomic::AtomicI64);
+
+impl hindcast_journal::Clock for Hand {
+    fn now(&self) -> Micros {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.now() as u64)
+    }
+
+    fn sleep(&self, _: Duration) -> hindcast_journal::parts::BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
 fn core() -> (Core, mpsc::UnboundedReceiver<Hint>) {
+    core_at(Parts::system())
+}
+
+fn core_at(parts: Parts) -> (Core, mpsc::UnboundedReceiver<Hint>) {
     let (hints, receiver) = mpsc::unbounded_channel();
     let core = Core::new(
-        Parts::system(),
+        parts,
         Arc::new(Settings { segment_rows: 100, ..Settings::default() }),
         Metrics::default(),
         Encoder::new(Secrets::Dropped),
@@ -235,4 +256,35 @@ fn with_the_store_away_the_noisiest_kind_is_let_go_and_the_rest_goes_on() {
         core.committed(1);
     }
     assert!(core.has_room());
+}
+
+#[test]
+fn after_standing_still_events_are_not_taken_for_fresh_ones() {
+    let clock = Arc::new(Hand::default());
+    let at = |seconds: i64| clock.0.store(seconds * 1_000_000, std::sync::atomic::Ordering::Relaxed);
+    at(100);
+    let (mut core, _) = core_at(Parts { clock: clock.clone(), random: Parts::system().random });
+    core.describe(kind("things"));
+    core.begin_list("/things");
+    core.sample("main", 10, 99_000_000, 100_000_000);
+    core.end_list("/things", 10, 100_000_000);
+    drain(&mut core);
+    core.event("/things", &Event::Added(object("a", "a", 11, 1)), 0);
+    // Sixty seconds stopped: b and c were written at some time in them and lay in the socket.
+    at(160);
+    core.event("/things", &Event::Added(object("b", "b", 12, 1)), 0);
+    core.event("/things", &Event::Added(object("c", "c", 13, 1)), 0);
+    let stalled = core.beat();
+    assert_eq!(stalled.len(), 1);
+    at(161);
+    core.sample("main", 14, 160_500_000, 161_000_000);
+    core.runs_again("main", 14);
+    core.event("/things", &Event::Added(object("d", "d", 14, 1)), 0);
+    core.event("/things", &Event::Added(object("e", "e", 15, 1)), 0);
+    let changes = core.take().changes;
+    let bounds: Vec<(i64, i64)> = changes.iter().map(|c| (c.time_lo / 1000, c.time_hi / 1000)).collect();
+    assert_eq!(
+        bounds,
+        [(99_000, 100_000), (99_500, 160_000), (99_500, 160_000), (99_500, 161_000), (160_500, 161_000)]
+    );
 }

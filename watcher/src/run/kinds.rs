@@ -128,12 +128,7 @@ impl Kinds {
 
     async fn measure_offset(&self) -> Result<(), Failure> {
         let answer = self.env.api.get("/version", "application/json").await?;
-        if let Some(offset) = answer.offset {
-            if offset.abs() > 2_000_000 {
-                tracing::warn!(seconds = offset as f64 / 1e6, "the server's clock differs from ours");
-            }
-            self.env.core.lock().clock_offset = offset;
-        }
+        self.env.core.lock().offset(answer.offset);
         Ok(())
     }
 
