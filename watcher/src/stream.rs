@@ -190,7 +190,12 @@ impl Stream<'_> {
                 wait = env.settings.discovery_every;
             }
             Failure::NotFound(message) => {
-                env.core.lock().hint_changed();
+                let core = env.core.lock();
+                core.hint_changed();
+                if core.kinds.get(self.key).is_some_and(|k| k.ended == Some(Uncovered::ApiDown)) {
+                    wait = env.settings.forbidden_retry;
+                }
+                drop(core);
                 self.api_down(&message);
             }
             Failure::Server(message) => {

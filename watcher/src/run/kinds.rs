@@ -127,8 +127,11 @@ impl Kinds {
     }
 
     async fn measure_offset(&self) -> Result<(), Failure> {
-        let answer = self.env.api.get("/version", "application/json").await?;
-        self.env.core.lock().offset(answer.offset);
+        match self.env.api.get("/version", "application/json").await {
+            Ok(answer) => self.env.core.lock().offset(answer.offset),
+            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
+            Err(failure) => return Err(failure),
+        }
         Ok(())
     }
 
