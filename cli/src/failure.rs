@@ -96,10 +96,14 @@ impl std::error::Error for Failure {}
 
 /// The texts of the causes of an error, where they say something that the ones before did not.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    // Stores answer with documents of several lines; on one line they can be compared and read.
+    let line = |error: &dyn std::error::Error| {
+        error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut text = line(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let next = error.to_string();
+        let next = line(error);
         if !text.contains(&next) {
             text.push_str(": ");
             text.push_str(&next);
@@ -130,7 +134,10 @@ impl From<hindcast_watcher::Error> for Failure {
             hindcast_watcher::ErrorKind::Fenced => Exit::Fenced,
             _ => Exit::Failed,
         };
-        let whole = causes(&error);
+        // What the journal says for itself needs no "journal:" before it.
+        let own = std::error::Error::source(&error)
+            .and_then(|source| source.downcast_ref::<hindcast_journal::Error>());
+        let whole = own.map_or_else(|| causes(&error), |own| causes(own));
         let (what, reason) = whole.split_once(": ").unwrap_or(("the watcher", &whole));
         let mut failure = Self::new(what, reason).exit(exit);
         failure.hints.extend(error.hint().map(str::to_owned));

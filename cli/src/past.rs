@@ -79,7 +79,13 @@ pub(crate) fn locate(context: &Context<'_>, access: Access) -> Result<Location> 
 
 /// The clusters that have a journal at the location; there is at least one.
 pub(crate) async fn clusters(location: &Location) -> Result<Vec<String>> {
-    let found = Journal::clusters(&*location.store, &location.prefix).await?;
+    let found = Journal::clusters(&*location.store, &location.prefix).await.map_err(|error| {
+        // What the store itself refuses is about the journal, not about a name in it.
+        let mut failure = Failure::from(error);
+        failure.what = format!("journal {}", location.url);
+        failure.hints.extend(store::remedy(&location.url).map(str::to_owned));
+        failure
+    })?;
     if found.is_empty() {
         return Err(Failure::new(format!("journal {}", location.url), "holds nothing yet").hint(
             "`hindcast run` with the same --journal writes it; check the bucket and prefix if it should be there",

@@ -16,8 +16,13 @@ use std::{
 };
 
 use object_store::{
-    ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
-    gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, memory::InMemory, path::Path,
+    ClientConfigKey, ObjectStore, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    azure::{AzureConfigKey, MicrosoftAzureBuilder},
+    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
+    local::LocalFileSystem,
+    memory::InMemory,
+    path::Path,
 };
 use url::Url;
 
@@ -25,6 +30,10 @@ use crate::failure::{Failure, Result, causes};
 
 #[cfg(test)]
 mod tests;
+
+/// Limits of one request. They are set one by one, since the environment sets others (`AWS_ALLOW_HTTP`).
+const CONNECT_LIMIT: &str = "5 seconds";
+const REQUEST_LIMIT: &str = "30 seconds";
 
 /// A store and the prefix in it.
 #[derive(Debug, Clone)]
@@ -79,13 +88,11 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
     let url = parse(text)?;
     let shown = url.to_string();
     let refuse = |error: object_store::Error| {
-        Failure::new(format!("journal {shown}"), causes(&error)).hint(match url.scheme() {
-            "s3" => "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, \
-                     AWS_REGION, AWS_ENDPOINT (and AWS_ALLOW_HTTP=true for http)",
-            "az" | "azure" => "the account comes from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY \
-                               or another AZURE_… credential",
-            _ => "credentials come from GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS",
-        })
+        let failure = Failure::new(format!("journal {shown}"), causes(&error));
+        match remedy(&shown) {
+            Some(remedy) => failure.hint(remedy),
+            None => failure,
+        }
     };
     let store: Arc<dyn ObjectStore> = match url.scheme() {
         "file" => return open_folder(&url, access),
@@ -94,7 +101,8 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
             AmazonS3Builder::from_env()
                 .with_url(url.as_str())
                 .with_retry(retry())
-                .with_client_options(client())
+                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
+                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
                 .build()
                 .map_err(refuse)?,
         ),
@@ -102,7 +110,8 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
             MicrosoftAzureBuilder::from_env()
                 .with_url(url.as_str())
                 .with_retry(retry())
-                .with_client_options(client())
+                .with_config(AzureConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
+                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
                 .build()
                 .map_err(refuse)?,
         ),
@@ -110,7 +119,8 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
             GoogleCloudStorageBuilder::from_env()
                 .with_url(url.as_str())
                 .with_retry(retry())
-                .with_client_options(client())
+                .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
+                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
                 .build()
                 .map_err(refuse)?,
         ),
@@ -118,6 +128,21 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
     let prefix = Path::from_url_path(url.path())
         .map_err(|e| Failure::new(format!("journal {shown}"), e.to_string()))?;
     Ok(Location { url: shown, store, prefix })
+}
+
+/// Where the credentials of a bucket come from.
+pub(crate) fn remedy(url: &str) -> Option<&'static str> {
+    Some(match url.split_once("://")?.0 {
+        "s3" => {
+            "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT \
+             (and AWS_ALLOW_HTTP=true for http)"
+        }
+        "az" | "azure" => {
+            "the account comes from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or another AZURE_… credential"
+        }
+        "gs" => "credentials come from GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS",
+        _ => return None,
+    })
 }
 
 fn parse(text: &str) -> Result<Url> {
@@ -179,10 +204,4 @@ fn absent(what: &str, folder: &FilePath) -> Failure {
 /// away is reported in seconds.
 fn retry() -> RetryConfig {
     RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(8), ..RetryConfig::default() }
-}
-
-fn client() -> ClientOptions {
-    ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(5))
-        .with_timeout(Duration::from_secs(30))
 }

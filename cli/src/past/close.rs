@@ -40,8 +40,9 @@ pub(super) async fn close(
     mut moment: Moment,
 ) -> Result<Moment> {
     match live(past, context, at).await {
-        Ok(Some(closed)) if closed.closed || *at == At::Now => return Ok(closed),
-        Ok(_) => {}
+        // What was laid over what was read stays the newest: nothing more is read behind it.
+        Ok(Some(seen)) => return Ok(seen),
+        Ok(None) => {}
         Err(failure) => {
             context.printer.note(format!("note: the cluster did not help to close the cut: {failure}"));
         }
@@ -121,11 +122,12 @@ async fn drop_durable(
         let held: BTreeSet<(&str, Revision)> =
             durable.events.iter().map(|e| (e.row.domain.as_str(), e.row.rv)).collect();
         changes.retain(|change| !held.contains(&(change.domain.as_str(), change.rv)));
+        // What is dropped here has to be read there: the segment that holds it may be newer than those listed.
+        past.timeline.refresh().await?;
         if changes.is_empty() || clock.monotonic() >= end {
             return Ok(());
         }
         clock.sleep(LOOK_EVERY).await;
-        past.timeline.refresh().await?;
     }
 }
 
