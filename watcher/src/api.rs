@@ -300,7 +300,8 @@ fn page(answer: &Answer) -> Option<Page> {
         return None;
     }
     let metadata = metadata?;
-    page.rv = json::member(metadata, "resourceVersion").and_then(json::text)?.parse().ok();
+    let rv = json::member(metadata, "resourceVersion").and_then(json::text);
+    page.rv = rv.and_then(|text| text.parse().ok());
     page.next = json::member(metadata, "continue").and_then(json::text).filter(|t| !t.is_empty());
     Some(page)
 }

@@ -57,22 +57,20 @@ pub(crate) async fn close(
             Err(_) => {}
         }
     }
-    let lagging: Vec<(String, Revision)> = {
-        let core = env.core.lock();
-        let target = |kind: &crate::core::Kind| targets.get(&kind.discovery.domain).copied();
-        let lags = core.kinds.iter().filter(|(_, kind)| kind.covered);
-        lags.filter_map(|(key, kind)| {
-            let target = target(kind)?;
-            (kind.cursor < target).then(|| (key.clone(), target))
-        })
-        .collect()
-    };
+    let lagging = lagging(&env, &targets);
     let env_ref = &env;
-    let bring = lagging.into_iter().map(async move |(key, target)| bring(env_ref, &key, target).await);
+    let bring = lagging.into_iter().map(async move |(key, domain, target)| {
+        // A server of its own may send no bookmarks; its domain then stays open, and the others do not wait for it.
+        let patience = if domain == MAIN { PATIENCE } else { PATIENCE / 4 };
+        (domain, bring(env_ref, &key, target, patience).await)
+    });
     let mut brought = std::pin::pin!(futures::stream::iter(bring).buffer_unordered(WATCHES));
     let mut failed = None;
-    while let Some(outcome) = brought.next().await {
-        failed = failed.or(outcome.err());
+    while let Some((domain, outcome)) = brought.next().await {
+        if let Err(error) = outcome {
+            targets.remove(&domain);
+            failed = failed.or((domain == MAIN).then_some(error));
+        }
     }
     env.core.lock().demand();
     if let Some(failed) = failed {
@@ -91,8 +89,21 @@ pub(crate) async fn close(
     }
 }
 
+/// The covered kinds that have not been seen up to their domain's target: key, domain, target.
+fn lagging(env: &Env, targets: &BTreeMap<String, Revision>) -> Vec<(String, String, Revision)> {
+    let core = env.core.lock();
+    let covered = core.kinds.iter().filter(|(_, kind)| kind.covered);
+    covered
+        .filter_map(|(key, kind)| {
+            let domain = &kind.discovery.domain;
+            let target = *targets.get(domain)?;
+            (kind.cursor < target).then(|| (key.clone(), domain.clone(), target))
+        })
+        .collect()
+}
+
 /// Brings one kind to `target`, by a short watch of its own.
-async fn bring(env: &Env, key: &str, target: Revision) -> Result<()> {
+async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Result<()> {
     let start = env.parts.clock.monotonic();
     loop {
         let kind = {
@@ -106,7 +117,7 @@ async fn bring(env: &Env, key: &str, target: Revision) -> Result<()> {
         if let Err(failure) = short_watch(env, key, &kind, target).await {
             tracing::debug!(kind = key, %failure, "a closing watch broke");
         }
-        if env.parts.clock.monotonic().saturating_sub(start) > PATIENCE {
+        if env.parts.clock.monotonic().saturating_sub(start) > patience {
             let reason = format!("{key} was not seen up to revision {target} in time");
             return Err(Error::unavailable("close", reason));
         }

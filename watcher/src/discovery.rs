@@ -265,10 +265,15 @@ pub(crate) fn aggregated_group(object: &[u8]) -> Option<String> {
     service.spec.service.map(|_| service.spec.group)
 }
 
+/// A list, where servers also say `null` for none.
+fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
 #[derive(Deserialize)]
 struct Aggregated {
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     items: Vec<AggregatedGroup>,
 }
 
@@ -276,7 +281,7 @@ struct Aggregated {
 struct AggregatedGroup {
     #[serde(default)]
     metadata: Meta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     versions: Vec<AggregatedVersion>,
 }
 
@@ -292,7 +297,7 @@ struct AggregatedVersion {
     version: String,
     #[serde(default)]
     freshness: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     resources: Vec<AggregatedResource>,
 }
 
@@ -306,11 +311,11 @@ struct AggregatedResource {
     scope: String,
     #[serde(default)]
     singular_resource: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     verbs: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     short_names: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     categories: Vec<String>,
 }
 
@@ -353,7 +358,7 @@ impl Group {
 
 #[derive(Deserialize)]
 struct Resources {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     resources: Vec<Resource>,
 }
 
@@ -366,11 +371,11 @@ struct Resource {
     kind: String,
     #[serde(default)]
     namespaced: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     verbs: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     short_names: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     categories: Vec<String>,
 }
 

@@ -9,6 +9,8 @@
 //!
 //! Start reading at [`run`], then `stream`, then `core`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
 mod api;
 mod buffer;
 mod clock;

@@ -15,6 +15,8 @@ fn a_list_is_split_wherever_its_metadata_stands() {
     assert_eq!((custom.rv, custom.next, custom.items), (Some(9), None, vec![Bytes::from_static(br#"{"a":1}"#)]));
     let empty = page(&answer(br#"{"items":null,"metadata":{"resourceVersion":"x1"}}"#)).unwrap();
     assert_eq!((empty.rv, empty.items.len()), (None, 0));
+    let none = page(&answer(br#"{"items":[],"metadata":{}}"#)).unwrap();
+    assert_eq!(none.rv, None);
     assert!(page(&answer(br#"{"items":[{"a":1}],"metadata":{"#)).is_none());
 }
 

@@ -6,20 +6,20 @@ use super::*;
 
 fn change(n: u64) -> Change {
     let mut c = Change::new(Op::Modify, "main", 1, n);
-    c.resource = if n % 3 == 0 { "pods" } else { "configmaps" }.to_owned();
+    c.resource = if n.is_multiple_of(3) { "pods" } else { "configmaps" }.to_owned();
     c.namespace = "shop".into();
     c.name = format!("o{n}");
     c.uid = format!("u{n}");
     (c.time_lo, c.time_hi) = (-1, n as i64);
-    c.base_rv = (n % 2 == 0).then_some(n - 1);
+    c.base_rv = n.is_multiple_of(2).then_some(n - 1);
     c.state_hash = Some([n as u8; 8]);
     c.body = match n % 4 {
         0 => Body::None,
         1 => Body::Object(Bytes::from(format!("{{\"n\":{n}}}"))),
         _ => Body::Patch(Bytes::from(format!("[{n}]"))),
     };
-    c.managed_fields = (n % 5 == 0).then(|| Bytes::from_static(b"[]"));
-    if n % 7 == 0 {
+    c.managed_fields = n.is_multiple_of(5).then(|| Bytes::from_static(b"[]"));
+    if n.is_multiple_of(7) {
         let secret = Bytes::from_static(b"s");
         c.cells.push(Cell { path: "/data/a".into(), key_id: "k".into(), pos: 3, rv: n, secret });
     }

@@ -147,7 +147,7 @@ async fn random_pasts_are_recovered_but_for_those_born_and_gone_inside() {
             };
             assert!(rv > previous, "ascending");
             previous = rv;
-            assert_eq!(truth.get(&rv).map(|u| u.is_none()), Some(is_delete), "a real write");
+            assert_eq!(truth.get(&rv).map(Option::is_none), Some(is_delete), "a real write");
         }
         // What is missing was born and gone inside.
         let found: Vec<Revision> = brief(&found).iter().map(|rv| rv.unsigned_abs()).collect();

@@ -1,0 +1,63 @@
+//! Listening to objects that are not journaled, for what they tell: leases of time, definitions and API services of
+//! what is served. Nothing of them becomes a row.
+
+use std::sync::Arc;
+
+use crate::{
+    api::Failure,
+    discovery::LEASES,
+    env::{Env, opaque},
+    header::Header,
+    lines::{self, Event},
+};
+
+/// Listens to objects that are not journaled, for what they tell of time and discovery.
+pub(crate) async fn overhear(env: Arc<Env>, key: &'static str, path: String) {
+    let mut failures = 0;
+    loop {
+        let failure = listen(&env, key, &path, &mut failures).await;
+        if let Err(failure) = failure {
+            tracing::debug!(kind = key, %failure, "overhearing broke");
+            env.sleep(env.backoff(failures)).await;
+            failures += 1;
+        }
+    }
+}
+
+async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32) -> Result<(), Failure> {
+    let (mut next, mut rv) = (None::<String>, 0);
+    loop {
+        let page = env.page(path, next.as_deref()).await?;
+        rv = page.rv.ok_or_else(opaque)?.max(rv);
+        for item in &page.items {
+            env.core.lock().overheard(key, item, false);
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    loop {
+        let seconds = (env.settings.watch_timeout + env.jitter(env.settings.watch_timeout / 5)).as_secs();
+        let query = format!("resourceVersion={rv}&timeoutSeconds={}", seconds.max(1));
+        let mut watch = env.api.watch(path, &query).await?;
+        while let Some(line) = watch.line(env.settings.idle_timeout).await? {
+            *failures = 0;
+            match lines::event(&line) {
+                Some(Event::Added(bytes) | Event::Modified(bytes)) => {
+                    rv = Header::of(&bytes).rv.unwrap_or(rv);
+                    env.core.lock().overheard(key, &bytes, true);
+                }
+                Some(Event::Deleted(bytes)) => {
+                    rv = Header::of(&bytes).rv.unwrap_or(rv);
+                    if key != LEASES {
+                        env.core.lock().hint_changed();
+                    }
+                }
+                Some(Event::Bookmark(bytes)) => rv = Header::of(&bytes).rv.unwrap_or(rv),
+                Some(Event::Error(status)) => return Err(Failure::of_event(&status)),
+                None => return Err(Failure::Server("the watch sent what is no event".to_owned())),
+            }
+        }
+    }
+}
