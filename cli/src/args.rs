@@ -83,6 +83,7 @@ pub(crate) enum Verb {
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
+#[allow(rustdoc::bare_urls, clippy::doc_markdown, reason = "the comments are what --help prints")]
 pub(crate) struct Common {
     /// The journal: file:///path, s3://bucket/prefix, az://…, gs://… [default: a folder in the user's data directory]
     #[arg(long, global = true, value_name = "URL", env = "HINDCAST_JOURNAL", hide_env = true)]
@@ -100,7 +101,14 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "FILE", env = "HINDCAST_KEY_FILE", hide_env = true)]
     pub(crate) key_file: Option<PathBuf>,
     /// How to answer; `wide` and `name` are for `get` alone
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true
+    )]
     pub(crate) output: Output,
     /// The time zone of times without one, and of times shown [default: the machine's]
     #[arg(long, global = true, value_name = "ZONE", env = "HINDCAST_TZ", hide_env = true)]
@@ -185,8 +193,10 @@ pub(crate) struct Place {
 
 /// `hindcast log`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "T is explained in `hindcast --help`. To see the state just before a change: \
-                        hindcast show KIND/NAME --at before:pos:POS")]
+#[command(
+    after_help = "T is explained in `hindcast --help`. To see the state just before a change: \
+                        hindcast show KIND/NAME --at before:pos:POS"
+)]
 pub(crate) struct Log {
     /// KIND, KIND,KIND or KIND/NAME [default: every kind]
     #[arg(value_name = "KIND[/NAME]")]
@@ -247,8 +257,10 @@ pub(crate) struct Get {
 
 /// `hindcast show`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "T is explained in `hindcast --help`. A redacted Secret cannot be applied: its values are \
-                        placeholders that the API server refuses.")]
+#[command(
+    after_help = "T is explained in `hindcast --help`. A redacted Secret cannot be applied: its values are \
+                        placeholders that the API server refuses."
+)]
 pub(crate) struct Show {
     /// KIND/NAME
     #[arg(value_name = "KIND/NAME")]

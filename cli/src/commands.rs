@@ -75,7 +75,10 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
 }
 
 /// Ends a reader at Ctrl-C; nothing was begun that would have to be undone.
-async fn interruptible(context: &Context<'_>, work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+async fn interruptible(
+    context: &Context<'_>,
+    work: impl Future<Output = Result<Exit>>,
+) -> Result<Exit> {
     tokio::select! {
         done = work => done,
         _ = tokio::signal::ctrl_c() => {

@@ -10,6 +10,9 @@ use std::{fmt, process::ExitCode};
 
 use hindcast_journal::ErrorKind;
 
+#[cfg(test)]
+mod tests;
+
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -63,12 +66,7 @@ pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// `what` failed for `reason`.
     pub(crate) fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            reason: reason.into(),
-            hints: Vec::new(),
-            exit: Exit::Failed,
-        }
+        Self { what: what.into(), reason: reason.into(), hints: Vec::new(), exit: Exit::Failed }
     }
 
     /// Adds a remedy.

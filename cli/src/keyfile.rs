@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hindcast_journal::{Parts, seal::{Key, KeyFile}};
+use hindcast_journal::{
+    Parts,
+    seal::{Key, KeyFile},
+};
 
 use crate::{
     failure::{Failure, Result},
@@ -46,8 +49,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<KeyFile>> {
 /// Reads a key file that has to be there.
 pub(crate) fn read_existing(path: &Path) -> Result<KeyFile> {
     read(path)?.ok_or_else(|| {
-        Failure::new(format!("key file {}", path.display()), "there is no such file")
-            .hint("make one with `hindcast key init --key-file FILE`, or name the one that `run` uses")
+        Failure::new(format!("key file {}", path.display()), "there is no such file").hint(
+            "make one with `hindcast key init --key-file FILE`, or name the one that `run` uses",
+        )
     })
 }
 
@@ -60,9 +64,13 @@ pub(crate) fn add(path: &Path, name: Option<&str>, parts: &Parts) -> Result<Key>
         Some(name) => name.to_owned(),
         None => next_name(&file),
     };
-    let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let fits =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if !fits {
-        return Err(Failure::new(format!("key name `{name}`"), "has other than letters, digits, `-` and `_`"));
+        return Err(Failure::new(
+            format!("key name `{name}`"),
+            "has other than letters, digits, `-` and `_`",
+        ));
     }
     if file.keys.iter().any(|key| key.name == name) {
         return Err(Failure::new(&what, format!("holds a key `{name}` already"))
@@ -76,10 +84,11 @@ pub(crate) fn add(path: &Path, name: Option<&str>, parts: &Parts) -> Result<Key>
 }
 
 fn next_name(file: &KeyFile) -> String {
-    (1..)
+    // Of one more names than there are keys, one is free.
+    (1..=file.keys.len() + 1)
         .map(|n| format!("key-{n}"))
         .find(|name| file.keys.iter().all(|key| key.name != *name))
-        .expect("a file has fewer keys than there are numbers")
+        .unwrap_or_default()
 }
 
 /// Writes aside, then puts the file under its name: a fresh one only if nothing stands there.
@@ -115,8 +124,11 @@ fn check_mode(path: &Path, what: &str) -> Result<()> {
         .mode();
     // A key mounted from a Kubernetes Secret is readable to the pod's group by design.
     if mode & 0o007 != 0 {
-        return Err(Failure::new(what, format!("everybody may read it (mode {:04o})", mode & 0o7777))
-            .hint(format!("chmod 600 {}", path.display())));
+        return Err(Failure::new(
+            what,
+            format!("everybody may read it (mode {:04o})", mode & 0o7777),
+        )
+        .hint(format!("chmod 600 {}", path.display())));
     }
     Ok(())
 }

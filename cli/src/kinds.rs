@@ -97,8 +97,11 @@ pub(crate) fn resolve(word: &str, known: &[Discovery]) -> Result<Discovery> {
             .hint("as in kubectl: pods, deploy, deployments.apps, deploy/web"));
     }
     if word.eq_ignore_ascii_case("all") {
-        return Err(Failure::new("KIND `all`", "not a kind; kubectl's `all` leaves most kinds out")
-            .hint("name the kinds: deploy,sts,ds,svc,cm"));
+        return Err(Failure::new(
+            "KIND `all`",
+            "not a kind; kubectl's `all` leaves most kinds out",
+        )
+        .hint("name the kinds: deploy,sts,ds,svc,cm"));
     }
     let mut found: Vec<&Discovery> = known.iter().filter(|kind| means(kind, word)).collect();
     // A group that is a beginning of another one (`deployments.app`) is as good as kubectl takes it: not at all.
@@ -112,7 +115,10 @@ pub(crate) fn resolve(word: &str, known: &[Discovery]) -> Result<Discovery> {
         several => {
             let names: Vec<String> = several.iter().map(|kind| label(kind)).collect();
             Err(Failure::new(format!("kind `{word}`"), format!("ambiguous: {}", names.join(", ")))
-                .hint(format!("write one of them in full, such as {}", names.first().map_or("", |n| n))))
+                .hint(format!(
+                    "write one of them in full, such as {}",
+                    names.first().map_or("", |n| n)
+                )))
         }
     }
 }
@@ -199,7 +205,10 @@ fn distance(a: &str, b: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
             let cell = |up: usize, at: usize| {
-                rows.get((i + 1).wrapping_sub(up)).and_then(|r| r.get(at)).copied().unwrap_or(usize::MAX / 2)
+                rows.get((i + 1).wrapping_sub(up))
+                    .and_then(|r| r.get(at))
+                    .copied()
+                    .unwrap_or(usize::MAX / 2)
             };
             let left = row.last().copied().unwrap_or(usize::MAX / 2);
             let mut best = (cell(1, j) + usize::from(x != y)).min(cell(1, j + 1) + 1).min(left + 1);

@@ -56,8 +56,14 @@ fn read(common: &Common) -> Result<Option<Kubeconfig>> {
     match found {
         Ok(config) => Ok(Some(config)),
         Err(KubeconfigError::FindPath) => Ok(None),
-        Err(KubeconfigError::ReadConfig(e, _)) if common.kubeconfig.is_none() && e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Failure::new("kubeconfig", causes(&e)).hint("--kubeconfig FILE, or KUBECONFIG")),
+        Err(KubeconfigError::ReadConfig(e, _))
+            if common.kubeconfig.is_none() && e.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(None)
+        }
+        Err(e) => {
+            Err(Failure::new("kubeconfig", causes(&e)).hint("--kubeconfig FILE, or KUBECONFIG"))
+        }
     }
 }
 
@@ -77,14 +83,19 @@ fn context_of(config: &Kubeconfig, common: &Common) -> Option<(String, Option<St
 
 /// How to reach the cluster of the options: the kubeconfig, else the Pod this runs in.
 pub(crate) async fn config(common: &Common) -> Result<Config> {
-    let options = KubeConfigOptions { context: common.context.clone(), ..KubeConfigOptions::default() };
+    let options =
+        KubeConfigOptions { context: common.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match read(common)? {
-        Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| {
-            Failure::new("kubeconfig", causes(&e)).hint("--kubeconfig FILE and --context NAME choose another")
-        })?,
+        Some(kubeconfig) => {
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| {
+                Failure::new("kubeconfig", causes(&e))
+                    .hint("--kubeconfig FILE and --context NAME choose another")
+            })?
+        }
         None => Config::incluster().map_err(|_| {
-            Failure::new("kubeconfig", "there is none, and this is not a Pod of a cluster")
-                .hint("--kubeconfig FILE, or KUBECONFIG; readers (log, get, show, status) need none")
+            Failure::new("kubeconfig", "there is none, and this is not a Pod of a cluster").hint(
+                "--kubeconfig FILE, or KUBECONFIG; readers (log, get, show, status) need none",
+            )
         })?,
     };
     // Watches stay open for minutes: only connecting has a limit here, requests have their own.
@@ -102,7 +113,8 @@ pub(crate) async fn cluster_uid(client: &Client) -> Result<String> {
         Failure::new(what, format!("namespace kube-system cannot be read: {}", causes(&e)))
             .hint("the API server has to answer, and this user to have get on namespaces")
     })?;
-    let uid = object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let uid =
+        object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).unwrap_or_default();
     if uid.is_empty() {
         return Err(Failure::new(what, "namespace kube-system has no uid"));
     }

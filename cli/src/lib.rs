@@ -15,6 +15,11 @@
 //!
 //! Start reading at [`main`], then `commands`.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where a library must not")
+)]
+
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _};

@@ -55,6 +55,7 @@ pub(crate) async fn serve(
     });
     let late = async {
         let _ = heard.wait_for(|told| *told).await;
+        #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
         tokio::time::sleep(LAST_ANSWERS).await;
     };
     tokio::select! {
@@ -79,7 +80,8 @@ fn router(registry: Registry, handle: Handle) -> Router {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let mut text = Vec::new();
     match TextEncoder::new().encode(&shared.registry.gather(), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
@@ -113,5 +115,7 @@ fn axum_json(value: &impl serde::Serialize) -> Response {
 pub(crate) fn segment_bytes(registry: &Registry) -> u64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == "hindcast_segment_bytes_total");
-    family.and_then(|family| family.get_metric().first()).map_or(0, |m| m.get_counter().get_value() as u64)
+    family
+        .and_then(|family| family.get_metric().first())
+        .map_or(0, |m| m.get_counter().get_value() as u64)
 }

@@ -33,12 +33,13 @@ pub(crate) fn for_reader(verbose: u8) {
         1 => "info",
         _ => "debug",
     };
-    let _ = fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter(own)).try_init();
+    let _ =
+        fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter(own)).try_init();
 }
 
 fn filter(own: &str) -> EnvFilter {
     EnvFilter::new(format!(
-        "error,hindcast_cli={own},hindcast_journal={own},hindcast_watcher={own},hindcast_compactor={own},\
+        "error,kube_client=off,hindcast_cli={own},hindcast_journal={own},hindcast_watcher={own},hindcast_compactor={own},\
          hindcast_restorer={own}"
     ))
 }

@@ -68,7 +68,9 @@ impl Wall {
     pub(crate) fn show(&self, time: Micros) -> String {
         let Ok(time) = Timestamp::from_microsecond(time) else { return format!("{time} µs") };
         let digits = if time.subsec_microsecond() % 1000 == 0 { "%.3f" } else { "%.6f" };
-        time.to_zoned(self.zone.clone()).strftime(&format!("%Y-%m-%d %H:%M:%S{digits}%:z")).to_string()
+        time.to_zoned(self.zone.clone())
+            .strftime(&format!("%Y-%m-%d %H:%M:%S{digits}%:z"))
+            .to_string()
     }
 
     /// A time to the millisecond, where it is read and not given as T.
@@ -211,9 +213,7 @@ fn civil(at: DateTime, wall: &Wall) -> Result<Timestamp> {
     let zone = wall.zone_name();
     let (before, after, fold) = match wall.zone.to_ambiguous_timestamp(at).offset() {
         AmbiguousOffset::Unambiguous { offset } => {
-            return offset
-                .to_timestamp(at)
-                .map_err(|_| malformed(&at.to_string(), "out of range"));
+            return offset.to_timestamp(at).map_err(|_| malformed(&at.to_string(), "out of range"));
         }
         AmbiguousOffset::Fold { before, after } => (before, after, true),
         AmbiguousOffset::Gap { before, after } => (before, after, false),

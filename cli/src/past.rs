@@ -11,7 +11,7 @@
 //!
 //! Not here: how the journal is read (`hindcast_restorer::Timeline`).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
     At, Journal, Micros, Moment, Scope,
@@ -123,10 +123,15 @@ async fn choose(context: &Context<'_>, location: &Location, clusters: &[String])
 }
 
 /// The name a person gave a cluster.
-pub(crate) async fn alias(context: &Context<'_>, at: &Location, uid: &str) -> Result<Option<String>> {
+pub(crate) async fn alias(
+    context: &Context<'_>,
+    at: &Location,
+    uid: &str,
+) -> Result<Option<String>> {
     let journal = Journal::open(at.store.clone(), &at.prefix, uid, context.parts.clone());
     let newest = journal.store().newest_fact("alias").await?;
-    let value = newest.and_then(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    let value =
+        newest.and_then(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     Ok(value.and_then(|v| v.get("alias").unwrap_or(&v).as_str().map(str::to_owned)))
 }
 
@@ -147,9 +152,7 @@ fn keys(context: &Context<'_>) -> Result<Vec<Arc<Key>>> {
 fn question(t: &T, open: bool) -> Result<At> {
     Ok(match t {
         T::Time(time) => At::Time(*time),
-        T::Rev(rv, incarnation) => {
-            At::Rev { rv: *rv, incarnation: *incarnation, domain: None }
-        }
+        T::Rev(rv, incarnation) => At::Rev { rv: *rv, incarnation: *incarnation, domain: None },
         T::Pos(pos) => At::Pos(*pos),
         T::Now if open => At::NowOpen,
         T::Now => At::Now,
@@ -193,8 +196,11 @@ impl Past<'_> {
             return Err(match begin {
                 Some(begin) => Failure::new(shown(t, wall), "is before the journal begins")
                     .hint(format!("it begins at {}", wall.show(begin))),
-                None => Failure::new(format!("journal of {}", self.journal.cluster()), "has nothing protected yet")
-                    .hint("`hindcast run` is to list the cluster once before anything can be read"),
+                None => Failure::new(
+                    format!("journal of {}", self.journal.cluster()),
+                    "has nothing protected yet",
+                )
+                .hint("`hindcast run` is to list the cluster once before anything can be read"),
             });
         }
         if let Some(known) = moment.beyond {
@@ -207,7 +213,10 @@ impl Past<'_> {
                 .hint("ask for an earlier moment, wait for `hindcast run` to catch up, or raise --wait")
                 .hint("--allow-stale answers from what there is (exit 3)"));
             }
-            self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
+            self.reserve(
+                "stale",
+                format!("the journal is closed only up to {known}; this is what it knew then"),
+            );
         }
         let spread = moment.uncertain.iter().map(|(_, lo, hi)| hi - lo).max().unwrap_or(0);
         if spread > 0 {
@@ -238,10 +247,12 @@ impl Past<'_> {
         };
         let mut others = String::new();
         for (domain, point) in moment.cut.domains.iter().filter(|(domain, _)| *domain != MAIN) {
-            others.push_str(&format!(", {domain} rev {}", point.rv));
+            let _ = write!(others, ", {domain} rev {}", point.rv);
         }
         let main = moment.cut.domains.get(MAIN);
-        let life = main.filter(|p| p.incarnation > 0).map_or(String::new(), |p| format!("@{}", p.incarnation));
+        let life = main
+            .filter(|p| p.incarnation > 0)
+            .map_or(String::new(), |p| format!("@{}", p.incarnation));
         self.context.printer.note(format!(
             "at {} = rev {}{life}{others} ({state})",
             self.context.wall.show(moment.time),
@@ -275,7 +286,12 @@ impl Past<'_> {
 
     /// Reads `KIND…` against the kinds of the moment; a kind that is only known later is taken too, since it was not
     /// protected then, which is another answer than an unknown word.
-    pub(crate) async fn asked(&mut self, moment: &Moment, kind: &str, name: Option<&str>) -> Result<kinds::Asked> {
+    pub(crate) async fn asked(
+        &mut self,
+        moment: &Moment,
+        kind: &str,
+        name: Option<&str>,
+    ) -> Result<kinds::Asked> {
         let known = self.kinds_at(moment).await?;
         match kinds::parse(kind, name, &known) {
             Ok(asked) => Ok(asked),
@@ -341,7 +357,10 @@ impl Past<'_> {
             let text = match (behind.is_empty(), mine.is_empty()) {
                 (true, _) => "the cut is open: not every kind has been seen up to it".to_owned(),
                 (false, true) => {
-                    format!("the cut is open; what was asked for has been seen up to it, but not {}", some(&behind))
+                    format!(
+                        "the cut is open; what was asked for has been seen up to it, but not {}",
+                        some(&behind)
+                    )
                 }
                 (false, false) => format!("the cut is open; behind are {}", some(&behind)),
             };
@@ -359,11 +378,15 @@ impl Past<'_> {
         let wall = &self.context.wall;
         let when = format!("from {} to {}", wall.show(gap.time_from), wall.show(gap.time_to));
         if gap.grade == hindcast_journal::facts::Grade::Lost {
-            let objects = if gap.unknown.is_empty() { String::new() } else { format!("; uncertain are {}", some(&gap.unknown)) };
-            self.reserve("lost-gap", format!(
-                "{kind}: {when} changes may be missing ({}){objects}",
-                gap.reason
-            ));
+            let objects = if gap.unknown.is_empty() {
+                String::new()
+            } else {
+                format!("; uncertain are {}", some(&gap.unknown))
+            };
+            self.reserve(
+                "lost-gap",
+                format!("{kind}: {when} changes may be missing ({}){objects}", gap.reason),
+            );
         } else {
             self.context.printer.note(format!(
                 "note: {kind}: {when} the watch was broken and {} recovered; objects both made and deleted in it are not known",
@@ -390,12 +413,17 @@ impl Past<'_> {
 }
 
 fn named(kinds: &BTreeMap<String, KindState>) -> Vec<Discovery> {
-    kinds.values().map(|kind| kind.discovery.clone()).filter(|kind| !kind.resource.is_empty()).collect()
+    kinds
+        .values()
+        .map(|kind| kind.discovery.clone())
+        .filter(|kind| !kind.resource.is_empty())
+        .collect()
 }
 
 /// A kind key as a person reads it.
 pub(crate) fn kind_name(key: &str) -> String {
-    key.split_once('/').map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
+    key.split_once('/')
+        .map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
 }
 
 fn shown(t: &T, wall: &crate::moment::Wall) -> String {

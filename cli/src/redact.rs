@@ -20,7 +20,8 @@ use hindcast_journal::{
 #[cfg(test)]
 mod tests;
 
-const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+const LAST_APPLIED: &str =
+    "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
 
 /// Hides the sealed values of an object.
 pub(crate) fn object(group: &str, resource: &str, object: &mut Value, key: Option<&Key>) {
@@ -48,9 +49,9 @@ pub(crate) fn patch(group: &str, resource: &str, patch: &mut Value, helm: bool, 
         _ => return,
     };
     for operation in patch.as_array_mut().into_iter().flatten() {
-        let path = operation.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let place = operation.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some(value) = operation.get_mut("value") {
-            below(&path, value, fields, key);
+            below(&place, value, fields, key);
         }
     }
 }
@@ -60,7 +61,8 @@ fn below(path: &str, value: &mut Value, fields: &[&str], key: Option<&Key>) {
     let inside = fields.iter().any(|field| {
         path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
-    let above = fields.iter().any(|field| field.strip_prefix(path).is_some_and(|r| r.starts_with('/')));
+    let above =
+        fields.iter().any(|field| field.strip_prefix(path).is_some_and(|r| r.starts_with('/')));
     // A map of values shows which of them there are; their keys are no secret.
     let is_map = fields.contains(&path) && path.matches('/').count() == 1;
     match value {

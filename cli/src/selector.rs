@@ -39,7 +39,11 @@ impl Selector {
             return Ok(Self::default());
         }
         let parts = split(text).ok_or_else(|| refuse("the parentheses do not match"))?;
-        parts.iter().map(|part| requirement(part.trim()).map_err(refuse)).collect::<Result<_>>().map(Self)
+        parts
+            .iter()
+            .map(|part| requirement(part.trim()).map_err(refuse))
+            .collect::<Result<_>>()
+            .map(Self)
     }
 
     /// Whether labels match; `label` gives the value under a key.
@@ -102,15 +106,15 @@ fn requirement(text: &str) -> Result<Requirement, &'static str> {
     for (sign, not) in [("!=", true), ("==", false), ("=", false)] {
         if let Some((name, wanted)) = text.split_once(sign) {
             let values = vec![value(wanted.trim())?];
-            let test = if not { Test::NotIn(values) } else { Test::In(values) };
-            return Ok(Requirement { key: key(name)?, test });
+            let wants = if not { Test::NotIn(values) } else { Test::In(values) };
+            return Ok(Requirement { key: key(name)?, test: wants });
         }
     }
     for (sign, above) in [('>', true), ('<', false)] {
         if let Some((name, bound)) = text.split_once(sign) {
             let bound = number(bound.trim()).ok_or("a comparison needs a whole number")?;
-            let test = if above { Test::Above(bound) } else { Test::Below(bound) };
-            return Ok(Requirement { key: key(name)?, test });
+            let wants = if above { Test::Above(bound) } else { Test::Below(bound) };
+            return Ok(Requirement { key: key(name)?, test: wants });
         }
     }
     Ok(Requirement { key: key(text)?, test: Test::Exists })

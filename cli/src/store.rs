@@ -78,8 +78,9 @@ fn data_folder() -> Result<PathBuf> {
         from("XDG_DATA_HOME").or_else(|| from("HOME").map(|home| home.join(".local/share")))
     };
     base.map(|base| base.join("hindcast")).ok_or_else(|| {
-        Failure::new("the default journal", "there is no home directory to put it in")
-            .hint("name a journal: --journal file:///path, s3://bucket/prefix (or HINDCAST_JOURNAL)")
+        Failure::new("the default journal", "there is no home directory to put it in").hint(
+            "name a journal: --journal file:///path, s3://bucket/prefix (or HINDCAST_JOURNAL)",
+        )
     })
 }
 
@@ -101,7 +102,10 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
             AmazonS3Builder::from_env()
                 .with_url(url.as_str())
                 .with_retry(retry())
-                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
+                .with_config(
+                    AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout),
+                    CONNECT_LIMIT,
+                )
                 .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
                 .build()
                 .map_err(refuse)?,
@@ -119,7 +123,10 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
             GoogleCloudStorageBuilder::from_env()
                 .with_url(url.as_str())
                 .with_retry(retry())
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
+                .with_config(
+                    GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout),
+                    CONNECT_LIMIT,
+                )
                 .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
                 .build()
                 .map_err(refuse)?,
@@ -166,9 +173,15 @@ fn parse(text: &str) -> Result<Url> {
     }
     let known = ["file", "memory", "s3", "az", "azure", "gs"];
     if !known.contains(&url.scheme()) {
-        return Err(Failure::new(format!("journal {url}"), format!("unknown store `{}`", url.scheme())).hint(forms));
+        return Err(Failure::new(
+            format!("journal {url}"),
+            format!("unknown store `{}`", url.scheme()),
+        )
+        .hint(forms));
     }
-    if matches!(url.scheme(), "s3" | "az" | "azure" | "gs") && url.host_str().is_none_or(str::is_empty) {
+    if matches!(url.scheme(), "s3" | "az" | "azure" | "gs")
+        && url.host_str().is_none_or(str::is_empty)
+    {
         return Err(Failure::new(format!("journal {url}"), "the bucket is missing").hint(forms));
     }
     Ok(url)
@@ -181,8 +194,9 @@ fn open_folder(url: &Url, access: Access) -> Result<Location> {
     })?;
     match access {
         Access::Write => std::fs::create_dir_all(&folder).map_err(|e| {
-            Failure::new(&what, format!("the folder cannot be made: {e}"))
-                .hint("name another place with --journal, or give this user the right to write there")
+            Failure::new(&what, format!("the folder cannot be made: {e}")).hint(
+                "name another place with --journal, or give this user the right to write there",
+            )
         })?,
         Access::Read if folder.is_dir() => {}
         Access::Read => return Err(absent(&what, &folder)),

@@ -22,7 +22,6 @@ pub(crate) use row::{File, Files, Row};
 pub(crate) use status::{Cluster, Status};
 
 /// The version that every document states.
-
 pub(crate) const API_VERSION: &str = "hindcast.dev/v1";
 
 /// A cut, as it was answered at.

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use hindcast_journal::{Micros, exact::Value};
+use hindcast_journal::{
+    Micros,
+    exact::{Object as Map, Value},
+};
 
 use super::{Column, age, age_of, span, text};
 
@@ -128,7 +131,9 @@ fn services_and_storage(group: &str, resource: &str) -> Option<Vec<Column>> {
             Column::wide("EXTERNAL-IP", |o, _| address(o, "ExternalIP")),
             Column::wide("OS-IMAGE", |o, _| at(o, "/status/nodeInfo/osImage")),
             Column::wide("KERNEL-VERSION", |o, _| at(o, "/status/nodeInfo/kernelVersion")),
-            Column::wide("CONTAINER-RUNTIME", |o, _| at(o, "/status/nodeInfo/containerRuntimeVersion")),
+            Column::wide("CONTAINER-RUNTIME", |o, _| {
+                at(o, "/status/nodeInfo/containerRuntimeVersion")
+            }),
         ],
         _ => return None,
     })
@@ -139,7 +144,8 @@ fn with_pods(mut columns: Vec<Column>, selector: bool) -> Vec<Column> {
     columns.push(Column::wide("CONTAINERS", |o, _| containers(o, "name")));
     columns.push(Column::wide("IMAGES", |o, _| containers(o, "image")));
     if selector {
-        columns.push(Column::wide("SELECTOR", |o, _| pairs(o.pointer("/spec/selector/matchLabels"))));
+        columns
+            .push(Column::wide("SELECTOR", |o, _| pairs(o.pointer("/spec/selector/matchLabels"))));
     }
     columns
 }
@@ -191,7 +197,7 @@ fn containers(object: &Value, field: &str) -> String {
 }
 
 fn data(object: &Value) -> String {
-    let members = |pointer| object.pointer(pointer).and_then(Value::as_object).map_or(0, |m| m.len());
+    let members = |pointer| object.pointer(pointer).and_then(Value::as_object).map_or(0, Map::len);
     (members("/data") + members("/binaryData")).to_string()
 }
 
@@ -234,15 +240,15 @@ fn pod(object: &Value) -> (String, String) {
         }
         if word == "Completed" && running {
             let ready = condition(object, "Ready") == Some("True");
-            word = if ready { "Running" } else { "NotReady" }.to_owned();
+            if ready { "Running" } else { "NotReady" }.clone_into(&mut word);
         }
     }
     let over = matches!(at(object, "/status/phase").as_str(), "Succeeded" | "Failed");
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         if reason == "NodeLost" {
-            word = "Unknown".to_owned();
+            "Unknown".clone_into(&mut word);
         } else if !over {
-            word = "Terminating".to_owned();
+            "Terminating".clone_into(&mut word);
         }
     }
     (word, format!("{ready}/{total}"))
@@ -271,7 +277,8 @@ fn initialising(object: &Value) -> Option<String> {
     for (done, status) in list(object, "/status/initContainerStatuses").iter().enumerate() {
         let name = status.get("name");
         let always = specs.iter().any(|spec| {
-            spec.get("name") == name && spec.get("restartPolicy").and_then(Value::as_str) == Some("Always")
+            spec.get("name") == name
+                && spec.get("restartPolicy").and_then(Value::as_str) == Some("Always")
         });
         let ended = status.pointer("/state/terminated");
         if ended.is_some_and(|e| number(e, "/exitCode") == 0)
@@ -310,9 +317,11 @@ fn job(object: &Value) -> String {
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         return "Terminating".to_owned();
     }
-    for (name, word) in
-        [("Suspended", "Suspended"), ("FailureTarget", "FailureTarget"), ("SuccessCriteriaMet", "SuccessCriteriaMet")]
-    {
+    for (name, word) in [
+        ("Suspended", "Suspended"),
+        ("FailureTarget", "FailureTarget"),
+        ("SuccessCriteriaMet", "SuccessCriteriaMet"),
+    ] {
         if condition(object, name) == Some("True") {
             return word.to_owned();
         }
@@ -377,8 +386,11 @@ fn ports(object: &Value) -> String {
 }
 
 fn hosts(object: &Value) -> String {
-    let hosts: Vec<String> =
-        list(object, "/spec/rules").iter().map(|r| at(r, "/host")).filter(|h| !h.is_empty()).collect();
+    let hosts: Vec<String> = list(object, "/spec/rules")
+        .iter()
+        .map(|r| at(r, "/host"))
+        .filter(|h| !h.is_empty())
+        .collect();
     if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") }
 }
 
@@ -416,10 +428,12 @@ fn node(object: &Value) -> String {
 fn roles(object: &Value) -> String {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     let roles = labels.into_iter().flat_map(|labels| {
-        labels.iter().filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
-            Some(role) => Some(role.to_owned()),
-            None if key == "kubernetes.io/role" => Some(text(value)),
-            None => None,
+        labels.iter().filter_map(|(key, value)| {
+            match key.strip_prefix("node-role.kubernetes.io/") {
+                Some(role) => Some(role.to_owned()),
+                None if key == "kubernetes.io/role" => Some(text(value)),
+                None => None,
+            }
         })
     });
     or_none(roles.filter(|role| !role.is_empty()).collect::<Vec<_>>().join(","))

@@ -1,4 +1,4 @@
-//! The part of JSONPath that printer columns use.
+//! The part of `JSONPath` that printer columns use.
 //!
 //! Read are `.a.b`, `['a.b']`, escaped dots (`.a\.b`), `[0]`, `[-1]`, `[*]`, `.*`, `[1:3]` and filters that compare
 //! one field with a literal (`[?(@.type=="Ready")]`, `!=`) or ask for it (`[?(@.type)]`). Not here: arithmetic,
@@ -108,7 +108,9 @@ fn member(text: &str) -> Option<(String, &str)> {
     for (at, c) in text.char_indices() {
         match c {
             '\\' if !escaped => escaped = true,
-            '.' | '[' if !escaped => return (at > 0).then(|| (name, text.get(at..).unwrap_or_default())),
+            '.' | '[' if !escaped => {
+                return (at > 0).then(|| (name, text.get(at..).unwrap_or_default()));
+            }
             c if c.is_whitespace() || matches!(c, '{' | '}' | '(' | ')') => return None,
             c => {
                 name.push(c);

@@ -34,7 +34,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
     if let (Some(name), true) = (&asked.name, objects.is_empty()) {
         return Err(not_found(context, &asked, name, &namespaces, &view));
     }
-    let columns = render::get::Shape { context, kinds: &protected, all: namespaces == Namespaces::All };
+    let columns =
+        render::get::Shape { context, kinds: &protected, all: namespaces == Namespaces::All };
     match context.common.output {
         Output::Json | Output::Yaml => {
             let mut values = Vec::with_capacity(objects.len());
@@ -50,14 +51,24 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
 }
 
 /// The namespaces, asked for only if a kind has them.
-pub(super) fn places(context: &Context<'_>, kinds: &[Discovery], place: &crate::args::Place) -> Namespaces {
-    if kinds.iter().any(|kind| kind.namespaced) { kubeconfig::namespace(context, place) } else { Namespaces::All }
+pub(super) fn places(
+    context: &Context<'_>,
+    kinds: &[Discovery],
+    place: &crate::args::Place,
+) -> Namespaces {
+    if kinds.iter().any(|kind| kind.namespaced) {
+        kubeconfig::namespace(context, place)
+    } else {
+        Namespaces::All
+    }
 }
 
 /// What has to be read: with a namespace only if every kind has one.
 pub(super) fn scope(asked: &Asked, namespaces: &Namespaces) -> Scope {
     let one = match namespaces {
-        Namespaces::One(namespace) if asked.kinds.iter().all(|kind| kind.namespaced) => Some(namespace.clone()),
+        Namespaces::One(namespace) if asked.kinds.iter().all(|kind| kind.namespaced) => {
+            Some(namespace.clone())
+        }
         _ => None,
     };
     Scope {
@@ -109,7 +120,9 @@ pub(super) fn not_found(
 ) -> Failure {
     let kind = asked.kinds.first().map(kinds::label).unwrap_or_default();
     let (place, option) = match namespaces {
-        Namespaces::One(namespace) => (format!(" in namespace {namespace}"), format!(" -n {namespace}")),
+        Namespaces::One(namespace) => {
+            (format!(" in namespace {namespace}"), format!(" -n {namespace}"))
+        }
         Namespaces::All => (String::new(), String::new()),
     };
     Failure::new(

@@ -23,7 +23,9 @@ pub(super) async fn run(context: &Context<'_>, verb: &JournalVerb) -> Result<Exi
             let key = past.timeline.key().map(|key| &**key);
             let rows = rows(&past.journal, what).await?;
             if rows.is_empty() {
-                context.printer.note("no rows: a file without rows says who writes, or how far was seen");
+                context
+                    .printer
+                    .note("no rows: a file without rows says who writes, or how far was seen");
             }
             for row in rows {
                 render::row(context.printer, context.common.output, &RowView::new(&row, key))?;
@@ -60,11 +62,15 @@ async fn list(context: &Context<'_>, journal: &Journal) -> Result<Exit> {
     let broken = files.iter().any(|file| file.error.is_some());
     let files = Files::new(journal.cluster(), files);
     match context.common.output {
-        Output::Json | Output::Yaml => render::document(context.printer, context.common.output, &files)?,
+        Output::Json | Output::Yaml => {
+            render::document(context.printer, context.common.output, &files)?
+        }
         _ => render::files(context.printer, &context.wall, &files),
     }
     if skip > 0 {
-        context.printer.note(format!("note: only the newest {OPENED} of {segments} segments were opened"));
+        context
+            .printer
+            .note(format!("note: only the newest {OPENED} of {segments} segments were opened"));
     }
     Ok(if broken { Exit::Failed } else { Exit::Done })
 }
@@ -95,17 +101,21 @@ async fn rows(journal: &Journal, what: &str) -> Result<Vec<Row>> {
     let name = what.rsplit('/').next().unwrap_or(what);
     let path = object_store::path::Path::from(name);
     let refuse = || {
-        Failure::new(format!("`{what}`"), "not a file with rows, a position or a range of positions")
-            .hint("hindcast journal ls lists files; a range is 4700-4720")
+        Failure::new(
+            format!("`{what}`"),
+            "not a file with rows, a position or a range of positions",
+        )
+        .hint("hindcast journal ls lists files; a range is 4700-4720")
     };
     let number = Layout::number(&path).ok_or_else(refuse)?;
     if !what.contains("checkpoints/") {
         return Ok(journal.segment(number).await?.rows.to_vec());
     }
     let manifest = Manifest::read(journal).await?;
-    let checkpoint = manifest.checkpoints.iter().find(|c| c.pos == number).ok_or_else(|| {
-        Failure::new(format!("`{what}`"), "no checkpoint of the newest manifest")
-    })?;
+    let checkpoint =
+        manifest.checkpoints.iter().find(|c| c.pos == number).ok_or_else(|| {
+            Failure::new(format!("`{what}`"), "no checkpoint of the newest manifest")
+        })?;
     let state = checkpoint.load(journal, &Scope::default()).await?;
     Ok(state.objects.values().map(full).collect())
 }
@@ -154,7 +164,10 @@ async fn positions(journal: &Journal, from: Position, to: Position) -> Result<Ve
     }
     if found.is_empty() {
         let last = journal.tail(0).await?.last;
-        return Err(Failure::new(format!("positions {from} to {to}"), format!("not in the journal, whose last is {last}")));
+        return Err(Failure::new(
+            format!("positions {from} to {to}"),
+            format!("not in the journal, whose last is {last}"),
+        ));
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hindcast_journal::{At, Micros, Position, Scope, fold::KindState, facts::Discovery};
+use hindcast_journal::{At, Micros, Position, Scope, facts::Discovery, fold::KindState};
 use hindcast_restorer::{Event, History, Range};
 
 use super::{Context, get};
@@ -44,16 +44,25 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
     let history = past.timeline.history(&question.range, &question.scope).await?;
     check_protection(&mut past, &question, &history.kinds)?;
     for (key, gap) in &history.gaps {
-        let mine = question.asked.as_ref().is_none_or(|a| a.kinds.iter().any(|k| k.kind_key() == *key));
+        let mine =
+            question.asked.as_ref().is_none_or(|a| a.kinds.iter().any(|k| k.kind_key() == *key));
         if mine {
             past.gap(&past::kind_name(key), gap);
         }
     }
     say_range(context, &question, &history);
     let changes = wanted(&past, &question, &history.events);
-    text::print(context, args, &changes, Order::NewestFirst, question.namespaces == Namespaces::All);
+    text::print(
+        context,
+        args,
+        &changes,
+        Order::NewestFirst,
+        question.namespaces == Namespaces::All,
+    );
     if history.truncated {
-        context.printer.note("note: there are more changes than one answer holds; give a shorter range");
+        context
+            .printer
+            .note("note: there are more changes than one answer holds; give a shorter range");
     }
     Ok(past.finish())
 }
@@ -71,7 +80,13 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
             let history = past.timeline.history(&question.range, &question.scope).await?;
             let changes = wanted(&past, &question, &history.events);
             shown += changes.len();
-            text::print(context, args, &changes, Order::OldestFirst, question.namespaces == Namespaces::All);
+            text::print(
+                context,
+                args,
+                &changes,
+                Order::OldestFirst,
+                question.namespaces == Namespaces::All,
+            );
             question.range.after = Some(history.last);
             // What is committed from now on is not before this, by more than the slack of clocks.
             question.range.since = Some(context.parts.clock.now() - RECENT);
@@ -96,15 +111,22 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
 async fn resolve(context: &Context<'_>, args: &Log, past: &mut Past<'_>) -> Result<Question> {
     let wall = &context.wall;
     let selector = Selector::parse(args.selector.as_deref().unwrap_or_default())?;
-    let known: Vec<Discovery> =
-        past.kinds_ever().await?.into_values().map(|k| k.discovery).filter(|k| !k.resource.is_empty()).collect();
+    let known: Vec<Discovery> = past
+        .kinds_ever()
+        .await?
+        .into_values()
+        .map(|k| k.discovery)
+        .filter(|k| !k.resource.is_empty())
+        .collect();
     let asked = match &args.kind {
         Some(kind) => Some(kinds::parse(kind, args.name.as_deref(), &known)?),
         None => None,
     };
     let name = asked.as_ref().and_then(|asked| asked.name.clone());
     if name.is_some() && args.place.all_namespaces {
-        return Err(Failure::new("KIND/NAME -A", "a name is of one namespace").hint("give it with -n"));
+        return Err(
+            Failure::new("KIND/NAME -A", "a name is of one namespace").hint("give it with -n")
+        );
     }
     let namespaces = match &asked {
         Some(asked) => get::places(context, &asked.kinds, &args.place),
@@ -162,7 +184,11 @@ async fn time_of(past: &mut Past<'_>, t: &T) -> Result<Micros> {
 }
 
 /// A kind that was protected at no time of the range has no changes to show, which is not the same as none.
-fn check_protection(past: &mut Past<'_>, question: &Question, states: &BTreeMap<String, KindState>) -> Result<()> {
+fn check_protection(
+    past: &mut Past<'_>,
+    question: &Question,
+    states: &BTreeMap<String, KindState>,
+) -> Result<()> {
     let Some(asked) = &question.asked else { return Ok(()) };
     let since = question.range.since.unwrap_or(Micros::MIN);
     let until = question.range.until.unwrap_or(Micros::MAX);
@@ -176,7 +202,11 @@ fn check_protection(past: &mut Past<'_>, question: &Question, states: &BTreeMap<
         });
         if !covered {
             let end = state.and_then(|s| {
-                s.covers.last().and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(s.uncovered.as_ref())
+                s.covers
+                    .last()
+                    .and_then(|c| c.end.as_ref())
+                    .map(|(.., end)| end)
+                    .or(s.uncovered.as_ref())
             });
             let why = end.map_or("not yet in that time", |end| end.reason.as_str());
             missing.push(format!("{}: not protected then: {why}", kinds::label(kind)));
@@ -185,8 +215,9 @@ fn check_protection(past: &mut Past<'_>, question: &Question, states: &BTreeMap<
     if missing.len() == asked.kinds.len() {
         let text = missing.first().cloned().unwrap_or_default();
         let (what, reason) = text.split_once(": ").unwrap_or(("kind", &text));
-        return Err(Failure::new(what, reason)
-            .hint("this does not say that nothing changed; `hindcast status` shows what is protected"));
+        return Err(Failure::new(what, reason).hint(
+            "this does not say that nothing changed; `hindcast status` shows what is protected",
+        ));
     }
     for text in missing {
         past.reserve("not-protected", text);
@@ -202,7 +233,8 @@ fn say_range(context: &Context<'_>, question: &Question, history: &History) {
         Some(until) => wall.show_millis(until),
         None => "now".to_owned(),
     };
-    let closed = known.map_or(String::new(), |known| format!(" (closed up to {})", wall.show_millis(known)));
+    let closed =
+        known.map_or(String::new(), |known| format!(" (closed up to {})", wall.show_millis(known)));
     context.printer.note(format!("from {from} until {until}{closed}"));
 }
 
@@ -210,7 +242,9 @@ fn say_range(context: &Context<'_>, question: &Question, history: &History) {
 fn wanted(past: &Past<'_>, question: &Question, events: &[Event]) -> Vec<Change> {
     let key = past.timeline.key().map(|key| &**key);
     let placed = |event: &&Event| match &question.namespaces {
-        Namespaces::One(namespace) => event.row.namespace == *namespace || event.row.namespace.is_empty(),
+        Namespaces::One(namespace) => {
+            event.row.namespace == *namespace || event.row.namespace.is_empty()
+        }
         Namespaces::All => true,
     };
     let labelled = |event: &&Event| {
@@ -218,7 +252,9 @@ fn wanted(past: &Past<'_>, question: &Question, events: &[Event]) -> Vec<Change>
             return true;
         }
         let on = |labels: &Option<hindcast_journal::exact::Value>| {
-            labels.as_ref().is_some_and(|labels| question.selector.matches(|k| labels.get(k)?.as_str()))
+            labels
+                .as_ref()
+                .is_some_and(|labels| question.selector.matches(|k| labels.get(k)?.as_str()))
         };
         on(&event.labels_before) || on(&event.labels_after)
     };

@@ -39,8 +39,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let uid = kubeconfig::cluster_uid(&client).await?;
     let wanted = context.common.cluster.as_deref();
     if let Some(wanted) = wanted.filter(|wanted| !uid.starts_with(wanted)) {
-        return Err(Failure::new(format!("--cluster {wanted}"), format!("the context's cluster is {uid}"))
-            .hint("--context NAME chooses another cluster"));
+        return Err(Failure::new(
+            format!("--cluster {wanted}"),
+            format!("the context's cluster is {uid}"),
+        )
+        .hint("--context NAME chooses another cluster"));
     }
     let location = past::locate(context, Access::Write)?;
     let (secrets, keys) = secrets(context, args)?;
@@ -49,7 +52,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     journal.store().probe().await?;
     let identity = identity(&context.parts);
     let name = identity.writer.clone();
-    let keys = (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
+    let keys =
+        (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
     let mut writer = Writer::claim(&journal, identity, keys).await?;
     mark(&mut writer, &context.parts, &name, &secrets).await?;
     tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch = writer.epoch(), "protecting");
@@ -72,7 +76,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         ..Settings::default()
     };
     let (stop, stopped) = watch::channel(false);
-    let served = tokio::spawn(listen::serve(listener, registry.clone(), handle.clone(), ended(stopped.clone())));
+    let served = tokio::spawn(listen::serve(
+        listener,
+        registry.clone(),
+        handle.clone(),
+        ended(stopped.clone()),
+    ));
     let behind = tokio::spawn(checkpoints(journal, handle.clone(), registry, name, stopped));
     let mut exit = Exit::Done;
     let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
@@ -94,7 +103,11 @@ struct Clients(kube::Config);
 impl Connector for Clients {
     fn connect(&self) -> watcher::Result<kube::Client> {
         kube::Client::try_from(self.0.clone()).map_err(|e| {
-            watcher::Error::new(watcher::ErrorKind::Invalid, "the kubeconfig", crate::failure::causes(&e))
+            watcher::Error::new(
+                watcher::ErrorKind::Invalid,
+                "the kubeconfig",
+                crate::failure::causes(&e),
+            )
         })
     }
 }
@@ -122,11 +135,15 @@ fn secrets(context: &Context<'_>, args: &Run) -> Result<(Secrets, Vec<Arc<Key>>)
     let keys: Vec<Arc<Key>> = file.into_iter().flat_map(|file| file.keys).map(Arc::new).collect();
     let first = keys.first().cloned();
     if args.plaintext_secrets {
-        context.printer.warning("Secret values are stored in clear: whoever reads the journal reads them");
+        context
+            .printer
+            .warning("Secret values are stored in clear: whoever reads the journal reads them");
         return Ok((Secrets::Plaintext(first), keys));
     }
     let Some(key) = first else {
-        context.printer.warning("Secrets not restorable: no key. Their values are not stored; give --key-file FILE");
+        context.printer.warning(
+            "Secrets not restorable: no key. Their values are not stored; give --key-file FILE",
+        );
         return Ok((Secrets::Dropped, keys));
     };
     Ok((Secrets::Sealed(key), keys))
@@ -182,7 +199,8 @@ async fn checkpoints(
 ) {
     let mut state = handle.durable();
     let first = state.borrow().clone();
-    let (tell, durable) = watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
+    let (tell, durable) =
+        watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
     let bridge = async move {
         let (mut last, mut bytes) = (first.last, listen::segment_bytes(&registry));
         while state.changed().await.is_ok() {
@@ -197,7 +215,8 @@ async fn checkpoints(
             (last, bytes) = (now.last, total);
         }
     };
-    let parts = compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into() };
+    let parts =
+        compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into() };
     let work = compactor::run(compactor::Policy::default(), parts, ended(stopped));
     tokio::pin!(work);
     let done = tokio::select! {
@@ -222,7 +241,10 @@ async fn signalled() -> Exit {
     tracing::info!("stopping: writing what is buffered; again to stop at once");
     tokio::spawn(async {
         signal().await;
-        #[expect(clippy::exit, reason = "the user asked twice; what is not durable is read again from the cursor")]
+        #[expect(
+            clippy::exit,
+            reason = "the user asked twice; what is not durable is read again from the cursor"
+        )]
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });
     exit

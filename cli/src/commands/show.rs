@@ -35,7 +35,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Show) -> Result<Exit> {
         ));
     }
     let value = get::value(&past, object, args.show_secrets).await?;
-    let hidden = !args.show_secrets && redact::hides(&object.row.group, &object.row.resource, &value);
+    let hidden =
+        !args.show_secrets && redact::hides(&object.row.group, &object.row.resource, &value);
     let output = if context.common.output == Output::Json { Output::Json } else { Output::Yaml };
     render::object(context.printer, output, &value);
     if hidden {

@@ -24,7 +24,10 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         let status = past.timeline.status().await?;
         let cluster = Cluster::new(&status, alias(context, &location, &uid).await?, now);
         let mut warn = |code: &str, message: String| {
-            warnings.push(Warning { code: code.to_owned(), message: format!("cluster {uid}: {message}") });
+            warnings.push(Warning {
+                code: code.to_owned(),
+                message: format!("cluster {uid}: {message}"),
+            });
         };
         if cluster.secrets == "dropped" {
             warn("secrets-dropped", "Secrets not restorable: no key".to_owned());
@@ -37,7 +40,9 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
     }
     let status = Status::new(&location.url, clusters, warnings);
     match context.common.output {
-        Output::Json | Output::Yaml => render::document(context.printer, context.common.output, &status)?,
+        Output::Json | Output::Yaml => {
+            render::document(context.printer, context.common.output, &status)?
+        }
         _ => render::status::print(context, &status),
     }
     Ok(Exit::Done)

@@ -7,8 +7,8 @@
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Moment, Observation, Revision, Scope,
-    Secrets, Source, facts::Discovery,
+    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Moment, Observation, Revision,
+    Scope, Secrets, Source, facts::Discovery,
 };
 use hindcast_restorer::Range;
 use hindcast_watcher::Closed;
@@ -44,7 +44,9 @@ pub(super) async fn close(
         Ok(Some(seen)) => return Ok(seen),
         Ok(None) => {}
         Err(failure) => {
-            context.printer.note(format!("note: the cluster did not help to close the cut: {failure}"));
+            context
+                .printer
+                .note(format!("note: the cluster did not help to close the cut: {failure}"));
         }
     }
     if let Some(address) = &context.common.run_address {
@@ -75,7 +77,9 @@ async fn live(past: &mut Past<'_>, context: &Context<'_>, at: &At) -> Result<Opt
     let uid = limited(CLUSTER_LIMIT, kubeconfig::cluster_uid(&client)).await??;
     if uid != past.journal.cluster() {
         if context.common.verbose > 0 {
-            context.printer.note(format!("note: the context's cluster is {uid}, not the journal's"));
+            context
+                .printer
+                .note(format!("note: the context's cluster is {uid}, not the journal's"));
         }
         return Ok(None);
     }
@@ -113,7 +117,8 @@ async fn drop_durable(
     changes: &mut Vec<Change>,
 ) -> Result<()> {
     let clock = &context.parts.clock;
-    let patience = if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
+    let patience =
+        if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
     let end = clock.monotonic() + patience.min(context.common.wait);
     let since = frontier.values().map(|point| point.time).min().map(|time| time - 1_000_000);
     loop {
@@ -148,7 +153,10 @@ fn seen(
     let mut changes = Vec::new();
     let mut reached = frontier.clone();
     for (domain, point) in &mut reached {
-        let of_domain = kinds.iter().filter(|(kind, _)| kind.domain == *domain).map(|(kind, _)| kind.kind_key());
+        let of_domain = kinds
+            .iter()
+            .filter(|(kind, _)| kind.domain == *domain)
+            .map(|(kind, _)| kind.kind_key());
         let keys: Vec<String> = of_domain.collect();
         let least = closed.iter().filter(|c| keys.contains(&c.kind)).map(|c| c.reached).min();
         if let Some(least) = least.filter(|least| *least >= point.rv) {
@@ -156,7 +164,9 @@ fn seen(
         }
     }
     for kind in closed {
-        let Some((discovery, _)) = kinds.iter().find(|(d, _)| d.kind_key() == kind.kind) else { continue };
+        let Some((discovery, _)) = kinds.iter().find(|(d, _)| d.kind_key() == kind.kind) else {
+            continue;
+        };
         let point = frontier.get(&discovery.domain);
         for event in &kind.events {
             let observation = Observation {
@@ -205,7 +215,12 @@ async fn limited<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T>
 }
 
 /// Waits for segments that close the moment.
-async fn wait(past: &mut Past<'_>, context: &Context<'_>, at: &At, mut moment: Moment) -> Result<Moment> {
+async fn wait(
+    past: &mut Past<'_>,
+    context: &Context<'_>,
+    at: &At,
+    mut moment: Moment,
+) -> Result<Moment> {
     let clock = &context.parts.clock;
     let end = clock.monotonic() + context.common.wait;
     if context.common.verbose > 0 {

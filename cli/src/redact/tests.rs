@@ -29,7 +29,11 @@ fn an_object_in_clear_is_hidden_everywhere() {
     let shown = secret.pointer("/data/password").and_then(Value::as_str).unwrap();
     assert!(shown.starts_with("<redacted 15 bytes hmac:"), "decoded length and a hash: {shown}");
     assert_eq!(shown.len(), "<redacted 15 bytes hmac:ab12cd34>".len());
-    assert_eq!(secret.pointer("/data/password"), secret.pointer("/data/n~0~1x"), "equal values look equal");
+    assert_eq!(
+        secret.pointer("/data/password"),
+        secret.pointer("/data/n~0~1x"),
+        "equal values look equal"
+    );
 }
 
 #[test]
@@ -48,9 +52,20 @@ fn patches_are_hidden_at_above_and_below_a_sealed_path() {
         ("/data/password/deeper", format!(r#"["{PLANTED}"]"#)),
         ("/stringData", format!(r#"{{"x":{{"y":"{PLANTED}"}}}}"#)),
         ("", format!(r#"{{"data":{{"password":"{PLANTED}"}},"metadata":{{}}}}"#)),
-        ("/metadata", format!(r#"{{"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}}}"#)),
-        ("/metadata/annotations", format!(r#"{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}"#)),
-        ("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration", format!(r#""{PLANTED}""#)),
+        (
+            "/metadata",
+            format!(
+                r#"{{"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}}}"#
+            ),
+        ),
+        (
+            "/metadata/annotations",
+            format!(r#"{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}"#),
+        ),
+        (
+            "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration",
+            format!(r#""{PLANTED}""#),
+        ),
     ] {
         let mut operations = value(&format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#));
         patch("", "secrets", &mut operations, false, Some(&key()));
@@ -75,12 +90,21 @@ fn a_stored_placeholder_is_shown_short_and_nothing_else_passes_as_one() {
     let stored = "<redacted 12 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34>";
     let mut secret = value(&format!(r#"{{"data":{{"p":"{stored}","q":"<not stored: no key>"}}}}"#));
     object("", "secrets", &mut secret, Some(&key()));
-    assert_eq!(secret.pointer("/data/p").and_then(Value::as_str), Some("<redacted 12 bytes hmac:ab12cd34>"));
+    assert_eq!(
+        secret.pointer("/data/p").and_then(Value::as_str),
+        Some("<redacted 12 bytes hmac:ab12cd34>")
+    );
     assert_eq!(secret.pointer("/data/q").and_then(Value::as_str), Some("<not stored: no key>"));
     for text in [
-        "<redacted hunter2 bytes>", "<redacted 1 bytes hunter2>", "<redacted 1 bytes hmac:hunter2>",
-        "<redacted 1 bytes hmac:>", "<redacted 1 bytes", "x<redacted 1 bytes>", "<redacted 123456789 bytes>",
-        "<redacted  bytes>", "<redacted 1 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34f>",
+        "<redacted hunter2 bytes>",
+        "<redacted 1 bytes hunter2>",
+        "<redacted 1 bytes hmac:hunter2>",
+        "<redacted 1 bytes hmac:>",
+        "<redacted 1 bytes",
+        "x<redacted 1 bytes>",
+        "<redacted 123456789 bytes>",
+        "<redacted  bytes>",
+        "<redacted 1 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34f>",
     ] {
         assert!(!is_placeholder(text), "{text}");
         let mut secret = value(&format!(r#"{{"data":{{"p":"{text}"}}}}"#));
@@ -105,7 +129,8 @@ fn bytes_that_are_no_json_show_their_length_only() {
 #[test]
 fn the_raw_bytes_of_an_unreadable_secret_are_hidden() {
     let body = format!(r#"{{"raw":"{PLANTED}","reason":"duplicate key at byte 3"}}"#);
-    let shown = bytes(&row(Op::Unreadable, "secrets"), body.as_bytes(), false, Some(&key())).to_string();
+    let shown =
+        bytes(&row(Op::Unreadable, "secrets"), body.as_bytes(), false, Some(&key())).to_string();
     assert!(!shown.contains(PLANTED) && shown.contains("duplicate key"), "{shown}");
     let shown = bytes(&row(Op::Unreadable, "pods"), body.as_bytes(), false, None).to_string();
     assert!(shown.contains(PLANTED), "other kinds keep what was received");
@@ -113,9 +138,13 @@ fn the_raw_bytes_of_an_unreadable_secret_are_hidden() {
 
 #[test]
 fn a_helm_payload_in_a_config_map_is_hidden_by_its_name_alone() {
-    for (path, body) in [("/data/release", format!("\"{PLANTED}\"")), ("/data", format!(r#"{{"release":"{PLANTED}"}}"#))] {
+    for (path, body) in [
+        ("/data/release", format!("\"{PLANTED}\"")),
+        ("/data", format!(r#"{{"release":"{PLANTED}"}}"#)),
+    ] {
         let operations = format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#);
-        let shown = bytes(&row(Op::Modify, "configmaps"), operations.as_bytes(), true, None).to_string();
+        let shown =
+            bytes(&row(Op::Modify, "configmaps"), operations.as_bytes(), true, None).to_string();
         assert!(!shown.contains(PLANTED), "{shown}");
     }
 }

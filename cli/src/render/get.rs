@@ -7,7 +7,9 @@ use hindcast_journal::{
 use hindcast_restorer::{Object, View};
 
 use super::table;
-use crate::{columns, commands::Context, kinds, kubeconfig::Namespaces, args::Output, printer::Text};
+use crate::{
+    args::Output, columns, commands::Context, kinds, kubeconfig::Namespaces, printer::Text,
+};
 
 /// What the answer looks like.
 pub(crate) struct Shape<'a> {
@@ -57,7 +59,9 @@ pub(crate) fn table(shape: &Shape<'_>, objects: &[&Object], view: &View, namespa
     if objects.is_empty() {
         // kubectl says this on stderr too, and it is true here: the kinds were protected.
         let place = match namespaces {
-            Namespaces::One(namespace) if shape.kinds.iter().any(|k| k.namespaced) => format!(" in {namespace} namespace"),
+            Namespaces::One(namespace) if shape.kinds.iter().any(|k| k.namespaced) => {
+                format!(" in {namespace} namespace")
+            }
             _ => String::new(),
         };
         printer.note(format!("No resources found{place} at that moment"));
@@ -79,7 +83,13 @@ pub(crate) fn table(shape: &Shape<'_>, objects: &[&Object], view: &View, namespa
     }
 }
 
-fn lines(shape: &Shape<'_>, kind: &Discovery, objects: &[&Object], view: &View, several: bool) -> Vec<String> {
+fn lines(
+    shape: &Shape<'_>,
+    kind: &Discovery,
+    objects: &[&Object],
+    view: &View,
+    several: bool,
+) -> Vec<String> {
     let columns = columns::of(kind, shape.context.common.output == Output::Wide);
     let with_namespace = shape.all && kind.namespaced;
     let mut headings = Vec::new();

@@ -6,7 +6,7 @@
 //! **Invariants.** (1) The printed time, given as T, includes the change. (2) `--limit` counts what is shown, and
 //! hitting it is said.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use hindcast_journal::exact::Value;
 
@@ -57,7 +57,8 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
     let mut kept: BTreeMap<String, bool> = BTreeMap::new();
     for change in changes {
         let object = &change.object;
-        let key = [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
+        let key =
+            [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
         if !change.manager.is_empty() {
             kept.insert(key.clone(), is_controller(&change.manager));
         }
@@ -98,11 +99,19 @@ fn is_controller(manager: &str) -> bool {
         "vpa-recommender",
     ];
     NAMES.contains(&manager)
-        || ["-controller", "-controller-manager", "-operator"].iter().any(|end| manager.ends_with(end))
+        || ["-controller", "-controller-manager", "-operator"]
+            .iter()
+            .any(|end| manager.ends_with(end))
 }
 
 /// Prints changes that come oldest first.
-pub(crate) fn print(context: &Context<'_>, args: &Log, changes: &[Change], order: Order, several: bool) {
+pub(crate) fn print(
+    context: &Context<'_>,
+    args: &Log,
+    changes: &[Change],
+    order: Order,
+    several: bool,
+) {
     let lines = fold(changes, args.all || context.common.output != Output::Text);
     let total = lines.len();
     let limit = args.limit as usize;
@@ -150,7 +159,8 @@ fn text(context: &Context<'_>, args: &Log, lines: &mut [Line<'_>], order: Order,
         context.printer.line(&heading);
     }
     // One object's history is read to act on it: each change is shown whole, with the T just before it.
-    let selected = args.name.is_some() || args.kind.as_deref().is_some_and(|kind| kind.contains('/'));
+    let selected =
+        args.name.is_some() || args.kind.as_deref().is_some_and(|kind| kind.contains('/'));
     for (line, laid) in lines.iter().zip(laid) {
         let style = match line.change.op.as_str() {
             _ if line.count > 1 || is_quiet(line.change) => Style::Dim,
@@ -171,7 +181,11 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
     let change = line.change;
     let object = &change.object;
     let kind = kinds::named(&object.group, &object.resource);
-    let place = if several && !object.namespace.is_empty() { format!("{} -n {}", object.name, object.namespace) } else { object.name.clone() };
+    let place = if several && !object.namespace.is_empty() {
+        format!("{} -n {}", object.name, object.namespace)
+    } else {
+        object.name.clone()
+    };
     let by = match change.subresource.as_str() {
         "" => change.manager.clone(),
         sub => format!("{} ({sub})", change.manager),
@@ -220,7 +234,9 @@ fn field(operation: &Value, width: usize) -> Option<String> {
     match operation.get("op")?.as_str()? {
         "remove" => Some(format!("-{path}")),
         "test" => None,
-        "move" | "copy" => Some(format!("{path} (from {})", spell(operation.get("from")?.as_str()?))),
+        "move" | "copy" => {
+            Some(format!("{path} (from {})", spell(operation.get("from")?.as_str()?)))
+        }
         op => {
             let sign = if op == "add" { "+" } else { "" };
             let value = operation.get("value").map_or_else(String::new, |value| match value {
@@ -238,9 +254,9 @@ pub(super) fn spell(pointer: &str) -> String {
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
         if !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit()) {
-            out.push_str(&format!("[{token}]"));
+            let _ = write!(out, "[{token}]");
         } else if token.contains(['.', '/', '[']) {
-            out.push_str(&format!("[{token:?}]"));
+            let _ = write!(out, "[{token:?}]");
         } else {
             if !out.is_empty() {
                 out.push('.');

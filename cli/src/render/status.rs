@@ -28,7 +28,8 @@ pub(crate) fn print(context: &Context<'_>, status: &Status) {
 fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
     let wall = &context.wall;
     let when = |time: &str| {
-        time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |t| wall.show_millis(t.as_microsecond()))
+        time.parse::<jiff::Timestamp>()
+            .map_or_else(|_| time.to_owned(), |t| wall.show_millis(t.as_microsecond()))
     };
     let ago = |time: &str| {
         time.parse::<jiff::Timestamp>().map_or_else(
@@ -58,9 +59,24 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         ("cluster", format!("{name}{}", cluster.uid)),
         ("journal", status.journal.clone()),
         ("closed up to", closed),
-        ("last durable", format!("{} ({}; position {}, segment {})", when(&cluster.last_durable), ago(&cluster.last_durable), cluster.last_position, cluster.segment)),
+        (
+            "last durable",
+            format!(
+                "{} ({}; position {}, segment {})",
+                when(&cluster.last_durable),
+                ago(&cluster.last_durable),
+                cluster.last_position,
+                cluster.segment
+            ),
+        ),
         ("can be read", window),
-        ("holds", format!("{} objects of {protected} protected kinds, {} checkpoints", cluster.objects, cluster.checkpoints)),
+        (
+            "holds",
+            format!(
+                "{} objects of {protected} protected kinds, {} checkpoints",
+                cluster.objects, cluster.checkpoints
+            ),
+        ),
         ("Secret values", secrets.to_owned()),
         ("written by", cluster.writer.clone()),
     ];
@@ -84,17 +100,21 @@ fn kinds(context: &Context<'_>, cluster: &Cluster) {
         context.printer.line(&line);
     }
     let all = context.common.verbose > 0;
-    let shown: Vec<_> = cluster.kinds.iter().filter(|k| k.protected && (all || k.objects > 0)).collect();
+    let shown: Vec<_> =
+        cluster.kinds.iter().filter(|k| k.protected && (all || k.objects > 0)).collect();
     if shown.is_empty() {
         return;
     }
     context.printer.line(&Text::plain(""));
     let rows = shown.iter().map(|kind| {
         let since = kind.since.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        let since = since.map_or_else(String::new, |t| context.wall.show_millis(t.as_microsecond()));
+        let since =
+            since.map_or_else(String::new, |t| context.wall.show_millis(t.as_microsecond()));
         vec![kind.name.clone(), kind.objects.to_string(), since, kind.rev.to_string()]
     });
-    for line in table::lines(&["KIND", "OBJECTS", "PROTECTED SINCE", "SEEN UP TO REV"], rows.collect()) {
+    for line in
+        table::lines(&["KIND", "OBJECTS", "PROTECTED SINCE", "SEEN UP TO REV"], rows.collect())
+    {
         context.printer.line(&Text::plain(line));
     }
 }
@@ -105,7 +125,8 @@ fn gaps(context: &Context<'_>, cluster: &Cluster) {
     }
     context.printer.line(&Text::plain(""));
     let time = |t: &str| {
-        t.parse::<jiff::Timestamp>().map_or_else(|_| t.to_owned(), |t| context.wall.show_millis(t.as_microsecond()))
+        t.parse::<jiff::Timestamp>()
+            .map_or_else(|_| t.to_owned(), |t| context.wall.show_millis(t.as_microsecond()))
     };
     // The newest matter most; the rest is in `-o json`.
     let rows: Vec<Vec<String>> = cluster
@@ -130,6 +151,9 @@ fn gaps(context: &Context<'_>, cluster: &Cluster) {
         context.printer.line(&Text::plain(line));
     }
     if cluster.gaps.len() > 20 {
-        context.printer.line(&Text::plain(format!("and {} older gaps; -o json has all", cluster.gaps.len() - 20)));
+        context.printer.line(&Text::plain(format!(
+            "and {} older gaps; -o json has all",
+            cluster.gaps.len() - 20
+        )));
     }
 }

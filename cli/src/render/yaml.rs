@@ -191,12 +191,15 @@ fn is_plain(text: &str) -> bool {
     let indicator = |c: char| "-?:,[]{}#&*!|>'\"%@`=~<".contains(c);
     // A dash, a question mark or a colon is an indicator only where a blank or nothing follows, but readers are
     // many; only `-` and letters behind it, as in command flags, are worth leaving bare.
-    let flag = text.starts_with("--")
-        && text.chars().nth(2).is_some_and(char::is_alphabetic);
+    let flag = text.starts_with("--") && text.chars().nth(2).is_some_and(char::is_alphabetic);
     if (indicator(first) && !flag) || first.is_whitespace() || last.is_whitespace() || last == ':' {
         return false;
     }
-    if text.contains(": ") || text.contains(" #") || text.starts_with("---") || text.starts_with("...") {
+    if text.contains(": ")
+        || text.contains(" #")
+        || text.starts_with("---")
+        || text.starts_with("...")
+    {
         return false;
     }
     !is_word(text) && !looks_numeric(text)
@@ -217,7 +220,23 @@ fn looks_numeric(text: &str) -> bool {
     }
     let special = [".inf", ".nan"].iter().any(|word| body.eq_ignore_ascii_case(word));
     special
-        || body
-            .chars()
-            .all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | '_' | ':' | '-' | '+' | 'x' | 'o' | 'X' | 'O' | 'T' | 't' | 'Z' | 'z' | ' '))
+        || body.chars().all(|c| {
+            c.is_ascii_hexdigit()
+                || matches!(
+                    c,
+                    '.' | '_'
+                        | ':'
+                        | '-'
+                        | '+'
+                        | 'x'
+                        | 'o'
+                        | 'X'
+                        | 'O'
+                        | 'T'
+                        | 't'
+                        | 'Z'
+                        | 'z'
+                        | ' '
+                )
+        })
 }

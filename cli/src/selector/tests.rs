@@ -45,8 +45,19 @@ fn selectors_mean_what_kubectl_means() {
 #[test]
 fn malformed_selectors_are_refused_by_name() {
     for text in [
-        ",", "app=web,", "=web", "app in front", "app in (front", "app in front)", "app is (front)",
-        "app=we b", "a b", "app>x", "!", "app=\u{1b}[2J", "app in ((a))",
+        ",",
+        "app=web,",
+        "=web",
+        "app in front",
+        "app in (front",
+        "app in front)",
+        "app is (front)",
+        "app=we b",
+        "a b",
+        "app>x",
+        "!",
+        "app=\u{1b}[2J",
+        "app in ((a))",
     ] {
         let failure = Selector::parse(text).expect_err(text);
         assert!(failure.what.contains(text), "{failure}");

@@ -1,11 +1,6 @@
 //! One change, as `hindcast log -o json` prints it on a line.
 
-use hindcast_journal::{
-    Op, Row,
-    exact::Value,
-    row::Body,
-    seal::Key,
-};
+use hindcast_journal::{Op, Row, exact::Value, row::Body, seal::Key};
 use serde::Serialize;
 
 use super::API_VERSION;
@@ -71,7 +66,8 @@ impl Change {
             _ => None,
         };
         let operations = patch.as_ref().and_then(Value::as_array).unwrap_or_default().to_vec();
-        let path = |operation: &Value| operation.get("path").and_then(Value::as_str).map(str::to_owned);
+        let place =
+            |operation: &Value| operation.get("path").and_then(Value::as_str).map(str::to_owned);
         Self {
             api_version: API_VERSION,
             kind: "Change",
@@ -95,7 +91,7 @@ impl Change {
             manager: row.manager.clone(),
             manager_operation: row.manager_op.clone(),
             subresource: row.subresource.clone(),
-            paths: operations.iter().filter_map(path).collect(),
+            paths: operations.iter().filter_map(place).collect(),
             patch: patch.map(|patch| patch.to_serde()),
             before: format!("before:pos:{}", row.pos),
             operations,
@@ -109,6 +105,7 @@ impl Change {
             path == "/status" || path.starts_with("/status/") || path == "/metadata/generation"
         };
         self.op == Op::Modify.as_str()
-            && (self.subresource == "status" || (!self.paths.is_empty() && self.paths.iter().all(aside)))
+            && (self.subresource == "status"
+                || (!self.paths.is_empty() && self.paths.iter().all(aside)))
     }
 }

@@ -1,6 +1,11 @@
 //! The journal itself: its files, and its rows with every column.
 
-use hindcast_journal::{exact::Value, row, row::Body, seal::{Key, may_seal}};
+use hindcast_journal::{
+    exact::Value,
+    row,
+    row::Body,
+    seal::{Key, may_seal},
+};
 use serde::Serialize;
 
 use super::{API_VERSION, ObjectName};
@@ -102,7 +107,9 @@ impl Row {
             Body::Object(bytes) => (None, Some(redact::bytes(row, bytes, false, key).to_serde())),
         };
         // The hash of a Secret in clear is no keyed one: a short value could be guessed from it.
-        let guessable = may_seal(&row.group, &row.resource) && row.resource == "secrets" && row.cells.is_empty();
+        let guessable = may_seal(&row.group, &row.resource)
+            && row.resource == "secrets"
+            && row.cells.is_empty();
         let hash = |hash: Option<row::StateHash>| hash.filter(|_| !guessable).map(hex);
         Self {
             api_version: API_VERSION,
@@ -153,5 +160,5 @@ impl Row {
 }
 
 fn hex(bytes: row::StateHash) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(bytes))
 }

@@ -103,7 +103,11 @@ impl Status {
 
 impl Cluster {
     /// What the journal of a cluster holds, at `now`.
-    pub(crate) fn new(status: &hindcast_restorer::Status, alias: Option<String>, now: Micros) -> Self {
+    pub(crate) fn new(
+        status: &hindcast_restorer::Status,
+        alias: Option<String>,
+        now: Micros,
+    ) -> Self {
         let known = status.frontier.values().map(|point| point.time).min();
         let mut gaps = Vec::new();
         for (key, kind) in &status.kinds {
@@ -160,7 +164,8 @@ impl Kind {
     fn new(state: &KindState, objects: u64) -> Self {
         let protected = state.is_covered();
         let last = state.covers.last();
-        let end = last.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(state.uncovered.as_ref());
+        let end =
+            last.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(state.uncovered.as_ref());
         let reason = end.map(|end| match end.detail.as_str() {
             "" => end.reason.as_str().to_owned(),
             detail => format!("{} ({detail})", end.reason.as_str()),
@@ -176,7 +181,11 @@ impl Kind {
             domain: kind.domain.clone(),
             protected,
             since: last.filter(|_| protected).map(|cover| rfc3339(cover.from_time)),
-            reason: if protected { None } else { Some(reason.unwrap_or_else(|| "not yet listed".to_owned())) },
+            reason: if protected {
+                None
+            } else {
+                Some(reason.unwrap_or_else(|| "not yet listed".to_owned()))
+            },
             objects,
             rev: state.cursor.map_or(0, |cursor| cursor.rv),
             intervals: state.covers.len(),

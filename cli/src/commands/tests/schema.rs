@@ -6,7 +6,8 @@ use serde_json::Value;
 pub(super) fn check(name: &str, document: &str) {
     let path = format!("{}/schemas/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let document: Value = serde_json::from_str(document).unwrap_or_else(|e| panic!("{e}: {document}"));
+    let document: Value =
+        serde_json::from_str(document).unwrap_or_else(|e| panic!("{e}: {document}"));
     if let Err(reason) = fits(&schema, &schema, &document, "") {
         panic!("{name}: {reason} in\n{document:#}");
     }
@@ -54,7 +55,9 @@ fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), Str
                     let known = rules.get("properties").is_some_and(|p| p.get(key).is_some());
                     match rule {
                         _ if known => {}
-                        Value::Bool(false) => return Err(format!("{at}/{key} is not in the schema")),
+                        Value::Bool(false) => {
+                            return Err(format!("{at}/{key} is not in the schema"));
+                        }
                         rule => fits(root, rule, value, &format!("{at}/{key}"))?,
                     }
                 }
