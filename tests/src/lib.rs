@@ -2,3 +2,4 @@
 pub mod oracle;
 pub mod real;
 pub mod sim;
+pub mod soak;

@@ -54,6 +54,31 @@ impl Verdict {
     }
 }
 
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} exact (of them {} no-op), {} deletes, {} born and gone, {} lost, {} failed; {} rows; {} healed and {} lost \
+             intervals; spread of time live p50 {} µs p99 {} µs ({} rows), catching up p99 {} µs ({} rows); {} bounds off the clock",
+            self.exact,
+            self.no_op,
+            self.deletes,
+            self.born_and_gone,
+            self.lost,
+            self.failures.len(),
+            self.rows,
+            self.gaps.0,
+            self.gaps.1,
+            Self::quantile(&self.spread_live, 0.5),
+            Self::quantile(&self.spread_live, 0.99),
+            self.spread_live.len(),
+            Self::quantile(&self.spread_catch_up, 0.99),
+            self.spread_catch_up.len(),
+            self.time_failures.len(),
+        )
+    }
+}
+
 struct Version {
     exact: Vec<u8>,
     row: Row,

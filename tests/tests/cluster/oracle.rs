@@ -49,7 +49,7 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
 
     let journal = hindcast.place.journal().await?;
     let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[]).await?;
-    report("no faults", &verdict);
+    println!("oracle: {verdict}");
     ensure!(verdict.failures.is_empty(), "{} failures: {:#?}", verdict.failures.len(), verdict.failures.iter().take(5).collect::<Vec<_>>());
     ensure!(verdict.exact + verdict.deletes == answers.len(), "{verdict:?}");
     ensure!((verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)), "without faults nothing is missing: {verdict:?}");
@@ -109,14 +109,4 @@ pub(crate) async fn newest_revision(client: &kube::Client) -> Result<u64> {
     let list: serde_json::Value = serde_json::from_slice(&body)?;
     let rv = list.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).context("a list has a revision")?;
     Ok(rv.parse()?)
-}
-
-pub(crate) fn report(what: &str, v: &Verdict) {
-    println!(
-        "oracle, {what}: {} exact (of them {} no-op), {} deletes, {} born and gone, {} lost, {} failed; {} rows; {} healed and {} lost intervals; \
-         spread live p50 {} µs p99 {} µs ({} rows), catch-up p99 {} µs ({} rows); {} bounds off the clock",
-        v.exact, v.no_op, v.deletes, v.born_and_gone, v.lost, v.failures.len(), v.rows, v.gaps.0, v.gaps.1,
-        Verdict::quantile(&v.spread_live, 0.5), Verdict::quantile(&v.spread_live, 0.99), v.spread_live.len(),
-        Verdict::quantile(&v.spread_catch_up, 0.99), v.spread_catch_up.len(), v.time_failures.len(),
-    );
 }

@@ -1,0 +1,63 @@
+//! `cargo soak`: the long trials, at full size. `cargo soak -- NAME …` runs some of them.
+
+use std::{process::ExitCode, time::{Duration, Instant}};
+
+use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::soak::{Faults, Rivals, faults, past_the_history, rivals};
+
+const ALL: [&str; 3] = ["faults", "history", "rivals"];
+
+fn main() -> ExitCode {
+    let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+    if program.file_name().is_some_and(|name| name == "hindcast") {
+        return hindcast_cli::main(std::env::args_os());
+    }
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+    let mut failed = 0;
+    for name in ALL.iter().filter(|n| named.is_empty() || named.iter().any(|w| w == *n)) {
+        let start = Instant::now();
+        let done = runtime.block_on(trial(name));
+        let seconds = start.elapsed().as_secs();
+        match done {
+            Ok(figures) => println!("{name}: passed in {seconds} s: {figures}"),
+            Err(error) => {
+                failed += 1;
+                println!("{name}: FAILED after {seconds} s: {error:#}");
+            }
+        }
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn trial(name: &str) -> Result<String> {
+    // One build serves the trials and their subject: under the name `hindcast` this program is that.
+    let dir = tempfile::tempdir()?;
+    let binary = dir.path().join("hindcast");
+    std::os::unix::fs::symlink(std::env::current_exe()?, &binary)?;
+    let binary = binary.to_str().context("the temporary folder's name is not UTF-8")?;
+    match name {
+        "faults" => {
+            let size = Faults {
+                kills: 15,
+                kills_in_put: 6,
+                stops: 4,
+                apiserver_restarts: 4,
+                etcd_pauses: 3,
+                schema_changes: 4,
+                down: Duration::from_secs(120),
+                rate: 50.0,
+                between: Duration::from_secs(8),
+            };
+            let verdict = faults(binary, size).await?;
+            ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict:?}");
+            Ok(verdict.to_string())
+        }
+        "history" => Ok(past_the_history(binary, Duration::from_secs(60)).await?.to_string()),
+        _ => {
+            let size = Rivals { quick: 95, pause: Duration::from_secs(5), slow: 5, stopped: Duration::from_secs(60) };
+            let (verdict, fenced) = rivals(binary, size).await?;
+            Ok(format!("{fenced} fenced; {verdict}"))
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Kills, pauses, restarts and schema changes under load: nothing may be lost, and intervals are healed.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use anyhow::{Result, bail, ensure};
+use serde_json::json;
+
+use crate::{
+    oracle::{self, Load, Verdict, now, request, subject::{Hindcast, Place, Running}},
+    real::{Cluster, Fault, HttpProxy, Minio, Part, process::Workdir},
+};
+
+/// How much of each fault.
+#[derive(Debug, Clone, Copy)]
+pub struct Faults {
+    /// SIGKILLs at any moment.
+    pub kills: u32,
+    /// SIGKILLs between a PUT sent and answered.
+    pub kills_in_put: u32,
+    /// SIGSTOPs for longer than the linger.
+    pub stops: u32,
+    /// Kills and restarts of the API server.
+    pub apiserver_restarts: u32,
+    /// Pauses of etcd.
+    pub etcd_pauses: u32,
+    /// Changes of a CRD's schema.
+    pub schema_changes: u32,
+    /// How long Hindcast is down once, beside.
+    pub down: Duration,
+    /// Writes a second.
+    pub rate: f64,
+    /// Time between two faults.
+    pub between: Duration,
+}
+
+impl Faults {
+    /// How long the load goes on: all faults, the down time, and room at both ends.
+    fn seconds(&self) -> f64 {
+        let count = self.kills + self.kills_in_put + self.stops + self.apiserver_restarts + self.etcd_pauses + self.schema_changes;
+        f64::from(count) * (self.between.as_secs_f64() + 4.0) + self.down.as_secs_f64() + 15.0
+    }
+}
+
+/// Runs the trial with the binary at `binary`; what became of every acknowledged write.
+pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
+    let dir = Workdir::new()?;
+    let cluster = Cluster::builder().start().await?;
+    let minio = Minio::start().await?;
+    let proxy = HttpProxy::start(minio.port()).await?;
+    let place = Place::minio(&minio, "soak", proxy.port());
+    let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
+    let writes = (faults.seconds() * faults.rate) as u64;
+    let load = Load { seed: 77, writers: 16, writes, rate: Some(faults.rate), prefix: "soak".to_owned() };
+    let client = cluster.client();
+    oracle::prepare(&client, &load).await?;
+    schema(&cluster, 0).await?;
+    let running = hindcast.run(&[]).await?;
+
+    let forgiving = Arc::new(AtomicBool::new(true));
+    let writing = {
+        let (client, load) = (client.clone(), load.clone());
+        tokio::spawn(async move { oracle::run(&client, &load, forgiving).await })
+    };
+    let mut trial = Trial { cluster: &cluster, hindcast: &hindcast, proxy: &proxy, running: Some(running), outages: Vec::new() };
+    trial.all(&faults).await?;
+    let answers = writing.await??;
+    let Some(running) = trial.running.take() else { bail!("the trial ends with Hindcast running") };
+    running.wait_ready(Duration::from_secs(60)).await?;
+    running.close().await?;
+
+    let journal = hindcast.place.journal().await?;
+    let outages = trial.outages.clone();
+    let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &outages).await?;
+    let newest = newest_revision(&cluster).await?;
+    running.close().await?;
+    oracle::exact_lists_agree(&client, &journal, &hindcast.key()?, 3, (newest, newest), 9).await?;
+    running.stop().await?;
+    ensure!(
+        verdict.failures.is_empty(),
+        "{} of {} answers are not accounted for: {:#?}",
+        verdict.failures.len(),
+        answers.len(),
+        verdict.failures.iter().take(8).collect::<Vec<_>>()
+    );
+    Ok(verdict)
+}
+
+struct Trial<'a> {
+    cluster: &'a Cluster,
+    hindcast: &'a Hindcast,
+    proxy: &'a HttpProxy,
+    running: Option<Running>,
+    outages: Vec<(i64, i64)>,
+}
+
+impl Trial<'_> {
+    async fn all(&mut self, faults: &Faults) -> Result<()> {
+        // Taking turns, so that each fault meets the others' aftermath.
+        let most = [faults.kills, faults.kills_in_put, faults.stops, faults.apiserver_restarts, faults.etcd_pauses, faults.schema_changes]
+            .into_iter()
+            .max()
+            .unwrap_or(0);
+        for round in 0..most {
+            let due = |count: u32| round < count;
+            if due(faults.kills) {
+                tokio::time::sleep(faults.between).await;
+                self.kill_and_restart(Duration::ZERO).await?;
+            }
+            if due(faults.schema_changes) {
+                tokio::time::sleep(faults.between).await;
+                let begun = now();
+                schema(self.cluster, round + 1).await?;
+                self.over(begun);
+            }
+            if due(faults.kills_in_put) {
+                tokio::time::sleep(faults.between).await;
+                self.kill_in_put(round % 2 == 0).await?;
+            }
+            if due(faults.stops) {
+                tokio::time::sleep(faults.between).await;
+                let begun = now();
+                self.process().pause()?;
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                self.process().resume()?;
+                self.over(begun);
+            }
+            if due(faults.apiserver_restarts) {
+                tokio::time::sleep(faults.between).await;
+                let begun = now();
+                self.cluster.kill(Part::Apiserver)?;
+                self.cluster.restart(Part::Apiserver).await?;
+                self.over(begun);
+            }
+            if due(faults.etcd_pauses) {
+                tokio::time::sleep(faults.between).await;
+                let begun = now();
+                self.cluster.pause(Part::Etcd)?;
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                self.cluster.resume(Part::Etcd)?;
+                self.over(begun);
+            }
+        }
+        if !faults.down.is_zero() {
+            tokio::time::sleep(faults.between).await;
+            self.kill_and_restart(faults.down).await?;
+        }
+        Ok(())
+    }
+
+    fn process(&self) -> &crate::real::process::Process {
+        &self.running.as_ref().expect("between faults it runs").process
+    }
+
+    /// The fault is over; what it delayed may arrive for a few more seconds.
+    fn over(&mut self, begun: i64) {
+        self.outages.push((begun - 1_000_000, now() + 10_000_000));
+    }
+
+    async fn kill_and_restart(&mut self, down: Duration) -> Result<()> {
+        let begun = now();
+        self.process().kill();
+        tokio::time::sleep(down).await;
+        self.running = Some(self.hindcast.run(&[]).await?);
+        self.over(begun);
+        Ok(())
+    }
+
+    /// Kills it when a segment's PUT has been sent and is not answered, with or without its effect in the store.
+    async fn kill_in_put(&mut self, effect: bool) -> Result<()> {
+        let fault = if effect { Fault::HangAfter } else { Fault::HangBefore };
+        let rule = self.proxy.inject("PUT", "/wal/", 1, fault);
+        rule.wait(1, Duration::from_secs(20)).await?;
+        self.process().kill();
+        rule.withdraw();
+        self.kill_and_restart(Duration::ZERO).await
+    }
+}
+
+/// The CRD `schemed` in its `version`th form: a default that moves and a field that comes and goes, with one object
+/// that nobody touches.
+async fn schema(cluster: &Cluster, version: u32) -> Result<()> {
+    let client = cluster.client();
+    let mut spec = json!({ "size": { "type": "integer", "default": version } });
+    if version % 2 == 0 {
+        spec["color"] = json!({ "type": "string" });
+    }
+    let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": spec } } });
+    let crd = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "schemeds.oracle.hindcast.dev" },
+        "spec": {
+            "group": "oracle.hindcast.dev", "scope": "Namespaced",
+            "names": { "plural": "schemeds", "singular": "schemed", "kind": "Schemed" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
+        },
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/schemeds.oracle.hindcast.dev?fieldManager=soak&force=true";
+    apply(&client, path, &crd).await?;
+    let object = json!({
+        "apiVersion": "oracle.hindcast.dev/v1", "kind": "Schemed",
+        "metadata": { "name": format!("at-{version}") }, "spec": { "color": "blue" },
+    });
+    let path = format!("/apis/oracle.hindcast.dev/v1/namespaces/soak-0/schemeds/at-{version}?fieldManager=soak&force=true");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while let Err(error) = apply(&client, &path, &object).await {
+        if tokio::time::Instant::now() > deadline {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+async fn apply(client: &kube::Client, path: &str, object: &serde_json::Value) -> Result<()> {
+    let body = serde_json::to_vec(object)?;
+    let (status, answer) = request(client, "PATCH", path, Some(body), "application/apply-patch+yaml").await?;
+    ensure!((200..300).contains(&status), "PATCH {path}: {status} {}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+pub(super) async fn newest_revision(cluster: &Cluster) -> Result<u64> {
+    let (_, body) = request(&cluster.client(), "GET", "/api/v1/configmaps?limit=1", None, "").await?;
+    let list: serde_json::Value = serde_json::from_slice(&body)?;
+    let rv = list.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).unwrap_or_default();
+    Ok(rv.parse()?)
+}

@@ -1,0 +1,83 @@
+//! Down for longer than the server keeps history: exact again afterwards, and the lost interval is told by everyone.
+
+use std::{sync::{Arc, atomic::AtomicBool}, time::Duration};
+
+use anyhow::{Result, ensure};
+
+use super::faults::newest_revision;
+use crate::{
+    oracle::{self, Load, Verdict, now, subject::{Hindcast, Place}},
+    real::{Cluster, process::Workdir},
+};
+
+/// Runs the trial: the server keeps `history` of history, and Hindcast is down until that is surely gone.
+pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict> {
+    let dir = Workdir::new()?;
+    let cluster = Cluster::builder().compaction_interval(history).start().await?;
+    let place = Place::folder(&dir.path().join("journal"))?;
+    let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
+    let client = cluster.client();
+    // The API server compacts to what was the newest revision one interval before.
+    let down = history * 2 + Duration::from_secs(10);
+    let rate = 20.0;
+    let load = Load {
+        seed: 5,
+        writers: 8,
+        writes: ((down.as_secs_f64() + 12.0) * rate) as u64,
+        rate: Some(rate),
+        prefix: "gone".to_owned(),
+    };
+    oracle::prepare(&client, &load).await?;
+    let running = hindcast.run(&[]).await?;
+    let writing = {
+        let (client, load) = (client.clone(), load.clone());
+        tokio::spawn(async move { oracle::run(&client, &load, Arc::new(AtomicBool::new(false))).await })
+    };
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    running.process.kill();
+    let begun = now();
+    tokio::time::sleep(down / 2).await;
+    let inside = now();
+    tokio::time::sleep(down / 2).await;
+    let running = hindcast.run(&[]).await?;
+    let answers = writing.await??;
+    running.close().await?;
+
+    let journal = hindcast.place.journal().await?;
+    let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[(begun, now())]).await?;
+    ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
+    ensure!(verdict.lost > 0 && verdict.gaps.1 > 0, "an interval must be lost in this trial: {verdict:?}");
+    let newest = newest_revision(&cluster).await?;
+    running.close().await?;
+    oracle::exact_lists_agree(&client, &journal, &hindcast.key()?, 1, (newest, newest), 3).await?;
+    told(&hindcast, inside).await?;
+    running.stop().await?;
+    Ok(verdict)
+}
+
+/// `status`, `log`, `get` and `show` each tell of the lost interval, and those that answer from inside it have a
+/// reservation.
+async fn told(hindcast: &Hindcast, inside: i64) -> Result<()> {
+    let at = jiff::Timestamp::from_microsecond(inside)?.to_string();
+    let calls: [(&[&str], i32); 4] = [
+        (&["status"], 0),
+        (&["log", "-A", "--since", "1h"], 3),
+        (&["get", "configmaps", "-n", "gone-0", "--at", &at], 3),
+        (&["get", "configmaps", "-n", "gone-1", "--at", &at, "-o", "json"], 3),
+    ];
+    for (args, code) in calls {
+        let output = hindcast.call(args, false).await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        ensure!(text.contains("lost"), "hindcast {} says nothing of the lost interval:\n{text}", args.join(" "));
+        ensure!(output.status.code() == Some(code), "hindcast {}: {:?}, not {code}\n{text}", args.join(" "), output.status);
+    }
+    let list = hindcast.call(&["get", "configmaps", "-n", "gone-0", "--at", &at, "-o", "name"], false).await?;
+    let names = String::from_utf8_lossy(&list.stdout).into_owned();
+    if let Some(name) = names.lines().find(|n| n.contains("gone-")) {
+        let name = name.trim();
+        let shown = hindcast.call(&["show", name, "-n", "gone-0", "--at", &at], false).await?;
+        let text = String::from_utf8_lossy(&shown.stderr).into_owned();
+        ensure!(text.contains("lost") && shown.status.code() == Some(3), "show {name}: {:?}\n{text}", shown.status);
+    }
+    Ok(())
+}

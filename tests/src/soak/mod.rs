@@ -1,0 +1,13 @@
+//! Long trials against real servers: faults under load, outages longer than the server's history, and writers that
+//! race for one journal. Each trial has a size, so that a short form of the very same runs in CI.
+//!
+//! Invariants: every fault is counted when it has had its effect, and a trial fails if one it was asked for never
+//! happened; the load is bounded and ends by itself.
+
+mod faults;
+mod history;
+mod rivals;
+
+pub use faults::{Faults, faults};
+pub use history::past_the_history;
+pub use rivals::{Rivals, rivals};
