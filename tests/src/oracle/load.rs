@@ -156,6 +156,11 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
 }
 
+/// A cluster that takes what the writers write: there is no controller that would make service accounts for its pods.
+pub fn builder() -> crate::real::Builder {
+    crate::real::Cluster::builder().apiserver_flag("--disable-admission-plugins=ServiceAccount")
+}
+
 /// Makes the CRDs and namespaces that [`run`] writes to, and waits until they take objects.
 pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
     for (plural, kind, subresources) in

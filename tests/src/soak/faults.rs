@@ -47,7 +47,7 @@ impl Faults {
 /// Runs the trial with the binary at `binary`; what became of every acknowledged write.
 pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     let dir = Workdir::new()?;
-    let cluster = Cluster::builder().start().await?;
+    let cluster = oracle::builder().start().await?;
     let minio = Minio::start().await?;
     let proxy = HttpProxy::start(minio.port()).await?;
     let place = Place::minio(&minio, "soak", proxy.port());

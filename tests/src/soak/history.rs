@@ -13,7 +13,7 @@ use crate::{
 /// Runs the trial: the server keeps `history` of history, and Hindcast is down until that is surely gone.
 pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict> {
     let dir = Workdir::new()?;
-    let cluster = Cluster::builder().compaction_interval(history).start().await?;
+    let cluster = oracle::builder().compaction_interval(history).start().await?;
     let place = Place::folder(&dir.path().join("journal"))?;
     let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
     let client = cluster.client();

@@ -25,7 +25,7 @@ pub struct Rivals {
 /// Runs the trial; what became of every acknowledged write, and how many writers were fenced.
 pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     let dir = Workdir::new()?;
-    let cluster = Cluster::builder().start().await?;
+    let cluster = oracle::builder().start().await?;
     let place = Place::folder(&dir.path().join("journal"))?;
     let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
     let client = cluster.client();
