@@ -383,6 +383,8 @@ impl Writer {
             200..300 => Ok(Some(Answer { kind, namespace, name, verb, body, sent, answered })),
             // Refusals that come of meeting other writers; anything else is a mistake in the writers.
             404 | 409 | 429 | 500..600 => Ok(None),
+            // YAML, which an apply is sent as, has no control characters.
+            400 if verb == Verb::Patch => Ok(None),
             422 if matches!(verb, Verb::Replace | Verb::Patch | Verb::Status | Verb::Create) => {
                 Ok(None)
             }

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::faults::newest_revision;
 use crate::{
     oracle::{self, Load, Verdict, now, subject::{Hindcast, Place}},
-    real::{Cluster, process::Workdir},
+    real::process::Workdir,
 };
 
 /// Runs the trial: the server keeps `history` of history, and Hindcast is down until that is surely gone.

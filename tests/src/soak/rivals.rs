@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     oracle::{self, Load, Verdict, subject::{Hindcast, Place, Running}},
-    real::{Cluster, process::Workdir},
+    real::process::Workdir,
 };
 
 /// How many tries.

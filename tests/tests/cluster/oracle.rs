@@ -50,6 +50,9 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
     let journal = hindcast.place.journal().await?;
     let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[]).await?;
     println!("oracle: {verdict}");
+    for failure in verdict.time_failures.iter().take(5) {
+        println!("oracle: off the clock: {failure}");
+    }
     ensure!(verdict.failures.is_empty(), "{} failures: {:#?}", verdict.failures.len(), verdict.failures.iter().take(5).collect::<Vec<_>>());
     ensure!(verdict.exact + verdict.deletes == answers.len(), "{verdict:?}");
     ensure!((verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)), "without faults nothing is missing: {verdict:?}");
