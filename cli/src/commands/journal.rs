@@ -63,7 +63,7 @@ async fn list(context: &Context<'_>, journal: &Journal) -> Result<Exit> {
     let files = Files::new(journal.cluster(), files);
     match context.common.output {
         Output::Json | Output::Yaml => {
-            render::document(context.printer, context.common.output, &files)?
+            render::document(context.printer, context.common.output, &files)?;
         }
         _ => render::files(context.printer, &context.wall, &files),
     }

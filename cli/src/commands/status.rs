@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
     let status = Status::new(&location.url, clusters, warnings);
     match context.common.output {
         Output::Json | Output::Yaml => {
-            render::document(context.printer, context.common.output, &status)?
+            render::document(context.printer, context.common.output, &status)?;
         }
         _ => render::status::print(context, &status),
     }
