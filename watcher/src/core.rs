@@ -377,9 +377,12 @@ impl Core {
         }
     }
 
-    /// Whether a kind that was let go can come back.
-    pub(crate) fn has_room(&self) -> bool {
-        self.store_down.is_none() && self.buffer.bytes() < self.settings.buffer_bytes / 2
+    /// Whether the kind was let go and there is not yet room for it to come back.
+    pub(crate) fn must_wait(&self, key: &str) -> bool {
+        let kind = self.kinds.get(key);
+        let let_go = kind.is_some_and(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));
+        let room = self.store_down.is_none() && self.buffer.bytes() < self.settings.buffer_bytes / 2;
+        let_go && !room
     }
 }
 

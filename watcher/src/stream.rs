@@ -80,7 +80,7 @@ impl Stream<'_> {
             let start = core.domain(&out.0.domain).caught_up;
             (out.0, out.1, out.2, start)
         };
-        while self.env.core.lock().is_let_go(self.key) && !self.env.core.lock().has_room() {
+        while self.env.core.lock().must_wait(self.key) {
             self.env.sleep(Duration::from_secs(1)).await;
         }
         if cursor == 0 {

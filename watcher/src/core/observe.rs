@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hindcast_journal::{
     Micros, Observation, Op, Revision, Source,
-    facts::{Discovery, Uncovered},
+    facts::Discovery,
 };
 
 use super::{Core, Hint};
@@ -319,11 +319,6 @@ impl Core {
     /// What is served may have changed.
     pub(crate) fn hint_changed(&self) {
         let _ = self.hints.send(Hint::Changed);
-    }
-
-    /// Whether the kind is let go for want of room.
-    pub(crate) fn is_let_go(&self, key: &str) -> bool {
-        self.kinds.get(key).is_some_and(|k| k.ended == Some(Uncovered::BufferFull) && !k.covered)
     }
 }
 

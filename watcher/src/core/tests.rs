@@ -248,14 +248,14 @@ fn with_the_store_away_the_noisiest_kind_is_let_go_and_the_rest_goes_on() {
             assert_eq!(core.event("/quiet", &Event::Added(object(&name, &name, rv + 1, rv)), 0), Verdict::Go);
         }
     }
-    assert!(core.is_let_go("/loud") && !core.is_let_go("/quiet") && !core.has_room());
+    assert!(core.must_wait("/loud") && !core.must_wait("/quiet"));
     assert!(core.status().seconds_until_loss.is_some());
     assert_eq!(core.event("/quiet", &Event::Added(object("last", "last", rv + 9, rv)), 0), Verdict::Go);
     while !core.buffer.is_empty() {
         core.take();
         core.committed(1);
     }
-    assert!(core.has_room());
+    assert!(!core.must_wait("/loud"));
 }
 
 #[test]
