@@ -45,7 +45,12 @@ impl Flusher {
                 Due::In(wait) => {
                     tokio::select! {
                         biased;
-                        _ = self.stop.changed() => {}
+                        changed = self.stop.changed() => {
+                            // The run was dropped, not stopped: there is nobody to flush for.
+                            if changed.is_err() {
+                                return Ok(());
+                            }
+                        }
                         () = self.wake.notified() => {}
                         () = self.parts.clock.sleep(wait) => {}
                     }

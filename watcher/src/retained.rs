@@ -28,7 +28,8 @@ pub(crate) struct Entry {
     pub(crate) stamp: Option<Micros>,
     /// The list that showed it last.
     pub(crate) listing: u32,
-    object_rv: Revision,
+    /// The object's own revision: below `rv` where the newest row is a reread.
+    pub(crate) object_rv: Revision,
     hash: Option<StateHash>,
     chain: u32,
     tick: u64,

@@ -101,7 +101,7 @@ impl Core {
     /// What is known of a kind.
     pub(crate) fn known(&self, key: &str) -> Option<Known> {
         let kind = self.kinds.get(key)?;
-        let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), (entry.uid.clone(), entry.rv)));
+        let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), (entry.uid.clone(), entry.object_rv)));
         Some(Known { from: kind.cursor, heard: kind.heard, objects: objects.collect() })
     }
 
@@ -121,7 +121,7 @@ impl Core {
         let (listing, reborn) = (kind.listing, kind.reborn);
         let retained = kind.objects.get_mut(&name).map(|entry| {
             entry.listing = listing;
-            (entry.uid == seen.header.uid.as_str().into(), entry.rv)
+            (entry.uid == seen.header.uid.as_str().into(), entry.object_rv)
         });
         match retained {
             Some((true, known)) if known == rv => self.same(key, &name, seen, list),
@@ -234,8 +234,11 @@ impl Core {
     /// The kind is gone from the server: its objects with it. Its next life begins with a list.
     pub(crate) fn gone(&mut self, key: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
-        let (rv, names) = (kind.cursor + 1, kind.objects.keys().cloned().collect::<Vec<_>>());
-        for name in names {
+        let rv = kind.cursor + 1;
+        // A healing that was cut short may have brought versions beyond the cursor.
+        let after = |known: Revision| rv.max(known + 1);
+        let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), after(entry.rv)));
+        for (name, rv) in objects.collect::<Vec<_>>() {
             self.vanished(key, &name, rv, Source::List);
         }
         self.uncover(key, Uncovered::Gone, "");
@@ -247,6 +250,15 @@ impl Core {
                 (kind.discovery, kind.described) = (discovery.into(), false);
                 self.write_discovery(key, rv);
             }
+        }
+    }
+
+    /// The kind was defined anew under its name. A stream may have seen objects of the new life already, so only the
+    /// list that follows can tell which of them are gone.
+    pub(crate) fn replaced(&mut self, key: &str) {
+        self.uncover(key, Uncovered::Gone, "defined anew");
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.cursor = 0;
         }
     }
 

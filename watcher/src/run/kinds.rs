@@ -274,7 +274,7 @@ impl Kinds {
             if known && before.crd_uid != kind.crd_uid {
                 // Deleted and created again under the same name: another kind.
                 self.end(&key);
-                self.env.core.lock().gone(&key);
+                self.env.core.lock().replaced(&key);
             } else if before.version != kind.version {
                 self.end(&key);
                 broken = Some(format!("version {} is no longer served", before.version));

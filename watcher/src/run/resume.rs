@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Journal, Reader, Writer, cut::MAIN, fold::KindState};
+use hindcast_journal::{Journal, Reader, Writer, cut::MAIN, facts::Discovery, fold::KindState};
 
 use crate::{Result, core::Core};
 
@@ -31,6 +31,19 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer) 
         } else {
             format!("{}/{}", key.namespace, key.name)
         };
+        if !core.kinds.contains_key(&key.kind_key()) {
+            // A first list was cut short before its kind was described. What it brought must be known, or nobody would
+            // ever tell that an object of it has gone since.
+            core.describe(Discovery {
+                group: entry.row.group.clone(),
+                version: entry.row.version.clone(),
+                resource: entry.row.resource.clone(),
+                kind: entry.row.kind.clone(),
+                domain: entry.row.domain.clone(),
+                namespaced: !key.namespace.is_empty(),
+                ..Discovery::default()
+            });
+        }
         core.keep(&key.kind_key(), &name, entry.base(), None);
     }
     Ok(())
