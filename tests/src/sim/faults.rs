@@ -119,6 +119,11 @@ impl Faults {
         rates.get(&fault).copied().unwrap_or(0)
     }
 
+    /// Sets rates.
+    pub fn set(&self, rates: impl IntoIterator<Item = (Fault, u64)>) {
+        self.rates.lock().expect("no holder panics").extend(rates);
+    }
+
     /// No fault is drawn from now on.
     pub fn calm(&self) {
         self.calm.store(true, Ordering::Relaxed);

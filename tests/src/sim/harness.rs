@@ -64,7 +64,8 @@ pub fn in_simulated_time<T>(simulation: impl Future<Output = T>) -> T {
         .start_paused(true)
         .build()
         .expect("a runtime of one thread needs nothing");
-    runtime.block_on(simulation)
+    // Processes are local tasks: all of a simulation is one thread, whatever its futures could do.
+    tokio::task::LocalSet::new().block_on(&runtime, simulation)
 }
 
 /// The first few problems; the rest as a count.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use hindcast_journal::{Clock, Micros, Parts, parts::BoxFuture};
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     faults::{Fault, Faults},
@@ -25,6 +25,45 @@ use super::{
 
 /// When every simulation begins: 2026-01-01 00:00 UTC.
 pub const EPOCH: Micros = 1_767_225_600_000_000;
+
+/// A value that tasks wait on. Waiters wake in the order they came: tokio's own watch channel wakes them in an order
+/// that it draws from a source which no seed reaches.
+#[derive(Debug)]
+pub struct Signal<T> {
+    value: Mutex<T>,
+    changed: Notify,
+}
+
+impl<T: Copy> Signal<T> {
+    /// A signal with its first value.
+    pub fn new(value: T) -> Self {
+        Self { value: Mutex::new(value), changed: Notify::new() }
+    }
+
+    /// The value.
+    pub fn get(&self) -> T {
+        *self.value.lock().expect("no holder panics")
+    }
+
+    /// Changes the value; the one before.
+    pub fn set(&self, value: T) -> T {
+        let before = std::mem::replace(&mut *self.value.lock().expect("no holder panics"), value);
+        self.changed.notify_waiters();
+        before
+    }
+
+    /// Returns when the value is as wanted.
+    pub async fn until(&self, wanted: impl Fn(T) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if wanted(self.get()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
 
 /// What all of one simulation shares.
 #[derive(Debug)]
@@ -127,8 +166,8 @@ pub struct Process {
     /// Its name in the trace.
     pub name: String,
     world: Arc<World>,
-    life: watch::Sender<Life>,
-    partitioned: watch::Sender<bool>,
+    life: Signal<Life>,
+    partitioned: Signal<bool>,
     skew: AtomicI64,
     /// Effects left until it dies by itself; 0 for never.
     fuse: AtomicU64,
@@ -141,8 +180,8 @@ impl Process {
         Arc::new(Self {
             name: name.into(),
             world: world.clone(),
-            life: watch::Sender::new(Life::Running),
-            partitioned: watch::Sender::new(false),
+            life: Signal::new(Life::Running),
+            partitioned: Signal::new(false),
             skew: AtomicI64::new(0),
             fuse: AtomicU64::new(0),
             put_fuse: AtomicU64::new(0),
@@ -156,10 +195,7 @@ impl Process {
 
     /// Returns when the process runs: at once, when it goes on, or never.
     pub async fn running(&self) {
-        let mut life = self.life.subscribe();
-        if life.wait_for(|life| *life == Life::Running).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.life.until(|life| life == Life::Running).await;
     }
 
     /// As [`Process::running`], and burns the fuse: the process may die right here.
@@ -191,50 +227,42 @@ impl Process {
 
     /// Kills it. The holder of its task still has to drop that.
     pub fn kill(&self) {
-        if self.life.send_replace(Life::Dead) != Life::Dead {
+        if self.life.set(Life::Dead) != Life::Dead {
             self.world.note(format_args!("{} dies", self.name));
         }
     }
 
     /// Returns when it is dead.
     pub async fn died(&self) {
-        let mut life = self.life.subscribe();
-        let _ = life.wait_for(|life| *life == Life::Dead).await;
+        self.life.until(|life| life == Life::Dead).await;
     }
 
     /// Whether it is dead.
     pub fn is_dead(&self) -> bool {
-        *self.life.borrow() == Life::Dead
+        self.life.get() == Life::Dead
     }
 
     /// Stops it (`true`) or lets it go on.
     pub fn stop(&self, stopped: bool) {
         let to = if stopped { Life::Stopped } else { Life::Running };
-        self.life.send_if_modified(|life| {
-            let changes = *life != Life::Dead && *life != to;
-            if changes {
-                *life = to;
-            }
-            changes
-        });
+        if self.life.get() != Life::Dead {
+            self.life.set(to);
+        }
     }
 
     /// Cuts it off from the API server, or ends that.
     pub fn partition(&self, cut: bool) {
-        self.partitioned.send_replace(cut);
+        self.partitioned.set(cut);
     }
 
     /// Whether it is cut off from the API server.
     pub fn is_partitioned(&self) -> bool {
-        *self.partitioned.borrow()
+        self.partitioned.get()
     }
 
     /// Returns when it is not cut off.
     pub async fn reachable(&self) {
-        let mut cut = self.partitioned.subscribe();
-        if cut.wait_for(|cut| !cut).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.partitioned.until(|cut| !cut).await;
     }
 
     /// Steps its wall clock.

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use hindcast_journal::writer::Sabotage;
-use hindcast_tests::sim::{faults::Fault, harness::Outcome, writers::race};
+use hindcast_tests::sim::{cluster::{Profile, simulate}, faults::Fault, harness::Outcome, writers::race};
 
 /// Runs seeds on two threads; `each` sees every outcome.
 fn seeds(
@@ -27,11 +27,32 @@ fn seeds(
                     if seed >= from + count {
                         return;
                     }
+                    let _watched = Watched::start(seed);
                     each(run(seed));
                 }
             });
         }
     });
+}
+
+/// Ends the whole test when a seed spins: simulated time does not pass while somebody never waits.
+struct Watched {
+    /// Dropped when the seed has ended.
+    _running: std::sync::mpsc::Sender<()>,
+}
+
+impl Watched {
+    fn start(seed: u64) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            let limit = std::time::Duration::from_secs(60);
+            if receiver.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("HINDCAST_SEED={seed} does not end: something spins without waiting");
+                std::process::exit(101);
+            }
+        });
+        Self { _running: sender }
+    }
 }
 
 /// The seed that was asked for, if one was.
@@ -42,11 +63,13 @@ fn asked() -> Option<u64> {
 /// Runs seeds that must all pass; the sum of the faults that fired.
 fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, u64> {
     if let Some(seed) = asked() {
+        let _watched = Watched::start(seed);
         let outcome = run(seed);
         for line in &outcome.lines {
             println!("{line}");
         }
         assert!(outcome.problems.is_empty(), "{}", outcome.report());
+        return outcome.fired;
     }
     let failed = Mutex::new(Vec::new());
     let fired = Mutex::new(BTreeMap::new());
@@ -60,13 +83,14 @@ fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, 
     });
     let mut failed = failed.into_inner().expect("no holder panics");
     failed.sort_by_key(|outcome| outcome.seed);
-    let list: Vec<u64> = failed.iter().map(|outcome| outcome.seed).collect();
-    assert!(
-        failed.is_empty(),
-        "{} of {count} seeds fail: {list:?}; the first:\n{}",
-        list.len(),
-        failed[0].report()
-    );
+    let first = |outcome: &Outcome| {
+        let problem: String = outcome.problems.first().map_or("", String::as_str).chars().take(300).collect();
+        format!("HINDCAST_SEED={} {problem}", outcome.seed)
+    };
+    let list: Vec<String> = failed.iter().map(first).collect();
+    if let Some(outcome) = failed.first() {
+        panic!("{} of {count} seeds fail:\n{}\n{}", list.len(), list.join("\n"), outcome.report());
+    }
     fired.into_inner().expect("no holder panics")
 }
 
@@ -77,24 +101,70 @@ fn killed_by(count: u64, run: impl Fn(u64) -> Outcome) -> Option<(u64, String)> 
 
 #[test]
 fn writers_that_race_never_fork_the_journal() {
-    let fired = all_pass(300, |seed| race(seed, Sabotage::None));
-    println!("{fired:?}");
+    all_pass(250, |seed| race(seed, Sabotage::None));
 }
 
 #[test]
-fn a_race_reproduces_exactly() {
-    for seed in 1..=10 {
-        let (first, second) = (race(seed, Sabotage::None), race(seed, Sabotage::None));
-        assert_eq!(first.lines, second.lines, "seed {seed}");
-        assert_eq!(first.bucket, second.bucket, "seed {seed}");
+fn a_cluster_survives_every_seed() {
+    let profile = Profile::default();
+    assert!(profile.steps >= 200, "a seed has at least 200 steps");
+    let fired = all_pass(500, |seed| {
+        let mut outcome = simulate(seed, &profile);
+        if outcome.faults() < 3 {
+            outcome.problems.push(format!("only {} faults fired", outcome.faults()));
+        }
+        outcome
+    });
+    if asked().is_some() {
+        return;
     }
+    for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::StreamDrop) {
+        let times = fired.get(fault).copied().unwrap_or(0);
+        println!("{times:>7} {}", fault.name());
+        assert!(times >= 20, "{} fired only {times} times", fault.name());
+    }
+}
+
+#[test]
+fn a_seed_reproduces_exactly() {
+    for seed in 1..=8 {
+        let run = || simulate(seed, &Profile::default());
+        same(&run(), &run());
+        let run = || race(seed, Sabotage::None);
+        same(&run(), &run());
+    }
+}
+
+fn same(first: &Outcome, second: &Outcome) {
+    let differs = first.lines.iter().zip(&second.lines).find(|(a, b)| a != b);
+    assert_eq!(differs, None, "the trace of seed {} differs", first.seed);
+    assert_eq!(first.trace, second.trace, "the trace of seed {} differs in length", first.seed);
+    assert!(first.bucket == second.bucket, "the bucket of seed {} differs", first.seed);
 }
 
 #[test]
 fn every_way_to_break_the_commit_is_found_out() {
     for sabotage in [Sabotage::SkipReadBack, Sabotage::TwoInFlight, Sabotage::IgnoreEpoch] {
         let killer = killed_by(100, |seed| race(seed, sabotage));
-        let (seed, problem) = killer.unwrap_or_else(|| panic!("{sabotage:?} survives 100 seeds"));
+        let (seed, problem) = killer.unwrap_or_else(|| panic!("{sabotage:?} survives 100 seeds of writers"));
+        println!("{sabotage:?} is killed by seed {seed} of writers: {problem}");
+        let profile = Profile { sabotage, ..Profile::default() };
+        let killer = killed_by(200, |seed| simulate(seed, &profile));
+        let (seed, problem) = killer.unwrap_or_else(|| panic!("{sabotage:?} survives 200 seeds"));
         println!("{sabotage:?} is killed by seed {seed}: {problem}");
     }
+}
+
+#[test]
+fn skipping_the_heal_is_found_out() {
+    let profile = Profile { skip_heal: true, ..Profile::default() };
+    let (seed, problem) = killed_by(100, |seed| simulate(seed, &profile)).expect("some seed kills it");
+    println!("a skipped heal is killed by seed {seed}: {problem}");
+}
+
+#[test]
+fn events_that_the_server_drops_are_found_out() {
+    let profile = Profile { dropped: 20, ..Profile::default() };
+    let (seed, problem) = killed_by(50, |seed| simulate(seed, &profile)).expect("some seed finds it");
+    println!("dropped events are found by seed {seed}: {problem}");
 }

@@ -27,7 +27,7 @@ use super::{
     faults::Fault,
     json::{Json, obj},
     rng::Rng,
-    world::{Process, World},
+    world::{Process, Signal, World},
 };
 
 /// The kind of CRDs.
@@ -44,9 +44,9 @@ struct Inner {
     world: Arc<World>,
     state: Mutex<State>,
     /// Counts changes, for watches to wait on.
-    changed: tokio::sync::watch::Sender<u64>,
+    changed: Signal<u64>,
     /// The server's life, `None` while it is down.
-    boot: tokio::sync::watch::Sender<Option<u64>>,
+    boot: Signal<Option<u64>>,
 }
 
 impl Server {
@@ -80,8 +80,8 @@ impl Server {
         let server = Self(Arc::new(Inner {
             world: world.clone(),
             state: Mutex::new(State { domains: domains.into(), kinds: kinds.collect() }),
-            changed: tokio::sync::watch::Sender::new(0),
-            boot: tokio::sync::watch::Sender::new(Some(1)),
+            changed: Signal::new(0),
+            boot: Signal::new(Some(1)),
         }));
         for name in ["kube-system", "default", "shop", "bank"] {
             let _ = server.create("/namespaces", "", name, obj([("spec", obj([]))]));
@@ -105,7 +105,7 @@ impl Server {
     fn change<T>(&self, what: impl FnOnce(&mut State, Micros) -> T) -> T {
         let now = self.0.world.now();
         let out = what(&mut self.0.state.lock().expect("no holder panics"), now);
-        self.0.changed.send_modify(|n| *n += 1);
+        self.0.changed.set(self.0.changed.get() + 1);
         out
     }
 
@@ -257,8 +257,8 @@ impl Server {
     /// Goes down for a while. Every watch breaks; every cache starts anew at the revision of the restart.
     pub async fn restart(&self, down: Duration) {
         self.0.world.fired(Fault::ApiRestart);
-        let boot = self.0.boot.borrow().unwrap_or(0);
-        self.0.boot.send_replace(None);
+        let boot = self.0.boot.get().unwrap_or(0);
+        self.0.boot.set(None);
         self.0.world.sleep(down).await;
         self.change(|state, _| {
             let revisions: Vec<u64> = state.domains.iter().map(|d| d.revision).collect();
@@ -266,7 +266,7 @@ impl Server {
                 ks.reset_cache(revisions.get(ks.kind.domain).copied().unwrap_or(0));
             }
         });
-        self.0.boot.send_replace(Some(boot + 1));
+        self.0.boot.set(Some(boot + 1));
     }
 
     /// Leases renew, as those of the API server and its controllers do: the counter moves, and says when.
@@ -278,7 +278,7 @@ impl Server {
         loop {
             for name in ["apiserver-x7", "kube-controller-manager"] {
                 self.0.world.sleep(Duration::from_secs(5)).await;
-                if self.0.boot.borrow().is_some() {
+                if self.0.boot.get().is_some() {
                     let at = rfc3339_micro(self.0.world.now());
                     let _ = self.update(LEASES, "kube-system", name, (name, ""), |o| {
                         o.at("spec").set("renewTime", at);

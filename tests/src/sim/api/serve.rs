@@ -101,7 +101,7 @@ async fn through(
         return Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset"));
     }
     world.dawdle(1, 12).await;
-    let boot = *server.0.boot.borrow();
+    let boot = server.0.boot.get();
     if boot.is_none() || world.fires(Fault::ApiRefused) {
         return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"));
     }

@@ -7,7 +7,7 @@
 use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -25,7 +25,7 @@ use crate::sim::{
 const KEPT: usize = 100;
 const FRESH: i64 = 75_000_000;
 /// Chunks that may be under way to a reader.
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 16;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, io::Error>> + Send>>;
 
@@ -47,7 +47,7 @@ pub(super) fn open(server: &Server, process: &Arc<Process>, ask: Ask) -> Result<
         sender,
         cursor,
         generation,
-        boot: *server.0.boot.borrow(),
+        boot: server.0.boot.get(),
         bookmarks: ask.param("allowWatchBookmarks") == "true",
         ends: deadline(server, &ask),
         ask,
@@ -60,11 +60,13 @@ pub(super) fn open(server: &Server, process: &Arc<Process>, ask: Ask) -> Result<
         tokio::spawn(async move { watch.run().await });
     }
     let process = process.clone();
-    Ok(Box::pin(stream::unfold((receiver, process), |(mut receiver, process)| async move {
+    let chunks = stream::unfold((receiver, process), |(mut receiver, process)| async move {
         let chunk = receiver.recv().await?;
         process.step().await;
         Some((chunk, (receiver, process)))
-    })))
+    });
+    // A body may be polled again after its end.
+    Ok(Box::pin(chunks.fuse()))
 }
 
 /// Why a cursor is refused, if it is.
@@ -110,17 +112,16 @@ impl Watch {
 
     async fn follow(&mut self) -> Result<(), Over> {
         let world = self.server.world().clone();
-        let mut changed = self.server.0.changed.subscribe();
-        let mut boot = self.server.0.boot.subscribe();
+        let inner = self.server.0.clone();
         let early = world.draw(|rng| rng.between(55, 65));
         let mut bookmark = Instant::now() + Duration::from_secs(early);
         let mut last_bookmark = self.ends - Duration::from_secs(2);
         last_bookmark = last_bookmark.max(Instant::now() + Duration::from_millis(700));
         loop {
-            if *boot.borrow_and_update() != self.boot {
+            if inner.boot.get() != self.boot {
                 return self.reset().await;
             }
-            changed.borrow_and_update();
+            let seen = inner.changed.get();
             self.events().await?;
             if self.over() {
                 return Ok(());
@@ -129,8 +130,8 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = self.sender.closed() => return Err(Over),
-                _ = boot.changed() => {}
-                _ = changed.changed() => world.dawdle(0, 30).await,
+                () = inner.boot.until(|boot| boot != self.boot) => {}
+                () = inner.changed.until(|n| n != seen) => world.dawdle(0, 30).await,
                 () = tokio::time::sleep_until(next) => {
                     let now = Instant::now();
                     if now >= self.ends {

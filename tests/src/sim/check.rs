@@ -1,0 +1,317 @@
+//! The oracle: what the journal must say, given everything the server ever stored.
+//!
+//! Everything is compared from the server's own record of writes, naively, by scanning all of it. **What is checked**:
+//! 1. the log is one: numbers, positions, epochs and chain follow, and every row proves its predecessor;
+//! 2. every write of a covered kind stands in the log at its revision with its exact form, or lies in a `lost` gap, or
+//!    is of an object born and gone inside a `healed` one;
+//! 3. the log says nothing that did not happen;
+//! 4. the state at revisions, through the public timeline, is the server's state then;
+//! 5. who should be covered at the end is, who should not is not, and nothing is `lost` without a reason.
+//!
+//! A schema change alters what is read of a version: then any reading from the write's schema on is right, and at the
+//! end only the newest. Start at [`check`].
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use hindcast_journal::{
+    At, Journal, Op, Row, Scope, Source, State, fold,
+    facts::{Gap, Grade},
+    fold::ObjectKey,
+};
+use hindcast_restorer::{Protection, Timeline};
+use object_store::path::Path;
+
+use super::{
+    api::{
+        Server,
+        state::{Event, Key, KindState, Schema, Verb},
+    },
+    faults::Fault,
+    harness::some,
+    store::Bucket,
+    world::Process,
+};
+
+/// Where journals are in a simulated bucket.
+pub const PREFIX: &str = "p";
+
+/// Revisions at which the state is compared.
+const CUTS: usize = 10;
+
+/// A version as the log has it.
+struct Version {
+    op: Op,
+    source: Source,
+    pos: u64,
+    rv: u64,
+    object_rv: u64,
+    exact: Bytes,
+    domain: String,
+    bounds: (i64, i64),
+}
+
+/// The log, folded row by row.
+struct Log {
+    versions: BTreeMap<(String, Key), Vec<Version>>,
+    state: State,
+}
+
+/// Compares a bucket with the server's record. `events` says whether Events are protected; `honest` processes had clocks that tell the time.
+pub async fn check(server: &Server, bucket: &Bucket, events: bool, honest: bool) -> Vec<String> {
+    let checker = Process::new("checker", server.world());
+    let journal =
+        Journal::open(bucket.direct(), &Path::from(PREFIX), &server.cluster(), checker.parts());
+    let log = match read(&journal).await {
+        Ok(log) => log,
+        Err(problem) => return vec![problem],
+    };
+    let mut problems = Vec::new();
+    server.look(|state| {
+        for (kind, ks) in &state.kinds {
+            versions(kind, ks, &log, honest, &mut problems);
+            coverage(kind, ks, events, &log.state, &mut problems);
+        }
+    });
+    if !server.world().faults.fired().contains_key(&Fault::LongOutage) {
+        for (kind, known) in &log.state.kinds {
+            for (_, gap) in known.gaps.iter().filter(|(_, gap)| gap.grade == Grade::Lost) {
+                problems.push(format!("{kind}: lost without a long outage: {gap:?}"));
+            }
+        }
+    }
+    cuts(server, &journal, &log, &mut problems).await;
+    some(problems)
+}
+
+/// Reads the whole log.
+async fn read(journal: &Journal) -> Result<Log, String> {
+    let numbers = journal.segments_after(0).await.map_err(|e| format!("the journal has a hole: {e}"))?;
+    if numbers.first() != Some(&1) {
+        return Err("the first segment is not number 1".to_owned());
+    }
+    let mut log = Log { versions: BTreeMap::new(), state: State::default() };
+    let mut segments = Box::pin(journal.read(numbers));
+    while let Some(segment) = segments.next().await {
+        let segment = segment.map_err(|e| format!("the journal is broken: {e}"))?;
+        for row in segment.rows.iter() {
+            log.take(row).map_err(|e| format!("the fold fails at {}: {e}", row.pos))?;
+        }
+    }
+    Ok(log)
+}
+
+impl Log {
+    /// The rows of an object in few words.
+    fn rows(&self, kind: &str, key: &Key) -> String {
+        let all = self.versions.get(&(kind.to_owned(), key.clone()));
+        let row = |v: &Version| format!("{}:{} {} {}/{}", v.pos, v.op, v.source, v.object_rv, v.rv);
+        all.map_or_else(String::new, |all| all.iter().map(row).collect::<Vec<_>>().join(", "))
+    }
+
+    fn take(&mut self, row: &Row) -> hindcast_journal::Result<()> {
+        self.state.apply(row, &Scope::default(), None)?;
+        if !row.op.is_object() {
+            return Ok(());
+        }
+        let entry = self.state.objects.get(&ObjectKey::of(row));
+        let key = (row.kind_key(), (row.namespace.clone(), row.name.clone()));
+        self.versions.entry(key).or_default().push(Version {
+            op: row.op,
+            source: row.source,
+            pos: row.pos,
+            rv: row.rv,
+            object_rv: entry.map_or(row.rv, |e| e.object_rv),
+            exact: entry.map(fold::Entry::public).unwrap_or_default(),
+            domain: row.domain.clone(),
+            bounds: (row.time_lo, row.time_hi),
+        });
+        Ok(())
+    }
+}
+
+/// The exact form of a write under a schema, in the version that is pinned: the first served.
+fn exact(ks: &KindState, event: &Event, schema: &Schema) -> String {
+    let mut object = KindState::read(event, schema);
+    object.at("metadata").remove("managedFields");
+    object.set("kind", ks.kind.kind.as_str());
+    let version = ks.kind.served.first().map_or("", String::as_str);
+    object.set("apiVersion", ks.kind.api_version(version));
+    let mut out = String::new();
+    object.exact(&mut out);
+    out
+}
+
+/// Whether some reading of the write, by its own schema or a later one, is `found`.
+fn reads_as(ks: &KindState, event: &Event, found: &[u8]) -> bool {
+    let first = ks.schemas.partition_point(|(from, _)| *from <= event.rv).saturating_sub(1);
+    ks.schemas.iter().skip(first).any(|(_, schema)| exact(ks, event, schema).as_bytes() == found)
+}
+
+/// Whether a revision lies in a gap.
+fn inside(gap: &Gap, rv: u64) -> bool {
+    gap.from < rv && rv <= gap.to
+}
+
+/// Gaps in few words.
+fn short(gaps: &[(u32, Gap)]) -> Vec<String> {
+    gaps.iter().map(|(_, g)| format!("({}, {}] {}", g.from, g.to, g.grade.as_str())).collect()
+}
+
+/// Whether a gap excuses the log for not having the write.
+fn excused(ks: &KindState, event: &Event, gaps: &[(u32, Gap)]) -> bool {
+    gaps.iter().any(|(_, gap)| {
+        inside(gap, event.rv)
+            && (gap.grade == Grade::Lost || {
+                // Born and gone inside: both ends of this life of the object.
+                let life = || ks.events.iter().filter(|e| e.key == event.key && e.uid == event.uid);
+                life().any(|e| e.verb == Verb::Added && inside(gap, e.rv))
+                    && life().any(|e| e.verb == Verb::Deleted && inside(gap, e.rv))
+            })
+    })
+}
+
+/// Every write of a kind against the log, and the log against every write.
+fn versions(kind: &str, ks: &KindState, log: &Log, honest: bool, problems: &mut Vec<String>) {
+    let known = log.state.kinds.get(kind);
+    let gaps = known.map_or(&[][..], |k| &k.gaps);
+    let covers = known.map_or(&[][..], |k| &k.covers);
+    let covered = |rv: u64| {
+        covers.iter().any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
+    };
+    for event in ks.events.iter().filter(|e| covered(e.rv)) {
+        let found = log.versions.get(&(kind.to_owned(), event.key.clone()));
+        let found = found.and_then(|all| all.iter().find(|v| v.rv == event.rv && v.op != Op::Reread));
+        let what = format!("{kind} {}/{} at {} ({:?})", event.key.0, event.key.1, event.rv, event.verb);
+        let Some(found) = found else {
+            if !excused(ks, event, gaps) {
+                problems.push(format!("{what} is missing; gaps {:?}; rows {}", short(gaps), log.rows(kind, &event.key)));
+            }
+            continue;
+        };
+        if (found.op == Op::Delete) != (event.verb == Verb::Deleted) {
+            problems.push(format!("{what} stands as {} at position {}", found.op, found.pos));
+        } else if found.op != Op::Delete && !reads_as(ks, event, &found.exact) {
+            let text = String::from_utf8_lossy(&found.exact);
+            problems.push(format!("{what} reads as {text}, not as {}", exact(ks, event, ks.schema())));
+        }
+        // Until probes could tell, a kind may have stood in the wrong domain, whose clock knows nothing of it.
+        let own = (found.domain == hindcast_journal::cut::MAIN) == (ks.kind.domain == 0);
+        if honest && own && found.bounds.1 < event.at {
+            problems.push(format!("{what} was committed after its upper bound, at position {}", found.pos));
+        }
+    }
+    for ((of, key), all) in &log.versions {
+        if of != kind {
+            continue;
+        }
+        for version in all {
+            let real = ks.events.iter().find(|e| e.key == *key && e.rv == version.object_rv);
+            let known_loss = gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, version.rv));
+            // What went while the kind was not covered is only known to be gone.
+            let gone = version.op == Op::Delete && version.source == Source::List && !covered(version.rv);
+            if real.is_none() && !known_loss && !gone {
+                problems.push(format!(
+                    "{kind} {}/{} at {} ({}, {}) never happened; position {}",
+                    key.0, key.1, version.object_rv, version.op, version.source, version.pos
+                ));
+            } else if let (Some(real), Op::Reread) = (real, version.op) {
+                if !reads_as(ks, real, &version.exact) {
+                    problems.push(format!("{kind} {}/{} is reread as what no schema gives", key.0, key.1));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a kind is covered as it should be at the end.
+fn coverage(kind: &str, ks: &KindState, events: bool, state: &State, problems: &mut Vec<String>) {
+    let excluded = (kind == "/events" && !events) || kind == super::api::LEASES;
+    let should = ks.served && !ks.forbidden && !excluded;
+    let is = state.kinds.get(kind).is_some_and(fold::KindState::is_covered);
+    if should != is {
+        let why = state.kinds.get(kind).map(|k| (&k.uncovered, k.covers.last()));
+        problems.push(format!("{kind} should be covered at the end: {should}; is: {is} ({why:?})"));
+    }
+}
+
+/// The state at some revisions, and at the end, through the public reader.
+async fn cuts(server: &Server, journal: &Journal, log: &Log, problems: &mut Vec<String>) {
+    // Leases are written all the time, and nobody protects them.
+    let tip = server.look(|state| {
+        let all = state.kinds.iter().filter(|(kind, ks)| ks.kind.domain == 0 && *kind != super::api::LEASES);
+        all.filter_map(|(_, ks)| ks.events.last()).map(|e| e.rv).max().unwrap_or(0)
+    });
+    let mut revisions: Vec<u64> = server.look(|state| {
+        let all = state.kinds.iter().filter(|(kind, ks)| ks.kind.domain == 0 && *kind != super::api::LEASES);
+        all.flat_map(|(_, ks)| ks.events.iter().map(|e| e.rv)).collect()
+    });
+    revisions.sort_unstable();
+    for i in 0..=CUTS {
+        let rv = if i == CUTS {
+            tip
+        } else {
+            server.world().draw(|rng| rng.pick(&revisions).copied()).unwrap_or(tip)
+        };
+        if let Err(e) = cut((server, journal, log), rv, i == CUTS, problems).await {
+            problems.push(format!("the state at {rv} cannot be read: {e}"));
+        }
+    }
+}
+
+async fn cut(
+    (server, journal, log): (&Server, &Journal, &Log),
+    rv: u64,
+    last: bool,
+    problems: &mut Vec<String>,
+) -> hindcast_journal::Result<()> {
+    let mut timeline = Timeline::open(journal, Vec::new()).await?;
+    let at = if last { At::Now } else { At::Rev { rv, incarnation: None, domain: None } };
+    let moment = timeline.resolve(&at).await?;
+    if !moment.closed || (last && moment.cut.rev() < rv) {
+        problems.push(format!("the cut at {rv} is not closed: {:?}", moment.cut));
+        return Ok(());
+    }
+    let rv = moment.cut.rev();
+    let view = timeline.view(moment, &Scope::default()).await?;
+    let mut found: BTreeMap<(String, Key), _> = BTreeMap::new();
+    for object in &view.objects {
+        let row = &object.row;
+        let exact = hindcast_journal::exact::to_canonical(&object.value);
+        found.insert((row.kind_key(), (row.namespace.clone(), row.name.clone())), exact);
+    }
+    server.look(|state| {
+        for (kind, ks) in state.kinds.iter().filter(|(_, ks)| ks.kind.domain == 0) {
+            if view.protection(kind) != Protection::Protected {
+                continue;
+            }
+            let gaps = view.kinds.get(kind).map_or(&[][..], |k| &k.gaps);
+            let then = ks.at(rv);
+            for (key, event) in &then {
+                let exact = found.remove(&(kind.clone(), (*key).clone()));
+                let right = exact.as_ref().is_some_and(|exact| {
+                    if last { self::exact(ks, event, ks.schema()).as_bytes() == exact } else { reads_as(ks, event, exact) }
+                });
+                let lossy = gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, rv));
+                if !right && !lossy && !excused(ks, event, gaps) {
+                    let found = exact.map(|e| String::from_utf8_lossy(&e).into_owned());
+                    problems.push(format!(
+                        "at {rv} {kind} {}/{} is {found:?}, not {}; gaps {:?}; rows {}",
+                        key.0, key.1, self::exact(ks, event, ks.schema()), short(gaps), log.rows(kind, key)
+                    ));
+                }
+            }
+        }
+        found.retain(|(kind, _), _| {
+            let gaps = view.kinds.get(kind).map_or(&[][..], |k| &k.gaps);
+            let main = state.kinds.get(kind).is_none_or(|ks| ks.kind.domain == 0);
+            main && !gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, rv))
+        });
+    });
+    for (kind, key) in found.into_keys() {
+        let gaps = view.kinds.get(&kind).map_or_else(Vec::new, |k| short(&k.gaps));
+        problems.push(format!("at {rv} {kind} {}/{} is there, and was not; gaps {gaps:?}; rows {}", key.0, key.1, log.rows(&kind, &key)));
+    }
+    Ok(())
+}

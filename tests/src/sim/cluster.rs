@@ -1,0 +1,392 @@
+//! A whole cluster under `run`: writes, faults and crashes drawn from a seed, then the oracle.
+//!
+//! **Words.** A *member* is one process that protects the cluster; the newest is the one that should win. An *event*
+//! is one of the big things that happen to members, server or store; the small ones (a 429, a cut stream, a lost
+//! answer) are drawn wherever they may happen, each seed with its own selection of them.
+//! **Checked beside the oracle** ([`super::check`]): who ends by itself ended fenced or unavailable, never corrupt or by
+//! a panic; a member that was overtaken does end; and when faults stop, the rest settles and closes a cut.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
+use hindcast_journal::{Encoder, ErrorKind as Store, Journal, Secrets, writer::{Identity, Sabotage, Writer}};
+use hindcast_watcher::{Commands, Connector, ErrorKind, Handle, Metrics, Settings};
+use object_store::path::Path;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{
+    api::Server,
+    check::{self, PREFIX},
+    faults::Fault,
+    harness::{Outcome, in_simulated_time, some},
+    json::Json,
+    store::Bucket,
+    workload::{self, CUSTOM},
+    world::{Process, World},
+};
+
+/// What a run is like, beside its seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile {
+    /// Steps; each is a write and a moment.
+    pub steps: u64,
+    /// Big events; at least so many faults fire.
+    pub events: u64,
+    /// How the commit is broken on purpose.
+    pub sabotage: Sabotage,
+    /// Whether broken intervals are declared healed without asking the server.
+    pub skip_heal: bool,
+    /// Events dropped by the server in a thousand, which nobody could notice from the stream alone.
+    pub dropped: u64,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self { steps: 200, events: 4, sabotage: Sabotage::None, skip_heal: false, dropped: 0 }
+    }
+}
+
+/// The small faults, with the rate each may get.
+const SMALL: [(Fault, u64); 17] = [
+    (Fault::ApiRefused, 40),
+    (Fault::ApiTooMany, 40),
+    (Fault::ApiInternal, 40),
+    (Fault::ApiHang, 15),
+    (Fault::ApiSlow, 40),
+    (Fault::StreamCut, 2),
+    (Fault::StreamReset, 2),
+    (Fault::StreamClosed, 2),
+    (Fault::StreamExpired, 2),
+    (Fault::StreamDuplicate, 40),
+    (Fault::PutErrorBefore, 30),
+    (Fault::PutErrorAfter, 30),
+    (Fault::PutLostAnswer, 15),
+    (Fault::PutLate, 30),
+    (Fault::PutConflict, 30),
+    (Fault::PutSlow, 20),
+    (Fault::ReadError, 30),
+];
+
+/// Runs one seed.
+pub fn simulate(seed: u64, profile: &Profile) -> Outcome {
+    let profile = *profile;
+    in_simulated_time(async move {
+        let world = World::new(seed, []);
+        let chosen = world.draw(|rng| SMALL.map(|(fault, rate)| (fault, if rng.permille(400) { rate } else { 0 })));
+        world.faults.set(chosen);
+        world.faults.set([(Fault::StreamDrop, profile.dropped)]);
+        let mut cluster = Cluster::new(&world, profile);
+        cluster.live().await;
+        let mut problems = cluster.settle().await;
+        let honest = !world.faults.fired().contains_key(&Fault::ClockStep);
+        problems.extend(check::check(&cluster.server, &cluster.bucket, cluster.events, honest).await);
+        Outcome::of(seed, &world, &cluster.bucket, some(problems)).await
+    })
+}
+
+/// One process that protects the cluster.
+struct Member {
+    process: Arc<Process>,
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Result<(), (ErrorKind, String)>>,
+}
+
+struct Cluster {
+    world: Arc<World>,
+    server: Server,
+    bucket: Bucket,
+    profile: Profile,
+    members: Vec<Member>,
+    started: u64,
+    problems: Vec<String>,
+    /// Whether Events are journaled, and count apart.
+    events: bool,
+}
+
+struct Connect(Server, Arc<Process>);
+
+impl Connector for Connect {
+    fn connect(&self) -> hindcast_watcher::Result<kube::Client> {
+        Ok(self.0.client(&self.1))
+    }
+}
+
+impl Cluster {
+    fn new(world: &Arc<World>, profile: Profile) -> Self {
+        let events = world.draw(|rng| rng.permille(300));
+        let server = Server::start(world, events);
+        for (group, resource, kind, served) in CUSTOM {
+            server.add_crd(group, resource, kind, served);
+        }
+        Self {
+            bucket: Bucket::new(world),
+            world: world.clone(),
+            server,
+            profile,
+            members: Vec::new(),
+            started: 0,
+            problems: Vec::new(),
+            events,
+        }
+    }
+
+    /// Writes and breaks things.
+    async fn live(&mut self) {
+        for _ in 0..20 {
+            self.write();
+        }
+        self.start();
+        let gap = self.profile.steps / (self.profile.events + 1);
+        for step in 1..=self.profile.steps {
+            self.write();
+            self.world.dawdle(5, 450).await;
+            if step % gap == 0 && step / gap <= self.profile.events {
+                self.event().await;
+            }
+            if self.world.draw(|rng| rng.permille(100)) {
+                self.supervise();
+            }
+        }
+    }
+
+    fn write(&self) {
+        let mut rng = self.world.draw(super::rng::Rng::fork);
+        if self.events && rng.permille(100) {
+            let name = format!("e{}", rng.next());
+            let _ = self.server.create("/events", "shop", &name, Json::Obj(Vec::new()));
+        }
+        workload::write(&self.server, &mut rng);
+    }
+
+    /// Starts a member; the one before it, if it still runs, is to be fenced.
+    fn start(&mut self) {
+        let process = Process::new(format!("m{}", self.started), &self.world);
+        self.started += 1;
+        self.world.note(format_args!("{} starts", process.name));
+        let (handle, commands) = hindcast_watcher::channel();
+        let (stop, stopped) = oneshot::channel();
+        let settings = Settings {
+            include: if self.events { vec!["events".into()] } else { Vec::new() },
+            page: 7,
+            skip_heal: self.profile.skip_heal,
+            ..Settings::default()
+        };
+        let life = life(
+            process.clone(),
+            self.server.clone(),
+            self.bucket.clone(),
+            settings,
+            self.profile.sabotage,
+            commands,
+            stopped.map(|_| ()),
+        );
+        let this = process.clone();
+        let task = tokio::task::spawn_local(async move {
+            tokio::select! {
+                biased;
+                () = this.died() => Err((ErrorKind::Unavailable, "killed".to_owned())),
+                ended = life => {
+                    this.world().note(format_args!("{} ends: {ended:?}", this.name));
+                    // What it left behind must not act on: a process that ended is no more.
+                    this.kill();
+                    ended
+                }
+            }
+        });
+        self.members.push(Member { process, handle, stop: Some(stop), task });
+    }
+
+    /// Takes note of who ended, and starts a member when none runs.
+    fn supervise(&mut self) {
+        let mut members = Vec::new();
+        for member in self.members.drain(..) {
+            if !member.task.is_finished() {
+                members.push(member);
+                continue;
+            }
+            let name = &member.process.name;
+            match member.task.now_or_never() {
+                Some(Ok(Ok(()) | Err((ErrorKind::Fenced | ErrorKind::Unavailable, _)))) => {}
+                Some(Ok(Err((kind, said)))) => self.problems.push(format!("{name} ended with {kind:?}: {said}")),
+                Some(Err(e)) => self.problems.push(format!("{name} ended badly: {e}")),
+                None => {}
+            }
+        }
+        self.members = members;
+        if self.members.is_empty() {
+            self.start();
+        }
+    }
+
+    /// Something big happens.
+    async fn event(&mut self) {
+        let world = self.world.clone();
+        let process = self.members.last().map(|m| m.process.clone());
+        let Some(process) = process else { return };
+        match world.draw(|rng| rng.below(26)) {
+            0..3 => process.die_at_step(world.draw(|rng| rng.between(1, 60))),
+            3..6 => process.die_at_put(world.draw(|rng| rng.between(1, 3))),
+            6..9 => self.pause(&process),
+            9..12 => {
+                world.fired(Fault::SecondWriter);
+                if world.draw(|rng| rng.permille(500)) {
+                    self.pause(&process);
+                }
+                self.start();
+            }
+            12..14 => {
+                let down = Duration::from_millis(world.draw(|rng| rng.between(100, 8000)));
+                let server = self.server.clone();
+                tokio::spawn(async move { server.restart(down).await });
+            }
+            14..16 => {
+                world.fired(Fault::Partition);
+                process.partition(true);
+                tokio::spawn(async move {
+                    process.world().dawdle(500, 50_000).await;
+                    process.partition(false);
+                });
+            }
+            16..18 => self.bucket.go_down(Duration::from_secs(world.draw(|rng| rng.between(1, 60)))),
+            18..21 => self.change_schema(),
+            21..23 => self.remove_crd(),
+            23..25 => {
+                world.fired(Fault::ClockStep);
+                process.step_clock(world.draw(|rng| rng.below(120_000_000)) as i64 - 60_000_000);
+            }
+            _ => self.long_outage().await,
+        }
+    }
+
+    fn pause(&self, process: &Arc<Process>) {
+        self.world.fired(Fault::Stopped);
+        process.stop(true);
+        let (process, world) = (process.clone(), self.world.clone());
+        tokio::spawn(async move {
+            world.dawdle(100, 60_000).await;
+            process.stop(false);
+        });
+    }
+
+    fn change_schema(&self) {
+        let (field, value) = self.world.draw(|rng| {
+            (["mode", "color", "old"][rng.below(3) as usize], Json::from(format!("default-{}", rng.below(9))))
+        });
+        let drops = self.world.draw(|rng| rng.permille(500));
+        let (group, resource, ..) = CUSTOM[0];
+        self.server.change_schema(group, resource, |schema| {
+            schema.defaults.retain(|(name, _)| name != field);
+            schema.pruned.retain(|name| name != field);
+            if drops {
+                schema.pruned.push(field.to_owned());
+            } else {
+                schema.defaults.push((field.to_owned(), value));
+            }
+        });
+    }
+
+    fn remove_crd(&self) {
+        let (group, resource, kind, served) = CUSTOM[1];
+        self.server.remove_crd(group, resource);
+        let (server, world) = (self.server.clone(), self.world.clone());
+        tokio::spawn(async move {
+            world.dawdle(0, 5_000).await;
+            server.add_crd(group, resource, kind, served);
+        });
+    }
+
+    /// Nobody watches until etcd has forgotten what the cursors need.
+    async fn long_outage(&mut self) {
+        self.world.fired(Fault::LongOutage);
+        for member in &self.members {
+            member.process.kill();
+        }
+        for _ in 0..10 {
+            self.write();
+            self.world.sleep(Duration::from_secs(65)).await;
+        }
+        self.supervise();
+    }
+
+    /// Stops the faults, waits until a member closes a cut, and stops it gracefully.
+    async fn settle(&mut self) -> Vec<String> {
+        let world = self.world.clone();
+        world.faults.calm();
+        world.note(format_args!("calm"));
+        // Pauses, partitions and PUTs under way all end within this time.
+        for _ in 0..14 {
+            world.sleep(Duration::from_secs(10)).await;
+            self.supervise();
+        }
+        if self.members.len() > 1 {
+            let names: Vec<_> = self.members.iter().map(|m| m.process.name.clone()).collect();
+            self.problems.push(format!("{names:?} all run: nobody was fenced"));
+        }
+        let mut closed = false;
+        for _ in 0..5 {
+            self.supervise();
+            let Some(member) = self.members.last() else { continue };
+            let close = tokio::time::timeout(Duration::from_secs(60), member.handle.close()).await;
+            match close {
+                Ok(Ok(frontier)) => {
+                    world.note(format_args!("closed at {frontier:?}"));
+                    closed = true;
+                    break;
+                }
+                other => world.note(format_args!("close says {other:?}; {:?}", member.handle.status())),
+            }
+            world.sleep(Duration::from_secs(5)).await;
+        }
+        if !closed {
+            let status = self.members.last().map(|m| m.handle.status());
+            self.problems.push(format!("nobody closes a cut after the faults have stopped: {status:?}"));
+        }
+        if let Some(mut member) = self.members.pop() {
+            if let Some(stop) = member.stop.take() {
+                let _ = stop.send(());
+            }
+            let name = &member.process.name;
+            match tokio::time::timeout(Duration::from_secs(30), member.task).await {
+                Ok(Ok(Ok(()))) => {}
+                other => self.problems.push(format!("{name} does not stop gracefully: {other:?}")),
+            }
+        }
+        std::mem::take(&mut self.problems)
+    }
+}
+
+/// What `run` does: claim the journal, protect the cluster.
+async fn life(
+    process: Arc<Process>,
+    server: Server,
+    bucket: Bucket,
+    settings: Settings,
+    sabotage: Sabotage,
+    commands: Commands,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), (ErrorKind, String)> {
+    let parts = process.parts();
+    let journal = Journal::open(bucket.store(&process), &Path::from(PREFIX), &server.cluster(), parts.clone());
+    let identity = Identity { writer: process.name.clone(), instance: "simulated".to_owned() };
+    let claimed = Writer::claim_with(&journal, identity, None, sabotage).await;
+    let writer = claimed.map_err(|e| {
+        let kind = match e.kind() {
+            Store::Fenced => ErrorKind::Fenced,
+            Store::Unavailable => ErrorKind::Unavailable,
+            _ => ErrorKind::Corrupt,
+        };
+        (kind, format!("claim: {e}"))
+    })?;
+    let parts = hindcast_watcher::Parts {
+        parts,
+        connector: Arc::new(Connect(server, process)),
+        journal,
+        writer,
+        encoder: Encoder::new(Secrets::Dropped),
+        metrics: Metrics::new(&prometheus::Registry::new()),
+        commands,
+    };
+    let ended = hindcast_watcher::run(settings, parts, shutdown).await;
+    ended.map_err(|e| (e.kind(), e.to_string()))
+}
