@@ -100,6 +100,9 @@ pub(crate) async fn config(common: &Common) -> Result<Config> {
     };
     // Watches stay open for minutes: only connecting has a limit here, requests have their own.
     config.read_timeout = None;
+    // The client's own retries of 429, 503 and 504 go on for minutes: an API that is down would be a request that hangs.
+    // The watcher has rules of its own, and a reader does without the cluster.
+    config.default_retry = false;
     Ok(config)
 }
 

@@ -196,15 +196,19 @@ pub struct KindState {
 }
 
 impl KindState {
-    /// Whether the kind was protected at a point; else why not.
-    pub fn covered_at(&self, point: CutPoint) -> Result<(), Option<CoverEnd>> {
+    /// Whether the kind was protected at a point, asked of that time; else why not. The time decides where nothing
+    /// was written in the domain since protection ended: the point is the same before, in and after such an interval.
+    pub fn covered_at(&self, point: CutPoint, time: Micros) -> Result<(), Option<CoverEnd>> {
         let mut why = None;
         for cover in &self.covers {
-            if point < cover.from {
+            let not_again_yet = why.is_some() && point == cover.from && time < cover.from_time;
+            if point < cover.from || not_again_yet {
                 break;
             }
             match &cover.end {
-                Some((end, _, reason)) if point > *end => why = Some(reason.clone()),
+                Some((end, ended, reason)) if point > *end || (point == *end && time >= *ended) => {
+                    why = Some(reason.clone());
+                }
                 _ => return Ok(()),
             }
         }

@@ -145,7 +145,8 @@ impl Reader {
                 self.begin(|_| true).await?;
                 self.load(&Until::End).await?;
                 let (cut, time) = self.greatest(|_| true);
-                Ok(self.moment(cut, time, None))
+                let newest = self.rows().map(|row| row.time_hi).max().unwrap_or(0);
+                Ok(self.moment(cut, time.max(newest), None))
             }
             At::Time(time) => self.resolve_time(*time, false).await,
             At::BeforeTime(time) => self.resolve_time(*time, true).await,
@@ -192,7 +193,8 @@ impl Reader {
         let frontier = self.frontier();
         let mut cut = Cut::of(&frontier);
         cut.domains.insert(domain.to_owned(), point);
-        let hi = |row: &Row| row.domain == domain && cut.holds(row);
+        // The end of a protection is told long after the revision up to which there was one.
+        let hi = |row: &Row| row.domain == domain && cut.holds(row) && row.op != Op::CoverEnd;
         let time = self.rows().filter(|r| hi(r)).map(|r| r.time_hi).max().unwrap_or(0);
         let time = time.max(self.start.as_ref().map_or(0, Checkpoint::time));
         let known = frontier.get(domain).map(|p| CutPoint { incarnation: p.incarnation, rv: p.rv });
@@ -295,7 +297,7 @@ impl Reader {
         }
         state.finish()?;
         moment.lagging = lagging(&seen.kinds, &moment.cut);
-        keep_covered(&mut state, &moment.cut);
+        keep_covered(&mut state, moment);
         Ok(state)
     }
 
@@ -448,11 +450,11 @@ fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)>
     kinds.iter().filter_map(lag).collect()
 }
 
-fn keep_covered(state: &mut State, cut: &Cut) {
+fn keep_covered(state: &mut State, moment: &Moment) {
     let covered = |key: &crate::fold::ObjectKey, kinds: &BTreeMap<String, KindState>| {
         let kind = kinds.get(&key.kind_key())?;
-        let point = cut.domains.get(&kind.discovery.domain)?;
-        kind.covered_at(*point).ok()
+        let point = moment.cut.domains.get(&kind.discovery.domain)?;
+        kind.covered_at(*point, moment.time).ok()
     };
     let State { objects, kinds, .. } = state;
     objects.retain(|key, _| covered(key, kinds).is_some());

@@ -186,12 +186,28 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
             format!("the store cannot do this: {error}"),
             Some("Hindcast needs create-if-absent, get and list"),
         ),
-        other => (ErrorKind::Unavailable, chain_text(other), None),
+        other => {
+            let (reason, hint) = unsorted(&chain_text(other));
+            (ErrorKind::Unavailable, reason, Some(hint))
+        }
     };
     let out = Error::new(kind, path.to_string(), reason).with_source(error);
     match hint {
         Some(hint) => out.with_hint(hint),
         None => out,
+    }
+}
+
+/// The library sorts some answers only by their text, refused lists among them.
+fn unsorted(text: &str) -> (String, &'static str) {
+    let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    if says(&["403 Forbidden", "401 Unauthorized"]) {
+        let reason = format!("the store refused permission: {text}");
+        (reason, "check the credentials in the environment, and their rights on the journal's prefix")
+    } else if says(&["507 Insufficient", "StorageFull", "No space left", "os error 28", "QuotaExceeded"]) {
+        (format!("the store is full: {text}"), "make room in the store, or raise its quota")
+    } else {
+        (text.to_owned(), "check that the store is up, and that the journal's URL and endpoint name it")
     }
 }
 

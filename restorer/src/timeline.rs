@@ -77,7 +77,7 @@ impl View {
         let Some(point) = self.moment.cut.domains.get(&kind.discovery.domain) else {
             return Protection::NotProtected(kind.uncovered.clone());
         };
-        match kind.covered_at(*point) {
+        match kind.covered_at(*point, self.moment.time) {
             Ok(()) => Protection::Protected,
             Err(why) => Protection::NotProtected(why),
         }

@@ -251,9 +251,23 @@ impl Core {
     /// Puts a fact about a kind in the buffer.
     fn fact<T: serde::Serialize>(&mut self, op: Op, discovery: &Discovery, rv: Revision, body: Option<&T>) {
         let now = self.receipt(&discovery.domain);
-        let incarnation = self.domain(&discovery.domain).incarnation;
-        let mut change = facts::about(op, discovery, incarnation, rv);
-        (change.time_lo, change.time_hi) = self.domain(&discovery.domain).clock.bounds(rv, now, None, false);
+        let (_, hi) = self.domain(&discovery.domain).clock.bounds(rv, now, None, false);
+        self.fact_at(op, discovery, rv, body, hi);
+    }
+
+    /// The same for what holds from a moment of its own, not from that of its revision: protection can end and begin
+    /// again while nothing is written.
+    fn fact_at<T: serde::Serialize>(
+        &mut self,
+        op: Op,
+        discovery: &Discovery,
+        rv: Revision,
+        body: Option<&T>,
+        hi: Micros,
+    ) {
+        let domain = self.domain(&discovery.domain);
+        let mut change = facts::about(op, discovery, domain.incarnation, rv);
+        (change.time_lo, change.time_hi) = (domain.clock.bounds(rv, hi, None, false).0, hi);
         if let Some(body) = body {
             change.body = facts::body(body).expect("facts are plain structs, which serialise");
         }

@@ -222,8 +222,9 @@ impl Stream<'_> {
         if self.env.core.lock().kinds.get(self.key).is_some_and(|k| k.discovery.domain == MAIN) {
             limit *= 6;
         }
-        if now.saturating_sub(since) >= limit {
-            self.env.core.lock().uncover(self.key, Uncovered::ApiDown, message);
+        let down = now.saturating_sub(since);
+        if down >= limit {
+            self.env.core.lock().uncover_since(self.key, Uncovered::ApiDown, message, down);
         }
     }
 

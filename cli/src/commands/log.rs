@@ -202,11 +202,8 @@ fn check_protection(
         });
         if !covered {
             let end = state.and_then(|s| {
-                s.covers
-                    .last()
-                    .and_then(|c| c.end.as_ref())
-                    .map(|(.., end)| end)
-                    .or(s.uncovered.as_ref())
+                let before = s.covers.iter().rev().find(|c| c.from_time <= until);
+                before.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(s.uncovered.as_ref())
             });
             let why = end.map_or("not yet in that time", |end| end.reason.as_str());
             missing.push(format!("{}: not protected then: {why}", kinds::label(kind)));

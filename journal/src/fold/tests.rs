@@ -85,7 +85,7 @@ fn coverage_has_a_beginning_an_end_and_a_reason() {
     let mut state = State::default();
     let fact = |pos, op, rv, body| Row {
         pos,
-        change: Change { body, ..facts::about(op, &kind(), 0, rv) },
+        change: Change { body, time_hi: 100 * pos as i64, ..facts::about(op, &kind(), 0, rv) },
     };
     let end = CoverEnd { reason: facts::Uncovered::Forbidden, detail: String::new() };
     let rows = [
@@ -93,14 +93,19 @@ fn coverage_has_a_beginning_an_end_and_a_reason() {
         fact(2, Op::CoverBegin, 5, Body::None),
         fact(3, Op::CoverEnd, 8, facts::body(&end).expect("json")),
         fact(4, Op::CoverBegin, 20, Body::None),
+        fact(5, Op::CoverEnd, 25, facts::body(&end).expect("json")),
+        fact(6, Op::CoverBegin, 25, Body::None),
     ];
     for row in &rows {
         state.apply(row, &Scope::default(), Some(&cut(99))).expect("applies");
     }
     let kind = &state.kinds["/widgets"];
-    let at = |rv| kind.covered_at(CutPoint { incarnation: 0, rv });
-    assert_eq!(at(4), Err(None));
-    assert_eq!((at(5), at(8)), (Ok(()), Ok(())));
-    assert_eq!(at(9), Err(Some(end)));
-    assert_eq!(at(20), Ok(()));
+    let at = |rv, time| kind.covered_at(CutPoint { incarnation: 0, rv }, time);
+    let not = Err(Some(end));
+    assert_eq!(at(4, 150), Err(None));
+    assert_eq!((at(5, 200), at(8, 299)), (Ok(()), Ok(())));
+    assert_eq!((at(8, 300), at(9, 350)), (not.clone(), not.clone()));
+    assert_eq!(at(20, 400), Ok(()));
+    // Nothing was written while it was not protected: the time alone tells.
+    assert_eq!((at(25, 499), at(25, 500), at(25, 599), at(25, 600)), (Ok(()), not.clone(), not, Ok(())));
 }

@@ -1,6 +1,6 @@
 //! Coverage: kinds that come under protection, break, heal, leave it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use hindcast_journal::{
     Micros, Op, Revision, Source,
@@ -155,7 +155,7 @@ impl Core {
         if !kind.covered {
             (kind.covered, kind.ended) = (true, None);
             kind.detail.clear();
-            self.fact(Op::CoverBegin, &discovery, from, None::<&()>);
+            self.fact_at(Op::CoverBegin, &discovery, from, None::<&()>, at);
         }
     }
 
@@ -210,6 +210,11 @@ impl Core {
 
     /// The kind is not protected from its cursor on. Said once per reason.
     pub(crate) fn uncover(&mut self, key: &str, reason: Uncovered, detail: &str) {
+        self.uncover_since(key, reason, detail, Duration::ZERO);
+    }
+
+    /// The same, where protection ended that long ago.
+    pub(crate) fn uncover_since(&mut self, key: &str, reason: Uncovered, detail: &str, ago: Duration) {
         let Some(kind) = self.kinds.get_mut(key) else { return };
         detail.clone_into(&mut kind.detail);
         kind.phase = Phase::Unprotected;
@@ -217,11 +222,13 @@ impl Core {
             return;
         }
         (kind.covered, kind.ended) = (false, Some(reason));
-        let discovery = kind.discovery.clone();
+        let (discovery, heard) = (kind.discovery.clone(), kind.heard);
         let rv = if kind.cursor > 0 { kind.cursor } else { self.newest(&discovery.domain) };
         self.write_discovery(key, rv);
         tracing::info!(kind = key, reason = reason.as_str(), detail, "not protected");
-        self.fact(Op::CoverEnd, &discovery, rv, Some(&CoverEnd { reason, detail: detail.to_owned() }));
+        let since = (self.receipt(&discovery.domain) - ago.as_micros() as Micros).max(heard);
+        let end = CoverEnd { reason, detail: detail.to_owned() };
+        self.fact_at(Op::CoverEnd, &discovery, rv, Some(&end), since);
     }
 
     /// The newest revision of a domain that is known of.
