@@ -69,7 +69,7 @@ pub struct Hindcast {
     pub place: Place,
     /// Kubeconfig of `run`.
     pub kubeconfig: PathBuf,
-    /// The key file.
+    /// The key file; an empty path for none.
     pub key_file: PathBuf,
     dir: PathBuf,
 }
@@ -116,11 +116,12 @@ impl Hindcast {
             self.place.url.clone(),
             "--kubeconfig".to_owned(),
             self.kubeconfig.display().to_string(),
-            "--key-file".to_owned(),
-            self.key_file.display().to_string(),
             "--listen".to_owned(),
             address.clone(),
         ]);
+        if !self.key_file.as_os_str().is_empty() {
+            process = process.args(["--key-file".to_owned(), self.key_file.display().to_string()]);
+        }
         process = process.args(extra.iter().map(|a| (*a).to_owned()));
         for (name, value) in &self.place.env {
             process = process.env(name, value);
@@ -133,7 +134,10 @@ impl Hindcast {
     pub async fn call(&self, args: &[&str], cluster: bool) -> Result<Output> {
         let mut command = tokio::process::Command::new(&self.binary);
         command.args(args).args(["--journal", &self.place.url]);
-        command.env("HINDCAST_KEY_FILE", &self.key_file).env("TZ", "UTC").env_remove("KUBECONFIG");
+        command.env("TZ", "UTC").env_remove("KUBECONFIG").env_remove("HINDCAST_KEY_FILE");
+        if !self.key_file.as_os_str().is_empty() {
+            command.env("HINDCAST_KEY_FILE", &self.key_file);
+        }
         if cluster {
             command.args(["--kubeconfig", &self.kubeconfig.display().to_string()]);
         } else {

@@ -29,7 +29,8 @@ use tokio::task::{JoinHandle, JoinSet};
 /// What happens to a request that a rule strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answered with this status, with S3's error body for it; the store never sees it.
+    /// Answered with this status, with S3's error body for it; the store never sees it. With 200, as a success that did
+    /// nothing: what a store that ignores create-if-absent says the second time.
     Status(u16),
     /// The connection is cut; the store never sees the request.
     CutBefore,
@@ -263,6 +264,9 @@ async fn forward(target: u16, request: Request<Incoming>) -> Result<Answer> {
 
 /// S3's error body: clients decide by its code as well as by the status.
 fn s3_error(status: u16) -> Result<Answer> {
+    if status == 200 {
+        return Ok(Response::builder().header("etag", "\"injected\"").body(Full::default())?);
+    }
     let code = match status {
         403 => "AccessDenied",
         404 => "NoSuchKey",
