@@ -50,7 +50,7 @@ async fn trial(name: &str) -> Result<String> {
                 between: Duration::from_secs(8),
             };
             let verdict = faults(binary, size).await?;
-            ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict:?}");
+            ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict}");
             Ok(verdict.to_string())
         }
         "history" => Ok(past_the_history(binary, Duration::from_secs(60)).await?.to_string()),

@@ -61,7 +61,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     let journal = hindcast.place.journal().await?;
     let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[(0, i64::MAX)]).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
-    ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "nothing is lost: {verdict:?}");
+    ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "nothing is lost: {verdict}");
     holder.stop().await?;
     Ok((verdict, fenced))
 }

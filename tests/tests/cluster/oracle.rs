@@ -54,8 +54,8 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
         println!("oracle: off the clock: {failure}");
     }
     ensure!(verdict.failures.is_empty(), "{} failures: {:#?}", verdict.failures.len(), verdict.failures.iter().take(5).collect::<Vec<_>>());
-    ensure!(verdict.exact + verdict.deletes == answers.len(), "{verdict:?}");
-    ensure!((verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)), "without faults nothing is missing: {verdict:?}");
+    ensure!(verdict.exact + verdict.deletes == answers.len(), "{verdict}");
+    ensure!((verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)), "without faults nothing is missing: {verdict}");
     ensure!(verdict.time_failures.is_empty(), "{} of {}: {:#?}", verdict.time_failures.len(), answers.len(), verdict.time_failures.iter().take(5).collect::<Vec<_>>());
     let p99 = Verdict::quantile(&verdict.spread_live, 0.99);
     ensure!(p99 <= 1_000_000, "the spread of time bounds is {p99} µs at p99");

@@ -22,7 +22,7 @@ async fn nothing_is_lost_while_everything_breaks() -> Result<()> {
     };
     let verdict = faults(BINARY, size).await?;
     println!("faults: {verdict}");
-    ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict:?}");
+    ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict}");
     Ok(())
 }
 
