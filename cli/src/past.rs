@@ -45,6 +45,9 @@ pub(crate) struct Past<'a> {
     pub(crate) journal: Journal,
     /// What is less than exact about the answer.
     pub(crate) reservations: Vec<view::Warning>,
+    /// Healed gaps that were met: kind and gap. They are told in one line, since a restart of the API server makes one
+    /// of every kind.
+    healed: Vec<(String, Gap)>,
     /// What the newest moment was asked as.
     at: At,
 }
@@ -66,7 +69,7 @@ pub(crate) async fn open_cluster<'a>(
     let journal =
         Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Past { context, timeline, journal, reservations: Vec::new(), at: At::Now })
+    Ok(Past { context, timeline, journal, reservations: Vec::new(), healed: Vec::new(), at: At::Now })
 }
 
 /// The store that holds the journal.
@@ -385,14 +388,29 @@ impl Past<'_> {
             };
             self.reserve(
                 "lost-gap",
-                format!("{kind}: {when} changes may be missing ({}){objects}", gap.reason),
+                format!("{kind}: lost interval {when}: changes may be missing ({}){objects}", gap.reason),
             );
         } else {
-            self.context.printer.note(format!(
-                "note: {kind}: {when} the watch was broken and {} recovered; objects both made and deleted in it are not known",
-                count(gap.recovered as usize, "version")
-            ));
+            self.healed.push((kind.to_owned(), gap.clone()));
         }
+    }
+
+    /// One line for all healed gaps.
+    fn tell_of_healed(&self) {
+        let from = self.healed.iter().map(|(_, gap)| gap.time_from).min();
+        let to = self.healed.iter().map(|(_, gap)| gap.time_to).max();
+        let (Some(from), Some(to)) = (from, to) else { return };
+        let mut kinds: Vec<String> = self.healed.iter().map(|(kind, _)| kind.clone()).collect();
+        kinds.dedup();
+        let versions: u64 = self.healed.iter().map(|(_, gap)| gap.recovered).sum();
+        let wall = &self.context.wall;
+        self.context.printer.note(format!(
+            "note: healed between {} and {}: watches of {} were broken and {} recovered; objects both made and deleted meanwhile are not known",
+            wall.show(from),
+            wall.show(to),
+            some(&kinds),
+            count(versions as usize, "version"),
+        ));
     }
 
     /// Remembers a reservation.
@@ -405,6 +423,7 @@ impl Past<'_> {
 
     /// Prints the reservations; the exit code they make.
     pub(crate) fn finish(&self) -> Exit {
+        self.tell_of_healed();
         for warning in &self.reservations {
             self.context.printer.warning(&warning.message);
         }
