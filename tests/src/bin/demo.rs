@@ -182,7 +182,8 @@ async fn send(client: &Client, method: &str, path: &str, body: Option<(serde_jso
         Some((body, content_type)) => (Some(serde_json::to_vec(&body)?), content_type),
         None => (None, ""),
     };
-    let (status, answer) = request(client, method, path, bytes, content_type).await?;
+    let path = format!("{path}?fieldManager=shop-team");
+    let (status, answer) = request(client, method, &path, bytes, content_type).await?;
     ensure!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
     Ok(())
 }
