@@ -188,18 +188,19 @@ fn judge_missing(
     let inside = |grade: Grade| {
         past.gaps.iter().any(|(k, g)| *k == kind && g.grade == grade && g.from < rv && rv <= g.to)
     };
+    let during = |grade: Grade| {
+        let meets = |g: &Gap| g.time_from <= answer.answered && answer.sent <= g.time_to;
+        past.gaps.iter().any(|(k, g)| *k == kind && g.grade == grade && meets(g))
+    };
     let known = past.versions.keys().any(|(u, _)| u == uid);
     if inside(Grade::Lost) {
         verdict.lost += 1;
     } else if inside(Grade::Healed) && !known {
         verdict.born_and_gone += 1;
-    } else if rv == 0
-        && past
-            .gaps
-            .iter()
-            .any(|(k, g)| *k == kind && g.time_from <= answer.answered && answer.sent <= g.time_to)
-    {
+    } else if rv == 0 && during(Grade::Lost) {
         // A delete's Status has no revision: it is placed by its time.
+        verdict.lost += 1;
+    } else if rv == 0 && during(Grade::Healed) && !known {
         verdict.born_and_gone += 1;
     } else {
         verdict.failures.push(format!("{what}: revision {rv} of uid {uid} is not in the journal"));
