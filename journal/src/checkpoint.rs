@@ -205,7 +205,7 @@ impl Checkpoint {
     pub async fn load(&self, journal: &Journal, scope: &Scope) -> Result<State> {
         let path = journal.store().layout().checkpoint(self.pos);
         let what = path.to_string();
-        let mut file = if scope.namespace.is_none() {
+        let mut file = if scope.namespace.is_none() && !scope.is_empty() {
             let bytes = journal.store().get(&path).await?;
             segment::check_digest(&what, &bytes)?;
             Sparse::whole(bytes)
@@ -325,6 +325,9 @@ fn wanted_groups(what: &str, meta: &Meta, scope: &Scope, count: usize) -> Result
 
 /// Whether a group from `first` up to `next` can hold an object of the scope's namespace (and kind and name).
 fn may_hold(scope: &Scope, first: &ObjectKey, next: Option<&ObjectKey>) -> bool {
+    if scope.is_empty() {
+        return false;
+    }
     let Some(namespace) = &scope.namespace else { return true };
     let after_first = first.namespace <= *namespace;
     let before_next = next.is_none_or(|n| *namespace <= n.namespace);

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::{
     Micros, Revision,
-    exact::{self, Value},
+    exact::{self, Document, Node, Value},
     facts::Discovery,
     row::{Body, Cell, Change, Op, Source, StateHash},
     seal::{Secrets, may_seal, publish, sealed_paths},
@@ -336,20 +336,20 @@ fn changed_cells(old: &[u8], new: &[u8], cells: Vec<Cell>) -> Vec<Cell> {
 
 /// Manager, operation and subresource of the newest managedFields entry that the version before had not.
 fn latest_manager(old: &[u8], new: &[u8]) -> (String, String, String) {
-    let parse = |bytes: &[u8]| match exact::parse_canonical(bytes) {
-        Ok(Value::Array(entries)) => entries,
-        _ => Vec::new(),
-    };
     if new.is_empty() || old == new {
         return Default::default();
     }
-    let (old, new) = (parse(old), parse(new));
-    let text = |entry: &Value, field: &str| {
-        entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    // Both are canonical, so entries are equal when their bytes are: no values are built for those that stayed.
+    let Ok(new) = Document::parse(new) else { return Default::default() };
+    let old = Document::parse(old).ok();
+    let known: Vec<&[u8]> = old.iter().flat_map(|old| old.root().elements()).map(|e| e.raw()).collect();
+    let text = |entry: &Node<'_>, field: &str| {
+        entry.get(field).and_then(|value| value.as_str()).unwrap_or_default().into_owned()
     };
-    let latest = new.iter().filter(|e| !old.contains(e)).max_by_key(|e| text(e, "time"));
+    let fresh = new.root().elements().filter(|entry| !known.contains(&entry.raw()));
+    let latest = fresh.max_by_key(|entry| text(entry, "time"));
     latest.map_or_else(Default::default, |e| {
-        (text(e, "manager"), text(e, "operation"), text(e, "subresource"))
+        (text(&e, "manager"), text(&e, "operation"), text(&e, "subresource"))
     })
 }
 

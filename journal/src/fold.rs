@@ -66,6 +66,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Whether no object is wanted: a question about kinds alone.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// Whether an object is wanted.
     pub fn wants(&self, group: &str, resource: &str, namespace: &str, name: &str) -> bool {
         let kind = |k: &String| k.split_once('/').is_some_and(|(g, r)| g == group && r == resource);

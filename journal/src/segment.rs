@@ -213,7 +213,7 @@ fn unhex(text: &str) -> Option<ChainHash> {
 pub(crate) fn encode(meta: &mut Meta, rows: &[Row]) -> Result<Bytes> {
     meta.last = meta.first + rows.len() as u64 - 1;
     meta.chain_after = rows.iter().fold(meta.chain_before, |h, row| chain_step(&h, row));
-    let mut file = FileBuilder::new(3)?;
+    let mut file = FileBuilder::new(column::RAW)?;
     file.group(rows)?;
     file.finish(meta)
 }

@@ -61,6 +61,11 @@ static PARSED: LazyLock<TypePtr> =
 const NUMBERS: [&str; 5] = ["pos", "rv", "base_rv", "time_lo", "time_hi"];
 const PAYLOADS: [&str; 4] = ["patch", "object", "managed_fields", "sealed"];
 const HASHES: [&str; 2] = ["state_hash", "base_hash"];
+/// The columns that compress. Of a raw segment the others are some dozens of bytes, and making a compressor for each of
+/// them, in every file, costs readers and writers more than all the rest of the file.
+const COMPRESSED: [&str; 7] = ["key", "name", "uid", "patch", "object", "managed_fields", "sealed"];
+/// The level of files of few rows, which are many: raw segments.
+pub(crate) const RAW: i32 = 3;
 /// Chunk-level statistics stand on these alone: never on a column that could hold a user's value.
 const STATISTICS: [&str; 5] = ["pos", "key", "rv", "time_lo", "time_hi"];
 
@@ -77,6 +82,11 @@ fn properties(level: i32) -> WriterProperties {
         .set_data_page_size_limit(usize::MAX)
         .set_dictionary_page_size_limit(4 << 20)
         .set_write_batch_size(64 << 10);
+    if level == RAW {
+        for field in PARSED.get_fields().iter().filter(|field| !COMPRESSED.contains(&field.name())) {
+            props = props.set_column_compression(column(field.name()), Compression::UNCOMPRESSED);
+        }
+    }
     for name in STATISTICS {
         props = props.set_column_statistics_enabled(column(name), EnabledStatistics::Chunk);
     }
