@@ -3,3 +3,4 @@ pub mod oracle;
 pub mod real;
 pub mod sim;
 pub mod soak;
+pub mod workload;
