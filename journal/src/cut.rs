@@ -47,13 +47,15 @@ impl Cut {
         self.domains.get(MAIN).map_or(0, |p| p.rv)
     }
 
-    /// Whether everything in it is at or below `frontier`.
+    /// Whether everything in it is at or below `frontier`. A domain that the frontier lacks has no protected kind, so
+    /// there is nothing in it to wait for.
     pub fn within(&self, frontier: &FrontierVector) -> bool {
-        self.domains.iter().all(|(domain, point)| {
+        let reached = |(domain, point): (&String, &CutPoint)| {
             frontier
                 .get(domain)
-                .is_some_and(|f| *point <= CutPoint { incarnation: f.incarnation, rv: f.rv })
-        })
+                .is_none_or(|f| *point <= CutPoint { incarnation: f.incarnation, rv: f.rv })
+        };
+        !frontier.is_empty() && self.domains.iter().all(reached)
     }
 }
 

@@ -1,15 +1,15 @@
 //! Bad input, each with its message (the thing, the reason, the remedy) and exit code; odd but legal input, exactly.
 //!
-//! One cluster serves all steps. **Words**: a *damage* is what was done to a copy of a journal.
+//! One cluster serves all steps.
+
+mod damage;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_journal::{Journal, Parts, Writer, writer::Identity};
 use hindcast_tests::{
     oracle::subject::{Hindcast, Place},
     real::{
@@ -18,12 +18,11 @@ use hindcast_tests::{
     },
 };
 use kube::Client;
-use object_store::local::LocalFileSystem;
-use ring::digest;
 use serde_json::{Value, json};
 
 use crate::scene::{
-    BINARY, SOON, Said, ask, ask_with_cluster, create, create_when_served, crd, exact, on_folder, rv, send, until,
+    BINARY, SOON, Said, ask, ask_with_cluster, crd, create, create_when_served, exact, on_folder,
+    rv, send, until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,7 +39,10 @@ async fn bad_input_is_told_with_its_reason_and_remedy() -> Result<()> {
     let mut versions = big_objects(&client).await?;
     versions.extend(odd_objects(&client).await?);
     let secret = json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}});
-    let at = format!("rev:{}", rv(&create(&client, "/api/v1/namespaces/default/secrets", secret).await?));
+    let at = format!(
+        "rev:{}",
+        rv(&create(&client, "/api/v1/namespaces/default/secrets", secret).await?)
+    );
     running.close().await?;
 
     every_version_is_exact(&hindcast, &versions).await?;
@@ -50,8 +52,8 @@ async fn bad_input_is_told_with_its_reason_and_remedy() -> Result<()> {
     keys(&hindcast, &dir, &at).await?;
     running.stop().await?;
     kubeconfigs(&cluster, &hindcast, &at).await?;
-    damages(&dir, &hindcast, &at).await?;
-    journals_of_others(&dir, &hindcast).await?;
+    damage::damages(&dir, &hindcast, &at).await?;
+    damage::journals_of_others(&dir, &hindcast).await?;
     stores(&cluster, &dir).await
 }
 
@@ -94,7 +96,8 @@ async fn big_objects(client: &Client) -> Result<Vec<Version>> {
         ensure!(object.to_string().len() > 1_500_000, "{} bytes", object.to_string().len());
     }
     let label = Some(json!({"metadata": {"labels": {"round": "two"}}}));
-    let map2 = send(client, "PATCH", "/api/v1/namespaces/default/configmaps/big", label.clone()).await?;
+    let map2 =
+        send(client, "PATCH", "/api/v1/namespaces/default/configmaps/big", label.clone()).await?;
     let gizmo2 = send(client, "PATCH", &format!("{path}/big"), label).await?;
     let (maps, gizmos) = ("cm/big".to_owned(), "gizmos.a.example.com/big".to_owned());
     Ok(vec![(maps.clone(), map), (gizmos.clone(), gizmo), (maps, map2), (gizmos, gizmo2)])
@@ -102,7 +105,8 @@ async fn big_objects(client: &Client) -> Result<Vec<Version>> {
 
 /// Every control code, direction marks, and text that looks like JSON, YAML, escapes or a placeholder.
 fn odd_text() -> String {
-    let controls: String = (0..=0x9f_u8).filter(|c| *c < 0x20 || *c >= 0x7f).map(char::from).collect();
+    let controls: String =
+        (0..=0x9f_u8).filter(|c| *c < 0x20 || *c >= 0x7f).map(char::from).collect();
     format!(
         "{controls}\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}\u{2028}\u{feff}\u{1f980}\u{10ffff} \"quoted\" \\u001b ---\n- {{a: 'b'}}\r\n# <redacted 5 bytes hmac:00000000>"
     )
@@ -111,7 +115,8 @@ fn odd_text() -> String {
 /// Names with what is legal in them: a cluster role may have all but `/` and `%`.
 async fn odd_objects(client: &Client) -> Result<Vec<Version>> {
     let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
-    let odd = "odd:\u{1b}[31mred\u{1b}[0m \"q\" 'q' \\ \u{202e}ünï\u{1f980}\r\n~!@#$^&*()=+[]{};,<>?|`";
+    let odd =
+        "odd:\u{1b}[31mred\u{1b}[0m \"q\" 'q' \\ \u{202e}ünï\u{1f980}\r\n~!@#$^&*()=+[]{};,<>?|`";
     let role = json!({"metadata": {"name": odd, "annotations": {"note": odd_text()}}, "rules": []});
     let role = create(client, roles, role).await?;
     let name = format!("0.{}-9.z", "a-1".repeat(80));
@@ -128,8 +133,12 @@ async fn odd_objects(client: &Client) -> Result<Vec<Version>> {
 async fn every_version_is_exact(hindcast: &Hindcast, versions: &[Version]) -> Result<()> {
     for (name, object) in versions {
         let at = format!("rev:{}", rv(object));
-        let said = ask(hindcast, &["show", name, "-n", "default", "--at", &at, "-o", "json"]).await?;
-        ensure!(said.is(0, &[])?.json()? == exact(object.clone()), "{name} at {at} is not what was answered");
+        let said =
+            ask(hindcast, &["show", name, "-n", "default", "--at", &at, "-o", "json"]).await?;
+        ensure!(
+            said.is(0, &[])?.json()? == exact(object.clone()),
+            "{name} at {at} is not what was answered"
+        );
     }
     Ok(())
 }
@@ -156,40 +165,71 @@ async fn nothing_odd_reaches_the_terminal(hindcast: &Hindcast, at: &str) -> Resu
     }
     ensure!(shown.contains("odd:\\u001b[31mred"), "the odd name is shown, escaped");
     // What was asked is repeated in an error, as odd as it was.
-    let said = ask(hindcast, &["show", "cm/\u{1b}[31mred\u{202e}", "-n", "default", "--at", at]).await?;
-    said.is(2, &["error: configmaps \"\\u001b[31mred\\u202e\": was not there in namespace default at "])?;
+    let said =
+        ask(hindcast, &["show", "cm/\u{1b}[31mred\u{202e}", "-n", "default", "--at", at]).await?;
+    said.is(
+        2,
+        &["error: configmaps \"\\u001b[31mred\\u202e\": was not there in namespace default at "],
+    )?;
     ensure!(!said.err.chars().any(is_terminal_code), "{said}");
     Ok(())
 }
 
 fn is_terminal_code(c: char) -> bool {
-    (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 async fn kinds_and_names(hindcast: &Hindcast, at: &str) -> Result<()> {
-    let get = async |args: &[&str]| ask(hindcast, &[&["get"], args, &["-n", "default", "--at", at]].concat()).await;
+    let get = async |args: &[&str]| {
+        ask(hindcast, &[&["get"], args, &["-n", "default", "--at", at]].concat()).await
+    };
     get(&["deploymnts"]).await?.is(2, &["error: kind `deploymnts`: not known to the journal at that moment\nhint: did you mean deployments.apps?\n"])?;
-    get(&["zzzzzzzzzz"]).await?.is(2, &["error: kind `zzzzzzzzzz`: not known", "hint: hindcast status -o json lists every kind"])?;
-    get(&["deployments.batch"]).await?.is(2, &["error: kind `deployments.batch`: not known", "hint: there is deployments.apps"])?;
-    get(&["gizmos"]).await?.is(2, &[
-        "error: kind `gizmos`: ambiguous: gizmos.a.example.com, gizmos.b.example.com\n",
-        "hint: write one of them in full, such as gizmos.a.example.com\n",
-    ])?;
+    get(&["zzzzzzzzzz"]).await?.is(
+        2,
+        &["error: kind `zzzzzzzzzz`: not known", "hint: hindcast status -o json lists every kind"],
+    )?;
+    get(&["deployments.batch"]).await?.is(
+        2,
+        &["error: kind `deployments.batch`: not known", "hint: there is deployments.apps"],
+    )?;
+    get(&["gizmos"]).await?.is(
+        2,
+        &[
+            "error: kind `gizmos`: ambiguous: gizmos.a.example.com, gizmos.b.example.com\n",
+            "hint: write one of them in full, such as gizmos.a.example.com\n",
+        ],
+    )?;
     get(&["gizmos.a.example.com"]).await?.is(0, &["big"])?;
     get(&["all"]).await?.is(2, &["error: KIND `all`: not a kind", "hint: name the kinds"])?;
     get(&["cm/a/b"]).await?.is(2, &["error: `cm/a/b`: not KIND/NAME", "hint: "])?;
     get(&["cm,secrets", "name"]).await?.is(2, &["a name needs a single kind"])?;
-    get(&["cm", "none"]).await?.is(2, &["error: configmaps \"none\": was not there in namespace default at ", "hint: hindcast log configmaps/none -n default shows when it was"])?;
-    ask(hindcast, &["show", "cm/big", "-A"]).await?.is(2, &["error: cm/big -A: an object is of one namespace", "hint: give the namespace with -n"])?;
+    get(&["cm", "none"]).await?.is(
+        2,
+        &[
+            "error: configmaps \"none\": was not there in namespace default at ",
+            "hint: hindcast log configmaps/none -n default shows when it was",
+        ],
+    )?;
+    ask(hindcast, &["show", "cm/big", "-A"]).await?.is(
+        2,
+        &["error: cm/big -A: an object is of one namespace", "hint: give the namespace with -n"],
+    )?;
     ask(hindcast, &["get", "cm", "-l", "a=(", "-A"]).await?.is(2, &["error: ", "hint: "])?;
-    ask(hindcast, &["journal", "cat", "nonsense"]).await?.is(2, &["error: `nonsense`: not a file with rows, a position or a range of positions", "hint: "])?;
-    ask(hindcast, &["status", "--cluster", "nonsense"]).await?.is(2, &["has no cluster `nonsense`", "hint: choose with --cluster: "])?;
+    ask(hindcast, &["journal", "cat", "nonsense"]).await?.is(
+        2,
+        &["error: `nonsense`: not a file with rows, a position or a range of positions", "hint: "],
+    )?;
+    ask(hindcast, &["status", "--cluster", "nonsense"])
+        .await?
+        .is(2, &["has no cluster `nonsense`", "hint: choose with --cluster: "])?;
     Ok(())
 }
 
 async fn times(hindcast: &Hindcast) -> Result<()> {
     let at = async |args: &[&str]| {
-        ask(hindcast, &[&["get", "cm", "-n", "default", "--wait", "100ms", "--at"], args].concat()).await
+        ask(hindcast, &[&["get", "cm", "-n", "default", "--wait", "100ms", "--at"], args].concat())
+            .await
     };
     let forms = "hint: T is 14:01, 14:01:30.250, \"yesterday 22:00\", \"2026-11-01 14:01\", 2026-11-01T14:01:00Z, 5m, \
                  \"2h30m ago\", now, rev:N[@I], pos:N, or before:T\n";
@@ -208,19 +248,38 @@ async fn times(hindcast: &Hindcast) -> Result<()> {
         ensure!(said.err == format!("error: time `{text}`: {reason}\n{forms}"), "{said}");
     }
     let hole = at(&["2026-03-29T02:30", "--tz", "Europe/Berlin"]).await?;
-    ensure!(hole.code == 2 && hole.err == "error: time 2026-03-29 02:30:00: does not happen in Europe/Berlin, where the clocks go forward over it\n\
-        hint: write 2026-03-29T01:30:00+01:00 (before the change) or 2026-03-29T03:30:00+02:00 (after it)\n", "{hole}");
+    ensure!(
+        hole.code == 2
+            && hole.err
+                == "error: time 2026-03-29 02:30:00: does not happen in Europe/Berlin, where the clocks go forward over it\n\
+        hint: write 2026-03-29T01:30:00+01:00 (before the change) or 2026-03-29T03:30:00+02:00 (after it)\n",
+        "{hole}"
+    );
     let fold = at(&["2026-10-25 02:30", "--tz", "Europe/Berlin"]).await?;
-    ensure!(fold.code == 2 && fold.err == "error: time 2026-10-25 02:30:00: happens twice in Europe/Berlin, where the clocks go back\n\
-        hint: write 2026-10-25T02:30:00+02:00 (the first) or 2026-10-25T02:30:00+01:00 (the second)\n", "{fold}");
-    at(&["now", "--tz", "Mars/Olympus"]).await?.is(2, &["error: time zone Mars/Olympus: not a zone this machine knows", "hint: give --tz"])?;
+    ensure!(
+        fold.code == 2
+            && fold.err
+                == "error: time 2026-10-25 02:30:00: happens twice in Europe/Berlin, where the clocks go back\n\
+        hint: write 2026-10-25T02:30:00+02:00 (the first) or 2026-10-25T02:30:00+01:00 (the second)\n",
+        "{fold}"
+    );
+    at(&["now", "--tz", "Mars/Olympus"]).await?.is(
+        2,
+        &["error: time zone Mars/Olympus: not a zone this machine knows", "hint: give --tz"],
+    )?;
 
     at(&["2020-01-01"]).await?.is(2, &["error: 2020-01-01 00:00:00.000+00:00: is before the journal begins\nhint: it begins at 20"])?;
     at(&["2099-01-01"]).await?.is(2, &["error: 2099-01-01 00:00:00.000+00:00: is later than the journal knows: it is closed up to 20", "hint: --allow-stale"])?;
-    at(&["2099-01-01", "--allow-stale"]).await?.is(3, &["big", "(stale)", "warning: the journal is closed only up to 20"])?;
-    at(&["rev:99999999"]).await?.is(2, &["error: rev:99999999: is later than the journal knows", "hint: "])?;
+    at(&["2099-01-01", "--allow-stale"])
+        .await?
+        .is(3, &["big", "(stale)", "warning: the journal is closed only up to 20"])?;
+    at(&["rev:99999999"])
+        .await?
+        .is(2, &["error: rev:99999999: is later than the journal knows", "hint: "])?;
     at(&["rev:1"]).await?.is(2, &["not protected at", "not yet at that moment"])?;
-    at(&["pos:99999999"]).await?.is(2, &["error: position 99999999: is not in the journal; its last is "])?;
+    at(&["pos:99999999"])
+        .await?
+        .is(2, &["error: position 99999999: is not in the journal; its last is "])?;
     Ok(())
 }
 
@@ -240,10 +299,15 @@ async fn keys(hindcast: &Hindcast, dir: &Workdir, at: &str) -> Result<()> {
     with("/nowhere/key".into()).await?.is(2, &["error: key file /nowhere/key: there is no such file\nhint: make one with `hindcast key init"])?;
     let path = dir.path().join("open.key");
     write_key_file(&path, &good, 0o644)?;
-    with(path.clone()).await?.is(2, &["open.key: everybody may read it (mode 0644)\nhint: chmod 600 "])?;
+    with(path.clone())
+        .await?
+        .is(2, &["open.key: everybody may read it (mode 0644)\nhint: chmod 600 "])?;
     let path = dir.path().join("broken.key");
     write_key_file(&path, &good[..good.len() / 2], 0o600)?;
-    with(path).await?.is(2, &["broken.key: is not a key file (line ", "hint: make one with `hindcast key init"])?;
+    with(path).await?.is(
+        2,
+        &["broken.key: is not a key file (line ", "hint: make one with `hindcast key init"],
+    )?;
     let other: Value = serde_json::from_str(&good)?;
     let other = other.to_string().replace("\"name\":\"test\"", "\"name\":\"other\"");
     let path = dir.path().join("other.key");
@@ -262,13 +326,35 @@ async fn run(hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
 async fn kubeconfigs(cluster: &Cluster, hindcast: &Hindcast, at: &str) -> Result<()> {
     let by = |kubeconfig: PathBuf| with(hindcast, |other| other.kubeconfig = kubeconfig);
     let missing = by("/nowhere/config".into());
-    run(&missing, &[]).await?.is(2, &["error: kubeconfig: ", "/nowhere/config", "hint: --kubeconfig FILE, or KUBECONFIG"])?;
+    run(&missing, &[]).await?.is(
+        2,
+        &["error: kubeconfig: ", "/nowhere/config", "hint: --kubeconfig FILE, or KUBECONFIG"],
+    )?;
     ask(hindcast, &["run", "--listen", "127.0.0.1:0"]).await?.is(2, &["error: kubeconfig: there is none, and this is not a Pod of a cluster\nhint: --kubeconfig FILE, or KUBECONFIG"])?;
-    run(hindcast, &["--context", "nowhere"]).await?.is(2, &["error: kubeconfig: ", "nowhere", "hint: --kubeconfig FILE and --context NAME choose another"])?;
+    run(hindcast, &["--context", "nowhere"]).await?.is(
+        2,
+        &[
+            "error: kubeconfig: ",
+            "nowhere",
+            "hint: --kubeconfig FILE and --context NAME choose another",
+        ],
+    )?;
     let closed = Port::lease()?;
     let unreachable = by(cluster.kubeconfig_via(closed.number())?);
-    run(&unreachable, &[]).await?.is(2, &["error: the cluster: namespace kube-system cannot be read", "hint: the API server has to answer"])?;
-    run(hindcast, &["--cluster", "nonsense"]).await?.is(2, &["error: --cluster nonsense: the context's cluster is ", "hint: --context NAME chooses another cluster"])?;
+    run(&unreachable, &[]).await?.is(
+        2,
+        &[
+            "error: the cluster: namespace kube-system cannot be read",
+            "hint: the API server has to answer",
+        ],
+    )?;
+    run(hindcast, &["--cluster", "nonsense"]).await?.is(
+        2,
+        &[
+            "error: --cluster nonsense: the context's cluster is ",
+            "hint: --context NAME chooses another cluster",
+        ],
+    )?;
 
     // A reader needs none of it.
     for other in [missing, unreachable] {
@@ -277,127 +363,25 @@ async fn kubeconfigs(cluster: &Cluster, hindcast: &Hindcast, at: &str) -> Result
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &to)? } else { fs::copy(entry.path(), to).map(drop)? }
-    }
-    Ok(())
-}
-
-/// A copy of the journal, and the file in it that holds the most.
-fn copied(dir: &Workdir, hindcast: &Hindcast, name: &str) -> Result<(Hindcast, PathBuf)> {
-    let folder = dir.path().join(name);
-    copy(&root(hindcast), &folder)?;
-    let place = Place::folder(&folder)?;
-    let copy = with(hindcast, |other| other.place = place);
-    let wal = folder.join(uid(&copy)?).join("wal");
-    let mut files: Vec<_> = fs::read_dir(wal)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.sort_by_key(|file| fs::metadata(file).map_or(0, |meta| meta.len()));
-    Ok((copy, files.pop().context("there are segments")?))
-}
-
-/// The file as a newer version would have written it: another format, and the digest of that.
-fn newer_format(mut bytes: Vec<u8>) -> Result<Vec<u8>> {
-    let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).rposition(|part| part == what).context("it is there");
-    let format = find(&bytes, b"hindcast.format\x18\x011")? + b"hindcast.format\x18\x01".len();
-    let stated = find(&bytes, b"hindcast.sha256\x18\x40")? + b"hindcast.sha256\x18\x40".len();
-    bytes[format] = b'2';
-    bytes[stated..stated + 64].fill(b'0');
-    let digest = digest::digest(&digest::SHA256, &bytes);
-    let text: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes[stated..stated + 64].copy_from_slice(text.as_bytes());
-    Ok(bytes)
-}
-
-async fn damages(dir: &Workdir, hindcast: &Hindcast, at: &str) -> Result<()> {
-    let flipped = |mut bytes: Vec<u8>| {
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        bytes
-    };
-    let cut = |bytes: Vec<u8>| bytes[..bytes.len() / 2].to_vec();
-    let unreadable = "is not readable Parquet: it does not begin and end as one\nhint: the file is truncated, altered, or not Hindcast's\n";
-    type Damage<'a> = &'a dyn Fn(Vec<u8>) -> Result<Vec<u8>>;
-    let cases: [(&str, Damage<'_>, &str); 6] = [
-        ("cut", &|bytes| Ok(cut(bytes)), unreadable),
-        ("emptied", &|_| Ok(Vec::new()), unreadable),
-        ("flipped", &|bytes| Ok(flipped(bytes)), "was altered or damaged: its bytes do not have the digest it states\nhint: restore this object from a copy of the bucket, or read a moment before it\n"),
-        ("replaced", &|_| Ok(b"<html>not found</html>".to_vec()), unreadable),
-        ("foreign", &|_| Ok(b"PAR1 of somebody else PAR1".to_vec()), "is not a Hindcast file, or its digest was altered\n"),
-        ("newer", &|bytes| newer_format(bytes), "has format 2; this version reads 1\nhint: read it with a newer hindcast\n"),
-    ];
-    for (name, damage, reason) in cases {
-        let (copy, file) = copied(dir, hindcast, name)?;
-        fs::write(&file, damage(fs::read(&file)?)?)?;
-        let number = file.file_name().context("a file")?.to_string_lossy().into_owned();
-        let expected = format!("error: <uid>/wal/{number}: {reason}");
-        for args in [&["get", "cm", "-A", "--at", at][..], &["status"], &["log", "-A"], &["journal", "cat", &number]] {
-            let said = ask(&copy, args).await?;
-            ensure!(said.code == 2 && normal(&copy, &said)?.ends_with(&expected) && said.out.is_empty(), "{name}: not {expected} in {said}");
-        }
-        // The files that are whole are listed all the same.
-        let listed = ask(&copy, &["journal", "ls"]).await?;
-        let reason = reason.lines().next().unwrap_or_default();
-        listed.is(2, &[&number, reason, "00000000000000000001.parquet"])?;
-        let refused = run(&copy, &[]).await?;
-        ensure!(refused.code == 2 && normal(&copy, &refused)?.contains(reason), "{refused}");
-    }
-    let (copy, file) = copied(dir, hindcast, "removed")?;
-    fs::remove_file(&file)?;
-    ask(&copy, &["get", "cm", "-A", "--at", at]).await?.is(2, &["is missing, though segment ", "hint: a segment was removed or is not readable"])?;
-    Ok(())
-}
-
-async fn journals_of_others(dir: &Workdir, hindcast: &Hindcast) -> Result<()> {
-    let (copy, _) = copied(dir, hindcast, "moved")?;
-    let (root, uid) = (root(&copy), uid(&copy)?);
-    let other = "00000000-0000-4000-8000-000000000000";
-    fs::rename(root.join(&uid), root.join(other))?;
-    let belongs = format!(": belongs to cluster {uid}, not {other}\nhint: a file of another journal lies in this folder: move it away\n");
-    for args in [&["status"][..], &["get", "cm", "-A"], &["log", "-A"]] {
-        ask(&copy, args).await?.is(2, &[&format!("error: {other}/wal/"), &belongs])?;
-    }
-    // `run` finds another cluster's files in the folder of its own.
-    let folder = dir.path().join("foreign-folder");
-    let place = Place::folder(&folder)?;
-    let foreign = with(hindcast, |other| other.place = place);
-    let store = Arc::new(LocalFileSystem::new_with_prefix(&folder)?);
-    let journal = Journal::open(store, &object_store::path::Path::default(), other, Parts::system());
-    let identity = Identity { writer: "test".to_owned(), instance: "test".to_owned() };
-    drop(Writer::claim(&journal, identity, None).await?);
-    fs::rename(folder.join(other), folder.join(&uid))?;
-    let belongs = format!(": belongs to cluster {other}, not {uid}\nhint: ");
-    run(&foreign, &[]).await?.is(2, &[&belongs])?;
-    // Two clusters side by side are told apart only by name.
-    let (copy, _) = copied(dir, hindcast, "two")?;
-    let two = dir.path().join("two");
-    self::copy(&two.join(&uid), &two.join(other))?;
-    let said = ask(&copy, &["get", "cm", "-A"]).await?;
-    said.is(2, &["holds several clusters\nhint: choose with --cluster: ", other, &uid])?;
-    // A folder that is empty, none, or no folder.
-    let nowhere = |url: String| with(hindcast, |other| other.place.url = url);
-    ask(&nowhere("file:///nowhere/at/all".to_owned()), &["status"]).await?.is(2, &["error: journal file:///nowhere/at/all: there is no such folder\nhint: `hindcast run` begins a journal"])?;
-    let empty = Place::folder(&dir.path().join("empty"))?;
-    ask(&nowhere(empty.url), &["status"]).await?.is(2, &[": holds nothing yet\nhint: `hindcast run` with the same --journal writes it"])?;
-    ask(&nowhere("ftp://host/path".to_owned()), &["status"]).await?.is(2, &["error: journal ftp://host/path: unknown store `ftp`\nhint: a journal is file:///path"])?;
-    let said = ask(&nowhere("s3://user:password@bucket/path".to_owned()), &["status"]).await?;
-    said.is(2, &["credentials and options do not belong in the URL"])?.never(&["password"])?;
-    Ok(())
-}
-
 async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     let minio = Minio::start().await?;
     let proxy = HttpProxy::start(minio.port()).await?;
-    let at = |place: Place, name: &str| Hindcast::new(BINARY, &on(dir, name)?, place, cluster.kubeconfig());
+    let at = |place: Place, name: &str| {
+        Hindcast::new(BINARY, &on(dir, name)?, place, cluster.kubeconfig())
+    };
     let fine = at(Place::minio(&minio, "gate", proxy.port()), "minio")?;
 
     let closed = Port::lease()?;
     let unreachable = at(Place::minio(&minio, "gate", closed.number()), "unreachable")?;
     for said in [run(&unreachable, &[]).await?, ask(&unreachable, &["status"]).await?] {
-        said.is(2, &["error: ", "onnection refused", "hint: check that the store is up, and that the journal's URL and endpoint name it"])?;
+        said.is(
+            2,
+            &[
+                "error: ",
+                "onnection refused",
+                "hint: check that the store is up, and that the journal's URL and endpoint name it",
+            ],
+        )?;
     }
     let mut place = Place::minio(&minio, "gate", proxy.port());
     for (name, value) in &mut place.env {
@@ -410,11 +394,21 @@ async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
         said.is(2, &["error: ", "the store refused permission", "hint: "])?;
     }
     let twice = proxy.inject("PUT", "/meta/probe/", 2, Fault::Status(200));
-    run(&fine, &[]).await?.is(2, &["error: the store: let gate/", "/meta/probe/", " be created twice\nhint: Hindcast needs working create-if-absent"])?;
+    run(&fine, &[]).await?.is(
+        2,
+        &[
+            "error: the store: let gate/",
+            "/meta/probe/",
+            " be created twice\nhint: Hindcast needs working create-if-absent",
+        ],
+    )?;
     ensure!(twice.struck() == 2, "both creates were answered with success");
 
     let full = proxy.inject("PUT", "/wal/", u64::MAX, Fault::Status(507));
-    run(&fine, &[]).await?.is(2, &["error: gate/", "/wal/", ": the store is full: ", "hint: make room in the store"])?;
+    run(&fine, &[]).await?.is(
+        2,
+        &["error: gate/", "/wal/", ": the store is full: ", "hint: make room in the store"],
+    )?;
     full.withdraw();
     full_while_running(&fine, &cluster.client(), &proxy).await
 }
@@ -429,18 +423,29 @@ fn on(dir: &Workdir, name: &str) -> Result<PathBuf> {
 async fn full_while_running(hindcast: &Hindcast, client: &Client, proxy: &HttpProxy) -> Result<()> {
     let running = hindcast.run(&[]).await?;
     let full = proxy.inject("PUT", "/wal/", u64::MAX, Fault::Status(507));
-    let object = create(client, "/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "while-full"}})).await?;
+    let object = create(
+        client,
+        "/api/v1/namespaces/default/configmaps",
+        json!({"metadata": {"name": "while-full"}}),
+    )
+    .await?;
     let told = async || {
         let (status, body) = running.http("GET", "/readyz").await?;
         Ok(status == 503 && body.contains("the store does not take segments"))
     };
     until("/readyz tells that the store is full", SOON, told).await?;
-    ensure!(running.process.log_tail().contains("507"), "the log tells why: {}", running.process.log_tail());
+    ensure!(
+        running.process.log_tail().contains("507"),
+        "the log tells why: {}",
+        running.process.log_tail()
+    );
     full.withdraw();
     running.wait_ready(SOON).await?;
     running.close().await?;
     let at = format!("rev:{}", rv(&object));
-    let said = ask(hindcast, &["get", "cm", "while-full", "-n", "default", "--at", &at, "-o", "json"]).await?;
+    let said =
+        ask(hindcast, &["get", "cm", "while-full", "-n", "default", "--at", &at, "-o", "json"])
+            .await?;
     ensure!(said.is(0, &[])?.json()?["items"][0] == exact(object), "{said}");
     running.stop().await
 }
