@@ -10,3 +10,6 @@ mod scene;
 mod secrets;
 mod soak;
 mod testbed;
+
+/// Trials whose figures are held to a bound run alone: on two cores two at once measure each other.
+static FIGURES: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());

@@ -34,6 +34,7 @@ async fn every_acknowledged_write_is_reproduced_exactly_on_minio() -> Result<()>
 }
 
 async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Result<()> {
+    let _alone = crate::FIGURES.write().await;
     let cluster = cluster().await?;
     let client = cluster.client();
     let load = load("oracle", writes);

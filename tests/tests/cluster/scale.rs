@@ -85,6 +85,7 @@ async fn others(client: Client, done: Arc<AtomicBool>) -> Result<(Duration, usiz
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_definitions_are_protected_in_time_and_a_new_one_at_once() -> Result<()> {
+    let _alone = crate::FIGURES.write().await;
     let cluster = Cluster::start().await?;
     let client = cluster.client();
     let began = Instant::now();

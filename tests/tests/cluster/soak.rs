@@ -9,6 +9,7 @@ use crate::oracle::BINARY;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_while_everything_breaks() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
     let size = Faults {
         kills: 2,
         kills_in_put: 2,
@@ -22,12 +23,16 @@ async fn nothing_is_lost_while_everything_breaks() -> Result<()> {
     };
     let verdict = faults(BINARY, size).await?;
     println!("faults: {verdict}");
+    for failure in verdict.time_failures.iter().take(8) {
+        println!("faults: off the clock: {failure}");
+    }
     ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn past_the_servers_history_the_loss_is_told() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
     let verdict = past_the_history(BINARY, Duration::from_secs(15)).await?;
     println!("history: {verdict}");
     Ok(())
@@ -35,6 +40,7 @@ async fn past_the_servers_history_the_loss_is_told() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_writers_the_newest_wins() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
     let size = Rivals { quick: 20, pause: Duration::from_secs(1), slow: 1, stopped: Duration::from_secs(20) };
     let (verdict, fenced) = rivals(BINARY, size).await?;
     println!("rivals: {fenced} fenced; {verdict}");
