@@ -72,8 +72,9 @@ fn is_slow(round: u32, rivals: &Rivals) -> bool {
     rivals.slow > 0 && round % every == 0 && round / every < rivals.slow
 }
 
+/// It notices with its next segment, which in a quiet cluster is the frontier of once a minute.
 async fn must_be_fenced(older: &Running) -> Result<()> {
-    let status = older.process.wait(Duration::from_secs(30)).await.context("the older one did not end")?;
+    let status = older.process.wait(Duration::from_secs(90)).await.context("the older one did not end")?;
     ensure!(status.code() == Some(4), "the older one ended with {status}, not 4:\n{}", older.process.log_tail());
     Ok(())
 }
