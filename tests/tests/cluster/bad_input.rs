@@ -27,6 +27,7 @@ use crate::scene::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_is_told_with_its_reason_and_remedy() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await?;
     let client = cluster.client();
     let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";

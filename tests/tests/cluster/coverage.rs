@@ -50,6 +50,7 @@ async fn gadgets_are_protected(hindcast: &Hindcast) -> Result<Option<bool>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await?;
     let mut api = AggregatedApi::start(&cluster).await?;
     let client = cluster.client();

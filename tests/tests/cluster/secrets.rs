@@ -182,6 +182,7 @@ impl Protected {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_value_is_nowhere_but_where_it_was_asked_for() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await?;
     let dir = Workdir::new()?;
     sealed(&cluster, &dir).await?;

@@ -47,6 +47,7 @@ async fn read(store: &impl ObjectStore, path: &str) -> object_store::Result<Byte
 
 #[tokio::test]
 async fn a_killed_apiserver_and_etcd_come_back_with_their_data() {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await.unwrap();
     let maps = maps(cluster.client());
     let made = maps.create(&PostParams::default(), &config_map("kept")).await.unwrap();
@@ -70,6 +71,7 @@ async fn a_killed_apiserver_and_etcd_come_back_with_their_data() {
 
 #[tokio::test]
 async fn a_cluster_with_controllers_starts_within_ten_seconds() {
+    let _beside = crate::FIGURES.read().await;
     // Builds are not part of the promise, nor is what else this machine does at the moment: one try may fail.
     for program in [Program::Etcd, Program::Apiserver] {
         program.ensure().unwrap();
@@ -86,6 +88,7 @@ async fn a_cluster_with_controllers_starts_within_ten_seconds() {
 
 #[tokio::test]
 async fn events_in_their_own_etcd_count_their_own_revisions() {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::builder().events_etcd().start().await.unwrap();
     let maps = maps(cluster.client());
     let events: Api<Event> = Api::namespaced(cluster.client(), "default");
@@ -100,6 +103,7 @@ async fn events_in_their_own_etcd_count_their_own_revisions() {
 
 #[tokio::test]
 async fn a_user_may_do_what_its_rules_say_and_no_more() {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await.unwrap();
     let rule = PolicyRule {
         api_groups: Some(vec![String::new()]),
@@ -121,6 +125,7 @@ async fn a_user_may_do_what_its_rules_say_and_no_more() {
 
 #[tokio::test]
 async fn minio_creates_only_what_is_absent_and_keeps_it_over_a_kill() {
+    let _beside = crate::FIGURES.read().await;
     let minio = Minio::start().await.unwrap();
     let store = minio.store();
     create(&store, "wal/1", "first").await.unwrap();
@@ -134,6 +139,7 @@ async fn minio_creates_only_what_is_absent_and_keeps_it_over_a_kill() {
 
 #[tokio::test]
 async fn an_http_proxy_strikes_the_requests_its_rules_name() {
+    let _beside = crate::FIGURES.read().await;
     let minio = Minio::start().await.unwrap();
     let proxy = HttpProxy::start(minio.port()).await.unwrap();
     // Without retries, so that each fault is seen.
@@ -179,6 +185,7 @@ async fn an_http_proxy_strikes_the_requests_its_rules_name() {
 
 #[tokio::test]
 async fn a_proxy_before_the_apiserver_delays_hangs_resets_and_refuses() {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await.unwrap();
     let proxy = Proxy::start(cluster.port()).await.unwrap();
     let kubeconfig = cluster.kubeconfig_via(proxy.port()).unwrap();
@@ -210,6 +217,7 @@ async fn a_proxy_before_the_apiserver_delays_hangs_resets_and_refuses() {
 
 #[tokio::test]
 async fn an_aggregated_api_is_listed_and_watched_and_can_be_down() {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await.unwrap();
     let mut api = AggregatedApi::start(&cluster).await.unwrap();
     let gvk = GroupVersionKind::gvk(aggregated::GROUP, "v1", "Gadget");
@@ -251,6 +259,7 @@ async fn an_aggregated_api_is_listed_and_watched_and_can_be_down() {
 
 #[tokio::test]
 async fn a_webhook_changes_refuses_and_can_be_down() {
+    let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await.unwrap();
     let rules = json!([{
         "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"],
@@ -282,6 +291,7 @@ async fn a_webhook_changes_refuses_and_can_be_down() {
 
 #[tokio::test]
 async fn a_panic_leaves_nothing_running() {
+    let _beside = crate::FIGURES.read().await;
     let (tell, told) = tokio::sync::oneshot::channel();
     let fails = tokio::spawn(async {
         let cluster = Cluster::builder().events_etcd().start().await.unwrap();
