@@ -109,20 +109,41 @@ pub async fn check(
         ),
         ..Verdict::default()
     };
+    let spans = spans(answers);
     let mut newest: BTreeMap<(String, u64), ()> = BTreeMap::new();
     let mut sorted: Vec<&Answer> = answers.iter().collect();
     sorted.sort_by_key(|a| a.answered);
     for answer in sorted {
-        judge(&past, answer, outages, &mut newest, &mut verdict);
+        judge(&past, answer, &spans, outages, &mut newest, &mut verdict);
     }
     verdict.spread_live.sort_unstable();
     verdict.spread_catch_up.sort_unstable();
     Ok(verdict)
 }
 
+/// Between which moments of our clock a version was committed.
+type Spans = HashMap<(String, u64), (i64, i64)>;
+
+/// A version was committed after the first request that could have made it was sent, and before the first answer that
+/// names it was there. The two need not be one request's: an answer to a write that changed nothing can overtake that
+/// of the write that did.
+fn spans(answers: &[Answer]) -> Spans {
+    let mut spans = Spans::new();
+    for answer in answers {
+        let Ok(object) = exact::parse(&answer.body) else { continue };
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let (Some(uid), Some(rv)) = (text("/metadata/uid"), text("/metadata/resourceVersion")) else { continue };
+        let Ok(rv) = rv.parse() else { continue };
+        let span = spans.entry((uid.to_owned(), rv)).or_insert((answer.sent, answer.answered));
+        *span = (span.0.min(answer.sent), span.1.min(answer.answered));
+    }
+    spans
+}
+
 fn judge(
     past: &Past,
     answer: &Answer,
+    spans: &Spans,
     outages: &[(i64, i64)],
     seen: &mut BTreeMap<(String, u64), ()>,
     verdict: &mut Verdict,
@@ -150,10 +171,11 @@ fn judge(
     if let Some(version) = past.versions.get(&(uid.clone(), rv)) {
         if version.exact == exact::to_canonical(&object) {
             verdict.exact += 1;
+            let span = spans.get(&(uid.clone(), rv)).copied().unwrap_or((answer.sent, answer.answered));
             if seen.insert((uid, rv), ()).is_some() {
                 verdict.no_op += 1;
             } else {
-                judge_time(version, answer, outages, &what, verdict);
+                judge_time(version, span, outages, &what, verdict);
             }
             return;
         }
@@ -242,25 +264,25 @@ fn judge_scale(
 
 fn judge_time(
     version: &Version,
-    answer: &Answer,
+    (sent, answered): (i64, i64),
     outages: &[(i64, i64)],
     what: &str,
     verdict: &mut Verdict,
 ) {
     let (lo, hi) = (version.row.time_lo, version.row.time_hi);
-    if hi < answer.sent || lo > answer.answered {
+    if hi < sent || lo > answered {
         verdict.time_failures.push(format!(
             "{what}: bounds [{lo}, {hi}] do not meet [{}, {}] (off by {} µs), source {}",
-            answer.sent,
-            answer.answered,
-            (answer.sent - hi).max(lo - answer.answered),
+            sent,
+            answered,
+            (sent - hi).max(lo - answered),
             version.row.source,
         ));
     }
     if version.row.source == Source::List {
         return;
     }
-    let caught_up = outages.iter().any(|(from, to)| *from <= answer.answered && answer.sent <= *to);
+    let caught_up = outages.iter().any(|(from, to)| *from <= answered && sent <= *to);
     if caught_up || version.row.source == Source::Healed {
         verdict.spread_catch_up.push(hi - lo);
     } else {
