@@ -26,8 +26,9 @@ use crate::{
 
 /// Asked of the server for a closing watch; its bookmark comes two seconds before the end.
 const SECONDS: u32 = 3;
-/// Closing watches at once.
-const WATCHES: usize = 64;
+/// Closing watches at once: as many as a big cluster has kinds, since each waits a second or two for its bookmark and
+/// costs nothing meanwhile.
+const WATCHES: usize = 1024;
 /// Lists at once.
 const LISTS: usize = 32;
 /// Longest wait for a kind that is being healed or whose server is slow.

@@ -8,7 +8,10 @@
 //! (2) Aggregated groups are never probed: they are domains of their own. (3) Custom resources share one store, so one
 //! of them stands for all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::StreamExt as _;
 use hindcast_journal::{Revision, cut::MAIN, facts::Discovery};
@@ -38,6 +41,8 @@ pub(crate) enum Found {
 pub(crate) struct Round {
     /// Kinds that are elsewhere than in the main domain.
     pub(crate) found: BTreeMap<String, Found>,
+    /// Kinds that did not answer: nothing is known of them.
+    pub(crate) silent: BTreeSet<String>,
     /// Whether somebody wrote between, so that fitting means something.
     pub(crate) written: bool,
 }
@@ -60,7 +65,7 @@ pub(crate) async fn round(
     others: &mut BTreeMap<String, Arc<Discovery>>,
 ) -> Result<Round, Failure> {
     let (low, high, inside) = sandwich(env, reference, kinds).await?;
-    let mut round = Round { found: BTreeMap::new(), written: high > low };
+    let mut round = Round { written: high > low, ..Round::default() };
     for (kind, x) in kinds.iter().zip(inside) {
         match x {
             Ok(rv) if (low..=high).contains(&rv) => {}
@@ -72,8 +77,10 @@ pub(crate) async fn round(
             Err(Failure::Server(message)) if message == OPAQUE => {
                 round.found.insert(kind.kind_key(), Found::Opaque);
             }
-            // A kind that does not answer now is asked again in the next round.
-            Err(_) => {}
+            // Its stream meets the same answer and says so.
+            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
+            // It is asked again in the next round.
+            Err(_) => _ = round.silent.insert(kind.kind_key()),
         }
     }
     Ok(round)

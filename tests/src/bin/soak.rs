@@ -51,6 +51,9 @@ async fn trial(name: &str) -> Result<String> {
             };
             let verdict = faults(binary, size).await?;
             ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict}");
+            for failure in verdict.time_failures.iter().take(40) {
+                println!("off the clock: {failure}");
+            }
             Ok(verdict.to_string())
         }
         "history" => Ok(past_the_history(binary, Duration::from_secs(60)).await?.to_string()),

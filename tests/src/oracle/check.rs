@@ -17,7 +17,8 @@ use hindcast_journal::{
 use hindcast_restorer::Timeline;
 use kube::Client;
 
-use super::load::{Answer, Draw, Verb, kinds, request};
+use super::load::{Answer, Attempt, Verb, Written, kinds, request};
+use crate::sim::rng::Rng;
 
 /// What became of the answers, each counted once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,9 +98,10 @@ struct Past {
 pub async fn check(
     journal: &Journal,
     key: &Arc<Key>,
-    answers: &[Answer],
+    written: &Written,
     outages: &[(i64, i64)],
 ) -> Result<Verdict> {
+    let answers = &written.answers;
     let past = read(journal, key).await?;
     let mut verdict = Verdict {
         rows: past.rows,
@@ -109,7 +111,7 @@ pub async fn check(
         ),
         ..Verdict::default()
     };
-    let spans = spans(answers);
+    let spans = spans(answers, &written.attempts);
     let mut newest: BTreeMap<(String, u64), ()> = BTreeMap::new();
     let mut sorted: Vec<&Answer> = answers.iter().collect();
     sorted.sort_by_key(|a| a.answered);
@@ -126,16 +128,23 @@ type Spans = HashMap<(String, u64), (i64, i64)>;
 
 /// A version was committed after the first request that could have made it was sent, and before the first answer that
 /// names it was there. The two need not be one request's: an answer to a write that changed nothing can overtake that
-/// of the write that did.
-fn spans(answers: &[Answer]) -> Spans {
+/// of the write that did, and the write that did may have got no answer at all.
+fn spans(answers: &[Answer], attempts: &[Attempt]) -> Spans {
+    let mut tried: HashMap<(&str, &str, &str, &str), Vec<i64>> = HashMap::new();
+    for a in attempts {
+        tried.entry((a.kind.group, a.kind.resource, &a.namespace, &a.name)).or_default().push(a.sent);
+    }
     let mut spans = Spans::new();
     for answer in answers {
         let Ok(object) = exact::parse(&answer.body) else { continue };
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let (Some(uid), Some(rv)) = (text("/metadata/uid"), text("/metadata/resourceVersion")) else { continue };
         let Ok(rv) = rv.parse() else { continue };
-        let span = spans.entry((uid.to_owned(), rv)).or_insert((answer.sent, answer.answered));
-        *span = (span.0.min(answer.sent), span.1.min(answer.answered));
+        let name = (answer.kind.group, answer.kind.resource, answer.namespace.as_str(), answer.name.as_str());
+        let tried = tried.get(&name).into_iter().flatten().filter(|sent| **sent < answer.answered).min();
+        let sent = answer.sent.min(tried.copied().unwrap_or(answer.sent));
+        let span = spans.entry((uid.to_owned(), rv)).or_insert((sent, answer.answered));
+        *span = (span.0.min(sent), span.1.min(answer.answered));
     }
     spans
 }
@@ -352,7 +361,7 @@ pub async fn exact_lists_agree(
     (low, high): (u64, u64),
     seed: u64,
 ) -> Result<usize> {
-    let mut draw = Draw::new(seed);
+    let mut draw = Rng::new(seed);
     let mut compared = 0;
     for _ in 0..revisions {
         let rv = low + draw.below(high - low + 1);

@@ -13,6 +13,8 @@ use http::Request;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
+use crate::sim::rng::Rng;
+
 /// A kind that is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
@@ -111,6 +113,35 @@ pub struct Answer {
     pub answered: i64,
 }
 
+/// One write that nobody knows the fate of: it got no answer, or one that says nothing of its effect.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The kind.
+    pub kind: Kind,
+    /// Namespace; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Microseconds since 1970 before the request was sent.
+    pub sent: i64,
+}
+
+/// What a load wrote.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// What was acknowledged, in no particular order.
+    pub answers: Vec<Answer>,
+    /// What may have been written beside.
+    pub attempts: Vec<Attempt>,
+}
+
+enum Outcome {
+    Answered(Answer),
+    /// Certainly without effect.
+    Refused,
+    Unknown(Attempt, Option<anyhow::Error>),
+}
+
 /// How much is written.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -124,31 +155,6 @@ pub struct Load {
     pub rate: Option<f64>,
     /// Prefix of namespaces and cluster-scoped names.
     pub prefix: String,
-}
-
-/// A small seeded generator (`SplitMix64`).
-#[derive(Debug, Clone)]
-pub struct Draw(u64);
-
-impl Draw {
-    /// Starts from a seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `n`.
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
 }
 
 /// Microseconds since 1970.
@@ -239,19 +245,19 @@ pub async fn request(
     Ok((status, bytes.to_vec()))
 }
 
-/// Runs the writers until `load.writes` are acknowledged; the answers, in no particular order. Requests that fail or
-/// get no answer while `forgiving` is set are not acknowledged, and so not recorded.
-pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Result<Vec<Answer>> {
-    let answers = Arc::new(Mutex::new(Vec::with_capacity(load.writes as usize)));
+/// Runs the writers until `load.writes` are acknowledged. Requests that get no answer while `forgiving` is set are
+/// attempts; otherwise they end the run.
+pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Result<Written> {
+    let written = Arc::new(Mutex::new(Written::default()));
     let count = Arc::new(AtomicU64::new(0));
     let start = tokio::time::Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for writer in 0..load.writers {
-        let (client, load, answers, count, forgiving) =
-            (client.clone(), load.clone(), answers.clone(), count.clone(), forgiving.clone());
+        let (client, load, written, count, forgiving) =
+            (client.clone(), load.clone(), written.clone(), count.clone(), forgiving.clone());
         tasks.spawn(async move {
             let mut writer = Writer {
-                draw: Draw::new(load.seed ^ (writer + 1).wrapping_mul(0x51ed_2701)),
+                draw: Rng::new(load.seed ^ (writer + 1).wrapping_mul(0x51ed_2701)),
                 client,
                 prefix: load.prefix.clone(),
                 number: writer,
@@ -266,35 +272,43 @@ pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Re
                         .await;
                 }
                 match writer.write().await {
-                    Ok(Some(answer)) => answers.lock().expect("no panic under it").push(answer),
-                    Ok(None) => {
-                        count.fetch_sub(1, Ordering::Relaxed);
+                    Ok(Outcome::Answered(answer)) => {
+                        written.lock().expect("no panic under it").answers.push(answer);
+                        continue;
+                    }
+                    Ok(Outcome::Refused) => {}
+                    Ok(Outcome::Unknown(_, Some(error))) if !forgiving.load(Ordering::Relaxed) => {
+                        return Err(error);
+                    }
+                    Ok(Outcome::Unknown(attempt, _)) => {
+                        written.lock().expect("no panic under it").attempts.push(attempt);
+                        tokio::time::sleep(Duration::from_millis(200)).await;
                     }
                     Err(_) if forgiving.load(Ordering::Relaxed) => {
-                        count.fetch_sub(1, Ordering::Relaxed);
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     }
                     Err(e) => return Err(e),
                 }
+                count.fetch_sub(1, Ordering::Relaxed);
             }
         });
     }
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    Ok(std::mem::take(&mut *answers.lock().expect("no panic under it")))
+    Ok(std::mem::take(&mut *written.lock().expect("no panic under it")))
 }
 
 struct Writer {
-    draw: Draw,
+    draw: Rng,
     client: Client,
     prefix: String,
     number: u64,
 }
 
 impl Writer {
-    /// One random write; `None` when the server refused it (a conflict, or no such object).
-    async fn write(&mut self) -> Result<Option<Answer>> {
+    /// One random write.
+    async fn write(&mut self) -> Result<Outcome> {
         let all = kinds();
         let kind =
             *all.get(self.draw.below(all.len() as u64) as usize).context("kinds is not empty")?;
@@ -321,7 +335,7 @@ impl Writer {
             }
             22..34 => match self.replacement(&kind, &path).await? {
                 Some(body) => (Verb::Replace, "PUT", path, Some(body), "application/json"),
-                None => return Ok(None),
+                None => return Ok(Outcome::Refused),
             },
             34..62 => {
                 let patch = self.patch(&kind);
@@ -377,16 +391,21 @@ impl Writer {
             }
         };
         let sent = now();
-        let (status, body) = request(&self.client, method, &path, body, content_type).await?;
+        let attempt = Attempt { kind, namespace: namespace.clone(), name: name.clone(), sent };
+        let (status, body) = match request(&self.client, method, &path, body, content_type).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Outcome::Unknown(attempt, Some(error))),
+        };
         let answered = now();
         match status {
-            200..300 => Ok(Some(Answer { kind, namespace, name, verb, body, sent, answered })),
+            200..300 => Ok(Outcome::Answered(Answer { kind, namespace, name, verb, body, sent, answered })),
+            500..600 => Ok(Outcome::Unknown(attempt, None)),
             // Refusals that come of meeting other writers; anything else is a mistake in the writers.
-            404 | 409 | 429 | 500..600 => Ok(None),
+            404 | 409 | 429 => Ok(Outcome::Refused),
             // YAML, which an apply is sent as, has no control characters.
-            400 if verb == Verb::Patch => Ok(None),
+            400 if verb == Verb::Patch => Ok(Outcome::Refused),
             422 if matches!(verb, Verb::Replace | Verb::Patch | Verb::Status | Verb::Create) => {
-                Ok(None)
+                Ok(Outcome::Refused)
             }
             _ => bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&body)),
         }

@@ -12,4 +12,4 @@ mod load;
 pub mod subject;
 
 pub use check::{Verdict, check, exact_lists_agree};
-pub use load::{Answer, Draw, Kind, Load, Verb, builder, kinds, now, prepare, request, run};
+pub use load::{Answer, Attempt, Kind, Load, Verb, Written, builder, kinds, now, prepare, request, run};

@@ -66,14 +66,14 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     };
     let mut trial = Trial { cluster: &cluster, hindcast: &hindcast, proxy: &proxy, running: Some(running), outages: Vec::new() };
     trial.all(&faults).await?;
-    let answers = writing.await??;
+    let written = writing.await??;
     let Some(running) = trial.running.take() else { bail!("the trial ends with Hindcast running") };
     running.wait_ready(Duration::from_secs(60)).await?;
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
     let outages = trial.outages.clone();
-    let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &outages).await?;
+    let verdict = oracle::check(&journal, &hindcast.key()?, &written, &outages).await?;
     let newest = newest_revision(&cluster).await?;
     running.close().await?;
     oracle::exact_lists_agree(&client, &journal, &hindcast.key()?, 3, (newest, newest), 9).await?;
@@ -82,7 +82,7 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
         verdict.failures.is_empty(),
         "{} of {} answers are not accounted for: {:#?}",
         verdict.failures.len(),
-        answers.len(),
+        written.answers.len(),
         verdict.failures.iter().take(8).collect::<Vec<_>>()
     );
     Ok(verdict)

@@ -43,11 +43,11 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     cluster.kill(Part::Apiserver)?;
     cluster.restart(Part::Apiserver).await?;
     let running = hindcast.run(&[]).await?;
-    let answers = writing.await??;
+    let written = writing.await??;
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[(begun, now())]).await?;
+    let verdict = oracle::check(&journal, &hindcast.key()?, &written, &[(begun, now())]).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
     ensure!(verdict.lost > 0 && verdict.gaps.1 > 0, "an interval must be lost in this trial: {verdict}");
     let newest = newest_revision(&cluster).await?;

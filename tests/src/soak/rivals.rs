@@ -37,7 +37,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
         let (client, load) = (client.clone(), load.clone());
         tokio::spawn(async move { oracle::run(&client, &load, Arc::new(AtomicBool::new(false))).await })
     };
-    let mut draw = oracle::Draw::new(4);
+    let mut draw = crate::sim::rng::Rng::new(4);
     let mut fenced = 0;
     for round in 0..rivals.quick + rivals.slow {
         let micros = draw.below(rivals.pause.as_micros() as u64 + 1);
@@ -55,11 +55,11 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
         fenced += 1;
         holder = newer;
     }
-    let answers = writing.await??;
+    let written = writing.await??;
     holder.wait_ready(Duration::from_secs(60)).await?;
     holder.close().await?;
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[(0, i64::MAX)]).await?;
+    let verdict = oracle::check(&journal, &hindcast.key()?, &written, &[(0, i64::MAX)]).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
     ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "nothing is lost: {verdict}");
     holder.stop().await?;

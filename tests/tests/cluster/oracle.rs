@@ -43,21 +43,21 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
     let running = hindcast.run(&[]).await?;
     let low = newest_revision(&client).await?;
 
-    let answers = oracle::run(&client, &load, Arc::new(AtomicBool::new(false))).await?;
-    let last = answers.iter().max_by_key(|a| a.answered).context("there were writes")?.clone();
+    let written = oracle::run(&client, &load, Arc::new(AtomicBool::new(false))).await?;
+    let last = written.answers.iter().max_by_key(|a| a.answered).context("there were writes")?.clone();
     asked_at_once(&hindcast, &running, &last).await?;
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.key()?, &answers, &[]).await?;
+    let verdict = oracle::check(&journal, &hindcast.key()?, &written, &[]).await?;
     println!("oracle: {verdict}");
     for failure in verdict.time_failures.iter().take(5) {
         println!("oracle: off the clock: {failure}");
     }
     ensure!(verdict.failures.is_empty(), "{} failures: {:#?}", verdict.failures.len(), verdict.failures.iter().take(5).collect::<Vec<_>>());
-    ensure!(verdict.exact + verdict.deletes == answers.len(), "{verdict}");
+    ensure!(verdict.exact + verdict.deletes == written.answers.len(), "{verdict}");
     ensure!((verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)), "without faults nothing is missing: {verdict}");
-    ensure!(verdict.time_failures.is_empty(), "{} of {}: {:#?}", verdict.time_failures.len(), answers.len(), verdict.time_failures.iter().take(5).collect::<Vec<_>>());
+    ensure!(verdict.time_failures.is_empty(), "{} of {}: {:#?}", verdict.time_failures.len(), written.answers.len(), verdict.time_failures.iter().take(5).collect::<Vec<_>>());
     let p99 = Verdict::quantile(&verdict.spread_live, 0.99);
     ensure!(p99 <= 1_000_000, "the spread of time bounds is {p99} µs at p99");
 

@@ -28,6 +28,8 @@ use crate::{
 
 /// Rounds with a write between before a domain counts as settled.
 const ROUNDS: u32 = 5;
+/// How often a new kind is asked for its domain before the others start without it.
+const FIRST_TRIES: usize = 3;
 /// Between rounds, so that somebody writes.
 const BETWEEN: Duration = Duration::from_secs(7);
 /// A kind that no definition explains counts as gone after discovery left it out for this long.
@@ -52,6 +54,9 @@ pub(crate) struct Kinds {
     awaited: BTreeMap<String, u32>,
     /// Kinds that discovery no longer names, with since when; on the monotonic clock.
     missing: BTreeMap<String, Duration>,
+    /// New kinds whose domain nobody could tell yet. They are not begun: their revisions would be taken for another
+    /// domain's.
+    unprobed: BTreeSet<String>,
     rounds: u32,
 }
 
@@ -67,6 +72,7 @@ impl Kinds {
             aggregated: BTreeSet::new(),
             awaited: BTreeMap::new(),
             missing: BTreeMap::new(),
+            unprobed: BTreeSet::new(),
             rounds: 0,
         }
     }
@@ -84,7 +90,7 @@ impl Kinds {
                 Err(failure) => return Err(failure),
             }
         }
-        let kinds = self.first_probe(kinds).await;
+        let kinds = self.first_probe(kinds).await?;
         self.apply(kinds).await;
         self.start_overhearing();
         Ok(())
@@ -183,10 +189,13 @@ impl Kinds {
         Ok(kinds)
     }
 
-    /// One round before the first list, so that a kind with a counter of its own is not first taken for another's.
-    async fn first_probe(&self, mut kinds: BTreeMap<String, Discovery>) -> BTreeMap<String, Discovery> {
+    /// Before the first list, so that a kind with a counter of its own is not first taken for another's.
+    async fn first_probe(
+        &mut self,
+        mut kinds: BTreeMap<String, Discovery>,
+    ) -> Result<BTreeMap<String, Discovery>, Failure> {
         let settings = &self.env.settings;
-        let fresh = {
+        let mut fresh = {
             let core = self.env.core.lock();
             let new = |kind: &&Discovery| {
                 let key = kind.kind_key();
@@ -195,17 +204,28 @@ impl Kinds {
             let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
             domains::candidates(fresh.into_iter())
         };
-        let Some(reference) = reference(kinds.values()).cloned() else { return kinds };
+        let Some(reference) = reference(kinds.values()).cloned() else { return Ok(kinds) };
         let mut others = other_domains(&self.env.core.lock(), &self.aggregated);
-        let round = domains::round(&self.env, &reference, &fresh, &mut others).await;
-        let found = round.map(|r| r.found).unwrap_or_default();
-        for (key, found) in found {
-            if let (Some(kind), Found::Domain(domain)) = (kinds.get_mut(&key), found) {
-                tracing::info!(kind = key, domain, "counted in its own revision domain");
-                kind.domain = domain;
+        for _ in 0..FIRST_TRIES {
+            let round = match domains::round(&self.env, &reference, &fresh, &mut others).await {
+                Ok(round) => round,
+                // Then there is nothing to compare with; each stream finds out for itself.
+                Err(Failure::Forbidden(_) | Failure::NotFound(_)) => break,
+                Err(failure) => return Err(failure),
+            };
+            for (key, found) in round.found {
+                if let (Some(kind), Found::Domain(domain)) = (kinds.get_mut(&key), found) {
+                    tracing::info!(kind = key, domain, "counted in its own revision domain");
+                    kind.domain = domain;
+                }
+            }
+            fresh.retain(|kind| round.silent.contains(&kind.kind_key()));
+            self.unprobed = round.silent;
+            if fresh.is_empty() {
+                break;
             }
         }
-        kinds
+        Ok(kinds)
     }
 
     async fn apply(&mut self, kinds: BTreeMap<String, Discovery>) {
@@ -265,6 +285,10 @@ impl Kinds {
             let mut core = self.env.core.lock();
             core.describe(kind);
             core.uncover(&key, why, "");
+            return;
+        }
+        if self.unprobed.contains(&key) {
+            self.env.core.lock().describe(kind);
             return;
         }
         let running = self.streams.contains_key(&key);
@@ -352,8 +376,8 @@ impl Kinds {
     pub(crate) async fn probe(&mut self) -> Duration {
         let (kinds, mut others) = {
             let core = self.env.core.lock();
-            let covered = core.kinds.values().filter(|kind| kind.covered);
-            let kinds = domains::candidates(covered.map(|kind| kind.discovery.clone()));
+            let asked = core.kinds.iter().filter(|(key, kind)| kind.covered || self.unprobed.contains(*key));
+            let kinds = domains::candidates(asked.map(|(_, kind)| kind.discovery.clone()));
             (kinds, other_domains(&core, &self.aggregated))
         };
         let Some(main) = reference(kinds.iter().map(AsRef::as_ref)).cloned() else { return BETWEEN };
@@ -369,6 +393,14 @@ impl Kinds {
                     self.end(&key);
                     self.env.core.lock().uncover(&key, Uncovered::NotWatchable, OPAQUE);
                 }
+            }
+        }
+        for key in std::mem::take(&mut self.unprobed) {
+            let known = self.env.core.lock().kinds.get(&key).is_some_and(|kind| !kind.discovery.gone);
+            if round.silent.contains(&key) {
+                self.unprobed.insert(key);
+            } else if known && !self.streams.contains_key(&key) {
+                self.begin(key, None);
             }
         }
         self.rounds += u32::from(round.written);
