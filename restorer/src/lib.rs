@@ -1,7 +1,29 @@
-//! Answers what was, at any moment, out of the journal alone.
+//! Answers what was, at any moment, out of the journal alone; and makes it so again.
 //!
-//! Start reading at [`Timeline`].
+//! **Reading**: [`Timeline`] is the state at a moment and the changes between two; [`blame`] and [`diff`] are made of it.
+//!
+//! **Restoring** goes in three steps, and only the last one writes:
+//! 1. gather: [`Desired`] (the journal, or a restore's record for `undo`), [`Live`] (the cluster), [`Known`] (what the
+//!    journal knows of now: the evidence for deletes);
+//! 2. [`prepare`], a pure function of these: a [`Plan`] that can be printed and kept, and the bodies it stands for;
+//! 3. [`apply`]: carries a plan out, with a [`Record`] in the bucket that makes it resumable and undoable.
+//!
+//! What a restore may touch is said by one table, [`rules`]; what of an object is anybody's intent by [`intent`].
 
+pub mod apply;
+pub mod desired;
+pub mod intent;
+pub mod live;
+pub mod plan;
+pub mod record;
+pub mod rules;
+pub mod selection;
 mod timeline;
 
+pub use apply::{Outcome, apply};
+pub use desired::{Desired, Known};
+pub use live::Live;
+pub use plan::{Plan, Prepared, prepare};
+pub use record::Record;
+pub use selection::Selection;
 pub use timeline::{Event, History, Object, Protection, Range, Status, Timeline, View};

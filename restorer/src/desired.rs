@@ -1,0 +1,71 @@
+//! What is to be: objects of a past moment, or of a restore's record; and what the journal knows of now.
+//!
+//! **Invariants.** (1) A desired object carries its opened values only in memory; `redact` names the places that no
+//! output may show. (2) [`Known`] is evidence: it holds only what the journal itself saw.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hindcast_journal::{Cut, Micros, Position, exact::Value, facts::Discovery, fold::{KindState, ObjectKey}};
+
+use crate::Protection;
+
+/// Where the desired state comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The journal, at the cut.
+    Journal,
+    /// The record of the restore with this id: what it replaced.
+    Undo(String),
+}
+
+/// An object with its managedFields apart; live and past ones are the same to the planner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Full {
+    /// The exact form, values opened.
+    pub value: Value,
+    /// Its managedFields.
+    pub managed: Option<Value>,
+}
+
+/// An object as it is to be.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Where in the journal it stands.
+    pub pos: Position,
+    /// Its uid then.
+    pub uid: String,
+    /// Its resourceVersion then.
+    pub rv: String,
+    /// The object; an error says why it cannot be had (unreadable, or sealed without a key).
+    pub object: Result<Arc<Full>, String>,
+    /// JSON pointers whose values no output may show.
+    pub redact: Vec<String>,
+}
+
+/// The desired state, as far as the selection reaches.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The cluster whose past it is.
+    pub cluster: String,
+    /// The cut.
+    pub cut: Cut,
+    /// The moment, in words of time.
+    pub time: Micros,
+    /// Where it comes from.
+    pub source: Source,
+    /// The objects.
+    pub objects: BTreeMap<ObjectKey, Wanted>,
+    /// Every kind known then, with what is known of it then; a kind that was not protected is never restored or pruned.
+    pub kinds: BTreeMap<String, (Discovery, Protection)>,
+}
+
+/// What the journal knows of now.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The kinds as they stand.
+    pub kinds: BTreeMap<String, KindState>,
+    /// The uid and newest position of each object of the selection that the journal holds as present.
+    pub present: BTreeMap<ObjectKey, (String, Position)>,
+    /// How far the journal is closed, in words of time.
+    pub closed: Micros,
+}

@@ -1,0 +1,48 @@
+//! The cluster as it is, as far as a selection reaches, read without more load than the answer needs.
+//!
+//! Each kind is listed as metadata; an object whose uid and resourceVersion are those of the moment stands unchanged and
+//! is not read again, the others are read in full. **Invariants.** (1) Every request is a GET. (2) A kind that cannot be listed is said to be
+//! so, never taken for empty.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hindcast_journal::fold::ObjectKey;
+
+use crate::desired::Full;
+
+/// The live side.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    /// The uid of kube-system.
+    pub cluster: String,
+    /// The objects.
+    pub objects: BTreeMap<ObjectKey, Present>,
+    /// What became of each kind that was asked for.
+    pub kinds: BTreeMap<String, Listed>,
+}
+
+/// An object that is there.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub rv: String,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// The object.
+    pub object: Arc<Full>,
+}
+
+/// What became of listing a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// All of it is in the answer.
+    Whole,
+    /// We may not: the server's words.
+    Forbidden(String),
+    /// No such kind, or not in the version that was recorded.
+    NotServed(String),
+    /// It failed otherwise.
+    Failed(String),
+}

@@ -1,0 +1,189 @@
+//! The plan: what a restore would do, in order, with the reason for each step; and everything it leaves alone.
+//!
+//! [`prepare`] is pure. **Words**: an *action* is one object's part; a *wave* is a group of actions that may run at once; *left* is
+//! what differs and is not touched.
+//!
+//! **Invariants.** (1) A delete carries its evidence. (2) A plan holds no bodies and no Secret values: positions and hashes stand for
+//! them. (3) The same inputs give the same plan.
+
+use std::collections::BTreeMap;
+
+use hindcast_journal::{Cut, Micros, Position, exact::Value, fold::ObjectKey};
+use serde::{Deserialize, Serialize};
+
+use crate::{Desired, Known, Live, Selection, desired::Full};
+
+/// What a restore would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The cluster.
+    pub cluster: String,
+    /// The cut that is restored.
+    pub cut: Cut,
+    /// Its time.
+    pub time: Micros,
+    /// For an undo: the id of the restore that is undone.
+    pub undoes: Option<String>,
+    /// What it is about.
+    pub selection: Selection,
+    /// What is done, in this order.
+    pub actions: Vec<Action>,
+    /// What differs and is left alone.
+    pub left: Vec<Left>,
+    /// What is worth knowing beside: who will undo it, who reads old configuration.
+    pub notes: Vec<String>,
+    /// Reservations: kinds that were not protected, gaps.
+    pub reservations: Vec<String>,
+    /// How many objects are as they were.
+    pub unchanged: usize,
+}
+
+/// What is done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// It is missing.
+    Create,
+    /// It differs.
+    Update,
+    /// It differs where it cannot be changed: deleted, leaving what it owns, and created again.
+    Recreate,
+    /// It was added since.
+    Delete,
+}
+
+/// When an action runs: lower first; equal ones together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wave {
+    /// The group: see `order`.
+    pub group: u8,
+    /// Owners before children.
+    pub depth: u8,
+}
+
+/// One object's part of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its Kind.
+    pub kind: String,
+    /// The version it is written in.
+    pub version: String,
+    /// What is done.
+    pub verb: Verb,
+    /// When.
+    pub wave: Wave,
+    /// The live object the plan looked at.
+    pub live: Option<LiveRef>,
+    /// The version that is put back.
+    pub wanted: Option<WantedRef>,
+    /// What changes, field by field; Secret values are placeholders.
+    pub changes: Vec<FieldChange>,
+    /// What differs and is left to its owner.
+    pub kept: Vec<KeptChange>,
+    /// Why a delete is allowed.
+    pub evidence: Option<String>,
+    /// What must be known of it: a LoadBalancer's address may change.
+    pub warnings: Vec<String>,
+}
+
+/// The live object that an action is planned against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveRef {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub rv: String,
+    /// Hash of its intent form.
+    pub hash: String,
+}
+
+/// The past version that an action puts back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedRef {
+    /// Where in the journal it stands.
+    pub pos: Position,
+    /// Its uid then.
+    pub uid: String,
+    /// Hash of its intent form.
+    pub hash: String,
+}
+
+/// A field that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// JSON pointer.
+    pub path: String,
+    /// Live.
+    pub from: Option<Value>,
+    /// As it is to be.
+    pub to: Option<Value>,
+}
+
+/// A field that differs and is left to its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptChange {
+    /// The field: live and wanted.
+    pub field: FieldChange,
+    /// The rule's id.
+    pub rule: String,
+    /// Who sets it.
+    pub owner: String,
+}
+
+/// What differs and is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its Kind.
+    pub kind: String,
+    /// What would have been done.
+    pub verb: Verb,
+    /// A short code: a rule's id, `no-evidence`, `destroys-data`, `not-protected`, `cluster-scoped`, ….
+    pub code: String,
+    /// Why.
+    pub reason: String,
+    /// The flag that would do it, if there is one.
+    pub flag: Option<String>,
+}
+
+/// A plan and the bodies it stands for.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The plan.
+    pub plan: Plan,
+    /// What each action sends, and what it replaces.
+    pub bodies: BTreeMap<ObjectKey, Bodies>,
+}
+
+/// One action's bodies.
+#[derive(Debug, Clone)]
+pub struct Bodies {
+    /// The whole object to send; `None` for a delete.
+    pub target: Option<Value>,
+    /// The managedFields it had then, whose owners are set again.
+    pub managed: Option<Value>,
+    /// The object as it stands: the pre-image.
+    pub before: Option<std::sync::Arc<Full>>,
+}
+
+/// Makes the plan; pure.
+pub fn prepare(selection: &Selection, desired: &Desired, _live: &Live, _known: &Known) -> Prepared {
+    Prepared {
+        plan: Plan {
+            cluster: desired.cluster.clone(),
+            cut: desired.cut.clone(),
+            time: desired.time,
+            undoes: None,
+            selection: selection.clone(),
+            actions: Vec::new(),
+            left: Vec::new(),
+            notes: Vec::new(),
+            reservations: Vec::new(),
+            unchanged: 0,
+        },
+        bodies: BTreeMap::new(),
+    }
+}
