@@ -5,7 +5,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{Cut, Micros, Position, exact::Value, facts::Discovery, fold::{KindState, ObjectKey}};
+use hindcast_journal::{
+    Cut, Micros, Position,
+    exact::Value,
+    facts::Discovery,
+    fold::{KindState, ObjectKey},
+    seal::Key,
+};
 
 use crate::Protection;
 
@@ -36,7 +42,7 @@ pub struct Wanted {
     pub uid: String,
     /// Its resourceVersion then.
     pub rv: String,
-    /// The object; an error says why it cannot be had (unreadable, or sealed without a key).
+    /// The object; an error says why it cannot be had: sealed without a key (then `redact` names the places), or unreadable.
     pub object: Result<Arc<Full>, String>,
     /// JSON pointers whose values no output may show.
     pub redact: Vec<String>,
@@ -57,6 +63,12 @@ pub struct Desired {
     pub objects: BTreeMap<ObjectKey, Wanted>,
     /// Every kind known then, with what is known of it then; a kind that was not protected is never restored or pruned.
     pub kinds: BTreeMap<String, (Discovery, Protection)>,
+    /// For an undo: what the restore created, with the uid it gave it; the evidence for their deletes.
+    pub created: BTreeMap<ObjectKey, String>,
+    /// What scaled objects at the moment (HorizontalPodAutoscalers and their like), in the selection's namespaces.
+    pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
+    /// The journal's key, which placeholders and hashes of Secrets are made with.
+    pub key: Option<Arc<Key>>,
 }
 
 /// What the journal knows of now.

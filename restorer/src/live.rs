@@ -19,6 +19,27 @@ pub struct Live {
     pub objects: BTreeMap<ObjectKey, Present>,
     /// What became of each kind that was asked for.
     pub kinds: BTreeMap<String, Listed>,
+    /// The versions in which each kind is served, as far as that is known.
+    pub served: BTreeMap<String, Vec<String>>,
+    /// What scales objects now, in the selection's namespaces.
+    pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
+    /// Owners that objects of the selection name and that are outside of it, with their uid; one that is not there is not here.
+    pub owners: BTreeMap<ObjectKey, String>,
+    /// The namespaces that objects of the selection are in; one that is not there is not here.
+    pub namespaces: BTreeMap<String, NamespacePhase>,
+    /// Objects of kinds that were not protected at the moment, with their creationTimestamp: nothing is known of their past.
+    pub unprotected: BTreeMap<ObjectKey, String>,
+    /// Workloads outside of the selection that may read what it changes through their environment.
+    pub readers: BTreeMap<ObjectKey, Present>,
+}
+
+/// Whether objects can be made in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespacePhase {
+    /// They can.
+    Active,
+    /// It is being deleted.
+    Terminating,
 }
 
 /// An object that is there.

@@ -42,7 +42,7 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verb {
-    /// It is missing.
+    /// It is missing. With a live object, that one is being deleted: it is waited for, then created.
     Create,
     /// It differs.
     Update,
@@ -167,6 +167,19 @@ pub struct Bodies {
     pub managed: Option<Value>,
     /// The object as it stands: the pre-image.
     pub before: Option<std::sync::Arc<Full>>,
+    /// Owner references of the target whose owner this plan creates: their uid is set once the owner is there.
+    pub owners: Vec<OwnerRef>,
+    /// A CronJob that is created suspended, so that no missed run fires: unsuspended when all else is done.
+    pub unsuspend: bool,
+}
+
+/// An owner reference whose uid is known only when its owner has been created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerRef {
+    /// Its index in `/metadata/ownerReferences` of the target.
+    pub at: usize,
+    /// The owner, whose action comes in an earlier wave.
+    pub owner: ObjectKey,
 }
 
 /// Makes the plan; pure.
