@@ -65,6 +65,9 @@ pub struct Desired {
     pub kinds: BTreeMap<String, (Discovery, Protection)>,
     /// For an undo: what the restore created, with the uid it gave it; the evidence for their deletes.
     pub created: BTreeMap<ObjectKey, String>,
+    /// For an undo: every object the restore touched, with the [fingerprint](crate::intent::fingerprint) it left it with
+    /// (empty where it left nothing). Nothing else is looked at, and what has another fingerprint by now is left alone.
+    pub touched: BTreeMap<ObjectKey, String>,
     /// What scaled objects at the moment (HorizontalPodAutoscalers and their like), in the selection's namespaces.
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// The journal's key, which placeholders and hashes of Secrets are made with.

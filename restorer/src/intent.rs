@@ -51,3 +51,8 @@ pub fn hash(form: &Value) -> String {
     let hash = hindcast_journal::exact::state_hash(&canonical);
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// The hash of an object's own intent, without a second side: what an undo compares with.
+pub fn fingerprint(key: &ObjectKey, object: &Full, around: &Surroundings) -> String {
+    hash(&form(&object.value, &kept(key, Some(object), Some(object), around)))
+}

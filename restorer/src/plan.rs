@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use hindcast_journal::{Cut, Micros, Position, exact::Value, fold::ObjectKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{Desired, Known, Live, Selection, desired::Full};
+use crate::{Desired, Known, Live, Selection, desired::Full, intent::Surroundings};
 
 /// What a restore would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,18 @@ pub enum Verb {
     Delete,
 }
 
+/// What becomes of what an object owns when the object is deleted; the API server's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Propagation {
+    /// Deleted by the garbage collector, afterwards.
+    #[default]
+    Background,
+    /// Deleted first.
+    Foreground,
+    /// Left, without an owner.
+    Orphan,
+}
+
 /// When an action runs: lower first; equal ones together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Wave {
@@ -74,6 +86,8 @@ pub struct Action {
     pub verb: Verb,
     /// When.
     pub wave: Wave,
+    /// What becomes of the objects it owns when it is deleted (also for a moment, to be created again).
+    pub propagation: Propagation,
     /// The live object the plan looked at.
     pub live: Option<LiveRef>,
     /// The version that is put back.
@@ -156,6 +170,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// What each action sends, and what it replaces.
     pub bodies: BTreeMap<ObjectKey, Bodies>,
+    /// What the intent forms were made with, live and at the moment; conflicts and verification compare with the same.
+    pub around: Surroundings,
 }
 
 /// One action's bodies.
@@ -171,6 +187,8 @@ pub struct Bodies {
     pub owners: Vec<OwnerRef>,
     /// A CronJob that is created suspended, so that no missed run fires: unsuspended when all else is done.
     pub unsuspend: bool,
+    /// JSON pointers, of either side, whose values no output may show.
+    pub redact: Vec<String>,
 }
 
 /// An owner reference whose uid is known only when its owner has been created.
@@ -198,5 +216,6 @@ pub fn prepare(selection: &Selection, desired: &Desired, _live: &Live, _known: &
             unchanged: 0,
         },
         bodies: BTreeMap::new(),
+        around: Surroundings::default(),
     }
 }
