@@ -4,7 +4,10 @@
 //! owner.
 //!
 //! **Invariants.** (1) `target` differs from the live object only where the intent forms differ. (2) Keeping is symmetrical:
-//! a path kept on one side is kept on the other.
+//! a path kept on one side is kept on the other. (3) `form(target(wanted, live))` is `form(wanted)`, number tokens included.
+//!
+//! Where: [`fields`] has the rows, [`owners`] reads managedFields, [`place`] finds fields again when lists move.
+//! Why: `rules`, under the same ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +15,56 @@ use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use crate::desired::Full;
 
-/// What the rules need to know of other objects.
+pub mod around;
+mod fields;
+pub mod owners;
+mod pattern;
+pub mod place;
+
+pub use place::{Place, Step};
+
+/// What the rules need to know of other objects, and of the question. [`around::gather`] makes it.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// What scales an object, live or at the moment: the object and the scaler, in words (`HorizontalPodAutoscaler web`).
     pub scaled: BTreeMap<ObjectKey, BTreeSet<String>>,
+    /// What sets the requests of an object's containers: the object and the scaler, in words.
+    pub resized: BTreeMap<ObjectKey, BTreeSet<String>>,
+    /// The volumes that are there, or come back with this restore, by the PersistentVolume's name.
+    pub volumes: BTreeMap<String, Volume>,
+    /// The path that was asked for alone (`--path`), as a JSON pointer: it is somebody's intent to put it back.
+    pub asked: Option<String>,
+}
+
+/// A volume that a claim may be bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Volume {
+    /// Namespace and name of the claim it belongs to, if it belongs to one.
+    pub claim: Option<(String, String)>,
+    /// The uid of that claim that it was bound to: another claim of that name is refused until it is cleared.
+    pub claim_uid: String,
+    /// Its phase, as served.
+    pub phase: String,
+}
+
+impl Surroundings {
+    /// Whether a claim may be bound to a volume.
+    pub fn can_bind(&self, volume: &str, namespace: &str, claim: &str) -> bool {
+        let free = |volume: &Volume| match &volume.claim {
+            None => true,
+            Some((of, name)) => of == namespace && name == claim,
+        };
+        self.volumes.get(volume).is_some_and(|volume| volume.phase != "Failed" && free(volume))
+    }
+}
+
+/// What a kept field is when its object is created, with nothing live to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fresh {
+    /// Left out: whoever sets it will.
+    Absent,
+    /// As it was at the moment.
+    AsThen,
 }
 
 /// A path that is left to its owner.
@@ -28,21 +76,62 @@ pub struct Kept {
     pub rule: &'static str,
     /// Who sets it, in words: `HorizontalPodAutoscaler web`, `the server`.
     pub owner: String,
+    /// Where it is in either side; indexes of lists may differ between them.
+    pub place: Place,
+    /// What it is in a new object.
+    pub fresh: Fresh,
+    /// It changes by itself all the time and nobody wants to read of it: plans don't show it.
+    pub quiet: bool,
+}
+
+impl Kept {
+    /// Whether two objects have the same here.
+    pub fn is_same(&self, a: &Value, b: &Value) -> bool {
+        self.place.get(a) == self.place.get(b)
+    }
 }
 
 /// The paths of an object that are no intent, from both sides of it.
-pub fn kept(_key: &ObjectKey, _wanted: Option<&Full>, _live: Option<&Full>, _around: &Surroundings) -> Vec<Kept> {
-    Vec::new()
+pub fn kept(key: &ObjectKey, wanted: Option<&Full>, live: Option<&Full>, around: &Surroundings) -> Vec<Kept> {
+    let mut kept = fields::Sides::new(key, wanted, live, around).kept();
+    kept.sort();
+    kept
 }
 
-/// The intent form: the object without the kept paths.
-pub fn form(value: &Value, _kept: &[Kept]) -> Value {
-    value.clone()
+/// The intent form: the object without the kept paths, and without what is empty then.
+pub fn form(value: &Value, kept: &[Kept]) -> Value {
+    let mut form = value.clone();
+    let kept = outermost_first(kept);
+    for kept in &kept {
+        kept.place.cut(&mut form);
+    }
+    for kept in kept.iter().rev() {
+        kept.place.prune(&mut form);
+    }
+    form
 }
 
 /// The object to send so that the live one has the wanted intent: the wanted object, with the kept paths as they are live.
-pub fn target(wanted: &Value, _live: Option<&Value>, _kept: &[Kept]) -> Value {
-    wanted.clone()
+pub fn target(wanted: &Value, live: Option<&Value>, kept: &[Kept]) -> Value {
+    let mut target = wanted.clone();
+    for kept in outermost_first(kept) {
+        match (live, kept.fresh) {
+            (Some(live), _) => match kept.place.get(live) {
+                Some(value) => kept.place.set(&mut target, value.clone()),
+                None => kept.place.cut(&mut target),
+            },
+            (None, Fresh::Absent) => kept.place.cut(&mut target),
+            (None, Fresh::AsThen) => {}
+        }
+    }
+    target
+}
+
+/// Whole elements before fields in them, which could not be found without the fields that name them.
+fn outermost_first(kept: &[Kept]) -> Vec<&Kept> {
+    let mut kept: Vec<&Kept> = kept.iter().collect();
+    kept.sort_by_key(|kept| kept.place.steps.len());
+    kept
 }
 
 /// The 8-byte hash of an intent form, in hex.

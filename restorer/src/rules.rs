@@ -1,8 +1,33 @@
 //! What a restore may touch: the one table that says so, and prints itself.
 //!
 //! **Words**: a *rule* is a row of the table; a [`Verdict`] is what the rules say of one object.
+//!
+//! **Invariants.** (1) Every id that a verdict or a kept field names is in the table, and every row has a test by its
+//! name (`tests`). (2) `RULES.md` is [`markdown`], word for word.
+//!
+//! Where: `verdict` judges objects, `change` says what a change destroys and needs, `order` when it is made, `crd` what a
+//! definition does to its objects, `gitops` who undoes it, `reads` who reads it. Fields that are kept: `intent`.
 
 use crate::{desired::Full, selection::Widen};
+
+mod change;
+mod crd;
+mod gitops;
+mod order;
+mod reads;
+pub(crate) mod secrets;
+pub(crate) mod size;
+mod table;
+mod verdict;
+
+pub use change::{
+    adjust, destroys, escalation, propagation, rebind, recreate, recreate_flag, suspend, warnings, without_addresses,
+};
+pub use crd::{holds, not_served, pruned_fields};
+pub use gitops::gitops;
+pub use order::{GROUPS, wave};
+pub use reads::{Reads, Source, pod_spec, reads};
+pub use verdict::{absent_then, claim, controller, is_finished};
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +60,43 @@ pub enum Verdict {
 
 /// Every rule, in the order they are printed.
 pub fn all() -> &'static [Rule] {
-    &[]
+    table::RULES
+}
+
+/// The rule of an id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    all().iter().find(|rule| rule.id == id)
+}
+
+/// The rules about a kind, those about all kinds included.
+pub fn about(kind_key: &str) -> impl Iterator<Item = &'static Rule> {
+    all().iter().filter(move |rule| rule.kinds.is_empty() || rule.kinds.contains(&kind_key))
 }
 
 /// What the rules say of one object, given both sides of it.
-pub fn verdict(_kind_key: &str, _wanted: Option<&Full>, _live: Option<&Full>, _widen: &Widen) -> Verdict {
-    Verdict::Act
+pub fn verdict(kind_key: &str, wanted: Option<&Full>, live: Option<&Full>, widen: &Widen) -> Verdict {
+    verdict::verdict(kind_key, wanted, live, widen)
+}
+
+/// The table as a document.
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "# What a restore does, kind by kind\n\n\
+         This is the table of `hindcast rules`, and a test keeps both equal. A plan names the rule of everything it keeps \
+         or leaves alone.\n",
+    );
+    for (title, rules) in table::CHAPTERS {
+        out.push_str(&format!("\n## {title}\n\n| rule | kinds | what is done | why |\n|---|---|---|---|\n"));
+        for id in *rules {
+            let Some(rule) = find(id) else { continue };
+            let kinds: Vec<&str> = rule.kinds.iter().map(|kind| kind.trim_start_matches('/')).collect();
+            let kinds = if kinds.is_empty() { "all".to_owned() } else { kinds.join(", ") };
+            out.push_str(&format!("| `{}` | {kinds} | {} | {} |\n", rule.id, cell(rule.what), cell(rule.why)));
+        }
+    }
+    out
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }

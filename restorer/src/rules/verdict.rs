@@ -1,0 +1,330 @@
+//! What the rules say of one object: whether a restore may touch it at all.
+//!
+//! **Invariants.** (1) The first rule that fits decides, the most dangerous kinds first. (2) A reason is about this
+//! object and says what to do instead, where there is something.
+
+use hindcast_journal::exact::Value;
+
+use super::{Verdict, crd, secrets};
+use crate::{desired::Full, intent::{Surroundings, around::outlives_its_object}, selection::Widen};
+
+/// Kinds that are never restored nor deleted, whatever the flags: the rule, the kinds, why.
+const NEVER: &[(&str, &[&str], &str)] = &[
+    ("node", &["/nodes"], "nodes join by themselves; an old one would be a machine that may not exist"),
+    ("event", &["/events", "events.k8s.io/events"], "events are records, nothing acts on them"),
+    (
+        "lease",
+        &["coordination.k8s.io/leases", "coordination.k8s.io/leasecandidates"],
+        "a lease says who leads now; an old holder would stop the one that does",
+    ),
+    (
+        "certificate-request",
+        &["certificates.k8s.io/certificatesigningrequests"],
+        "a signing request is answered once; whoever needs a certificate asks again",
+    ),
+    (
+        "node-state",
+        &[
+            "storage.k8s.io/csinodes",
+            "storage.k8s.io/volumeattachments",
+            "storage.k8s.io/csistoragecapacities",
+            "resource.k8s.io/resourceslices",
+        ],
+        "kubelets, drivers and the attach controller write what is true of the nodes now",
+    ),
+    (
+        "server-state",
+        &[
+            "/componentstatuses",
+            "internal.apiserver.k8s.io/storageversions",
+            "storagemigration.k8s.io/storageversionmigrations",
+            "metrics.k8s.io/nodes",
+            "metrics.k8s.io/pods",
+        ],
+        "the server says this of itself",
+    ),
+    (
+        "controller-revision",
+        &["apps/controllerrevisions"],
+        "the StatefulSet or DaemonSet controller makes its revisions of the template",
+    ),
+    (
+        "service-addresses",
+        &["networking.k8s.io/ipaddresses", "networking.k8s.io/servicecidrs"],
+        "the server keeps the book of Service addresses; an old page would give one address to two Services",
+    ),
+    (
+        "backup-run",
+        &[
+            "velero.io/backups",
+            "velero.io/restores",
+            "velero.io/deletebackuprequests",
+            "velero.io/downloadrequests",
+            "velero.io/serverstatusrequests",
+            "velero.io/podvolumebackups",
+            "velero.io/podvolumerestores",
+            "velero.io/backuprepositories",
+            "velero.io/resticrepositories",
+            "velero.io/datauploads",
+            "velero.io/datadownloads",
+        ],
+        "it stands for a backup or restore that ran; a new one would run again or vouch for files that are gone",
+    ),
+];
+
+/// Kinds whose objects run once, like Jobs.
+const RUNS: &[&str] = &[
+    "acme.cert-manager.io/challenges",
+    "acme.cert-manager.io/orders",
+    "argoproj.io/analysisruns",
+    "argoproj.io/workflows",
+    "cert-manager.io/certificaterequests",
+    "tekton.dev/pipelineruns",
+    "tekton.dev/taskruns",
+];
+
+/// Kinds of which each object with a controller is made by it, and made again by it.
+const MADE: &[&str] = &[
+    "/endpoints",
+    "/persistentvolumeclaims",
+    "/pods",
+    "apps/controllerrevisions",
+    "apps/replicasets",
+    "batch/jobs",
+    "discovery.k8s.io/endpointslices",
+    "resource.k8s.io/resourceclaims",
+];
+
+/// ConfigMaps that a controller puts into every namespace.
+const ROOT_CERTIFICATES: &[&str] = &["istio-ca-root-cert", "kube-root-ca.crt", "openshift-service-ca.crt"];
+
+/// What the rules say of one object, given both sides of it.
+pub(super) fn verdict(kind_key: &str, wanted: Option<&Full>, live: Option<&Full>, widen: &Widen) -> Verdict {
+    let object = Object { kind: kind_key, wanted: wanted.map(|full| &full.value), live: live.map(|full| &full.value) };
+    let verdict = object
+        .never()
+        .or_else(|| object.terminating_then())
+        .or_else(|| object.owned())
+        .or_else(|| match kind_key {
+            "/pods" => object.pod(),
+            "batch/jobs" => object.job(widen),
+            "/secrets" => object.secret(),
+            "/endpoints" | "discovery.k8s.io/endpointslices" => object.endpoints(),
+            "/persistentvolumes" => volume_is_gone(wanted, live),
+            "snapshot.storage.k8s.io/volumesnapshots" | "snapshot.storage.k8s.io/volumesnapshotcontents" => {
+                object.volume_snapshot()
+            }
+            "apiextensions.k8s.io/customresourcedefinitions" => object.crd(),
+            _ => None,
+        })
+        .or_else(|| object.run(widen))
+        .or_else(|| object.system(widen));
+    verdict.unwrap_or(Verdict::Act)
+}
+
+/// What the rules say of a claim that has to be created, whose data may be gone.
+pub fn claim(wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdict {
+    let text = |path: &str| wanted.value.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name, volume) = (text("/metadata/namespace"), text("/metadata/name"), text("/spec/volumeName"));
+    // A claim that never had a volume has nothing to lose.
+    if widen.allow_empty_volumes || volume.is_empty() || around.can_bind(volume, namespace, name) {
+        return Verdict::Act;
+    }
+    let reason = match around.volumes.get(volume).and_then(|volume| volume.claim.as_ref()) {
+        Some((of, other)) => format!("its volume {volume} belongs to claim {of}/{other} now; the claim would come back empty"),
+        None => format!("its volume {volume} is gone; the claim would come back empty"),
+    };
+    Verdict::Leave { rule: "pvc-empty", reason, flag: Some("--allow-empty-volumes") }
+}
+
+/// Whether an object counts as absent at the moment: it was being deleted.
+pub fn absent_then(wanted: &Full) -> bool {
+    wanted.value.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null())
+}
+
+/// The controller of an object, as `Kind name`.
+pub fn controller(value: &Value) -> Option<String> {
+    let owners = value.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
+    Some(format!("{} {}", owner.get("kind")?.as_str()?, owner.get("name")?.as_str()?))
+}
+
+/// Whether a Job has run to its end, well or not.
+pub fn is_finished(job: &Value) -> bool {
+    let conditions = job.pointer("/status/conditions").and_then(Value::as_array).unwrap_or_default();
+    let ended = |condition: &Value| {
+        let text = |field: &str| condition.get(field).and_then(Value::as_str);
+        matches!(text("type"), Some("Complete" | "Failed")) && text("status") == Some("True")
+    };
+    conditions.iter().any(ended) || job.pointer("/status/completionTime").is_some_and(|time| !time.is_null())
+}
+
+fn leave(rule: &'static str, reason: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict::Leave { rule, reason: reason.into(), flag: None })
+}
+
+fn leave_unless(rule: &'static str, reason: impl Into<String>, flag: &'static str) -> Option<Verdict> {
+    Some(Verdict::Leave { rule, reason: reason.into(), flag: Some(flag) })
+}
+
+fn volume_is_gone(wanted: Option<&Full>, live: Option<&Full>) -> Option<Verdict> {
+    let gone = live.is_none() && wanted.is_some_and(|volume| !outlives_its_object(volume));
+    gone.then(|| {
+        let reason = "its storage was deleted with it (reclaim policy Delete); the object alone would point at nothing";
+        leave("pv-reclaimed", reason)
+    })?
+}
+
+struct Object<'o> {
+    kind: &'o str,
+    wanted: Option<&'o Value>,
+    live: Option<&'o Value>,
+}
+
+impl<'o> Object<'o> {
+    fn sides(&self) -> impl Iterator<Item = &'o Value> {
+        self.wanted.into_iter().chain(self.live)
+    }
+
+    fn text(&self, path: &str) -> &'o str {
+        self.sides().find_map(|side| side.pointer(path)?.as_str()).unwrap_or_default()
+    }
+
+    fn marked(&self, name: &str) -> bool {
+        self.sides().any(|side| secrets::mark(side, name).is_some())
+    }
+
+    /// Whether a wanted object would have to be created: nothing is there, or another of its name.
+    fn is_new(&self) -> bool {
+        let uid = |side: Option<&'o Value>| side.and_then(|side| side.pointer("/metadata/uid"));
+        self.wanted.is_some() && (self.live.is_none() || uid(self.wanted) != uid(self.live))
+    }
+
+    fn never(&self) -> Option<Verdict> {
+        if let Some((rule, _, why)) = NEVER.iter().find(|(_, kinds, _)| kinds.contains(&self.kind)) {
+            return leave(rule, *why);
+        }
+        let name = self.text("/metadata/name");
+        match self.kind {
+            "/configmaps" if ROOT_CERTIFICATES.contains(&name) => {
+                leave("root-ca", format!("a controller puts {name} into every namespace, with the certificates of now"))
+            }
+            "/serviceaccounts" if name == "default" => {
+                leave("default-service-account", "a controller makes the default ServiceAccount of every namespace")
+            }
+            "apiregistration.k8s.io/apiservices" if self.marked("kube-aggregator.kubernetes.io/automanaged") => {
+                leave("automanaged-api-service", "the server registers its own groups, and those of each CRD, by itself")
+            }
+            "/pods" if self.marked("kubernetes.io/config.mirror") => {
+                leave("mirror-pod", "it mirrors a static Pod: a file on its node is what counts")
+            }
+            _ => None,
+        }
+    }
+
+    fn terminating_then(&self) -> Option<Verdict> {
+        let stamp = self.wanted?.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null());
+        stamp.then(|| leave("terminating-then", "it was being deleted at that moment already: it counts as absent"))?
+    }
+
+    fn owned(&self) -> Option<Verdict> {
+        if !MADE.contains(&self.kind) {
+            return None;
+        }
+        let owner = self.sides().find_map(controller)?;
+        let by_pod = owner.starts_with("Pod ");
+        // Of these only what a Pod asked for is made again; other owners only tie their lifetime to theirs.
+        if matches!(self.kind, "/persistentvolumeclaims" | "resource.k8s.io/resourceclaims") && !by_pod {
+            return None;
+        }
+        leave("owned", format!("{owner} makes it"))
+    }
+
+    fn pod(&self) -> Option<Verdict> {
+        let phase = self.wanted?.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+        let finished = self.is_new() && matches!(phase, "Succeeded" | "Failed");
+        finished.then(|| leave("pod-finished", format!("it had ended ({phase}) at that moment; it would run again")))?
+    }
+
+    fn job(&self, widen: &Widen) -> Option<Verdict> {
+        let job = self.wanted.filter(|_| self.is_new())?;
+        if is_finished(job) {
+            return leave("job-finished", "it had finished at that moment; it would run again");
+        }
+        if widen.rerun_jobs || job.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
+            return None;
+        }
+        leave_unless("job-running", "it was running at that moment; it would start over from the beginning", "--rerun-jobs")
+    }
+
+    fn secret(&self) -> Option<Verdict> {
+        if self.sides().any(|secret| secrets::sort(secret) == "bootstrap.kubernetes.io/token") {
+            return leave("bootstrap-token", "bootstrap tokens expire on purpose; an old one would open the door again");
+        }
+        if self.sides().any(secrets::is_automatic_token) {
+            return leave("account-token", "the token controller makes it; an old token would not be valid");
+        }
+        let (rule, program) = self.sides().find_map(secrets::maker)?;
+        leave(rule, format!("{program} makes it; put back what it is made of, and it follows"))
+    }
+
+    fn endpoints(&self) -> Option<Verdict> {
+        if self.kind == "/endpoints" {
+            let made = self.marked("endpoints.kubernetes.io/managed-by")
+                || self.marked("endpoints.kubernetes.io/last-change-trigger-time");
+            return made.then(|| leave("endpoints", "the endpoints controller makes it of the Pods that are there now"))?;
+        }
+        let by = self.sides().find_map(|side| secrets::mark(side, "endpointslice.kubernetes.io/managed-by"))?;
+        leave("endpoint-slice", format!("{by} makes it of the Pods that are there now"))
+    }
+
+    fn volume_snapshot(&self) -> Option<Verdict> {
+        let source = self.wanted.filter(|_| self.is_new())?.pointer("/spec/source")?;
+        let dynamic = source.get("persistentVolumeClaimName").or_else(|| source.get("volumeHandle")).is_some();
+        let reason = "to create it takes a snapshot of the data of now, not of then";
+        dynamic.then(|| leave("volume-snapshot", reason))?
+    }
+
+    fn crd(&self) -> Option<Verdict> {
+        let missing = crd::stored_versions_lost(self.wanted?, self.live?);
+        if missing.is_empty() {
+            return None;
+        }
+        let versions = missing.join(", ");
+        leave(
+            "crd-stored-versions",
+            format!("objects are stored as {versions}, which it did not have at that moment; they could not be read any more"),
+        )
+    }
+
+    fn run(&self, widen: &Widen) -> Option<Verdict> {
+        let new = RUNS.contains(&self.kind) && self.is_new() && !widen.rerun_jobs;
+        new.then(|| leave_unless("run-once", "it stands for one run; created again, it would run again", "--rerun-jobs"))?
+    }
+
+    fn system(&self, widen: &Widen) -> Option<Verdict> {
+        if widen.include_system {
+            return None;
+        }
+        let name = self.text("/metadata/name");
+        let truth = |mark: &str| self.sides().any(|side| secrets::mark(side, mark) == Some("true"));
+        match self.kind.split_once('/')? {
+            ("rbac.authorization.k8s.io", _)
+                if name.starts_with("system:")
+                    || truth("rbac.authorization.kubernetes.io/autoupdate")
+                    || self.marked("kubernetes.io/bootstrapping") =>
+            {
+                leave_unless("rbac-system", "the server keeps its own roles as its version needs them", "--include-system")
+            }
+            ("flowcontrol.apiserver.k8s.io", _)
+                if truth("apf.kubernetes.io/autoupdate-spec") || matches!(name, "exempt" | "catch-all") =>
+            {
+                leave_unless("flowcontrol-system", "the server keeps its own request queues", "--include-system")
+            }
+            ("scheduling.k8s.io", "priorityclasses") if name.starts_with("system-") => {
+                leave_unless("system-priority-class", "the server makes its own priority classes", "--include-system")
+            }
+            _ => None,
+        }
+    }
+}
