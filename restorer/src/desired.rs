@@ -1,7 +1,8 @@
 //! What is to be: objects of a past moment, or of a restore's record; and what the journal knows of now.
 //!
 //! **Invariants.** (1) A desired object carries its opened values only in memory; `redact` names the places that no
-//! output may show. (2) [`Known`] is evidence: it holds only what the journal itself saw.
+//! output may show. (2) [`Known`] is evidence: it holds only what the journal itself saw. (3) A moment that is not known
+//! exactly is refused [`Desired::gather`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,6 +15,18 @@ use hindcast_journal::{
 };
 
 use crate::Protection;
+
+mod gather;
+mod needs;
+#[cfg(test)]
+mod tests;
+
+/// Kinds whose objects set fields of others, by scaling them.
+pub const SCALERS: [&str; 3] = [
+    "autoscaling/horizontalpodautoscalers",
+    "autoscaling.k8s.io/verticalpodautoscalers",
+    "keda.sh/scaledobjects",
+];
 
 /// Where the desired state comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +85,14 @@ pub struct Desired {
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// The journal's key, which placeholders and hashes of Secrets are made with.
     pub key: Option<Arc<Key>>,
+}
+
+impl Desired {
+    /// Every object that it says something about, each once.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        let beside = self.touched.keys().chain(self.created.keys().filter(|key| !self.touched.contains_key(*key)));
+        self.objects.keys().chain(beside.filter(|key| !self.objects.contains_key(*key)))
+    }
 }
 
 /// What the journal knows of now.

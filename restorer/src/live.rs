@@ -10,6 +10,13 @@ use hindcast_journal::fold::ObjectKey;
 
 use crate::desired::Full;
 
+mod read;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use read::read;
+
 /// The live side.
 #[derive(Debug, Clone, Default)]
 pub struct Live {

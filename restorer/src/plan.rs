@@ -8,10 +8,34 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Cut, Micros, Position, exact::Value, fold::ObjectKey};
+use hindcast_journal::{
+    Cut, Micros, Position,
+    exact::{self, Value},
+    fold::ObjectKey,
+    seal::{self, Key},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{Desired, Known, Live, Selection, desired::Full, intent::Surroundings};
+use crate::{
+    Selection,
+    desired::Full,
+    intent::{self, Surroundings},
+};
+
+mod evidence;
+mod fields;
+mod file;
+mod judge;
+mod narrow;
+mod notes;
+mod order;
+pub(crate) mod owners;
+mod prepare;
+mod ruled;
+mod warnings;
+
+pub use file::{Difference, PlanFile};
+pub use prepare::prepare;
 
 /// What a restore would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,22 +224,21 @@ pub struct OwnerRef {
     pub owner: ObjectKey,
 }
 
-/// Makes the plan; pure.
-pub fn prepare(selection: &Selection, desired: &Desired, _live: &Live, _known: &Known) -> Prepared {
-    Prepared {
-        plan: Plan {
-            cluster: desired.cluster.clone(),
-            cut: desired.cut.clone(),
-            time: desired.time,
-            undoes: None,
-            selection: selection.clone(),
-            actions: Vec::new(),
-            left: Vec::new(),
-            notes: Vec::new(),
-            reservations: Vec::new(),
-            unchanged: 0,
-        },
-        bodies: BTreeMap::new(),
-        around: Surroundings::default(),
+/// The hash of an intent form: keyed where it has values that no output may show, since a plain hash of a short one can be
+/// guessed. Without a key such values do not count: then the resourceVersion has to tell.
+pub fn digest(form: &Value, redact: &[String], key: Option<&Key>) -> String {
+    if redact.is_empty() {
+        return intent::hash(form);
     }
+    if let Some(key) = key {
+        let hash = key.state_hash(&exact::to_canonical(form));
+        return hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    let mut form = form.clone();
+    for path in redact {
+        if let Some(place) = form.pointer_mut(path) {
+            *place = Value::from(seal::placeholder(place, path, None, 0));
+        }
+    }
+    intent::hash(&form)
 }

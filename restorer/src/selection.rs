@@ -1,11 +1,40 @@
 //! What a restore is about: never more than was said.
 //!
-//! **Words**: a selection *names* its objects (one, a namespace, all), *narrows* them and *widens* what may be done.
+//! **Words**: a selection *names* its objects (one, a namespace, all), *narrows* them and *widens* what may be done; its
+//! [`Reach`] says how an object belongs to it.
 //!
 //! **Invariants.** (1) There is no default: a selection always names what it is about. (2) Everything that can destroy
 //! or surprise is off until a flag of [`Widen`] says otherwise.
 
+use hindcast_journal::{Result, Scope, fold::ObjectKey};
 use serde::{Deserialize, Serialize};
+
+mod labels;
+#[cfg(test)]
+mod tests;
+
+pub use labels::Selector;
+
+/// Namespaces that the cluster itself lives in.
+pub const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// Kinds that the cluster keeps for itself: what it is made of, and what runs it.
+pub const INFRASTRUCTURE: [&str; 14] = [
+    "/componentstatuses",
+    "/events",
+    "/nodes",
+    "certificates.k8s.io/certificatesigningrequests",
+    "coordination.k8s.io/leasecandidates",
+    "coordination.k8s.io/leases",
+    "events.k8s.io/events",
+    "flowcontrol.apiserver.k8s.io/flowschemas",
+    "flowcontrol.apiserver.k8s.io/prioritylevelconfigurations",
+    "internal.apiserver.k8s.io/storageversions",
+    "storage.k8s.io/csinodes",
+    "storage.k8s.io/csistoragecapacities",
+    "storage.k8s.io/volumeattachments",
+    "storagemigration.k8s.io/storageversionmigrations",
+];
 
 /// What a restore is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,4 +98,94 @@ pub struct Widen {
     pub allow_empty_volumes: bool,
     /// Disable webhooks that stand in the way, and put them back.
     pub bypass_webhooks: bool,
+}
+
+/// How an object belongs to a selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It does not.
+    Out,
+    /// It is one of the objects named.
+    Named,
+    /// It is the namespace whose objects are named: of itself only labels and annotations.
+    Itself,
+    /// It is cluster-scoped, and the namespace may need it.
+    Beside,
+}
+
+impl Selection {
+    /// How an object belongs to it, by its key alone.
+    pub fn reach(&self, key: &ObjectKey) -> Reach {
+        let kind = key.kind_key();
+        if !self.only.is_empty() && !self.only.iter().any(|(k, n)| *k == kind && *n == key.name) {
+            return Reach::Out;
+        }
+        match &self.what {
+            What::Object { kind: wanted, namespace, name } => {
+                let it = *wanted == kind && *namespace == key.namespace && *name == key.name;
+                if it { Reach::Named } else { Reach::Out }
+            }
+            What::Namespace(_) if !self.widen.include_system && INFRASTRUCTURE.contains(&kind.as_str()) => Reach::Out,
+            What::Namespace(namespace) if *namespace == key.namespace => Reach::Named,
+            What::Namespace(namespace) if kind == "/namespaces" => {
+                if *namespace == key.name { Reach::Itself } else { Reach::Out }
+            }
+            What::Namespace(_) if key.namespace.is_empty() => Reach::Beside,
+            What::Namespace(_) => Reach::Out,
+            What::All if is_system(key) && !self.widen.include_system => Reach::Out,
+            What::All => Reach::Named,
+        }
+    }
+
+    /// Whether objects of a kind can belong to it.
+    pub fn wants_kind(&self, kind_key: &str, namespaced: bool) -> bool {
+        if !self.only.is_empty() && self.only.iter().all(|(kind, _)| kind != kind_key) {
+            return false;
+        }
+        match &self.what {
+            What::Object { kind, .. } => kind == kind_key,
+            What::Namespace(_) if !namespaced => false,
+            What::Namespace(_) | What::All => self.widen.include_system || !INFRASTRUCTURE.contains(&kind_key),
+        }
+    }
+
+    /// The namespace that its objects are in; `None` for all.
+    pub fn namespace(&self) -> Option<&str> {
+        match &self.what {
+            What::Object { namespace, .. } | What::Namespace(namespace) => Some(namespace),
+            What::All => None,
+        }
+    }
+
+    /// What has to be read of the journal for the objects named.
+    pub fn scope(&self) -> Scope {
+        let kinds = match &self.what {
+            What::Object { kind, .. } => Some(vec![kind.clone()]),
+            _ if self.only.is_empty() => None,
+            _ => Some(self.only.iter().map(|(kind, _)| kind.clone()).collect()),
+        };
+        let name = match &self.what {
+            What::Object { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        Scope { kinds, namespace: self.namespace().map(str::to_owned), name }
+    }
+
+    /// The label selector.
+    pub fn selector(&self) -> Result<Selector> {
+        Selector::parse(&self.labels)
+    }
+
+    /// Whether it leaves out objects of the kinds and namespaces it names.
+    pub fn is_narrowed(&self) -> bool {
+        !self.labels.is_empty() || !self.only.is_empty() || matches!(self.what, What::Object { .. })
+    }
+}
+
+/// Whether an object is the cluster's own: in a system namespace, or of a kind that the cluster keeps for itself.
+pub fn is_system(key: &ObjectKey) -> bool {
+    let kind = key.kind_key();
+    SYSTEM_NAMESPACES.contains(&key.namespace.as_str())
+        || (kind == "/namespaces" && SYSTEM_NAMESPACES.contains(&key.name.as_str()))
+        || INFRASTRUCTURE.contains(&kind.as_str())
 }

@@ -15,7 +15,7 @@ use hindcast_journal::{
     At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Position, Reader, Result, Row, Scope, State,
     exact::{self, Value},
     facts::{CoverEnd, Discovery, Gap},
-    fold::KindState,
+    fold::{KindState, ObjectKey},
     seal::{DataKeys, Key, Place},
 };
 
@@ -168,6 +168,11 @@ impl Timeline {
         Ok(Self { reader: Reader::open(journal).await?, keys })
     }
 
+    /// The cluster whose past it reads.
+    pub fn cluster(&self) -> &str {
+        self.reader.journal().cluster()
+    }
+
     /// The key that keyed hashes in outputs are made with.
     pub fn key(&self) -> Option<&Arc<Key>> {
         self.keys.key()
@@ -194,6 +199,18 @@ impl Timeline {
         let State { objects, kinds, .. } = state;
         let objects = objects.into_values().map(object).collect::<Result<_>>()?;
         Ok(View { moment, objects, kinds })
+    }
+
+    /// The uid and newest position of each object at a moment that [`Timeline::resolve`] gave, as far as `scope` wants it,
+    /// and the kinds.
+    pub async fn present(
+        &mut self,
+        moment: &mut Moment,
+        scope: &Scope,
+    ) -> Result<(BTreeMap<ObjectKey, (String, Position)>, BTreeMap<String, KindState>)> {
+        let State { objects, kinds, .. } = self.reader.state(moment, scope).await?;
+        let uid = |entry: Entry| (entry.row.change.uid, entry.row.pos);
+        Ok((objects.into_iter().map(|(key, entry)| (key, uid(entry))).collect(), kinds))
     }
 
     /// The object with its sealed values opened.

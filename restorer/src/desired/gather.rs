@@ -1,0 +1,191 @@
+//! Gathering from the timeline: the objects at the moment, and what the journal knows of now.
+//!
+//! **Invariants.** (1) Only a closed cut is gathered: what is put back is what was, exactly. (2) A value that the journal does not
+//! have is never taken for one: its object is an error.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hindcast_journal::{
+    At, Error, Moment, Result, Scope,
+    cut::MAIN,
+    exact::Value,
+    fold::ObjectKey,
+    seal,
+};
+
+use super::{Desired, Full, Known, SCALERS, Source, Wanted, needs};
+use crate::{
+    Object, Protection, Selection, Timeline, View,
+    selection::{Reach, What},
+};
+
+/// What stands in the place of a value that a journal without a key did not store.
+const NOT_STORED: &str = "<not stored: no key>";
+
+impl Desired {
+    /// The objects of the selection at a moment that [`Timeline::resolve`] gave just before.
+    pub async fn gather(timeline: &mut Timeline, moment: Moment, selection: &Selection) -> Result<Self> {
+        selection.selector()?;
+        known(&moment)?;
+        let view = timeline.view(moment.clone(), &selection.scope()).await?;
+        closed(&view.moment, selection)?;
+        let mut desired = Self {
+            cluster: timeline.cluster().to_owned(),
+            cut: moment.cut.clone(),
+            time: moment.time,
+            source: Source::Journal,
+            objects: BTreeMap::new(),
+            kinds: kinds(&view),
+            created: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            scalers: BTreeMap::new(),
+            key: timeline.key().cloned(),
+        };
+        let View { objects, .. } = view;
+        desired.take(timeline, &objects, |key| selection.reach(key) == Reach::Named).await;
+        if let What::Namespace(namespace) = &selection.what {
+            let scope = needs::scope();
+            let beside = timeline.view(moment.clone(), &scope).await?.objects;
+            let needed = needs::of(namespace, &objects, &beside);
+            let belongs = |key: &ObjectKey| match selection.reach(key) {
+                Reach::Itself => true,
+                Reach::Beside => needed.contains(key),
+                Reach::Named | Reach::Out => false,
+            };
+            desired.take(timeline, &beside, belongs).await;
+        }
+        if let What::Object { namespace, .. } = &selection.what {
+            // Where the object's namespace is gone, it has to be created first.
+            if !namespace.is_empty() {
+                let itself = timeline.view(moment.clone(), &needs::itself(namespace)).await?.objects;
+                desired.take(timeline, &itself, |_| true).await;
+            }
+        }
+        desired.scalers = scalers(timeline, moment, selection).await?;
+        Ok(desired)
+    }
+
+    async fn take(&mut self, timeline: &Timeline, objects: &[Object], belongs: impl Fn(&ObjectKey) -> bool) {
+        for object in objects {
+            let key = ObjectKey::of(&object.row);
+            if belongs(&key) {
+                self.objects.insert(key, wanted(timeline, object).await);
+            }
+        }
+    }
+}
+
+impl Known {
+    /// What the journal knows of now. Asks the timeline about now: an earlier moment has to be resolved again after it.
+    pub async fn gather(timeline: &mut Timeline, selection: &Selection) -> Result<Self> {
+        let mut moment = timeline.resolve(&At::NowOpen).await?;
+        let (mut present, kinds) = timeline.present(&mut moment, &selection.scope()).await?;
+        if let What::Namespace(namespace) = &selection.what {
+            let itself = needs::itself(namespace);
+            present.extend(timeline.present(&mut moment, &itself).await?.0);
+        }
+        let closed = moment.frontier.get(MAIN).map_or(0, |point| point.time);
+        Ok(Self { kinds, present, closed })
+    }
+}
+
+/// Refuses a moment that the journal does not know.
+fn known(moment: &Moment) -> Result<()> {
+    if moment.before_start || moment.cut.domains.is_empty() {
+        return Err(Error::invalid("the moment asked for", "is before the journal begins")
+            .with_hint("`hindcast status` shows since when it is protected; ask for a later moment"));
+    }
+    if moment.beyond.is_some() {
+        return Err(Error::invalid("the moment asked for", "is later than the journal knows")
+            .with_hint("ask for an earlier moment, or wait for `hindcast run` to catch up"));
+    }
+    Ok(())
+}
+
+/// Refuses an open cut, where a kind that lags behind it is one that the selection can hold.
+fn closed(moment: &Moment, selection: &Selection) -> Result<()> {
+    if moment.closed {
+        return Ok(());
+    }
+    let asked = |kind: &String| match selection.scope().kinds {
+        None => true,
+        Some(kinds) => kinds.contains(kind),
+    };
+    let behind: Vec<&str> =
+        moment.lagging.iter().filter(|(kind, _)| asked(kind)).map(|(kind, _)| kind.as_str()).collect();
+    if behind.is_empty() && !moment.lagging.is_empty() {
+        return Ok(());
+    }
+    let names = behind.iter().take(3).map(|kind| kind.trim_start_matches('/')).collect::<Vec<_>>().join(", ");
+    let rest = if behind.len() > 3 { ", …" } else { "" };
+    let who = if behind.is_empty() { String::new() } else { format!(": {names}{rest} not seen up to it") };
+    Err(Error::invalid("the moment asked for", format!("is not closed yet{who}")).with_hint(
+        "ask again in a moment, with --wait or a kubeconfig of the cluster; or ask for an earlier moment",
+    ))
+}
+
+fn kinds(view: &View) -> BTreeMap<String, (hindcast_journal::facts::Discovery, Protection)> {
+    view.kinds
+        .iter()
+        .filter(|(_, kind)| !kind.discovery.resource.is_empty())
+        .map(|(key, kind)| (key.clone(), (kind.discovery.clone(), view.protection(key))))
+        .collect()
+}
+
+/// What scaled objects in the selection's namespaces.
+async fn scalers(
+    timeline: &mut Timeline,
+    moment: Moment,
+    selection: &Selection,
+) -> Result<BTreeMap<ObjectKey, Arc<Full>>> {
+    if selection.namespace().is_some_and(str::is_empty) {
+        return Ok(BTreeMap::new());
+    }
+    let scope = Scope {
+        kinds: Some(SCALERS.iter().map(|&kind| kind.to_owned()).collect()),
+        namespace: selection.namespace().map(str::to_owned),
+        name: None,
+    };
+    let objects = timeline.view(moment, &scope).await?.objects;
+    let full = |object: Object| {
+        let key = ObjectKey::of(&object.row);
+        (key, Arc::new(Full { value: object.value, managed: object.managed_fields }))
+    };
+    Ok(objects.into_iter().filter(|o| o.unreadable.is_none()).map(full).collect())
+}
+
+/// An object as it was, with its values opened if that is possible.
+async fn wanted(timeline: &Timeline, object: &Object) -> Wanted {
+    let row = &object.row;
+    let rv = object.value.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+    let mut wanted = Wanted {
+        pos: row.pos,
+        uid: row.uid.clone(),
+        rv: rv.map_or_else(|| row.rv.to_string(), str::to_owned),
+        object: Err(String::new()),
+        redact: Vec::new(),
+    };
+    if let Some(reason) = &object.unreadable {
+        wanted.object = Err(format!("its bytes could not be read as JSON when they were recorded: {reason}"));
+        return wanted;
+    }
+    let mut redact = seal::sealed_paths(&row.group, &row.resource, &object.value);
+    redact.extend(object.sealed.iter().cloned());
+    redact.sort_unstable();
+    redact.dedup();
+    wanted.redact = redact;
+    wanted.object = match timeline.reveal(object).await {
+        Ok(value) => match missing(&value, &wanted.redact) {
+            Some(path) => Err(format!("its values were not stored, since the journal had no key ({path})")),
+            None => Ok(Arc::new(Full { value, managed: object.managed_fields.clone() })),
+        },
+        Err(error) => Err(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))),
+    };
+    wanted
+}
+
+/// The first place whose value the journal does not have.
+fn missing<'p>(value: &Value, paths: &'p [String]) -> Option<&'p str> {
+    let gone = |path: &&String| value.pointer(path).and_then(Value::as_str) == Some(NOT_STORED);
+    paths.iter().find(gone).map(String::as_str)
+}

@@ -1,0 +1,464 @@
+//! Which requests the live side needs, and what they make of it.
+//!
+//! **Words**: a *task* is one kind in one namespace (or all): listed as metadata, or, where few names are wanted, asked for by name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt as _, stream};
+use hindcast_journal::{Error, ErrorKind, Parts, Result, exact::Value, facts::Discovery, fold::ObjectKey};
+
+use super::{
+    Listed, Live, NamespacePhase, Present,
+    server::{Meta, Refusal, Server, path},
+};
+use crate::{
+    Desired, Protection, Selection,
+    desired::{Full, SCALERS, Source, Wanted},
+    plan::owners,
+    selection::{Reach, Selector, What},
+};
+
+/// Up to this many names of a kind are asked for one by one; more are listed.
+const BY_NAME: usize = 40;
+
+/// Kinds that change what Pods read through their environment, and the kinds that have the Pods.
+const CONFIG: [&str; 2] = ["/configmaps", "/secrets"];
+const WORKLOADS: [&str; 3] = ["apps/daemonsets", "apps/deployments", "apps/statefulsets"];
+
+/// Reads what a selection reaches in the cluster. `kinds` are those that are served now.
+pub async fn read(
+    client: &kube::Client,
+    parts: &Parts,
+    kinds: &[Discovery],
+    selection: &Selection,
+    desired: &Desired,
+) -> Result<Live> {
+    let server = Server::new(client, parts);
+    let mut table: BTreeMap<String, Discovery> = kinds.iter().map(|kind| (kind.kind_key(), kind.clone())).collect();
+    for (key, (kind, _)) in &desired.kinds {
+        table.entry(key.clone()).or_insert_with(|| kind.clone());
+    }
+    let reading = Reading { server: &server, table, selection, desired, labels: selection.selector()? };
+    let mut live = Live { cluster: reading.cluster().await?, ..Live::default() };
+    live.served = kinds.iter().map(|kind| (kind.kind_key(), kind.served.clone())).collect();
+    let mut found = stream::iter(reading.tasks()).map(|task| reading.run(task)).buffer_unordered(8);
+    while let Some(found) = found.next().await {
+        let listed = live.kinds.entry(found.kind).or_insert(Listed::Whole);
+        // A kind may be asked for in several namespaces: one refusal says that not all of it is here.
+        if found.listed != Listed::Whole {
+            *listed = found.listed;
+        }
+        live.objects.extend(found.objects);
+        live.unprotected.extend(found.unprotected);
+    }
+    drop(found);
+    live.namespaces = reading.namespaces().await;
+    // Of a namespace that is gone that has been found out by now.
+    live.kinds.entry("/namespaces".to_owned()).or_insert(Listed::Whole);
+    live.scalers = reading.scalers(&mut live.kinds).await;
+    live.owners = reading.owners(&live).await;
+    live.volumes = reading.volumes(&live).await;
+    live.readers = reading.readers().await;
+    Ok(live)
+}
+
+struct Reading<'a> {
+    server: &'a Server<'a>,
+    table: BTreeMap<String, Discovery>,
+    selection: &'a Selection,
+    desired: &'a Desired,
+    labels: Selector,
+}
+
+struct Task<'a> {
+    kind: &'a Discovery,
+    version: String,
+    namespace: String,
+    /// Only these; all if `None`.
+    names: Option<BTreeSet<&'a str>>,
+    /// Whether its past is known: of other kinds only the metadata is read.
+    protected: bool,
+}
+
+struct Found {
+    kind: String,
+    listed: Listed,
+    objects: Vec<(ObjectKey, Present)>,
+    unprotected: Vec<(ObjectKey, String)>,
+}
+
+impl<'a> Reading<'a> {
+    /// The uid of kube-system.
+    async fn cluster(&self) -> Result<String> {
+        let what = "the cluster";
+        match self.server.meta("/api/v1/namespaces/kube-system").await {
+            Ok(meta) if !meta.uid.is_empty() => Ok(meta.uid),
+            Ok(_) | Err(Refusal::Absent) => Err(Error::invalid(what, "has no namespace kube-system, so it cannot be told which it is")),
+            Err(Refusal::Forbidden(why)) => Err(Error::invalid(what, format!("does not let us see which it is: {why}"))
+                .with_hint("give this user the verb get on namespaces")),
+            Err(other) => Err(Error::new(ErrorKind::Unavailable, what, other.to_string())
+                .with_hint("check the kubeconfig's context and that the API server answers")),
+        }
+    }
+
+    fn tasks(&'a self) -> Vec<Task<'a>> {
+        if matches!(self.desired.source, Source::Undo(_)) {
+            return self.by_name(self.desired.keys());
+        }
+        let mut tasks = Vec::new();
+        if let What::Object { .. } = self.selection.what {
+            return self.one();
+        }
+        for (key, kind) in &self.table {
+            let lists = kind.verbs.is_empty() || kind.verbs.iter().any(|verb| verb == "list");
+            if !lists || !self.selection.wants_kind(key, kind.namespaced) {
+                continue;
+            }
+            tasks.push(Task {
+                kind,
+                version: self.version(key, kind),
+                namespace: self.selection.namespace().unwrap_or_default().to_owned(),
+                names: None,
+                protected: self.protected(key),
+            });
+        }
+        let beside = |key: &&ObjectKey| matches!(self.selection.reach(key), Reach::Itself | Reach::Beside);
+        tasks.extend(self.by_name(self.desired.objects.keys().filter(beside)));
+        // A namespace that is there now and was not then is only found by asking for it.
+        if let (What::Namespace(name), Some(kind)) = (&self.selection.what, self.table.get("/namespaces")) {
+            let key = ObjectKey { namespace: String::new(), group: String::new(), resource: "namespaces".to_owned(), name: name.clone() };
+            if self.selection.reach(&key) == Reach::Itself && !self.desired.objects.contains_key(&key) {
+                tasks.push(self.named(kind, "", BTreeSet::from([name.as_str()])));
+            }
+        }
+        tasks
+    }
+
+    /// The task of a selection of one object.
+    fn one(&'a self) -> Vec<Task<'a>> {
+        let What::Object { kind, namespace, name } = &self.selection.what else { return Vec::new() };
+        let kind = self.table.get(kind);
+        kind.map(|kind| self.named(kind, namespace, BTreeSet::from([name.as_str()]))).into_iter().collect()
+    }
+
+    fn named(&'a self, kind: &'a Discovery, namespace: &str, names: BTreeSet<&'a str>) -> Task<'a> {
+        let key = kind.kind_key();
+        Task {
+            kind,
+            version: self.version(&key, kind),
+            namespace: namespace.to_owned(),
+            names: Some(names),
+            protected: self.protected(&key) || matches!(self.desired.source, Source::Undo(_)),
+        }
+    }
+
+    /// Tasks for certain objects.
+    fn by_name(&'a self, keys: impl Iterator<Item = &'a ObjectKey>) -> Vec<Task<'a>> {
+        let mut groups: BTreeMap<(String, &str), BTreeSet<&str>> = BTreeMap::new();
+        for key in keys {
+            groups.entry((key.kind_key(), &key.namespace)).or_default().insert(&key.name);
+        }
+        let task = |((kind, namespace), names): ((String, &'a str), BTreeSet<&'a str>)| {
+            Some(self.named(self.table.get(&kind)?, namespace, names))
+        };
+        groups.into_iter().filter_map(task).collect()
+    }
+
+    fn protected(&self, kind: &str) -> bool {
+        self.desired.kinds.get(kind).is_some_and(|(_, protection)| *protection == Protection::Protected)
+    }
+
+    /// The version to read a kind in: the one its objects were recorded in, as long as that is served.
+    fn version(&self, key: &str, kind: &Discovery) -> String {
+        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
+        // Objects are sorted by namespace first, so those of a kind are found by looking at all of them.
+        let of_kind = |(k, _): &(&ObjectKey, &Wanted)| k.resource == kind.resource && k.group == kind.group;
+        for (_, wanted) in self.desired.objects.iter().filter(of_kind) {
+            if let Some(version) = wanted.object.as_ref().ok().and_then(|full| version_of(full)) {
+                *votes.entry(version).or_default() += 1;
+            }
+        }
+        let recorded = votes.into_iter().max_by_key(|(_, count)| *count).map(|(version, _)| version.to_owned());
+        let recorded = recorded.or_else(|| self.desired.kinds.get(key).map(|(kind, _)| kind.version.clone()));
+        recorded.filter(|version| serves(kind, version)).unwrap_or_else(|| kind.version.clone())
+    }
+
+    async fn run(&self, task: Task<'a>) -> Found {
+        let mut found = Found {
+            kind: task.kind.kind_key(),
+            listed: Listed::Whole,
+            objects: Vec::new(),
+            unprotected: Vec::new(),
+        };
+        if let Err(refusal) = self.fill(&task, &mut found).await {
+            found.listed = refusal.listed();
+        }
+        found
+    }
+
+    async fn fill(&self, task: &Task<'a>, found: &mut Found) -> Result<(), Refusal> {
+        let few = task.names.as_ref().filter(|names| names.len() <= BY_NAME);
+        let metas = if let Some(names) = few {
+            let one = |name: &&'a str| (*name).to_owned();
+            let metas = names.iter().map(|name| Meta { name: one(name), namespace: task.namespace.clone(), ..Meta::default() });
+            metas.collect()
+        } else {
+            self.server.metas(&path(task.kind, &task.version, &task.namespace, None)).await?
+        };
+        let total = metas.len();
+        let mut needed = Vec::new();
+        for meta in metas {
+            let key = key_of(task.kind, &meta);
+            if !self.wants(task, &key, &meta) {
+                continue;
+            }
+            if !task.protected {
+                if !meta.uid.is_empty() {
+                    found.unprotected.push((key, meta.creation_timestamp.unwrap_or_default()));
+                }
+                continue;
+            }
+            match self.desired.objects.get(&key) {
+                Some(wanted) if unchanged(wanted, &meta) => {
+                    if let Ok(object) = &wanted.object {
+                        found.objects.push((key, shared(wanted, object, &meta)));
+                        continue;
+                    }
+                    needed.push(key);
+                }
+                _ => needed.push(key),
+            }
+        }
+        if few.is_none() && needed.len() > BY_NAME && needed.len() * 4 > total {
+            return self.whole(task, &needed, found).await;
+        }
+        self.each(task, needed, found).await
+    }
+
+    /// Reads a kind in full, and takes what is needed of it.
+    async fn whole(&self, task: &Task<'a>, needed: &[ObjectKey], found: &mut Found) -> Result<(), Refusal> {
+        let target = path(task.kind, &task.version, &task.namespace, None);
+        let needed: BTreeSet<&ObjectKey> = needed.iter().collect();
+        let mut again = Vec::new();
+        for object in self.server.objects(&target, task.kind, &task.version).await? {
+            let key = key_of_object(task.kind, &object.value);
+            if !needed.contains(&key) {
+                continue;
+            }
+            if self.version_for(task, &key) == task.version {
+                found.objects.push((key, present(object)));
+            } else {
+                again.push(key);
+            }
+        }
+        self.each(task, again, found).await
+    }
+
+    /// Reads objects one by one, many at once.
+    async fn each(&self, task: &Task<'a>, needed: Vec<ObjectKey>, found: &mut Found) -> Result<(), Refusal> {
+        let mut objects = stream::iter(needed)
+            .map(|key| async {
+                let target = path(task.kind, &self.version_for(task, &key), &key.namespace, Some(&key.name));
+                (self.server.object(&target).await, key)
+            })
+            .buffer_unordered(16);
+        while let Some((object, key)) = objects.next().await {
+            match object {
+                Ok(object) => found.objects.push((key, present(object))),
+                // It was deleted since it was listed, or was never there.
+                Err(Refusal::Absent) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// The version to read one object in: its own, so that both sides read alike.
+    fn version_for(&self, task: &Task<'a>, key: &ObjectKey) -> String {
+        let wanted = self.desired.objects.get(key).and_then(|w| w.object.as_ref().ok());
+        let own = wanted.and_then(|full| version_of(full)).filter(|version| serves(task.kind, version));
+        own.unwrap_or(&task.version).to_owned()
+    }
+
+    fn wants(&self, task: &Task<'a>, key: &ObjectKey, meta: &Meta) -> bool {
+        if let Some(names) = &task.names {
+            return names.contains(key.name.as_str());
+        }
+        if self.selection.reach(key) == Reach::Out {
+            return false;
+        }
+        let label = |name: &str| meta.labels.as_ref()?.get(name).map(String::as_str);
+        // What had the labels at the moment belongs to the selection too.
+        self.labels.matches(label) || self.desired.objects.contains_key(key)
+    }
+
+    async fn namespaces(&self) -> BTreeMap<String, NamespacePhase> {
+        let phase = |meta: &Meta| match meta.deletion_timestamp {
+            Some(_) => NamespacePhase::Terminating,
+            None => NamespacePhase::Active,
+        };
+        if self.selection.what == What::All && self.desired.source == Source::Journal {
+            if let Ok(metas) = self.server.metas("/api/v1/namespaces").await {
+                return metas.iter().map(|meta| (meta.name.clone(), phase(meta))).collect();
+            }
+        }
+        let mut names: BTreeSet<&str> = self.desired.keys().map(|key| key.namespace.as_str()).collect();
+        names.extend(self.selection.namespace());
+        names.remove("");
+        let kind = Discovery { resource: "namespaces".to_owned(), ..Discovery::default() };
+        let asked = stream::iter(names).map(|name| {
+            let target = path(&kind, "v1", "", Some(name));
+            async move { (name.to_owned(), self.server.meta(&target).await) }
+        });
+        let phases = asked.buffer_unordered(16).filter_map(|(name, meta)| async move {
+            match meta {
+                Ok(meta) => Some((name, phase(&meta))),
+                Err(Refusal::Absent) => None,
+                // Who may not read namespaces may well write in one.
+                Err(_) => Some((name, NamespacePhase::Active)),
+            }
+        });
+        phases.collect().await
+    }
+
+    async fn scalers(&self, listed: &mut BTreeMap<String, Listed>) -> BTreeMap<ObjectKey, Arc<Full>> {
+        let mut out = BTreeMap::new();
+        let namespaces: BTreeSet<String> = match (&self.desired.source, self.selection.namespace()) {
+            (Source::Journal, Some("")) => return out,
+            (Source::Journal, namespace) => BTreeSet::from([namespace.unwrap_or_default().to_owned()]),
+            (Source::Undo(_), _) => {
+                let keys = self.desired.keys().map(|key| key.namespace.clone());
+                keys.filter(|namespace| !namespace.is_empty()).collect()
+            }
+        };
+        for kind in SCALERS.iter().filter_map(|key| self.table.get(*key)) {
+            for namespace in &namespaces {
+                match self.server.objects(&path(kind, &kind.version, namespace, None), kind, &kind.version).await {
+                    Ok(objects) => {
+                        out.extend(objects.into_iter().map(|o| (key_of_object(kind, &o.value), Arc::new(o))));
+                    }
+                    Err(refusal) => {
+                        listed.entry(kind.kind_key()).or_insert_with(|| refusal.listed());
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The uids of owners that desired objects name and that were not read.
+    async fn owners(&self, live: &Live) -> BTreeMap<ObjectKey, String> {
+        let kinds = owners::Kinds::new(self.table.values());
+        let mut asked: BTreeSet<ObjectKey> = BTreeSet::new();
+        for (key, wanted) in &self.desired.objects {
+            let Ok(full) = &wanted.object else { continue };
+            if live.objects.get(key).is_some_and(|present| Arc::ptr_eq(&present.object, full)) {
+                continue;
+            }
+            for owner in owners::references(&full.value) {
+                let Some(owner) = kinds.key(&owner, &key.namespace) else { continue };
+                let whole = live.kinds.get(&owner.kind_key()) == Some(&Listed::Whole);
+                let read = whole && self.protected(&owner.kind_key()) && self.selection.reach(&owner) == Reach::Named && self.labels.is_empty()
+                    && self.desired.source == Source::Journal;
+                if !read && !live.objects.contains_key(&owner) {
+                    asked.insert(owner);
+                }
+            }
+        }
+        let uids = stream::iter(asked).map(|key| async move {
+            let kind = self.table.get(&key.kind_key())?;
+            let target = path(kind, &kind.version, &key.namespace, Some(&key.name));
+            let meta = self.server.meta(&target).await.ok()?;
+            meta.deletion_timestamp.is_none().then_some((key, meta.uid))
+        });
+        uids.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
+    }
+
+    /// The volumes of claims that would have to be created.
+    async fn volumes(&self, live: &Live) -> BTreeMap<String, Arc<Full>> {
+        let claims = self.desired.objects.iter().filter(|(key, _)| {
+            key.group.is_empty() && key.resource == "persistentvolumeclaims" && !live.objects.contains_key(*key)
+        });
+        let volume = |wanted: &'a Wanted| wanted.object.as_ref().ok()?.value.pointer("/spec/volumeName")?.as_str();
+        let names: BTreeSet<&str> = claims.filter_map(|(_, wanted)| volume(wanted)).filter(|name| !name.is_empty()).collect();
+        let kind = Discovery { resource: "persistentvolumes".to_owned(), ..Discovery::default() };
+        let asked = stream::iter(names).map(|name| {
+            let target = path(&kind, "v1", "", Some(name));
+            async move { Some((name.to_owned(), Arc::new(self.server.object(&target).await.ok()?))) }
+        });
+        asked.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
+    }
+
+    /// Workloads beside a selection that has configuration and not them.
+    async fn readers(&self) -> BTreeMap<ObjectKey, Present> {
+        let mut out = BTreeMap::new();
+        let Some(namespace) = self.selection.namespace().filter(|n| !n.is_empty()) else { return out };
+        let config = CONFIG.iter().any(|kind| self.selection.wants_kind(kind, true));
+        if !config || !self.selection.is_narrowed() || matches!(self.desired.source, Source::Undo(_)) {
+            return out;
+        }
+        for kind in WORKLOADS.iter().filter_map(|key| self.table.get(*key)) {
+            let target = path(kind, &kind.version, namespace, None);
+            for object in self.server.objects(&target, kind, &kind.version).await.unwrap_or_default() {
+                out.insert(key_of_object(kind, &object.value), present(object));
+            }
+        }
+        out
+    }
+}
+
+fn serves(kind: &Discovery, version: &str) -> bool {
+    kind.served.is_empty() || kind.served.iter().any(|served| served == version)
+}
+
+/// The version an object is written in.
+fn version_of(full: &Full) -> Option<&str> {
+    let api = full.value.get("apiVersion")?.as_str()?;
+    Some(api.rsplit('/').next().unwrap_or(api))
+}
+
+/// Whether what is there is what was: the same object in the same version.
+fn unchanged(wanted: &Wanted, meta: &Meta) -> bool {
+    !meta.uid.is_empty() && wanted.uid == meta.uid && wanted.rv == meta.resource_version
+}
+
+fn shared(wanted: &Wanted, object: &Arc<Full>, meta: &Meta) -> Present {
+    Present {
+        uid: wanted.uid.clone(),
+        rv: wanted.rv.clone(),
+        terminating: meta.deletion_timestamp.is_some(),
+        object: object.clone(),
+    }
+}
+
+fn present(object: Full) -> Present {
+    let text = |path: &str| object.value.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    Present {
+        uid: text("/metadata/uid").unwrap_or_default(),
+        rv: text("/metadata/resourceVersion").unwrap_or_default(),
+        terminating: text("/metadata/deletionTimestamp").is_some(),
+        object: Arc::new(object),
+    }
+}
+
+fn key_of(kind: &Discovery, meta: &Meta) -> ObjectKey {
+    ObjectKey {
+        namespace: meta.namespace.clone(),
+        group: kind.group.clone(),
+        resource: kind.resource.clone(),
+        name: meta.name.clone(),
+    }
+}
+
+fn key_of_object(kind: &Discovery, value: &Value) -> ObjectKey {
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    ObjectKey {
+        namespace: text("/metadata/namespace"),
+        group: kind.group.clone(),
+        resource: kind.resource.clone(),
+        name: text("/metadata/name"),
+    }
+}

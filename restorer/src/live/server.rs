@@ -1,0 +1,311 @@
+//! Requests to the API server that a plan reads with, and what its answers mean.
+//!
+//! **Invariants.** (1) Every request is a GET with a deadline. (2) A paged list is of one revision: where its pages expire, it is
+//! begun anew. (3) Objects are parsed from the bytes received, so that their numbers keep their tokens.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use hindcast_journal::{
+    Parts,
+    exact::{self, Value},
+    facts::Discovery,
+};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::Listed;
+use crate::desired::Full;
+
+/// How many requests run at once.
+const AT_ONCE: usize = 16;
+
+/// How long a request may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often a request is tried that the server is too busy for.
+const TRIES: u32 = 6;
+
+/// How many objects a page holds.
+const PAGE: usize = 500;
+
+const METADATA: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
+const JSON: &str = "application/json";
+
+/// Why a request gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// We may not.
+    Forbidden(String),
+    /// The server has no such path.
+    NoPath(String),
+    /// There is no such object.
+    Absent,
+    /// The pages of a list are gone.
+    Expired,
+    /// The server is too busy, or gone for now; it may have said for how long.
+    Busy(String, Option<Duration>),
+    /// It failed otherwise.
+    Failed(String),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Forbidden(why) | Self::NoPath(why) | Self::Busy(why, _) | Self::Failed(why) => f.write_str(why),
+            Self::Absent => f.write_str("there is no such object"),
+            Self::Expired => f.write_str("the pages of its list expired again and again"),
+        }
+    }
+}
+
+impl Refusal {
+    /// What it makes of a kind.
+    pub(super) fn listed(&self) -> Listed {
+        let why = self.to_string();
+        match self {
+            Self::Forbidden(_) => Listed::Forbidden(why),
+            Self::NoPath(_) => Listed::NotServed(why),
+            Self::Absent | Self::Expired | Self::Busy(..) | Self::Failed(_) => Listed::Failed(why),
+        }
+    }
+}
+
+/// What a list of metadata says of an object.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Meta {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) uid: String,
+    pub(super) resource_version: String,
+    pub(super) creation_timestamp: Option<String>,
+    pub(super) deletion_timestamp: Option<String>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Meta,
+}
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(default)]
+    items: Option<Vec<Item>>,
+}
+
+#[derive(Default, Deserialize)]
+struct ListMeta {
+    #[serde(rename = "continue", default)]
+    next: String,
+}
+
+/// The API server.
+pub(super) struct Server<'a> {
+    client: &'a kube::Client,
+    parts: &'a Parts,
+    room: Semaphore,
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(client: &'a kube::Client, parts: &'a Parts) -> Self {
+        Self { client, parts, room: Semaphore::new(AT_ONCE) }
+    }
+
+    /// The metadata of all objects of a kind.
+    pub(super) async fn metas(&self, path: &str) -> Result<Vec<Meta>, Refusal> {
+        self.pages(path, METADATA_LIST, |body, out| {
+            let list: List = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            out.extend(list.items.unwrap_or_default().into_iter().map(|item| item.metadata));
+            Ok(list.metadata.next)
+        })
+        .await
+    }
+
+    /// All objects of a kind; `kind` and `version` are those that items of built-in lists lack.
+    pub(super) async fn objects(&self, path: &str, kind: &Discovery, version: &str) -> Result<Vec<Full>, Refusal> {
+        let api = api_version(&kind.group, version);
+        self.pages(path, JSON, |body, out| {
+            let mut list = exact::parse(body).map_err(|e| e.to_string())?;
+            let items = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+            for mut item in items.unwrap_or_default() {
+                if let Some(members) = item.as_object_mut() {
+                    members.insert("apiVersion", Value::from(api.as_str()));
+                    members.insert("kind", Value::from(kind.kind.as_str()));
+                }
+                out.push(full(item));
+            }
+            let next = list.pointer("/metadata/continue").and_then(Value::as_str);
+            Ok(next.unwrap_or_default().to_owned())
+        })
+        .await
+    }
+
+    /// An object.
+    pub(super) async fn object(&self, path: &str) -> Result<Full, Refusal> {
+        let body = self.get(path, JSON).await?;
+        exact::parse(&body).map(full).map_err(|e| Refusal::Failed(format!("{path}: {e}")))
+    }
+
+    /// An object's metadata.
+    pub(super) async fn meta(&self, path: &str) -> Result<Meta, Refusal> {
+        let body = self.get(path, METADATA).await?;
+        let item: Item = serde_json::from_slice(&body).map_err(|e| Refusal::Failed(format!("{path}: {e}")))?;
+        Ok(item.metadata)
+    }
+
+    async fn pages<T>(
+        &self,
+        path: &str,
+        accept: &str,
+        take: impl Fn(&[u8], &mut Vec<T>) -> Result<String, String>,
+    ) -> Result<Vec<T>, Refusal> {
+        let mut attempts = 0;
+        'whole: loop {
+            let (mut out, mut next) = (Vec::new(), String::new());
+            loop {
+                let after = if next.is_empty() { String::new() } else { format!("&continue={}", escape(&next)) };
+                let body = match self.get(&format!("{path}?limit={PAGE}{after}"), accept).await {
+                    Err(Refusal::Expired) if attempts < 3 => {
+                        attempts += 1;
+                        continue 'whole;
+                    }
+                    other => other?,
+                };
+                next = take(&body, &mut out).map_err(|why| Refusal::Failed(format!("{path}: {why}")))?;
+                if next.is_empty() {
+                    return Ok(out);
+                }
+            }
+        }
+    }
+
+    async fn get(&self, path: &str, accept: &str) -> Result<Bytes, Refusal> {
+        let mut tries = 0;
+        loop {
+            let asked = {
+                let _room = self.room.acquire().await.map_err(|e| Refusal::Failed(e.to_string()))?;
+                let late = || Err(Refusal::Failed(format!("{path}: no answer within {} s", DEADLINE.as_secs())));
+                self.parts.timeout(DEADLINE, self.once(path, accept)).await.unwrap_or_else(late)
+            };
+            tries += 1;
+            match asked {
+                Err(Refusal::Busy(_, after)) if tries < TRIES => {
+                    let backoff = Duration::from_millis(100 << tries);
+                    self.parts.clock.sleep(after.unwrap_or(backoff).min(Duration::from_secs(10))).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn once(&self, path: &str, accept: &str) -> Result<Bytes, Refusal> {
+        let request = http::Request::get(path)
+            .header(http::header::ACCEPT, accept)
+            .body(Body::empty())
+            .map_err(|e| Refusal::Failed(format!("{path}: {e}")))?;
+        let response = self.client.send(request).await.map_err(|e| Refusal::Busy(chain(&e), None))?;
+        let status = response.status();
+        let after = response.headers().get(http::header::RETRY_AFTER);
+        let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|e| Refusal::Busy(chain(&e), None))?.to_bytes();
+        if status.is_success() { Ok(body) } else { Err(refusal(status.as_u16(), &body, after)) }
+    }
+}
+
+/// What an answer means that is no success.
+fn refusal(code: u16, body: &[u8], after: Option<Duration>) -> Refusal {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Status {
+        message: String,
+        reason: String,
+        details: Option<Details>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Details {
+        name: String,
+    }
+    let status: Status = serde_json::from_slice(body).unwrap_or_default();
+    let message = if status.message.is_empty() { format!("HTTP {code}") } else { status.message };
+    match code {
+        403 => Refusal::Forbidden(message),
+        // A missing object is named in the answer; a missing path is answered without one.
+        404 if status.details.is_some_and(|details| !details.name.is_empty()) => Refusal::Absent,
+        404 | 405 => Refusal::NoPath(message),
+        410 => Refusal::Expired,
+        _ if matches!(status.reason.as_str(), "Expired" | "Gone") => Refusal::Expired,
+        429 | 500 | 502 | 503 | 504 => Refusal::Busy(message, after),
+        _ => Refusal::Failed(message),
+    }
+}
+
+/// An object with its managedFields apart.
+pub(super) fn full(mut value: Value) -> Full {
+    let managed = exact::split_managed_fields(&mut value);
+    Full { value, managed }
+}
+
+/// `apps/v1`, or `v1` of the core group.
+pub(super) fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+/// The path of a kind's objects in a namespace (empty for all, or for cluster-scoped kinds), or of one of them.
+pub(super) fn path(kind: &Discovery, version: &str, namespace: &str, name: Option<&str>) -> String {
+    let mut path = if kind.group.is_empty() {
+        format!("/api/{}", escape(version))
+    } else {
+        format!("/apis/{}/{}", escape(&kind.group), escape(version))
+    };
+    if kind.namespaced && !namespace.is_empty() {
+        path.push_str("/namespaces/");
+        path.push_str(&escape(namespace));
+    }
+    path.push('/');
+    path.push_str(&escape(&kind.resource));
+    if let Some(name) = name {
+        path.push('/');
+        path.push_str(&escape(name));
+    }
+    path
+}
+
+/// A part of a path or query, percent-encoded.
+fn escape(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// An error with its sources, since the outermost often says nothing.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        source = inner.source();
+    }
+    out
+}

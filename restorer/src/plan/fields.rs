@@ -1,0 +1,177 @@
+//! What differs between two intent forms, field by field.
+//!
+//! **Invariants.** (1) The list is empty exactly if the forms are equal. (2) Numbers keep their tokens, and nothing is cut. (3) A
+//! value under a sealed path is a placeholder on both sides; that two values differ is decided before. (4) An element
+//! of a list is called by what names it, so that a container put first does not look as if every one had changed.
+
+use hindcast_journal::{
+    exact::Value,
+    seal::{self, Key, escape_pointer},
+};
+
+use super::{FieldChange, KeptChange, narrow};
+use crate::intent::Kept;
+
+/// What names an element among its like, most telling first.
+const NAMES: [&str; 12] = [
+    "name", "mountPath", "devicePath", "containerPort", "port", "type", "key", "ip", "topologyKey", "host", "path", "uid",
+];
+
+/// What may not be shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hidden<'a> {
+    /// JSON pointers of sealed values, of either side.
+    pub(super) paths: &'a [String],
+    /// Makes the placeholders.
+    pub(super) key: Option<&'a Key>,
+}
+
+impl Hidden<'_> {
+    /// A value as it may be shown at `path`.
+    fn show(&self, path: &str, value: &Value) -> Value {
+        let below = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(sealed) = self.paths.iter().find(|sealed| below(path, sealed)) {
+            return Value::from(seal::placeholder(value, sealed, self.key, 4));
+        }
+        let mut value = value.clone();
+        for sealed in self.paths.iter().filter(|sealed| below(sealed, path)) {
+            let inner = sealed.get(path.len()..).and_then(|rest| value.pointer_mut(rest));
+            if let Some(place) = inner {
+                *place = Value::from(seal::placeholder(place, sealed, self.key, 4));
+            }
+        }
+        value
+    }
+}
+
+/// The fields that differ, each as small as it can be named.
+pub(super) fn changes(from: Option<&Value>, to: Option<&Value>, path: &str, hidden: Hidden<'_>) -> Vec<FieldChange> {
+    let mut walk = Walk { path: path.to_owned(), out: Vec::new(), hidden };
+    walk.value(from, to);
+    walk.out
+}
+
+/// What differs and is left to its owner; but for what changes by itself all the time.
+pub(super) fn kept(live: &Value, wanted: &Value, kept: &[Kept], hidden: Hidden<'_>) -> Vec<KeptChange> {
+    let differing = kept.iter().filter(|kept| !kept.quiet && !kept.is_same(live, wanted));
+    let change = |kept: &Kept| {
+        let (from, to) = (kept.place.get(live), kept.place.get(wanted));
+        let path = named(&kept.path, if from.is_some() { live } else { wanted });
+        let show = |value: Option<&Value>| value.map(|value| hidden.show(&kept.path, value));
+        KeptChange {
+            field: FieldChange { path, from: show(from), to: show(to) },
+            rule: kept.rule.to_owned(),
+            owner: kept.owner.clone(),
+        }
+    };
+    differing.map(change).collect()
+}
+
+/// A JSON pointer into `value`, with the elements of lists named.
+fn named(pointer: &str, value: &Value) -> String {
+    let mut out = String::new();
+    let mut here = Some(value);
+    for token in pointer.split('/').skip(1) {
+        out.push('/');
+        let list = here.and_then(Value::as_array);
+        let element = list.and_then(|list| Some((list, token.parse::<usize>().ok()?)));
+        match element.and_then(|(list, at)| Some((naming(&[list])?, list.get(at)?))) {
+            Some((name, element)) => out.push_str(&called(name, element)),
+            None => out.push_str(token),
+        }
+        let below = format!("/{token}");
+        here = here.and_then(|value| value.pointer(&below));
+    }
+    out
+}
+
+/// The field that names every element of all these lists, once in each.
+fn naming(lists: &[&[Value]]) -> Option<&'static str> {
+    let names = |list: &&[Value], field: &str| {
+        let mut seen = std::collections::BTreeSet::new();
+        list.iter().all(|element| match element.get(field) {
+            None | Some(Value::Array(_) | Value::Object(_) | Value::Null) => false,
+            Some(value) => seen.insert(narrow::text(value)),
+        })
+    };
+    NAMES.into_iter().find(|field| lists.iter().all(|list| names(list, field)))
+}
+
+fn called(field: &str, element: &Value) -> String {
+    let name = element.get(field).map(narrow::text).unwrap_or_default();
+    format!("[{field}={}]", escape_pointer(&name))
+}
+
+struct Walk<'a> {
+    path: String,
+    out: Vec<FieldChange>,
+    hidden: Hidden<'a>,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, from: Option<&Value>, to: Option<&Value>) {
+        match (from, to) {
+            (from, to) if from == to => {}
+            (Some(Value::Object(old)), Some(Value::Object(new))) => {
+                let mut names: Vec<&str> = old.keys().chain(new.keys()).collect();
+                names.sort_unstable();
+                names.dedup();
+                for name in names {
+                    self.below(&escape_pointer(name), |walk| walk.value(old.get(name), new.get(name)));
+                }
+            }
+            (Some(Value::Array(old)), Some(Value::Array(new))) => self.list(old, new),
+            (from, to) => self.push(from, to),
+        }
+    }
+
+    fn list(&mut self, old: &[Value], new: &[Value]) {
+        let elements = !old.is_empty() && !new.is_empty();
+        let Some(field) = naming(&[old, new]).filter(|_| elements) else {
+            let objects = |list: &[Value]| list.iter().all(|e| matches!(e, Value::Object(_)));
+            if old.len() == new.len() && objects(old) && objects(new) {
+                for (at, (old, new)) in old.iter().zip(new).enumerate() {
+                    self.below(&at.to_string(), |walk| walk.value(Some(old), Some(new)));
+                }
+            } else {
+                self.push(Some(&Value::Array(old.to_vec())), Some(&Value::Array(new.to_vec())));
+            }
+            return;
+        };
+        let name = |element: &Value| element.get(field).map(narrow::text);
+        let find = |list: &'_ [Value], wanted: &Value| list.iter().position(|e| name(e) == name(wanted));
+        let mut last = None;
+        let mut moved = false;
+        for element in old {
+            let at = find(new, element);
+            moved |= at.is_some() && at < last;
+            last = at.or(last);
+            let to = at.and_then(|at| new.get(at));
+            self.below(&called(field, element), |walk| walk.value(Some(element), to));
+        }
+        for element in new.iter().filter(|element| find(old, element).is_none()) {
+            self.below(&called(field, element), |walk| walk.value(None, Some(element)));
+        }
+        if moved {
+            let names = |list: &[Value]| Value::Array(list.iter().filter_map(name).map(Value::from).collect());
+            let (from, to) = (names(old), names(new));
+            self.below("[order]", |walk| walk.push(Some(&from), Some(&to)));
+        }
+    }
+
+    fn below(&mut self, token: &str, work: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        self.path.push('/');
+        self.path.push_str(token);
+        work(self);
+        self.path.truncate(length);
+    }
+
+    fn push(&mut self, from: Option<&Value>, to: Option<&Value>) {
+        let show = |value: Option<&Value>| value.map(|value| self.hidden.show(&self.path, value));
+        let change = FieldChange { path: self.path.clone(), from: show(from), to: show(to) };
+        self.out.push(change);
+    }
+}

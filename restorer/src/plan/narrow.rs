@@ -1,0 +1,95 @@
+//! A part of an object: reading it, and putting it into another version of the object.
+//!
+//! **Words**: a *path* is a JSON pointer in which an element of a list may be named by one of its fields:
+//! `/spec/template/spec/containers/[name=web]/image`.
+
+use hindcast_journal::exact::{Object, Value};
+
+/// The value at a path.
+pub(super) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    tokens(path).iter().try_fold(value, |value, token| match value {
+        Value::Object(members) => members.get(token),
+        Value::Array(list) => list.get(index(list, token)?),
+        _ => None,
+    })
+}
+
+/// Sets the value at a path, or takes it away; whether that was possible. Maps on the way are made where they are missing;
+/// elements of lists are not.
+pub(super) fn put(value: &mut Value, path: &str, new: Option<&Value>) -> bool {
+    let tokens = tokens(path);
+    match tokens.split_last() {
+        None => {
+            *value = new.cloned().unwrap_or_default();
+            true
+        }
+        Some((last, way)) => place(value, way, last, new),
+    }
+}
+
+fn place(value: &mut Value, way: &[String], last: &str, new: Option<&Value>) -> bool {
+    let Some((token, rest)) = way.split_first() else { return here(value, last, new) };
+    match value {
+        Value::Object(members) => {
+            if members.get(token).is_none_or(Value::is_null) {
+                let listed = rest.first().map_or(last, String::as_str).starts_with('[');
+                if new.is_none() || listed {
+                    return new.is_none();
+                }
+                members.insert(token.as_str(), Value::Object(Object::new()));
+            }
+            members.get_mut(token).is_some_and(|child| place(child, rest, last, new))
+        }
+        Value::Array(list) => {
+            let Some(child) = index(list, token).and_then(|at| list.get_mut(at)) else { return new.is_none() };
+            place(child, rest, last, new)
+        }
+        _ => new.is_none(),
+    }
+}
+
+fn here(value: &mut Value, token: &str, new: Option<&Value>) -> bool {
+    match (value, new) {
+        (Value::Object(members), Some(new)) => {
+            members.insert(token, new.clone());
+            true
+        }
+        (Value::Object(members), None) => {
+            members.remove(token);
+            true
+        }
+        (Value::Array(list), new) => match (index(list, token), new) {
+            (Some(at), Some(new)) => list.get_mut(at).is_some_and(|element| {
+                *element = new.clone();
+                true
+            }),
+            (Some(at), None) => {
+                list.remove(at);
+                true
+            }
+            (None, Some(new)) => {
+                list.push(new.clone());
+                true
+            }
+            (None, None) => true,
+        },
+        (_, new) => new.is_none(),
+    }
+}
+
+fn tokens(path: &str) -> Vec<String> {
+    path.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
+}
+
+/// Which element a token means: its index, or the one it names.
+fn index(list: &[Value], token: &str) -> Option<usize> {
+    let Some((field, wanted)) = token.strip_prefix('[').and_then(|t| t.strip_suffix(']')?.split_once('=')) else {
+        return token.parse().ok().filter(|at| *at < list.len());
+    };
+    list.iter().position(|element| element.get(field).is_some_and(|value| text(value) == wanted))
+}
+
+/// A scalar as a token names it.
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,236 @@
+//! What is worth knowing beside the actions: who reads old configuration, who will undo it, what was not protected.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_journal::{
+    exact::{Object, Value},
+    facts::{Grade, Uncovered},
+    fold::ObjectKey,
+};
+
+use super::{
+    Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, digest, evidence, narrow,
+    prepare::Planner,
+    ruled,
+};
+use crate::{
+    Protection,
+    desired::{SCALERS, Source},
+    intent,
+    live::{Listed, Present},
+    rules,
+    selection::INFRASTRUCTURE,
+};
+
+/// The annotation that rolls a workload, as `kubectl rollout restart` sets it.
+const RESTARTED: &str = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
+
+/// How many names a note has.
+const NAMED: usize = 5;
+
+/// Adds notes, reservations, and with the flag the actions that roll workloads.
+pub(super) fn add(planner: &mut Planner<'_>) {
+    environment(planner);
+    owners(planner);
+    if planner.desired.source == Source::Journal {
+        unprotected(planner);
+        inside_gaps(planner);
+    }
+    unread(planner);
+}
+
+/// Workloads whose Pods read changed configuration through their environment and would not be replaced.
+fn environment(planner: &mut Planner<'_>) {
+    let config = |action: &&Action| matches!(action.key.kind_key().as_str(), "/configmaps" | "/secrets");
+    let touched: BTreeSet<(String, String, String)> = planner
+        .plan
+        .actions
+        .iter()
+        .filter(config)
+        .map(|action| (action.key.namespace.clone(), action.key.kind_key(), action.key.name.clone()))
+        .collect();
+    if touched.is_empty() {
+        return;
+    }
+    let live = planner.live;
+    let workloads = live.objects.iter().chain(&live.readers);
+    let workloads: BTreeMap<&ObjectKey, &Present> =
+        workloads.filter(|(key, present)| key.group == "apps" && !present.terminating).collect();
+    for (key, present) in workloads {
+        let action = planner.plan.actions.iter().find(|action| action.key == *key);
+        let rolls = action.is_some_and(|action| {
+            action.verb != Verb::Update || action.changes.iter().any(|change| change.path.starts_with("/spec/template"))
+        });
+        if rolls {
+            continue;
+        }
+        let reads = ruled::at_start(key, &present.object.value);
+        let reads: Vec<String> = reads
+            .into_iter()
+            .filter(|(kind, name)| touched.contains(&(key.namespace.clone(), (*kind).to_owned(), name.clone())))
+            .map(|(kind, name)| format!("{} {name}", if kind == "/secrets" { "Secret" } else { "ConfigMap" }))
+            .collect();
+        if reads.is_empty() {
+            continue;
+        }
+        let kind = present.object.value.get("kind").and_then(Value::as_str).unwrap_or(&key.resource).to_owned();
+        let reads = reads.join(", ");
+        if planner.selection.widen.restart {
+            restart(planner, key, present, &kind);
+            planner.plan.notes.push(format!("{kind} {} reads {reads} when it starts: its Pods are rolled", key.name));
+        } else {
+            planner.plan.notes.push(format!(
+                "{kind} {} reads {reads} when its Pods start and its template stays: they keep the old values; --restart rolls them",
+                key.name
+            ));
+        }
+    }
+}
+
+/// Rolls a workload: a stamp in its template, beside whatever else is done to it.
+fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: &str) {
+    let stamp = Value::from(evidence::time(planner.known.closed.max(planner.desired.time)));
+    let change = FieldChange {
+        path: RESTARTED.to_owned(),
+        from: present.object.value.pointer(RESTARTED).cloned(),
+        to: Some(stamp.clone()),
+    };
+    if let Some(action) = planner.plan.actions.iter_mut().find(|action| action.key == *key) {
+        action.changes.push(change);
+        if let Some(target) = planner.bodies.get_mut(key).and_then(|bodies| bodies.target.as_mut()) {
+            set_stamp(target, &stamp);
+        }
+        return;
+    }
+    let object = &present.object;
+    let mut target = object.value.clone();
+    set_stamp(&mut target, &stamp);
+    let kept = intent::kept(key, Some(object), Some(object), &planner.around);
+    let form = intent::form(&object.value, &kept);
+    let api = object.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    let action = Action {
+        key: key.clone(),
+        kind: kind.to_owned(),
+        version: api.rsplit('/').next().unwrap_or(api).to_owned(),
+        verb: Verb::Update,
+        wave: Wave { group: 0, depth: 0 },
+        propagation: Propagation::default(),
+        live: Some(LiveRef { uid: present.uid.clone(), rv: present.rv.clone(), hash: digest(&form, &[], None) }),
+        wanted: None,
+        changes: vec![change],
+        kept: Vec::new(),
+        evidence: None,
+        warnings: vec!["its Pods are replaced one after the other, as its strategy says".to_owned()],
+    };
+    let bodies = Bodies {
+        target: Some(target),
+        managed: object.managed.clone(),
+        before: Some(object.clone()),
+        owners: Vec::new(),
+        unsuspend: false,
+        redact: Vec::new(),
+    };
+    planner.act(action, bodies);
+}
+
+fn set_stamp(target: &mut Value, stamp: &Value) {
+    let template = target.pointer_mut("/spec/template").and_then(Value::as_object_mut);
+    if let Some(template) = template.filter(|template| template.get("metadata").is_none_or(Value::is_null)) {
+        template.insert("metadata", Value::Object(Object::new()));
+    }
+    narrow::put(target, RESTARTED, Some(stamp));
+}
+
+/// Who deploys the objects, and would put their own version back.
+fn owners(planner: &mut Planner<'_>) {
+    let mut by: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for action in &planner.plan.actions {
+        let before = planner.bodies.get(&action.key).and_then(|bodies| bodies.before.as_deref());
+        let then = planner.desired.objects.get(&action.key).and_then(|wanted| wanted.object.as_deref().ok());
+        let mut sides = before.into_iter().chain(then);
+        if let Some(owner) = sides.find_map(|full| rules::gitops(&full.value)) {
+            by.entry(owner).or_default().push(format!("{} {}", action.kind, action.key.name));
+        }
+    }
+    for (owner, objects) in by {
+        planner.plan.notes.push(format!("{}: {owner}", some(&objects)));
+    }
+}
+
+/// A few of many.
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// `deployments.apps`, as kubectl writes it.
+fn kind_name(key: &str) -> String {
+    match key.split_once('/') {
+        Some(("", resource)) => resource.to_owned(),
+        Some((group, resource)) => format!("{resource}.{group}"),
+        None => key.to_owned(),
+    }
+}
+
+/// Kinds of the selection that were not protected then: nothing of them is restored.
+fn unprotected(planner: &mut Planner<'_>) {
+    let mut by: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, state) in &planner.known.kinds {
+        let kind = &state.discovery;
+        let lists = kind.verbs.is_empty() || kind.verbs.iter().any(|verb| verb == "watch");
+        let hers = !kind.resource.is_empty() && !kind.gone && lists;
+        if !hers || INFRASTRUCTURE.contains(&key.as_str()) || !planner.selection.wants_kind(key, kind.namespaced) {
+            continue;
+        }
+        let why = match planner.desired.kinds.get(key).map(|(_, protection)| protection) {
+            Some(Protection::Protected) => continue,
+            Some(Protection::NotProtected(Some(end))) if end.reason == Uncovered::NotWatchable => continue,
+            Some(Protection::NotProtected(Some(end))) => evidence::reason(end),
+            Some(Protection::NotProtected(None)) | None => "not yet".to_owned(),
+        };
+        by.entry(why).or_default().push(kind_name(key));
+    }
+    for (why, kinds) in by {
+        let kinds = some(&kinds);
+        planner.plan.reservations.push(format!("not protected at that moment, so left alone: {kinds} ({why})"));
+    }
+}
+
+/// Lost intervals that the moment lies in.
+fn inside_gaps(planner: &mut Planner<'_>) {
+    let kinds: BTreeSet<String> = planner.desired.objects.keys().map(ObjectKey::kind_key).collect();
+    for kind in kinds {
+        let Some(state) = planner.known.kinds.get(&kind) else { continue };
+        let Some(point) = planner.desired.cut.domains.get(&state.discovery.domain) else { continue };
+        for gap in state.gaps_at(*point).filter(|gap| gap.grade == Grade::Lost) {
+            planner.plan.reservations.push(format!(
+                "{}: changes from {} to {} are lost, and the moment lies in between: what is put back may be older than it",
+                kind_name(&kind),
+                evidence::time(gap.time_from),
+                evidence::time(gap.time_to)
+            ));
+        }
+    }
+}
+
+/// Kinds that could not be read, though the plan is about them.
+fn unread(planner: &mut Planner<'_>) {
+    for (kind, listed) in &planner.live.kinds {
+        let words = match listed {
+            Listed::Whole => continue,
+            Listed::NotServed(_) if planner.desired.objects.keys().all(|key| key.kind_key() != *kind) => continue,
+            Listed::Forbidden(words) => format!("this user may not read them: {words}"),
+            Listed::NotServed(words) => format!("the server does not serve them: {words}"),
+            Listed::Failed(words) => format!("they could not be read: {words}"),
+        };
+        let effect = if SCALERS.contains(&kind.as_str()) {
+            "what they scale may be taken for somebody's intent"
+        } else {
+            "nothing is done to them"
+        };
+        planner.plan.reservations.push(format!("{}: {words}; {effect}", kind_name(kind)));
+    }
+}

@@ -1,0 +1,77 @@
+//! What the plan asks of the rules beside their verdict, in the plan's own types.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_journal::{exact::Value, fold::ObjectKey};
+
+use super::{Action, Bodies, Verb};
+use crate::{
+    desired::Full,
+    intent::Surroundings,
+    live::Present,
+    rules::{self, Verdict},
+    selection::Widen,
+};
+
+/// What the rules say of a claim that is not there; of other kinds nothing.
+pub(super) fn claim(key: &ObjectKey, wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdict {
+    if key.kind_key() == "/persistentvolumeclaims" { rules::claim(wanted, around, widen) } else { Verdict::Act }
+}
+
+/// Why an object has to be deleted and created again to be as wanted, and the flag that takes, if it disturbs anybody.
+pub(super) fn recreate(key: &ObjectKey, target: &Value, live: &Value) -> Option<(String, Option<&'static str>)> {
+    let kind = key.kind_key();
+    let fields = rules::recreate(&kind, target, live);
+    if fields.is_empty() {
+        return None;
+    }
+    let fields: Vec<String> = fields.iter().map(|path| path.trim_start_matches('/').replace('/', ".")).collect();
+    let reason = format!("{} cannot be changed while the object lives: it has to be deleted and created again", fields.join(", "));
+    Some((reason, rules::recreate_flag(&kind)))
+}
+
+/// Whether a flag of the command line was given.
+pub(super) fn given(flag: &str, widen: &Widen) -> bool {
+    match flag {
+        "--allow-recreate" => widen.allow_recreate,
+        "--rerun-jobs" => widen.rerun_jobs,
+        _ => false,
+    }
+}
+
+/// When an action runs, by its kind.
+pub(super) fn wave(action: &Action, bodies: Option<&Bodies>) -> u8 {
+    let wanted = bodies.and_then(|bodies| bodies.target.as_ref());
+    let live = bodies.and_then(|bodies| bodies.before.as_deref()).map(|full| &full.value);
+    rules::wave(&action.key.kind_key(), action.verb, wanted, live)
+}
+
+/// What the Pods of a workload keep until they are replaced, as (kind key, name).
+pub(super) fn at_start(key: &ObjectKey, workload: &Value) -> BTreeSet<rules::Source> {
+    rules::pod_spec(&key.kind_key(), workload).map(|spec| rules::reads(spec).at_start).unwrap_or_default()
+}
+
+/// How many objects that were read hold fields that an older schema does not know, in words; by version.
+pub(super) fn pruned(target: &Value, live: &Value, objects: &BTreeMap<ObjectKey, Present>) -> Vec<String> {
+    let text = |path: &str| target.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
+    let mut out = Vec::new();
+    for (version, fields) in rules::pruned_fields(target, live) {
+        let of_kind = objects.iter().filter(|(key, _)| key.group == group && key.resource == plural);
+        let (mut all, mut holding) = (0, 0);
+        for (_, present) in of_kind {
+            all += 1;
+            holding += usize::from(fields.iter().any(|field| rules::holds(&present.object.value, field)));
+        }
+        if holding > 0 {
+            out.push(format!("{holding} of {all} objects of {version} hold such fields now"));
+        }
+    }
+    out
+}
+
+/// Whether it is a CronJob that must not start what it missed.
+pub(super) fn suspended(key: &ObjectKey, target: &Value, verb: Verb) -> bool {
+    let stands = target.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
+    key.kind_key() == "batch/cronjobs" && verb == Verb::Create && !stands
+}

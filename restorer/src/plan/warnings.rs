@@ -1,0 +1,46 @@
+//! What must be known of an action before it is done, beside what the rules say of the kind.
+
+use hindcast_journal::{exact::Value, fold::ObjectKey};
+
+use crate::{desired::Full, live::Present};
+
+/// A reference that was dropped.
+pub(super) fn dropped(owner: &str) -> String {
+    format!("its owner {owner} is not there and is not restored: the reference to it is dropped")
+}
+
+/// An object of the same name is being deleted.
+pub(super) fn waits(live: &Present) -> String {
+    let finalizers = finalizers(&live.object);
+    let until = if finalizers.is_empty() { String::new() } else { format!(" (finalizers: {finalizers})") };
+    format!("one of its name is being deleted{until}: it is waited for, then this one is created")
+}
+
+/// An object of the same name is another one by now.
+pub(super) fn replaced(then: &str, now: &str) -> String {
+    format!("it was deleted and created again since (uid then {then}, now {now}): the new one is changed")
+}
+
+/// A CronJob that is created.
+pub(super) fn suspended() -> String {
+    "it is created suspended, so that no missed run starts, and resumed when all else is done".to_owned()
+}
+
+/// Of an object that is deleted.
+pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
+    let mut out = Vec::new();
+    let kind = full.value.pointer("/spec/type").and_then(Value::as_str);
+    if key.kind_key() == "/services" && kind == Some("LoadBalancer") {
+        out.push("its load balancer goes with it: an undo may get another external address".to_owned());
+    }
+    let finalizers = finalizers(full);
+    if !finalizers.is_empty() {
+        out.push(format!("it goes once its finalizers are done: {finalizers}"));
+    }
+    out
+}
+
+fn finalizers(full: &Full) -> String {
+    let list = full.value.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
+    list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
