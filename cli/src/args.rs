@@ -23,6 +23,8 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 What changed in the last hour?          hindcast log -n shop
+What is different from 14:01?           hindcast diff -n shop --from 14:01
+Put it back; see first what that does   hindcast plan -n shop --at 14:01; hindcast restore -n shop --at 14:01
 What did it look like at 14:01?         hindcast get deploy,cm -n shop --at 14:01
 One object, as YAML, before a change:   hindcast show deploy/web -n shop --at before:pos:4711
 
@@ -72,6 +74,18 @@ pub(crate) enum Verb {
     Get(Get),
     /// One object as it was, as YAML
     Show(Show),
+    /// What differs between two moments, as a unified diff of YAML
+    Diff(Diff),
+    /// Since when each field of an object is as it is, and who set it
+    Blame(Blame),
+    /// What `restore` would do, field by field; changes nothing
+    Plan(Plan),
+    /// Put objects back as they were: plan, confirm, apply, verify
+    Restore(Restore),
+    /// Put back what a restore replaced
+    Undo(Undo),
+    /// The rules of what a restore may touch
+    Rules(Rules),
     /// Make or list the keys that seal Secret values
     #[command(subcommand)]
     Key(KeyVerb),
@@ -279,6 +293,216 @@ pub(crate) struct Show {
     /// Show the values of a Secret (needs the key file)
     #[arg(long)]
     pub(crate) show_secrets: bool,
+}
+
+/// `hindcast diff`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "T is explained in `hindcast --help`. Left out unless --all: status, the server's own metadata \
+                        (resourceVersion, generation, uid, creationTimestamp), and objects that controllers made of \
+                        others (Pods, ReplicaSets, EndpointSlices), which are counted; kinds that are named are never \
+                        counted only.\nExit: 0 no differences · 1 differences · 2 failed · 3 answered with a reservation."
+)]
+pub(crate) struct Diff {
+    /// KIND, KIND,KIND or KIND/NAME [default: every kind]
+    #[arg(value_name = "KIND[/NAME]")]
+    pub(crate) kind: Option<String>,
+    /// NAME, where it is not in KIND/NAME
+    #[arg(value_name = "NAME", hide = true)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Only objects whose labels match at either moment
+    #[arg(short = 'l', long, value_name = "SEL")]
+    pub(crate) selector: Option<String>,
+    /// The one moment
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub(crate) from: String,
+    /// The other moment
+    #[arg(long, value_name = "T", default_value = "now", allow_hyphen_values = true)]
+    pub(crate) to: String,
+    /// Also status, the server's own metadata, and what controllers made
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show the values of Secrets (needs the key file)
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+}
+
+/// `hindcast blame`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "T is explained in `hindcast --help`. Each line of the object stands beside the change that gave it \
+                        its value. A time with `before` is the earliest that the journal knows of. To see what a \
+                        change replaced: hindcast diff KIND/NAME --from before:pos:POS --to pos:POS"
+)]
+pub(crate) struct Blame {
+    /// KIND/NAME
+    #[arg(value_name = "KIND/NAME")]
+    pub(crate) kind: String,
+    /// NAME, where it is not in KIND/NAME
+    #[arg(value_name = "NAME", hide = true)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The moment
+    #[arg(long, value_name = "T", default_value = "now", allow_hyphen_values = true)]
+    pub(crate) at: String,
+    /// Also status and the server's own metadata
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// What a plan or a restore is about: KIND/NAME, -n NS or -A, narrowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "What to put back (SCOPE: KIND/NAME, -n NS or -A; there is no default)")]
+pub(crate) struct Target {
+    /// One object
+    #[arg(value_name = "KIND/NAME")]
+    pub(crate) kind: Option<String>,
+    /// NAME, where it is not in KIND/NAME
+    #[arg(value_name = "NAME", hide = true)]
+    pub(crate) name: Option<String>,
+    /// The objects of a namespace, and its own labels and annotations; with KIND/NAME, where that is
+    #[arg(short, long, value_name = "NS")]
+    pub(crate) namespace: Option<String>,
+    /// All namespaces and cluster-scoped objects, without those of the system
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// Only objects whose labels match, then or now
+    #[arg(short = 'l', long, value_name = "SEL")]
+    pub(crate) selector: Option<String>,
+    /// Only these objects of the scope
+    #[arg(long, value_name = "KIND/NAME,…", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Only this part of each object: spec.template; then nothing is created or deleted
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+}
+
+/// What may be done beyond the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "What may be done beyond the default")]
+pub(crate) struct Widen {
+    /// Also cluster-scoped objects that the namespace needs (CRDs, ClusterRoles, StorageClasses)
+    #[arg(long)]
+    pub(crate) with_cluster_scoped: bool,
+    /// Also kube-system, kube-public, kube-node-lease and infrastructure kinds
+    #[arg(long)]
+    pub(crate) include_system: bool,
+    /// Also delete added objects of a kind whose deletion destroys data (claims, namespaces, CRDs, Jobs, bare Pods)
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) allow_delete: Vec<String>,
+    /// Delete and create again where a field cannot be changed
+    #[arg(long)]
+    pub(crate) allow_recreate: bool,
+    /// Roll workloads that read changed configuration through their environment
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// Delete in spite of a lost interval since T
+    #[arg(long)]
+    pub(crate) accept_gap: bool,
+    /// Create the Jobs that were running at T, which run again
+    #[arg(long)]
+    pub(crate) rerun_jobs: bool,
+    /// Create claims whose volume is lost, empty
+    #[arg(long)]
+    pub(crate) allow_empty_volumes: bool,
+    /// Disable webhooks that stand in the way, and put them back
+    #[arg(long)]
+    pub(crate) bypass_webhooks: bool,
+}
+
+/// How a restore is carried out.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "How to go about it")]
+pub(crate) struct Going {
+    /// Do not ask; without a terminal nothing is done unless this is given
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Do not ask the server beforehand whether it would take each action
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Where the record that undo and resume need is kept, if the journal's bucket cannot be written
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record_dir: Option<PathBuf>,
+    /// Do not wait for rollouts (nobody waits without a terminal, unless --wait-rollout is given)
+    #[arg(long, conflicts_with = "wait_rollout")]
+    pub(crate) no_wait: bool,
+    /// How long to wait until workloads are ready [default: 5m on a terminal]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) wait_rollout: Option<std::time::Duration>,
+}
+
+/// `hindcast plan`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "T is explained in `hindcast --help`. Nothing is changed, in the cluster or the journal.\n\
+                        Exit: 0 nothing to do · 1 something to do · 2 failed or refused · 3 answered with a reservation."
+)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The moment
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub(crate) at: String,
+    /// Ask the server whether it would take each action
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Keep the plan in a file, for `hindcast restore --plan FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) widen: Widen,
+}
+
+/// `hindcast restore`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "T is explained in `hindcast --help`. A restore never does more than the plan that it shows first.\n\
+                        Exit: 0 done · 1 done in part · 2 failed, refused or declined · 3 done with a reservation · 130 \
+                        interrupted."
+)]
+pub(crate) struct Restore {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The moment
+    #[arg(long, value_name = "T", allow_hyphen_values = true, required_unless_present_any = ["plan", "resume"])]
+    pub(crate) at: Option<String>,
+    /// Do what a plan of `hindcast plan --out FILE` says, if nothing it looked at has changed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["at", "resume"])]
+    pub(crate) plan: Option<PathBuf>,
+    /// Finish a restore that was interrupted
+    #[arg(long, value_name = "ID", conflicts_with_all = ["at", "plan"])]
+    pub(crate) resume: Option<String>,
+    #[command(flatten)]
+    pub(crate) widen: Widen,
+    #[command(flatten)]
+    pub(crate) going: Going,
+}
+
+/// `hindcast undo`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "What somebody changed since the restore is a conflict, and not overwritten.\n\
+                        Exit: as `hindcast restore`."
+)]
+pub(crate) struct Undo {
+    /// The restore: the last line of what it printed
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) widen: Widen,
+    #[command(flatten)]
+    pub(crate) going: Going,
+}
+
+/// `hindcast rules`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Rules {
+    /// Only the rules that touch a kind: deploy, persistentvolumeclaims, …
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: Option<String>,
 }
 
 /// `hindcast key`.

@@ -14,10 +14,13 @@ use crate::{
     printer::Printer,
 };
 
+mod blame;
+mod diff;
 mod get;
 mod journal;
 mod key;
 mod log;
+mod rules;
 mod run;
 mod show;
 mod status;
@@ -69,7 +72,13 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Log(args) => log::run(context, args).await,
         Verb::Get(args) => get::run(context, args).await,
         Verb::Show(args) => show::run(context, args).await,
+        Verb::Diff(args) => diff::run(context, args).await,
+        Verb::Blame(args) => blame::run(context, args).await,
         Verb::Journal(verb) => journal::run(context, verb).await,
+        Verb::Rules(args) => rules::run(context, args),
+        Verb::Plan(_) | Verb::Restore(_) | Verb::Undo(_) => {
+            Err(Failure::new("plan, restore and undo", "are being built"))
+        }
         Verb::Run(_) | Verb::Key(_) => Ok(Exit::Done),
     }
 }

@@ -18,6 +18,10 @@ mod tests;
 pub(crate) enum Exit {
     /// Done.
     Done,
+    /// Done, and there are differences.
+    Differences,
+    /// Not all of it could be done.
+    Partly,
     /// Failed, refused or not found.
     Failed,
     /// Answered, with a reservation that was named.
@@ -33,6 +37,7 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Differences | Self::Partly => 1,
             Self::Failed => 2,
             Self::Reserved => 3,
             Self::Fenced => 4,

@@ -81,6 +81,12 @@ fn context_of(config: &Kubeconfig, common: &Common) -> Option<(String, Option<St
     Some((name, namespace.filter(|n| !n.is_empty())))
 }
 
+/// The name of the context in use, if there is a kubeconfig with one.
+pub(crate) fn context_name(common: &Common) -> Option<String> {
+    let config = read(common).ok()??;
+    common.context.clone().or(config.current_context)
+}
+
 /// How to reach the cluster of the options: the kubeconfig, else the Pod this runs in.
 pub(crate) async fn config(common: &Common) -> Result<Config> {
     let options =

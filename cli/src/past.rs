@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use hindcast_journal::{
     At, Journal, Micros, Moment, Scope,
     cut::MAIN,
-    facts::{Discovery, Gap},
+    facts::{CoverEnd, Discovery, Gap},
     fold::KindState,
     seal::Key,
 };
@@ -139,7 +139,7 @@ pub(crate) async fn alias(
 }
 
 /// The keys that open sealed values: of the file that was named, or of the default journal's where it exists.
-fn keys(context: &Context<'_>) -> Result<Vec<Arc<Key>>> {
+pub(crate) fn keys(context: &Context<'_>) -> Result<Vec<Arc<Key>>> {
     let common = context.common;
     let Some(path) = keyfile::path(common.key_file.as_deref(), common.journal.as_deref())? else {
         return Ok(Vec::new());
@@ -188,6 +188,14 @@ impl Past<'_> {
         self.at = at;
         self.judge(t, &moment).await?;
         self.say(&moment);
+        Ok(moment)
+    }
+
+    /// Brings the journal's newest moment as close to now as there is a way to, and says nothing: what is known of now.
+    pub(crate) async fn catch_up(&mut self) -> Result<Moment> {
+        let moment = self.timeline.resolve(&At::Now).await?;
+        let moment = close::close(self, self.context, &At::Now, moment).await?;
+        self.at = At::Now;
         Ok(moment)
     }
 
@@ -275,6 +283,18 @@ impl Past<'_> {
         Ok(self.timeline.view(moment, &nothing).await?.kinds)
     }
 
+    /// Resolves the newest question again, after another one was asked between.
+    pub(crate) async fn again(&mut self) -> Result<Moment> {
+        Ok(self.timeline.resolve(&self.at).await?)
+    }
+
+    /// How the journal keeps Secret values: `sealed`, `plaintext` or `dropped`.
+    pub(crate) async fn secrets(&mut self) -> Result<Option<String>> {
+        let moment = self.timeline.resolve(&At::NowOpen).await?;
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        Ok(self.timeline.view(moment, &nothing).await?.secrets)
+    }
+
     /// The kinds that the journal knew at the moment.
     pub(crate) async fn kinds_at(&mut self, moment: &Moment) -> Result<Vec<Discovery>> {
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
@@ -306,7 +326,7 @@ impl Past<'_> {
                     }
                 }
                 // The question about later kinds may have begun from another checkpoint.
-                self.timeline.resolve(&self.at).await?;
+                self.again().await?;
                 kinds::parse(kind, name, &all).map_err(|_| failure)
             }
         }
@@ -318,14 +338,7 @@ impl Past<'_> {
         for kind in asked {
             match view.protection(&kind.kind_key()) {
                 Protection::Protected => protected.push(kind.clone()),
-                Protection::NotProtected(why) => {
-                    let why = match why {
-                        Some(end) if end.detail.is_empty() => end.reason.as_str().to_owned(),
-                        Some(end) => format!("{} ({})", end.reason.as_str(), end.detail),
-                        None => "not yet at that moment".to_owned(),
-                    };
-                    missing.push((kinds::label(kind), why));
-                }
+                Protection::NotProtected(end) => missing.push((kinds::label(kind), why(end.as_ref()))),
             }
         }
         let at = self.context.wall.show(view.moment.time);
@@ -429,6 +442,14 @@ impl Past<'_> {
         }
         if self.reservations.is_empty() { Exit::Done } else { Exit::Reserved }
     }
+
+    /// As [`Past::finish`], for an answer that ends otherwise than with 0; a reservation wins.
+    pub(crate) fn finish_with(&self, exit: Exit) -> Exit {
+        match self.finish() {
+            Exit::Done => exit,
+            reserved => reserved,
+        }
+    }
 }
 
 fn named(kinds: &BTreeMap<String, KindState>) -> Vec<Discovery> {
@@ -437,6 +458,15 @@ fn named(kinds: &BTreeMap<String, KindState>) -> Vec<Discovery> {
         .map(|kind| kind.discovery.clone())
         .filter(|kind| !kind.resource.is_empty())
         .collect()
+}
+
+/// Why a kind was not protected, in words.
+pub(crate) fn why(end: Option<&CoverEnd>) -> String {
+    match end {
+        Some(end) if end.detail.is_empty() => end.reason.as_str().to_owned(),
+        Some(end) => format!("{} ({})", end.reason.as_str(), end.detail),
+        None => "not yet at that moment".to_owned(),
+    }
 }
 
 /// A kind key as a person reads it.

@@ -7,7 +7,9 @@
 //! 1. No control character of a journal, a name or an argument reaches the terminal: everything printed passes
 //!    [`escape`], which spells it `\u001b` and the like (`tests.rs`). The spelling is also the one of JSON and of
 //!    double-quoted YAML, so it cannot change what a document means.
-//! 2. A closed pipe (`hindcast log | head`) ends the output without an error.
+//! 2. A line of progress is wiped before anything else is written to standard error [`Printer::progress`]. Only it
+//!    brings control characters, and its text is escaped like any other.
+//! 3. A closed pipe (`hindcast log | head`) ends the output without an error.
 //!
 //! Not here: what is printed (`render`, `view`).
 
@@ -15,7 +17,10 @@ use std::{
     borrow::Cow,
     fmt::Write as _,
     io::{IsTerminal as _, Write},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::failure::Failure;
@@ -73,12 +78,20 @@ impl Text {
 
 type Stream = Mutex<Box<dyn Write + Send>>;
 
-/// The two streams.
+/// Where the answer to a question comes from: a line, or nothing if no more is to come.
+type Answers = fn() -> tokio::sync::oneshot::Receiver<String>;
+
+/// The two streams, and who answers questions, if anybody is there.
 pub(crate) struct Printer {
     out: Stream,
     err: Stream,
     out_colour: bool,
     err_colour: bool,
+    /// Whether standard error is a terminal: a line there can be written over.
+    watched: bool,
+    /// Whether a line of progress stands there.
+    standing: AtomicBool,
+    answers: Option<Answers>,
 }
 
 impl Printer {
@@ -88,6 +101,10 @@ impl Printer {
         Self {
             out_colour: colour && out.is_terminal(),
             err_colour: colour && err.is_terminal(),
+            watched: err.is_terminal(),
+            standing: AtomicBool::new(false),
+            answers: (std::io::stdin().is_terminal() && err.is_terminal())
+                .then_some(typed as Answers),
             out: Mutex::new(Box::new(out)),
             err: Mutex::new(Box::new(err)),
         }
@@ -96,16 +113,33 @@ impl Printer {
     /// Streams of the caller, without colour.
     #[cfg(test)]
     pub(crate) fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Self { out: Mutex::new(out), err: Mutex::new(err), out_colour: false, err_colour: false }
+        Self {
+            out: Mutex::new(out),
+            err: Mutex::new(err),
+            out_colour: false,
+            err_colour: false,
+            watched: false,
+            standing: AtomicBool::new(false),
+            answers: None,
+        }
+    }
+
+    /// As [`Printer::to`], with somebody who answers questions.
+    #[cfg(test)]
+    pub(crate) fn answered(mut self, answers: Answers) -> Self {
+        self.answers = Some(answers);
+        self
     }
 
     /// Data as it is; line ends stand, other control characters are escaped.
     pub(crate) fn data(&self, text: &str) {
+        self.wipe();
         write(&self.out, escape(text, true).as_bytes());
     }
 
     /// A line of data.
     pub(crate) fn line(&self, text: &Text) {
+        self.wipe();
         write(&self.out, paint(text, self.out_colour).as_bytes());
     }
 
@@ -135,12 +169,62 @@ impl Printer {
 
     /// Text of several lines that is not data, such as the usage of a command.
     pub(crate) fn message(&self, text: &str) {
+        self.wipe();
         write(&self.err, escape(text, true).as_bytes());
     }
 
-    fn say(&self, text: &Text) {
+    /// A line for the reader, with styles.
+    pub(crate) fn say(&self, text: &Text) {
+        self.wipe();
         write(&self.err, paint(text, self.err_colour).as_bytes());
     }
+
+    /// Whether somebody is there to be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// Asks, and waits for a line; nothing if nobody is there, or no more is to come.
+    pub(crate) async fn ask(&self, question: &str) -> Option<String> {
+        self.wipe();
+        write(&self.err, escape(question, false).as_bytes());
+        self.answers?().await.ok()
+    }
+
+    /// Whether progress can be written over itself.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// A line that says how far something is; on a terminal it takes the place of the one before.
+    pub(crate) fn progress(&self, text: &str) {
+        if self.watched {
+            self.standing.store(true, Ordering::Relaxed);
+            write(&self.err, format!("\r{}\x1b[K", escape(text, false)).as_bytes());
+        } else {
+            self.note(text);
+        }
+    }
+
+    fn wipe(&self) {
+        if self.standing.swap(false, Ordering::Relaxed) {
+            write(&self.err, b"\r\x1b[K");
+        }
+    }
+}
+
+/// A line that somebody types. It is waited for on a thread of its own, so that Ctrl-C is heard meanwhile; the thread of
+/// a question that nobody answers ends with the process.
+fn typed() -> tokio::sync::oneshot::Receiver<String> {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        if std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
+            // Who asked may be gone.
+            let _ = send.send(line);
+        }
+    });
+    receive
 }
 
 /// Writes and flushes. A reader that has gone away is no error of ours, and there is nobody left to tell.

@@ -8,14 +8,20 @@ use crate::{
     args::Output,
     failure::{Failure, Result},
     moment::Wall,
-    printer::{Printer, Text},
+    printer::{Printer, Style, Text},
     redact, view,
 };
 
+pub(crate) mod blame;
+pub(crate) mod diff;
+pub(crate) mod fields;
 pub(crate) mod get;
 pub(crate) mod log;
 pub(crate) mod status;
+pub(crate) mod path;
+pub(crate) mod plan;
 pub(crate) mod table;
+pub(crate) mod unified;
 pub(crate) mod yaml;
 
 /// Prints a document of ours as JSON or YAML.
@@ -98,6 +104,22 @@ pub(crate) fn keys(printer: &Printer, keys: &view::Keys) {
     });
     for line in table::lines(&["NAME", "CREATED", "USE"], rows.collect()) {
         printer.line(&Text::plain(line));
+    }
+}
+
+/// The rules of what a restore may touch.
+pub(crate) fn rules(printer: &Printer, rules: &[&hindcast_restorer::rules::Rule]) {
+    for (at, rule) in rules.iter().enumerate() {
+        if at > 0 {
+            printer.line(&Text::default());
+        }
+        let kinds: Vec<String> = rule.kinds.iter().map(|key| crate::past::kind_name(key)).collect();
+        let kinds = if kinds.is_empty() { "every kind".to_owned() } else { kinds.join(", ") };
+        let mut line = fields::styled(Style::Bold, rule.id);
+        line.push(Style::Dim, format!("  {kinds}"));
+        printer.line(&line);
+        printer.line(&Text::plain(format!("  {}", rule.what)));
+        printer.line(&fields::styled(Style::Dim, format!("  {}", rule.why)));
     }
 }
 

@@ -8,17 +8,26 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use hindcast_journal::{facts, seal::KeyFile};
+use hindcast_journal::{Moment, cut::MAIN, facts, seal::KeyFile};
+use hindcast_restorer::View;
 use serde::Serialize;
 
-use crate::moment::rfc3339;
+use crate::{moment::rfc3339, past::kind_name};
 
+mod blame;
 mod change;
+mod diff;
+pub(crate) mod plan;
 mod row;
+mod rules;
 mod status;
 
+pub(crate) use blame::{Blame, Blamed};
 pub(crate) use change::{Change, ObjectName};
+pub(crate) use diff::{Changed, Diff, Field, Last};
+pub(crate) use plan::Plan;
 pub(crate) use row::{File, Files, Row};
+pub(crate) use rules::Rules;
 pub(crate) use status::{Cluster, Status};
 
 /// The version that every document states.
@@ -120,7 +129,36 @@ impl Keys {
     }
 }
 
+impl Cut {
+    /// The cut of a moment.
+    pub(crate) fn of(moment: &Moment) -> Self {
+        let domains = &moment.cut.domains;
+        Self {
+            rev: moment.cut.rev(),
+            incarnation: domains.get(MAIN).map_or(0, |point| point.incarnation),
+            time: Some(rfc3339(moment.time)),
+            closed: moment.closed,
+            domains: domains.iter().map(|(domain, point)| (domain.clone(), point.rv)).collect(),
+            lagging: moment.lagging.iter().map(|(kind, _)| kind_name(kind)).collect(),
+        }
+    }
+}
+
 impl Gap {
+    /// The gaps of kinds that the moments of views lie in.
+    pub(crate) fn of(views: &[&View], kinds: impl IntoIterator<Item = String>) -> Vec<Self> {
+        let mut gaps = Vec::new();
+        for key in kinds {
+            let found = views.iter().flat_map(|view| view.gaps(&key));
+            for gap in found.map(|gap| Self::new(&kind_name(&key), &gap)) {
+                if !gaps.contains(&gap) {
+                    gaps.push(gap);
+                }
+            }
+        }
+        gaps
+    }
+
     /// A gap of a kind.
     pub(crate) fn new(resource: &str, gap: &facts::Gap) -> Self {
         Self {

@@ -11,8 +11,11 @@
 //! What a restore may touch is said by one table, [`rules`]; what of an object is anybody's intent by [`intent`].
 
 pub mod apply;
+pub mod blame;
 pub mod desired;
+pub mod diff;
 pub mod intent;
+mod lists;
 pub mod live;
 pub mod plan;
 pub mod record;

@@ -63,6 +63,8 @@ pub struct View {
     pub objects: Vec<Object>,
     /// All kinds known at the moment, by kind key.
     pub kinds: BTreeMap<String, KindState>,
+    /// How Secret values were stored: `sealed`, `plaintext` or `dropped`.
+    pub secrets: Option<String>,
 }
 
 impl View {
@@ -196,9 +198,9 @@ impl Timeline {
     /// The state at a moment that [`Timeline::resolve`] gave, as far as `scope` wants it.
     pub async fn view(&mut self, mut moment: Moment, scope: &Scope) -> Result<View> {
         let state = self.reader.state(&mut moment, scope).await?;
-        let State { objects, kinds, .. } = state;
+        let State { objects, kinds, secrets, .. } = state;
         let objects = objects.into_values().map(object).collect::<Result<_>>()?;
-        Ok(View { moment, objects, kinds })
+        Ok(View { moment, objects, kinds, secrets })
     }
 
     /// The uid and newest position of each object at a moment that [`Timeline::resolve`] gave, as far as `scope` wants it,

@@ -219,7 +219,7 @@ fn an_open_cut_names_what_lags() {
     );
 }
 
-const EVERYTHING: [&[&str]; 15] = [
+const EVERYTHING: [&[&str]; 21] = [
     &["status", "-v"],
     &["status", "-o", "json"],
     &["log", "-A", "--since", "2026-11-01", "--all"],
@@ -232,6 +232,12 @@ const EVERYTHING: [&[&str]; 15] = [
     &["get", "secrets,cm", "-A", "-o", "yaml", "--at", "rev:15"],
     &["show", "secret/db", "-n", "shop"],
     &["show", "secret/db", "-n", "shop", "-o", "json", "--at", "rev:15"],
+    &["diff", "-A", "--from", "rev:11", "--all"],
+    &["diff", "secret/db", "-n", "shop", "--from", "rev:15", "--to", "rev:16"],
+    &["diff", "-n", "shop", "--from", "rev:14", "-o", "json", "--all"],
+    &["diff", "secrets,cm", "-A", "--from", "rev:15", "-o", "yaml"],
+    &["blame", "secret/db", "-n", "shop", "--all"],
+    &["blame", "secret/db", "-n", "shop", "-o", "json"],
     &["journal", "ls"],
     &["journal", "cat", "1-999"],
     &["journal", "cat", "1-999", "-o", "yaml"],
@@ -247,7 +253,7 @@ fn no_secret_value_is_in_any_output() {
                 let all =
                     if with_key { [args, &["--key-file", &keys]].concat() } else { args.to_vec() };
                 let done = run(&world, &all);
-                assert!(matches!(done.exit, Exit::Done | Exit::Reserved), "{all:?}: {}", done.err);
+                assert_ne!(done.exit, Exit::Failed, "{all:?}: {}", done.err);
                 for text in [&done.out, &done.err] {
                     for planted in [PLANTED, PLANTED_TEXT] {
                         assert!(!text.contains(planted), "{stored:?} {all:?}:\n{text}");
@@ -322,6 +328,72 @@ fn log_shows_who_did_what_newest_first() {
 }
 
 #[test]
+fn diff_shows_what_became_of_each_object() {
+    let world = World::new(Stored::Sealed);
+    let done = run(&world, &["diff", "-n", "shop", "--from", "rev:11", "--to", "rev:14"]);
+    assert_eq!(done.exit, Exit::Differences, "{}", done.err);
+    insta::assert_snapshot!(done.out);
+    let one = run(&world, &["diff", "deploy/web", "-n", "shop", "--from", "rev:11", "--to", "rev:14"]);
+    assert!(one.out.contains("\n-  replicas: 2\n+  replicas: 3\n"), "{}", one.out);
+    assert!(!one.out.contains("resourceVersion"), "{}", one.out);
+    let all = run(&world, &["diff", "deploy/web", "-n", "shop", "--from", "rev:11", "--to", "rev:14", "--all"]);
+    assert!(all.out.contains("+  resourceVersion: \"13\""), "{}", all.out);
+    let back = run(&world, &["diff", "deploy/web", "-n", "shop", "--from", "rev:14", "--to", "rev:11"]);
+    assert!(back.out.contains("\n-  replicas: 3\n+  replicas: 2\n"), "{}", back.out);
+    let none = run(&world, &["diff", "deploy", "-n", "shop", "--from", "rev:13", "--to", "rev:14"]);
+    assert_eq!((none.exit, none.out.as_str()), (Exit::Done, ""), "{}", none.err);
+    assert!(none.err.contains("no differences"), "{}", none.err);
+}
+
+#[test]
+fn diff_hides_secret_values_but_not_that_they_changed() {
+    for stored in [Stored::Sealed, Stored::Plaintext] {
+        let world = World::new(stored);
+        let args = ["diff", "secret/db", "-n", "shop", "--from", "rev:15", "--to", "rev:16"];
+        let done = run(&world, &args);
+        assert_eq!(done.exit, Exit::Differences, "{}", done.err);
+        assert!(done.out.contains("+  again: \"<redacted 15 bytes"), "{}", done.out);
+        let keys = world.key_file();
+        let shown = run(&world, &[&args[..], &["--show-secrets", "--key-file", &keys]].concat());
+        assert!(shown.out.contains(&format!("+  again: {PLANTED}")), "{}{}", shown.out, shown.err);
+    }
+}
+
+#[test]
+fn diff_refuses_what_it_cannot_compare() {
+    let world = World::new(Stored::Sealed);
+    let said = |args: &[&str], exit: Exit, text: &str| {
+        let done = run(&world, args);
+        assert_eq!(done.exit, exit, "{args:?}: {}{}", done.out, done.err);
+        assert!(done.err.contains(text), "{args:?}: {}", done.err);
+    };
+    let pair = ["--from", "rev:11", "--to", "rev:13"];
+    said(&[&["diff", "lease", "-A"], &pair[..]].concat(), Exit::Failed, "not protected at");
+    said(&[&["diff", "deploy,lease", "-A"], &pair[..]].concat(), Exit::Reserved, "leases.coordination.k8s.io: not protected");
+    said(&[&["diff", "deploy/web", "-A"], &pair[..]].concat(), Exit::Failed, "a name is of one namespace");
+    said(&[&["diff", "deploy/nope", "-n", "shop"], &pair[..]].concat(), Exit::Failed, "was not there");
+    said(&["diff", "cm", "-A", "--from", "2020-01-01"], Exit::Failed, "is before the journal begins");
+    said(&["diff", "cm", "-A", "--from", "rev:11", "--to", "rev:99"], Exit::Failed, "is later than");
+    said(&["diff", "widgets", "-A", "--from", "rev:17"], Exit::Reserved, "changes may be missing");
+}
+
+#[test]
+fn blame_names_the_change_behind_each_line() {
+    let world = World::new(Stored::Sealed);
+    let done = run(&world, &["blame", "deploy/web", "-n", "shop", "--at", "rev:14"]);
+    assert_eq!(done.exit, Exit::Done, "{}", done.err);
+    insta::assert_snapshot!(done.out);
+    let earlier = run(&world, &["blame", "deploy/web", "-n", "shop", "--at", "rev:11"]);
+    assert!(!earlier.out.contains("kubectl-edit"), "{}", earlier.out);
+    let hidden = run(&world, &["blame", "secret/db", "-n", "shop"]);
+    assert!(hidden.out.contains("again: \"<redacted 15 bytes"), "{}", hidden.out);
+    let nobody = run(&world, &["blame", "deploy/nope", "-n", "shop", "--at", "rev:14"]);
+    assert_eq!(nobody.exit, Exit::Failed, "{}", nobody.err);
+    let many = run(&world, &["blame", "deploy", "-n", "shop", "--at", "rev:14"]);
+    assert!(many.err.contains("blame takes one object"), "{}", many.err);
+}
+
+#[test]
 fn documents_keep_to_their_schemas() {
     let world = World::new(Stored::Sealed);
     let keys = world.key_file();
@@ -333,6 +405,10 @@ fn documents_keep_to_their_schemas() {
     let rows = run(&world, &["journal", "cat", "1-999"]);
     assert!(rows.out.lines().count() > 10);
     rows.out.lines().for_each(|line| schema::check("row", line));
+    for from in ["rev:11", "rev:17", "rev:20"] {
+        schema::check("diff", &run(&world, &["diff", "-A", "-o", "json", "--from", from]).out);
+    }
+    schema::check("blame", &run(&world, &["blame", "secret/db", "-n", "shop", "-o", "json"]).out);
     schema::check("journalfiles", &run(&world, &["journal", "ls", "-o", "json"]).out);
     schema::check("keylist", &run(&world, &["key", "list", "-o", "json", "--key-file", &keys]).out);
 }

@@ -25,6 +25,11 @@ impl Buffer {
     }
 }
 
+/// Lines as they are printed without colour.
+pub(crate) fn plain(lines: &[Text]) -> String {
+    lines.iter().map(|line| paint(line, false)).collect()
+}
+
 /// Everything a terminal might act upon, as bytes: the C0 and C1 controls, DEL, and direction marks.
 const HOSTILE: &str = "a\x1b[2Jb\u{9b}31mc\u{7}\r\x08\u{7f}\u{202e}d\u{2066}e\u{85}\u{2028}";
 

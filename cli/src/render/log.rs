@@ -6,11 +6,11 @@
 //! **Invariants.** (1) The printed time, given as T, includes the change. (2) `--limit` counts what is shown, and
 //! hitting it is said.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use hindcast_journal::exact::Value;
 
-use super::table;
+use super::{path::spell, table};
 use crate::{
     args::{Log, Output},
     commands::Context,
@@ -248,26 +248,8 @@ fn field(operation: &Value, width: usize) -> Option<String> {
     }
 }
 
-/// A JSON pointer as people write paths: `spec.containers[0].image`.
-pub(super) fn spell(pointer: &str) -> String {
-    let mut out = String::new();
-    for token in pointer.split('/').skip(1) {
-        let token = token.replace("~1", "/").replace("~0", "~");
-        if !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit()) {
-            let _ = write!(out, "[{token}]");
-        } else if token.contains(['.', '/', '[']) {
-            let _ = write!(out, "[{token:?}]");
-        } else {
-            if !out.is_empty() {
-                out.push('.');
-            }
-            out.push_str(&token);
-        }
-    }
-    if out.is_empty() { "(everything)".to_owned() } else { out }
-}
-
-fn shorten(text: &str, width: usize) -> String {
+/// At most `width` characters of a text.
+pub(super) fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

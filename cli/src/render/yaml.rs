@@ -8,11 +8,13 @@
 //! 3. Text of several lines stands as a block; where a block could not carry it exactly, or a character must not
 //!    reach a terminal, it is double-quoted with escapes.
 //!
+//! 4. [`lines`] are the lines of [`document`], each with the JSON pointer of the innermost value that it shows a part of.
+//!
 //! Recursion is bounded by the depth that the journal's parser allows.
 
 use std::fmt::Write as _;
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::{exact::Value, seal::escape_pointer};
 
 use crate::printer::is_unsafe;
 
@@ -21,96 +23,153 @@ mod tests;
 
 /// One document, ending in a line end.
 pub(crate) fn document(value: &Value) -> String {
-    let mut out = String::new();
-    match value {
-        Value::Object(object) if !object.is_empty() => members(value, 0, &mut out),
-        Value::Array(list) if !list.is_empty() => elements(list, 0, &mut out),
-        scalar => {
-            leaf(scalar, 0, &mut out);
-            out.push('\n');
+    let mut out = Out::default();
+    whole(value, &mut out);
+    out.text
+}
+
+/// A line, and the JSON pointer of what it shows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The innermost value that a part of stands here.
+    pub(crate) pointer: String,
+    /// The text, without the line end.
+    pub(crate) text: String,
+}
+
+/// The lines of a document.
+pub(crate) fn lines(value: &Value) -> Vec<Line> {
+    let mut out = Out { pointers: Some(Vec::new()), ..Out::default() };
+    whole(value, &mut out);
+    let texts = out.text.split_terminator('\n').map(str::to_owned);
+    let pointers = out.pointers.unwrap_or_default();
+    pointers.into_iter().zip(texts).map(|(pointer, text)| Line { pointer, text }).collect()
+}
+
+/// What is written, and where in the value the writer is.
+#[derive(Default)]
+struct Out {
+    text: String,
+    path: String,
+    /// The path of each line that is ended, if they are wanted.
+    pointers: Option<Vec<String>>,
+}
+
+impl Out {
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn end_line(&mut self) {
+        self.text.push('\n');
+        if let Some(pointers) = &mut self.pointers {
+            pointers.push(self.path.clone());
         }
     }
-    out
+
+    fn pad(&mut self, indent: usize) {
+        self.text.extend(std::iter::repeat_n(' ', indent));
+    }
+
+    /// Writes what is below a token.
+    fn below(&mut self, token: &str, work: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        self.path.push('/');
+        self.path.push_str(&escape_pointer(token));
+        work(self);
+        self.path.truncate(length);
+    }
+}
+
+fn whole(value: &Value, out: &mut Out) {
+    match value {
+        Value::Object(object) if !object.is_empty() => members(value, 0, out),
+        Value::Array(list) if !list.is_empty() => elements(list, 0, out),
+        scalar => {
+            leaf(scalar, 0, out);
+            out.end_line();
+        }
+    }
 }
 
 /// The members of a map, each on lines of its own; the first starts where the cursor is.
-fn members(value: &Value, indent: usize, out: &mut String) {
+fn members(value: &Value, indent: usize, out: &mut Out) {
     let Value::Object(object) = value else { return };
     for (at, (key, value)) in object.iter().enumerate() {
         if at > 0 {
-            pad(indent, out);
+            out.pad(indent);
         }
-        let long = key.chars().count() > 128;
-        if long {
-            // An implicit key may not be longer than 1024 characters, escapes included.
-            out.push_str("? ");
+        out.below(key, |out| member(key, value, indent, out));
+    }
+}
+
+fn member(key: &str, value: &Value, indent: usize, out: &mut Out) {
+    let long = key.chars().count() > 128;
+    if long {
+        // An implicit key may not be longer than 1024 characters, escapes included.
+        out.push("? ");
+    }
+    out.push(&scalar(key));
+    if long {
+        out.end_line();
+        out.pad(indent);
+    }
+    out.push(":");
+    match value {
+        Value::Object(inner) if !inner.is_empty() => {
+            out.end_line();
+            out.pad(indent + 2);
+            members(value, indent + 2, out);
         }
-        out.push_str(&scalar(key));
-        if long {
-            out.push('\n');
-            pad(indent, out);
+        Value::Array(list) if !list.is_empty() => {
+            // As kubectl: the dashes stand under the key.
+            out.end_line();
+            out.pad(indent);
+            elements(list, indent, out);
         }
-        out.push(':');
-        match value {
-            Value::Object(inner) if !inner.is_empty() => {
-                out.push('\n');
-                pad(indent + 2, out);
-                members(value, indent + 2, out);
-            }
-            Value::Array(list) if !list.is_empty() => {
-                // As kubectl: the dashes stand under the key.
-                out.push('\n');
-                pad(indent, out);
-                elements(list, indent, out);
-            }
-            scalar => {
-                out.push(' ');
-                leaf(scalar, indent + 2, out);
-                out.push('\n');
-            }
+        scalar => {
+            out.push(" ");
+            leaf(scalar, indent + 2, out);
+            out.end_line();
         }
     }
 }
 
 /// The elements of a list; the first starts where the cursor is.
-fn elements(list: &[Value], indent: usize, out: &mut String) {
+fn elements(list: &[Value], indent: usize, out: &mut Out) {
     for (at, value) in list.iter().enumerate() {
         if at > 0 {
-            pad(indent, out);
+            out.pad(indent);
         }
-        out.push_str("- ");
-        match value {
+        out.push("- ");
+        out.below(&at.to_string(), |out| match value {
             Value::Object(inner) if !inner.is_empty() => members(value, indent + 2, out),
             Value::Array(inner) if !inner.is_empty() => elements(inner, indent + 2, out),
             scalar => {
                 leaf(scalar, indent + 2, out);
-                out.push('\n');
+                out.end_line();
             }
-        }
+        });
     }
-}
-
-fn pad(indent: usize, out: &mut String) {
-    out.extend(std::iter::repeat_n(' ', indent));
 }
 
 /// What has no lines of its own, without the line end; `indent` is that of a block's lines.
-fn leaf(value: &Value, indent: usize, out: &mut String) {
+fn leaf(value: &Value, indent: usize, out: &mut Out) {
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Number(token) => out.push_str(token.as_str()),
+        Value::Null => out.push("null"),
+        Value::Bool(value) => out.push(if *value { "true" } else { "false" }),
+        Value::Number(token) => out.push(token.as_str()),
         Value::String(text) => string(text, indent, out),
-        Value::Array(_) => out.push_str("[]"),
-        Value::Object(_) => out.push_str("{}"),
+        Value::Array(_) => out.push("[]"),
+        Value::Object(_) => out.push("{}"),
     }
 }
 
-fn string(text: &str, indent: usize, out: &mut String) {
+fn string(text: &str, indent: usize, out: &mut Out) {
     if fits_block(text) {
         block(text, indent, out);
     } else {
-        out.push_str(&scalar(text));
+        out.push(&scalar(text));
     }
 }
 
@@ -124,23 +183,25 @@ fn fits_block(text: &str) -> bool {
         && text.split('\n').all(|line| line.is_empty() || !line.trim().is_empty())
 }
 
-fn block(text: &str, indent: usize, out: &mut String) {
+fn block(text: &str, indent: usize, out: &mut Out) {
     let body = text.trim_end_matches('\n');
     let ends = text.len() - body.len();
-    out.push_str(match ends {
+    out.push(match ends {
         0 => "|-",
         1 => "|",
         _ => "|+",
     });
     for line in body.split('\n') {
-        out.push('\n');
+        out.end_line();
         if !line.is_empty() {
-            pad(indent.max(2), out);
-            out.push_str(line);
+            out.pad(indent.max(2));
+            out.push(line);
         }
     }
     // The caller ends the last line; `|+` keeps each further one.
-    out.extend(std::iter::repeat_n('\n', ends.saturating_sub(1)));
+    for _ in 1..ends {
+        out.end_line();
+    }
 }
 
 /// A string on one line, quoted where it has to be.

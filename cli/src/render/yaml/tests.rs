@@ -224,3 +224,28 @@ fn nothing_that_a_terminal_obeys_is_written() {
     let text = yaml(r#"{"a":"x\u001b[2J","b\u009b":"l1\nl2\u0007\n","c":"\u202e"}"#);
     assert!(text.chars().all(|c| c == '\n' || !is_unsafe(c)), "{text:?}");
 }
+
+#[test]
+fn each_line_knows_what_it_shows() {
+    let text = r#"{"a":{"b":[{"c":1,"d":[]},[2,"x\ny\n"]],"e/f":null},"g":"h"}"#;
+    let value = hindcast_journal::exact::parse(text.as_bytes()).unwrap();
+    let seen: Vec<(String, String)> = lines(&value).into_iter().map(|l| (l.pointer, l.text)).collect();
+    let told: Vec<(&str, &str)> = seen.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("/a", "a:"),
+            ("/a/b", "  b:"),
+            ("/a/b/0/c", "  - c: 1"),
+            ("/a/b/0/d", "    d: []"),
+            ("/a/b/1/0", "  - - 2"),
+            ("/a/b/1/1", "    - |"),
+            ("/a/b/1/1", "      x"),
+            ("/a/b/1/1", "      y"),
+            ("/a/e~1f", "  e/f: null"),
+            ("/g", "g: h"),
+        ]
+    );
+    let joined: String = seen.iter().map(|(_, text)| format!("{text}\n")).collect();
+    assert_eq!(joined, document(&value));
+}

@@ -1,0 +1,83 @@
+//! `hindcast blame`: since when each field of an object is as it is.
+
+use hindcast_journal::Micros;
+use hindcast_restorer::{Object, Range, blame, diff::Detail};
+
+use super::{Context, get};
+use crate::{
+    args::{self, Output},
+    failure::{Exit, Failure, Result},
+    moment, past, redact, render,
+    view::{self, Blamed, Cut, Gap},
+};
+
+/// How far the clocks of the cluster and the journal may be apart.
+const SLACK: Micros = 600_000_000;
+
+/// Answers `blame`.
+pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exit> {
+    let t = moment::parse(&args.at, &context.wall)?;
+    if args.place.all_namespaces {
+        return Err(Failure::new(format!("{} -A", args.kind), "an object is of one namespace")
+            .hint("give the namespace with -n"));
+    }
+    let mut past = past::open(context).await?;
+    let moment = past.moment(&t, false).await?;
+    let asked = past.asked(&moment, &args.kind, args.name.as_deref()).await?;
+    let (Some(name), [kind]) = (asked.name.clone(), asked.kinds.as_slice()) else {
+        return Err(Failure::new(format!("`{}`", args.kind), "blame takes one object")
+            .hint("KIND/NAME, as deploy/web; hindcast get lists objects"));
+    };
+    let namespaces = get::places(context, std::slice::from_ref(kind), &args.place);
+    let scope = get::scope(&asked, &namespaces);
+    let view = past.timeline.view(moment, &scope).await?;
+    let protected = past.protected(&view, &asked.kinds)?;
+    past.reserve_view(&view, &protected);
+    let Some(object) = view.objects.first() else {
+        past.finish();
+        return Err(get::not_found(context, &asked, &name, &namespaces, &view));
+    };
+    if let Some(reason) = &object.unreadable {
+        return Err(Failure::new(
+            format!("{} at position {}", object.row.key(), object.row.pos),
+            format!("this version was not JSON that can be kept exactly ({reason})"),
+        )
+        .hint("blame an earlier or later moment with --at"));
+    }
+    let range = Range { since: created(object).map(|time| time - SLACK), ..Range::default() };
+    let history = past.timeline.history(&range, &scope).await?;
+    for (key, gap) in history.gaps.iter().filter(|(key, _)| *key == kind.kind_key()) {
+        if gap.from < object.row.rv {
+            past.gap(&past::kind_name(key), gap);
+        }
+    }
+    let blame = blame::of(&history.events, &view.moment.cut, object)?;
+    let mut shown = blame.value.clone();
+    let key = past.timeline.key().map(|key| &**key);
+    redact::object(&object.row.group, &object.row.resource, &mut shown, key);
+    let detail = if args.all { Detail::All } else { Detail::Wanted };
+    let shown = detail.of(shown);
+    match context.common.output {
+        Output::Json | Output::Yaml => {
+            let leaves = blame.leaves().into_iter();
+            let fields = leaves
+                .filter_map(|(path, _, origin)| {
+                    let value = shown.pointer(&path)?;
+                    Some(Blamed::new(path, value, &origin))
+                })
+                .collect();
+            let mut answer = view::Blame::new(Cut::of(&view.moment), object, fields);
+            answer.gaps = Gap::of(&[&view], [kind.kind_key()]);
+            answer.warnings.clone_from(&past.reservations);
+            render::document(context.printer, context.common.output, &answer)?;
+        }
+        _ => render::blame::print(context, &blame, &shown),
+    }
+    Ok(past.finish())
+}
+
+/// When the object was made, by its own word.
+fn created(object: &Object) -> Option<Micros> {
+    let time = object.value.pointer("/metadata/creationTimestamp")?.as_str()?;
+    Some(time.parse::<jiff::Timestamp>().ok()?.as_microsecond())
+}

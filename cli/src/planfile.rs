@@ -1,0 +1,167 @@
+//! A plan in a file: what `plan --out` keeps, and `restore --plan` does.
+//!
+//! **Invariants.** (1) The file holds positions and hashes, no bodies: they are read again, and every object that is
+//! another one by now is refused [`PlanFile::confine`]. (2) Nothing is done that the file does not name.
+
+use std::{collections::BTreeMap, path::Path};
+
+use hindcast_journal::fold::ObjectKey;
+use hindcast_restorer::{
+    Prepared, Selection,
+    plan::{self, LiveRef, Verb, WantedRef},
+};
+use serde::Deserialize;
+
+use crate::{
+    failure::{Failure, Result},
+    kinds,
+    past::count,
+    view::{self, API_VERSION},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// How many objects a refusal names.
+const NAMED: usize = 5;
+
+/// A plan as it was kept.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlanFile {
+    /// The cluster.
+    pub(crate) cluster: String,
+    /// T, as it can be asked again.
+    pub(crate) at: String,
+    cut: CutFile,
+    /// What it is about.
+    pub(crate) selection: Selection,
+    actions: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CutFile {
+    rev: u64,
+    domains: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Step {
+    verb: Verb,
+    group: String,
+    resource: String,
+    namespace: String,
+    name: String,
+    live: Option<LiveRef>,
+    wanted: Option<WantedRef>,
+}
+
+/// Keeps a plan.
+pub(crate) fn write(path: &Path, plan: &view::Plan) -> Result<()> {
+    let refuse = |e: &dyn std::fmt::Display| {
+        Failure::new(format!("plan file {}", path.display()), format!("cannot be written: {e}"))
+    };
+    let text = serde_json::to_string_pretty(plan).map_err(|e| refuse(&e))?;
+    std::fs::write(path, text + "\n").map_err(|e| refuse(&e))
+}
+
+/// Reads a kept plan.
+pub(crate) fn read(path: &Path) -> Result<PlanFile> {
+    let what = format!("plan file {}", path.display());
+    let text = std::fs::read(path).map_err(|e| {
+        Failure::new(&what, e.to_string()).hint("`hindcast plan SCOPE --at T --out FILE` makes one")
+    })?;
+    let refuse = |reason: String| {
+        Failure::new(&what, reason).hint("`hindcast plan SCOPE --at T --out FILE` makes one")
+    };
+    let document: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| refuse(format!("not a plan: {e}")))?;
+    let word = |name: &str| document.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    if word("apiVersion") != API_VERSION || word("kind") != "Plan" {
+        return Err(refuse(format!(
+            "not a plan of this version: it says `{} {}`, and this program knows `{API_VERSION} Plan`",
+            word("apiVersion"),
+            word("kind")
+        )));
+    }
+    if document.get("undoes").is_some() {
+        return Err(refuse("it is the plan of an undo".to_owned()).hint("hindcast undo ID"));
+    }
+    serde_json::from_value(document).map_err(|e| refuse(format!("not a whole plan: {e}")))
+}
+
+impl PlanFile {
+    /// Confines a plan that was made anew to what the file names, and refuses where what it was about is another thing
+    /// by now. What need not be done any more, or may not, is named.
+    pub(crate) fn confine(&self, prepared: &mut Prepared) -> Result<Vec<String>> {
+        let plan = &mut prepared.plan;
+        let now: BTreeMap<&String, u64> = plan.cut.domains.iter().map(|(d, p)| (d, p.rv)).collect();
+        if plan.cut.rev() != self.cut.rev || now != self.cut.domains.iter().map(|(d, rv)| (d, *rv)).collect() {
+            return Err(Failure::new("the plan", format!("its moment {} is another cut by now", self.at))
+                .hint("the journal has changed since; make the plan again"));
+        }
+        let mut steps: BTreeMap<ObjectKey, &Step> =
+            self.actions.iter().map(|step| (step.key(), step)).collect();
+        let mut changed = Vec::new();
+        let mut beyond = 0;
+        plan.actions.retain(|action| match steps.remove(&action.key) {
+            Some(step) => {
+                if !step.is(action) {
+                    changed.push(name(&action.key));
+                }
+                true
+            }
+            None => {
+                beyond += 1;
+                false
+            }
+        });
+        if !changed.is_empty() {
+            let named = changed.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            let more = changed.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            return Err(Failure::new("the plan", format!("out of date: {named}{more} changed since it was made"))
+                .hint("make it again with `hindcast plan`, and look at what is different; nothing was done"));
+        }
+        let keys: Vec<ObjectKey> = plan.actions.iter().map(|action| action.key.clone()).collect();
+        prepared.bodies.retain(|key, _| keys.contains(key));
+        let mut notes = Vec::new();
+        for key in steps.keys() {
+            notes.push(format!("{} is in the plan file, and needs nothing or may not be touched by now", name(key)));
+        }
+        if beyond > 0 {
+            notes.push(format!("{} by now and not in the plan file: left alone", differ(beyond)));
+        }
+        Ok(notes)
+    }
+}
+
+fn differ(n: usize) -> String {
+    format!("{} {}", count(n, "object"), if n == 1 { "differs" } else { "differ" })
+}
+
+fn name(key: &ObjectKey) -> String {
+    let kind = kinds::named(&key.group, &key.resource);
+    let place = if key.namespace.is_empty() { String::new() } else { format!(" -n {}", key.namespace) };
+    format!("{kind}/{}{place}", key.name)
+}
+
+impl Step {
+    fn key(&self) -> ObjectKey {
+        ObjectKey {
+            namespace: self.namespace.clone(),
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Whether an action is this step still: the same live object with the same intent, the same past version.
+    fn is(&self, action: &plan::Action) -> bool {
+        let live = |live: &LiveRef| (live.uid.clone(), live.hash.clone());
+        let wanted = |wanted: &WantedRef| (wanted.pos, wanted.hash.clone());
+        self.verb == action.verb
+            && self.live.as_ref().map(live) == action.live.as_ref().map(live)
+            && self.wanted.as_ref().map(wanted) == action.wanted.as_ref().map(wanted)
+    }
+}

@@ -1,0 +1,20 @@
+use hindcast_journal::exact;
+
+use super::*;
+
+#[test]
+fn elements_go_by_their_names() {
+    let object = exact::parse(
+        br#"{"spec":{"containers":[{"name":"web","args":["a"]},{"name":"x"},{"name":"x"}],"0":{"a.b/c":1}}}"#,
+    )
+    .unwrap();
+    for (pointer, bare, named) in [
+        ("", "(everything)", "(everything)"),
+        ("/spec/containers/0/args/0", "spec.containers[0].args[0]", "spec.containers[web].args[0]"),
+        ("/spec/containers/1/image", "spec.containers[1].image", "spec.containers[1].image"),
+        ("/spec/containers/9", "spec.containers[9]", "spec.containers[9]"),
+        ("/spec/0/a.b~1c", "spec[0][\"a.b/c\"]", "spec.0[\"a.b/c\"]"),
+    ] {
+        assert_eq!((spell(pointer).as_str(), spell_in(pointer, &object).as_str()), (bare, named));
+    }
+}

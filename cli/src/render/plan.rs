@@ -1,0 +1,212 @@
+//! A plan as text, for somebody who has to decide at night: what will change, field by field, what will not, and why.
+//!
+//! **Words**: a *group* is all actions of one verb; *left alone* is what differs and is not touched, with the flag that
+//! would do it.
+//!
+//! **Invariants.** (1) Every action is named, and every delete says what allows it. (2) What is left alone is counted
+//! in full; alike ones share a line. (3) The counts stand last, where a terminal shows them.
+
+use std::collections::BTreeMap;
+
+use hindcast_restorer::{plan::Verb, selection::{Selection, What}};
+
+use super::fields::{self, styled};
+use crate::{
+    commands::Context,
+    moment::Wall,
+    past::{count, kind_name},
+    printer::{Style, Text},
+    view::plan::{Action, Kept, Left, Plan},
+};
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// How many fields of an object are shown.
+const FIELDS: usize = 16;
+
+/// How many objects of what is left alone are named on a line.
+const NAMES: usize = 4;
+
+/// Prints a plan.
+pub(crate) fn print(context: &Context<'_>, plan: &Plan) {
+    for line in lines(plan, &context.wall) {
+        context.printer.line(&line);
+    }
+}
+
+/// A plan as lines.
+pub(crate) fn lines(plan: &Plan, wall: &Wall) -> Vec<Text> {
+    let mut out = Vec::new();
+    out.push(styled(Style::Bold, heading(plan, wall)));
+    let groups = [
+        (Verb::Update, "will change", Style::Yellow),
+        (Verb::Create, "will create", Style::Green),
+        (Verb::Recreate, "will delete and create again", Style::Red),
+        (Verb::Delete, "will delete", Style::Red),
+    ];
+    for (verb, title, style) in groups {
+        let actions: Vec<&Action> = plan.actions.iter().filter(|a| a.verb == verb).collect();
+        if actions.is_empty() {
+            continue;
+        }
+        out.push(Text::default());
+        out.push(styled(style, format!("{title} {}", actions.len())));
+        for action in actions {
+            self::action(action, plan.is_wide(), &mut out);
+        }
+    }
+    left(plan, &mut out);
+    if !plan.notes.is_empty() {
+        out.push(Text::default());
+        out.push(styled(Style::Bold, "notes"));
+        out.extend(plan.notes.iter().map(|note| Text::plain(format!("  - {note}"))));
+    }
+    out.push(Text::default());
+    out.push(styled(Style::Bold, totals(plan)));
+    out
+}
+
+fn heading(plan: &Plan, wall: &Wall) -> String {
+    let what = what(&plan.selection);
+    match &plan.undoes {
+        Some(id) => format!("plan: undo {id}: put {what} back as it was before it"),
+        None => format!("plan: put {what} back to {} (rev {})", wall.show(plan.time), plan.cut.rev),
+    }
+}
+
+/// What a selection names, in words.
+pub(crate) fn what(selection: &Selection) -> String {
+    let named = match &selection.what {
+        What::Object { kind, namespace, name } if namespace.is_empty() => {
+            format!("{}/{name}", kind_name(kind))
+        }
+        What::Object { kind, namespace, name } => format!("{}/{name} -n {namespace}", kind_name(kind)),
+        What::Namespace(namespace) => format!("namespace {namespace}"),
+        What::All => "the whole cluster".to_owned(),
+    };
+    let mut narrow = Vec::new();
+    if let Some(path) = &selection.path {
+        narrow.push(format!("only {}", super::path::spell(path)));
+    }
+    if !selection.only.is_empty() {
+        let names = selection.only.iter().map(|(kind, name)| format!("{}/{name}", kind_name(kind)));
+        narrow.push(format!("only {}", names.collect::<Vec<_>>().join(", ")));
+    }
+    if !selection.labels.is_empty() {
+        narrow.push(format!("only {}", selection.labels));
+    }
+    if narrow.is_empty() { named } else { format!("{named} ({})", narrow.join("; ")) }
+}
+
+fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
+    out.push(Text::plain(format!("  {}", action.object.text(wide))));
+    out.extend(fields::lines(&action.changes, 4, FIELDS));
+    out.extend(action.kept.iter().map(kept));
+    if let Some(evidence) = &action.evidence {
+        out.push(styled(Style::Dim, format!("    {evidence}")));
+    }
+    let warnings = action.warnings.iter();
+    out.extend(warnings.map(|warning| styled(Style::Yellow, format!("    note: {warning}"))));
+    match action.check.as_deref() {
+        None | Some("ok") => {}
+        Some(said) if action.is_refused() => {
+            let said = said.trim_start_matches("refused: ");
+            out.push(styled(Style::Red, format!("    the server would refuse it: {said}")));
+        }
+        Some(said) => out.push(styled(Style::Dim, format!("    {said}"))),
+    }
+}
+
+/// `stays spec.replicas: 5 (HorizontalPodAutoscaler web sets it; it was 3)`
+fn kept(kept: &Kept) -> Text {
+    let side = |value: &Option<serde_json::Value>, none: &str| {
+        value.as_ref().map_or_else(|| none.to_owned(), fields::value)
+    };
+    let live = side(&kept.field.from, "(not set)");
+    let was = side(&kept.field.to, "not set");
+    styled(
+        Style::Dim,
+        format!("    stays {}: {live} ({} sets it; it was {was})", kept.field.shown, kept.owner),
+    )
+}
+
+/// What is left alone, alike ones on a line: the verb, how many, the reason, the flag.
+fn left(plan: &Plan, out: &mut Vec<Text>) {
+    if plan.left.is_empty() {
+        return;
+    }
+    out.push(Text::default());
+    out.push(styled(Style::Bold, format!("left alone {}", plan.left.len())));
+    let mut groups: BTreeMap<(&str, Verb, Option<&str>), Vec<&Left>> = BTreeMap::new();
+    for left in &plan.left {
+        groups.entry((&left.code, left.verb, left.flag.as_deref())).or_default().push(left);
+    }
+    for ((code, verb, flag), group) in groups {
+        let verb = match verb {
+            Verb::Create => "not created",
+            Verb::Update => "not changed",
+            Verb::Recreate => "not created again",
+            Verb::Delete => "not deleted",
+        };
+        let alike = group.iter().all(|left| Some(&left.reason) == group.first().map(|first| &first.reason));
+        if alike || code == "owned" {
+            let names: Vec<String> =
+                group.iter().take(NAMES).map(|left| left.object.text(plan.is_wide())).collect();
+            let more = group.len().saturating_sub(NAMES);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let reason = if alike { group.first().map_or("", |left| &left.reason) } else { "others own them" };
+            out.push(Text::plain(format!("  {}{more}", names.join(", "))));
+            out.push(why(verb, reason, flag));
+        } else {
+            for left in group {
+                out.push(Text::plain(format!("  {}", left.object.text(plan.is_wide()))));
+                out.push(why(verb, &left.reason, flag));
+            }
+        }
+    }
+}
+
+fn why(verb: &str, reason: &str, flag: Option<&str>) -> Text {
+    let mut line = styled(Style::Dim, format!("    {verb}: {reason}"));
+    if let Some(flag) = flag {
+        line.push(Style::Plain, format!("; {flag} does it"));
+    }
+    line
+}
+
+/// `2 to change, 1 to create; 3 left alone, 14 as they were; about 1 s`
+fn totals(plan: &Plan) -> String {
+    let rest = format!("{} left alone, {} as they were", plan.left.len(), plan.unchanged);
+    if plan.actions.is_empty() {
+        return format!("nothing to do; {rest}");
+    }
+    format!("{}; {rest}; about {} of writing", work(plan), estimate(&plan.actions))
+}
+
+/// `2 to change, 1 to create`
+pub(crate) fn work(plan: &Plan) -> String {
+    let parts = [
+        (Verb::Update, "to change"),
+        (Verb::Create, "to create"),
+        (Verb::Recreate, "to delete and create again"),
+        (Verb::Delete, "to delete"),
+    ];
+    let counts = parts.iter().filter_map(|(verb, text)| match plan.count(*verb) {
+        0 => None,
+        count => Some(format!("{count} {text}")),
+    });
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// How long it may take: three requests an action, some two hundred requests a second, and a breath between waves.
+fn estimate(actions: &[Action]) -> String {
+    let mut waves: Vec<_> = actions.iter().map(|action| action.wave).collect();
+    waves.dedup();
+    let seconds = (actions.len() * 3).div_ceil(200) + waves.len() / 4;
+    match seconds {
+        0 | 1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} s"),
+        _ => count(seconds.div_ceil(60), "minute"),
+    }
+}

@@ -1,0 +1,163 @@
+//! SCOPE and its flags: from words to what the restorer takes.
+//!
+//! **Invariants.** (1) A scope is never guessed: without one of its three forms there is an error that names them.
+//! (2) Every kind and name is resolved against the journal's own discovery, so that a word that means nothing is refused
+//! and never an empty scope.
+
+use hindcast_journal::{Moment, facts::Discovery, seal::escape_pointer};
+use hindcast_restorer::selection::{Selection, What, Widen};
+
+use crate::{
+    args::{self, Target},
+    commands::Context,
+    failure::{Failure, Result},
+    kinds::{self, Asked},
+    kubeconfig::{self, Namespaces},
+    past::Past,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What a plan or restore is about.
+pub(crate) async fn selection(
+    context: &Context<'_>,
+    target: &Target,
+    widen: &args::Widen,
+    past: &mut Past<'_>,
+    moment: &Moment,
+) -> Result<Selection> {
+    let mut only = Vec::with_capacity(target.only.len());
+    for word in &target.only {
+        let asked = past.asked(moment, word.trim(), None).await?;
+        only.push(one(&format!("--only {word}"), asked)?);
+    }
+    let mut wide = Widen::default();
+    self::widen(&mut wide, widen, past).await?;
+    // Asking about later kinds may have begun from another checkpoint than the moment.
+    past.again().await?;
+    Ok(Selection {
+        what: what(context, target, past, moment).await?,
+        labels: target.selector.clone().unwrap_or_default(),
+        only,
+        path: target.path.as_deref().map(pointer).transpose()?,
+        widen: wide,
+    })
+}
+
+/// Adds what may be done beyond the default.
+pub(crate) async fn widen(widen: &mut Widen, args: &args::Widen, past: &mut Past<'_>) -> Result<()> {
+    if !args.allow_delete.is_empty() {
+        let known: Vec<Discovery> = past.kinds_ever().await?.into_values().map(|k| k.discovery).collect();
+        for word in &args.allow_delete {
+            let kind = kinds::resolve(word.trim(), &known)?.kind_key();
+            if !widen.allow_delete.contains(&kind) {
+                widen.allow_delete.push(kind);
+            }
+        }
+    }
+    for (flag, given) in [
+        (&mut widen.with_cluster_scoped, args.with_cluster_scoped),
+        (&mut widen.include_system, args.include_system),
+        (&mut widen.allow_recreate, args.allow_recreate),
+        (&mut widen.restart, args.restart),
+        (&mut widen.accept_gap, args.accept_gap),
+        (&mut widen.rerun_jobs, args.rerun_jobs),
+        (&mut widen.allow_empty_volumes, args.allow_empty_volumes),
+        (&mut widen.bypass_webhooks, args.bypass_webhooks),
+    ] {
+        *flag |= given;
+    }
+    Ok(())
+}
+
+/// Refuses what is no scope, before anything is read.
+pub(crate) fn check(target: &Target) -> Result<()> {
+    let Some(kind) = &target.kind else {
+        if target.namespace.is_some() || target.all_namespaces {
+            return Ok(());
+        }
+        return Err(Failure::new("the scope", "missing: what is put back is never guessed")
+            .hint("deploy/web -n shop: one object")
+            .hint("-n shop: the objects of a namespace")
+            .hint("-A: the cluster, without its system namespaces"));
+    };
+    if target.all_namespaces {
+        return Err(Failure::new(format!("{kind} -A"), "an object is of one namespace")
+            .hint("give the namespace with -n, or leave the object out"));
+    }
+    if target.name.is_none() && !kind.contains('/') {
+        return Err(Failure::new(format!("`{kind}`"), "not a scope: a kind alone names no object")
+            .hint("KIND/NAME, as deploy/web; or -n NS for all of a namespace, narrowed by --only and -l"));
+    }
+    if !target.only.is_empty() || target.selector.is_some() {
+        return Err(Failure::new(format!("`{kind}`"), "one object cannot be narrowed by --only or -l")
+            .hint("leave them out, or give -n NS instead of the object"));
+    }
+    Ok(())
+}
+
+async fn what(
+    context: &Context<'_>,
+    target: &Target,
+    past: &mut Past<'_>,
+    moment: &Moment,
+) -> Result<What> {
+    let Some(kind) = &target.kind else {
+        return Ok(match &target.namespace {
+            Some(namespace) => What::Namespace(namespace.clone()),
+            None => What::All,
+        });
+    };
+    let asked = past.asked(moment, kind, target.name.as_deref()).await?;
+    let namespaced = asked.kinds.iter().any(|kind| kind.namespaced);
+    let (kind, name) = one(kind, asked)?;
+    let place = args::Place { namespace: target.namespace.clone(), all_namespaces: false };
+    let namespace = match namespaced.then(|| kubeconfig::namespace(context, &place)) {
+        Some(Namespaces::One(namespace)) => namespace,
+        _ => String::new(),
+    };
+    Ok(What::Object { kind, namespace, name })
+}
+
+/// One kind and one name.
+fn one(text: &str, asked: Asked) -> Result<(String, String)> {
+    match (asked.kinds.as_slice(), asked.name) {
+        ([kind], Some(name)) => Ok((kind.kind_key(), name)),
+        _ => Err(Failure::new(format!("`{text}`"), "not one object").hint("KIND/NAME, as deploy/web")),
+    }
+}
+
+/// The JSON pointer of a path as people write it: `spec.template`, `metadata.labels["a.b/c"]`, or a pointer itself.
+pub(crate) fn pointer(path: &str) -> Result<String> {
+    let refuse = |reason: &str| {
+        Failure::new(format!("path `{path}`"), reason).hint(
+            "as spec.template, spec.template.spec.containers[0].image, metadata.annotations[\"a.b/c\"], or /spec/template",
+        )
+    };
+    if path.starts_with('/') {
+        return Ok(path.trim_end_matches('/').to_owned());
+    }
+    let mut out = String::new();
+    let mut rest = path.strip_prefix('.').unwrap_or(path);
+    while !rest.is_empty() {
+        let (token, after) = if let Some(inner) = rest.strip_prefix("[\"") {
+            inner.split_once("\"]").ok_or_else(|| refuse("a bracket is not closed"))?
+        } else if let Some(inner) = rest.strip_prefix('[') {
+            inner.split_once(']').ok_or_else(|| refuse("a bracket is not closed"))?
+        } else {
+            rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()))
+        };
+        if token.is_empty() {
+            return Err(refuse("a part of it is empty"));
+        }
+        out.push('/');
+        out.push_str(&escape_pointer(token));
+        rest = match after.strip_prefix('.') {
+            Some("") => return Err(refuse("a part of it is empty")),
+            Some(after) => after,
+            None => after,
+        };
+    }
+    if out.is_empty() { Err(refuse("it is empty")) } else { Ok(out) }
+}

@@ -1,0 +1,209 @@
+//! `hindcast plan -o json`, which is also what a plan file holds.
+
+use hindcast_journal::{Micros, cut::MAIN, exact::Value, fold::ObjectKey};
+use hindcast_restorer::{
+    Prepared, Selection,
+    plan,
+    plan::{FieldChange, LiveRef, Verb, WantedRef, Wave},
+};
+use serde::Serialize;
+
+use super::{API_VERSION, Cut, Field, Gap, Warning};
+use crate::{moment::rfc3339, render::path};
+
+/// What a restore would do.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Plan {
+    api_version: &'static str,
+    kind: &'static str,
+    pub(crate) cluster: String,
+    /// T, as it can be asked again at any time.
+    pub(crate) at: String,
+    pub(crate) cut: Cut,
+    /// The restore that is undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) undoes: Option<String>,
+    pub(crate) selection: Selection,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) left: Vec<Left>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) unchanged: usize,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) warnings: Vec<Warning>,
+    /// The moment, for people.
+    #[serde(skip)]
+    pub(crate) time: Micros,
+}
+
+/// One object's part of a plan.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Action {
+    pub(crate) verb: Verb,
+    #[serde(flatten)]
+    pub(crate) object: Name,
+    pub(crate) version: String,
+    pub(crate) wave: Wave,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) live: Option<LiveRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wanted: Option<WantedRef>,
+    /// From what is live to what is wanted.
+    pub(crate) changes: Vec<Field>,
+    pub(crate) kept: Vec<Kept>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) evidence: Option<String>,
+    pub(crate) warnings: Vec<String>,
+    /// What the server said to a dry run: `ok`, `refused: …` or `can't be checked: …`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check: Option<String>,
+}
+
+/// An object, as plans and restores name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Name {
+    pub(crate) kind: String,
+    pub(crate) group: String,
+    pub(crate) resource: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// A field that differs and is left to its owner.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Kept {
+    #[serde(flatten)]
+    pub(crate) field: Field,
+    pub(crate) rule: String,
+    pub(crate) owner: String,
+}
+
+/// What differs and is left alone.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Left {
+    pub(crate) verb: Verb,
+    #[serde(flatten)]
+    pub(crate) object: Name,
+    pub(crate) code: String,
+    pub(crate) reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flag: Option<String>,
+}
+
+impl Name {
+    /// The name of an object.
+    pub(crate) fn new(kind: &str, key: &ObjectKey) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            group: key.group.clone(),
+            resource: key.resource.clone(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
+    }
+
+    /// `deployments.apps/web`, and its namespace where several are meant.
+    pub(crate) fn text(&self, several: bool) -> String {
+        let kind = crate::kinds::named(&self.group, &self.resource);
+        match self.namespace.as_str() {
+            namespace if several && !namespace.is_empty() => format!("{kind}/{} -n {namespace}", self.name),
+            _ => format!("{kind}/{}", self.name),
+        }
+    }
+}
+
+impl Left {
+    pub(crate) fn new(left: &plan::Left) -> Self {
+        Self {
+            verb: left.verb,
+            object: Name::new(&left.kind, &left.key),
+            code: left.code.clone(),
+            reason: left.reason.clone(),
+            flag: left.flag.clone(),
+        }
+    }
+}
+
+impl Plan {
+    /// A plan. `at` is T as it can be asked again.
+    pub(crate) fn new(prepared: &Prepared, at: String) -> Self {
+        let plan = &prepared.plan;
+        let domains = &plan.cut.domains;
+        Self {
+            api_version: API_VERSION,
+            kind: "Plan",
+            cluster: plan.cluster.clone(),
+            at,
+            cut: Cut {
+                rev: plan.cut.rev(),
+                incarnation: domains.get(MAIN).map_or(0, |point| point.incarnation),
+                time: Some(rfc3339(plan.time)),
+                closed: true,
+                domains: domains.iter().map(|(domain, point)| (domain.clone(), point.rv)).collect(),
+                lagging: Vec::new(),
+            },
+            undoes: plan.undoes.clone(),
+            selection: plan.selection.clone(),
+            actions: plan.actions.iter().map(|action| Action::new(action, prepared)).collect(),
+            left: plan.left.iter().map(Left::new).collect(),
+            notes: plan.notes.clone(),
+            unchanged: plan.unchanged,
+            gaps: Vec::new(),
+            warnings: Vec::new(),
+            time: plan.time,
+        }
+    }
+
+    /// Whether objects of several namespaces are meant.
+    pub(crate) fn is_wide(&self) -> bool {
+        matches!(self.selection.what, hindcast_restorer::selection::What::All)
+    }
+
+    /// How many actions there are of a verb.
+    pub(crate) fn count(&self, verb: Verb) -> usize {
+        self.actions.iter().filter(|action| action.verb == verb).count()
+    }
+}
+
+impl Action {
+    /// Whether the server would refuse it.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.check.as_deref().is_some_and(|said| said.starts_with("refused"))
+    }
+
+    fn new(action: &plan::Action, prepared: &Prepared) -> Self {
+        let bodies = prepared.bodies.get(&action.key);
+        let live = bodies.and_then(|bodies| bodies.before.as_ref()).map(|full| &full.value);
+        let target = bodies.and_then(|bodies| bodies.target.as_ref());
+        let field = |field: &FieldChange| Field::spelled(field, live, target);
+        let kept = action.kept.iter().map(|kept| Kept {
+            field: field(&kept.field),
+            rule: kept.rule.clone(),
+            owner: kept.owner.clone(),
+        });
+        Self {
+            verb: action.verb,
+            object: Name::new(&action.kind, &action.key),
+            version: action.version.clone(),
+            wave: action.wave,
+            live: action.live.clone(),
+            wanted: action.wanted.clone(),
+            changes: action.changes.iter().map(field).collect(),
+            kept: kept.collect(),
+            evidence: action.evidence.clone(),
+            warnings: action.warnings.clone(),
+            check: None,
+        }
+    }
+}
+
+impl Field {
+    /// A field with its path as people read it, after the object that the pointer is into.
+    pub(crate) fn spelled(field: &FieldChange, from: Option<&Value>, to: Option<&Value>) -> Self {
+        let side = if field.from.is_some() { from.or(to) } else { to.or(from) };
+        let shown = side.map_or_else(|| path::spell(&field.path), |side| path::spell_in(&field.path, side));
+        Self { shown, ..Self::new(field) }
+    }
+}
