@@ -1,11 +1,21 @@
-//! `cargo soak`: the long trials, at full size. `cargo soak -- NAME …` runs some of them.
+//! `cargo soak`: the long trials, at full size. `cargo soak -- NAME …` runs some of them; `cargo soak -- rollback SEED [N]` runs
+//! that history, or N from it on, and takes steps away from the first that fails.
 
-use std::{process::ExitCode, time::{Duration, Instant}};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_tests::soak::{Faults, Rivals, faults, past_the_history, rivals};
+use hindcast_tests::{
+    rollback::{
+        killed::{Killed, killed},
+        trial::{Size, property},
+    },
+    soak::{Faults, Rivals, faults, past_the_history, rivals},
+};
 
-const ALL: [&str; 3] = ["faults", "history", "rivals"];
+const ALL: [&str; 5] = ["faults", "history", "rivals", "rollback", "killed"];
 
 fn main() -> ExitCode {
     let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
@@ -56,9 +66,27 @@ async fn trial(name: &str) -> Result<String> {
             }
             Ok(verdict.to_string())
         }
+        "rollback" => {
+            let numbers: Vec<u64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+            let (first, histories) = match numbers.as_slice() {
+                [] => (1, 2_000),
+                [seed] => (*seed, 1),
+                [seed, count, ..] => (*seed, *count),
+            };
+            let size = Size { first, histories, at_once: 32, per_cluster: 250 };
+            Ok(property(binary, size).await?.to_string())
+        }
+        "killed" => {
+            killed(binary, Killed { objects: 1_000, kills: 50, apiserver_kills: 5, seed: 1 }).await
+        }
         "history" => Ok(past_the_history(binary, Duration::from_secs(60)).await?.to_string()),
         _ => {
-            let size = Rivals { quick: 95, pause: Duration::from_secs(5), slow: 5, stopped: Duration::from_secs(60) };
+            let size = Rivals {
+                quick: 95,
+                pause: Duration::from_secs(5),
+                slow: 5,
+                stopped: Duration::from_secs(60),
+            };
             let (verdict, fenced) = rivals(binary, size).await?;
             Ok(format!("{fenced} fenced; {verdict}"))
         }

@@ -132,6 +132,19 @@ impl Hindcast {
 
     /// Runs another verb to its end. `cluster` says whether it may reach the API server.
     pub async fn call(&self, args: &[&str], cluster: bool) -> Result<Output> {
+        self.call_within(args, cluster, Duration::from_secs(60)).await
+    }
+
+    /// As [`Self::call`], with a deadline of its own.
+    pub async fn call_within(&self, args: &[&str], cluster: bool, within: Duration) -> Result<Output> {
+        let mut command = self.command(args, cluster);
+        let done = tokio::time::timeout(within, command.output()).await;
+        done.with_context(|| format!("hindcast {} did not end within {within:?}", args.join(" ")))?
+            .context("hindcast could not be started")
+    }
+
+    /// Another verb, to be started; it is killed when it is dropped.
+    pub fn command(&self, args: &[&str], cluster: bool) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.binary);
         command.args(args).args(["--journal", &self.place.url]);
         command.env("TZ", "UTC").env_remove("KUBECONFIG").env_remove("HINDCAST_KEY_FILE");
@@ -143,11 +156,8 @@ impl Hindcast {
         } else {
             command.env("HOME", &self.dir).env("KUBECONFIG", self.dir.join("none"));
         }
-        command.envs(self.place.env.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
-        let done =
-            tokio::time::timeout(Duration::from_secs(60), command.kill_on_drop(true).output())
-                .await;
-        done.context("hindcast did not end within 60 s")?.context("hindcast could not be started")
+        command.envs(self.place.env.iter().map(|(k, v)| (k, v))).stdin(Stdio::null()).kill_on_drop(true);
+        command
     }
 }
 

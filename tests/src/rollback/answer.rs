@@ -1,0 +1,196 @@
+//! The binary's answers to `plan`, `restore` and `undo`, read as the JSON that its users get.
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A whole answer of the binary.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The exit code; -1 for none.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+    asked: String,
+}
+
+impl Said {
+    /// What was said to `args`.
+    pub fn new(args: &[&str], output: &std::process::Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            asked: args.join(" "),
+        }
+    }
+
+    /// As a plan.
+    pub fn plan(&self) -> Result<Plan> {
+        serde_json::from_str(&self.out).with_context(|| format!("no plan: {self}"))
+    }
+
+    /// As what became of a restore.
+    pub fn restore(&self) -> Result<Restore> {
+        serde_json::from_str(&self.out).with_context(|| format!("no restore: {self}"))
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown: String = self.out.chars().take(6000).collect();
+        write!(
+            f,
+            "$ hindcast {}\nexit {}\n{shown}\n--- stderr\n{}",
+            self.asked, self.code, self.err
+        )
+    }
+}
+
+/// `kind: Plan`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Plan {
+    /// What would be done.
+    pub actions: Vec<Action>,
+    /// What differs and is left alone.
+    pub left: Vec<Left>,
+    /// What is worth knowing beside.
+    #[serde(default)]
+    pub notes: Vec<Value>,
+    /// How many objects are as they were.
+    #[serde(default)]
+    pub unchanged: u64,
+    /// Reservations.
+    #[serde(default)]
+    pub warnings: Vec<Value>,
+}
+
+/// `kind: Restore`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Restore {
+    /// Its id.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// What became of each action.
+    pub actions: Vec<Action>,
+    /// What was left alone.
+    #[serde(default)]
+    pub left: Vec<Left>,
+    /// Rollouts that were waited for.
+    #[serde(default)]
+    pub rollouts: Vec<Value>,
+    /// What is worth knowing beside.
+    #[serde(default)]
+    pub notes: Vec<Value>,
+    /// Counts.
+    #[serde(default)]
+    pub summary: Summary,
+}
+
+/// Counts of results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "named as the results")]
+pub struct Summary {
+    pub done: u64,
+    pub already: u64,
+    pub conflicts: u64,
+    pub refused: u64,
+    pub failed: u64,
+    pub skipped: u64,
+}
+
+/// One object's part of a plan or restore.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Action {
+    /// `create`, `update`, `recreate` or `delete`.
+    pub verb: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace; empty for cluster-scoped objects.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+    /// When, in a plan.
+    #[serde(default)]
+    pub wave: Value,
+    /// Field by field, in a plan.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+    /// What is left to its owner, in a plan.
+    #[serde(default)]
+    pub kept: Vec<Change>,
+    /// Why a delete is allowed.
+    #[serde(default)]
+    pub evidence: Option<Value>,
+    /// What must be known of it.
+    #[serde(default)]
+    pub warnings: Vec<Value>,
+    /// `done`, `already`, `conflict`, `refused`, `failed` or `skipped`, in a restore.
+    #[serde(default)]
+    pub result: Option<String>,
+    /// What reading it back said, in a restore.
+    #[serde(default)]
+    pub verified: Option<String>,
+    /// What went wrong.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// What is not as asked.
+    #[serde(default)]
+    pub differences: Vec<Change>,
+}
+
+/// A field.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Change {
+    /// JSON pointer.
+    pub path: String,
+    /// Before.
+    #[serde(default)]
+    pub from: Value,
+    /// After.
+    #[serde(default)]
+    pub to: Value,
+    /// Whose rule keeps it.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// Who owns it.
+    #[serde(default)]
+    pub owner: Option<String>,
+}
+
+/// What differs and is left alone.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Left {
+    /// What would have been done.
+    pub verb: String,
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Short code.
+    pub code: String,
+    /// Why.
+    pub reason: String,
+    /// The flag that would do it.
+    #[serde(default)]
+    pub flag: Option<String>,
+}
+
+impl Action {
+    /// `Kind/name`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}
+
+impl Left {
+    /// `Kind/name`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}

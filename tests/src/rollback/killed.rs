@@ -1,0 +1,381 @@
+//! Restores that are killed: the process at any instant, or the API server midway; resumed, and right every time.
+//!
+//! One namespace goes to and fro between two states: a restore brings one back, the undo of that restore the other. Each
+//! of them is killed at a random instant and resumed, some of them several times.
+//!
+//! **Invariants.** (1) After a restore or undo that was resumed to its end, every object is as it should be and what nobody acts
+//! on has kept its revision. (2) A kill that came after the end isn't counted.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
+
+use super::{
+    Sort,
+    answer::Said,
+    bodies,
+    fields::{Except, differences, project},
+    scene::{Id, Objects, read},
+    trial::World,
+};
+use crate::{oracle::request, real::Part, sim::rng::Rng};
+
+/// How much.
+#[derive(Debug, Clone, Copy)]
+pub struct Killed {
+    /// Objects of the namespace.
+    pub objects: u64,
+    /// Kills of the process that count.
+    pub kills: u32,
+    /// Kills of the API server.
+    pub apiserver_kills: u32,
+    /// Seed.
+    pub seed: u64,
+}
+
+const NAMESPACE: &str = "killed";
+
+/// Runs the trial; what happened, in words.
+pub async fn killed(binary: &str, size: Killed) -> Result<String> {
+    let world = World::start(binary).await?;
+    let mut trial = Trial::prepare(&world, size).await?;
+    let mut kills = 0;
+    let mut rounds = 0;
+    let mut mid_way = 0;
+    let mut apiserver = 0;
+    // The first goes undisturbed and says how long one takes.
+    let began = Instant::now();
+    let first = trial.restore(None).await?;
+    ensure!(first.said.code == 0, "{}", first.said);
+    trial.check(Side::Then).await?;
+    let usual = began.elapsed();
+    let mut last = first.id.context("a restore has an id")?;
+    let mut side = Side::Before;
+    while kills < size.kills || apiserver < size.apiserver_kills {
+        rounds += 1;
+        ensure!(
+            rounds < 20 + 6 * (size.kills + size.apiserver_kills),
+            "of {rounds} kills only {kills} came in time"
+        );
+        let break_server =
+            apiserver < size.apiserver_kills && (kills >= size.kills || rounds % 4 == 0);
+        let done = if break_server {
+            apiserver += 1;
+            trial.with_the_server_killed(side, &last, usual).await?
+        } else {
+            let (done, counted, mid) = trial
+                .killed_and_resumed(side, &last, usual, size.kills - kills.min(size.kills))
+                .await?;
+            kills += counted;
+            mid_way += mid;
+            done
+        };
+        trial.check(side).await.with_context(|| format!("round {rounds}, {side:?}"))?;
+        last = done;
+        side = side.other();
+    }
+    let said = format!(
+        "{} objects, {} acted on: {kills} kills ({mid_way} with some writes done), {apiserver} of the API server, in {rounds} restores and undos; undisturbed one took {:.1} s",
+        size.objects,
+        trial.acted.len(),
+        usual.as_secs_f64()
+    );
+    world.stop().await?;
+    Ok(said)
+}
+
+/// Which of the two states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Then,
+    Before,
+}
+
+impl Side {
+    fn other(self) -> Self {
+        if self == Self::Then { Self::Before } else { Self::Then }
+    }
+}
+
+struct Trial<'a> {
+    world: &'a World,
+    at: String,
+    then: Objects,
+    before: Objects,
+    /// What differs between the two.
+    acted: BTreeSet<Id>,
+    draw: Rng,
+    log: PathBuf,
+}
+
+/// A call that ended, or was killed.
+struct Ended {
+    said: Said,
+    id: Option<String>,
+}
+
+impl<'a> Trial<'a> {
+    async fn prepare(world: &'a World, size: Killed) -> Result<Self> {
+        let mut draw = Rng::new(size.seed);
+        let body = json!({ "metadata": { "name": NAMESPACE } });
+        send(world, "POST", "/api/v1/namespaces", Some(&body)).await?;
+        let sorts = [
+            Sort::ConfigMap,
+            Sort::Secret,
+            Sort::Deployment,
+            Sort::Role,
+            Sort::Blob,
+            Sort::Service,
+        ];
+        let mut ids = Vec::new();
+        for n in 0..size.objects {
+            let sort = sorts[n as usize % sorts.len()];
+            ids.push((
+                sort,
+                format!("{}-{n}", sort.kind().to_lowercase()),
+                draw.next(),
+                draw.below(100),
+            ));
+        }
+        // Four in five at the moment; of these half change and some go; the others come later.
+        let (early, late): (Vec<_>, Vec<_>) = ids.into_iter().partition(|(.., roll)| *roll < 80);
+        each(&early, async |(sort, name, salt, _)| create(world, *sort, name, *salt).await).await?;
+        let marker = create(world, Sort::ConfigMap, "moment", 1).await?;
+        let at =
+            format!("rev:{}", marker["metadata"]["resourceVersion"].as_str().unwrap_or_default());
+        let (then, _) = read(&world.client, NAMESPACE).await?;
+        each(&early, async |(sort, name, salt, roll)| {
+            let path = format!("{}/{name}", sort.collection(NAMESPACE));
+            match roll {
+                0..40 => {
+                    let mut body = bodies::manifest(*sort, name, &mut Rng::new(salt ^ 0x5555));
+                    body["metadata"]["labels"]["changed"] = json!("yes");
+                    send(world, "PATCH", &path, Some(&body)).await
+                }
+                40..55 => send(world, "DELETE", &path, None).await,
+                _ => Ok(Value::Null),
+            }
+        })
+        .await?;
+        each(&late, async |(sort, name, salt, _)| create(world, *sort, name, *salt).await).await?;
+        let (before, _) = read(&world.client, NAMESPACE).await?;
+        let ids: BTreeSet<Id> = then.keys().chain(before.keys()).cloned().collect();
+        let acted = ids.into_iter().filter(|id| then.get(id) != before.get(id)).collect();
+        let log = world.cluster.dir().join("killed");
+        fs::create_dir_all(&log)?;
+        Ok(Self { world, at, then, before, acted, draw, log })
+    }
+
+    /// A restore from its beginning, killed after a while if one is given.
+    async fn restore(&self, kill: Option<Duration>) -> Result<Ended> {
+        self.call(&["restore", "-n", NAMESPACE, "--at", &self.at, "--yes", "-o", "json"], kill)
+            .await
+    }
+
+    /// Starts over to one side: a restore, or the undo of the last one.
+    async fn begin(&self, side: Side, last: &str, kill: Option<Duration>) -> Result<Ended> {
+        match side {
+            Side::Then => self.restore(kill).await,
+            Side::Before => self.call(&["undo", last, "--yes", "-o", "json"], kill).await,
+        }
+    }
+
+    /// A call, and the restore it made if it made one. Killed when it still runs after `kill`.
+    async fn call(&self, args: &[&str], kill: Option<Duration>) -> Result<Ended> {
+        let ids = self.ids()?;
+        let (out, err) = (self.log.join("out"), self.log.join("err"));
+        let mut command = self.world.hindcast.command(args, true);
+        command.stdout(fs::File::create(&out)?).stderr(fs::File::create(&err)?);
+        let mut child = command.spawn()?;
+        let within = kill.unwrap_or(Duration::from_mins(4));
+        let status = match tokio::time::timeout(within, child.wait()).await {
+            Ok(status) => Some(status?),
+            Err(_) if kill.is_some() => {
+                child.kill().await?;
+                None
+            }
+            Err(_) => bail!("hindcast {} still runs after {within:?}", args.join(" ")),
+        };
+        let output = std::process::Output {
+            status: status.unwrap_or_else(|| std::os::unix::process::ExitStatusExt::from_raw(9)),
+            stdout: fs::read(&out)?,
+            stderr: fs::read(&err)?,
+        };
+        let said = Said::new(args, &output);
+        let id = self.ids()?.difference(&ids).next().cloned();
+        if let Some(id) = &id {
+            // Whoever is killed after the record exists must have said how to go on.
+            ensure!(
+                said.err.contains(id) || said.out.contains(id),
+                "the restore {id} exists and was not told: {said}"
+            );
+        }
+        Ok(Ended { said, id })
+    }
+
+    /// The restores that have a record.
+    fn ids(&self) -> Result<BTreeSet<String>> {
+        let root = PathBuf::from(self.world.hindcast.place.url.trim_start_matches("file://"));
+        let mut ids = BTreeSet::new();
+        for cluster in fs::read_dir(root)?.flatten() {
+            let Ok(restores) = fs::read_dir(cluster.path().join("restores")) else { continue };
+            ids.extend(restores.flatten().map(|e| e.file_name().to_string_lossy().into_owned()));
+        }
+        Ok(ids)
+    }
+
+    /// Killed at random and resumed, now and then more than once; the id, the kills that count, and those of them that
+    /// came when some of the writes were done.
+    async fn killed_and_resumed(
+        &mut self,
+        side: Side,
+        last: &str,
+        usual: Duration,
+        most: u32,
+    ) -> Result<(String, u32, u32)> {
+        let (mut kills, mut mid) = (0, 0);
+        let mut id: Option<String> = None;
+        loop {
+            let again = kills == 0 || (kills < most && self.draw.below(3) == 0);
+            let after = Duration::from_micros(self.draw.below(usual.as_micros() as u64 * 11 / 10));
+            let kill = again.then_some(after);
+            let (written, _) = self.progress(side).await?;
+            let ended = match &id {
+                None => self.begin(side, last, kill).await?,
+                Some(id) => {
+                    self.call(&["restore", "--resume", id, "--yes", "-o", "json"], kill).await?
+                }
+            };
+            id = id.or(ended.id);
+            if ended.said.code == -1 {
+                kills += 1;
+                let (now, all) = self.progress(side).await?;
+                mid += u32::from(now > written && now < all);
+                continue;
+            }
+            ensure!(ended.said.code == 0, "{}", ended.said);
+            let id = id.context("a restore has an id")?;
+            return Ok((id, kills, mid));
+        }
+    }
+
+    async fn with_the_server_killed(
+        &mut self,
+        side: Side,
+        last: &str,
+        usual: Duration,
+    ) -> Result<String> {
+        let after = Duration::from_micros(
+            usual.as_micros() as u64 / 4 + self.draw.below(usual.as_micros() as u64 / 2),
+        );
+        let kill = async {
+            tokio::time::sleep(after).await;
+            self.world.cluster.kill(Part::Apiserver)?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.world.cluster.restart(Part::Apiserver).await
+        };
+        let (ended, killed) = tokio::join!(self.begin(side, last, None), kill);
+        killed?;
+        let ended = ended?;
+        self.world.running().wait_ready(Duration::from_mins(1)).await?;
+        let mut id = ended.id;
+        let mut said = ended.said;
+        // It may have waited the server out; if not, it says so, and is resumed (or begun again if it had not begun).
+        for _ in 0..3 {
+            if said.code == 0 {
+                break;
+            }
+            ensure!(matches!(said.code, 1 | 2), "{said}");
+            let next = match &id {
+                Some(id) => {
+                    self.call(&["restore", "--resume", id, "--yes", "-o", "json"], None).await?
+                }
+                None => self.begin(side, last, None).await?,
+            };
+            id = id.or(next.id);
+            said = next.said;
+        }
+        ensure!(said.code == 0, "{said}");
+        id.context("a restore has an id")
+    }
+
+    /// How many of the objects that are acted on stand as on one side, and how many there are.
+    async fn progress(&self, side: Side) -> Result<(usize, usize)> {
+        let (now, _) = read(&self.world.client, NAMESPACE).await?;
+        let wrong = self.wrong(side, &now);
+        Ok((self.acted.len() - wrong.len(), self.acted.len()))
+    }
+
+    async fn check(&self, side: Side) -> Result<()> {
+        let (now, _) = read(&self.world.client, NAMESPACE).await?;
+        let wrong = self.wrong(side, &now);
+        ensure!(
+            wrong.is_empty(),
+            "{} objects are not as they should be: {:#?}",
+            wrong.len(),
+            wrong.iter().take(5).collect::<Vec<_>>()
+        );
+        for (id, before) in self.before.iter().filter(|(id, _)| !self.acted.contains(id)) {
+            ensure!(now.get(id) == Some(before), "{id:?} was not to be touched");
+        }
+        ensure!(
+            now.keys().all(|id| self.acted.contains(id) || self.before.contains_key(id)),
+            "something new stands there"
+        );
+        Ok(())
+    }
+
+    fn wrong(&self, side: Side, now: &Objects) -> Vec<String> {
+        let wanted = if side == Side::Then { &self.then } else { &self.before };
+        let other = if side == Side::Then { &self.before } else { &self.then };
+        let wrong = self.acted.iter().filter_map(|id| {
+            let uid = |side: &Objects| side.get(id).map(|body| body["metadata"]["uid"].clone());
+            // Where an instance replaces another, the addresses are a new one's to be given.
+            let except = Except {
+                addresses: uid(wanted) != uid(other)
+                    && uid(wanted).is_some()
+                    && uid(other).is_some(),
+                ..Except::default()
+            };
+            let of = |side: &Objects| {
+                side.get(id).map_or(Value::Null, |body| project(id.0, body, except))
+            };
+            let found = differences(&of(wanted), &of(now));
+            (!found.is_empty()).then(|| format!("{id:?}: {found:?}"))
+        });
+        wrong.collect()
+    }
+}
+
+async fn each<T>(items: &[T], work: impl AsyncFn(&T) -> Result<Value>) -> Result<()> {
+    stream::iter(items)
+        .map(|item| work(item))
+        .buffer_unordered(16)
+        .try_for_each(|_| async { Ok(()) })
+        .await
+}
+
+async fn create(world: &World, sort: Sort, name: &str, salt: u64) -> Result<Value> {
+    let body = bodies::manifest(sort, name, &mut Rng::new(salt));
+    send(world, "POST", &sort.collection(NAMESPACE), Some(&body)).await
+}
+
+async fn send(world: &World, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+    let content =
+        if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let bytes = body.map(|body| body.to_string().into_bytes());
+    let (status, answer) = request(&world.client, method, path, bytes, content).await?;
+    ensure!(
+        (200..300).contains(&status),
+        "{method} {path}: {status} {}",
+        String::from_utf8_lossy(&answer)
+    );
+    Ok(serde_json::from_slice(&answer)?)
+}

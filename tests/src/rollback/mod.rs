@@ -1,0 +1,25 @@
+//! Rolling back, held against a model: random histories on a real API server, restored and undone by the binary.
+//!
+//! **Words**: a *history* is a list of [`Op`]s in a namespace of its own, with a *moment* among them; the [`Scene`] is what
+//! the server answered to them, object by object; what must come of it is *predicted* from these answers alone.
+//!
+//! **Invariants.** (1) Nothing here reads the restorer's rules, plans or types: fields are compared by a list written by
+//! hand ([`fields`]), and the binary's answers are read as the JSON that its users get ([`answer`]). (2) A seed gives the same history again.
+//!
+//! Start reading at [`trial`].
+
+pub mod answer;
+pub mod bodies;
+pub mod cases;
+pub mod fields;
+pub mod history;
+pub mod killed;
+mod model;
+pub mod scene;
+mod shrink;
+pub mod sorts;
+pub mod trial;
+
+pub use history::Op;
+pub use scene::{Scene, client_side as client_side_patch};
+pub use sorts::Sort;

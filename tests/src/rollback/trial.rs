@@ -1,0 +1,355 @@
+//! The property, history by history: rolled back as predicted, undone, rolled back again, and then nothing is left to do.
+//!
+//! Many histories run at once, each in a namespace of its own, under one `hindcast run`. What a history violates is told with
+//! its seed; `cargo soak rollback SEED` runs that history alone, and takes steps away while it still fails.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt as _, stream};
+use kube::Client;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::{
+    Op, Scene, Sort,
+    answer::{Action, Said},
+    bodies,
+    cases::CASES,
+    history::history,
+    model::{Model, against_outcome, name},
+    scene::Objects,
+    shrink::shrink,
+};
+use crate::{
+    oracle::{
+        self, request,
+        subject::{Hindcast, Place, Running},
+    },
+    real::{Cluster, process::Workdir},
+};
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// The first seed.
+    pub first: u64,
+    /// How many.
+    pub histories: u64,
+    /// How many at once.
+    pub at_once: usize,
+    /// How many in one cluster.
+    pub per_cluster: u64,
+}
+
+/// What was done, for the record.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    histories: u64,
+    writes: u64,
+    refused: u64,
+    /// Actions by verb and kind.
+    actions: BTreeMap<String, u64>,
+    /// What was left alone, by code.
+    left: BTreeMap<String, u64>,
+    /// Repeated server-side applies that were answered as at the moment.
+    reapplied: u64,
+    /// Longest plan and restore, in seconds.
+    slowest: (f64, f64),
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.histories += other.histories;
+        self.writes += other.writes;
+        self.refused += other.refused;
+        self.reapplied += other.reapplied;
+        self.slowest = (self.slowest.0.max(other.slowest.0), self.slowest.1.max(other.slowest.1));
+        for (to, from) in [(&mut self.actions, other.actions), (&mut self.left, other.left)] {
+            for (key, n) in from {
+                *to.entry(key).or_default() += n;
+            }
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut verbs: BTreeMap<&str, u64> = BTreeMap::new();
+        for (key, n) in &self.actions {
+            *verbs.entry(key.split(' ').next().unwrap_or_default()).or_default() += n;
+        }
+        let kinds: std::collections::BTreeSet<&str> =
+            self.actions.keys().filter_map(|key| key.split(' ').nth(1)).collect();
+        write!(
+            f,
+            "{} histories, {} writes ({} refused), actions {verbs:?} on {} kinds, left {:?}, {} applies repeated, slowest plan {:.1} s, restore {:.1} s",
+            self.histories,
+            self.writes,
+            self.refused,
+            kinds.len(),
+            self.left,
+            self.reapplied,
+            self.slowest.0,
+            self.slowest.1
+        )
+    }
+}
+
+/// A cluster with `hindcast run`.
+pub struct World {
+    // In the order of dropping.
+    running: Running,
+    /// The binary.
+    pub hindcast: Hindcast,
+    /// A client with every right.
+    pub client: Client,
+    /// The cluster.
+    pub cluster: Cluster,
+    turns: Semaphore,
+    _dir: Workdir,
+}
+
+impl World {
+    /// A cluster without controllers and with the custom kinds.
+    pub async fn start(binary: &str) -> Result<Self> {
+        Self::start_on(binary, oracle::builder().start().await?).await
+    }
+
+    /// The same on a cluster of choices.
+    pub async fn start_on(binary: &str, cluster: Cluster) -> Result<Self> {
+        let dir = Workdir::new()?;
+        let client = cluster.client();
+        define(&client).await?;
+        let place = Place::folder(&dir.path().join("journal"))?;
+        let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
+        let running = hindcast.run(&[]).await?;
+        // The calls share two cores; more at once would only wait for one another within their own deadlines.
+        Ok(Self { running, hindcast, client, cluster, turns: Semaphore::new(6), _dir: dir })
+    }
+
+    /// The running `hindcast run`.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Asks the binary, with access to the cluster.
+    pub async fn ask(&self, args: &[&str]) -> Result<Said> {
+        let _turn = self.turns.acquire().await?;
+        Ok(Said::new(args, &self.hindcast.call_within(args, true, Duration::from_mins(3)).await?))
+    }
+
+    /// Stops `hindcast run` gracefully.
+    pub async fn stop(self) -> Result<()> {
+        self.running.stop().await
+    }
+}
+
+/// Makes the custom kinds, and waits until they are served.
+pub async fn define(client: &Client) -> Result<()> {
+    for definition in bodies::definitions() {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let body = Some(definition.to_string().into_bytes());
+        let (status, answer) = request(client, "POST", path, body, "application/json").await?;
+        ensure!(status == 201, "{}", String::from_utf8_lossy(&answer));
+    }
+    for sort in [Sort::Blob, Sort::Shop] {
+        let path = sort.collection("default");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while request(client, "GET", &path, None, "").await?.0 != 200 {
+            ensure!(Instant::now() < deadline, "{path} is not served after 30 s");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Runs histories; an error has the violations and a shrunk history.
+pub async fn property(binary: &str, size: Size) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut next = size.first;
+    let end = size.first + size.histories;
+    while next < end {
+        let world = World::start(binary).await?;
+        if next == size.first && size.histories > 1 {
+            for (n, case) in CASES.iter().enumerate() {
+                one(&world, &format!("case-{n}"), &case.ops()?).await.context(case.name)?;
+            }
+        }
+        let seeds = next..end.min(next + size.per_cluster);
+        next = seeds.end;
+        let results = stream::iter(seeds.clone())
+            .map(|seed| {
+                let world = &world;
+                async move { (seed, one(world, &format!("h-{seed}"), &history(seed)).await) }
+            })
+            .buffer_unordered(size.at_once)
+            .collect::<Vec<_>>()
+            .await;
+        let mut failed = Vec::new();
+        for (seed, result) in results {
+            match result {
+                Ok(one) => tally.add(one),
+                Err(error) => failed.push((seed, format!("{error:#}"))),
+            }
+        }
+        failed.sort();
+        if let Some((seed, _)) = failed.first() {
+            let told: Vec<String> =
+                failed.iter().map(|(seed, why)| format!("seed {seed}: {why}")).collect();
+            let (ops, why) = shrink(&world, history(*seed)).await;
+            anyhow::bail!(
+                "{} of {} histories fail:\n{}\n\nseed {seed} shrunk to {} steps: {}\nwhich fail: {why}",
+                failed.len(),
+                seeds.end - seeds.start,
+                told.join("\n"),
+                ops.len(),
+                serde_json::to_string(&ops)?
+            );
+        }
+        world.stop().await?;
+        println!("rollback: up to seed {next}: {tally}");
+    }
+    Ok(tally)
+}
+
+/// One seed alone, shrunk if it fails.
+pub async fn replay(binary: &str, seed: u64) -> Result<Tally> {
+    property(binary, Size { first: seed, histories: 1, at_once: 1, per_cluster: 1 }).await
+}
+
+/// One history from its beginning to the restore that has nothing to do; an error says everything that is not as it must be.
+pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
+    let mut scene = Scene::new(&world.client, namespace).await?;
+    scene.play(ops).await?;
+    let (before, itself) = scene.read().await?;
+    bodies_are_the_namespace(&scene, &before)?;
+    let moment = scene.moment.clone().context("a history has a moment")?;
+    let model = Model { moment: &moment, before: &before, itself: &itself };
+    let at = moment.at.as_str();
+    let scope = ["-n", namespace, "--at", at, "-o", "json"];
+    let mut tally = Tally {
+        histories: 1,
+        writes: scene.writes,
+        refused: scene.refused.len() as u64,
+        ..Tally::default()
+    };
+
+    let began = Instant::now();
+    let said = ask(world, &[&["plan"][..], &scope].concat()).await?;
+    tally.slowest.0 = began.elapsed().as_secs_f64();
+    let plan = said.plan()?;
+    ensure!(
+        said.code == i32::from(!plan.actions.is_empty() || !plan.left.is_empty()),
+        "the exit code of {said}"
+    );
+    none(&model.against_plan(&plan), &said)?;
+    let (unplanned, _) = scene.read().await?;
+    ensure!(unplanned == before, "the plan changed something");
+
+    let began = Instant::now();
+    let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
+    tally.slowest.1 = began.elapsed().as_secs_f64();
+    let restore = said.restore()?;
+    none(&against_outcome(&plan, &restore), &said)?;
+    ensure!(said.code == 0, "{said}");
+    scene.collect().await?;
+    let (after, now) = scene.read().await?;
+    none(&model.against_state(&plan.actions, &plan.left, &after, &now), &said)?;
+    tally.reapplied = owners_are_back(&scene, &model, &plan.actions).await?;
+
+    if let Some(id) = restore.id.as_deref().filter(|_| !restore.actions.is_empty()) {
+        let said = ask(world, &["undo", id, "--yes", "-o", "json"]).await?;
+        let undone = said.restore()?;
+        ensure!(
+            undone.actions.iter().all(|a| a.result.as_deref() == Some("done")) && said.code == 0,
+            "{said}"
+        );
+        scene.collect().await?;
+        let (after, now) = scene.read().await?;
+        none(&model.against_undo(&plan.actions, &after, &now), &said)?;
+
+        let model = Model { moment: &moment, before: &after, itself: &now };
+        let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
+        ensure!(said.code == 0, "{said}");
+        let again = said.restore()?;
+        scene.collect().await?;
+        let (after, now) = scene.read().await?;
+        none(&model.against_state(&again.actions, &again.left, &after, &now), &said)?;
+    }
+    let (before, _) = scene.read().await?;
+    let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
+    ensure!(
+        said.code == 0 && said.restore()?.actions.is_empty(),
+        "a second restore has nothing to do: {said}"
+    );
+    ensure!(scene.read().await?.0 == before, "a second restore wrote something: {said}");
+
+    scene.clean().await?;
+    for action in &plan.actions {
+        *tally.actions.entry(format!("{} {}", action.verb, action.kind)).or_default() += 1;
+    }
+    for left in &plan.left {
+        *tally.left.entry(left.code.clone()).or_default() += 1;
+    }
+    Ok(tally)
+}
+
+/// Asks, and lets no value of a Secret through.
+async fn ask(world: &World, args: &[&str]) -> Result<Said> {
+    let said = world.ask(args).await?;
+    let sealed = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bodies::PLANTED);
+    for planted in [bodies::PLANTED, &sealed[..24]] {
+        ensure!(
+            !said.out.contains(planted) && !said.err.contains(planted),
+            "a Secret's value in {said}"
+        );
+    }
+    Ok(said)
+}
+
+fn none(wrong: &[String], said: &Said) -> Result<()> {
+    ensure!(wrong.is_empty(), "{}\n{said}", wrong.join("\n"));
+    Ok(())
+}
+
+/// The model is worth nothing if the scene isn't the namespace.
+fn bodies_are_the_namespace(scene: &Scene, listed: &Objects) -> Result<()> {
+    let bare = |objects: &Objects| -> Vec<(String, Value)> {
+        let strip = |mut body: Value| {
+            for field in ["apiVersion", "kind"] {
+                body.as_object_mut().map(|body| body.remove(field));
+            }
+            body
+        };
+        objects.iter().map(|(id, body)| (name(id), strip(body.clone()))).collect()
+    };
+    let (a, b) = (bare(&scene.now), bare(listed));
+    let odd = a.iter().filter(|x| !b.contains(x)).chain(b.iter().filter(|x| !a.contains(x))).next();
+    ensure!(odd.is_none(), "the scene is not its namespace: {odd:?}");
+    Ok(())
+}
+
+/// Whoever applied an object before the moment is answered to the next apply as at the moment: no conflict with the restore.
+async fn owners_are_back(scene: &Scene, model: &Model<'_>, actions: &[Action]) -> Result<u64> {
+    let mut count = 0;
+    for ((id, manager), (wanted, status)) in &model.moment.applies {
+        if !actions.iter().any(|a| a.id() == name(id) && a.verb != "delete") {
+            continue;
+        }
+        let (now, said) = scene.would_apply(id, manager, wanted).await?;
+        // What was scaled since then is its scaler's, and stays so.
+        let scaled = model.except(id).replicas && said.contains(".spec.replicas");
+        ensure!(
+            now == *status || scaled,
+            "{}: an apply by {manager} was answered {status} at the moment and now {now} {said}",
+            name(id)
+        );
+        count += 1;
+    }
+    Ok(count)
+}

@@ -1,0 +1,204 @@
+//! Putting it back, through the binary and against a real API server.
+//!
+//! The words and the library are those of [`hindcast_tests::rollback`]; here are the forms that run in CI.
+
+mod bad_input;
+mod evidence;
+mod manifests;
+mod owners;
+mod refusals;
+mod shop;
+mod stateful;
+mod writers;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::{
+    oracle::{request, subject::Hindcast},
+    real::{Cluster, process::Workdir},
+    rollback::{
+        answer::{Action, Left, Plan, Restore},
+        killed::{Killed, killed},
+        trial::{Size, property},
+    },
+};
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::{
+    oracle::BINARY,
+    scene::{Said, ask_with_cluster, create, on_folder, rv, send},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_are_rolled_back_as_predicted() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let size = Size { first: 1000, histories: 100, at_once: 32, per_cluster: 100 };
+    let tally = property(BINARY, size).await?;
+    println!("rollback: {tally}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_restore_is_resumed() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let size = Killed { objects: 200, kills: 5, apiserver_kills: 1, seed: 6 };
+    println!("killed: {}", killed(BINARY, size).await?);
+    Ok(())
+}
+
+/// Realistic applications, each in a namespace of its own, with the real controllers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let cluster = Cluster::builder().controller_manager().start().await?;
+    let dir = Workdir::new()?;
+    let hindcast = on_folder(&dir, "main", cluster.kubeconfig())?;
+    let running = hindcast.run(&[]).await?;
+    let stage = Stage { client: cluster.client(), hindcast };
+    let done = tokio::join!(
+        shop::a_web_shop(&stage),
+        shop::jobs(&stage),
+        stateful::claims_and_pods_stay(&stage),
+        owners::children_stay_with_their_owner(&stage),
+        owners::an_operator(&stage, &cluster),
+        manifests::server_side(&stage),
+        manifests::client_side(&stage),
+    );
+    let results = [
+        ("web shop", done.0),
+        ("jobs", done.1),
+        ("stateful set", done.2),
+        ("owners", done.3),
+        ("operator", done.4),
+        ("server-side", done.5),
+        ("client-side", done.6),
+    ];
+    let failed: Vec<String> = results
+        .into_iter()
+        .filter_map(|(name, result)| Some(format!("{name}: {:#}", result.err()?)))
+        .collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
+    running.stop().await
+}
+
+/// What every scene here needs.
+struct Stage {
+    client: Client,
+    hindcast: Hindcast,
+}
+
+impl Stage {
+    async fn namespace(&self, name: &str) -> Result<()> {
+        create(&self.client, "/api/v1/namespaces", json!({ "metadata": { "name": name } })).await?;
+        Ok(())
+    }
+
+    async fn post(&self, path: &str, object: Value) -> Result<Value> {
+        create(&self.client, path, object).await
+    }
+
+    async fn patch(&self, path: &str, patch: Value) -> Result<Value> {
+        send(&self.client, "PATCH", path, Some(patch)).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        send(&self.client, "DELETE", &format!("{path}?propagationPolicy=Background"), None).await?;
+        Ok(())
+    }
+
+    /// An object, if it is there.
+    async fn find(&self, path: &str) -> Result<Option<Value>> {
+        let (status, body) = request(&self.client, "GET", path, None, "").await?;
+        match status {
+            200 => Ok(Some(serde_json::from_slice(&body)?)),
+            404 => Ok(None),
+            _ => anyhow::bail!("GET {path}: {status} {}", String::from_utf8_lossy(&body)),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        self.find(path).await?.with_context(|| format!("{path} is not there"))
+    }
+
+    async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        Ok(self.get(path).await?["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// A moment of now, as `rev:N`: a write that nobody minds.
+    async fn moment(&self, namespace: &str) -> Result<String> {
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+        let made = self.post(&path, json!({ "metadata": { "generateName": "moment-" } })).await?;
+        Ok(format!("rev:{}", rv(&made)))
+    }
+
+    async fn plan(&self, args: &[&str]) -> Result<(Said, Plan)> {
+        let said =
+            ask_with_cluster(&self.hindcast, &[&["plan", "-o", "json"], args].concat()).await?;
+        let plan = serde_json::from_str(&said.out).with_context(|| format!("no plan: {said}"))?;
+        Ok((said, plan))
+    }
+
+    /// A restore that must end with 0.
+    async fn restore(&self, args: &[&str]) -> Result<Restore> {
+        let (said, restore) = self.try_restore(args).await?;
+        said.is(0, &[])?;
+        for action in &restore.actions {
+            ensure!(
+                action.result.as_deref() == Some("done"),
+                "{}: {action:?}\n{said}",
+                action.id()
+            );
+        }
+        Ok(restore)
+    }
+
+    async fn try_restore(&self, args: &[&str]) -> Result<(Said, Restore)> {
+        let said =
+            ask_with_cluster(&self.hindcast, &[&["restore", "--yes", "-o", "json"], args].concat())
+                .await?;
+        let restore =
+            serde_json::from_str(&said.out).with_context(|| format!("no restore: {said}"))?;
+        Ok((said, restore))
+    }
+
+    async fn undo(&self, restore: &Restore) -> Result<Restore> {
+        let id = restore.id.as_deref().context("a restore has an id")?;
+        let said = ask_with_cluster(&self.hindcast, &["undo", id, "--yes", "-o", "json"]).await?;
+        said.is(0, &[])?;
+        serde_json::from_str(&said.out).with_context(|| format!("no restore: {said}"))
+    }
+}
+
+/// What is planned, as `verb Kind/name`, sorted; moments left out.
+fn verbs(actions: &[Action]) -> Vec<String> {
+    let mut verbs: Vec<String> = actions
+        .iter()
+        .filter(|a| !a.name.starts_with("moment-"))
+        .map(|a| format!("{} {}", a.verb, a.id()))
+        .collect();
+    verbs.sort();
+    verbs
+}
+
+/// What is left alone, as `Kind/name code`, sorted.
+fn codes(left: &[Left]) -> Vec<String> {
+    let mut codes: Vec<String> = left.iter().map(|l| format!("{} {}", l.id(), l.code)).collect();
+    codes.sort();
+    codes
+}
+
+/// Fails if something holds at any time while `during` passes.
+async fn never<F: Future<Output = Result<bool>>>(
+    what: &str,
+    during: Duration,
+    holds: impl Fn() -> F,
+) -> Result<()> {
+    let end = tokio::time::Instant::now() + during;
+    while tokio::time::Instant::now() < end {
+        ensure!(!holds().await?, "{what}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Owners and what they own, and an operator with its definition, its objects and its webhooks.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use hindcast_tests::real::{Cluster, Verdict, Webhook, WebhookKind};
+use serde_json::{Value, json};
+
+use super::{Stage, codes, never, verbs};
+use crate::scene::{SOON, crd, create_when_served, until};
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+fn owner(of: &Value, kind: &str, api: &str) -> Value {
+    json!([{ "apiVersion": api, "kind": kind, "name": of["metadata"]["name"], "uid": of["metadata"]["uid"] }])
+}
+
+/// A chain of three is deleted at its head and collected; restored, each belongs to its new owner and is not collected.
+pub(super) async fn children_stay_with_their_owner(stage: &Stage) -> Result<()> {
+    let ns = "owners";
+    stage.namespace(ns).await?;
+    // Kinds that the garbage collector knows from its start; of new ones it learns every half minute.
+    let heads = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles");
+    let maps = format!("/api/v1/namespaces/{ns}/configmaps");
+    let head = stage.post(&heads, json!({ "metadata": { "name": "head" }, "rules": [] })).await?;
+    let child = |name: &str, owners: Value| json!({ "metadata": { "name": name, "ownerReferences": owners }, "data": { "k": "v" } });
+    let owners = owner(&head, "Role", "rbac.authorization.k8s.io/v1");
+    let first = stage.post(&maps, child("child", owners)).await?;
+    stage.post(&maps, child("grandchild", owner(&first, "ConfigMap", "v1"))).await?;
+    let at = stage.moment(ns).await?;
+
+    stage.delete(&format!("{heads}/head")).await?;
+    until("the children are collected", SOON, async || {
+        Ok(stage.find(&format!("{maps}/child")).await?.is_none()
+            && stage.find(&format!("{maps}/grandchild")).await?.is_none())
+    })
+    .await?;
+    let scope = ["-n", ns, "--at", at.as_str()];
+    let (said, plan) = stage.plan(&scope).await?;
+    let wanted = ["create ConfigMap/child", "create ConfigMap/grandchild", "create Role/head"];
+    ensure!(verbs(&plan.actions) == wanted, "{said}");
+    stage.restore(&scope).await?;
+    let belongs = async || -> Result<bool> {
+        let (head, child, grandchild) = (
+            stage.find(&format!("{heads}/head")).await?,
+            stage.find(&format!("{maps}/child")).await?,
+            stage.find(&format!("{maps}/grandchild")).await?,
+        );
+        let (Some(head), Some(child), Some(grandchild)) = (head, child, grandchild) else {
+            return Ok(false);
+        };
+        let owned = |child: &Value, owner: &Value| {
+            child["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"]
+        };
+        Ok(owned(&child, &head) && owned(&grandchild, &child))
+    };
+    ensure!(belongs().await?, "the children don't belong to their owners");
+    never("the garbage collector took a child", Duration::from_secs(15), async || {
+        Ok(!belongs().await?)
+    })
+    .await
+}
+
+/// The whole of an operator is lost and put back; the CA that was injected since then stays.
+pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> {
+    let ns = "operator";
+    stage.namespace(ns).await?;
+    stage.post(DEFINITIONS, crd("operator.example.com", "shops", "Shop")).await?;
+    let shops = format!("/apis/operator.example.com/v1/namespaces/{ns}/shops");
+    let shop = |name: &str, size: u64| json!({ "apiVersion": "operator.example.com/v1", "kind": "Shop", "metadata": { "name": name }, "spec": { "size": size } });
+    create_when_served(&stage.client, &shops, &shop("one", 1)).await?;
+    let rules = json!([{ "apiGroups": ["operator.example.com"], "apiVersions": ["*"], "resources": ["shops"], "operations": ["CREATE", "UPDATE"] }]);
+    let marks = |request: &Value| {
+        let has = request["object"]["metadata"]["labels"].is_object();
+        let value = if has { json!("yes") } else { json!({ "marked": "yes" }) };
+        let path = if has { "/metadata/labels/marked" } else { "/metadata/labels" };
+        Verdict::Patch(json!([{ "op": "add", "path": path, "value": value }]))
+    };
+    let webhook =
+        Webhook::start(cluster, "shop-marker", WebhookKind::Mutating, rules.clone(), marks).await?;
+    stage.post(&shops, shop("two", 2)).await?;
+    // A configuration whose CA an injector renews; its rules meet nothing.
+    let hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let hook = json!({ "metadata": { "name": "operator-hook" }, "webhooks": [{
+        "name": "hook.operator.example.com",
+        "clientConfig": { "url": "https://127.0.0.1:1/validate", "caBundle": ca(cluster, "") },
+        "rules": rules, "objectSelector": { "matchLabels": { "nobody": "has-this" } },
+        "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 5 }] });
+    stage.post(hooks, hook.clone()).await?;
+    let at = stage.moment(ns).await?;
+
+    // The CA is renewed by its injector, and somebody breaks the rest.
+    let renewed = ca(cluster, "# renewed\n");
+    let inject =
+        json!([{ "op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": renewed }]);
+    let path = format!("{hooks}/operator-hook?fieldManager=cainjector");
+    let (status, _) = hindcast_tests::oracle::request(
+        &stage.client,
+        "PATCH",
+        &path,
+        Some(inject.to_string().into_bytes()),
+        "application/json-patch+json",
+    )
+    .await?;
+    ensure!(status == 200);
+    let slower = json!([{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 29 }]);
+    let path = format!("{hooks}/operator-hook?fieldManager=alice");
+    let (status, _) = hindcast_tests::oracle::request(
+        &stage.client,
+        "PATCH",
+        &path,
+        Some(slower.to_string().into_bytes()),
+        "application/json-patch+json",
+    )
+    .await?;
+    ensure!(status == 200);
+    stage.restore(&["validatingwebhookconfigurations/operator-hook", "--at", &at]).await?;
+    let hook = stage.get(&format!("{hooks}/operator-hook")).await?;
+    ensure!(hook["webhooks"][0]["timeoutSeconds"] == 5, "{hook}");
+    ensure!(
+        hook["webhooks"][0]["clientConfig"]["caBundle"] == renewed.as_str(),
+        "the renewed CA was rolled back"
+    );
+
+    stage.delete(&format!("{DEFINITIONS}/shops.operator.example.com")).await?;
+    until("the kind is gone", SOON, async || Ok(stage.find(&shops).await?.is_none())).await?;
+    let (said, plan) = stage.plan(&["-n", ns, "--at", &at]).await?;
+    ensure!(verbs(&plan.actions).is_empty(), "objects of a kind that isn't served: {said}");
+    ensure!(codes(&plan.left).iter().any(|l| l.starts_with("Shop/one")), "{said}");
+    let scope = ["-n", ns, "--at", at.as_str(), "--with-cluster-scoped"];
+    let (said, plan) = stage.plan(&scope).await?;
+    let wanted = [
+        "create CustomResourceDefinition/shops.operator.example.com",
+        "create Shop/one",
+        "create Shop/two",
+    ];
+    ensure!(verbs(&plan.actions) == wanted, "{:?} {said}", verbs(&plan.actions));
+    let asked = webhook.asked();
+    let (said, restored) = stage.try_restore(&scope).await?;
+    ensure!(restored.actions.iter().all(|a| a.result.as_deref() == Some("done")), "{said}");
+    ensure!(webhook.asked() > asked, "the operator's webhook is asked as at any write");
+    // `one` was made before the webhook was; it marks it now, and that is told.
+    let one = restored.actions.iter().find(|a| a.id() == "Shop/one");
+    ensure!(one.is_some_and(|a| a.verified.as_deref() == Some("changed-by-admission")), "{said}");
+    said.is(1, &["marked"])?;
+    for (name, size) in [("one", 1), ("two", 2)] {
+        ensure!(stage.get(&format!("{shops}/{name}")).await?["spec"]["size"] == size);
+    }
+    webhook.remove().await
+}
+
+/// A CA bundle, with a comment so that two differ.
+fn ca(cluster: &Cluster, comment: &str) -> String {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    BASE64_STANDARD.encode(format!("{comment}{}", cluster.authority().pem()))
+}

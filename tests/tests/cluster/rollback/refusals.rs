@@ -1,0 +1,166 @@
+//! The server refuses some of the writes: each is told with its words, the rest is done, and the exit code is 1.
+
+use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::{
+    oracle,
+    real::{Cluster, Verdict, Webhook, WebhookKind, process::Workdir},
+};
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use serde_json::json;
+
+use super::Stage;
+use crate::scene::on_folder;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let cluster = oracle::builder().start().await?;
+    let dir = Workdir::new()?;
+    let stage = Stage {
+        client: cluster.client(),
+        hindcast: on_folder(&dir, "main", cluster.kubeconfig())?,
+    };
+    let running = stage.hindcast.run(&[]).await?;
+    by_rbac(&stage, &cluster).await.context("RBAC")?;
+    by_a_webhook(&stage, &cluster).await.context("a webhook")?;
+    by_quota(&stage).await.context("quota")?;
+    running.stop().await
+}
+
+/// Two ConfigMaps, two Secrets and a Service at the moment; changed or deleted since.
+async fn scene(stage: &Stage, ns: &str) -> Result<String> {
+    let core = format!("/api/v1/namespaces/{ns}");
+    for name in ["one", "two"] {
+        stage
+            .post(
+                &format!("{core}/configmaps"),
+                json!({ "metadata": { "name": name }, "data": { "k": "good" } }),
+            )
+            .await?;
+        stage
+            .post(
+                &format!("{core}/secrets"),
+                json!({ "metadata": { "name": name }, "stringData": { "k": "good" } }),
+            )
+            .await?;
+    }
+    stage
+        .post(
+            &format!("{core}/services"),
+            json!({ "metadata": { "name": "web" }, "spec": { "ports": [{ "port": 80 }] } }),
+        )
+        .await?;
+    let at = stage.moment(ns).await?;
+    for name in ["one", "two"] {
+        stage
+            .patch(&format!("{core}/configmaps/{name}"), json!({ "data": { "k": "bad" } }))
+            .await?;
+        stage
+            .patch(&format!("{core}/secrets/{name}"), json!({ "stringData": { "k": "bad" } }))
+            .await?;
+    }
+    stage.delete(&format!("{core}/services/web")).await?;
+    Ok(at)
+}
+
+/// A restore of which exactly these are refused, with these words, and all others done.
+async fn refused(
+    stage: &Stage,
+    ns: &str,
+    at: &str,
+    refused: &[&str],
+    words: &[&str],
+) -> Result<()> {
+    let (said, restore) = stage.try_restore(&["-n", ns, "--at", at]).await?;
+    for action in &restore.actions {
+        let expected = if refused.contains(&action.id().as_str()) { "refused" } else { "done" };
+        ensure!(
+            action.result.as_deref() == Some(expected),
+            "{}: {:?}, not {expected}: {said}",
+            action.id(),
+            action.result
+        );
+        if expected == "refused" {
+            let message = action.message.clone().unwrap_or_default();
+            ensure!(words.iter().all(|w| message.contains(w)), "{}: {message}", action.id());
+        }
+    }
+    ensure!(restore.summary.refused == refused.len() as u64, "{:?}", restore.summary);
+    ensure!(restore.actions.len() > refused.len(), "something else must have been to do: {said}");
+    said.is(1, words)?;
+    let core = format!("/api/v1/namespaces/{ns}");
+    for (resource, kind) in [("configmaps", "ConfigMap"), ("secrets", "Secret")] {
+        for name in ["one", "two"] {
+            let live = stage.get(&format!("{core}/{resource}/{name}")).await?;
+            let good = live["data"]["k"] == "good" || live["data"]["k"] == "Z29vZA==";
+            ensure!(
+                good != refused.contains(&format!("{kind}/{name}").as_str()),
+                "{kind}/{name}: {live}"
+            );
+        }
+    }
+    let service = stage.find(&format!("{core}/services/web")).await?;
+    ensure!(service.is_some() != refused.contains(&"Service/web"), "the Service");
+    Ok(())
+}
+
+fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(strings(groups)),
+        resources: Some(strings(resources)),
+        verbs: strings(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+async fn by_rbac(stage: &Stage, cluster: &Cluster) -> Result<()> {
+    stage.namespace("rbac").await?;
+    let at = scene(stage, "rbac").await?;
+    let may = vec![
+        rule(&["*"], &["*"], &["get", "list", "watch"]),
+        rule(&[""], &["configmaps", "services"], &["create", "update", "patch", "delete"]),
+    ];
+    let mut hindcast = stage.hindcast.clone();
+    hindcast.kubeconfig = cluster.user("deployer", may).await?;
+    let deployer = Stage { client: stage.client.clone(), hindcast };
+    refused(&deployer, "rbac", &at, &["Secret/one", "Secret/two"], &["cannot", "secrets"]).await
+}
+
+async fn by_a_webhook(stage: &Stage, cluster: &Cluster) -> Result<()> {
+    stage.namespace("webhook").await?;
+    let at = scene(stage, "webhook").await?;
+    let rules = json!([{ "apiGroups": [""], "apiVersions": ["*"], "resources": ["configmaps"], "operations": ["*"] }]);
+    let webhook = Webhook::start(cluster, "guard", WebhookKind::Validating, rules, |request| {
+        if request["name"] == "one" && request["namespace"] == "webhook" {
+            Verdict::Deny("one is guarded by the security team".to_owned())
+        } else {
+            Verdict::Allow
+        }
+    })
+    .await?;
+    refused(stage, "webhook", &at, &["ConfigMap/one"], &["one is guarded by the security team"])
+        .await?;
+    webhook.remove().await
+}
+
+async fn by_quota(stage: &Stage) -> Result<()> {
+    let ns = "quota";
+    stage.namespace(ns).await?;
+    let quotas = format!("/api/v1/namespaces/{ns}/resourcequotas");
+    stage
+        .post(
+            &quotas,
+            json!({ "metadata": { "name": "few" }, "spec": { "hard": { "services": "1" } } }),
+        )
+        .await?;
+    let at = scene(stage, ns).await?;
+    // As the quota controller would write it: another Service has the only place.
+    stage
+        .patch(
+            &format!("{quotas}/few/status"),
+            json!({ "status": { "hard": { "services": "1" }, "used": { "services": "1" } } }),
+        )
+        .await?;
+    refused(stage, ns, &at, &["Service/web"], &["exceeded quota"]).await
+}
