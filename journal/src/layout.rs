@@ -46,6 +46,16 @@ impl Layout {
         self.below("meta", what)
     }
 
+    /// The folder of restores' records.
+    pub fn restores(&self) -> Path {
+        self.root.clone().join("restores")
+    }
+
+    /// An object of the record of the restore `id`: `plan`, `pre-<n>`, `outcome-<n>`.
+    pub fn restore(&self, id: &str, name: &str) -> Path {
+        self.restores().join(id).join(name)
+    }
+
     /// A wrapped data key.
     pub fn data_key(&self, id: &str) -> Path {
         self.below("keys", id)

@@ -1,13 +1,390 @@
-//! Carries a plan out: waves, conflicts, ownership, verification.
+//! Carries a plan out: waves, conflicts, ownership, verification; and finishes what an earlier process began.
 //!
-//! **Invariants.** (1) Nothing is sent that the plan does not hold. (2) A write is conditional on the uid and revision
-//! that were read; on a conflict the object is read again, and written only if its intent is still what the plan looked at. (3) Pre-images first.
+//! **Words**: what an action *became* is said before it is verified; *verified* is what a later reading showed.
+//!
+//! **Invariants.** (1) Nothing is sent that the plan does not hold, and nothing whose pre-image is not durable
+//! ([`Record::begin`] writes all of them first). (2) A write is conditional on the uid and revision that were read; on a
+//! conflict the object is read again, and written only if its intent is still what the plan looked at. (3) An action whose
+//! outcome is not recorded is looked at before anything is sent for it, so that a process may die at any instant.
+//! (4) When it is cancelled, what is under way is finished, and nothing more is begun.
+//!
+//! Not here: what is done and in which order ([`crate::plan`]), what intent is ([`crate::intent`]).
+//!
+//! Start reading at [`apply`], then `write::Work::act`.
+
+mod check;
+mod conflict;
+mod ownership;
+mod pace;
+mod progress;
+mod request;
+mod rollout;
+mod verify;
+mod write;
+
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use hindcast_journal::{Cut, Micros, Result, fold::ObjectKey};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+pub use self::{
+    check::{Check, check},
+    progress::{Progress, Stage},
+    rollout::{PodState, Rollout},
+};
+use self::{
+    conflict::meta,
+    progress::Meter,
+    request::Link,
+    write::{Did, Job, Work},
+};
+use crate::{
+    intent,
+    plan::{Action, FieldChange, Prepared, Verb},
+    record::{Entry, Record},
+};
+
+/// How a restore goes about its work.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Requests at once in the beginning.
+    pub first: usize,
+    /// Requests at once at most.
+    pub most: usize,
+    /// How long one request may take.
+    pub request: Duration,
+    /// How long an API server is waited for that does not answer.
+    pub deadline: Duration,
+    /// How long an object that is being deleted is waited for.
+    pub gone: Duration,
+    /// How long rollouts are waited for; not at all if `None`.
+    pub rollout: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            first: 8,
+            most: 32,
+            request: Duration::from_secs(30),
+            deadline: Duration::from_mins(2),
+            gone: Duration::from_mins(1),
+            rollout: None,
+        }
+    }
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Became {
+    /// It was done.
+    Done,
+    /// It was so already.
+    Already,
+    /// Somebody changed the object since the plan was made; it was left alone.
+    Conflict,
+    /// The server does not allow it.
+    Refused,
+    /// It did not work.
+    Failed,
+    /// It was not begun.
+    Skipped,
+}
+
+/// What a later reading showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verified {
+    /// It is as wanted.
+    Equal,
+    /// It is as wanted, but for what is left to its owners.
+    EqualButForControllerOwned,
+    /// The server or a webhook made something else of it.
+    ChangedByAdmission,
+    /// It is otherwise.
+    Different,
+}
+
+/// One action's part of the outcome.
+#[derive(Debug, Clone)]
+pub struct Acted {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its Kind.
+    pub kind: String,
+    /// What was to be done.
+    pub verb: Verb,
+    /// What became of it.
+    pub became: Became,
+    /// What a later reading showed, where something was done.
+    pub verified: Option<Verified>,
+    /// Why, or what to know about it.
+    pub message: Option<String>,
+    /// Fields: of a conflict, what changed since the plan; else, how the object differs from what was wanted.
+    pub differences: Vec<FieldChange>,
+}
 
 /// What became of a restore.
-#[derive(Debug)]
-pub struct Outcome {}
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its id; `hindcast undo ID` takes it back.
+    pub id: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The cut that was restored.
+    pub cut: Cut,
+    /// Its time.
+    pub time: Micros,
+    /// For an undo: the id of the restore that was undone.
+    pub undoes: Option<String>,
+    /// Every action of the plan, in its order.
+    pub actions: Vec<Acted>,
+    /// How the workloads that were acted on came up.
+    pub rollouts: Vec<Rollout>,
+    /// What is worth knowing beside.
+    pub notes: Vec<String>,
+    /// It was interrupted; it can be resumed.
+    pub cancelled: bool,
+}
 
-/// Carries a plan out.
-pub async fn apply() -> Outcome {
-    Outcome {}
+impl Outcome {
+    /// How many actions became that.
+    pub fn count(&self, became: Became) -> usize {
+        self.actions.iter().filter(|a| a.became == became).count()
+    }
+
+    /// Whether everything is as the plan wanted it.
+    pub fn is_whole(&self) -> bool {
+        let good = |a: &Acted| {
+            matches!(a.became, Became::Done | Became::Already)
+                && matches!(a.verified, None | Some(Verified::Equal | Verified::EqualButForControllerOwned))
+        };
+        !self.cancelled && self.actions.iter().all(good) && self.rollouts.iter().all(|r| r.ready)
+    }
+}
+
+/// Who wants to know how far it is.
+pub type Listener<'a> = &'a (dyn Fn(Progress<'_>) + Send + Sync);
+
+/// Carries a plan out, with its record begun ([`Record::begin`]) or opened again ([`Record::open`], then the plan is
+/// [`Record::prepared`]). `cancel` turning true ends it after what is under way.
+pub async fn apply(
+    prepared: &Prepared,
+    client: &kube::Client,
+    record: &Record,
+    settings: &Settings,
+    listener: Listener<'_>,
+    cancel: watch::Receiver<bool>,
+) -> Result<Outcome> {
+    let parts = record.parts().clone();
+    let link = Link::new(client, parts.clone(), settings, Some(cancel));
+    let created = Mutex::new(record.created());
+    let work = Work { link, prepared, record, created, resumed: record.is_resumed() };
+    let meter = Meter::new(parts, prepared.plan.actions.len(), listener);
+    let mut run = Run { work: &work, meter, did: BTreeMap::new(), notes: Vec::new() };
+    run.waves().await;
+    run.unsuspend().await;
+    run.keep().await;
+    run.verify().await;
+    Ok(run.outcome().await)
+}
+
+/// One run over a plan.
+struct Run<'a> {
+    work: &'a Work<'a>,
+    meter: Meter<'a>,
+    did: BTreeMap<ObjectKey, (Did, Option<Verified>)>,
+    notes: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    async fn waves(&mut self) {
+        let work = self.work;
+        let mut actions: Vec<&Action> = work.prepared.plan.actions.iter().collect();
+        // Stable: the plan's own order stands inside a wave.
+        actions.sort_by_key(|a| a.wave);
+        for wave in actions.chunk_by(|a, b| a.wave == b.wave) {
+            let jobs = stream::iter(wave.iter().map(|action| one(work, action)));
+            let mut running = jobs.buffer_unordered(work.link.settings.most.max(1));
+            // Outcomes are kept beside the requests of the wave, which do not wait for it.
+            let mut keeping: Option<BoxFuture<'_, Result<()>>> = None;
+            loop {
+                let kept = async {
+                    match keeping.as_mut() {
+                        Some(keeping) => keeping.await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    kept = kept => {
+                        keeping = None;
+                        self.notes.extend(kept.err().map(|e| unkept(&e)));
+                    }
+                    next = running.next() => match next {
+                        Some((action, did)) => self.took(action, did),
+                        None => break,
+                    },
+                }
+                if keeping.is_none() && work.record.is_due() {
+                    keeping = Some(work.record.keep().boxed());
+                }
+            }
+            if let Some(keeping) = keeping {
+                self.notes.extend(keeping.await.err().map(|e| unkept(&e)));
+            }
+        }
+    }
+
+    fn took(&mut self, action: &Action, did: Did) {
+        self.meter.done(action, &did);
+        let waits = self.work.job(action).is_some_and(|j| j.bodies.unsuspend);
+        if did.settled && !(waits && did.touched) {
+            self.work.record.note(entry(self.work, action, &did, None));
+        }
+        self.did.insert(action.key.clone(), (did, None));
+    }
+
+    /// Ends what was created suspended, now that all else is done.
+    async fn unsuspend(&mut self) {
+        let work = self.work;
+        for action in &work.prepared.plan.actions {
+            let Some(job) = work.job(action).filter(|j| j.bodies.unsuspend) else { continue };
+            let Some((did, _)) = self.did.get(&action.key) else { continue };
+            if !did.touched || did.after.is_none() || work.link.is_cancelled() {
+                continue;
+            }
+            let did = work.unsuspend(job, did.clone()).await;
+            if did.settled {
+                work.record.note(entry(work, action, &did, None));
+            }
+            self.did.insert(action.key.clone(), (did, None));
+        }
+    }
+
+    async fn keep(&mut self) {
+        if let Err(error) = self.work.record.keep().await {
+            self.notes.push(unkept(&error));
+        }
+    }
+
+    async fn verify(&mut self) {
+        let work = self.work;
+        self.meter.stage(Stage::Verifying);
+        let mut jobs: Vec<(Job<'a>, Did)> = Vec::new();
+        for action in &work.prepared.plan.actions {
+            if let (Some(job), Some((did, _))) = (work.job(action), self.did.get(&action.key))
+                && matches!(did.became, Became::Done | Became::Already)
+            {
+                jobs.push((job, did.clone()));
+            }
+        }
+        let most = work.link.settings.most.max(1);
+        let reads = stream::iter(jobs.into_iter().map(|(job, did)| async move {
+            let verified = if work.link.is_cancelled() { None } else { verify::one(work, job, &did).await };
+            (job.action, did, verified)
+        }));
+        let mut reads = reads.buffer_unordered(most);
+        while let Some((action, mut did, verified)) = reads.next().await {
+            let Some(seen) = verified else { continue };
+            did.differences = seen.differences;
+            did.message = match (did.message.take(), seen.message) {
+                (Some(one), Some(two)) => Some(format!("{one}; {two}")),
+                (one, two) => one.or(two),
+            };
+            // What an undo compares with is the newest version that is known to be ours.
+            did.after = seen.now.or(did.after);
+            if did.settled {
+                work.record.note(entry(work, action, &did, Some(seen.verified)));
+            }
+            self.did.insert(action.key.clone(), (did, Some(seen.verified)));
+        }
+        drop(reads);
+        self.keep().await;
+    }
+
+    async fn outcome(mut self) -> Outcome {
+        let work = self.work;
+        let plan = &work.prepared.plan;
+        let cancelled = work.link.is_cancelled();
+        let mut actions = Vec::with_capacity(plan.actions.len());
+        for action in &plan.actions {
+            let (did, verified) = self
+                .did
+                .remove(&action.key)
+                .unwrap_or_else(|| (Did::skipped("interrupted before it was begun"), None));
+            actions.push(Acted {
+                key: action.key.clone(),
+                kind: action.kind.clone(),
+                verb: action.verb,
+                became: did.became,
+                verified,
+                message: did.message,
+                differences: did.differences,
+            });
+        }
+        let mut rollouts = Vec::new();
+        if let Some(within) = work.link.settings.rollout.filter(|_| !cancelled) {
+            self.meter.stage(Stage::RollingOut);
+            rollouts = rollout::watch(work, &actions, within, &self.meter).await;
+            self.notes.extend(rollout::readers(work, &actions).await);
+        }
+        self.notes.dedup();
+        Outcome {
+            id: work.record.id().to_owned(),
+            cluster: plan.cluster.clone(),
+            cut: plan.cut.clone(),
+            time: plan.time,
+            undoes: plan.undoes.clone(),
+            actions,
+            rollouts,
+            notes: self.notes,
+            cancelled: cancelled || work.link.is_cancelled(),
+        }
+    }
+}
+
+/// One action, unless it is done, or may not be begun.
+async fn one<'a>(work: &'a Work<'a>, action: &'a Action) -> (&'a Action, Did) {
+    if let Some(settled) = work.record.settled(&action.key) {
+        return (action, Did::before(&settled));
+    }
+    if work.link.is_cancelled() {
+        return (action, Did::skipped("interrupted before it was begun"));
+    }
+    if work.link.is_gone() {
+        let why = "the API server has not answered for too long; resume when it is back";
+        return (action, Did { settled: false, ..Did::skipped(why) });
+    }
+    if let Some(why) = work.record.unrecorded(&action.key) {
+        return (action, Did::refused(why));
+    }
+    let did = match work.job(action) {
+        Some(job) => work.act(job).await,
+        None => Did::skipped("the plan holds no body for it"),
+    };
+    (action, did)
+}
+
+/// What the record keeps of an action.
+fn entry(work: &Work<'_>, action: &Action, did: &Did, verified: Option<Verified>) -> Entry {
+    let after = did.after.as_ref();
+    let hash = after.map(|full| intent::fingerprint(&action.key, full, &work.prepared.around, work.record.hmac()));
+    let of = |name: &str| after.map(|full| meta(&full.value, name).to_owned()).unwrap_or_default();
+    Entry {
+        key: action.key.clone(),
+        became: did.became,
+        touched: did.touched,
+        uid: of("uid"),
+        rv: of("resourceVersion"),
+        hash: hash.unwrap_or_default(),
+        verified,
+        message: did.message.clone(),
+    }
+}
+
+fn unkept(error: &hindcast_journal::Error) -> String {
+    format!("the record lacks some outcomes, so an undo may leave objects alone: {error}")
 }

@@ -11,9 +11,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{
+    exact::Value,
+    fold::ObjectKey,
+    seal::{self, Key},
+};
+use serde::{Deserialize, Serialize};
 
-use crate::desired::Full;
+use crate::{
+    desired::Full,
+    plan::{digest, form},
+};
 
 pub mod around;
 mod fields;
@@ -24,11 +32,14 @@ pub mod place;
 pub use place::{Place, Step};
 
 /// What the rules need to know of other objects, and of the question. [`around::gather`] makes it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Surroundings {
     /// What scales an object, live or at the moment: the object and the scaler, in words (`HorizontalPodAutoscaler web`).
+    #[serde(with = "form::pairs")]
     pub scaled: BTreeMap<ObjectKey, BTreeSet<String>>,
     /// What sets the requests of an object's containers: the object and the scaler, in words.
+    #[serde(with = "form::pairs")]
     pub resized: BTreeMap<ObjectKey, BTreeSet<String>>,
     /// The volumes that are there, or come back with this restore, by the PersistentVolume's name.
     pub volumes: BTreeMap<String, Volume>,
@@ -37,7 +48,7 @@ pub struct Surroundings {
 }
 
 /// A volume that a claim may be bound to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Volume {
     /// Namespace and name of the claim it belongs to, if it belongs to one.
     pub claim: Option<(String, String)>,
@@ -141,7 +152,12 @@ pub fn hash(form: &Value) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The hash of an object's own intent, without a second side: what an undo compares with.
-pub fn fingerprint(key: &ObjectKey, object: &Full, around: &Surroundings) -> String {
-    hash(&form(&object.value, &kept(key, Some(object), Some(object), around)))
+/// The hash of an object's own intent, without a second side: what an undo compares with. Keyed, where the object has
+/// values that no output may show.
+pub fn fingerprint(key: &ObjectKey, object: &Full, around: &Surroundings, hmac: Option<&Key>) -> String {
+    // Which part was asked for is no part of what the object is.
+    let around = Surroundings { asked: None, ..around.clone() };
+    let kept = kept(key, Some(object), Some(object), &around);
+    let sealed = seal::sealed_paths(&key.group, &key.resource, &object.value);
+    digest(&form(&object.value, &kept), &sealed, hmac)
 }

@@ -27,6 +27,6 @@ pub use apply::{Outcome, apply};
 pub use desired::{Desired, Known};
 pub use live::Live;
 pub use plan::{Plan, Prepared, prepare};
-pub use record::Record;
+pub use record::{Record, Records};
 pub use selection::Selection;
 pub use timeline::{Event, History, Object, Protection, Range, Status, Timeline, View};

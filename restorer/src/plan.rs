@@ -23,8 +23,9 @@ use crate::{
 };
 
 mod evidence;
-mod fields;
+pub(crate) mod fields;
 mod file;
+pub(crate) mod form;
 mod judge;
 mod narrow;
 mod notes;
@@ -38,11 +39,12 @@ pub use file::{Difference, PlanFile};
 pub use prepare::prepare;
 
 /// What a restore would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The cluster.
     pub cluster: String,
     /// The cut that is restored.
+    #[serde(with = "form::cut")]
     pub cut: Cut,
     /// Its time.
     pub time: Micros,
@@ -98,9 +100,10 @@ pub struct Wave {
 }
 
 /// One object's part of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
     /// The object.
+    #[serde(with = "form::key")]
     pub key: ObjectKey,
     /// Its Kind.
     pub kind: String,
@@ -149,18 +152,20 @@ pub struct WantedRef {
 }
 
 /// A field that changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// JSON pointer.
     pub path: String,
     /// Live.
+    #[serde(with = "form::value")]
     pub from: Option<Value>,
     /// As it is to be.
+    #[serde(with = "form::value")]
     pub to: Option<Value>,
 }
 
 /// A field that differs and is left to its owner.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptChange {
     /// The field: live and wanted.
     pub field: FieldChange,
@@ -171,9 +176,10 @@ pub struct KeptChange {
 }
 
 /// What differs and is left alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// The object.
+    #[serde(with = "form::key")]
     pub key: ObjectKey,
     /// Its Kind.
     pub kind: String,

@@ -1,12 +1,266 @@
-//! A restore's record in the bucket: its plan, the pre-images of what it replaces, what became of each action.
+//! A restore's record in the bucket: its plan, what each action replaces and sends, what became of each.
 //!
-//! Under `restores/<id>/`: `plan`, `pre-<n>`, `outcome-<n>`; each written once. **Invariants.** (1) A pre-image is durable before
-//! the write it belongs to is sent. (2) Values of Secrets are sealed as in the journal.
+//! Under `restores/<id>/`, each written once: `plan`; `pre-<n>`, batches of pre-images with the bodies that are to be
+//! sent; `outcome-<n>`, batches of outcomes, of which the newest of an object counts. A folder given with `--record-dir` holds the
+//! same under the cluster's name.
+//!
+//! **Words**: [`Records`] is the place; a [`Record`] is one restore's. An action is *settled* when its outcome says that it was done.
+//!
+//! **Invariants.** (1) Every pre-image is durable before the first write of the restore: [`Records::begin`] writes them all.
+//! (2) The record alone is enough to finish a restore and to take it back: it holds the bodies, not only positions.
+//! (3) Values of Secrets are sealed as in the journal; what cannot be sealed is not recorded, and then not acted on
+//! [`Record::unrecorded`]. (4) A restore whose pre-images are not all there has changed nothing.
 
-/// A restore's record.
+mod body;
+mod undo;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::{AtomicU64, Ordering}},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use hindcast_journal::{
+    Error, ErrorKind, Micros, Parts, Result,
+    fold::ObjectKey,
+    seal::{DataKeys, Key, Secrets},
+    store::{Put, Store},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    apply::{Became, Verified},
+    plan::{Plan, Prepared, form},
+};
+
+/// Actions in one batch of pre-images; and the bytes that end one early.
+const BATCH: usize = 128;
+
+/// Outcomes that are written together.
+const OUTCOMES: usize = 64;
+
+/// Batches under way at once.
+const AT_ONCE: usize = 4;
+
+/// How long a store is waited for that does not answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many records an unknown id is told.
+const TOLD: usize = 5;
+
+/// Where records are kept, and the keys of their values.
+#[derive(Debug, Clone)]
+pub struct Records {
+    store: Store,
+    keys: Vec<Arc<Key>>,
+    plaintext: bool,
+}
+
+/// A record in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Its id.
+    pub id: String,
+    /// For an undo: what it undoes.
+    pub undoes: Option<String>,
+    /// The moment that was restored.
+    pub time: Micros,
+    /// How many actions its plan has.
+    pub actions: usize,
+}
+
+/// What is kept of an action's outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The object.
+    #[serde(with = "form::key")]
+    pub key: ObjectKey,
+    /// What became of the action.
+    pub became: Became,
+    /// Whether the cluster is other than before by it.
+    pub touched: bool,
+    /// The object's uid afterwards; empty if it is not there.
+    #[serde(default)]
+    pub uid: String,
+    /// Its resourceVersion afterwards.
+    #[serde(default)]
+    pub rv: String,
+    /// The [fingerprint](crate::intent::fingerprint) of its intent afterwards.
+    #[serde(default)]
+    pub hash: String,
+    /// What a later reading showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
+    /// Why, or what to know about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Outcomes {
+    format: u32,
+    outcomes: Vec<Entry>,
+}
+
+/// The format of what is written here.
+const FORMAT: u32 = 1;
+
+/// One restore's record.
 #[derive(Debug)]
 pub struct Record {
     id: String,
+    store: Store,
+    keys: DataKeys,
+    plan: Plan,
+    /// Actions whose values cannot be recorded, and why.
+    unrecorded: BTreeMap<ObjectKey, String>,
+    /// Outcomes that were there when it was opened, or were noted since.
+    outcomes: Mutex<BTreeMap<ObjectKey, Entry>>,
+    /// Outcomes that are not durable yet. Filled by [`Record::note`], emptied by [`Record::keep`].
+    pending: Mutex<Vec<Entry>>,
+    /// The number of the next batch of outcomes.
+    next: AtomicU64,
+    resumed: bool,
+    began: Micros,
+}
+
+impl Records {
+    /// The records in the folder of a journal, or in one of their own. The first key seals; all of them open. Without a key
+    /// values are only recorded if the journal holds them in clear as well.
+    pub fn new(store: Store, keys: Vec<Arc<Key>>, plaintext: bool) -> Self {
+        Self { store, keys, plaintext }
+    }
+
+    fn secrets(&self) -> Secrets {
+        match self.keys.first() {
+            Some(key) if self.plaintext => Secrets::Plaintext(Some(key.clone())),
+            Some(key) => Secrets::Sealed(key.clone()),
+            None if self.plaintext => Secrets::Plaintext(None),
+            None => Secrets::Dropped,
+        }
+    }
+
+    fn data_keys(&self, cluster: &str) -> DataKeys {
+        DataKeys::new(cluster, self.keys.clone(), self.store.parts().clone())
+    }
+
+    /// Begins the record of a restore: writes its plan and everything that it replaces. Until this has returned nothing may
+    /// be written to the cluster.
+    pub async fn begin(&self, prepared: &Prepared) -> Result<Record> {
+        let plan = Bytes::from(prepared.plan.to_json());
+        let began = self.store.parts().clock.now();
+        let id = loop {
+            let id = self.draw(began);
+            let path = self.store.layout().restore(&id, "plan");
+            // An id that is taken is another restore's of the same second.
+            if create(&self.store, &path, plan.clone()).await.map_err(unwritable)? {
+                break id;
+            }
+        };
+        let record = Record {
+            keys: self.data_keys(&prepared.plan.cluster),
+            store: self.store.clone(),
+            plan: prepared.plan.clone(),
+            unrecorded: body::unrecorded(prepared, &self.secrets()),
+            outcomes: Mutex::default(),
+            pending: Mutex::default(),
+            next: AtomicU64::new(1),
+            resumed: false,
+            began,
+            id,
+        };
+        let secrets = self.secrets();
+        let actions: Vec<_> = prepared.plan.actions.iter().collect();
+        let batches = actions.chunks(BATCH).zip(1_u64..).map(|(batch, n)| {
+            let (record, secrets) = (&record, &secrets);
+            async move {
+                let bytes = body::batch(record, prepared, secrets, batch, n == 1).await?;
+                let path = record.store.layout().restore(&record.id, &format!("pre-{n}"));
+                create(&record.store, &path, bytes).await
+            }
+        });
+        stream::iter(batches).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await.map_err(unwritable)?;
+        Ok(record)
+    }
+
+    /// `20261123-140211-ab3f`
+    fn draw(&self, now: Micros) -> String {
+        let stamp = jiff::Timestamp::from_microsecond(now).unwrap_or_default();
+        let drawn = self.store.parts().random.next_u64() & 0xffff;
+        format!("{}-{drawn:04x}", stamp.strftime("%Y%m%d-%H%M%S"))
+    }
+
+    /// The ids of all records, newest first.
+    pub async fn ids(&self) -> Result<Vec<String>> {
+        let folder = self.store.layout().restores();
+        let listed = self.store.list(&folder, None).await?;
+        let mut ids: Vec<String> = listed
+            .iter()
+            .filter_map(|l| {
+                let mut below = l.path.prefix_match(&folder)?;
+                Some(below.next()?.as_ref().to_owned())
+            })
+            .collect();
+        ids.dedup();
+        ids.reverse();
+        Ok(ids)
+    }
+
+    /// The newest records, newest first.
+    pub async fn list(&self, most: usize) -> Result<Vec<Summary>> {
+        let mut out = Vec::new();
+        for id in self.ids().await?.into_iter().take(most) {
+            let Some(plan) = self.plan(&id).await? else { continue };
+            let (undoes, time) = (plan.undoes.clone(), plan.time);
+            out.push(Summary { id, undoes, time, actions: plan.actions.len() });
+        }
+        Ok(out)
+    }
+
+    async fn plan(&self, id: &str) -> Result<Option<Plan>> {
+        let path = self.store.layout().restore(id, "plan");
+        let Some(bytes) = self.store.get_opt(&path).await? else { return Ok(None) };
+        Plan::from_json(path.as_ref(), &bytes).map(Some)
+    }
+
+    /// Opens a record; the beginning of an id is enough where only one begins so.
+    pub async fn open(&self, id: &str) -> Result<Record> {
+        let ids = self.ids().await?;
+        let fits: Vec<&String> = ids.iter().filter(|i| !id.is_empty() && i.starts_with(id)).collect();
+        let found = match fits.as_slice() {
+            _ if ids.iter().any(|i| i == id) => id.to_owned(),
+            [one] => (*one).clone(),
+            _ => return Err(unknown(id, &ids)),
+        };
+        let plan = self.plan(&found).await?.ok_or_else(|| unknown(id, &ids))?;
+        let folder = self.store.layout().restores().join(found.as_str());
+        let listed = self.store.list(&folder, None).await?;
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|l| number(l.path.filename()?, "outcome-")).collect();
+        numbers.sort_unstable();
+        let mut outcomes = BTreeMap::new();
+        for n in &numbers {
+            let path = self.store.layout().restore(&found, &format!("outcome-{n}"));
+            let bytes = self.store.get(&path).await?;
+            let batch: Outcomes = serde_json::from_slice(&bytes)
+                .map_err(|e| Error::corrupt(path.as_ref(), format!("is no batch of outcomes: {e}")))?;
+            known_format(path.as_ref(), batch.format)?;
+            outcomes.extend(batch.outcomes.into_iter().map(|entry| (entry.key.clone(), entry)));
+        }
+        Ok(Record {
+            keys: self.data_keys(&plan.cluster),
+            store: self.store.clone(),
+            unrecorded: BTreeMap::new(),
+            outcomes: Mutex::new(outcomes),
+            pending: Mutex::default(),
+            next: AtomicU64::new(numbers.last().map_or(1, |n| n + 1)),
+            resumed: true,
+            began: moment(&found).unwrap_or(plan.time),
+            id: found,
+            plan,
+        })
+    }
 }
 
 impl Record {
@@ -14,4 +268,179 @@ impl Record {
     pub fn id(&self) -> &str {
         &self.id
     }
+
+    /// Its plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The clock and randomness.
+    pub fn parts(&self) -> &Parts {
+        self.store.parts()
+    }
+
+    /// When the restore was begun.
+    pub fn began(&self) -> Micros {
+        self.began
+    }
+
+    /// The key that placeholders are made with.
+    pub(crate) fn hmac(&self) -> Option<&Key> {
+        self.keys.key().map(|k| &**k)
+    }
+
+    /// Whether it was begun by an earlier process.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// What is known of every action that has an outcome.
+    pub fn outcomes(&self) -> BTreeMap<ObjectKey, Entry> {
+        lock(&self.outcomes).clone()
+    }
+
+    /// The actions that have no outcome: they may have been begun, or not.
+    pub fn open_ends(&self) -> Vec<ObjectKey> {
+        let outcomes = lock(&self.outcomes);
+        let keys = self.plan.actions.iter().map(|a| &a.key);
+        keys.filter(|k| !outcomes.contains_key(k)).cloned().collect()
+    }
+
+    /// The outcome of an action that is through.
+    pub(crate) fn settled(&self, key: &ObjectKey) -> Option<Entry> {
+        let outcomes = lock(&self.outcomes);
+        let entry = outcomes.get(key).filter(|_| self.resumed)?;
+        matches!(entry.became, Became::Done | Became::Already).then(|| entry.clone())
+    }
+
+    /// The uids of what was created.
+    pub(crate) fn created(&self) -> BTreeMap<ObjectKey, String> {
+        let outcomes = lock(&self.outcomes);
+        let there = outcomes.values().filter(|e| !e.uid.is_empty());
+        there.map(|e| (e.key.clone(), e.uid.clone())).collect()
+    }
+
+    /// Why an action must not be carried out: what it replaces could not be recorded.
+    pub(crate) fn unrecorded(&self, key: &ObjectKey) -> Option<&str> {
+        self.unrecorded.get(key).map(String::as_str)
+    }
+
+    /// Takes an outcome; it is durable after [`Record::keep`].
+    pub(crate) fn note(&self, entry: Entry) {
+        lock(&self.outcomes).insert(entry.key.clone(), entry.clone());
+        lock(&self.pending).push(entry);
+    }
+
+    /// Whether enough outcomes wait to be written.
+    pub(crate) fn is_due(&self) -> bool {
+        lock(&self.pending).len() >= OUTCOMES
+    }
+
+    /// Writes the outcomes that wait.
+    pub(crate) async fn keep(&self) -> Result<()> {
+        let outcomes = std::mem::take(&mut *lock(&self.pending));
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        let batch = Outcomes { format: FORMAT, outcomes };
+        let bytes = Bytes::from(serde_json::to_vec(&batch).expect("strings always serialise"));
+        loop {
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            let path = self.store.layout().restore(&self.id, &format!("outcome-{n}"));
+            match create(&self.store, &path, bytes.clone()).await {
+                Ok(true) => return Ok(()),
+                // Another process resumes the same restore; both may say what they saw.
+                Ok(false) => {}
+                Err(error) => {
+                    lock(&self.pending).extend(batch.outcomes);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The plan with its bodies, as it was begun.
+    pub async fn prepared(&self) -> Result<Prepared> {
+        let bodies = body::read_all(self).await?;
+        let lacking = self.plan.actions.iter().filter(|a| !bodies.bodies.contains_key(&a.key)).count();
+        if lacking > 0 {
+            return Err(Error::invalid(
+                format!("restore {}", self.id),
+                format!("was interrupted before its first write: {lacking} pre-images are missing, and nothing was changed"),
+            )
+            .with_hint("plan again: `hindcast restore` with the same scope and --at"));
+        }
+        Ok(Prepared { plan: self.plan.clone(), bodies: bodies.bodies, around: bodies.around })
+    }
 }
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn number(name: &str, prefix: &str) -> Option<u64> {
+    name.strip_prefix(prefix)?.parse().ok()
+}
+
+fn known_format(what: &str, format: u32) -> Result<()> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    Err(Error::corrupt(what, format!("has format {format}; this version reads {FORMAT}"))
+        .with_hint("read it with a newer hindcast"))
+}
+
+/// The moment in an id.
+fn moment(id: &str) -> Option<Micros> {
+    let (stamp, _) = id.rsplit_once('-')?;
+    let civil = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", stamp).ok()?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_microsecond())
+}
+
+fn unknown(id: &str, ids: &[String]) -> Error {
+    let what = format!("restore {id}");
+    if ids.is_empty() {
+        return Error::not_found(what, "is not known: there are no records of restores here")
+            .with_hint("--journal and --cluster say whose they are, --record-dir where else they were kept");
+    }
+    let newest: Vec<&str> = ids.iter().take(TOLD).map(String::as_str).collect();
+    Error::not_found(what, "is not known").with_hint(format!("the newest are {}", newest.join(", ")))
+}
+
+/// A record that cannot be begun: nothing was changed, and it can be kept elsewhere.
+fn unwritable(error: Error) -> Error {
+    let mut hint = "nothing was changed; --record-dir DIR keeps the record in a folder instead".to_owned();
+    if let Some(more) = error.hint() {
+        hint = format!("{hint}; {more}");
+    }
+    Error::new(error.kind(), "the record of this restore cannot be written", error.to_string())
+        .with_hint(hint)
+        .with_source(error)
+}
+
+/// Writes an object; false if another one stands there. An answer that was lost is asked for again.
+async fn create(store: &Store, path: &object_store::path::Path, bytes: Bytes) -> Result<bool> {
+    let clock = &store.parts().clock;
+    let began = clock.monotonic();
+    let mut wait = Duration::from_millis(100);
+    let mut again = false;
+    loop {
+        match store.create(path, bytes.clone()).await {
+            Ok(Put::Created) => return Ok(true),
+            Ok(Put::Exists) => return Ok(again && store.get(path).await? == bytes),
+            Err(error) => {
+                let denied = error.to_string().contains("refused permission");
+                let over = clock.monotonic().saturating_sub(began) + wait > PATIENCE;
+                if error.kind() != ErrorKind::Unavailable || denied || over {
+                    return Err(error);
+                }
+            }
+        }
+        again = true;
+        clock.sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+#[cfg(test)]
+mod tests;

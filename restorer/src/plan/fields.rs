@@ -19,11 +19,11 @@ const NAMES: [&str; 12] = [
 
 /// What may not be shown.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hidden<'a> {
+pub(crate) struct Hidden<'a> {
     /// JSON pointers of sealed values, of either side.
-    pub(super) paths: &'a [String],
+    pub(crate) paths: &'a [String],
     /// Makes the placeholders.
-    pub(super) key: Option<&'a Key>,
+    pub(crate) key: Option<&'a Key>,
 }
 
 impl Hidden<'_> {
@@ -47,14 +47,14 @@ impl Hidden<'_> {
 }
 
 /// The fields that differ, each as small as it can be named.
-pub(super) fn changes(from: Option<&Value>, to: Option<&Value>, path: &str, hidden: Hidden<'_>) -> Vec<FieldChange> {
+pub(crate) fn changes(from: Option<&Value>, to: Option<&Value>, path: &str, hidden: Hidden<'_>) -> Vec<FieldChange> {
     let mut walk = Walk { path: path.to_owned(), out: Vec::new(), hidden };
     walk.value(from, to);
     walk.out
 }
 
 /// What differs and is left to its owner; but for what changes by itself all the time.
-pub(super) fn kept(live: &Value, wanted: &Value, kept: &[Kept], hidden: Hidden<'_>) -> Vec<KeptChange> {
+pub(crate) fn kept(live: &Value, wanted: &Value, kept: &[Kept], hidden: Hidden<'_>) -> Vec<KeptChange> {
     let differing = kept.iter().filter(|kept| !kept.quiet && !kept.is_same(live, wanted));
     let change = |kept: &Kept| {
         let (from, to) = (kept.place.get(live), kept.place.get(wanted));

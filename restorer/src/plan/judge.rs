@@ -138,7 +138,7 @@ impl Planner<'_> {
     pub(super) fn touched(&self, key: &ObjectKey, live: Option<&Present>) -> Result<(), Why> {
         let Some(left) = self.desired.touched.get(key).filter(|_| self.undo) else { return Ok(()) };
         let now = live.filter(|present| !present.terminating);
-        let now = now.map_or_else(String::new, |present| intent::fingerprint(key, &present.object, &self.around));
+        let now = now.map_or_else(String::new, |present| intent::fingerprint(key, &present.object, &self.around, self.desired.key.as_deref()));
         if *left == now {
             return Ok(());
         }

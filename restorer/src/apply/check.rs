@@ -1,0 +1,127 @@
+//! Asks the server what it would say to each action, without anything being done.
+//!
+//! **Invariants.** (1) Every write carries `dryRun=All`. (2) What cannot be asked is told as such, never as allowed.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, stream};
+use hindcast_journal::{Parts, fold::ObjectKey};
+use http::Method;
+
+use super::{
+    Settings,
+    conflict::meta,
+    request::{self, Ask, Link, Reply},
+    write::{body, delete_options, explain},
+};
+use crate::plan::{Action, Bodies, Prepared, Verb};
+
+/// What the server says to an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// It would be done.
+    Fine,
+    /// It would be refused, in the server's words.
+    Refused(String),
+    /// It cannot be asked, and why.
+    Unknown(String),
+}
+
+impl Check {
+    /// In words, as a plan shows it: `ok`, `refused: …`, `can't be checked: …`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Fine => "ok".to_owned(),
+            Self::Refused(why) => format!("refused: {why}"),
+            Self::Unknown(why) => format!("can't be checked: {why}"),
+        }
+    }
+}
+
+/// Asks about every action of a plan, several at once.
+pub async fn check(
+    prepared: &Prepared,
+    client: &kube::Client,
+    parts: &Parts,
+    settings: &Settings,
+) -> BTreeMap<ObjectKey, Check> {
+    let link = Link::new(client, parts.clone(), settings, None);
+    let link = &link;
+    let asked = prepared.plan.actions.iter().map(|action| async move {
+        let said = match prepared.bodies.get(&action.key) {
+            Some(bodies) => one(link, prepared, action, bodies).await,
+            None => Check::Unknown("the plan holds no body for it".to_owned()),
+        };
+        (action.key.clone(), said)
+    });
+    stream::iter(asked).buffer_unordered(settings.most.max(1)).collect().await
+}
+
+async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bodies) -> Check {
+    let Some((ask, verb)) = question(action, bodies) else {
+        return Check::Unknown("the plan holds no body for it".to_owned());
+    };
+    if let Some(why) = depends(prepared, action, bodies) {
+        return Check::Unknown(why);
+    }
+    match link.send(&ask).await {
+        Ok(reply) => judge(action, verb, &reply),
+        Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
+    }
+}
+
+fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
+    let own = request::object(&action.key, &action.version);
+    let manners = request::manners(true);
+    let live = bodies.before.as_ref().map(|b| (meta(&b.value, "uid"), meta(&b.value, "resourceVersion")));
+    Some(match action.verb {
+        Verb::Create => {
+            let body = body(action, bodies.target.as_ref()?, None)?;
+            let path = request::collection(&action.key, &action.version);
+            (Ask::write(Method::POST, format!("{path}{manners}"), &body), "create")
+        }
+        Verb::Update => {
+            let body = body(action, bodies.target.as_ref()?, live)?;
+            (Ask::write(Method::PUT, format!("{own}{manners}"), &body), "update")
+        }
+        // The create that follows cannot be asked about while the object stands.
+        Verb::Recreate | Verb::Delete => {
+            let (uid, rv) = live?;
+            let body = delete_options(uid, rv, action.propagation);
+            (Ask::write(Method::DELETE, format!("{own}?dryRun=All"), &body), "delete")
+        }
+    })
+}
+
+/// What has to be done first for the question to make sense.
+fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<String> {
+    let creates = |group: &str, resource: &str, name: &str| {
+        prepared.plan.actions.iter().any(|a| {
+            a.verb == Verb::Create && a.key.group == group && a.key.resource == resource && a.key.name == name
+        })
+    };
+    let namespace = &action.key.namespace;
+    if !namespace.is_empty() && creates("", "namespaces", namespace) {
+        return Some(format!("namespace {namespace} is created first"));
+    }
+    let definition = format!("{}.{}", action.key.resource, action.key.group);
+    if creates("apiextensions.k8s.io", "customresourcedefinitions", &definition) {
+        return Some(format!("its definition {definition} is created first"));
+    }
+    if action.verb == Verb::Create && action.live.is_some() {
+        return Some("the one that is there is still being deleted".to_owned());
+    }
+    (!bodies.owners.is_empty() && action.verb != Verb::Delete).then(|| "its owner is created first".to_owned())
+}
+
+fn judge(action: &Action, verb: &str, reply: &Reply) -> Check {
+    let words = reply.message();
+    match reply.status {
+        _ if reply.is_success() => Check::Fine,
+        // Webhooks that do more than answer cannot be tried out.
+        400 if words.contains("does not support dry run") => Check::Unknown(words),
+        // The object is written to all the time: the write itself reads it again.
+        409 if reply.reason() == "Conflict" => Check::Fine,
+        _ => Check::Refused(explain(action, verb, reply)),
+    }
+}

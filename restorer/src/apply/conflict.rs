@@ -1,0 +1,116 @@
+//! Whether an object that was written meanwhile still is what the plan looked at; pure.
+//!
+//! **Invariants.** (1) What is compared is intent: a new status, a new revision annotation or another write of a
+//! controller is no conflict. (2) What is no intent for either of two versions is compared for neither. (3) A target is
+//! carried over to a newer live version by what it changes, so that everything else stays as it is now.
+
+use hindcast_journal::{
+    exact::{self, Value},
+    fold::ObjectKey,
+    seal::Key,
+};
+
+use crate::{
+    desired::Full,
+    intent::{self, Kept, Surroundings},
+    plan::{
+        FieldChange,
+        fields::{self, Hidden},
+    },
+};
+
+/// What a comparison is made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) key: &'a ObjectKey,
+    pub(crate) around: &'a Surroundings,
+    /// Pointers whose values are never shown.
+    pub(crate) redact: &'a [String],
+    /// Makes their placeholders comparable.
+    pub(crate) hmac: Option<&'a Key>,
+}
+
+impl Ground<'_> {
+    /// How the intent of `to` differs from that of `from`; nothing where it is the same. `wanted` is the third side, if there is one.
+    pub(crate) fn differences(&self, from: &Full, to: &Full, wanted: Option<&Full>) -> Vec<FieldChange> {
+        let kept = self.kept(from, to, wanted);
+        let (from, to) = (intent::form(&from.value, &kept), intent::form(&to.value, &kept));
+        if from == to {
+            return Vec::new();
+        }
+        let hidden = Hidden { paths: self.redact, key: self.hmac };
+        fields::changes(Some(&from), Some(&to), "", hidden)
+    }
+
+    /// Whether the intents are the same.
+    pub(crate) fn same(&self, one: &Full, other: &Full) -> bool {
+        let kept = self.kept(one, other, None);
+        intent::form(&one.value, &kept) == intent::form(&other.value, &kept)
+    }
+
+    /// The target, carried over from the live version it was made for to a newer one of the same intent; `None` when a
+    /// place it changes is not there any more.
+    pub(crate) fn carry_over(&self, target: &Value, before: &Full, now: &Value) -> Option<Value> {
+        let full = Full { value: target.clone(), managed: None };
+        let kept = intent::kept(self.key, Some(&full), Some(before), self.around);
+        let target = intent::target(target, Some(&before.value), &kept);
+        let mut out = now.clone();
+        exact::apply(&mut out, &exact::diff_state(&before.value, &target)).ok()?;
+        Some(out)
+    }
+
+    fn kept(&self, from: &Full, to: &Full, wanted: Option<&Full>) -> Vec<Kept> {
+        let mut kept = intent::kept(self.key, Some(from), Some(to), self.around);
+        if let Some(wanted) = wanted {
+            kept.extend(intent::kept(self.key, Some(wanted), Some(from), self.around));
+            kept.extend(intent::kept(self.key, Some(wanted), Some(to), self.around));
+        }
+        kept.sort();
+        kept.dedup();
+        kept
+    }
+}
+
+/// A few of the fields, in words.
+pub(crate) fn named(fields: &[FieldChange]) -> String {
+    const NAMED: usize = 3;
+    let show = |value: &Option<Value>| match value {
+        None => "nothing".to_owned(),
+        Some(value) => {
+            let text = value.to_string();
+            match text.char_indices().nth(60) {
+                Some((at, _)) => format!("{}…", &text[..at]),
+                None => text,
+            }
+        }
+    };
+    let mut out: Vec<String> = fields
+        .iter()
+        .take(NAMED)
+        .map(|f| format!("{} from {} to {}", f.path, show(&f.from), show(&f.to)))
+        .collect();
+    if fields.len() > NAMED {
+        out.push(format!("{} more", fields.len() - NAMED));
+    }
+    out.join(", ")
+}
+
+/// A member of the metadata.
+pub(crate) fn meta<'a>(object: &'a Value, member: &str) -> &'a str {
+    object.get("metadata").and_then(|m| m.get(member)).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether the object is being deleted.
+pub(crate) fn is_terminating(object: &Value) -> bool {
+    !meta(object, "deletionTimestamp").is_empty()
+}
+
+/// What keeps a deleted object from going.
+pub(crate) fn finalizers(object: &Value) -> String {
+    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
+    let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+    if names.is_empty() { String::new() } else { format!("; its finalizers: {}", names.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! What is a conflict, and what is not.
+
+use hindcast_journal::{exact, exact::Value, fold::ObjectKey};
+
+use super::{Ground, named};
+use crate::{desired::Full, intent::Surroundings};
+
+fn full(text: &str) -> Full {
+    Full { value: exact::parse(text.as_bytes()).expect("a test's own JSON"), managed: None }
+}
+
+fn key(resource: &str) -> ObjectKey {
+    ObjectKey {
+        namespace: "shop".into(),
+        group: String::new(),
+        resource: resource.into(),
+        name: "one".into(),
+    }
+}
+
+#[test]
+fn a_target_is_carried_over_by_what_it_changes() {
+    let (key, around) = (key("configmaps"), Surroundings::default());
+    let ground = Ground { key: &key, around: &around, redact: &[], hmac: None };
+    let before = full(r#"{"metadata":{"resourceVersion":"1"},"data":{"a":"old","b":"same"},"status":{"n":1}}"#);
+    let target: Value = full(r#"{"metadata":{"resourceVersion":"1"},"data":{"a":"new","b":"same"},"status":{"n":1}}"#).value;
+    let now = full(r#"{"metadata":{"resourceVersion":"7"},"data":{"a":"old","b":"same"},"status":{"n":99}}"#);
+    let sent = ground.carry_over(&target, &before, &now.value).expect("all places are there");
+    let expected = r#"{"data":{"a":"new","b":"same"},"metadata":{"resourceVersion":"7"},"status":{"n":99}}"#;
+    assert_eq!(sent.to_string(), expected, "what the target does not change stays as it is now");
+    let gone = full(r#"{"metadata":{"resourceVersion":"7"}}"#);
+    assert_eq!(ground.carry_over(&target, &before, &gone.value), None);
+}
+
+#[test]
+fn differences_name_fields_and_hide_values() {
+    let (key, around) = (key("secrets"), Surroundings::default());
+    let redact = ["/data/password".to_owned()];
+    let ground = Ground { key: &key, around: &around, redact: &redact, hmac: None };
+    let one = full(r#"{"data":{"password":"c2VjcmV0","user":"YQ=="}}"#);
+    let two = full(r#"{"data":{"password":"b3RoZXI=","user":"Yg=="}}"#);
+    let fields = ground.differences(&one, &two, None);
+    let text = named(&fields);
+    assert!(text.contains("/data/user from \"YQ==\" to \"Yg==\""), "{text}");
+    assert!(text.contains("<redacted 6 bytes>") && !text.contains("c2VjcmV0"), "{text}");
+    // Also where a whole map is replaced.
+    let none = full(r"{}");
+    let text = named(&ground.differences(&one, &none, None));
+    assert!(!text.contains("c2VjcmV0") && text.contains("redacted"), "{text}");
+    assert!(ground.differences(&one, &one, None).is_empty());
+}

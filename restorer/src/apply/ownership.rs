@@ -1,0 +1,93 @@
+//! Whose fields they are, after we wrote them: set again as it was at the moment.
+//!
+//! A write makes its writer the owner of what it changes, whatever managedFields it carries; the next `kubectl apply
+//! --server-side` of the one who owned it before then fails. A second request that changes nothing but managedFields
+//! gives the fields back.
+//!
+//! **Words**: an *entry* is one item of managedFields: a manager, its operation and subresource, the fields it owns.
+//!
+//! **Invariants.** (1) What controllers own stays as it is live: their entries describe fields that a restore keeps.
+//! (2) Our own manager is left as an owner of nothing. (3) Managers that came later own nothing of what was put back, so
+//! that the old ones meet no conflict with them. (4) Where managedFields of the moment are not known, nothing is set.
+
+use hindcast_journal::exact::{Object, Value};
+
+use super::request::MANAGER;
+use crate::intent::owners;
+
+/// The managedFields to set; `None` when those that stand are right or nothing is known of the moment.
+pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) -> Option<Value> {
+    let past = past?.as_array()?;
+    let live = live.and_then(Value::as_array).unwrap_or_default();
+    let mut out: Vec<Value> = Vec::with_capacity(past.len() + live.len());
+    for entry in past {
+        if is_ours(entry) || !subresource(entry).is_empty() {
+            continue;
+        }
+        // An object that was just created has no controllers' fields but those that it was created with.
+        if is_controller(entry) && !created {
+            continue;
+        }
+        out.push(entry.clone());
+    }
+    for entry in live {
+        if is_ours(entry) || !(is_controller(entry) || !subresource(entry).is_empty()) {
+            continue;
+        }
+        match out.iter_mut().find(|e| same_manager(e, entry)) {
+            Some(standing) => *standing = entry.clone(),
+            None => out.push(entry.clone()),
+        }
+    }
+    if same_entries(&out, live) {
+        return None;
+    }
+    if out.is_empty() {
+        // An empty list is taken for "not given"; one empty entry takes all of them away.
+        out.push(Value::Object(Object::new()));
+    }
+    Some(Value::Array(out))
+}
+
+/// Whether our manager stands as an owner.
+pub(crate) fn names_us(managed: Option<&Value>) -> bool {
+    managed.and_then(Value::as_array).unwrap_or_default().iter().any(is_ours)
+}
+
+/// The request's body: nothing but managedFields, guarded by the revision.
+pub(crate) fn patch(managed: Value, rv: &str, uid: &str) -> Value {
+    let metadata: Object =
+        [("managedFields", managed), ("resourceVersion", rv.into()), ("uid", uid.into())].into_iter().collect();
+    Value::Object([("metadata", Value::Object(metadata))].into_iter().collect())
+}
+
+fn member<'a>(entry: &'a Value, name: &str) -> &'a str {
+    entry.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn subresource(entry: &Value) -> &str {
+    member(entry, "subresource")
+}
+
+fn is_ours(entry: &Value) -> bool {
+    member(entry, "manager") == MANAGER
+}
+
+fn same_manager(one: &Value, other: &Value) -> bool {
+    ["manager", "operation", "subresource", "apiVersion"]
+        .iter()
+        .all(|name| member(one, name) == member(other, name))
+}
+
+/// In any order.
+fn same_entries(one: &[Value], other: &[Value]) -> bool {
+    one.len() == other.len() && one.iter().all(|entry| other.contains(entry))
+}
+
+/// Whether the entry's fields are nobody's intent, in the words of the rules.
+fn is_controller(entry: &Value) -> bool {
+    owners::is_machine(member(entry, "manager"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! Requests of a restore: where an object is, sending bytes until they are answered, what an answer means.
+//!
+//! **Words**: a [`Reply`] is any answer that is about the object; [`Lost`] says that there was none in time.
+//!
+//! **Invariants.** (1) Every write names the field manager [`MANAGER`]. (2) What is sent again after no answer, or after an answer
+//! that does not say whether it was done, is marked so: [`Reply::doubtful`]. (3) Waiting ends: each request within the
+//! settings' deadline, all of them at once when the server has been silent for as long.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hindcast_journal::{
+    Parts,
+    exact::{self, Value},
+    fold::ObjectKey,
+};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+
+use super::{Settings, pace::Pace};
+use crate::desired::Full;
+
+/// The name that our writes are made under.
+pub(crate) const MANAGER: &str = "hindcast";
+
+/// How often an answer is asked for again that blames the server itself.
+const SERVER_ERRORS: u32 = 4;
+
+/// A method and a path with its query, and what is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: http::Method,
+    pub(crate) path: String,
+    pub(crate) content: &'static str,
+    pub(crate) body: Bytes,
+}
+
+impl Ask {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self { method: http::Method::GET, path: path.into(), content: JSON, body: Bytes::new() }
+    }
+
+    pub(crate) fn write(method: http::Method, path: String, body: &Value) -> Self {
+        Self { method, path, content: JSON, body: Bytes::from(exact::to_canonical(body)) }
+    }
+
+    pub(crate) fn merge_patch(path: String, body: &Value) -> Self {
+        let body = Bytes::from(exact::to_canonical(body));
+        Self { method: http::Method::PATCH, path, content: "application/merge-patch+json", body }
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// An answer about the object.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+    /// An earlier try of the same request had no answer: it may have been done.
+    pub(crate) doubtful: bool,
+}
+
+impl Reply {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The object that came back.
+    pub(crate) fn object(&self) -> Result<Full, String> {
+        let mut value = exact::parse(&self.body).map_err(|e| format!("the server's answer: {e}"))?;
+        let managed = exact::split_managed_fields(&mut value);
+        Ok(Full { value, managed })
+    }
+
+    fn says(&self, member: &str) -> Option<String> {
+        exact::parse(&self.body).ok()?.get(member)?.as_str().map(str::to_owned)
+    }
+
+    /// The server's words.
+    pub(crate) fn message(&self) -> String {
+        self.says("message").unwrap_or_else(|| {
+            let text = String::from_utf8_lossy(&self.body);
+            let text: String = text.trim().chars().take(300).collect();
+            if text.is_empty() { format!("HTTP {}", self.status) } else { text }
+        })
+    }
+
+    /// The machine-readable reason: `AlreadyExists`, `Conflict`, ….
+    pub(crate) fn reason(&self) -> String {
+        self.says("reason").unwrap_or_default()
+    }
+}
+
+/// There was no answer in time, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    pub(crate) why: String,
+    /// The person at the keyboard did not want to wait on.
+    pub(crate) cancelled: bool,
+}
+
+/// The way to the API server, shared by everything that a restore does at once.
+pub(crate) struct Link<'a> {
+    client: &'a kube::Client,
+    pub(crate) parts: Parts,
+    pace: Pace,
+    pub(crate) settings: &'a Settings,
+    cancel: Option<tokio::sync::watch::Receiver<bool>>,
+    /// Since when nothing has been answered; on the monotonic clock.
+    silent: Mutex<Option<Duration>>,
+    /// The server has been silent for longer than the deadline: nobody waits any more.
+    gone: AtomicBool,
+}
+
+impl<'a> Link<'a> {
+    pub(crate) fn new(
+        client: &'a kube::Client,
+        parts: Parts,
+        settings: &'a Settings,
+        cancel: Option<tokio::sync::watch::Receiver<bool>>,
+    ) -> Self {
+        let pace = Pace::new(parts.clone(), settings.first, settings.most);
+        let silent = Mutex::default();
+        Self { client, parts, pace, settings, cancel, silent, gone: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|c| *c.borrow())
+    }
+
+    /// Whether the server is thought to be away for good.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Sends until there is an answer about the object.
+    pub(crate) async fn send(&self, ask: &Ask) -> Result<Reply, Lost> {
+        let began = self.parts.clock.monotonic();
+        let mut tries = 0;
+        let mut errors = 0;
+        let mut doubtful = false;
+        loop {
+            tries += 1;
+            let (why, wait) = match self.once(ask).await {
+                Ok((429, _, after)) => {
+                    let after = after.unwrap_or(Duration::from_secs(1));
+                    self.pace.ease(after);
+                    ("the server has too many requests (429)".to_owned(), after)
+                }
+                Ok((status, body, after)) => {
+                    let reply = Reply { status, body, doubtful };
+                    if !is_passing(&reply) || errors >= SERVER_ERRORS && !is_starting(&reply) {
+                        return Ok(reply);
+                    }
+                    errors += 1;
+                    // A timeout inside the server does not say whether the write was done.
+                    doubtful |= status >= 500;
+                    (reply.message(), after.unwrap_or_else(|| backoff(tries)))
+                }
+                Err(why) => {
+                    doubtful = true;
+                    (why, backoff(tries))
+                }
+            };
+            let waited = self.parts.clock.monotonic().saturating_sub(began);
+            if self.is_gone() || waited + wait > self.settings.deadline {
+                return Err(Lost { why, cancelled: false });
+            }
+            if self.cancelled_within(wait).await {
+                return Err(Lost { why, cancelled: true });
+            }
+        }
+    }
+
+    /// One try: status, body, `Retry-After`.
+    async fn once(&self, ask: &Ask) -> Result<(u16, Bytes, Option<Duration>), String> {
+        let _slot = self.pace.enter().await;
+        let began = self.parts.clock.monotonic();
+        let work = async {
+            let request = http::Request::builder()
+                .method(ask.method.clone())
+                .uri(&ask.path)
+                .header(http::header::ACCEPT, JSON)
+                // Compressing costs the server more than the bytes cost us.
+                .header(http::header::ACCEPT_ENCODING, "identity")
+                .header(http::header::CONTENT_TYPE, ask.content)
+                .body(Body::from(ask.body.to_vec()))
+                .map_err(|e| format!("{}: {e}", ask.path))?;
+            let response = self.client.send(request).await.map_err(|e| chain(&e))?;
+            let status = response.status().as_u16();
+            let after = response.headers().get(http::header::RETRY_AFTER).cloned();
+            let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+            let body = response.into_body().collect().await.map_err(|e| chain(&e))?.to_bytes();
+            Ok((status, body, after))
+        };
+        let limit = self.settings.request;
+        let answer = self.parts.timeout(limit, work).await;
+        let answer =
+            answer.unwrap_or_else(|| Err(format!("no answer within {} s", limit.as_secs())));
+        self.heard(answer.is_ok());
+        if answer.as_ref().is_ok_and(|(status, ..)| *status != 429) {
+            self.pace.answered(self.parts.clock.monotonic().saturating_sub(began));
+        }
+        answer
+    }
+
+    /// Keeps account of how long the server has been silent.
+    fn heard(&self, answered: bool) {
+        let now = self.parts.clock.monotonic();
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered {
+            *silent = None;
+            self.gone.store(false, Ordering::Relaxed);
+        } else if now.saturating_sub(*silent.get_or_insert(now)) > self.settings.deadline {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits; true when the restore was cancelled meanwhile.
+    pub(crate) async fn cancelled_within(&self, wait: Duration) -> bool {
+        let Some(cancel) = &self.cancel else {
+            self.parts.clock.sleep(wait).await;
+            return false;
+        };
+        let mut cancel = cancel.clone();
+        let asked = async {
+            // A sender that is gone will not ask any more.
+            if cancel.wait_for(|c| *c).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        self.parts.timeout(wait, asked).await.is_some()
+    }
+
+    /// The object as it is; `None` when there is none.
+    pub(crate) async fn read(&self, path: &str) -> Result<Option<Full>, Problem> {
+        let reply = self.send(&Ask::get(path)).await.map_err(Problem::Lost)?;
+        match reply.status {
+            404 => Ok(None),
+            _ if reply.is_success() => reply.object().map(Some).map_err(Problem::Odd),
+            _ => Err(Problem::Reply(reply)),
+        }
+    }
+}
+
+/// Why an object could not be read.
+#[derive(Debug, Clone)]
+pub(crate) enum Problem {
+    Lost(Lost),
+    Reply(Reply),
+    Odd(String),
+}
+
+/// Whether the answer says "not now" rather than "no".
+fn is_passing(reply: &Reply) -> bool {
+    match reply.status {
+        500 | 502 | 503 | 504 => true,
+        // Quota is counted with optimistic locking: losing a race there is no conflict about the object.
+        409 => reply.message().contains("resourcequotas"),
+        // Rights and discovery are not there yet in the first moments of an API server.
+        403 => is_starting(reply),
+        _ => false,
+    }
+}
+
+/// Whether the server is there, but not ready: then it is waited for until the deadline.
+fn is_starting(reply: &Reply) -> bool {
+    let message = || reply.message();
+    match reply.status {
+        503 => true,
+        // Not yet synced caches of an authorizer or an admission plugin, in the words of the server.
+        403 => message().contains("not yet ready to handle request"),
+        500 => message().contains("not yet ready") || message().contains("etcdserver: leader changed"),
+        _ => false,
+    }
+}
+
+fn backoff(tries: u32) -> Duration {
+    Duration::from_millis(100 << tries.min(5))
+}
+
+/// The folder of an object's kind, in its namespace.
+pub(crate) fn collection(key: &ObjectKey, version: &str) -> String {
+    let mut path = if key.group.is_empty() {
+        format!("/api/{}", segment(version))
+    } else {
+        format!("/apis/{}/{}", segment(&key.group), segment(version))
+    };
+    if !key.namespace.is_empty() {
+        path.push_str("/namespaces/");
+        path.push_str(&segment(&key.namespace));
+    }
+    path.push('/');
+    path.push_str(&segment(&key.resource));
+    path
+}
+
+/// The object's own path.
+pub(crate) fn object(key: &ObjectKey, version: &str) -> String {
+    format!("{}/{}", collection(key, version), segment(&key.name))
+}
+
+/// What every write says beside. Unknown fields are not refused: what is written was served once, and a field that the
+/// schema of today does not know is dropped by the server and then told by the verification.
+pub(crate) fn manners(dry_run: bool) -> &'static str {
+    if dry_run {
+        "?fieldManager=hindcast&fieldValidation=Ignore&dryRun=All"
+    } else {
+        "?fieldManager=hindcast&fieldValidation=Ignore"
+    }
+}
+
+/// A part of a path, percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            // Writing to a String cannot fail.
+            _ => _ = write!(out, "%{byte:02X}"),
+        }
+    }
+    out
+}
+
+/// An error with all its sources, since the outermost often says nothing.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        source = inner.source();
+    }
+    out
+}
