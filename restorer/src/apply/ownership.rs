@@ -49,10 +49,6 @@ pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) 
     Some(Value::Array(out))
 }
 
-/// Whether our manager stands as an owner.
-pub(crate) fn names_us(managed: Option<&Value>) -> bool {
-    managed.and_then(Value::as_array).unwrap_or_default().iter().any(is_ours)
-}
 
 /// The request's body: nothing but managedFields, guarded by the revision.
 pub(crate) fn patch(managed: Value, rv: &str, uid: &str) -> Value {
