@@ -367,7 +367,7 @@ pub(crate) struct Target {
     #[arg(short, long, value_name = "NS")]
     pub(crate) namespace: Option<String>,
     /// All namespaces and cluster-scoped objects, without those of the system
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    #[arg(short = 'A', long)]
     pub(crate) all_namespaces: bool,
     /// Only objects whose labels match, then or now
     #[arg(short = 'l', long, value_name = "SEL")]
@@ -438,7 +438,7 @@ pub(crate) struct Going {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "T is explained in `hindcast --help`. Nothing is changed, in the cluster or the journal.\n\
-                        Exit: 0 nothing to do · 1 something to do · 2 failed or refused · 3 answered with a reservation."
+                        Exit: 0 all is as it was · 1 differences · 2 failed or refused · 3 answered with a reservation."
 )]
 pub(crate) struct Plan {
     #[command(flatten)]

@@ -15,17 +15,22 @@ use crate::{
 };
 
 mod blame;
+mod confirm;
 mod diff;
 mod get;
 mod journal;
 mod key;
 mod log;
+mod plan;
+mod restore;
 mod rules;
 mod run;
 mod show;
 mod status;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::schema::check as schema;
 
 /// What every command is given.
 pub(crate) struct Context<'a> {
@@ -60,6 +65,8 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
         match &cli.verb {
             Verb::Run(args) => run::run(&context, args).await,
             Verb::Log(args) if args.follow => log::follow(&context, args).await,
+            Verb::Restore(args) => restore::run(&context, args).await,
+            Verb::Undo(args) => restore::undo(&context, args).await,
             verb => interruptible(&context, read(&context, verb)).await,
         }
     })
@@ -76,10 +83,8 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Blame(args) => blame::run(context, args).await,
         Verb::Journal(verb) => journal::run(context, verb).await,
         Verb::Rules(args) => rules::run(context, args),
-        Verb::Plan(_) | Verb::Restore(_) | Verb::Undo(_) => {
-            Err(Failure::new("plan, restore and undo", "are being built"))
-        }
-        Verb::Run(_) | Verb::Key(_) => Ok(Exit::Done),
+        Verb::Plan(args) => plan::run(context, args).await,
+        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) => Ok(Exit::Done),
     }
 }
 

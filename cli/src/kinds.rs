@@ -50,6 +50,11 @@ const BUILT_IN: [&str; 20] = [
     "storagemigration.k8s.io",
 ];
 
+/// Whether a group is one of Kubernetes itself.
+pub(crate) fn is_built_in(group: &str) -> bool {
+    BUILT_IN.contains(&group)
+}
+
 /// `group/resource` as a person reads it: `deployments.apps`, `pods`.
 pub(crate) fn label(kind: &Discovery) -> String {
     named(&kind.group, &kind.resource)

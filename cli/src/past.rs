@@ -50,6 +50,8 @@ pub(crate) struct Past<'a> {
     healed: Vec<(String, Gap)>,
     /// What the newest moment was asked as.
     at: At,
+    /// Whether the timeline holds what only the cluster told.
+    overlaid: bool,
 }
 
 /// Opens the journal of the common options, one cluster of it.
@@ -69,7 +71,15 @@ pub(crate) async fn open_cluster<'a>(
     let journal =
         Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Past { context, timeline, journal, reservations: Vec::new(), healed: Vec::new(), at: At::Now })
+    Ok(Past {
+        context,
+        timeline,
+        journal,
+        reservations: Vec::new(),
+        healed: Vec::new(),
+        at: At::Now,
+        overlaid: false,
+    })
 }
 
 /// The store that holds the journal.
@@ -191,12 +201,18 @@ impl Past<'_> {
         Ok(moment)
     }
 
-    /// Brings the journal's newest moment as close to now as there is a way to, and says nothing: what is known of now.
-    pub(crate) async fn catch_up(&mut self) -> Result<Moment> {
-        let moment = self.timeline.resolve(&At::Now).await?;
-        let moment = close::close(self, self.context, &At::Now, moment).await?;
-        self.at = At::Now;
-        Ok(moment)
+    /// Makes ready to ask what the journal itself knows of now: what happens in these kinds is given a moment to arrive
+    /// there, and nothing that only the cluster told is left in the timeline.
+    pub(crate) async fn catch_up(&mut self, wants: impl Fn(&Discovery) -> bool) -> Result<()> {
+        if self.overlaid {
+            self.timeline = Timeline::open(&self.journal, keys(self.context)?).await?;
+            self.overlaid = false;
+        }
+        if let Err(failure) = close::arrive(self, self.context, wants).await {
+            self.context.printer.note(format!("note: the newest changes may not be known yet: {failure}"));
+        }
+        self.timeline.refresh().await?;
+        Ok(())
     }
 
     /// Refuses a moment that cannot be answered; notes what is less than exact about one that can.

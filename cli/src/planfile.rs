@@ -14,9 +14,8 @@ use serde::Deserialize;
 
 use crate::{
     failure::{Failure, Result},
-    kinds,
     past::count,
-    view::{self, API_VERSION},
+    view::{self, API_VERSION, plan::Name},
 };
 
 #[cfg(test)]
@@ -48,6 +47,7 @@ struct CutFile {
 #[derive(Debug, Deserialize)]
 struct Step {
     verb: Verb,
+    kind: String,
     group: String,
     resource: String,
     namespace: String,
@@ -61,7 +61,9 @@ pub(crate) fn write(path: &Path, plan: &view::Plan) -> Result<()> {
     let refuse = |e: &dyn std::fmt::Display| {
         Failure::new(format!("plan file {}", path.display()), format!("cannot be written: {e}"))
     };
-    let text = serde_json::to_string_pretty(plan).map_err(|e| refuse(&e))?;
+    let mut plan = plan.clone();
+    plan.leave_values_out();
+    let text = serde_json::to_string_pretty(&plan).map_err(|e| refuse(&e))?;
     std::fs::write(path, text + "\n").map_err(|e| refuse(&e))
 }
 
@@ -107,7 +109,7 @@ impl PlanFile {
         plan.actions.retain(|action| match steps.remove(&action.key) {
             Some(step) => {
                 if !step.is(action) {
-                    changed.push(name(&action.key));
+                    changed.push(name(&action.kind, &action.key));
                 }
                 true
             }
@@ -126,8 +128,9 @@ impl PlanFile {
         let keys: Vec<ObjectKey> = plan.actions.iter().map(|action| action.key.clone()).collect();
         prepared.bodies.retain(|key, _| keys.contains(key));
         let mut notes = Vec::new();
-        for key in steps.keys() {
-            notes.push(format!("{} is in the plan file, and needs nothing or may not be touched by now", name(key)));
+        for (key, step) in &steps {
+            let name = name(&step.kind, key);
+            notes.push(format!("{name} is in the plan file, and needs nothing or may not be touched by now"));
         }
         if beyond > 0 {
             notes.push(format!("{} by now and not in the plan file: left alone", differ(beyond)));
@@ -140,10 +143,8 @@ fn differ(n: usize) -> String {
     format!("{} {}", count(n, "object"), if n == 1 { "differs" } else { "differ" })
 }
 
-fn name(key: &ObjectKey) -> String {
-    let kind = kinds::named(&key.group, &key.resource);
-    let place = if key.namespace.is_empty() { String::new() } else { format!(" -n {}", key.namespace) };
-    format!("{kind}/{}{place}", key.name)
+fn name(kind: &str, key: &ObjectKey) -> String {
+    Name::new(kind, key).text(true)
 }
 
 impl Step {

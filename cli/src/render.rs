@@ -20,6 +20,7 @@ pub(crate) mod log;
 pub(crate) mod status;
 pub(crate) mod path;
 pub(crate) mod plan;
+pub(crate) mod restore;
 pub(crate) mod table;
 pub(crate) mod unified;
 pub(crate) mod yaml;

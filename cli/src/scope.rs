@@ -14,6 +14,7 @@ use crate::{
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
     past::Past,
+    selector::Selector,
 };
 
 #[cfg(test)]
@@ -73,15 +74,23 @@ pub(crate) async fn widen(widen: &mut Widen, args: &args::Widen, past: &mut Past
 
 /// Refuses what is no scope, before anything is read.
 pub(crate) fn check(target: &Target) -> Result<()> {
+    if target.all_namespaces && target.namespace.is_some() {
+        return Err(Failure::new("--namespace and -A", "are two scopes").hint("give one of them"));
+    }
+    Selector::parse(target.selector.as_deref().unwrap_or_default())?;
+    target.path.as_deref().map(pointer).transpose()?;
     let Some(kind) = &target.kind else {
         if target.namespace.is_some() || target.all_namespaces {
             return Ok(());
         }
         return Err(Failure::new("the scope", "missing: what is put back is never guessed")
-            .hint("deploy/web -n shop: one object")
-            .hint("-n shop: the objects of a namespace")
+            .hint("KIND/NAME, as deploy/web -n shop: one object")
+            .hint("-n NS: the objects of a namespace")
             .hint("-A: the cluster, without its system namespaces"));
     };
+    if kind.starts_with('/') {
+        return Err(Failure::new(format!("`{kind}`"), "the kind is missing").hint("KIND/NAME, as deploy/web"));
+    }
     if target.all_namespaces {
         return Err(Failure::new(format!("{kind} -A"), "an object is of one namespace")
             .hint("give the namespace with -n, or leave the object out"));

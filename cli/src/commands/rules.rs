@@ -6,9 +6,33 @@ use super::Context;
 use crate::{
     args::{self, Output},
     failure::{Exit, Failure, Result},
-    past::kind_name,
+    past::{count, kind_name},
     render, view,
 };
+
+/// kubectl's short names of kinds that rules name; there may be no journal at hand that knows them.
+const SHORT: [(&str, &str); 20] = [
+    ("cj", "cronjobs"),
+    ("cm", "configmaps"),
+    ("crd", "customresourcedefinitions"),
+    ("deploy", "deployments"),
+    ("ds", "daemonsets"),
+    ("ep", "endpoints"),
+    ("hpa", "horizontalpodautoscalers"),
+    ("ing", "ingresses"),
+    ("limits", "limitranges"),
+    ("no", "nodes"),
+    ("ns", "namespaces"),
+    ("po", "pods"),
+    ("pv", "persistentvolumes"),
+    ("pvc", "persistentvolumeclaims"),
+    ("quota", "resourcequotas"),
+    ("rc", "replicationcontrollers"),
+    ("rs", "replicasets"),
+    ("sa", "serviceaccounts"),
+    ("sts", "statefulsets"),
+    ("svc", "services"),
+];
 
 /// Prints the rules, or those that name a kind.
 pub(super) fn run(context: &Context<'_>, args: &args::Rules) -> Result<Exit> {
@@ -28,12 +52,19 @@ pub(super) fn run(context: &Context<'_>, args: &args::Rules) -> Result<Exit> {
         }
         _ => render::rules(context.printer, &rules),
     }
+    let general = all.iter().filter(|rule| rule.kinds.is_empty()).count();
+    if args.kind.is_some() && general > 0 {
+        let rules = count(general, "rule");
+        context.printer.note(format!("and {rules} for every kind; `hindcast rules` prints all"));
+    }
     Ok(Exit::Done)
 }
 
 /// Whether a rule names a kind: in full, by its resource, or by the singular of that.
 fn touches(rule: &Rule, word: &str) -> bool {
     let word = word.to_lowercase();
+    let long = SHORT.iter().find(|(short, _)| *short == word).map(|(_, long)| *long);
+    let word = long.map_or(word, str::to_owned);
     rule.kinds.iter().any(|key| {
         let resource = key.rsplit('/').next().unwrap_or_default();
         [kind_name(key).as_str(), key, resource].contains(&word.as_str())

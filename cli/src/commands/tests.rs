@@ -1,7 +1,7 @@
 //! Whole commands over a small journal in a folder: what is asked, answered, refused and hidden.
 
 mod journal;
-mod schema;
+pub(super) mod schema;
 
 use clap::Parser as _;
 
@@ -391,6 +391,63 @@ fn blame_names_the_change_behind_each_line() {
     assert_eq!(nobody.exit, Exit::Failed, "{}", nobody.err);
     let many = run(&world, &["blame", "deploy", "-n", "shop", "--at", "rev:14"]);
     assert!(many.err.contains("blame takes one object"), "{}", many.err);
+}
+
+#[test]
+fn a_restore_is_never_guessed_and_never_of_another_cluster() {
+    let world = World::new(Stored::Sealed);
+    let said = |args: &[&str], text: &str| {
+        let done = run(&world, args);
+        assert_eq!(done.exit, Exit::Failed, "{args:?}: {}{}", done.out, done.err);
+        assert!(done.err.contains(text), "{args:?}: {}", done.err);
+        assert_eq!(done.out, "", "{args:?}");
+    };
+    for verb in ["plan", "restore"] {
+        let at = ["--at", "rev:13"];
+        said(&[&[verb], &at[..]].concat(), "what is put back is never guessed");
+        said(&[&[verb, "deploy"], &at[..]].concat(), "a kind alone names no object");
+        said(&[&[verb, "deploy/web", "-A"], &at[..]].concat(), "an object is of one namespace");
+        said(&[&[verb, "-A", "--allow-stale"], &at[..]].concat(), "needs a moment that is known exactly");
+        said(&[&[verb, "-n", "shop", "-A"], &at[..]].concat(), "are two scopes");
+        said(&[verb, "-A", "--at", "25:00"], "time `25:00`");
+        // There is no kubeconfig in this world.
+        said(&[&[verb, "-A"], &at[..]].concat(), "kubeconfig");
+    }
+    said(&["restore", "--plan", "/nowhere"], "No such file");
+    said(&["restore", "--resume", "x", "-A"], "a scope and its flags cannot be given beside it");
+    said(&["restore", "--resume", "x", "--restart"], "a scope and its flags cannot be given beside it");
+    said(&["undo", "x"], "kubeconfig");
+}
+
+#[test]
+fn the_command_line_of_a_restore_is_strict() {
+    for args in [
+        &["restore", "-A"][..],
+        &["plan", "-A"],
+        &["restore", "-A", "--at", "now", "--resume", "x"],
+        &["restore", "-A", "--at", "now", "--plan", "x"],
+        &["restore", "-A", "--at", "now", "--no-wait", "--wait-rollout", "5m"],
+        &["restore", "-A", "--at", "now", "--show-secrets"],
+        &["undo"],
+    ] {
+        let all = [&["hindcast"], args].concat();
+        assert!(Cli::try_parse_from(all).is_err(), "{args:?}");
+    }
+}
+
+#[test]
+fn rules_are_printed_whole_or_for_a_kind() {
+    let world = World::new(Stored::Sealed);
+    let all = run(&world, &["rules"]);
+    assert_eq!(all.exit, Exit::Done, "{}", all.err);
+    for rule in hindcast_restorer::rules::all() {
+        assert!(all.out.contains(rule.id) && all.out.contains(rule.why), "{}: {}", rule.id, all.out);
+    }
+    schema::check("rules", &run(&world, &["rules", "-o", "json"]).out);
+    let claims = run(&world, &["rules", "persistentvolumeclaim"]);
+    assert!(claims.exit == Exit::Done && claims.out.len() < all.out.len(), "{}{}", claims.out, claims.err);
+    assert_eq!(run(&world, &["rules", "pvc"]).out, claims.out);
+    assert_eq!(run(&world, &["rules", "nothing"]).exit, Exit::Failed);
 }
 
 #[test]

@@ -29,6 +29,9 @@ const CLUSTER_LIMIT: Duration = Duration::from_secs(4);
 /// How long closing may take: about three seconds in all but the busiest clusters.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);
 
+/// A journal whose newest segment is older than this is not being written: one that is idle writes every minute.
+const IDLE: Micros = 90_000_000;
+
 /// How long a change that was seen live may take to be in the bucket, while a Hindcast runs.
 const ARRIVAL: Duration = Duration::from_secs(3);
 
@@ -69,6 +72,50 @@ pub(super) async fn close(
 
 /// Closes the cut through the context's cluster, if it is the journal's.
 async fn live(past: &mut Past<'_>, context: &Context<'_>, at: &At) -> Result<Option<Moment>> {
+    let Some(mut seen) = look(past, context, |_| true).await? else { return Ok(None) };
+    // For a question about a time the bounds of the journal's own rows decide, so what is on its way into the bucket is
+    // given a moment to arrive.
+    let patience =
+        if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
+    drop_durable(past, context, patience, &seen.frontier, &mut seen.changes).await?;
+    // The question about the newest rows may have begun from another checkpoint.
+    past.timeline.resolve(at).await?;
+    past.overlaid = true;
+    past.timeline.overlay(seen.changes, seen.reached);
+    Ok(Some(past.timeline.resolve(at).await?))
+}
+
+/// Gives what happened in the cluster up to now, in the kinds that `wants` says, a moment to arrive in the bucket; as
+/// long as there is a Hindcast that brings it. Nothing is laid over what was read.
+pub(super) async fn arrive(
+    past: &mut Past<'_>,
+    context: &Context<'_>,
+    wants: impl Fn(&Discovery) -> bool,
+) -> Result<()> {
+    past.timeline.refresh().await?;
+    let newest = past.timeline.resolve(&At::Now).await?;
+    let age = newest.frontier.values().map(|point| context.parts.clock.now() - point.time).min();
+    if age.is_none_or(|age| age > IDLE) {
+        return Ok(());
+    }
+    let Some(mut seen) = look(past, context, wants).await? else { return Ok(()) };
+    drop_durable(past, context, ARRIVAL, &seen.frontier, &mut seen.changes).await
+}
+
+/// What was seen in the cluster beyond the journal.
+struct Seen {
+    changes: Vec<Change>,
+    reached: FrontierVector,
+    /// How far the journal itself is closed.
+    frontier: FrontierVector,
+}
+
+/// Looks into the context's cluster, if it is the journal's.
+async fn look(
+    past: &mut Past<'_>,
+    context: &Context<'_>,
+    wants: impl Fn(&Discovery) -> bool,
+) -> Result<Option<Seen>> {
     if !kubeconfig::is_there(context.common) {
         return Ok(None);
     }
@@ -90,7 +137,7 @@ async fn live(past: &mut Past<'_>, context: &Context<'_>, at: &At) -> Result<Opt
     let covered: Vec<(Discovery, Revision)> = view
         .kinds
         .values()
-        .filter(|kind| kind.is_covered())
+        .filter(|kind| kind.is_covered() && wants(&kind.discovery))
         .map(|kind| {
             let closed = frontier.get(&kind.discovery.domain).map_or(0, |p| p.rv);
             (kind.discovery.clone(), kind.cursor.map_or(0, |c| c.rv).max(closed))
@@ -99,26 +146,20 @@ async fn live(past: &mut Past<'_>, context: &Context<'_>, at: &At) -> Result<Opt
     let began = context.parts.clock.now();
     let closing = hindcast_watcher::close_cut(&client, &context.parts, &covered);
     let closed = limited(CLOSE_LIMIT, closing).await??;
-    let (mut changes, reached) = seen(past, &covered, &closed, &frontier, began);
-    drop_durable(past, context, at, &frontier, &mut changes).await?;
-    // The question about the newest rows may have begun from another checkpoint.
-    past.timeline.resolve(at).await?;
-    past.timeline.overlay(changes, reached);
-    Ok(Some(past.timeline.resolve(at).await?))
+    let (changes, reached) = seen(past, &covered, &closed, &frontier, began);
+    Ok(Some(Seen { changes, reached, frontier }))
 }
 
-/// Drops what the journal holds itself, with better bounds of time than a late look has. For a question about a time
-/// those bounds decide, so what is on its way into the bucket is given a moment to arrive.
+/// Drops what the journal holds itself, with better bounds of time than a late look has; waits for the rest to arrive
+/// as long as there is patience.
 async fn drop_durable(
     past: &mut Past<'_>,
     context: &Context<'_>,
-    at: &At,
+    patience: Duration,
     frontier: &FrontierVector,
     changes: &mut Vec<Change>,
 ) -> Result<()> {
     let clock = &context.parts.clock;
-    let patience =
-        if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
     let end = clock.monotonic() + patience.min(context.common.wait);
     let since = frontier.values().map(|point| point.time).min().map(|time| time - 1_000_000);
     loop {

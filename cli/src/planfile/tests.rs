@@ -72,7 +72,7 @@ fn a_kept_plan_does_what_it_says_and_no_more() {
     let notes = file.confine(&mut now).unwrap();
     let names: Vec<&str> = now.plan.actions.iter().map(|a| a.key.name.as_str()).collect();
     assert_eq!(names, ["web"]);
-    assert!(notes[0].starts_with("deployments.apps/gone -n shop is in the plan file"), "{notes:?}");
+    assert!(notes[0].starts_with("Deployment/gone -n shop is in the plan file"), "{notes:?}");
     assert!(notes[1].starts_with("1 object differs by now"), "{notes:?}");
 }
 
@@ -80,7 +80,7 @@ fn a_kept_plan_does_what_it_says_and_no_more() {
 fn a_stale_plan_is_refused_with_what_changed() {
     let file = kept(&prepared(9, vec![action("web", "a")]));
     let failure = file.confine(&mut prepared(9, vec![action("web", "b")])).unwrap_err();
-    assert!(failure.to_string().contains("deployments.apps/web -n shop changed"), "{failure}");
+    assert!(failure.to_string().contains("Deployment/web -n shop changed"), "{failure}");
     let failure = file.confine(&mut prepared(10, vec![action("web", "a")])).unwrap_err();
     assert!(failure.to_string().contains("another cut"), "{failure}");
 }

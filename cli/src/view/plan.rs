@@ -1,15 +1,18 @@
 //! `hindcast plan -o json`, which is also what a plan file holds.
 
+use std::collections::BTreeMap;
+
 use hindcast_journal::{Micros, cut::MAIN, exact::Value, fold::ObjectKey};
 use hindcast_restorer::{
     Prepared, Selection,
+    apply::Check,
     plan,
     plan::{FieldChange, LiveRef, Verb, WantedRef, Wave},
 };
 use serde::Serialize;
 
 use super::{API_VERSION, Cut, Field, Gap, Warning};
-use crate::{moment::rfc3339, render::path};
+use crate::{kinds, moment::rfc3339, render::path};
 
 /// What a restore would do.
 #[derive(Debug, Clone, Serialize)]
@@ -104,9 +107,21 @@ impl Name {
         }
     }
 
-    /// `deployments.apps/web`, and its namespace where several are meant.
+    fn key(&self) -> ObjectKey {
+        ObjectKey {
+            namespace: self.namespace.clone(),
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// `Deployment/web`, and its namespace where several are meant; with its group where that is none of Kubernetes' own.
     pub(crate) fn text(&self, several: bool) -> String {
-        let kind = crate::kinds::named(&self.group, &self.resource);
+        let kind = match self.group.as_str() {
+            group if kinds::is_built_in(group) => self.kind.clone(),
+            group => format!("{}.{group}", self.kind),
+        };
         match self.namespace.as_str() {
             namespace if several && !namespace.is_empty() => format!("{kind}/{} -n {namespace}", self.name),
             _ => format!("{kind}/{}", self.name),
@@ -153,6 +168,23 @@ impl Plan {
             gaps: Vec::new(),
             warnings: Vec::new(),
             time: plan.time,
+        }
+    }
+
+    /// Takes in what the server said to a dry run of each action.
+    pub(crate) fn take_checks(&mut self, said: &BTreeMap<ObjectKey, Check>) {
+        for action in &mut self.actions {
+            action.check = said.get(&action.object.key()).map(Check::words);
+        }
+    }
+
+    /// Leaves the values of fields out, and keeps their paths: what a plan file holds.
+    pub(crate) fn leave_values_out(&mut self) {
+        for action in &mut self.actions {
+            let kept = action.kept.iter_mut().map(|kept| &mut kept.field);
+            for field in action.changes.iter_mut().chain(kept) {
+                (field.from, field.to) = (None, None);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Checks a document against `cli/schemas/<name>.json`.
-pub(super) fn check(name: &str, document: &str) {
+pub(crate) fn check(name: &str, document: &str) {
     let path = format!("{}/schemas/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let document: Value =

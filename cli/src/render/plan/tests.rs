@@ -180,3 +180,10 @@ fn long_texts_are_shortened() {
     let shown = crate::printer::tests::plain(&fields::lines(&[value], 0, 9));
     assert_eq!(shown, "a: \"\" → {\"b\":[1]}\n");
 }
+
+#[test]
+fn the_document_keeps_to_its_schema() {
+    let mut plan = bad_deploy();
+    plan.undoes = Some("x".into());
+    crate::commands::schema("plan", &serde_json::to_string(&plan).unwrap());
+}

@@ -1,0 +1,188 @@
+//! What became of a restore, as text: what went right in a table, what did not below it with the reason, then whether it
+//! works, and at the very end how to take it back.
+
+use hindcast_restorer::{
+    apply::{Became, Verified},
+    plan::Verb,
+};
+
+use super::{fields::{self, styled}, table};
+use crate::{
+    commands::Context,
+    printer::{Style, Text},
+    view::restore::{Done, Restore, Rollout},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// How many fields of an object are shown.
+const FIELDS: usize = 8;
+
+/// How many right ones are named one by one.
+const NAMED: usize = 40;
+
+/// Prints what became of a restore.
+pub(crate) fn print(context: &Context<'_>, restore: &Restore, wide: bool) {
+    for line in lines(restore, wide, context.common.verbose > 0) {
+        context.printer.line(&line);
+    }
+}
+
+/// What became of a restore, as lines. `wide` says that several namespaces are meant.
+pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
+    let mut out = Vec::new();
+    let (right, wrong): (Vec<&Done>, Vec<&Done>) = restore.actions.iter().partition(|done| done.is_right());
+    rights(&right, wide, all, &mut out);
+    for result in [Became::Skipped, Became::Done, Became::Failed, Became::Refused, Became::Conflict] {
+        for done in wrong.iter().filter(|done| done.result == result) {
+            self::wrong(done, wide, &mut out);
+        }
+    }
+    rollouts(&restore.rollouts, wide, &mut out);
+    if !restore.notes.is_empty() {
+        out.push(Text::default());
+        out.push(styled(Style::Bold, "notes"));
+        out.extend(restore.notes.iter().map(|note| Text::plain(format!("  - {note}"))));
+    }
+    out.push(Text::default());
+    out.push(styled(Style::Bold, totals(restore)));
+    if !restore.undo.is_empty() {
+        out.push(Text::plain(format!("undo: {}", restore.undo)));
+    }
+    out
+}
+
+/// `changed   deployments.apps/web   equal`
+fn rights(right: &[&Done], wide: bool, all: bool, out: &mut Vec<Text>) {
+    if right.is_empty() {
+        return;
+    }
+    let shown = if all { right.len() } else { NAMED };
+    let rows = right.iter().take(shown).map(|done| {
+        vec![past_tense(done).to_owned(), done.object.text(wide), verified(done), note(done)]
+    });
+    let noted = right.iter().any(|done| done.message.is_some());
+    let headings = ["DONE", "OBJECT", "VERIFIED", if noted { "NOTE" } else { "" }];
+    let mut laid = table::lines(&headings, rows.collect()).into_iter();
+    out.extend(laid.next().map(|heading| styled(Style::Dim, heading)));
+    out.extend(laid.map(Text::plain));
+    if right.len() > shown {
+        let text = format!("and {} more, as they should be; -v names all", right.len() - shown);
+        out.push(styled(Style::Dim, text));
+    }
+}
+
+fn past_tense(done: &Done) -> &'static str {
+    match (done.result, done.verb) {
+        (Became::Already, _) => "already so",
+        (_, Verb::Create) => "created",
+        (_, Verb::Update) => "changed",
+        (_, Verb::Recreate) => "created again",
+        (_, Verb::Delete) => "deleted",
+    }
+}
+
+fn verified(done: &Done) -> String {
+    match done.verified {
+        None => String::new(),
+        Some(Verified::Equal) => "equal".to_owned(),
+        Some(Verified::EqualButForControllerOwned) => {
+            let fields: Vec<&str> = done.differences.iter().map(|field| field.shown.as_str()).collect();
+            match fields.as_slice() {
+                [] => "equal but for controller-owned".to_owned(),
+                [one] => format!("equal but for {one}, which a controller owns"),
+                [one, rest @ ..] => {
+                    format!("equal but for {one} and {} more, which controllers own", rest.len())
+                }
+            }
+        }
+        Some(Verified::ChangedByAdmission) => "changed by admission".to_owned(),
+        Some(Verified::Different) => "different".to_owned(),
+    }
+}
+
+fn note(done: &Done) -> String {
+    done.message.clone().unwrap_or_default()
+}
+
+/// An object that is not as it was asked for, with the reason and the fields.
+fn wrong(done: &Done, wide: bool, out: &mut Vec<Text>) {
+    let (word, style) = match (done.result, done.verified) {
+        (Became::Conflict, _) => ("conflict", Style::Red),
+        (Became::Refused, _) => ("refused", Style::Red),
+        (Became::Failed, _) => ("failed", Style::Red),
+        (Became::Skipped, _) => ("not done", Style::Yellow),
+        (_, Some(Verified::ChangedByAdmission)) => ("changed by admission", Style::Yellow),
+        _ => ("different", Style::Red),
+    };
+    out.push(Text::default());
+    let mut line = styled(style, format!("{word}: "));
+    line.push(Style::Plain, format!("{} {}", infinitive(done.verb), done.object.text(wide)));
+    out.push(line);
+    if let Some(message) = &done.message {
+        out.push(Text::plain(format!("  {message}")));
+    }
+    match (done.result, done.verified) {
+        (Became::Conflict, _) if !done.differences.is_empty() => {
+            out.push(styled(Style::Dim, "  changed meanwhile by somebody else, and not overwritten:"));
+        }
+        (Became::Done, Some(Verified::ChangedByAdmission)) => {
+            out.push(styled(Style::Dim, "  the server did not keep what was sent:"));
+        }
+        (Became::Done, _) => out.push(styled(Style::Dim, "  as it was to be, and as it is:")),
+        _ => {}
+    }
+    out.extend(fields::lines(&done.differences, 4, FIELDS));
+}
+
+fn infinitive(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "create",
+        Verb::Update => "change",
+        Verb::Recreate => "delete and create again",
+        Verb::Delete => "delete",
+    }
+}
+
+fn rollouts(rollouts: &[Rollout], wide: bool, out: &mut Vec<Text>) {
+    if rollouts.is_empty() {
+        return;
+    }
+    out.push(Text::default());
+    let ready = rollouts.iter().filter(|rollout| rollout.ready).count();
+    out.push(styled(Style::Bold, format!("rollouts: {ready} of {} ready", rollouts.len())));
+    for rollout in rollouts.iter().filter(|rollout| !rollout.ready) {
+        let place = if wide { format!(" -n {}", rollout.namespace) } else { String::new() };
+        let mut line = styled(Style::Red, "  not ready: ");
+        line.push(Style::Plain, format!("{} {}{place}", rollout.kind, rollout.name));
+        if !rollout.message.is_empty() {
+            line.push(Style::Plain, format!(": {}", rollout.message));
+        }
+        out.push(line);
+        for pod in &rollout.pods {
+            out.push(Text::plain(format!("    pod {}: {}", pod.name, pod.reason)));
+        }
+    }
+}
+
+/// `2 done, 1 conflict`
+pub(crate) fn totals(restore: &Restore) -> String {
+    let summary = &restore.summary;
+    let parts = [
+        (summary.done, "done", "done"),
+        (summary.already, "already so", "already so"),
+        (summary.conflicts, "conflict", "conflicts"),
+        (summary.refused, "refused", "refused"),
+        (summary.failed, "failed", "failed"),
+        (summary.skipped, "not done", "not done"),
+        (restore.left.len(), "left alone", "left alone"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
+        .collect();
+    let whole = if restore.whole { "restored" } else { "restored in part" };
+    if parts.is_empty() { "nothing to do".to_owned() } else { format!("{whole}: {}", parts.join(", ")) }
+}
