@@ -49,6 +49,7 @@ pub struct Surroundings {
 
 /// A volume that a claim may be bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Volume {
     /// Namespace and name of the claim it belongs to, if it belongs to one.
     pub claim: Option<(String, String)>,
@@ -103,7 +104,12 @@ impl Kept {
 }
 
 /// The paths of an object that are no intent, from both sides of it.
-pub fn kept(key: &ObjectKey, wanted: Option<&Full>, live: Option<&Full>, around: &Surroundings) -> Vec<Kept> {
+pub fn kept(
+    key: &ObjectKey,
+    wanted: Option<&Full>,
+    live: Option<&Full>,
+    around: &Surroundings,
+) -> Vec<Kept> {
     let mut kept = fields::Sides::new(key, wanted, live, around).kept();
     kept.sort();
     kept
@@ -138,6 +144,16 @@ pub fn target(wanted: &Value, live: Option<&Value>, kept: &[Kept]) -> Value {
     target
 }
 
+/// A target made ready to be created where the live object has just been deleted: what only the old one could have is
+/// left out, what was kept of it stays.
+pub fn anew(target: &Value, kept: &[Kept]) -> Value {
+    let mut anew = target.clone();
+    for kept in outermost_first(kept).into_iter().filter(|kept| kept.fresh == Fresh::Absent) {
+        kept.place.cut(&mut anew);
+    }
+    anew
+}
+
 /// Whole elements before fields in them, which could not be found without the fields that name them.
 fn outermost_first(kept: &[Kept]) -> Vec<&Kept> {
     let mut kept: Vec<&Kept> = kept.iter().collect();
@@ -154,10 +170,18 @@ pub fn hash(form: &Value) -> String {
 
 /// The hash of an object's own intent, without a second side: what an undo compares with. Keyed, where the object has
 /// values that no output may show.
-pub fn fingerprint(key: &ObjectKey, object: &Full, around: &Surroundings, hmac: Option<&Key>) -> String {
+pub fn fingerprint(
+    key: &ObjectKey,
+    object: &Full,
+    around: &Surroundings,
+    hmac: Option<&Key>,
+) -> String {
     // Which part was asked for is no part of what the object is.
     let around = Surroundings { asked: None, ..around.clone() };
     let kept = kept(key, Some(object), Some(object), &around);
     let sealed = seal::sealed_paths(&key.group, &key.resource, &object.value);
     digest(&form(&object.value, &kept), &sealed, hmac)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -21,7 +21,8 @@ mod table;
 mod verdict;
 
 pub use change::{
-    adjust, destroys, escalation, propagation, rebind, recreate, recreate_flag, suspend, warnings, without_addresses,
+    adjust, destroys, escalation, propagation, rebind, recreate, recreate_flag, suspend, warnings,
+    without_addresses,
 };
 pub use crd::{holds, not_served, pruned_fields};
 pub use gitops::gitops;
@@ -74,7 +75,12 @@ pub fn about(kind_key: &str) -> impl Iterator<Item = &'static Rule> {
 }
 
 /// What the rules say of one object, given both sides of it.
-pub fn verdict(kind_key: &str, wanted: Option<&Full>, live: Option<&Full>, widen: &Widen) -> Verdict {
+pub fn verdict(
+    kind_key: &str,
+    wanted: Option<&Full>,
+    live: Option<&Full>,
+    widen: &Widen,
+) -> Verdict {
     verdict::verdict(kind_key, wanted, live, widen)
 }
 
@@ -86,12 +92,20 @@ pub fn markdown() -> String {
          or leaves alone.\n",
     );
     for (title, rules) in table::CHAPTERS {
-        out.push_str(&format!("\n## {title}\n\n| rule | kinds | what is done | why |\n|---|---|---|---|\n"));
+        out.push_str(&format!(
+            "\n## {title}\n\n| rule | kinds | what is done | why |\n|---|---|---|---|\n"
+        ));
         for id in *rules {
             let Some(rule) = find(id) else { continue };
-            let kinds: Vec<&str> = rule.kinds.iter().map(|kind| kind.trim_start_matches('/')).collect();
+            let kinds: Vec<&str> =
+                rule.kinds.iter().map(|kind| kind.trim_start_matches('/')).collect();
             let kinds = if kinds.is_empty() { "all".to_owned() } else { kinds.join(", ") };
-            out.push_str(&format!("| `{}` | {kinds} | {} | {} |\n", rule.id, cell(rule.what), cell(rule.why)));
+            out.push_str(&format!(
+                "| `{}` | {kinds} | {} | {} |\n",
+                rule.id,
+                cell(rule.what),
+                cell(rule.why)
+            ));
         }
     }
     out
@@ -100,3 +114,6 @@ pub fn markdown() -> String {
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
+
+#[cfg(test)]
+mod tests;

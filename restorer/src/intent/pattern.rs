@@ -79,7 +79,9 @@ pub(crate) fn like(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((before, after)) => {
-            text.len() >= before.len() + after.len() && text.starts_with(before) && text.ends_with(after)
+            text.len() >= before.len() + after.len()
+                && text.starts_with(before)
+                && text.ends_with(after)
         }
     }
 }

@@ -315,7 +315,7 @@ impl<'a> Planner<'a> {
         let full = mapped_full(full, &mapped);
         let parts = self.parts(key);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let made = self.make(key, &full, Some(live), &parts)?;
+        let mut made = self.make(key, &full, Some(live), &parts)?;
         if made.changes.is_empty() {
             self.plan.unchanged += 1;
             return Ok(());
@@ -335,11 +335,13 @@ impl<'a> Planner<'a> {
             if !parts.is_empty() {
                 return Err(why("needs-recreate", reason));
             }
-            if let Some(flag) = flag.filter(|flag| !self.undo && !ruled::given(flag, &self.selection.widen)) {
+            if let Some(flag) = flag.filter(|flag| !(self.undo && ruled::undoable(flag)) && !ruled::given(flag, &self.selection.widen)) {
                 return Err(why("needs-recreate", reason).unless(flag));
             }
             verb = Verb::Recreate;
             said.push(reason);
+            let kept = intent::kept(key, Some(&full), Some(&live.object), &self.around);
+            made.target = intent::anew(&made.target, &kept);
         }
         let recreated = verb == Verb::Recreate;
         let mut action = self.action(key, verb, &full.value);

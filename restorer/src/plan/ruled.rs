@@ -35,8 +35,15 @@ pub(super) fn given(flag: &str, widen: &Widen) -> bool {
     match flag {
         "--allow-recreate" => widen.allow_recreate,
         "--rerun-jobs" => widen.rerun_jobs,
-        _ => false,
+        _ => flag.strip_prefix("--allow-delete ").is_some_and(|resource| {
+            widen.allow_delete.iter().any(|kind| kind.rsplit('/').next() == Some(resource))
+        }),
     }
+}
+
+/// Whether an undo may do what otherwise takes this flag: it puts its own work back, but destroys nothing for that.
+pub(super) fn undoable(flag: &str) -> bool {
+    !flag.starts_with("--allow-delete")
 }
 
 /// When an action runs, by its kind.

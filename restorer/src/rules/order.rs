@@ -68,11 +68,18 @@ pub fn wave(kind_key: &str, verb: Verb, wanted: Option<&Value>, live: Option<&Va
         "apiextensions.k8s.io/customresourcedefinitions" => 0,
         "/namespaces" => 1,
         "/resourcequotas" => {
-            if shrinks(wanted, live) { 8 } else { 2 }
+            if shrinks(wanted, live) {
+                8
+            } else {
+                2
+            }
         }
         "/limitranges" => 8,
         "apiregistration.k8s.io/apiservices" => 10,
-        "/services" | "/endpoints" | "discovery.k8s.io/endpointslices" | "networking.k8s.io/networkpolicies" => 3,
+        "/services"
+        | "/endpoints"
+        | "discovery.k8s.io/endpointslices"
+        | "networking.k8s.io/networkpolicies" => 3,
         "autoscaling/horizontalpodautoscalers"
         | "autoscaling.k8s.io/verticalpodautoscalers"
         | "keda.sh/scaledobjects"

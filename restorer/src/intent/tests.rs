@@ -1,0 +1,700 @@
+//! What is kept of an object, rule by rule: each test is named by the rule's id.
+
+mod properties;
+
+use serde_json::json;
+
+use super::*;
+
+/// An object with its managedFields apart.
+pub(crate) fn full(json: serde_json::Value) -> Full {
+    let mut value = Value::from_serde(&json);
+    let managed = hindcast_journal::exact::split_managed_fields(&mut value);
+    Full { value, managed }
+}
+
+pub(crate) fn key(kind: &str, name: &str) -> ObjectKey {
+    let (group, resource) = kind.split_once('/').unwrap_or(("", kind));
+    let text = |text: &str| text.to_owned();
+    ObjectKey {
+        namespace: text("shop"),
+        group: text(group),
+        resource: text(resource),
+        name: text(name),
+    }
+}
+
+/// One rule tried on both sides of an object.
+struct Trial {
+    kept: Vec<Kept>,
+    wanted: Full,
+    live: Option<Full>,
+}
+
+impl Trial {
+    fn new(kind: &str, wanted: serde_json::Value, live: Option<serde_json::Value>) -> Self {
+        Self::around(kind, wanted, live, &Surroundings::default())
+    }
+
+    fn around(
+        kind: &str,
+        wanted: serde_json::Value,
+        live: Option<serde_json::Value>,
+        around: &Surroundings,
+    ) -> Self {
+        let (wanted, live) = (full(wanted), live.map(full));
+        let kept = kept(&key(kind, "web"), Some(&wanted), live.as_ref(), around);
+        Self { kept, wanted, live }
+    }
+
+    /// What would be sent.
+    fn target(&self) -> serde_json::Value {
+        target(&self.wanted.value, self.live.as_ref().map(|live| &live.value), &self.kept)
+            .to_serde()
+    }
+
+    /// Whether nothing has to be done.
+    fn is_equal(&self) -> bool {
+        let live = self.live.as_ref().expect("a live object to compare with");
+        form(&self.wanted.value, &self.kept) == form(&live.value, &self.kept)
+    }
+
+    /// The rule that keeps a path.
+    fn rule(&self, path: &str) -> Option<&'static str> {
+        self.kept.iter().find(|kept| kept.path == path).map(|kept| kept.rule)
+    }
+}
+
+/// Managed fields of one manager.
+fn managed(manager: &str, subresource: &str, fields: &serde_json::Value) -> serde_json::Value {
+    let operation = if subresource.is_empty() { "Apply" } else { "Update" };
+    json!({"manager": manager, "operation": operation, "subresource": subresource, "fieldsType": "FieldsV1", "fieldsV1": fields})
+}
+
+fn scaled_by(words: &str) -> Surroundings {
+    let scaled =
+        BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from([words.to_owned()]))]);
+    Surroundings { scaled, ..Surroundings::default() }
+}
+
+#[test]
+fn server_metadata_is_never_sent_as_it_was() {
+    let metadata = |uid: &str, rv: &str, generation: u32| {
+        json!({"metadata": {"name": "web", "uid": uid, "resourceVersion": rv, "generation": generation,
+            "creationTimestamp": "2026-11-01T14:00:00Z", "selfLink": "/x", "generateName": "web-"}, "data": {"a": "1"}})
+    };
+    let trial = Trial::new("/configmaps", metadata("u1", "7", 1), Some(metadata("u2", "99", 4)));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), metadata("u2", "99", 4));
+    assert!(trial.kept.iter().all(|kept| kept.quiet), "{:?}", trial.kept);
+    let new = Trial::new("/configmaps", metadata("u1", "7", 1), None);
+    assert_eq!(
+        new.target(),
+        json!({"metadata": {"name": "web", "generateName": "web-"}, "data": {"a": "1"}})
+    );
+}
+
+#[test]
+fn server_metadata_of_templates_is_no_difference() {
+    let template = |metadata: serde_json::Value| json!({"spec": {"template": {"metadata": metadata, "spec": {}}}});
+    let old = template(json!({"creationTimestamp": null, "labels": {"a": "b"}}));
+    assert!(
+        Trial::new("apps/deployments", old, Some(template(json!({"labels": {"a": "b"}}))))
+            .is_equal()
+    );
+}
+
+#[test]
+fn status_is_never_written() {
+    let object = |ready: u32| json!({"spec": {"size": 1}, "status": {"ready": ready}});
+    let trial = Trial::new("shop.example/carts", object(3), Some(object(0)));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), object(0));
+    assert_eq!(
+        Trial::new("shop.example/carts", object(3), None).target(),
+        json!({"spec": {"size": 1}})
+    );
+}
+
+#[test]
+fn finalizers_stay_as_they_are_live() {
+    let with = |finalizers: serde_json::Value| json!({"metadata": {"name": "web", "finalizers": finalizers}});
+    let live = with(json!(["shop.example/cleanup"]));
+    let trial =
+        Trial::new("shop.example/carts", json!({"metadata": {"name": "web"}}), Some(live.clone()));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), live);
+    assert_eq!(trial.rule("/metadata/finalizers"), Some("finalizers"));
+    let gone = Trial::new("shop.example/carts", live, Some(json!({"metadata": {"name": "web"}})));
+    assert_eq!(gone.target(), json!({"metadata": {"name": "web"}}));
+}
+
+#[test]
+fn finalizers_of_a_new_object_are_those_of_then_but_for_a_deletions() {
+    let then = json!({"metadata": {"finalizers": ["foregroundDeletion", "shop.example/cleanup", "orphan"]}});
+    let trial = Trial::new("shop.example/carts", then, None);
+    assert_eq!(trial.target(), json!({"metadata": {"finalizers": ["shop.example/cleanup"]}}));
+}
+
+#[test]
+fn leader_annotation_stays_as_it_is_live() {
+    let lock = |leader: &str| json!({"metadata": {"annotations": {"control-plane.alpha.kubernetes.io/leader": leader, "a": "b"}}});
+    let trial = Trial::new("/configmaps", lock("old"), Some(lock("new")));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), lock("new"));
+    assert_eq!(
+        Trial::new("/configmaps", lock("old"), None).target(),
+        json!({"metadata": {"annotations": {"a": "b"}}})
+    );
+}
+
+#[test]
+fn deployment_revision_stays_as_it_is_live() {
+    let deployment = |revision: Option<&str>, image: &str| {
+        let annotations =
+            revision.map(|revision| json!({"deployment.kubernetes.io/revision": revision}));
+        let mut out = json!({"metadata": {"name": "web"}, "spec": {"image": image}});
+        if let Some(annotations) = annotations {
+            out["metadata"]["annotations"] = annotations;
+        }
+        out
+    };
+    let trial = Trial::new(
+        "apps/deployments",
+        deployment(Some("1"), "x:1"),
+        Some(deployment(Some("2"), "x:2")),
+    );
+    assert_eq!(trial.target(), deployment(Some("2"), "x:1"));
+    // Before the controller had seen it, it had no annotations at all.
+    let trial =
+        Trial::new("apps/deployments", deployment(None, "x:1"), Some(deployment(Some("1"), "x:1")));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), deployment(Some("1"), "x:1"));
+    assert_eq!(
+        Trial::new("apps/deployments", deployment(Some("1"), "x:1"), None).target(),
+        deployment(None, "x:1")
+    );
+}
+
+#[test]
+fn daemonset_generation_stays_as_it_is_live() {
+    let set = |n: &str| json!({"metadata": {"annotations": {"deprecated.daemonset.template.generation": n}}});
+    let trial = Trial::new("apps/daemonsets", set("1"), Some(set("5")));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), set("5"));
+}
+
+#[test]
+fn hpa_status_annotations_stay_as_they_are_live() {
+    let hpa = |metrics: &str, max: u32| json!({"metadata": {"annotations": {"autoscaling.alpha.kubernetes.io/current-metrics": metrics}}, "spec": {"maxReplicas": max}});
+    let trial =
+        Trial::new("autoscaling/horizontalpodautoscalers", hpa("[1]", 4), Some(hpa("[2]", 9)));
+    assert_eq!(trial.target(), hpa("[2]", 4));
+}
+
+#[test]
+fn endpoints_trigger_time_stays_as_it_is_live() {
+    let at = |time: &str| json!({"metadata": {"annotations": {"endpoints.kubernetes.io/last-change-trigger-time": time}}});
+    for kind in ["/endpoints", "discovery.k8s.io/endpointslices"] {
+        assert!(Trial::new(kind, at("1"), Some(at("2"))).is_equal(), "{kind}");
+    }
+}
+
+#[test]
+fn namespace_fields_stay_as_they_are_live() {
+    let namespace = |uids: &str, team: &str| {
+        json!({"metadata": {"labels": {"kubernetes.io/metadata.name": "shop", "team": team},
+            "annotations": {"openshift.io/sa.scc.uid-range": uids}}, "spec": {"finalizers": ["kubernetes"]}})
+    };
+    let trial = Trial::new("/namespaces", namespace("1/10", "a"), Some(namespace("2/10", "b")));
+    assert_eq!(trial.target(), namespace("2/10", "a"));
+    let new = Trial::new("/namespaces", namespace("1/10", "a"), None).target();
+    assert_eq!(
+        new,
+        json!({"metadata": {"labels": {"team": "a"}, "annotations": {"openshift.io/sa.scc.uid-range": "1/10"}}})
+    );
+}
+
+#[test]
+fn owner_uid_is_the_live_owners() {
+    let owned = |uid: &str, blocks: bool| {
+        json!({"metadata": {"ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "root", "uid": uid, "blockOwnerDeletion": blocks}]}})
+    };
+    assert!(Trial::new("/secrets", owned("old", true), Some(owned("new", true))).is_equal());
+    let trial = Trial::new("/secrets", owned("old", true), Some(owned("new", false)));
+    assert_eq!(trial.target(), owned("new", true));
+    let other = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "new"}]}});
+    assert!(!Trial::new("/secrets", owned("old", true), Some(other)).is_equal());
+}
+
+#[test]
+fn hpa_replicas_stay_as_they_are_live() {
+    let deployment =
+        |replicas: u32, image: &str| json!({"spec": {"replicas": replicas, "image": image}});
+    let around = scaled_by("HorizontalPodAutoscaler web");
+    let trial = Trial::around(
+        "apps/deployments",
+        deployment(2, "x:1"),
+        Some(deployment(17, "x:2")),
+        &around,
+    );
+    assert_eq!(trial.target(), deployment(17, "x:1"));
+    let kept =
+        trial.kept.iter().find(|kept| kept.path == "/spec/replicas").expect("replicas are kept");
+    assert_eq!(
+        (kept.rule, kept.owner.as_str(), kept.quiet),
+        ("hpa-replicas", "HorizontalPodAutoscaler web", false)
+    );
+    // Not even when they are asked for: the autoscaler would undo it.
+    let around = Surroundings { asked: Some("/spec/replicas".to_owned()), ..around };
+    let trial = Trial::around(
+        "apps/deployments",
+        deployment(2, "x:1"),
+        Some(deployment(17, "x:1")),
+        &around,
+    );
+    assert!(trial.is_equal());
+    let new = Trial::around("apps/deployments", deployment(2, "x:1"), None, &around);
+    assert_eq!(new.target(), deployment(2, "x:1"), "nothing says better where to start");
+}
+
+#[test]
+fn vpa_requests_stay_as_they_are_live() {
+    let deployment = |cpu: Option<&str>, limit: &str, sidecar: bool| {
+        let mut resources = json!({"limits": {"cpu": limit}});
+        if let Some(cpu) = cpu {
+            resources["requests"] = json!({"cpu": cpu});
+        }
+        let mut containers = vec![json!({"name": "web", "resources": resources})];
+        if sidecar {
+            containers.insert(0, json!({"name": "proxy", "resources": {"requests": {"cpu": "9"}}}));
+        }
+        json!({"spec": {"template": {"spec": {"containers": containers}}}})
+    };
+    let resized = BTreeMap::from([(
+        key("apps/deployments", "web"),
+        BTreeSet::from(["VerticalPodAutoscaler web".to_owned()]),
+    )]);
+    let around = Surroundings { resized, ..Surroundings::default() };
+    let wanted = deployment(Some("100m"), "1", false);
+    let trial = Trial::around(
+        "apps/deployments",
+        wanted.clone(),
+        Some(deployment(Some("700m"), "2", true)),
+        &around,
+    );
+    // The container is found by its name, and the one that was added goes with its requests.
+    assert_eq!(trial.target(), deployment(Some("700m"), "1", false));
+    let none = Trial::around(
+        "apps/deployments",
+        wanted.clone(),
+        Some(deployment(None, "1", false)),
+        &around,
+    );
+    assert_eq!(none.target(), deployment(None, "1", false));
+    let nobody =
+        Trial::new("apps/deployments", wanted.clone(), Some(deployment(Some("700m"), "2", false)));
+    assert_eq!(nobody.target(), wanted);
+}
+
+fn replicas(count: u32, manager: &str, subresource: &str) -> serde_json::Value {
+    let book = managed(manager, subresource, &json!({"f:spec": {"f:replicas": {}}}));
+    json!({"metadata": {"managedFields": [book]}, "spec": {"replicas": count}})
+}
+
+#[test]
+fn scale_written_fields_stay_as_they_are_live_on_either_side() {
+    let plain = |count: u32| replicas(count, "ci", "");
+    let cases = [
+        (replicas(2, "kubectl", "scale"), plain(5)),
+        (plain(2), replicas(5, "kubectl", "scale")),
+        (plain(2), replicas(5, "kube-controller-manager", "scale")),
+    ];
+    for (wanted, live) in cases {
+        let trial = Trial::new("apps/deployments", wanted, Some(live.clone()));
+        assert_eq!(trial.rule("/spec/replicas"), Some("scale-written"), "{live}");
+        assert_eq!(trial.target()["spec"]["replicas"], json!(5));
+    }
+    let trial = Trial::new("apps/deployments", plain(2), Some(plain(5)));
+    assert_eq!(trial.target()["spec"]["replicas"], json!(2), "what CI deployed is CI's intent");
+}
+
+#[test]
+fn scale_written_fields_are_put_back_when_they_alone_are_asked_for() {
+    let asked =
+        |path: &str| Surroundings { asked: Some(path.to_owned()), ..Surroundings::default() };
+    let by_hand = || Some(replicas(0, "kubectl", "scale"));
+    let wanted = || replicas(3, "ci", "");
+    let back = |around: &Surroundings, live| {
+        Trial::around("apps/deployments", wanted(), live, around).target()["spec"]["replicas"]
+            .clone()
+    };
+    assert_eq!(back(&asked("/spec/replicas"), by_hand()), json!(3));
+    assert_eq!(back(&asked("/spec"), by_hand()), json!(0), "only the field itself");
+    assert_eq!(
+        back(&asked("/spec/replicas"), Some(replicas(0, "kube-controller-manager", "scale"))),
+        json!(0)
+    );
+}
+
+#[test]
+fn controller_written_fields_stay_as_they_are_live() {
+    let fields = json!({"f:metadata": {"f:annotations": {".": {}, "f:seen": {}}}, "f:spec": {"f:class": {}}});
+    let object = |seen: &str, class: &str, size: u32, manager: &str| {
+        let book =
+            [managed(manager, "", &fields), managed("ci", "", &json!({"f:spec": {"f:size": {}}}))];
+        json!({"metadata": {"managedFields": book, "annotations": {"seen": seen}}, "spec": {"class": class, "size": size}})
+    };
+    let trial = Trial::new(
+        "/persistentvolumeclaims",
+        object("1", "old", 1, "kube-controller-manager"),
+        Some(object("2", "new", 2, "kube-controller-manager")),
+    );
+    assert_eq!(
+        trial.target(),
+        json!({"metadata": {"annotations": {"seen": "2"}}, "spec": {"class": "new", "size": 1}})
+    );
+    assert_eq!(trial.rule("/spec/class"), Some("controller-written"));
+    let operator = Trial::new(
+        "/persistentvolumeclaims",
+        object("1", "old", 1, "shop-operator"),
+        Some(object("2", "new", 2, "shop-operator")),
+    );
+    assert_eq!(
+        operator.target()["spec"]["class"],
+        json!("old"),
+        "an operator deploys; it is no part of Kubernetes"
+    );
+    let new = Trial::new(
+        "/persistentvolumeclaims",
+        object("1", "old", 1, "kube-controller-manager"),
+        None,
+    );
+    assert_eq!(new.target()["spec"]["class"], json!("old"), "a new object is made as it was");
+}
+
+#[test]
+fn controller_written_elements_are_found_by_name() {
+    let item = |name: &str| json!({"name": name, "image": "p:1"});
+    let book = |owner: &str| {
+        let fields = json!({"f:spec": {"f:containers": {"k:{\"name\":\"proxy\"}": {".": {}, "f:name": {}, "f:image": {}}}}});
+        json!([managed(owner, "", &fields)])
+    };
+    let live = json!({"metadata": {"managedFields": book("kubelet")}, "spec": {"containers": [item("proxy"), item("web")]}});
+    let wanted = json!({"metadata": {}, "spec": {"containers": [item("web"), item("job")]}});
+    let trial = Trial::new("shop.example/carts", wanted.clone(), Some(live.clone()));
+    assert_eq!(trial.rule("/spec/containers/0"), Some("controller-written"));
+    assert_eq!(
+        trial.target()["spec"]["containers"],
+        json!([item("web"), item("job"), item("proxy")])
+    );
+    // A person who owns any of it makes it theirs.
+    let mut shared = live;
+    shared["metadata"]["managedFields"] = json!([
+        book("kubelet")[0],
+        managed(
+            "ci",
+            "",
+            &json!({"f:spec": {"f:containers": {"k:{\"name\":\"proxy\"}": {"f:image": {}}}}})
+        )
+    ]);
+    let trial = Trial::new("shop.example/carts", wanted.clone(), Some(shared));
+    assert_eq!(trial.target()["spec"], wanted["spec"]);
+}
+
+#[test]
+fn job_selector_and_labels_are_the_live_jobs() {
+    let job = |uid: &str, image: &str| {
+        let labels = json!({"app": "web", "controller-uid": uid, "batch.kubernetes.io/controller-uid": uid,
+            "job-name": "web", "batch.kubernetes.io/job-name": "web"});
+        json!({"metadata": {"labels": labels.clone()}, "spec": {"selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}},
+            "template": {"metadata": {"labels": labels}, "spec": {"image": image}}}})
+    };
+    assert!(Trial::new("batch/jobs", job("u1", "x"), Some(job("u2", "x"))).is_equal());
+    let new = Trial::new("batch/jobs", job("u1", "x"), None).target();
+    let expected = json!({"metadata": {"labels": {"app": "web"}},
+        "spec": {"template": {"metadata": {"labels": {"app": "web"}}, "spec": {"image": "x"}}}});
+    assert_eq!(new, expected);
+    let mut manual = job("u1", "x");
+    manual["spec"]["manualSelector"] = json!(true);
+    assert_eq!(Trial::new("batch/jobs", manual.clone(), None).target(), manual);
+}
+
+#[test]
+fn pod_placement_is_the_live_pods() {
+    let pod = |token: &str, node: &str, image: &str| {
+        let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+        json!({"spec": {"nodeName": node, "priority": 5, "serviceAccountName": "web",
+            "volumes": [{"name": "data", "emptyDir": {}}, {"name": format!("kube-api-access-{token}")}, {"name": format!("web-token-{token}")}],
+            "containers": [{"name": "web", "image": image, "volumeMounts": [mount("data", "/data"),
+                mount(&format!("kube-api-access-{token}"), "/t"), mount(&format!("web-token-{token}"), "/u")]}],
+            "tolerations": [
+                {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
+                {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 20}]}})
+    };
+    let trial = Trial::new("/pods", pod("aaaaa", "n1", "x:1"), Some(pod("bbbbb", "n2", "x:2")));
+    assert_eq!(trial.target(), pod("bbbbb", "n2", "x:1"));
+    let new = Trial::new("/pods", pod("aaaaa", "n1", "x:1"), None).target();
+    let expected = json!({"spec": {"serviceAccountName": "web", "volumes": [{"name": "data", "emptyDir": {}}],
+        "containers": [{"name": "web", "image": "x:1", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+        "tolerations": [{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 20}]}});
+    assert_eq!(new, expected);
+}
+
+#[test]
+fn pvc_volume_is_the_live_claims_and_comes_back_only_if_it_is_there() {
+    let claim = |volume: Option<&str>| {
+        let mut claim =
+            json!({"metadata": {"name": "web"}, "spec": {"accessModes": ["ReadWriteOnce"]}});
+        if let Some(volume) = volume {
+            claim["spec"]["volumeName"] = json!(volume);
+        }
+        claim
+    };
+    let trial =
+        Trial::new("/persistentvolumeclaims", claim(Some("pv-1")), Some(claim(Some("pv-2"))));
+    assert_eq!(trial.target(), claim(Some("pv-2")));
+    assert_eq!(trial.rule("/spec/volumeName"), Some("pvc-volume"));
+    assert_eq!(
+        Trial::new("/persistentvolumeclaims", claim(Some("pv-1")), None).target(),
+        claim(None)
+    );
+    let with = |of: &str, phase: &str| {
+        let volume = Volume {
+            claim: Some(("shop".to_owned(), of.to_owned())),
+            phase: phase.to_owned(),
+            ..Volume::default()
+        };
+        let volumes = BTreeMap::from([("pv-1".to_owned(), volume)]);
+        Surroundings { volumes, ..Surroundings::default() }
+    };
+    let back = |around: &Surroundings| {
+        Trial::around("/persistentvolumeclaims", claim(Some("pv-1")), None, around).target()
+    };
+    assert_eq!(back(&with("web", "Released")), claim(Some("pv-1")));
+    assert_eq!(back(&with("other", "Bound")), claim(None));
+    assert_eq!(back(&with("web", "Failed")), claim(None));
+}
+
+#[test]
+fn pvc_size_never_shrinks() {
+    let claim = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
+    let sent = |then: &str, now: &str| {
+        Trial::new("/persistentvolumeclaims", claim(then), Some(claim(now))).target()
+    };
+    assert_eq!(sent("1Gi", "1.5Gi"), claim("1.5Gi"));
+    assert_eq!(sent("2Gi", "1.5Gi"), claim("2Gi"));
+    assert_eq!(sent("1Gi", "1024Mi"), claim("1Gi"));
+    let volume = |size: &str| json!({"spec": {"capacity": {"storage": size}}});
+    assert!(Trial::new("/persistentvolumes", volume("1Gi"), Some(volume("2Gi"))).is_equal());
+}
+
+#[test]
+fn pvc_annotations_of_the_binding_are_the_live_claims() {
+    let claim = |node: &str| {
+        json!({"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes",
+            "volume.kubernetes.io/selected-node": node, "volume.kubernetes.io/storage-provisioner": "csi",
+            "volume.beta.kubernetes.io/storage-provisioner": "csi", "team": "a"}}})
+    };
+    assert!(Trial::new("/persistentvolumeclaims", claim("n1"), Some(claim("n2"))).is_equal());
+    let new = Trial::new("/persistentvolumeclaims", claim("n1"), None).target();
+    assert_eq!(new, json!({"metadata": {"annotations": {"team": "a"}}}));
+}
+
+#[test]
+fn pv_claim_is_the_live_volumes_and_loses_its_uid_in_a_new_one() {
+    let volume = |claim: &str, uid: &str| json!({"spec": {"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "shop", "name": claim, "uid": uid, "resourceVersion": "7"}}});
+    assert!(
+        Trial::new("/persistentvolumes", volume("a", "u1"), Some(volume("b", "u2"))).is_equal()
+    );
+    let new = Trial::new("/persistentvolumes", volume("a", "u1"), None).target();
+    assert_eq!(
+        new,
+        json!({"spec": {"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "shop", "name": "a"}}})
+    );
+}
+
+#[test]
+fn pv_annotations_of_the_provisioner_are_the_live_volumes() {
+    let volume = |by: &str| json!({"metadata": {"annotations": {"pv.kubernetes.io/provisioned-by": by, "pv.kubernetes.io/bound-by-controller": "yes"}}});
+    assert!(Trial::new("/persistentvolumes", volume("a"), Some(volume("b"))).is_equal());
+    let new = Trial::new("/persistentvolumes", volume("a"), None).target();
+    assert_eq!(new, json!({"metadata": {"annotations": {"pv.kubernetes.io/provisioned-by": "a"}}}));
+}
+
+#[test]
+fn service_cluster_ip_stays_unless_somebody_asked_for_one() {
+    let service = |ip: &str, selector: &str| json!({"spec": {"clusterIP": ip, "clusterIPs": [ip], "selector": {"app": selector}}});
+    let trial = Trial::new("/services", service("10.0.0.1", "a"), Some(service("10.0.0.2", "b")));
+    assert_eq!(trial.target(), service("10.0.0.2", "a"));
+    assert_eq!(trial.rule("/spec/clusterIP"), Some("service-cluster-ip"));
+    assert_eq!(
+        Trial::new("/services", service("10.0.0.1", "a"), None).target(),
+        service("10.0.0.1", "a"),
+        "the old one is asked for"
+    );
+    let mut asked = service("10.0.0.1", "a");
+    asked["metadata"] = json!({"annotations": {"kubectl.kubernetes.io/last-applied-configuration": r#"{"spec":{"clusterIP":"10.0.0.1"}}"#}});
+    assert_eq!(
+        Trial::new("/services", asked, Some(service("10.0.0.2", "a"))).target()["spec"]["clusterIP"],
+        json!("10.0.0.1")
+    );
+    let mut booked = service("10.0.0.2", "a");
+    booked["metadata"] =
+        json!({"managedFields": [managed("ci", "", &json!({"f:spec": {"f:clusterIP": {}}}))]});
+    assert_eq!(
+        Trial::new("/services", service("10.0.0.1", "a"), Some(booked)).target()["spec"]["clusterIP"],
+        json!("10.0.0.1")
+    );
+    // Headless or not is not allocated.
+    assert_eq!(
+        Trial::new("/services", service("None", "a"), Some(service("10.0.0.2", "a"))).target()["spec"]
+            ["clusterIP"],
+        json!("None")
+    );
+    let external = json!({"spec": {"type": "ExternalName", "externalName": "x"}});
+    assert_eq!(
+        Trial::new("/services", external.clone(), Some(service("10.0.0.2", "a"))).target(),
+        external
+    );
+}
+
+#[test]
+fn service_node_port_stays_unless_somebody_asked_for_one() {
+    let service = |node: u32, target: u32| {
+        json!({"spec": {"healthCheckNodePort": node + 1, "ports": [
+            {"port": 80, "protocol": "TCP", "targetPort": target, "nodePort": node}]}})
+    };
+    let trial = Trial::new("/services", service(30080, 1), Some(service(31000, 2)));
+    assert_eq!(trial.target(), service(31000, 1));
+    assert_eq!(trial.rule("/spec/ports/0/nodePort"), Some("service-node-port"));
+    let mut asked = service(30080, 1);
+    // As people write it, without the protocol.
+    asked["metadata"] = json!({"annotations": {"kubectl.kubernetes.io/last-applied-configuration":
+        r#"{"spec":{"ports":[{"port":53,"nodePort":30053},{"port":80,"nodePort":30080}]}}"#}});
+    let trial = Trial::new("/services", asked, Some(service(31000, 1)));
+    assert_eq!(trial.target()["spec"]["ports"][0]["nodePort"], json!(30080));
+    let without = json!({"spec": {"ports": [{"port": 80, "protocol": "TCP", "targetPort": 1}]}});
+    assert_eq!(
+        Trial::new("/services", without.clone(), Some(service(31000, 1))).target(),
+        without,
+        "no node port any more"
+    );
+}
+
+#[test]
+fn ca_bundle_stays_as_it_is_live_and_comes_back_where_there_is_none() {
+    let webhooks = |bundles: &[(&str, &str)]| {
+        let webhook = |(name, bundle): &(&str, &str)| json!({"name": name, "clientConfig": {"url": "https://x", "caBundle": bundle}});
+        json!({"webhooks": bundles.iter().map(webhook).collect::<Vec<_>>()})
+    };
+    for kind in [
+        "admissionregistration.k8s.io/mutatingwebhookconfigurations",
+        "admissionregistration.k8s.io/validatingwebhookconfigurations",
+    ] {
+        let live = webhooks(&[("new", "NEW"), ("b", "B2"), ("a", "A2")]);
+        let trial = Trial::new(kind, webhooks(&[("a", "A1"), ("b", "B1")]), Some(live));
+        assert_eq!(trial.target(), webhooks(&[("a", "A2"), ("b", "B2")]));
+        assert_eq!(trial.rule("/webhooks/2/clientConfig/caBundle"), Some("ca-bundle"));
+        let none = json!({"webhooks": [{"name": "a", "clientConfig": {"url": "https://x"}}]});
+        assert_eq!(
+            Trial::new(kind, webhooks(&[("a", "A1")]), Some(none)).target(),
+            webhooks(&[("a", "A1")])
+        );
+    }
+    let service = |bundle: &str| json!({"spec": {"caBundle": bundle, "group": "x"}});
+    let trial =
+        Trial::new("apiregistration.k8s.io/apiservices", service("old"), Some(service("new")));
+    assert_eq!(trial.target(), service("new"));
+    let crd = |bundle: &str| json!({"spec": {"conversion": {"strategy": "Webhook", "webhook": {"clientConfig": {"caBundle": bundle}}}}});
+    let trial =
+        Trial::new("apiextensions.k8s.io/customresourcedefinitions", crd("old"), Some(crd("new")));
+    assert_eq!(trial.target(), crd("new"));
+    let plain = json!({"spec": {"conversion": {"strategy": "None"}}});
+    let trial = Trial::new(
+        "apiextensions.k8s.io/customresourcedefinitions",
+        plain.clone(),
+        Some(crd("new")),
+    );
+    assert_eq!(trial.target(), plain, "no webhook is made up for a certificate");
+}
+
+#[test]
+fn injected_trust_stays_as_it_is_live() {
+    let bundle = |ca: &str, mark: &str| json!({"metadata": {"labels": {"config.openshift.io/inject-trusted-cabundle": mark}}, "data": {"ca": ca}});
+    let trial = Trial::new("/configmaps", bundle("old", "true"), Some(bundle("new", "true")));
+    assert_eq!(trial.target(), bundle("new", "true"));
+    assert_eq!(trial.rule("/data"), Some("injected-trust"));
+    assert!(
+        !Trial::new("/configmaps", bundle("old", "false"), Some(bundle("new", "false"))).is_equal()
+    );
+}
+
+#[test]
+fn account_token_data_is_the_live_secrets() {
+    let secret = |uid: &str, token: &str| {
+        json!({"type": "kubernetes.io/service-account-token", "metadata": {"annotations": {"kubernetes.io/service-account.name": "web",
+            "kubernetes.io/service-account.uid": uid}}, "data": {"token": token, "ca.crt": token, "namespace": "bnM=", "mine": "MQ=="}})
+    };
+    assert!(Trial::new("/secrets", secret("u1", "old"), Some(secret("u2", "new"))).is_equal());
+    let new = Trial::new("/secrets", secret("u1", "old"), None).target();
+    let expected = json!({"type": "kubernetes.io/service-account-token",
+        "metadata": {"annotations": {"kubernetes.io/service-account.name": "web"}}, "data": {"mine": "MQ=="}});
+    assert_eq!(new, expected);
+}
+
+#[test]
+fn service_account_secrets_are_the_live_accounts() {
+    let account = |token: &str| json!({"secrets": [{"name": format!("web-token-{token}")}, {"name": "mine"}]});
+    let trial = Trial::new("/serviceaccounts", account("aaaaa"), Some(account("bbbbb")));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), json!({"secrets": [{"name": "mine"}, {"name": "web-token-bbbbb"}]}));
+    assert_eq!(
+        Trial::new("/serviceaccounts", account("aaaaa"), None).target(),
+        json!({"secrets": [{"name": "mine"}]})
+    );
+}
+
+#[test]
+fn aggregated_cluster_role_keeps_its_gathered_rules() {
+    let kind = "rbac.authorization.k8s.io/clusterroles";
+    let role = |verb: &str| json!({"aggregationRule": {"clusterRoleSelectors": []}, "rules": [{"verbs": [verb]}]});
+    assert!(Trial::new(kind, role("get"), Some(role("list"))).is_equal());
+    assert_eq!(
+        Trial::new(kind, role("get"), None).target(),
+        json!({"aggregationRule": {"clusterRoleSelectors": []}})
+    );
+    let plain = json!({"rules": [{"verbs": ["get"]}]});
+    assert_eq!(
+        Trial::new(kind, plain.clone(), Some(role("list"))).target(),
+        plain,
+        "it was no aggregate then"
+    );
+}
+
+#[test]
+fn an_object_made_anew_keeps_what_was_kept_and_nothing_of_the_old_one() {
+    let set = |uid: &str, count: u32, service: &str| json!({"metadata": {"name": "web", "uid": uid, "resourceVersion": "9"}, "spec": {"replicas": count, "serviceName": service}, "status": {"a": 1}});
+    let scaled = BTreeMap::from([(
+        key("apps/statefulsets", "web"),
+        BTreeSet::from(["ScaledObject web".to_owned()]),
+    )]);
+    let around = Surroundings { scaled, ..Surroundings::default() };
+    let trial =
+        Trial::around("apps/statefulsets", set("u1", 2, "old"), Some(set("u2", 9, "new")), &around);
+    let target =
+        target(&trial.wanted.value, trial.live.as_ref().map(|live| &live.value), &trial.kept);
+    let anew = anew(&target, &trial.kept).to_serde();
+    assert_eq!(
+        anew,
+        json!({"metadata": {"name": "web"}, "spec": {"replicas": 9, "serviceName": "old"}})
+    );
+}
+
+#[test]
+fn every_rule_that_keeps_a_field_is_in_the_table() {
+    for rule in fields::rules() {
+        assert!(crate::rules::find(rule).is_some(), "{rule}");
+    }
+}
