@@ -33,6 +33,9 @@ mod order;
 pub(crate) mod owners;
 mod prepare;
 mod ruled;
+#[cfg(test)]
+#[expect(clippy::panic, reason = "a test may fail loudly")]
+mod tests;
 mod warnings;
 
 pub use file::{Difference, PlanFile};

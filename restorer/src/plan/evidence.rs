@@ -123,6 +123,3 @@ pub(super) fn time(micros: Micros) -> String {
     jiff::Timestamp::from_microsecond(micros)
         .map_or_else(|_| micros.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
-
-#[cfg(test)]
-mod tests;

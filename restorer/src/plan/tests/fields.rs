@@ -1,0 +1,63 @@
+use hindcast_journal::exact::Value;
+
+use super::scene::value;
+use crate::plan::fields::{Hidden, changes};
+
+const OPEN: Hidden<'static> = Hidden { paths: &[], key: None };
+
+fn diff(from: &str, to: &str) -> Vec<String> {
+    let show = |v: &Option<Value>| v.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let out = changes(Some(&value(from)), Some(&value(to)), "", OPEN);
+    out.iter().map(|c| format!("{} {} {}", c.path, show(&c.from), show(&c.to))).collect()
+}
+
+#[test]
+fn each_field_is_named_as_small_as_it_can_be() {
+    for (from, to, expected) in [
+        (r#"{"a":1}"#, r#"{"a":1}"#, vec![]),
+        (r#"{"a":1.0}"#, r#"{"a":1.00}"#, vec!["/a 1.0 1.00"]),
+        (r#"{"a":{"b":1,"c":2}}"#, r#"{"a":{"b":1,"d":3}}"#, vec!["/a/c 2 -", "/a/d - 3"]),
+        (r#"{"x/y":{"~":1}}"#, r#"{"x/y":{"~":2}}"#, vec!["/x~1y/~0 1 2"]),
+        (r#"{"a":{}}"#, r#"{"a":[]}"#, vec!["/a {} []"]),
+        (
+            r#"{"c":[{"name":"web","image":"2"}]}"#,
+            r#"{"c":[{"name":"side","image":"s"},{"name":"web","image":"1"}]}"#,
+            vec![r#"/c/[name=web]/image "2" "1""#, r#"/c/[name=side] - {"image":"s","name":"side"}"#],
+        ),
+        (
+            r#"{"m":[{"mountPath":"/a","name":"v"},{"mountPath":"/b","name":"v"}]}"#,
+            r#"{"m":[{"mountPath":"/b","name":"v"}]}"#,
+            vec![r#"/m/[mountPath=~1a] {"mountPath":"/a","name":"v"} -"#],
+        ),
+        (
+            r#"{"p":[{"containerPort":80},{"containerPort":81}]}"#,
+            r#"{"p":[{"containerPort":81},{"containerPort":80}]}"#,
+            vec![r#"/p/[order] ["80","81"] ["81","80"]"#],
+        ),
+        (r#"{"args":["a","b"]}"#, r#"{"args":["b"]}"#, vec![r#"/args ["a","b"] ["b"]"#]),
+        (r#"{"r":[{"verbs":["*"]}]}"#, r#"{"r":[{"verbs":["get"]}]}"#, vec![r#"/r/0/verbs ["*"] ["get"]"#]),
+        (r#"{"r":[{"v":1}]}"#, r#"{"r":[{"v":1},{"v":2}]}"#, vec![r#"/r [{"v":1}] [{"v":1},{"v":2}]"#]),
+        (r#"{"r":[]}"#, r#"{"r":[{"name":"a"}]}"#, vec![r#"/r [] [{"name":"a"}]"#]),
+    ] {
+        assert_eq!(diff(from, to), expected, "{from} {to}");
+    }
+}
+
+#[test]
+fn sealed_values_are_hidden_at_above_and_below() {
+    let paths = ["/data/pw".to_owned(), "/data/k".to_owned()];
+    let hidden = Hidden { paths: &paths, key: None };
+    for (from, to) in [
+        (r#"{"data":{"pw":"c2VjcmV0"}}"#, r#"{"data":{"pw":"b3RoZXI="}}"#),
+        (r#"{"data":{"pw":"c2VjcmV0","k":"c2VjcmV0"}}"#, r#"{}"#),
+        (r#"{"data":"c2VjcmV0"}"#, r#"{"data":{"pw":"c2VjcmV0"}}"#),
+        (r#"{"data":{"pw":{"x":"c2VjcmV0"}}}"#, r#"{"data":{"pw":{"x":"b3RoZXI="}}}"#),
+    ] {
+        let out = changes(Some(&value(from)), Some(&value(to)), "", hidden);
+        let text = format!("{out:?}");
+        let below = from.contains(r#""data":{"#);
+        assert!(!below || !text.contains("c2VjcmV0") && !text.contains("b3RoZXI="), "{text}");
+        assert!(text.contains("<redacted "), "{text}");
+        assert!(!out.is_empty());
+    }
+}
