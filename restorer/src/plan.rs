@@ -24,7 +24,6 @@ use crate::{
 
 mod evidence;
 pub(crate) mod fields;
-mod file;
 pub(crate) mod form;
 mod judge;
 mod narrow;
@@ -36,9 +35,9 @@ mod ruled;
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test may fail loudly")]
 mod tests;
+mod volumes;
 mod warnings;
 
-pub use file::{Difference, PlanFile};
 pub use prepare::prepare;
 
 /// What a restore would do.

@@ -56,7 +56,7 @@ impl Desired {
         }
         if let What::Object { namespace, .. } = &selection.what {
             // Where the object's namespace is gone, it has to be created first.
-            if !namespace.is_empty() {
+            if !namespace.is_empty() && !desired.objects.is_empty() {
                 let itself = timeline.view(moment.clone(), &needs::itself(namespace)).await?.objects;
                 desired.take(timeline, &itself, |_| true).await;
             }

@@ -84,6 +84,7 @@ impl Planner<'_> {
         }
         self.served(key, full)?;
         judged(ruled::claim(key, full, &self.around, &self.selection.widen))?;
+        self.may_rebind(key, full)?;
         self.housed(key)?;
         Ok(full)
     }
@@ -138,7 +139,9 @@ impl Planner<'_> {
     pub(super) fn touched(&self, key: &ObjectKey, live: Option<&Present>) -> Result<(), Why> {
         let Some(left) = self.desired.touched.get(key).filter(|_| self.undo) else { return Ok(()) };
         let now = live.filter(|present| !present.terminating);
-        let now = now.map_or_else(String::new, |present| intent::fingerprint(key, &present.object, &self.around, self.desired.key.as_deref()));
+        let now = now.map_or_else(String::new, |present| {
+            intent::fingerprint(key, &present.object, &self.around, self.desired.key.as_deref())
+        });
         if *left == now {
             return Ok(());
         }

@@ -74,6 +74,8 @@ pub(super) struct Planner<'a> {
     labels: Option<Selector>,
     pub(super) undo: bool,
     pub(super) fates: BTreeMap<ObjectKey, Fate>,
+    /// What runs after what, beside owners.
+    pub(super) after: BTreeMap<ObjectKey, ObjectKey>,
 }
 
 /// An object as an action is to make it.
@@ -118,6 +120,7 @@ impl<'a> Planner<'a> {
             // A selector that cannot be read matches nothing; gathering refuses it with the reason.
             labels: selection.selector().ok(),
             fates: BTreeMap::new(),
+            after: BTreeMap::new(),
         }
     }
 
@@ -200,6 +203,10 @@ impl<'a> Planner<'a> {
 
     /// Makes an object's action, or says why it is left alone.
     fn settle(&mut self, key: &ObjectKey) {
+        // A volume may have been told of its claim already.
+        if self.bodies.contains_key(key) {
+            return;
+        }
         let sides = self.sides(key);
         let (verb, settled) = match sides {
             Sides { wanted: None, live: None } => return,
@@ -302,6 +309,7 @@ impl<'a> Planner<'a> {
             redact: made.redact,
         };
         self.act(action, bodies);
+        self.rebind(key, &full);
         Ok(())
     }
 
@@ -450,7 +458,7 @@ impl<'a> Planner<'a> {
         Ok(made)
     }
 
-    fn action(&self, key: &ObjectKey, verb: Verb, value: &Value) -> Action {
+    pub(super) fn action(&self, key: &ObjectKey, verb: Verb, value: &Value) -> Action {
         Action {
             key: key.clone(),
             kind: self.kind(key),

@@ -1,7 +1,6 @@
 //! The plan, decision by decision: a [`Scene`](scene::Scene) of small objects then and now, and what is planned.
 
 mod fields;
-mod file;
 mod leave;
 mod narrow;
 mod order;

@@ -107,6 +107,27 @@ fn lost_claims_come_back_empty_only_by_flag() {
 }
 
 #[test]
+fn a_claim_comes_back_to_its_released_volume_which_has_to_be_told() {
+    let volume = r#"{"spec":{"claimRef":{"namespace":"shop","name":"d","uid":"old"}},"status":{"phase":"Released"}}"#;
+    let scene = || {
+        let mut scene = Scene::shop().then("PersistentVolumeClaim d", r#"{"spec":{"volumeName":"v"}}"#);
+        let stands = super::scene::object("PersistentVolume v", "pv", 7, volume);
+        let full = crate::desired::Full { value: stands, managed: None };
+        scene.live.volumes.insert("v".into(), std::sync::Arc::new(full));
+        scene
+    };
+    lines(&scene(), &["leave create persistentvolumeclaim d: cluster-scoped unless --with-cluster-scoped"]);
+    let wide = scene().widen(|w| w.with_cluster_scoped = true);
+    lines(&wide, &["update persistentvolume v", "create persistentvolumeclaim d"]);
+    let prepared = wide.plan();
+    let told = prepared.bodies.get(&key("PersistentVolume v")).and_then(|b| b.target.clone()).expect("a target");
+    assert_eq!(told.pointer("/spec/claimRef/uid"), None);
+    assert_eq!(told.pointer("/spec/claimRef/name"), Some(&super::scene::value(r#""d""#)));
+    let claim = prepared.bodies.get(&key("PersistentVolumeClaim d")).and_then(|b| b.target.clone()).expect("a target");
+    assert_eq!(claim.pointer("/spec/volumeName"), Some(&super::scene::value(r#""v""#)));
+}
+
+#[test]
 fn cluster_scoped_needs_are_reported_and_changed_by_flag() {
     let scene = || {
         Scene::shop()
