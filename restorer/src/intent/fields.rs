@@ -15,205 +15,9 @@ use crate::{
     rules::{secrets, size},
 };
 
-const WORKLOADS: &[&str] = &[
-    "apps/deployments",
-    "apps/statefulsets",
-    "apps/daemonsets",
-    "apps/replicasets",
-    "/replicationcontrollers",
-    "batch/jobs",
-    "batch/cronjobs",
-];
+mod rows;
 
-/// Where a rule keeps fields, whatever else the object says.
-struct Row {
-    rule: &'static str,
-    /// Kind keys; empty for all.
-    kinds: &'static [&'static str],
-    places: &'static [&'static str],
-    owner: &'static str,
-    fresh: Fresh,
-    quiet: bool,
-}
-
-const ROWS: &[Row] = &[
-    Row {
-        rule: "server-metadata",
-        kinds: &[],
-        places: &[
-            "metadata uid",
-            "metadata resourceVersion",
-            "metadata generation",
-            "metadata creationTimestamp",
-            "metadata selfLink",
-            "metadata deletionTimestamp",
-            "metadata deletionGracePeriodSeconds",
-            "metadata managedFields",
-        ],
-        owner: "the server",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "server-metadata",
-        kinds: WORKLOADS,
-        places: &[
-            "spec template metadata creationTimestamp",
-            "spec jobTemplate metadata creationTimestamp",
-            "spec jobTemplate spec template metadata creationTimestamp",
-        ],
-        owner: "the server",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "status",
-        kinds: &[],
-        places: &["status"],
-        owner: "the controller of the kind",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "owner-uid",
-        kinds: &[],
-        places: &["metadata ownerReferences [kind,name] !uid"],
-        owner: "the server",
-        fresh: Fresh::AsThen,
-        quiet: true,
-    },
-    Row {
-        rule: "leader-annotation",
-        kinds: &[],
-        places: &["metadata annotations control-plane.alpha.kubernetes.io/leader"],
-        owner: "the leader election",
-        fresh: Fresh::Absent,
-        quiet: false,
-    },
-    Row {
-        rule: "deployment-revision",
-        kinds: &["apps/deployments", "apps/replicasets"],
-        places: &[
-            "metadata annotations deployment.kubernetes.io/*",
-            "metadata annotations deprecated.deployment.rollback.to",
-        ],
-        owner: "the Deployment controller",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "daemonset-generation",
-        kinds: &["apps/daemonsets"],
-        places: &["metadata annotations deprecated.daemonset.template.generation"],
-        owner: "the server",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "hpa-status-annotations",
-        kinds: &["autoscaling/horizontalpodautoscalers"],
-        places: &["metadata annotations autoscaling.alpha.kubernetes.io/*"],
-        owner: "the HorizontalPodAutoscaler controller",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "endpoints-trigger-time",
-        kinds: &["/endpoints", "discovery.k8s.io/endpointslices"],
-        places: &["metadata annotations endpoints.kubernetes.io/last-change-trigger-time"],
-        owner: "the endpoints controllers",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "pod-placement",
-        kinds: &["/pods"],
-        places: &[
-            "spec nodeName",
-            "spec priority",
-            "spec ephemeralContainers",
-            "spec volumes [name=kube-api-access-*]",
-            "spec containers [name] volumeMounts [name=kube-api-access-*]",
-            "spec initContainers [name] volumeMounts [name=kube-api-access-*]",
-            "metadata annotations cni.projectcalico.org/*",
-            "metadata annotations k8s.v1.cni.cncf.io/network-status",
-            "metadata annotations k8s.v1.cni.cncf.io/networks-status",
-            "metadata annotations kubernetes.io/limit-ranger",
-        ],
-        owner: "the scheduler, kubelet and admission",
-        fresh: Fresh::Absent,
-        quiet: false,
-    },
-    Row {
-        rule: "pod-placement",
-        kinds: &["/pods"],
-        places: &["spec schedulingGates"],
-        owner: "the scheduler",
-        fresh: Fresh::AsThen,
-        quiet: false,
-    },
-    Row {
-        rule: "pvc-annotations",
-        kinds: &["/persistentvolumeclaims"],
-        places: &[
-            "metadata annotations pv.kubernetes.io/*",
-            "metadata annotations volume.kubernetes.io/selected-node",
-            "metadata annotations volume.kubernetes.io/storage-provisioner",
-            "metadata annotations volume.beta.kubernetes.io/storage-provisioner",
-            "metadata annotations volume.kubernetes.io/storage-resizer",
-        ],
-        owner: "the volume controllers",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "pv-annotations",
-        kinds: &["/persistentvolumes"],
-        places: &["metadata annotations pv.kubernetes.io/bound-by-controller"],
-        owner: "the volume controllers",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "pv-annotations",
-        kinds: &["/persistentvolumes"],
-        places: &[
-            "metadata annotations pv.kubernetes.io/*",
-            "metadata annotations volume.kubernetes.io/*",
-        ],
-        owner: "the volume's provisioner",
-        fresh: Fresh::AsThen,
-        quiet: true,
-    },
-    Row {
-        rule: "service-account-secrets",
-        kinds: &["/serviceaccounts"],
-        places: &[
-            "secrets [name=$name-token-*]",
-            "secrets [name=$name-dockercfg-*]",
-            "imagePullSecrets [name=$name-dockercfg-*]",
-        ],
-        owner: "the token controller",
-        fresh: Fresh::Absent,
-        quiet: false,
-    },
-    Row {
-        rule: "namespace-fields",
-        kinds: &["/namespaces"],
-        places: &["spec finalizers", "metadata labels kubernetes.io/metadata.name"],
-        owner: "the server",
-        fresh: Fresh::Absent,
-        quiet: true,
-    },
-    Row {
-        rule: "namespace-fields",
-        kinds: &["/namespaces"],
-        places: &["metadata annotations openshift.io/sa.scc.*"],
-        owner: "the namespace's security allocation",
-        fresh: Fresh::AsThen,
-        quiet: true,
-    },
-];
+use rows::ROWS;
 
 /// Both sides of an object, and what is around it.
 pub(super) struct Sides<'o> {
@@ -296,7 +100,17 @@ impl<'o> Sides<'o> {
 
     /// What autoscalers set.
     fn scaled(&mut self) {
-        if let Some(owner) = self.around.scaled.get(self.key).map(words) {
+        if let Some(mut owner) = self.around.scaled.get(self.key).map(words) {
+            let at_zero = |side: &Full| {
+                side.value.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0)
+            };
+            if self.live.is_some_and(at_zero)
+                && !self.wanted.is_some_and(at_zero)
+                && owner.contains("HorizontalPod")
+            {
+                // A person would wait for it in vain.
+                owner.push_str(", which does not scale up from 0: scale it by hand");
+            }
             self.add_pattern("spec replicas", "hpa-replicas", &owner, Fresh::AsThen, false);
         }
         if let Some(owner) = self.around.resized.get(self.key).map(words) {

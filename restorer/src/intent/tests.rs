@@ -44,6 +44,9 @@ impl Trial {
     ) -> Self {
         let (wanted, live) = (full(wanted), live.map(full));
         let kept = kept(&key(kind, "web"), Some(&wanted), live.as_ref(), around);
+        for kept in &kept {
+            assert!(crate::rules::find(kept.rule).is_some(), "{} is not in the table", kept.rule);
+        }
         Self { kept, wanted, live }
     }
 
@@ -255,6 +258,15 @@ fn hpa_replicas_stay_as_they_are_live() {
         &around,
     );
     assert!(trial.is_equal());
+    let stopped = Trial::around(
+        "apps/deployments",
+        deployment(2, "x:1"),
+        Some(deployment(0, "x:1")),
+        &around,
+    );
+    let kept =
+        stopped.kept.iter().find(|kept| kept.path == "/spec/replicas").expect("replicas are kept");
+    assert!(kept.owner.contains("does not scale up from 0"), "{}", kept.owner);
     let new = Trial::around("apps/deployments", deployment(2, "x:1"), None, &around);
     assert_eq!(new.target(), deployment(2, "x:1"), "nothing says better where to start");
 }

@@ -5,5 +5,6 @@ mod leave;
 mod narrow;
 mod order;
 mod owners;
+mod rules;
 mod scene;
 mod verbs;
