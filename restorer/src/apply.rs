@@ -20,6 +20,7 @@ mod progress;
 mod request;
 mod rollout;
 mod verify;
+mod webhooks;
 mod write;
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
@@ -42,8 +43,9 @@ use self::{
 };
 use crate::{
     intent,
-    plan::{Action, FieldChange, Prepared, Verb},
+    plan::{Action, FieldChange, Plan, Prepared, Verb},
     record::{Entry, Record},
+    selection::Reach,
 };
 
 /// How a restore goes about its work.
@@ -182,14 +184,32 @@ pub async fn apply(
     let parts = record.parts().clone();
     let link = Link::new(client, parts.clone(), settings, Some(cancel));
     let created = Mutex::new(record.created());
-    let work = Work { link, prepared, record, created, resumed: record.is_resumed() };
+    let bypassed = tokio::sync::Mutex::new(record.bypassed());
+    let parts_of = |action: &Action| Some((action.key.clone(), looked_at(&prepared.plan, action)?));
+    let looked_at = prepared.plan.actions.iter().filter_map(parts_of).collect();
+    let work = Work { link, prepared, record, created, parts: looked_at, bypassed, resumed: record.is_resumed() };
     let meter = Meter::new(parts, prepared.plan.actions.len(), listener);
     let mut run = Run { work: &work, meter, did: BTreeMap::new(), notes: Vec::new() };
+    // What an earlier process may have left switched off.
+    run.notes.extend(work.end_bypass().await);
     run.waves().await;
     run.unsuspend().await;
+    run.notes.extend(work.end_bypass().await);
     run.keep().await;
     run.verify().await;
     Ok(run.outcome().await)
+}
+
+/// The parts of an object that the plan looked at, where that is not all of it.
+fn looked_at(plan: &Plan, action: &Action) -> Option<Vec<String>> {
+    if action.verb != Verb::Update {
+        return None;
+    }
+    if let Some(path) = &plan.selection.path {
+        return Some(vec![path.clone()]);
+    }
+    let itself = plan.undoes.is_none() && plan.selection.reach(&action.key) == Reach::Itself;
+    itself.then(|| vec!["/metadata/annotations".to_owned(), "/metadata/labels".to_owned()])
 }
 
 /// One run over a plan.
@@ -207,6 +227,9 @@ impl<'a> Run<'a> {
         // Stable: the plan's own order stands inside a wave.
         actions.sort_by_key(|a| a.wave);
         for wave in actions.chunk_by(|a, b| a.wave == b.wave) {
+            if wave.iter().any(|action| webhooks::is_configuration(&action.key.resource)) {
+                self.notes.extend(work.end_bypass().await);
+            }
             let jobs = stream::iter(wave.iter().map(|action| one(work, action)));
             let mut running = jobs.buffer_unordered(work.link.settings.most.max(1));
             // Outcomes are kept beside the requests of the wave, which do not wait for it.

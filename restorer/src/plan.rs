@@ -26,7 +26,7 @@ mod evidence;
 pub(crate) mod fields;
 pub(crate) mod form;
 mod judge;
-mod narrow;
+pub(crate) mod narrow;
 mod notes;
 mod order;
 pub(crate) mod owners;

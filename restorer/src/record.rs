@@ -1,7 +1,8 @@
 //! A restore's record in the bucket: its plan, what each action replaces and sends, what became of each.
 //!
 //! Under `restores/<id>/`, each written once: `plan`; `pre-<n>`, batches of pre-images with the bodies that are to be
-//! sent; `outcome-<n>`, batches of outcomes, of which the newest of an object counts. A folder given with `--record-dir` holds the
+//! sent; `outcome-<n>`, batches of outcomes, of which the newest of an object counts; `bypass-<n>`, webhooks that are
+//! switched off for the time. A folder given with `--record-dir` holds the
 //! same under the cluster's name.
 //!
 //! **Words**: [`Records`] is the place; a [`Record`] is one restore's. An action is *settled* when its outcome says that it was done.
@@ -120,6 +121,8 @@ pub struct Record {
     outcomes: Mutex<BTreeMap<ObjectKey, Entry>>,
     /// Outcomes that are not durable yet. Filled by [`Record::note`], emptied by [`Record::keep`].
     pending: Mutex<Vec<Entry>>,
+    /// Webhooks that were switched off by an earlier process, or by this one.
+    bypassed: Mutex<Vec<String>>,
     /// The number of the next batch of outcomes.
     next: AtomicU64,
     resumed: bool,
@@ -166,6 +169,7 @@ impl Records {
             unrecorded: body::unrecorded(prepared, &self.secrets()),
             outcomes: Mutex::default(),
             pending: Mutex::default(),
+            bypassed: Mutex::default(),
             next: AtomicU64::new(1),
             resumed: false,
             began,
@@ -248,12 +252,17 @@ impl Records {
             known_format(path.as_ref(), batch.format)?;
             outcomes.extend(batch.outcomes.into_iter().map(|entry| (entry.key.clone(), entry)));
         }
+        let mut bypassed = Vec::new();
+        for found in listed.iter().filter(|l| l.path.filename().and_then(|n| number(n, "bypass-")).is_some()) {
+            bypassed.push(String::from_utf8_lossy(&self.store.get(&found.path).await?).into_owned());
+        }
         Ok(Record {
             keys: self.data_keys(&plan.cluster),
             store: self.store.clone(),
             unrecorded: BTreeMap::new(),
             outcomes: Mutex::new(outcomes),
             pending: Mutex::default(),
+            bypassed: Mutex::new(bypassed),
             next: AtomicU64::new(numbers.last().map_or(1, |n| n + 1)),
             resumed: true,
             began: moment(&found).unwrap_or(plan.time),
@@ -323,6 +332,24 @@ impl Record {
     /// Why an action must not be carried out: what it replaces could not be recorded.
     pub(crate) fn unrecorded(&self, key: &ObjectKey) -> Option<&str> {
         self.unrecorded.get(key).map(String::as_str)
+    }
+
+    /// The webhooks that may be switched off.
+    pub(crate) fn bypassed(&self) -> std::collections::BTreeSet<String> {
+        lock(&self.bypassed).iter().cloned().collect()
+    }
+
+    /// Writes down that a webhook is about to be switched off.
+    pub(crate) async fn note_bypass(&self, webhook: &str) -> Result<()> {
+        let mut n = lock(&self.bypassed).len() + 1;
+        loop {
+            let path = self.store.layout().restore(&self.id, &format!("bypass-{n}"));
+            if create(&self.store, &path, Bytes::copy_from_slice(webhook.as_bytes())).await? {
+                lock(&self.bypassed).push(webhook.to_owned());
+                return Ok(());
+            }
+            n += 1;
+        }
     }
 
     /// Takes an outcome; it is durable after [`Record::keep`].

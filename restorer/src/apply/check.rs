@@ -122,6 +122,8 @@ fn judge(action: &Action, verb: &str, reply: &Reply) -> Check {
         400 if words.contains("does not support dry run") => Check::Unknown(words),
         // The object is written to all the time: the write itself reads it again.
         409 if reply.reason() == "Conflict" => Check::Fine,
+        // It is gone already.
+        404 if action.verb == Verb::Delete => Check::Fine,
         _ => Check::Refused(explain(action, verb, reply)),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     plan::{
         FieldChange,
         fields::{self, Hidden},
+        narrow,
     },
 };
 
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) struct Ground<'a> {
     pub(crate) key: &'a ObjectKey,
     pub(crate) around: &'a Surroundings,
+    /// The parts that the plan looked at; all of the object if there are none.
+    pub(crate) parts: &'a [String],
     /// Pointers whose values are never shown.
     pub(crate) redact: &'a [String],
     /// Makes their placeholders comparable.
@@ -35,17 +38,20 @@ impl Ground<'_> {
     pub(crate) fn differences(&self, from: &Full, to: &Full, wanted: Option<&Full>) -> Vec<FieldChange> {
         let kept = self.kept(from, to, wanted);
         let (from, to) = (intent::form(&from.value, &kept), intent::form(&to.value, &kept));
-        if from == to {
-            return Vec::new();
-        }
         let hidden = Hidden { paths: self.redact, key: self.hmac };
-        fields::changes(Some(&from), Some(&to), "", hidden)
+        if self.parts.is_empty() {
+            return fields::changes(Some(&from), Some(&to), "", hidden);
+        }
+        let part = |part: &String| fields::changes(narrow::at(&from, part), narrow::at(&to, part), part, hidden);
+        self.parts.iter().flat_map(part).collect()
     }
 
     /// Whether the intents are the same.
     pub(crate) fn same(&self, one: &Full, other: &Full) -> bool {
         let kept = self.kept(one, other, None);
-        intent::form(&one.value, &kept) == intent::form(&other.value, &kept)
+        let (one, other) = (intent::form(&one.value, &kept), intent::form(&other.value, &kept));
+        let part = |part: &String| narrow::at(&one, part) == narrow::at(&other, part);
+        if self.parts.is_empty() { one == other } else { self.parts.iter().all(part) }
     }
 
     /// The target, carried over from the live version it was made for to a newer one of the same intent; `None` when a

@@ -156,7 +156,7 @@ impl<'a> Link<'a> {
                 }
                 Ok((status, body, after)) => {
                     let reply = Reply { status, body, doubtful };
-                    if !is_passing(&reply) || errors >= SERVER_ERRORS && !is_starting(&reply) {
+                    if !is_passing(&reply) || errors >= patience(&reply) {
                         return Ok(reply);
                     }
                     errors += 1;
@@ -267,6 +267,16 @@ fn is_passing(reply: &Reply) -> bool {
         // Rights and discovery are not there yet in the first moments of an API server.
         403 => is_starting(reply),
         _ => false,
+    }
+}
+
+/// How often an answer that blames the server is asked for again.
+fn patience(reply: &Reply) -> u32 {
+    match reply {
+        _ if is_starting(reply) => u32::MAX,
+        // A webhook that is away for longer than a moment is told: it may be the one that is to be restored.
+        _ if reply.message().contains("failed calling webhook") => 2,
+        _ => SERVER_ERRORS,
     }
 }
 

@@ -5,7 +5,11 @@
 //! object that was deleted to be created again is never left away silently: if it cannot be created, what was there is
 //! put back. (4) An answer that was lost is no reason to take our own write for somebody else's.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    time::Duration,
+};
 
 use hindcast_journal::{
     exact::{Object, Value},
@@ -27,6 +31,12 @@ use crate::{
 
 /// How often a write is made again after the object was written by somebody else.
 const CONFLICTS: u32 = 5;
+
+/// How often a write is tried whose webhook was switched off: the API server takes a moment to hear of it.
+const BYPASSES: u32 = 20;
+
+/// The time between these.
+const HEARD: Duration = Duration::from_millis(250);
 
 /// What became of an action, before it is verified.
 #[derive(Debug, Clone)]
@@ -110,6 +120,10 @@ pub(crate) struct Work<'a> {
     pub(crate) record: &'a Record,
     /// The uids of owners that were created.
     pub(crate) created: Mutex<BTreeMap<ObjectKey, String>>,
+    /// The parts of objects that the plan looked at, where that is not all.
+    pub(crate) parts: BTreeMap<ObjectKey, Vec<String>>,
+    /// The webhooks that are switched off. Filled by [`Work::bypass`], emptied by [`Work::end_bypass`].
+    pub(crate) bypassed: tokio::sync::Mutex<BTreeSet<String>>,
     /// An earlier process may have begun any of the actions.
     pub(crate) resumed: bool,
 }
@@ -145,6 +159,7 @@ impl<'a> Work<'a> {
         let ground = Ground {
             key: &action.key,
             around: &self.prepared.around,
+            parts: self.parts.get(&action.key).map_or(&[], Vec::as_slice),
             redact: &bodies.redact,
             hmac: self.record.hmac(),
         };
@@ -159,7 +174,7 @@ impl<'a> Work<'a> {
             Verb::Recreate => self.recreate(job).await,
             Verb::Delete => self.delete(job).await,
         };
-        let did = did.unwrap_or_else(|stop| stop);
+        let did = self.look_again(&job, did.unwrap_or_else(|stop| stop)).await;
         if job.action.verb != Verb::Delete
             && let Some(after) = &did.after
         {
@@ -168,6 +183,31 @@ impl<'a> Work<'a> {
             created.insert(job.action.key.clone(), uid);
         }
         did
+    }
+
+    /// Where it is not known whether a write was done, the object tells, if it can be read.
+    async fn look_again(&self, job: &Job<'_>, did: Did) -> Did {
+        if did.settled || did.became != Became::Failed || self.link.is_cancelled() || self.link.is_gone() {
+            return did;
+        }
+        let Ok(now) = self.link.read(&job.path()).await else { return did };
+        let untouched = |did: Did| Did { settled: true, touched: false, ..did };
+        match (job.action.verb, now) {
+            (Verb::Create, None) => untouched(did),
+            (Verb::Create, Some(now)) if is_terminating(&now.value) => untouched(did),
+            (Verb::Delete, None) => Did::done(None),
+            (Verb::Create | Verb::Update, Some(now)) if job.target().is_some_and(|t| job.ground.same(&t, &now)) => {
+                self.found(job, now, true).await
+            }
+            (Verb::Update | Verb::Delete | Verb::Recreate, Some(now)) => {
+                let stands = |before: &Full| {
+                    let same = meta(&before.value, "uid") == meta(&now.value, "uid");
+                    same && !is_terminating(&now.value) && job.ground.same(before, &now)
+                };
+                if job.before().is_some_and(stands) { untouched(did) } else { did }
+            }
+            _ => did,
+        }
     }
 
     async fn update(&self, job: Job<'_>) -> Result<Did, Did> {
@@ -406,9 +446,9 @@ impl<'a> Work<'a> {
             let Some(managed) = managed else { return (now, None) };
             let (rv, uid) = (meta(&now.value, "resourceVersion"), meta(&now.value, "uid"));
             let ask = Ask::merge_patch(path.clone(), &ownership::patch(managed, rv, uid));
-            let reply = match self.link.send(&ask).await {
+            let reply = match self.send(&ask).await {
                 Ok(reply) => reply,
-                Err(lost) => return (now, Some(not_owned(&lost.why))),
+                Err(lost) => return (now, Some(not_owned(&lost.message.unwrap_or_default()))),
             };
             if reply.is_success() {
                 match reply.object() {
@@ -505,8 +545,19 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Sends a write; webhooks in its way are switched off first, where that is allowed.
     async fn send(&self, ask: &Ask) -> Result<Reply, Did> {
-        self.link.send(ask).await.map_err(|lost| Did::lost(&lost))
+        let mut tries = 0;
+        loop {
+            let reply = self.link.send(ask).await.map_err(|lost| Did::lost(&lost))?;
+            if reply.is_success() || tries == BYPASSES || !self.bypass(&reply).await {
+                return Ok(reply);
+            }
+            tries += 1;
+            if self.link.cancelled_within(HEARD).await {
+                return Ok(reply);
+            }
+        }
     }
 
     pub(crate) async fn read(&self, job: &Job<'_>) -> Result<Option<Full>, Did> {
@@ -624,8 +675,10 @@ fn relax(action: &Action, sent: &mut Value, reply: &Reply) -> Option<String> {
 /// What a refusing answer means, with the remedy.
 fn refusal(job: &Job<'_>, verb: &str, reply: &Reply) -> Did {
     let words = reply.message();
-    let became = if reply.status >= 500 && !words.contains("webhook") { Became::Failed } else { Became::Refused };
-    Did::because(became, explain(job.action, verb, reply))
+    let failed = reply.status >= 500 && !words.contains("webhook");
+    let became = if failed { Became::Failed } else { Became::Refused };
+    // An error of the server does not say whether the write was done.
+    Did { settled: !failed, ..Did::because(became, explain(job.action, verb, reply)) }
 }
 
 /// The server's words, with what can be done about them.

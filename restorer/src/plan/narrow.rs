@@ -6,7 +6,7 @@
 use hindcast_journal::exact::{Object, Value};
 
 /// The value at a path.
-pub(super) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     tokens(path).iter().try_fold(value, |value, token| match value {
         Value::Object(members) => members.get(token),
         Value::Array(list) => list.get(index(list, token)?),

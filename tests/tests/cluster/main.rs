@@ -5,6 +5,7 @@
 mod bad_input;
 mod coverage;
 mod oracle;
+mod restore;
 mod rollback;
 mod scale;
 mod scene;

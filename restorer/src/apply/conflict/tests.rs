@@ -21,7 +21,7 @@ fn key(resource: &str) -> ObjectKey {
 #[test]
 fn a_target_is_carried_over_by_what_it_changes() {
     let (key, around) = (key("configmaps"), Surroundings::default());
-    let ground = Ground { key: &key, around: &around, redact: &[], hmac: None };
+    let ground = Ground { key: &key, around: &around, parts: &[], redact: &[], hmac: None };
     let before = full(r#"{"metadata":{"resourceVersion":"1"},"data":{"a":"old","b":"same"},"status":{"n":1}}"#);
     let target: Value = full(r#"{"metadata":{"resourceVersion":"1"},"data":{"a":"new","b":"same"},"status":{"n":1}}"#).value;
     let now = full(r#"{"metadata":{"resourceVersion":"7"},"data":{"a":"old","b":"same"},"status":{"n":99}}"#);
@@ -36,7 +36,7 @@ fn a_target_is_carried_over_by_what_it_changes() {
 fn differences_name_fields_and_hide_values() {
     let (key, around) = (key("secrets"), Surroundings::default());
     let redact = ["/data/password".to_owned()];
-    let ground = Ground { key: &key, around: &around, redact: &redact, hmac: None };
+    let ground = Ground { key: &key, around: &around, parts: &[], redact: &redact, hmac: None };
     let one = full(r#"{"data":{"password":"c2VjcmV0","user":"YQ=="}}"#);
     let two = full(r#"{"data":{"password":"b3RoZXI=","user":"Yg=="}}"#);
     let fields = ground.differences(&one, &two, None);
@@ -48,4 +48,16 @@ fn differences_name_fields_and_hide_values() {
     let text = named(&ground.differences(&one, &none, None));
     assert!(!text.contains("c2VjcmV0") && text.contains("redacted"), "{text}");
     assert!(ground.differences(&one, &one, None).is_empty());
+}
+
+#[test]
+fn what_the_plan_did_not_look_at_is_no_conflict() {
+    let (key, around, parts) = (key("configmaps"), Surroundings::default(), ["/data/a".to_owned()]);
+    let ground = Ground { key: &key, around: &around, parts: &parts, redact: &[], hmac: None };
+    let one = full(r#"{"data":{"a":"1","b":"1"}}"#);
+    let elsewhere = full(r#"{"data":{"a":"1","b":"2"}}"#);
+    assert!(ground.same(&one, &elsewhere) && ground.differences(&one, &elsewhere, None).is_empty());
+    let there = full(r#"{"data":{"a":"2","b":"1"}}"#);
+    assert!(!ground.same(&one, &there));
+    assert_eq!(named(&ground.differences(&one, &there, None)), r#"/data/a from "1" to "2""#);
 }

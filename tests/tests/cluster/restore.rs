@@ -1,0 +1,501 @@
+//! A plan carried out on a real API server: owners, conflicts, crashes, refusals, undo.
+//!
+//! **Invariants.** What stands afterwards is compared with objects read before, by fields that are written down here, never
+//! by the engine's own idea of intent.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use hindcast_journal::{At, Journal, Parts, seal::Key};
+use hindcast_restorer::{
+    Desired, Known, Outcome, Prepared, Records, Selection, Timeline,
+    apply::{Became, Check, Progress, Settings, Verified, apply, check},
+    live, prepare,
+    selection::{What, Widen},
+};
+use hindcast_tests::{
+    oracle::{
+        request,
+        subject::{Hindcast, Running},
+    },
+    real::{Cluster, process::Workdir},
+};
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::scene::{create, on_folder, send, until};
+
+/// A cluster that is protected, and the library over its journal.
+struct Scene {
+    cluster: Cluster,
+    client: Client,
+    running: Running,
+    journal: Journal,
+    key: Arc<Key>,
+    _dir: Workdir,
+}
+
+impl Scene {
+    async fn new(hindcast: Hindcast, cluster: Cluster, dir: Workdir) -> Result<Self> {
+        let running = hindcast.run(&[]).await?;
+        let (journal, key) = (hindcast.place.journal().await?, hindcast.key()?);
+        Ok(Self { client: cluster.client(), cluster, running, journal, key, _dir: dir })
+    }
+
+    async fn start() -> Result<Self> {
+        let cluster = Cluster::builder().controller_manager().start().await?;
+        let dir = Workdir::new()?;
+        let hindcast = on_folder(&dir, "restore", cluster.kubeconfig())?;
+        Self::new(hindcast, cluster, dir).await
+    }
+
+    fn records(&self) -> Records {
+        Records::new(self.journal.store().clone(), vec![self.key.clone()], false)
+    }
+
+    /// A moment of now, closed.
+    async fn now(&self) -> Result<i64> {
+        let now = jiff::Timestamp::now().as_microsecond();
+        self.running.close().await?;
+        Ok(now)
+    }
+
+    async fn plan(&self, selection: &Selection, at: i64) -> Result<Prepared> {
+        self.running.close().await?;
+        let mut timeline = Timeline::open(&self.journal, vec![self.key.clone()]).await?;
+        let known = Known::gather(&mut timeline, selection).await?;
+        let moment = timeline.resolve(&At::Time(at)).await?;
+        let desired = Desired::gather(&mut timeline, moment, selection).await?;
+        self.plan_to(selection, &desired, &known).await
+    }
+
+    async fn plan_to(&self, selection: &Selection, desired: &Desired, known: &Known) -> Result<Prepared> {
+        let kinds: Vec<_> = known.kinds.values().map(|kind| kind.discovery.clone()).collect();
+        let live = live::read(&self.client, &Parts::system(), &kinds, selection, desired).await?;
+        Ok(prepare(selection, desired, &live, known))
+    }
+
+    async fn apply(&self, prepared: &Prepared) -> Result<Outcome> {
+        self.apply_as(prepared, &self.client, &Settings::default()).await
+    }
+
+    async fn apply_as(&self, prepared: &Prepared, client: &Client, settings: &Settings) -> Result<Outcome> {
+        let record = self.records().begin(prepared).await?;
+        let (_keep, cancel) = watch::channel(false);
+        Ok(apply(prepared, client, &record, settings, &|_| {}, cancel).await?)
+    }
+
+    async fn undo(&self, id: &str) -> Result<Outcome> {
+        self.running.close().await?;
+        let record = self.records().open(id).await?;
+        let desired = record.desired().await?;
+        let selection = record.plan().selection.clone();
+        let mut timeline = Timeline::open(&self.journal, vec![self.key.clone()]).await?;
+        let known = Known::gather(&mut timeline, &selection).await?;
+        let prepared = self.plan_to(&selection, &desired, &known).await?;
+        ensure!(prepared.plan.undoes.as_deref() == Some(id), "the plan says what it undoes");
+        self.apply(&prepared).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        send(&self.client, "GET", path, None).await
+    }
+
+    async fn namespace(&self, name: &str) -> Result<()> {
+        create(&self.client, "/api/v1/namespaces", json!({"metadata": {"name": name}})).await?;
+        Ok(())
+    }
+}
+
+fn whole(namespace: &str) -> Selection {
+    Selection {
+        what: What::Namespace(namespace.to_owned()),
+        labels: String::new(),
+        only: Vec::new(),
+        path: None,
+        widen: Widen::default(),
+    }
+}
+
+/// `kubectl apply --server-side` without force, by a manager.
+async fn server_side(client: &Client, manager: &str, path: &str, object: &Value, force: bool) -> Result<(u16, Value)> {
+    let path = format!("{path}?fieldManager={manager}&force={force}");
+    let body = Some(object.to_string().into_bytes());
+    let (status, answer) = request(client, "PATCH", &path, body, "application/apply-patch+yaml").await?;
+    Ok((status, serde_json::from_slice(&answer)?))
+}
+
+async fn applied(client: &Client, manager: &str, path: &str, object: &Value) -> Result<Value> {
+    let (status, answer) = server_side(client, manager, path, object, false).await?;
+    ensure!(status < 300, "{manager} applies {path}: {status} {}", answer["message"]);
+    Ok(answer)
+}
+
+fn deployment(image: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {"app": "web"}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": image}]},
+            },
+        },
+    })
+}
+
+/// The managers that own anything of an object, but for status.
+fn managers(object: &Value) -> Vec<String> {
+    let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let mut names: Vec<String> = entries
+        .iter()
+        .filter(|e| e.get("subresource").is_none())
+        .map(|e| format!("{}:{}", e["manager"].as_str().unwrap_or_default(), e["operation"].as_str().unwrap_or_default()))
+        .collect();
+    names.sort();
+    names
+}
+
+fn all(outcome: &Outcome, became: Became) -> Result<()> {
+    for acted in &outcome.actions {
+        ensure!(acted.became == became, "{acted:#?}");
+        let fine = matches!(acted.verified, Some(Verified::Equal | Verified::EqualButForControllerOwned));
+        ensure!(fine, "{acted:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_deploy_is_taken_back_and_its_owners_go_on() -> Result<()> {
+    let scene = Scene::start().await?;
+    let client = &scene.client;
+    scene.namespace("shop").await?;
+    let apps = "/apis/apps/v1/namespaces/shop";
+    let core = "/api/v1/namespaces/shop";
+    let web = format!("{apps}/deployments/web");
+    let config = format!("{core}/configmaps/app");
+
+    // Two owners: one applies on the server, the other on the client.
+    applied(client, "ci", &web, &deployment("registry/web:1", 2)).await?;
+    let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"mode": "a", "size": "1"}});
+    let mut first = manifest.clone();
+    first["metadata"]["annotations"] =
+        json!({"kubectl.kubernetes.io/last-applied-configuration": format!("{manifest}\n")});
+    create(client, &format!("{core}/configmaps?fieldManager=kubectl-client-side-apply"), first.clone()).await?;
+    create(client, &format!("{core}/secrets"), json!({"metadata": {"name": "db"}, "data": {"password": "b25l"}})).await?;
+    let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    create(client, &format!("{core}/services"), service).await?;
+    let set = json!({
+        "metadata": {"name": "db"},
+        "spec": {
+            "serviceName": "db", "replicas": 1,
+            "selector": {"matchLabels": {"app": "db"}},
+            "template": {
+                "metadata": {"labels": {"app": "db"}},
+                "spec": {"containers": [{"name": "db", "image": "registry/db:1"}]},
+            },
+        },
+    });
+    create(client, &format!("{apps}/statefulsets"), set.clone()).await?;
+    let pod = format!("{core}/pods/db-0");
+    until("the set has its Pod", Duration::from_secs(60), || async {
+        Ok(request(client, "GET", &pod, None, "application/json").await?.0 == 200)
+    })
+    .await?;
+    let before = (scene.get(&web).await?, scene.get(&config).await?, scene.get(&format!("{core}/services/web")).await?);
+    let pod_before = scene.get(&pod).await?;
+    let at = scene.now().await?;
+
+    // The bad deploy: another manager takes the image over, keys go, a Service goes, something is added.
+    let (status, answer) = server_side(client, "night", &web, &deployment("registry/web:2", 2), true).await?;
+    ensure!(status < 300, "the bad deploy: {answer}");
+    send(client, "PATCH", &config, Some(json!({"data": {"size": null, "mode": "b"}}))).await?;
+    send(client, "PATCH", &format!("{core}/secrets/db"), Some(json!({"data": {"password": "dHdv"}}))).await?;
+    send(client, "DELETE", &format!("{core}/services/web"), None).await?;
+    create(client, &format!("{core}/configmaps"), json!({"metadata": {"name": "stray"}})).await?;
+    // A field of a set that cannot be changed: deleted without its Pods, and created otherwise.
+    let orphan = json!({"propagationPolicy": "Orphan"});
+    send(client, "DELETE", &format!("{apps}/statefulsets/db"), Some(orphan)).await?;
+    until("the set is gone", Duration::from_secs(60), || async {
+        let path = format!("{apps}/statefulsets/db");
+        Ok(request(client, "GET", &path, None, "application/json").await?.0 == 404)
+    })
+    .await?;
+    let mut other = set.clone();
+    other["spec"]["serviceName"] = json!("other");
+    create(client, &format!("{apps}/statefulsets"), other).await?;
+    let bad = (scene.get(&web).await?, scene.get(&config).await?);
+
+    // Back.
+    let mut selection = whole("shop");
+    selection.widen.allow_recreate = true;
+    let prepared = scene.plan(&selection, at).await?;
+    let checks = check(&prepared, client, &Parts::system(), &Settings::default()).await;
+    ensure!(checks.len() == prepared.plan.actions.len(), "every action is checked");
+    ensure!(checks.values().all(|c| *c == Check::Fine), "{checks:#?}");
+    let outcome = scene.apply(&prepared).await?;
+    all(&outcome, Became::Done)?;
+    ensure!(outcome.actions.len() == 6, "{:#?}", outcome.actions);
+    ensure!(outcome.is_whole(), "{outcome:#?}");
+
+    let now = (scene.get(&web).await?, scene.get(&config).await?, scene.get(&format!("{core}/services/web")).await?);
+    ensure!(now.0["spec"] == before.0["spec"], "{:#}", now.0);
+    ensure!(now.1["data"] == before.1["data"] && now.1["metadata"]["annotations"] == before.1["metadata"]["annotations"]);
+    ensure!(now.2["spec"] == before.2["spec"], "the Service has its old address");
+    let secret = scene.get(&format!("{core}/secrets/db")).await?;
+    ensure!(secret["data"]["password"] == "b25l");
+    let set_now = scene.get(&format!("{apps}/statefulsets/db")).await?;
+    ensure!(set_now["spec"]["serviceName"] == "db");
+    let pod_now = scene.get(&pod).await?;
+    ensure!(pod_now["metadata"]["uid"] == pod_before["metadata"]["uid"], "the set's Pod was not restarted");
+
+    // Each owner goes on without force.
+    ensure!(managers(&now.0) == managers(&before.0), "{:?} then, {:?} now", managers(&before.0), managers(&now.0));
+    ensure!(managers(&now.1) == managers(&before.1), "{:?} then, {:?} now", managers(&before.1), managers(&now.1));
+    let next = applied(client, "ci", &web, &deployment("registry/web:3", 3)).await?;
+    ensure!(next["spec"]["template"]["spec"]["containers"][0]["image"] == "registry/web:3");
+    applied(client, "ci", &web, &deployment("registry/web:1", 2)).await?;
+
+    // There is nothing more to do, and undoing brings the bad state back.
+    let again = scene.plan(&selection, at).await?;
+    ensure!(again.plan.actions.is_empty(), "{:#?}", again.plan.actions);
+    let undone = scene.undo(&outcome.id).await?;
+    all(&undone, Became::Done)?;
+    let now = (scene.get(&web).await?, scene.get(&config).await?);
+    ensure!(now.0["spec"] == bad.0["spec"] && now.1["data"] == bad.1["data"], "{:#} {:#}", now.0, now.1);
+    let (status, _) = request(client, "GET", &format!("{core}/services/web"), None, "application/json").await?;
+    ensure!(status == 404, "the Service that the restore created is gone");
+    scene.get(&format!("{core}/configmaps/stray")).await?;
+    // And undoing that is the restore.
+    all(&scene.undo(&undone.id).await?, Became::Done)?;
+    ensure!(scene.get(&web).await?["spec"] == before.0["spec"]);
+    Ok(())
+}
+
+/// A namespace of many `ConfigMap`s at a moment, each changed since, a third of them deleted, others added.
+async fn crowd(scene: &Scene, namespace: &str, count: usize) -> Result<i64> {
+    scene.namespace(namespace).await?;
+    let folder = format!("/api/v1/namespaces/{namespace}/configmaps");
+    for n in 0..count {
+        let object = json!({"metadata": {"name": format!("c{n:03}")}, "data": {"v": "then"}});
+        create(&scene.client, &folder, object).await?;
+    }
+    let at = scene.now().await?;
+    for n in 0..count {
+        let path = format!("{folder}/c{n:03}");
+        match n % 3 {
+            0 => send(&scene.client, "DELETE", &path, None).await?,
+            1 => send(&scene.client, "PATCH", &path, Some(json!({"data": {"v": "since"}}))).await?,
+            _ => {
+                let object = json!({"metadata": {"name": format!("new{n:03}")}, "data": {"v": "since"}});
+                create(&scene.client, &folder, object).await?
+            }
+        };
+    }
+    Ok(at)
+}
+
+/// Name and data of every `ConfigMap` of a namespace, but for the one that every namespace gets.
+async fn configs(scene: &Scene, namespace: &str) -> Result<BTreeMap<String, Value>> {
+    let list = scene.get(&format!("/api/v1/namespaces/{namespace}/configmaps")).await?;
+    let items = list["items"].as_array().cloned().context("a list")?;
+    let named = items.iter().map(|i| (i["metadata"]["name"].as_str().unwrap_or_default().to_owned(), i["data"].clone()));
+    Ok(named.filter(|(name, _)| name != "kube-root-ca.crt").collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_instant_it_is_finished_and_taken_back() -> Result<()> {
+    const COUNT: usize = 60;
+    let scene = Scene::start().await?;
+    for round in 0..8_usize {
+        let namespace = format!("crash{round}");
+        let at = crowd(&scene, &namespace, COUNT).await?;
+        let bad = configs(&scene, &namespace).await?;
+        let prepared = scene.plan(&whole(&namespace), at).await?;
+        ensure!(prepared.plan.actions.len() == COUNT, "{}", prepared.plan.actions.len());
+        let record = scene.records().begin(&prepared).await?;
+        let id = record.id().to_owned();
+        let (_keep, cancel) = watch::channel(false);
+        // The process dies when so many actions are through: its requests are dropped wherever they are.
+        let (seen, enough) = (AtomicUsize::new(0), tokio::sync::Notify::new());
+        let listener = |p: Progress<'_>| {
+            if p.action.is_some() && seen.fetch_add(1, Ordering::Relaxed) == round * 7 {
+                enough.notify_one();
+            }
+        };
+        let settings = Settings { most: 4, first: 4, ..Settings::default() };
+        tokio::select! {
+            biased;
+            () = enough.notified() => {}
+            done = apply(&prepared, &scene.client, &record, &settings, &listener, cancel.clone()) => { done?; }
+        }
+        drop(record);
+        let record = scene.records().open(&id).await?;
+        let prepared = record.prepared().await?;
+        let outcome = apply(&prepared, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
+        ensure!(outcome.is_whole(), "round {round}: {outcome:#?}");
+        let now = configs(&scene, &namespace).await?;
+        let expected: BTreeMap<String, Value> = (0..COUNT).map(|n| (format!("c{n:03}"), json!({"v": "then"}))).collect();
+        ensure!(now == expected, "round {round}: {now:#?}");
+        let undone = scene.undo(&id).await?;
+        ensure!(undone.is_whole() && undone.actions.len() == COUNT, "round {round}: {undone:#?}");
+        ensure!(configs(&scene, &namespace).await? == bad, "round {round}: the state before is back");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_of_status_is_no_conflict_and_a_writer_of_spec_is_named() -> Result<()> {
+    const COUNT: usize = 40;
+    let cluster = Cluster::start().await?;
+    let dir = Workdir::new()?;
+    let hindcast = on_folder(&dir, "restore", cluster.kubeconfig())?;
+    let scene = Scene::new(hindcast, cluster, dir).await?;
+    scene.namespace("busy").await?;
+    let folder = "/apis/apps/v1/namespaces/busy/deployments";
+    for n in 0..COUNT {
+        let mut object = deployment("registry/web:1", 1);
+        object["metadata"]["name"] = json!(format!("d{n:02}"));
+        create(&scene.client, folder, object).await?;
+    }
+    let at = scene.now().await?;
+    let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}});
+    for n in 0..COUNT {
+        send(&scene.client, "PATCH", &format!("{folder}/d{n:02}"), Some(image("registry/web:2"))).await?;
+    }
+    let prepared = scene.plan(&whole("busy"), at).await?;
+    ensure!(prepared.plan.actions.len() == COUNT);
+    // Somebody changes the intent of two of them after the plan was made.
+    for n in [3, 17] {
+        let path = format!("{folder}/d{n:02}");
+        send(&scene.client, "PATCH", &path, Some(json!({"spec": {"minReadySeconds": 7}}))).await?;
+    }
+    let writes = Arc::new(AtomicUsize::new(0));
+    let writer = {
+        let (client, writes) = (scene.client.clone(), writes.clone());
+        tokio::spawn(async move {
+            for n in 0.. {
+                let path = format!("{folder}/d{:02}/status", n % COUNT);
+                let body = json!({"status": {"observedGeneration": n, "replicas": n % 9}});
+                if send(&client, "PATCH", &path, Some(body)).await.is_ok() {
+                    writes.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+    };
+    until("the writer writes", Duration::from_secs(20), || async { Ok(writes.load(Ordering::Relaxed) > 2 * COUNT) }).await?;
+    let outcome = scene.apply(&prepared).await?;
+    writer.abort();
+    for acted in &outcome.actions {
+        let disturbed = ["d03", "d17"].contains(&acted.key.name.as_str());
+        let expected = if disturbed { Became::Conflict } else { Became::Done };
+        ensure!(acted.became == expected, "{acted:#?}");
+        let message = acted.message.as_deref().unwrap_or_default();
+        ensure!(!disturbed || message.contains("/spec/minReadySeconds"), "{message}");
+        let now = scene.get(&format!("{folder}/{}", acted.key.name)).await?;
+        let kept = if disturbed { "registry/web:2" } else { "registry/web:1" };
+        ensure!(now["spec"]["template"]["spec"]["containers"][0]["image"] == kept, "{now:#}");
+    }
+    ensure!(!outcome.is_whole());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_told_and_the_rest_is_done() -> Result<()> {
+    let scene = Scene::start().await?;
+    let at = crowd(&scene, "part", 6).await?;
+    let core = "/api/v1/namespaces/part";
+    let prepared = scene.plan(&whole("part"), at).await?;
+    // May read everything and change ConfigMaps, but delete none.
+    let rule = |verbs: &[&str], resources: &[&str]| PolicyRule {
+        api_groups: Some(vec!["*".to_owned()]),
+        resources: Some(resources.iter().map(|r| (*r).to_owned()).collect()),
+        verbs: verbs.iter().map(|v| (*v).to_owned()).collect(),
+        ..PolicyRule::default()
+    };
+    let may = vec![rule(&["get", "list"], &["*"]), rule(&["create", "update", "patch"], &["configmaps"])];
+    let config = scene.cluster.user("half", may).await?;
+    let half = Cluster::client_from(&config).await?;
+    let checks = check(&prepared, &half, &Parts::system(), &Settings::default()).await;
+    let refused = checks.values().filter(|c| matches!(c, Check::Refused(_))).count();
+    ensure!(refused == 2, "the deletes are refused beforehand: {checks:#?}");
+    let outcome = scene.apply_as(&prepared, &half, &Settings::default()).await?;
+    ensure!((outcome.count(Became::Done), outcome.count(Became::Refused)) == (4, 2), "{outcome:#?}");
+    let refused = outcome.actions.iter().find(|a| a.became == Became::Refused).context("there is one")?;
+    let words = refused.message.as_deref().unwrap_or_default();
+    ensure!(words.contains("`delete` on configmaps"), "{words}");
+
+    // With the right given, resuming does the rest.
+    let record = scene.records().open(&outcome.id).await?;
+    let again = record.prepared().await?;
+    let (asker, cancel) = watch::channel(false);
+    let resumed = apply(&again, &scene.client, &record, &Settings::default(), &|_| {}, cancel.clone()).await?;
+    ensure!(resumed.is_whole(), "{resumed:#?}");
+    ensure!(configs(&scene, "part").await?.len() == 6);
+
+    // A quota that is full refuses creates in the server's words.
+    let at = scene.now().await?;
+    send(&scene.client, "DELETE", &format!("{core}/configmaps/c001"), None).await?;
+    let prepared = scene.plan(&whole("part"), at).await?;
+    let quota = json!({"metadata": {"name": "full"}, "spec": {"hard": {"count/configmaps": "1"}}});
+    create(&scene.client, &format!("{core}/resourcequotas"), quota).await?;
+    until("the quota counts", Duration::from_secs(60), || async {
+        Ok(scene.get(&format!("{core}/resourcequotas/full")).await?["status"]["used"]["count/configmaps"].is_string())
+    })
+    .await?;
+    let outcome = scene.apply(&prepared).await?;
+    let [acted] = outcome.actions.as_slice() else { anyhow::bail!("{outcome:#?}") };
+    ensure!(acted.became == Became::Refused && acted.message.as_deref().unwrap_or_default().contains("exceeded quota"));
+    send(&scene.client, "DELETE", &format!("{core}/resourcequotas/full"), None).await?;
+
+    // Cancelled before it begins, nothing is done, and it can be resumed.
+    asker.send(true)?;
+    let record = scene.records().begin(&prepared).await?;
+    let outcome = apply(&prepared, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
+    ensure!(outcome.cancelled && outcome.count(Became::Skipped) == 1, "{outcome:#?}");
+    let (_keep, cancel) = watch::channel(false);
+    let record = scene.records().open(&outcome.id).await?;
+    let outcome = apply(&record.prepared().await?, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
+    ensure!(outcome.is_whole() && outcome.count(Became::Done) == 1, "{outcome:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_may_die_and_come_back_in_the_middle() -> Result<()> {
+    const COUNT: usize = 300;
+    let scene = Scene::start().await?;
+    let at = crowd(&scene, "outage", COUNT).await?;
+    let prepared = scene.plan(&whole("outage"), at).await?;
+    let record = scene.records().begin(&prepared).await?;
+    let (_keep, cancel) = watch::channel(false);
+    let begun = tokio::sync::Notify::new();
+    let listener = |p: Progress<'_>| {
+        if p.done == COUNT / 3 {
+            begun.notify_one();
+        }
+    };
+    let outage = async {
+        begun.notified().await;
+        scene.cluster.restart(hindcast_tests::real::Part::Apiserver).await
+    };
+    let began = Instant::now();
+    let settings = Settings::default();
+    let work = apply(&prepared, &scene.client, &record, &settings, &listener, cancel);
+    let (outcome, outage) = tokio::join!(work, outage);
+    outage?;
+    let outcome = outcome?;
+    ensure!(outcome.is_whole(), "after {:?}: {:#?}", began.elapsed(), outcome.actions.iter().filter(|a| a.became != Became::Done).collect::<Vec<_>>());
+    let expected: BTreeMap<String, Value> = (0..COUNT).map(|n| (format!("c{n:03}"), json!({"v": "then"}))).collect();
+    ensure!(configs(&scene, "outage").await? == expected);
+    Ok(())
+}
