@@ -1,6 +1,6 @@
 //! Asks the server what it would say to each action, without anything being done.
 //!
-//! **Invariants.** (1) Every write carries `dryRun=All`. (2) What cannot be asked is told as such, never as allowed.
+//! **Invariants.** (1) Every write carries `dryRun=All`: a delete in its body, the others in their query. (2) What cannot be asked is told as such, never as allowed.
 
 use std::collections::BTreeMap;
 
@@ -87,8 +87,8 @@ fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
         // The create that follows cannot be asked about while the object stands.
         Verb::Recreate | Verb::Delete => {
             let (uid, rv) = live?;
-            let body = delete_options(uid, rv, action.propagation);
-            (Ask::write(Method::DELETE, format!("{own}?dryRun=All"), &body), "delete")
+            let body = delete_options(uid, rv, action.propagation, true);
+            (Ask::write(Method::DELETE, own, &body), "delete")
         }
     })
 }

@@ -377,7 +377,7 @@ impl<'a> Work<'a> {
                 }
                 rv = meta(&now.value, "resourceVersion").to_owned();
             }
-            let options = delete_options(&uid, &rv, job.action.propagation);
+            let options = delete_options(&uid, &rv, job.action.propagation, false);
             let reply = self.send(&Ask::write(Method::DELETE, job.path(), &options)).await?;
             doubtful |= reply.doubtful;
             match reply.status {
@@ -626,8 +626,9 @@ pub(crate) fn body(action: &Action, value: &Value, live: Option<(&str, &str)>) -
     Some(body)
 }
 
-/// The body of a delete, which holds only for that version of that object.
-pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation) -> Value {
+/// The body of a delete, which holds only for that version of that object. A dry run is asked for here: beside a body
+/// the server does not look at the query.
+pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation, dry_run: bool) -> Value {
     let propagation = match propagation {
         Propagation::Background => "Background",
         Propagation::Foreground => "Foreground",
@@ -640,7 +641,11 @@ pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation) -> V
         ("preconditions", Value::Object(preconditions)),
         ("propagationPolicy", Value::from(propagation)),
     ];
-    Value::Object(members.into_iter().collect())
+    let mut options: Object = members.into_iter().collect();
+    if dry_run {
+        options.insert("dryRun", Value::Array(vec![Value::from("All")]));
+    }
+    Value::Object(options)
 }
 
 fn suspend(target: &mut Value) {

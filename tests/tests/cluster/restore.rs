@@ -62,8 +62,10 @@ impl Scene {
         Records::new(self.journal.store().clone(), vec![self.key.clone()], false)
     }
 
-    /// A moment of now, closed.
+    /// A moment of now, closed, and surely after everything that was written.
     async fn now(&self) -> Result<i64> {
+        // What was written is received first: until then it may be after any moment of now.
+        self.running.close().await?;
         let now = jiff::Timestamp::now().as_microsecond();
         self.running.close().await?;
         Ok(now)
@@ -243,6 +245,7 @@ async fn a_bad_deploy_is_taken_back_and_its_owners_go_on() -> Result<()> {
     let checks = check(&prepared, client, &Parts::system(), &Settings::default()).await;
     ensure!(checks.len() == prepared.plan.actions.len(), "every action is checked");
     ensure!(checks.values().all(|c| *c == Check::Fine), "{checks:#?}");
+    scene.get(&format!("{core}/configmaps/stray")).await.context("checking deletes nothing")?;
     let outcome = scene.apply(&prepared).await?;
     all(&outcome, Became::Done)?;
     ensure!(outcome.actions.len() == 6, "{:#?}", outcome.actions);
