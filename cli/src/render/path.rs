@@ -30,7 +30,11 @@ fn spelled(pointer: &str, object: Option<&Value>) -> String {
             (Some(list), Some(index)) => list.get(index),
             _ => at.and_then(|value| value.get(&token)),
         };
-        if is_element {
+        // A plan names elements in the path itself: `[name=web]`, `[order]`.
+        if at.is_none() && token.starts_with('[') && token.ends_with(']') {
+            let named = token.strip_prefix("[name=").filter(|name| name.len() > 1);
+            let _ = write!(out, "[{}", named.or(token.strip_prefix('[')).unwrap_or(&token));
+        } else if is_element {
             let _ = write!(out, "[{}]", name(list, next).unwrap_or(&token));
         } else if token.is_empty() || token.contains(['.', '/', '[', ' ']) {
             let _ = write!(out, "[{token:?}]");

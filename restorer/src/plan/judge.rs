@@ -105,10 +105,10 @@ impl Planner<'_> {
                 return Err(why("unreadable", reason));
             }
             Some(Listed::NotServed(_)) => {
-                let crd = definition(key);
-                if self.fates.get(&crd) == Some(&Fate::Comes) {
+                if self.defines(&kind) {
                     return Ok(());
                 }
+                let crd = definition(&key.group, &key.resource);
                 let defined = self.desired.objects.contains_key(&crd) && !self.selection.widen.with_cluster_scoped;
                 let left = why("not-served", format!("{name} is not served now"));
                 return Err(if defined { left.unless("--with-cluster-scoped") } else { left });
@@ -119,6 +119,13 @@ impl Planner<'_> {
             Some(reason) => Err(why("not-served", format!("it was recorded in a version that is gone: {reason}"))),
             None => Ok(()),
         }
+    }
+
+    /// Whether the plan creates the definition of a kind.
+    pub(super) fn defines(&self, kind_key: &str) -> bool {
+        let (group, resource) = kind_key.split_once('/').unwrap_or(("", kind_key));
+        let crd = definition(group, resource);
+        self.fates.get(&crd) == Some(&Fate::Comes)
     }
 
     /// Whether there is a namespace to create it in.
@@ -205,11 +212,11 @@ pub(super) fn home(namespace: &str) -> ObjectKey {
 }
 
 /// The definition of a custom resource's kind.
-fn definition(key: &ObjectKey) -> ObjectKey {
+fn definition(group: &str, resource: &str) -> ObjectKey {
     ObjectKey {
         namespace: String::new(),
         group: "apiextensions.k8s.io".to_owned(),
         resource: "customresourcedefinitions".to_owned(),
-        name: format!("{}.{}", key.resource, key.group),
+        name: format!("{resource}.{group}"),
     }
 }

@@ -55,7 +55,12 @@ fn environment(planner: &mut Planner<'_>) {
     let live = planner.live;
     let workloads = live.objects.iter().chain(&live.readers);
     let workloads: BTreeMap<&ObjectKey, &Present> =
-        workloads.filter(|(key, present)| key.group == "apps" && !present.terminating).collect();
+        // What a controller made is rolled by rolling what it made it of.
+        workloads
+            .filter(|(key, present)| {
+                key.group == "apps" && !present.terminating && rules::controller(&present.object.value).is_none()
+            })
+            .collect();
     for (key, present) in workloads {
         let action = planner.plan.actions.iter().find(|action| action.key == *key);
         let rolls = action.is_some_and(|action| {
@@ -223,7 +228,8 @@ fn unread(planner: &mut Planner<'_>) {
             Listed::Whole => continue,
             Listed::NotServed(_) if planner.desired.objects.keys().all(|key| key.kind_key() != *kind) => continue,
             Listed::Forbidden(words) => format!("this user may not read them: {words}"),
-            Listed::NotServed(words) => format!("the server does not serve them: {words}"),
+            Listed::NotServed(_) if planner.defines(kind) => continue,
+            Listed::NotServed(_) => "the server does not serve them".to_owned(),
             Listed::Failed(words) => format!("they could not be read: {words}"),
         };
         let effect = if SCALERS.contains(&kind.as_str()) {

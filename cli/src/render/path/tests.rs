@@ -18,3 +18,15 @@ fn elements_go_by_their_names() {
         assert_eq!((spell(pointer).as_str(), spell_in(pointer, &object).as_str()), (bare, named));
     }
 }
+
+#[test]
+fn elements_that_a_plan_names_keep_their_names() {
+    for (pointer, expected) in [
+        ("/spec/containers/[name=web]/image", "spec.containers[web].image"),
+        ("/spec/ports/[containerPort=80]/name", "spec.ports[containerPort=80].name"),
+        ("/spec/mounts/[mountPath=~1a]", "spec.mounts[mountPath=/a]"),
+        ("/spec/env/[order]", "spec.env[order]"),
+    ] {
+        assert_eq!(spell(pointer), expected);
+    }
+}
