@@ -191,6 +191,10 @@ impl<'a> Planner<'a> {
         let mut follow = Vec::new();
         for key in going.values() {
             let Some(present) = self.live.objects.get(*key) else { continue };
+            if matches!(self.fates.get(&home(&key.namespace)), Some(Fate::Goes(_))) {
+                follow.push(((*key).clone(), format!("it goes with its namespace {}", key.namespace)));
+                continue;
+            }
             let owners = owners::references(&present.object.value);
             if let Some(owner) = owners.first().filter(|_| owners.iter().all(|o| going.contains_key(o.uid.as_str()))) {
                 follow.push(((*key).clone(), format!("it goes with {owner}, which owns it")));
@@ -484,7 +488,10 @@ impl<'a> Planner<'a> {
     fn unprotected(&mut self) {
         for (key, created) in &self.live.unprotected {
             let since = created.parse::<jiff::Timestamp>().map_or(i64::MAX, |t| t.as_microsecond());
-            if self.undo || since <= self.desired.time || self.reach(key) == Reach::Out || self.desired.objects.contains_key(key) {
+            let known_then = since <= self.desired.time || self.desired.objects.contains_key(key);
+            // What no rule would ever let go need not be named.
+            let never = self.ruled(key, None, None).is_err();
+            if self.undo || known_then || never || self.reach(key) == Reach::Out {
                 continue;
             }
             let known = match self.desired.kinds.get(&key.kind_key()) {

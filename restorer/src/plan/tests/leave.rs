@@ -257,6 +257,9 @@ fn objects_of_kinds_without_a_past_are_left_where_they_were_made_since() {
     let mut scene = Scene::shop().unprotected("/configmaps", Uncovered::Excluded);
     scene.live.unprotected.insert(key("ConfigMap new"), "2030-01-01T00:00:00Z".into());
     scene.live.unprotected.insert(key("ConfigMap old"), "2000-01-01T00:00:00Z".into());
+    let scene = scene.unprotected("coordination.k8s.io/leases", Uncovered::Excluded);
+    let mut scene = scene.widen(|w| w.include_system = true);
+    scene.live.unprotected.insert(key("Lease l"), "2030-01-01T00:00:00Z".into());
     lines(&scene, &["leave delete configmap new: not-protected"]);
     assert!(reason(&scene).contains("excluded"));
     let reservations = scene.plan().plan.reservations;

@@ -238,15 +238,20 @@ fn a_namespace_that_is_gone_comes_first_and_its_objects_with_it() {
 #[test]
 fn workloads_that_keep_old_configuration_are_named_or_rolled() {
     let web = r#"{"spec":{"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"app"}}]}]}}}}"#;
+    let owner = r#"{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":"u","controller":true}]},"#;
+    let made = web.replacen('{', owner, 1);
     let scene = || {
         Scene::shop()
             .then("ConfigMap app", r#"{"data":{"a":"1"}}"#)
             .now("ConfigMap app", r#"{"data":{"a":"2"}}"#)
             .then("Deployment web", web)
             .now("Deployment web", web)
+            .then("ReplicaSet web-1", &made)
+            .now("ReplicaSet web-1", &made)
     };
     lines(&scene(), &["update configmap app"]);
     let notes = scene().plan().plan.notes;
+    assert_eq!(notes.len(), 1, "not of what a controller made: {notes:?}");
     assert!(notes.iter().any(|n| n.contains("Deployment web reads ConfigMap app") && n.contains("--restart")), "{notes:?}");
     let rolled = scene().widen(|w| w.restart = true);
     lines(&rolled, &["update configmap app", "update deployment web"]);
