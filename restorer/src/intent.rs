@@ -41,7 +41,7 @@ pub struct Surroundings {
     /// What sets the requests of an object's containers: the object and the scaler, in words.
     #[serde(with = "form::pairs")]
     pub resized: BTreeMap<ObjectKey, BTreeSet<String>>,
-    /// The volumes that are there, or come back with this restore, by the PersistentVolume's name.
+    /// The volumes that are there, or come back with this restore, by the `PersistentVolume`'s name.
     pub volumes: BTreeMap<String, Volume>,
     /// The path that was asked for alone (`--path`), as a JSON pointer: it is somebody's intent to put it back.
     pub asked: Option<String>,
@@ -165,7 +165,7 @@ fn outermost_first(kept: &[Kept]) -> Vec<&Kept> {
 pub fn hash(form: &Value) -> String {
     let canonical = hindcast_journal::exact::to_canonical(form);
     let hash = hindcast_journal::exact::state_hash(&canonical);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(hash))
 }
 
 /// The hash of an object's own intent, without a second side: what an undo compares with. Keyed, where the object has
@@ -184,4 +184,5 @@ pub fn fingerprint(
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
 pub(crate) mod tests;

@@ -92,20 +92,18 @@ pub fn markdown() -> String {
          or leaves alone.\n",
     );
     for (title, rules) in table::CHAPTERS {
-        out.push_str(&format!(
-            "\n## {title}\n\n| rule | kinds | what is done | why |\n|---|---|---|---|\n"
-        ));
+        out.extend([
+            "\n## ",
+            title,
+            "\n\n| rule | kinds | what is done | why |\n|---|---|---|---|\n",
+        ]);
         for id in *rules {
             let Some(rule) = find(id) else { continue };
             let kinds: Vec<&str> =
                 rule.kinds.iter().map(|kind| kind.trim_start_matches('/')).collect();
             let kinds = if kinds.is_empty() { "all".to_owned() } else { kinds.join(", ") };
-            out.push_str(&format!(
-                "| `{}` | {kinds} | {} | {} |\n",
-                rule.id,
-                cell(rule.what),
-                cell(rule.why)
-            ));
+            let (what, why) = (cell(rule.what), cell(rule.why));
+            out.extend(["| `", rule.id, "` | ", &kinds, " | ", &what, " | ", &why, " |\n"]);
         }
     }
     out
@@ -116,4 +114,5 @@ fn cell(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests;

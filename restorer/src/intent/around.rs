@@ -47,7 +47,7 @@ fn is_volume(key: &ObjectKey) -> bool {
     key.group.is_empty() && key.resource == "persistentvolumes"
 }
 
-/// Whether the storage behind a PersistentVolume is kept when the object is deleted.
+/// Whether the storage behind a `PersistentVolume` is kept when the object is deleted.
 pub(crate) fn outlives_its_object(volume: &Full) -> bool {
     volume.value.pointer("/spec/persistentVolumeReclaimPolicy").and_then(Value::as_str)
         == Some("Retain")

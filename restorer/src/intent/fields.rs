@@ -290,7 +290,7 @@ impl<'o> Sides<'o> {
         self.trust();
     }
 
-    /// Certificates of an authority that a program writes into marked ConfigMaps and Secrets.
+    /// Certificates of an authority that a program writes into marked `ConfigMap`s and Secrets.
     fn trust(&mut self) {
         if self.any(|value| secrets::trust_injector(value).is_some()) {
             let owner = self

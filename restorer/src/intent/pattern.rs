@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::exact::{self, Value};
 
 use super::place::{Place, Step, scalar};
 
@@ -58,7 +58,7 @@ fn steps(word: &str, sides: &[&Value]) -> BTreeSet<Step> {
     if !word.contains('*') {
         return BTreeSet::from([Step::Key(word.to_owned())]);
     }
-    let keys = sides.iter().filter_map(|side| side.as_object()).flat_map(|object| object.keys());
+    let keys = sides.iter().filter_map(|side| side.as_object()).flat_map(exact::Object::keys);
     keys.filter(|key| like(word, key)).map(|key| Step::Key(key.to_owned())).collect()
 }
 

@@ -122,7 +122,7 @@ const MUTABLE: &[(&str, &[&str])] = &[
 
 /// The fields that differ and cannot be changed in place, as JSON pointers; `target` is what would be sent.
 pub fn recreate(kind_key: &str, target: &Value, live: &Value) -> Vec<String> {
-    let differs = |path: &&str| target.pointer(path) != live.pointer(path);
+    let differs = |path: &str| target.pointer(path) != live.pointer(path);
     let of_kind = |table: &'static [(&str, &'static [&str])]| {
         table.iter().find(|(kind, _)| *kind == kind_key).map(|(_, fields)| *fields)
     };
@@ -130,7 +130,7 @@ pub fn recreate(kind_key: &str, target: &Value, live: &Value) -> Vec<String> {
         .unwrap_or_default()
         .iter()
         .copied()
-        .filter(|path| differs(&path))
+        .filter(|path| differs(path))
         .map(str::to_owned)
         .collect();
     if let Some(mutable) = of_kind(MUTABLE) {
@@ -143,7 +143,7 @@ pub fn recreate(kind_key: &str, target: &Value, live: &Value) -> Vec<String> {
             if live.get("immutable").and_then(Value::as_bool) == Some(true) =>
         {
             let fields = ["/data", "/binaryData", "/stringData", "/immutable"];
-            out.extend(fields.iter().copied().filter(|path| differs(&path)).map(str::to_owned));
+            out.extend(fields.iter().copied().filter(|path| differs(path)).map(str::to_owned));
         }
         _ => {}
     }
@@ -271,7 +271,7 @@ fn side_effects(body: &mut Value) -> Vec<String> {
     out
 }
 
-/// Makes a CronJob that is created start suspended, so that no missed run fires; whether it has to be resumed when all
+/// Makes a `CronJob` that is created start suspended, so that no missed run fires; whether it has to be resumed when all
 /// else is done.
 pub fn suspend(kind_key: &str, body: &mut Value) -> bool {
     if kind_key != "batch/cronjobs" {

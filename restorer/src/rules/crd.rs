@@ -1,8 +1,8 @@
-//! What a change of a CustomResourceDefinition does to the objects that are there.
+//! What a change of a `CustomResourceDefinition` does to the objects that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::exact::{self, Value};
 
 fn versions(crd: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let list = crd.pointer("/spec/versions").and_then(Value::as_array).unwrap_or_default();
@@ -49,7 +49,7 @@ fn lost(now: &Value, then: &Value, path: &str, fields: &mut Vec<String>) {
     }
     let known = then.get("properties");
     for (name, schema) in
-        now.get("properties").and_then(Value::as_object).into_iter().flat_map(|map| map.iter())
+        now.get("properties").and_then(Value::as_object).into_iter().flat_map(exact::Object::iter)
     {
         let here = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         match known.and_then(|known| known.get(name)) {

@@ -1,10 +1,10 @@
-//! Which ConfigMaps and Secrets a workload reads, and whether its running Pods notice a change.
+//! Which `ConfigMap`s and Secrets a workload reads, and whether its running Pods notice a change.
 
 use std::collections::BTreeSet;
 
 use hindcast_journal::exact::Value;
 
-/// A ConfigMap or Secret, by kind key and name.
+/// A `ConfigMap` or Secret, by kind key and name.
 pub type Source = (&'static str, String);
 
 const CONFIG_MAPS: &str = "/configmaps";

@@ -27,7 +27,7 @@ const MARKS: &[(&str, &str, &str)] = &[
     ("sealedsecrets.bitnami.com/cluster-wide", "sealed-secret", "Sealed Secrets"),
 ];
 
-/// Marks of ConfigMaps and Secrets whose certificates a program writes.
+/// Marks of `ConfigMap`s and Secrets whose certificates a program writes.
 const TRUST: &[(&str, &str)] = &[
     ("config.openshift.io/inject-trusted-cabundle", "the cluster network operator"),
     ("service.beta.openshift.io/inject-cabundle", "the service CA operator"),
@@ -78,7 +78,7 @@ pub(crate) fn maker(secret: &Value) -> Option<(&'static str, &'static str)> {
     by_owner.or_else(by_mark).map(|(_, rule, program)| (*rule, *program))
 }
 
-/// The program that writes the certificates of a ConfigMap or Secret, if one does.
+/// The program that writes the certificates of a `ConfigMap` or Secret, if one does.
 pub(crate) fn trust_injector(value: &Value) -> Option<&'static str> {
     TRUST
         .iter()

@@ -1,6 +1,8 @@
 //! The table itself: its document, its ids, and a test for each of them.
 
+#[expect(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
 mod changes;
+#[expect(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
 mod objects;
 
 use std::{collections::BTreeSet, fs, path::Path};

@@ -103,7 +103,7 @@ const MADE: &[&str] = &[
     "resource.k8s.io/resourceclaims",
 ];
 
-/// ConfigMaps that a controller puts into every namespace.
+/// `ConfigMap`s that a controller puts into every namespace.
 const ROOT_CERTIFICATES: &[&str] =
     &["istio-ca-root-cert", "kube-root-ca.crt", "openshift-service-ca.crt"];
 
@@ -183,10 +183,12 @@ pub fn is_finished(job: &Value) -> bool {
         || job.pointer("/status/completionTime").is_some_and(|time| !time.is_null())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a rule that fits answers")]
 fn leave(rule: &'static str, reason: impl Into<String>) -> Option<Verdict> {
     Some(Verdict::Leave { rule, reason: reason.into(), flag: None })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a rule that fits answers")]
 fn leave_unless(
     rule: &'static str,
     reason: impl Into<String>,
