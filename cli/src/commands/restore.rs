@@ -196,8 +196,15 @@ async fn go(context: &Context<'_>, mut work: Work<'_>, going: &Going) -> Result<
         Some(record) => record,
         None => {
             let folder = going.record_dir.as_deref();
-            let records = rollback::records(context, &mut work.past, folder).await?;
-            records.begin(&work.prepared).await?
+            let told = |id: &str| context.printer.note(format!("restore {id}"));
+            let begun = async {
+                let records = rollback::records(context, &mut work.past, folder).await?;
+                Ok(records.begin_as(&work.prepared, &told).await?)
+            };
+            match before(context, begun).await? {
+                Some(record) => record,
+                None => return Ok(Exit::Interrupted),
+            }
         }
     };
     let Some(outcome) = carry_out(context, &work, &record, going).await? else {
@@ -241,7 +248,6 @@ async fn carry_out(
     going: &Going,
 ) -> Result<Option<apply::Outcome>> {
     let printer = context.printer;
-    printer.note(format!("restore {} begun", record.id()));
     let rollout = match (going.no_wait, going.wait_rollout) {
         (true, _) => None,
         (false, Some(time)) => Some(time),

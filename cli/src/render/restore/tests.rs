@@ -98,5 +98,5 @@ fn many_right_ones_are_counted() {
     let short = text(&restore);
     assert!(short.contains("and 60 more, as they should be; -v names all"), "{short}");
     let all = crate::printer::tests::plain(&lines(&restore, true, true));
-    assert!(all.contains("configmaps/c99 -n shop"), "{all}");
+    assert!(all.contains("ConfigMap/c99 -n shop"), "{all}");
 }
