@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Moment, Scope, exact::Value, facts::{Discovery, Uncovered}, seal};
+use hindcast_journal::{
+    Micros, Moment, Row, Scope,
+    exact::Value,
+    facts::{Discovery, Uncovered},
+    fold::ObjectKey,
+    seal,
+};
 use hindcast_restorer::{
-    Object, Protection, View,
+    Object, Protection, Range, View,
     diff::{self, Detail, Difference},
     plan::FieldChange,
 };
@@ -21,6 +27,9 @@ use crate::{
     selector::Selector,
     view::{self, Changed, Cut, Field, Gap, Last},
 };
+
+/// How much earlier than a moment its changes are looked for.
+const SLACK: Micros = 5_000_000;
 
 /// What is compared.
 struct Question {
@@ -48,6 +57,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Diff) -> Result<Exit
         view.objects.retain(|object| names.contains(&object.row.kind_key()) && question.places(object));
     }
     let (shown, folded) = select(&question, &before, &after);
+    let newest = newest(&mut past, &question, &before, &after, shown.is_empty()).await?;
     if let (true, Some(Asked { kinds, name: Some(name) })) = (shown.is_empty(), &question.asked) {
         if before.objects.is_empty() && after.objects.is_empty() {
             let asked = Asked { kinds: kinds.clone(), name: Some(name.clone()) };
@@ -56,7 +66,11 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Diff) -> Result<Exit
     }
     let mut objects = Vec::with_capacity(shown.len());
     for difference in &shown {
-        objects.extend(changed(&past, difference, question.detail, args.show_secrets).await?);
+        let mut changed = changed(&past, difference, question.detail, args.show_secrets).await?;
+        if let Some(changed) = &mut changed {
+            changed.last = difference.object().and_then(|o| newest.get(&ObjectKey::of(&o.row)).cloned());
+        }
+        objects.extend(changed);
     }
     let total = folded.values().sum();
     let mut diff = view::Diff::new(Cut::of(&before.moment), Cut::of(&after.moment), objects, total);
@@ -117,14 +131,51 @@ impl Question {
 }
 
 async fn state(past: &mut Past<'_>, question: &Question, moment: Moment) -> Result<View> {
-    let mut scope = match &question.asked {
-        Some(asked) => get::scope(asked, &question.namespaces),
-        None => Scope::default(),
-    };
-    if let (None, Namespaces::One(namespace)) = (&question.asked, &question.namespaces) {
-        scope.namespace = Some(namespace.clone());
+    Ok(past.timeline.view(moment, &question.scope()).await?)
+}
+
+/// The newest change of each object between the moments that somebody meant; of status only or made by a controller
+/// where there is no other.
+async fn newest(
+    past: &mut Past<'_>,
+    question: &Question,
+    before: &View,
+    after: &View,
+    none: bool,
+) -> Result<BTreeMap<ObjectKey, Last>> {
+    let mut newest: BTreeMap<ObjectKey, (bool, Last)> = BTreeMap::new();
+    let (first, last) = if before.moment.time <= after.moment.time { (before, after) } else { (after, before) };
+    // A revision's time is that of its newest write; a little more does no harm, since the cuts decide.
+    let range = Range { since: Some(first.moment.time - SLACK), ..Range::default() };
+    if none {
+        return Ok(BTreeMap::new());
     }
-    Ok(past.timeline.view(moment, &scope).await?)
+    let history = past.timeline.history(&range, &question.scope()).await?;
+    let between = |row: &&Row| last.moment.cut.holds(row) && !first.moment.cut.holds(row);
+    for row in history.events.iter().map(|event| &event.row).filter(between) {
+        let change = view::Change::new(row, None);
+        let told = Last { pos: row.pos, micros: row.time_hi, manager: row.manager.clone() };
+        let meant = !render::log::is_quiet(&change);
+        let entry = newest.entry(ObjectKey::of(row)).or_insert((meant, told.clone()));
+        if meant || !entry.0 {
+            *entry = (meant, told);
+        }
+    }
+    Ok(newest.into_iter().map(|(key, (_, last))| (key, last)).collect())
+}
+
+impl Question {
+    /// What has to be read.
+    fn scope(&self) -> Scope {
+        let mut scope = match &self.asked {
+            Some(asked) => get::scope(asked, &self.namespaces),
+            None => Scope::default(),
+        };
+        if let (None, Namespaces::One(namespace)) = (&self.asked, &self.namespaces) {
+            scope.namespace = Some(namespace.clone());
+        }
+        scope
+    }
 }
 
 /// The kinds that can be compared: at either moment all there was is known. The others are named, if they were asked
@@ -229,11 +280,6 @@ async fn changed(
         }
     };
     let row = &object.row;
-    let last = difference.to.map(|object| Last {
-        pos: object.row.pos,
-        micros: object.row.time_hi,
-        manager: object.row.manager.clone(),
-    });
     Ok(Some(Changed {
         kind: row.kind.clone(),
         group: row.group.clone(),
@@ -244,7 +290,7 @@ async fn changed(
         changes,
         how: difference.how,
         sides: (from, to),
-        last,
+        last: None,
     }))
 }
 

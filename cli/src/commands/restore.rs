@@ -215,8 +215,11 @@ async fn go(context: &Context<'_>, mut work: Work<'_>, going: &Going) -> Result<
         (false, true) => Exit::Done,
         (false, false) => Exit::Partly,
     };
-    let answer = view::Restore::new(&outcome, &work.plan, going.record_dir.as_deref());
+    let mut answer = view::Restore::new(&outcome, &work.plan, going.record_dir.as_deref());
     if text {
+        if !resumed {
+            answer.shown.clone_from(&work.plan.notes);
+        }
         context.printer.line(&Text::default());
         render::restore::print(context, &answer, work.plan.is_wide());
     } else {

@@ -82,7 +82,7 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
 
 /// Whether a change is one that nobody asked for. Coming to be and going are always shown of what people make; of
 /// what controllers make they are quiet too.
-fn is_quiet(change: &Change) -> bool {
+pub(crate) fn is_quiet(change: &Change) -> bool {
     change.is_status_only() || (change.op != "unreadable" && is_controller(&change.manager))
 }
 

@@ -26,14 +26,16 @@ fn spelled(pointer: &str, object: Option<&Value>) -> String {
         let list = at.and_then(Value::as_array);
         // Without the object at hand a number is taken for an index, which it is but in maps that count.
         let is_element = list.is_some() || (at.is_none() && index.is_some());
-        let next = match (list, index) {
-            (Some(list), Some(index)) => list.get(index),
+        // A plan names elements in the path itself: `[name=web]`, `[order]`.
+        let named = token.strip_prefix('[').and_then(|t| t.strip_suffix(']')).filter(|_| is_element || at.is_none());
+        let next = match (list, index, named) {
+            (Some(list), Some(index), _) => list.get(index),
+            (Some(list), None, Some(named)) => list.iter().find(|element| is_named(element, named)),
             _ => at.and_then(|value| value.get(&token)),
         };
-        // A plan names elements in the path itself: `[name=web]`, `[order]`.
-        if at.is_none() && token.starts_with('[') && token.ends_with(']') {
-            let named = token.strip_prefix("[name=").filter(|name| name.len() > 1);
-            let _ = write!(out, "[{}", named.or(token.strip_prefix('[')).unwrap_or(&token));
+        if let Some(named) = named {
+            let own = named.strip_prefix("name=").filter(|name| !name.is_empty());
+            let _ = write!(out, "[{}]", own.unwrap_or(named));
         } else if is_element {
             let _ = write!(out, "[{}]", name(list, next).unwrap_or(&token));
         } else if token.is_empty() || token.contains(['.', '/', '[', ' ']) {
@@ -47,6 +49,16 @@ fn spelled(pointer: &str, object: Option<&Value>) -> String {
         at = next;
     }
     if out.is_empty() { "(everything)".to_owned() } else { out }
+}
+
+/// Whether an element has what its name says: `name=web`.
+fn is_named(element: &Value, named: &str) -> bool {
+    let Some((field, wanted)) = named.split_once('=') else { return false };
+    match element.get(field) {
+        Some(Value::String(text)) => **text == *wanted,
+        Some(other) => other.to_string() == wanted,
+        None => false,
+    }
 }
 
 /// The name of an element that no other one of its list has.

@@ -40,10 +40,12 @@ pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
         }
     }
     rollouts(&restore.rollouts, wide, &mut out);
-    if !restore.notes.is_empty() {
+    // What the plan noted was read before the question.
+    let notes: Vec<_> = restore.notes.iter().filter(|note| !restore.shown.contains(note)).collect();
+    if !notes.is_empty() {
         out.push(Text::default());
         out.push(styled(Style::Bold, "notes"));
-        out.extend(restore.notes.iter().map(|note| Text::plain(format!("  - {note}"))));
+        out.extend(notes.iter().map(|note| Text::plain(format!("  - {note}"))));
     }
     out.push(Text::default());
     out.push(styled(Style::Bold, totals(restore)));

@@ -35,6 +35,9 @@ pub(crate) struct Restore {
     /// Whether all of it is as it was asked for, for people.
     #[serde(skip)]
     pub(crate) whole: bool,
+    /// Notes that were shown with the plan, for people.
+    #[serde(skip)]
+    pub(crate) shown: Vec<String>,
 }
 
 /// What became of an action.
@@ -177,6 +180,7 @@ impl Restore {
             gaps: plan.gaps.clone(),
             warnings: Vec::new(),
             whole: true,
+            shown: Vec::new(),
         }
     }
 }

@@ -28,5 +28,8 @@ fn elements_that_a_plan_names_keep_their_names() {
         ("/spec/env/[order]", "spec.env[order]"),
     ] {
         assert_eq!(spell(pointer), expected);
+        assert_eq!(spell_in(pointer, &Value::Null), expected);
     }
+    let object = exact::parse(br#"{"a":[{"name":"x"},{"name":"web","b":[{"name":"y"}]}]}"#).unwrap();
+    assert_eq!(spell_in("/a/[name=web]/b/0", &object), "a[web].b[y]");
 }
