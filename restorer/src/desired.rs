@@ -4,7 +4,10 @@
 //! output may show. (2) [`Known`] is evidence: it holds only what the journal itself saw. (3) A moment that is not known
 //! exactly is refused [`Desired::gather`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::{
     Cut, Micros, Position,
@@ -76,12 +79,15 @@ pub struct Desired {
     pub objects: BTreeMap<ObjectKey, Wanted>,
     /// Every kind known then, with what is known of it then; a kind that was not protected is never restored or pruned.
     pub kinds: BTreeMap<String, (Discovery, Protection)>,
+    /// The names of all definitions of custom resources at the moment, where that is known: a kind whose definition was not there
+    /// had no objects.
+    pub definitions: Option<BTreeSet<String>>,
     /// For an undo: what the restore created, with the uid it gave it; the evidence for their deletes.
     pub created: BTreeMap<ObjectKey, String>,
     /// For an undo: every object the restore touched, with the [fingerprint](crate::intent::fingerprint) it left it with
     /// (empty where it left nothing). Nothing else is looked at, and what has another fingerprint by now is left alone.
     pub touched: BTreeMap<ObjectKey, String>,
-    /// What scaled objects at the moment (HorizontalPodAutoscalers and their like), in the selection's namespaces.
+    /// What scaled objects at the moment (autoscalers of Pods), in the selection's namespaces.
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// The journal's key, which placeholders and hashes of Secrets are made with.
     pub key: Option<Arc<Key>>,
@@ -92,6 +98,17 @@ impl Desired {
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         let beside = self.touched.keys().chain(self.created.keys().filter(|key| !self.touched.contains_key(*key)));
         self.objects.keys().chain(beside.filter(|key| !self.objects.contains_key(*key)))
+    }
+}
+
+/// The kind of definitions.
+pub(crate) const DEFINITIONS: &str = "apiextensions.k8s.io/customresourcedefinitions";
+
+impl Desired {
+    /// Whether a custom kind was not even defined at the moment, so that there were no objects of it.
+    pub fn was_undefined(&self, kind: &Discovery) -> bool {
+        let name = format!("{}.{}", kind.resource, kind.group);
+        !kind.crd_uid.is_empty() && self.definitions.as_ref().is_some_and(|all| !all.contains(&name))
     }
 }
 

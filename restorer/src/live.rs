@@ -37,7 +37,7 @@ pub struct Live {
     pub namespaces: BTreeMap<String, NamespacePhase>,
     /// Objects of kinds that were not protected at the moment, with their creationTimestamp: nothing is known of their past.
     pub unprotected: BTreeMap<ObjectKey, String>,
-    /// PersistentVolumes that claims of the moment name, by name; one that is not there is not here.
+    /// Volumes that claims of the moment name, by name; one that is not there is not here.
     pub volumes: BTreeMap<String, Arc<Full>>,
     /// Workloads outside of the selection that may read what it changes through their environment.
     pub readers: BTreeMap<ObjectKey, Present>,

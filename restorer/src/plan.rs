@@ -127,7 +127,7 @@ pub struct Action {
     pub kept: Vec<KeptChange>,
     /// Why a delete is allowed.
     pub evidence: Option<String>,
-    /// What must be known of it: a LoadBalancer's address may change.
+    /// What must be known of it: a load balancer's address may change.
     pub warnings: Vec<String>,
 }
 
@@ -217,7 +217,7 @@ pub struct Bodies {
     pub before: Option<std::sync::Arc<Full>>,
     /// Owner references of the target whose owner this plan creates: their uid is set once the owner is there.
     pub owners: Vec<OwnerRef>,
-    /// A CronJob that is created suspended, so that no missed run fires: unsuspended when all else is done.
+    /// A cron job that is created suspended, so that no missed run fires: unsuspended when all else is done.
     pub unsuspend: bool,
     /// JSON pointers, of either side, whose values no output may show.
     pub redact: Vec<String>,
@@ -239,8 +239,8 @@ pub fn digest(form: &Value, redact: &[String], key: Option<&Key>) -> String {
         return intent::hash(form);
     }
     if let Some(key) = key {
-        let hash = key.state_hash(&exact::to_canonical(form));
-        return hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = u64::from_be_bytes(key.state_hash(&exact::to_canonical(form)));
+        return format!("{hash:016x}");
     }
     let mut form = form.clone();
     for path in redact {

@@ -3,7 +3,10 @@
 //! **Invariants.** (1) Only a closed cut is gathered: what is put back is what was, exactly. (2) A value that the journal does not
 //! have is never taken for one: its object is an error.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::{
     At, Error, Moment, Result, Scope,
@@ -13,7 +16,7 @@ use hindcast_journal::{
     seal,
 };
 
-use super::{Desired, Full, Known, SCALERS, Source, Wanted, needs};
+use super::{DEFINITIONS, Desired, Full, Known, SCALERS, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
     selection::{Reach, What},
@@ -36,6 +39,7 @@ impl Desired {
             source: Source::Journal,
             objects: BTreeMap::new(),
             kinds: kinds(&view),
+            definitions: None,
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             scalers: BTreeMap::new(),
@@ -61,6 +65,7 @@ impl Desired {
                 desired.take(timeline, &itself, |_| true).await;
             }
         }
+        desired.definitions = definitions(timeline, &moment, &desired).await?;
         desired.scalers = scalers(timeline, moment, selection).await?;
         Ok(desired)
     }
@@ -130,6 +135,20 @@ fn kinds(view: &View) -> BTreeMap<String, (hindcast_journal::facts::Discovery, P
         .filter(|(_, kind)| !kind.discovery.resource.is_empty())
         .map(|(key, kind)| (key.clone(), (kind.discovery.clone(), view.protection(key))))
         .collect()
+}
+
+/// The names of the definitions of the moment, if they were protected.
+async fn definitions(
+    timeline: &mut Timeline,
+    moment: &Moment,
+    desired: &Desired,
+) -> Result<Option<BTreeSet<String>>> {
+    if desired.kinds.get(DEFINITIONS).is_none_or(|(_, protection)| *protection != Protection::Protected) {
+        return Ok(None);
+    }
+    let scope = Scope { kinds: Some(vec![DEFINITIONS.to_owned()]), namespace: Some(String::new()), name: None };
+    let (present, _) = timeline.present(&mut moment.clone(), &scope).await?;
+    Ok(Some(present.into_keys().map(|key| key.name).collect()))
 }
 
 /// What scaled objects in the selection's namespaces.

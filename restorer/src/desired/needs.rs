@@ -55,10 +55,9 @@ pub(super) fn of(namespace: &str, objects: &[Object], beside: &[Object]) -> BTre
             let name = format!("{}.{}", row.resource, row.group);
             need("apiextensions.k8s.io", "customresourcedefinitions", &name);
         }
-        if row.group == RBAC && row.resource == "rolebindings" {
-            if let Some(role) = bound(&object.value) {
-                need(RBAC, "clusterroles", role);
-            }
+        let binds = row.group == RBAC && row.resource == "rolebindings";
+        if let Some(role) = bound(&object.value).filter(|_| binds) {
+            need(RBAC, "clusterroles", role);
         }
         for class in classes(&object.value) {
             match class {
@@ -77,7 +76,7 @@ pub(super) fn of(namespace: &str, objects: &[Object], beside: &[Object]) -> BTre
     needed
 }
 
-/// The ClusterRole that a binding binds.
+/// The cluster role that a binding binds.
 fn bound(binding: &Value) -> Option<&str> {
     let role = binding.get("roleRef")?;
     (role.get("kind")?.as_str()? == "ClusterRole").then(|| role.get("name")?.as_str())?

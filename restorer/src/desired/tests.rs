@@ -38,6 +38,7 @@ fn kinds() -> Vec<Discovery> {
         kind(rbac, "clusterrolebindings", "ClusterRoleBinding", false),
         kind("apps", "deployments", "Deployment", true),
         kind("scheduling.k8s.io", "priorityclasses", "PriorityClass", false),
+        kind("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition", false),
         kind("storage.k8s.io", "storageclasses", "StorageClass", false),
         kind("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true),
     ]
@@ -111,6 +112,7 @@ async fn a_namespace_comes_with_itself_and_what_it_needs() {
         ("priorityclasses", "", "low", ""),
         ("storageclasses", "", "fast", ""),
         ("horizontalpodautoscalers", "shop", "web", ""),
+        ("customresourcedefinitions", "", "widgets.example.com", ""),
     ];
     let mut timeline = timeline(Secrets::Dropped, &objects, 90, Vec::new()).await;
     let desired = gather(&mut timeline, At::Time(80_000), &shop()).await.expect("gathers");
@@ -130,6 +132,7 @@ async fn a_namespace_comes_with_itself_and_what_it_needs() {
         ]
     );
     assert_eq!(desired.scalers.len(), 1);
+    assert_eq!(desired.definitions, Some(BTreeSet::from(["widgets.example.com".to_owned()])));
     assert_eq!(desired.kinds.get("/configmaps").map(|(_, p)| p.clone()), Some(Protection::Protected));
     let wanted = desired.objects.values().next().expect("the namespace");
     assert_eq!((wanted.uid.as_str(), wanted.rv.as_str()), ("u-shop", "10"));
@@ -155,7 +158,7 @@ async fn a_moment_that_is_not_known_exactly_is_refused() {
     for (at, expected) in [
         (At::Time(100), "is before the journal begins"),
         (At::Time(90_000), "is later than the journal knows"),
-        (At::Pos(21), "is not closed yet"),
+        (At::Pos(23), "is not closed yet"),
     ] {
         let error = gather(&mut timeline, at.clone(), &shop()).await.expect_err(expected);
         assert!(error.to_string().contains(expected), "{at:?}: {error}");

@@ -168,7 +168,9 @@ impl<'a> Reading<'a> {
     }
 
     fn protected(&self, kind: &str) -> bool {
-        self.desired.kinds.get(kind).is_some_and(|(_, protection)| *protection == Protection::Protected)
+        let protected = |(_, protection): &(Discovery, Protection)| *protection == Protection::Protected;
+        self.desired.kinds.get(kind).is_some_and(protected)
+            || self.table.get(kind).is_some_and(|kind| self.desired.was_undefined(kind))
     }
 
     /// The version to read a kind in: the one its objects were recorded in, as long as that is served.
@@ -300,10 +302,11 @@ impl<'a> Reading<'a> {
             Some(_) => NamespacePhase::Terminating,
             None => NamespacePhase::Active,
         };
-        if self.selection.what == What::All && self.desired.source == Source::Journal {
-            if let Ok(metas) = self.server.metas("/api/v1/namespaces").await {
-                return metas.iter().map(|meta| (meta.name.clone(), phase(meta))).collect();
-            }
+        if self.selection.what == What::All
+            && self.desired.source == Source::Journal
+            && let Ok(metas) = self.server.metas("/api/v1/namespaces").await
+        {
+            return metas.iter().map(|meta| (meta.name.clone(), phase(meta))).collect();
         }
         let mut names: BTreeSet<&str> = self.desired.keys().map(|key| key.namespace.as_str()).collect();
         names.extend(self.selection.namespace());

@@ -183,6 +183,7 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         source: Source::Journal,
         objects: BTreeMap::new(),
         kinds: kinds().into_iter().map(|kind| (kind.kind_key(), (kind, Protection::Protected))).collect(),
+        definitions: None,
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         scalers: BTreeMap::new(),

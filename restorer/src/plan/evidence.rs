@@ -6,7 +6,7 @@
 //! created it.
 
 use hindcast_journal::{
-    Micros, Position,
+    Micros,
     cut::CutPoint,
     facts::{CoverEnd, Grade},
     fold::{KindState, ObjectKey},
@@ -14,7 +14,7 @@ use hindcast_journal::{
 
 use crate::{
     Desired, Known, Protection,
-    desired::Source,
+    desired::{DEFINITIONS, Source},
     selection::Widen,
 };
 
@@ -40,12 +40,16 @@ pub(super) fn of(key: &ObjectKey, uid: &str, desired: &Desired, known: &Known, w
         };
     }
     let kind = key.kind_key();
+    let Some(state) = known.kinds.get(&kind) else { return Err(unprotected(None)) };
+    // Of a kind that was not even defined then there was nothing; what has to be known of it is when it was defined.
+    let undefined = desired.was_undefined(&state.discovery);
+    let state = if undefined { known.kinds.get(DEFINITIONS).unwrap_or(state) } else { state };
     match desired.kinds.get(&kind) {
+        _ if undefined => {}
         Some((_, Protection::Protected)) => {}
         Some((_, Protection::NotProtected(why))) => return Err(unprotected(why.as_ref())),
         None => return Err(unprotected(None)),
     }
-    let Some(state) = known.kinds.get(&kind) else { return Err(unprotected(None)) };
     let Some(point) = desired.cut.domains.get(&state.discovery.domain) else { return Err(unprotected(None)) };
     throughout(state, *point, desired.time)?;
     if let Some((from, to)) = lost(state, *point).filter(|_| !widen.accept_gap) {
@@ -101,15 +105,12 @@ fn lost(kind: &KindState, point: CutPoint) -> Option<(Micros, Micros)> {
 }
 
 fn present(key: &ObjectKey, uid: &str, known: &Known) -> Result<String, Missing> {
-    let (seen, pos): &(String, Position) = match known.present.get(key) {
-        Some(present) => present,
-        None => {
-            let why = format!(
-                "the journal has not seen it yet: it is closed up to {}; plan again in a moment",
-                time(known.closed)
-            );
-            return Err(missing("no-evidence", why));
-        }
+    let Some((seen, pos)) = known.present.get(key) else {
+        let why = format!(
+            "the journal has not seen it yet: it is closed up to {}; plan again in a moment",
+            time(known.closed)
+        );
+        return Err(missing("no-evidence", why));
     };
     if seen != uid {
         let why = format!("the journal knows another object of this name (uid {seen}), not this one (uid {uid}); plan again in a moment");

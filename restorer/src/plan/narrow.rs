@@ -27,22 +27,22 @@ pub(super) fn put(value: &mut Value, path: &str, new: Option<&Value>) -> bool {
     }
 }
 
-fn place(value: &mut Value, way: &[String], last: &str, new: Option<&Value>) -> bool {
-    let Some((token, rest)) = way.split_first() else { return here(value, last, new) };
+fn place(value: &mut Value, way: &[String], end: &str, new: Option<&Value>) -> bool {
+    let Some((token, rest)) = way.split_first() else { return here(value, end, new) };
     match value {
         Value::Object(members) => {
             if members.get(token).is_none_or(Value::is_null) {
-                let listed = rest.first().map_or(last, String::as_str).starts_with('[');
+                let listed = rest.first().map_or(end, String::as_str).starts_with('[');
                 if new.is_none() || listed {
                     return new.is_none();
                 }
                 members.insert(token.as_str(), Value::Object(Object::new()));
             }
-            members.get_mut(token).is_some_and(|child| place(child, rest, last, new))
+            members.get_mut(token).is_some_and(|child| place(child, rest, end, new))
         }
         Value::Array(list) => {
             let Some(child) = index(list, token).and_then(|at| list.get_mut(at)) else { return new.is_none() };
-            place(child, rest, last, new)
+            place(child, rest, end, new)
         }
         _ => new.is_none(),
     }

@@ -192,6 +192,7 @@ fn unprotected(planner: &mut Planner<'_>) {
         }
         let why = match planner.desired.kinds.get(key).map(|(_, protection)| protection) {
             Some(Protection::Protected) => continue,
+            _ if planner.desired.was_undefined(kind) => continue,
             Some(Protection::NotProtected(Some(end))) if end.reason == Uncovered::NotWatchable => continue,
             Some(Protection::NotProtected(Some(end))) => evidence::reason(end),
             Some(Protection::NotProtected(None)) | None => "not yet".to_owned(),

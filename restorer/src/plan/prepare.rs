@@ -487,7 +487,7 @@ impl<'a> Planner<'a> {
     /// Objects of kinds whose past is not known, where they were made since.
     fn unprotected(&mut self) {
         for (key, created) in &self.live.unprotected {
-            let since = created.parse::<jiff::Timestamp>().map_or(i64::MAX, |t| t.as_microsecond());
+            let since = created.parse::<jiff::Timestamp>().map_or(i64::MAX, jiff::Timestamp::as_microsecond);
             let known_then = since <= self.desired.time || self.desired.objects.contains_key(key);
             // What no rule would ever let go need not be named.
             let never = self.ruled(key, None, None).is_err();

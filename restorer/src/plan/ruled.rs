@@ -77,7 +77,7 @@ pub(super) fn pruned(target: &Value, live: &Value, objects: &BTreeMap<ObjectKey,
     out
 }
 
-/// Whether it is a CronJob that must not start what it missed.
+/// Whether it is a cron job that must not start what it missed.
 pub(super) fn suspended(key: &ObjectKey, target: &Value, verb: Verb) -> bool {
     let stands = target.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
     key.kind_key() == "batch/cronjobs" && verb == Verb::Create && !stands

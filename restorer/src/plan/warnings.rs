@@ -21,7 +21,7 @@ pub(super) fn replaced(then: &str, now: &str) -> String {
     format!("it was deleted and created again since (uid then {then}, now {now}): the new one is changed")
 }
 
-/// A CronJob that is created.
+/// A cron job that is created.
 pub(super) fn suspended() -> String {
     "it is created suspended, so that no missed run starts, and resumed when all else is done".to_owned()
 }

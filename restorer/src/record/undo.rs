@@ -40,6 +40,7 @@ impl Record {
             source: Source::Undo(self.id.clone()),
             objects: BTreeMap::new(),
             kinds: BTreeMap::new(),
+            definitions: None,
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             scalers: BTreeMap::new(),

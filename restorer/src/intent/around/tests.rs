@@ -26,6 +26,7 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         source: Source::Journal,
         objects: BTreeMap::new(),
         kinds: BTreeMap::from([(rollouts.kind_key(), (rollouts, Protection::Protected))]),
+        definitions: None,
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         scalers: scalers.into_iter().map(|(key, json)| (key, Arc::new(full(json)))).collect(),

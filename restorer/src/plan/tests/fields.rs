@@ -49,7 +49,7 @@ fn sealed_values_are_hidden_at_above_and_below() {
     let hidden = Hidden { paths: &paths, key: None };
     for (from, to) in [
         (r#"{"data":{"pw":"c2VjcmV0"}}"#, r#"{"data":{"pw":"b3RoZXI="}}"#),
-        (r#"{"data":{"pw":"c2VjcmV0","k":"c2VjcmV0"}}"#, r#"{}"#),
+        (r#"{"data":{"pw":"c2VjcmV0","k":"c2VjcmV0"}}"#, "{}"),
         (r#"{"data":"c2VjcmV0"}"#, r#"{"data":{"pw":"c2VjcmV0"}}"#),
         (r#"{"data":{"pw":{"x":"c2VjcmV0"}}}"#, r#"{"data":{"pw":{"x":"b3RoZXI="}}}"#),
     ] {

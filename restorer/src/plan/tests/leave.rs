@@ -268,6 +268,28 @@ fn objects_of_kinds_without_a_past_are_left_where_they_were_made_since() {
 }
 
 #[test]
+fn of_a_kind_that_was_not_defined_then_there_was_nothing() {
+    let scene = |definitions: Option<&str>| {
+        let mut scene = Scene::shop().now("Widget w", "{}");
+        scene.desired.kinds.remove("example.com/widgets");
+        scene.desired.definitions = definitions.map(|name| std::collections::BTreeSet::from([name.to_owned()]));
+        scene.known.kinds.get_mut("example.com/widgets").expect("a kind").discovery.crd_uid = "d".into();
+        scene
+    };
+    lines(&scene(Some("others.example.com")), &["delete widget w"]);
+    assert!(scene(Some("others.example.com")).plan().plan.reservations.is_empty());
+    lines(&scene(Some("widgets.example.com")), &["leave delete widget w: not-protected"]);
+    lines(&scene(None), &["leave delete widget w: not-protected"]);
+    assert_eq!(scene(None).plan().plan.reservations.len(), 1);
+    let definitions = "apiextensions.k8s.io/customresourcedefinitions";
+    let lost = scene(Some("others.example.com")).gap(definitions, 110, 120, Grade::Lost);
+    lines(&lost, &["leave delete widget w: lost-gap unless --accept-gap"]);
+    let mut unseen = scene(Some("others.example.com"));
+    unseen.known.present.clear();
+    lines(&unseen, &["leave delete widget w: no-evidence"]);
+}
+
+#[test]
 fn what_controllers_make_is_theirs() {
     let pod = r#"{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-1","uid":"r","controller":true}]}}"#;
     let scene = Scene::shop().then("Pod a", pod).now("Pod b", pod);

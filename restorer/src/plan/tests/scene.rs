@@ -135,6 +135,7 @@ impl Scene {
                 source: Source::Journal,
                 objects: BTreeMap::new(),
                 kinds,
+                definitions: None,
                 created: BTreeMap::new(),
                 touched: BTreeMap::new(),
                 scalers: BTreeMap::new(),
