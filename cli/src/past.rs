@@ -14,7 +14,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
-    At, Journal, Micros, Moment, Scope,
+    At, Cut, Journal, Micros, Moment, Scope,
     cut::MAIN,
     facts::{CoverEnd, Discovery, Gap},
     fold::KindState,
@@ -302,6 +302,24 @@ impl Past<'_> {
     /// Resolves the newest question again, after another one was asked between.
     pub(crate) async fn again(&mut self) -> Result<Moment> {
         Ok(self.timeline.resolve(&self.at).await?)
+    }
+
+    /// The moment that was this cut.
+    pub(crate) async fn at_cut(&mut self, cut: &Cut, time: Micros) -> Result<Moment> {
+        let main = cut.domains.get(MAIN);
+        let rev = At::Rev { rv: cut.rev(), incarnation: main.map(|p| p.incarnation), domain: None };
+        for at in [At::Time(time), rev] {
+            let moment = self.timeline.resolve(&at).await?;
+            if moment.cut == *cut {
+                self.at = at;
+                return Ok(moment);
+            }
+        }
+        Err(Failure::new(
+            format!("the moment {}", self.context.wall.show(time)),
+            "is not the cut that it was when the plan was made",
+        )
+        .hint("plan again"))
     }
 
     /// How the journal keeps Secret values: `sealed`, `plaintext` or `dropped`.

@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 
 use hindcast_journal::{Journal, Moment, cut::MAIN, facts::Discovery};
 use hindcast_restorer::{
-    Desired, Known, Live, Prepared, Records, Selection,
+    Desired, Known, Live, Plan, Prepared, Records, Selection,
     live::{self, Listed},
     prepare,
     selection::What,
@@ -142,6 +142,25 @@ pub(crate) async fn compare(
         past.reserve("plan", text.clone());
     }
     Ok(Compared { prepared, gaps })
+}
+
+/// The plan of a restore that was interrupted before its first write, made again.
+pub(crate) async fn anew(
+    context: &Context<'_>,
+    past: &mut Past<'_>,
+    cluster: &Cluster,
+    records: &Records,
+    plan: &Plan,
+) -> Result<Prepared> {
+    let selection = &plan.selection;
+    let desired = match &plan.undoes {
+        Some(id) => records.open(id).await?.desired().await?,
+        None => {
+            let moment = past.at_cut(&plan.cut, plan.time).await?;
+            Desired::gather(&mut past.timeline, moment, selection).await?
+        }
+    };
+    Ok(compare(context, past, cluster, selection, &desired).await?.prepared)
 }
 
 /// Refuses a scope that names nothing, then or now: more likely it is misspelt than meant.

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     apply::{Became, Verified},
-    plan::{Plan, Prepared, form},
+    plan::{Action, Plan, Prepared, form},
 };
 
 /// Actions in one batch of pre-images; and the bytes that end one early.
@@ -182,10 +182,16 @@ impl Records {
             began,
             id,
         };
+        self.keep_bodies(&record, prepared, |_| true).await?;
+        Ok(record)
+    }
+
+    /// Keeps the batches of pre-images whose numbers are wanted.
+    async fn keep_bodies(&self, record: &Record, prepared: &Prepared, wanted: impl Fn(u64) -> bool) -> Result<()> {
         let secrets = self.secrets();
-        let actions: Vec<_> = prepared.plan.actions.iter().collect();
-        let batches = actions.chunks(BATCH).zip(1_u64..).map(|(batch, n)| {
-            let (record, secrets) = (&record, &secrets);
+        let actions: Vec<_> = record.plan.actions.iter().collect();
+        let batches = actions.chunks(BATCH).zip(1_u64..).filter(|(_, n)| wanted(*n)).map(|(batch, n)| {
+            let secrets = &secrets;
             async move {
                 let bytes = body::batch(record, prepared, secrets, batch, n == 1).await?;
                 let path = record.store.layout().restore(&record.id, &format!("pre-{n}"));
@@ -193,7 +199,30 @@ impl Records {
             }
         });
         stream::iter(batches).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await.map_err(unwritable)?;
-        Ok(record)
+        Ok(())
+    }
+
+    /// Finishes what [`Records::begin`] was interrupted in, out of the same plan made again: nothing was written to the
+    /// cluster before. Gives the record as it is opened then.
+    pub async fn complete(&self, record: &Record, prepared: &Prepared) -> Result<Record> {
+        let same = |one: &Action, other: &Action| {
+            let live = |action: &Action| action.live.as_ref().map(|live| (live.uid.clone(), live.hash.clone()));
+            let wanted = |action: &Action| action.wanted.as_ref().map(|wanted| (wanted.pos, wanted.hash.clone()));
+            one.key == other.key && one.verb == other.verb && live(one) == live(other) && wanted(one) == wanted(other)
+        };
+        let now: BTreeMap<&ObjectKey, &Action> = prepared.plan.actions.iter().map(|a| (&a.key, a)).collect();
+        let changed = record.plan.actions.iter().find(|a| !now.get(&a.key).is_some_and(|now| same(a, now)));
+        if let Some(action) = changed {
+            let ObjectKey { resource, namespace, name, .. } = &action.key;
+            return Err(Error::invalid(
+                format!("restore {}", record.id),
+                format!("was interrupted before its first write, and {resource}/{name} -n {namespace} changed since"),
+            )
+            .with_hint("nothing was changed by it; plan again: `hindcast restore` with the same scope and --at"));
+        }
+        let missing = record.missing().await?;
+        self.keep_bodies(record, prepared, |n| missing.contains(&n)).await?;
+        self.open(&record.id).await
     }
 
     /// `20261123-140211-ab3f`
@@ -288,6 +317,20 @@ impl Record {
     /// Its plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Whether everything that it replaces is kept. Until then it has written nothing to the cluster.
+    pub async fn is_begun(&self) -> Result<bool> {
+        Ok(self.missing().await?.is_empty())
+    }
+
+    /// The numbers of the batches of pre-images that are not there.
+    async fn missing(&self) -> Result<Vec<u64>> {
+        let folder = self.store.layout().restores().join(self.id.as_str());
+        let listed = self.store.list(&folder, None).await?;
+        let there: Vec<u64> = listed.iter().filter_map(|l| number(l.path.filename()?, "pre-")).collect();
+        let batches = self.plan.actions.len().div_ceil(BATCH) as u64;
+        Ok((1..=batches).filter(|n| !there.contains(n)).collect())
     }
 
     /// The clock and randomness.

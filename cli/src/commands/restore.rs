@@ -137,7 +137,11 @@ async fn gather_rest<'a>(context: &'a Context<'a>, id: &str, going: &Going) -> R
     let mut past = rollback::open(context).await?;
     let cluster = rollback::cluster(context, &past).await?;
     let records = rollback::records(context, &mut past, going.record_dir.as_deref()).await?;
-    let record = records.open(id).await?;
+    let mut record = records.open(id).await?;
+    if !record.is_begun().await? {
+        let prepared = rollback::anew(context, &mut past, &cluster, &records, record.plan()).await?;
+        record = records.complete(&record, &prepared).await?;
+    }
     let prepared = record.prepared().await?;
     let plan = view::Plan::new(&prepared, String::new());
     let through = plan.actions.len() - record.open_ends().len();

@@ -181,3 +181,26 @@ async fn a_restore_that_ended_before_its_first_write_cannot_be_resumed() {
     let error = records.open(&id).await.expect("the plan is there").prepared().await.expect_err("nothing to go by");
     assert!(error.to_string().contains("nothing was changed"), "{error}");
 }
+
+#[tokio::test]
+async fn a_record_that_was_not_all_kept_is_completed_by_the_same_plan_alone() {
+    let inner = Arc::new(InMemory::new());
+    let records = records(&inner, vec![test_key()]);
+    let told = std::sync::Mutex::new(String::new());
+    let tell = |id: &str| id.clone_into(&mut told.lock().expect("one thread"));
+    let begun = records.begin_as(&prepared(), &tell).await.expect("the store takes it");
+    let id = begun.id().to_owned();
+    assert_eq!(*told.lock().expect("one thread"), id);
+    assert!(begun.is_begun().await.expect("it lists"));
+    inner.delete(&Path::from(format!("journal/c1/restores/{id}/pre-1"))).await.expect("it was there");
+    let record = records.open(&id).await.expect("the plan is there");
+    assert!(!record.is_begun().await.expect("it lists"));
+    let mut other = prepared();
+    if let Some(live) = &mut other.plan.actions[0].live {
+        live.hash = "another".into();
+    }
+    let error = records.complete(&record, &other).await.expect_err("it is another plan");
+    assert!(error.to_string().contains("secrets/db -n shop changed since"), "{error}");
+    let whole = records.complete(&record, &prepared()).await.expect("it is the same plan");
+    assert_eq!((whole.id(), whole.prepared().await.expect("all is there").plan), (id.as_str(), prepared().plan));
+}
