@@ -66,6 +66,7 @@ impl Desired {
             }
         }
         desired.definitions = definitions(timeline, &moment, &desired).await?;
+        protected(&desired, selection)?;
         desired.scalers = scalers(timeline, moment, selection).await?;
         Ok(desired)
     }
@@ -127,6 +128,25 @@ fn closed(moment: &Moment, selection: &Selection) -> Result<()> {
     Err(Error::invalid("the moment asked for", format!("is not closed yet{who}")).with_hint(
         "ask again in a moment, with --wait or a kubeconfig of the cluster; or ask for an earlier moment",
     ))
+}
+
+/// Refuses a selection of one object of whose kind nothing is known then.
+fn protected(desired: &Desired, selection: &Selection) -> Result<()> {
+    let What::Object { kind, name, .. } = &selection.what else { return Ok(()) };
+    let (group, resource) = kind.split_once('/').unwrap_or(("", kind));
+    let why = match desired.kinds.get(kind) {
+        Some((_, Protection::Protected)) => return Ok(()),
+        Some((_, Protection::NotProtected(Some(end)))) => end.reason.as_str(),
+        Some((_, Protection::NotProtected(None))) | None => "not yet",
+    };
+    // Of a kind that was not even defined then there was nothing, which is known.
+    let definition = format!("{resource}.{group}");
+    let custom = group.contains('.') && !group.ends_with(".k8s.io");
+    if custom && desired.definitions.as_ref().is_some_and(|all| !all.contains(&definition)) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{resource}/{name}"), format!("was not protected at the moment asked for ({why})"))
+        .with_hint("this does not say that it was not there; `hindcast status` shows since when each kind is protected"))
 }
 
 fn kinds(view: &View) -> BTreeMap<String, (hindcast_journal::facts::Discovery, Protection)> {

@@ -164,6 +164,12 @@ async fn a_moment_that_is_not_known_exactly_is_refused() {
         assert!(error.to_string().contains(expected), "{at:?}: {error}");
         assert!(error.hint().is_some());
     }
+    let pod = selection(What::Object { kind: "/pods".into(), namespace: "shop".into(), name: "p".into() });
+    let error = gather(&mut timeline, At::Time(8_000), &pod).await.expect_err("no such kind then");
+    assert!(error.to_string().contains("pods/p: was not protected at the moment asked for (not yet)"), "{error}");
+    let custom = What::Object { kind: "example.com/widgets".into(), namespace: "shop".into(), name: "w".into() };
+    let nothing = gather(&mut timeline, At::Time(8_000), &selection(custom)).await.expect("it was not defined");
+    assert!(nothing.objects.is_empty());
     let mut bad = shop();
     bad.labels = "app=(".into();
     assert!(gather(&mut timeline, At::Time(8_000), &bad).await.is_err(), "a selector that cannot be read");

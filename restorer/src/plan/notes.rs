@@ -226,11 +226,9 @@ fn inside_gaps(planner: &mut Planner<'_>) {
 fn unread(planner: &mut Planner<'_>) {
     for (kind, listed) in &planner.live.kinds {
         let words = match listed {
-            Listed::Whole => continue,
-            Listed::NotServed(_) if planner.desired.objects.keys().all(|key| key.kind_key() != *kind) => continue,
+            // What is not served has nothing that could be overlooked; what was there then is left, and says so.
+            Listed::Whole | Listed::NotServed(_) => continue,
             Listed::Forbidden(words) => format!("this user may not read them: {words}"),
-            Listed::NotServed(_) if planner.defines(kind) => continue,
-            Listed::NotServed(_) => "the server does not serve them".to_owned(),
             Listed::Failed(words) => format!("they could not be read: {words}"),
         };
         let effect = if SCALERS.contains(&kind.as_str()) {
