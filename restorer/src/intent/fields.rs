@@ -338,16 +338,21 @@ impl<'o> Sides<'o> {
         }
     }
 
-    /// What machines alone own, live or then.
+    /// What machines alone own live; and what they owned then, unless a person has set it since. What was written
+    /// through `scale` is left on either side.
     fn machines(&mut self) {
-        let books: Vec<_> = [self.live, self.wanted]
-            .into_iter()
-            .flatten()
-            .filter_map(|full| full.managed.as_ref())
-            .map(owners::of_machines)
-            .collect();
+        let book = |side: Option<&Full>| {
+            side.and_then(|full| full.managed.as_ref()).map(owners::of_machines).unwrap_or_default()
+        };
+        let live_book = self.live.filter(|live| live.managed.is_some());
+        let set_since = |machine: &owners::Machine| {
+            !machine.scaled
+                && live_book.is_some_and(|live| machine.place.get(&live.value).is_some())
+        };
+        let then = book(self.wanted).into_iter().filter(|machine| !set_since(machine));
+        let machines: Vec<_> = book(self.live).into_iter().chain(then).collect();
         let scaler = self.around.scaled.contains_key(self.key);
-        for machine in books.into_iter().flatten() {
+        for machine in machines {
             let place = machine.place;
             if !self.values.iter().all(|value| place.sound(value)) || never_by_book(&place) {
                 continue;

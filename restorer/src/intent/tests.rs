@@ -387,6 +387,26 @@ fn controller_written_fields_stay_as_they_are_live() {
 }
 
 #[test]
+fn controller_written_fields_that_a_person_set_since_are_put_back() {
+    let claim = |manager: &str, label: Option<&str>| {
+        let book = managed(manager, "", &json!({"f:metadata": {"f:labels": {"f:app": {}}}}));
+        let mut claim = json!({"metadata": {"name": "data-db-0", "managedFields": [book]}});
+        if let Some(label) = label {
+            claim["metadata"]["labels"] = json!({"app": label});
+        }
+        claim
+    };
+    let sent = |live: serde_json::Value| {
+        let wanted = claim("kube-controller-manager", Some("db"));
+        Trial::new("/persistentvolumeclaims", wanted, Some(live)).target()["metadata"]["labels"]
+            .clone()
+    };
+    assert_eq!(sent(claim("kubectl-label", Some("oops"))), json!({"app": "db"}));
+    assert_eq!(sent(claim("kube-controller-manager", Some("new"))), json!({"app": "new"}));
+    assert_eq!(sent(claim("ci", None)), json!(null), "what the controller took away stays away");
+}
+
+#[test]
 fn controller_written_elements_are_found_by_name() {
     let item = |name: &str| json!({"name": name, "image": "p:1"});
     let book = |owner: &str| {

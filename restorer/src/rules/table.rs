@@ -75,6 +75,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
             "service-cluster-ip",
             "service-node-port",
             "load-balancer-address",
+            "api-server-service",
             "endpoints",
             "endpoint-slice",
             "service-addresses",
@@ -163,7 +164,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "controller-written",
         kinds: &[],
-        what: "A field whose only owners in `managedFields` are parts of Kubernetes (controller manager, scheduler, kubelet, …) stays as it is live. A new object gets it as it was.",
+        what: "A field whose only owners in `managedFields` are parts of Kubernetes (controller manager, scheduler, kubelet, …) stays as it is live, unless a person has set it since. A new object gets it as it was.",
         why: "A controller writes what is true now, and would write it again.",
     },
     Rule {
@@ -447,6 +448,12 @@ pub(super) const RULES: &[Rule] = &[
         kinds: &["/services"],
         what: "A warning, where a Service of type LoadBalancer is created.",
         why: "The cloud gives it an address of its choice; DNS may have to follow.",
+    },
+    Rule {
+        id: "api-server-service",
+        kinds: &["/services", "/endpoints", "discovery.k8s.io/endpointslices"],
+        what: "The Service `kubernetes` of the namespace `default`, its Endpoints and EndpointSlice are left alone.",
+        why: "The API servers write their own addresses into them; with old ones, nothing in the cluster finds them.",
     },
     Rule {
         id: "endpoints",

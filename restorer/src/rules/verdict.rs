@@ -243,6 +243,11 @@ impl<'o> Object<'o> {
                     "a controller puts {name} into every namespace, with the certificates of now"
                 ),
             ),
+            "/services" | "/endpoints" | "discovery.k8s.io/endpointslices"
+                if name == "kubernetes" && self.text("/metadata/namespace") == "default" =>
+            {
+                leave("api-server-service", "the API servers write their own addresses into it")
+            }
             "/serviceaccounts" if name == "default" => leave(
                 "default-service-account",
                 "a controller makes the default ServiceAccount of every namespace",

@@ -53,7 +53,10 @@ fn an_element_that_a_machine_brought_is_one_field() {
     let whole = item(json!({".": {}, "f:name": {}, "f:size": {}}));
     let element =
         vec![key("spec"), key("volumes"), Step::Item(vec![("name".into(), "\"a\"".into())])];
-    assert_eq!(machines(&json!([{"manager": "kubelet", "fieldsV1": whole}])), std::slice::from_ref(&element));
+    assert_eq!(
+        machines(&json!([{"manager": "kubelet", "fieldsV1": whole}])),
+        std::slice::from_ref(&element)
+    );
     let mine = item(json!({"f:size": {}}));
     let shared =
         json!([{"manager": "kubelet", "fieldsV1": whole}, {"manager": "ci", "fieldsV1": mine}]);

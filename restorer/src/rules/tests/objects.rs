@@ -116,6 +116,15 @@ fn backup_run_is_never_touched() {
 }
 
 #[test]
+fn api_server_service_is_never_touched() {
+    let of = |namespace: &str| json!({"metadata": {"name": "kubernetes", "namespace": namespace}});
+    for kind in find("api-server-service").expect("a rule of the table").kinds {
+        assert_eq!(never(kind, of("default")), Some("api-server-service"), "{kind}");
+        assert_eq!(never(kind, of("shop")), None, "{kind}");
+    }
+}
+
+#[test]
 fn root_ca_is_never_touched() {
     for name in ["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"] {
         assert_eq!(never("/configmaps", named(name)), Some("root-ca"));
