@@ -5,13 +5,14 @@
 //! tracing up.
 //!
 //! **Map.** `args` is what clap reads. `commands` has a file per verb. `moment`, `kinds`, `selector` and `store` turn
-//! words into what libraries take; `past` is the one door to the reading libraries. `view` is what `-o json` says
+//! words into what libraries take, `scope` does so for restores; `past` is the one door to the reading libraries, `rollback`
+//! the one to restores, with `planfile` and `progress` beside it. `view` is what `-o json` says
 //! (schemas in `cli/schemas`), `render` the text, `columns` the tables of `get`, `redact` what is hidden, and
 //! `printer` the only writer to the terminal.
 //!
 //! **Invariants.** (1) Data goes to standard output, all else to standard error. (2) No Secret value is printed
 //! unless `--show-secrets` asks for it, and no control character ever [`redact`, `printer`]. (3) A reader needs the
-//! bucket alone.
+//! bucket alone. (4) Only `restore` and `undo` write to a cluster, and only what they showed.
 //!
 //! Start reading at [`main`], then `commands`.
 

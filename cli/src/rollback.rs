@@ -6,9 +6,9 @@
 
 use std::{path::Path, time::Duration};
 
-use hindcast_journal::{Journal, Moment, cut::MAIN, facts::Discovery};
+use hindcast_journal::{Journal, Moment, cut::MAIN, facts::{Discovery, Uncovered}};
 use hindcast_restorer::{
-    Desired, Known, Live, Plan, Prepared, Records, Selection,
+    Desired, Known, Live, Plan, Prepared, Protection, Records, Selection,
     live::{self, Listed},
     prepare,
     selection::What,
@@ -114,7 +114,22 @@ pub(crate) async fn plan(
     selection: &Selection,
 ) -> Result<Compared> {
     let desired = Desired::gather(&mut past.timeline, moment, selection).await?;
+    protected(context, selection, &desired)?;
     compare(context, past, cluster, selection, &desired).await
+}
+
+/// Refuses an object whose kind was not protected: nothing is known of it. Of a namespace or a cluster the others are
+/// put back, and the kind is named.
+fn protected(context: &Context<'_>, selection: &Selection, desired: &Desired) -> Result<()> {
+    let What::Object { kind, .. } = &selection.what else { return Ok(()) };
+    let Some((_, Protection::NotProtected(end))) = desired.kinds.get(kind) else { return Ok(()) };
+    if end.as_ref().is_some_and(|end| end.reason == Uncovered::Gone) {
+        return Ok(());
+    }
+    let time = context.wall.show(desired.time);
+    let why = past::why(end.as_ref());
+    Err(Failure::new(kind_name(kind), format!("not protected at {time}: {why}"))
+        .hint("nothing is known of it then; `hindcast status` shows since when each kind is protected"))
 }
 
 /// The plan that makes the live state what is desired.
@@ -166,7 +181,8 @@ pub(crate) async fn anew(
 /// Refuses a scope that names nothing, then or now: more likely it is misspelt than meant.
 fn exists(selection: &Selection, desired: &Desired, live: &Live) -> Result<()> {
     let nothing = desired.keys().next().is_none() && live.objects.is_empty() && live.unprotected.is_empty();
-    let whole = live.kinds.values().all(|listed| *listed == Listed::Whole);
+    let unread = |listed: &Listed| matches!(listed, Listed::Forbidden(_) | Listed::Failed(_));
+    let whole = !live.kinds.values().any(unread);
     // By labels nothing may well be found.
     if !nothing || !whole || !selection.labels.is_empty() {
         return Ok(());
