@@ -2,6 +2,7 @@
 pub mod oracle;
 pub mod real;
 pub mod rollback;
+pub mod shop;
 pub mod sim;
 pub mod soak;
 pub mod workload;

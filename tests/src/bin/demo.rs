@@ -1,5 +1,6 @@
 //! `cargo demo`: the main job on a real private control plane and a `file://` journal. An application is deployed,
-//! changed and broken; `log`, `get --at` and `show --at` tell what happened.
+//! changed and broken; `log`, `diff`, `blame` and `show` tell what happened; `plan` and `restore` put it back, `undo` takes that
+//! back. Both are held against the API server's own answers.
 //!
 //! Under the name `hindcast` this program is `hindcast` itself, so that one build serves the story and its subject.
 
@@ -12,11 +13,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use hindcast_tests::{
-    oracle::{request, subject::{Hindcast, Place}},
+    oracle::subject::{Hindcast, Place},
     real::{Cluster, process::Workdir},
+    shop,
 };
-use kube::Client;
-use serde_json::json;
 
 /// Shows what Hindcast does, on a private Kubernetes control plane of its own.
 #[derive(Debug, Parser)]
@@ -59,41 +59,36 @@ async fn demo(args: &Args) -> Result<()> {
     let hindcast = Hindcast::new(&binary, dir.path(), place, cluster.kubeconfig())?;
     say(&format!("Protecting it: hindcast run --journal {}", hindcast.place.url));
     let running = hindcast.run(&[]).await?;
-
     let client = cluster.client();
-    say("Deploying the shop, then giving it one good change …");
-    deploy(&client).await?;
+    say("Deploying the shop: two Deployments, configuration, a Secret, a Service, an autoscaler, and coupons of a kind of its own …");
+    shop::deploy(&client).await?;
     pause().await;
-    patch(&client, "/api/v1/namespaces/shop/configmaps/settings", json!({ "data": { "currency": "EUR" } })).await?;
+    shop::good_change(&client).await?;
     pause().await;
     let good = clock_of_now();
+    let before = shop::intent(&client).await?;
     pause().await;
-    say("… and a bad one: another image, a setting removed, the Service deleted, a stray object added.");
-    let web = "/apis/apps/v1/namespaces/shop/deployments/web";
-    patch(&client, web, json!({ "spec": { "template": { "spec": { "containers": [{ "name": "web", "image": "registry.local/shop:v2-broken" }] } } } })).await?;
-    patch(&client, "/api/v1/namespaces/shop/configmaps/settings", json!({ "data": { "database": null } })).await?;
-    send(&client, "DELETE", "/api/v1/namespaces/shop/services/web", None).await?;
-    create(&client, "/api/v1/namespaces/shop/configmaps", json!({ "metadata": { "name": "stray" }, "data": { "left": "behind" } })).await?;
+    say("… and a bad deploy: a broken image, a setting removed, the Service and a coupon deleted, a stray object added.");
+    shop::bad_deploy(&client).await?;
     pause().await;
+    let broken = shop::intent(&client).await?;
 
-    say("What happened in the last five minutes?");
-    let log = tell(&hindcast, &["log", "-n", "shop", "--since", "5m"], &[0]).await?;
-    for expected in ["deployments/web", "configmaps/settings", "services/web", "configmaps/stray"] {
-        let short = expected.split('/').next_back().unwrap_or(expected);
-        ensure!(log.contains(short), "the log does not tell of {expected}");
+    what_happened(&hindcast, &good).await?;
+    say(&format!("What would putting the namespace back to {good} do? (Nothing is changed by asking.)"));
+    let plan = tell(&hindcast, &["plan", "-n", "shop", "--at", &good], &[1]).await?;
+    for expected in ["web", "settings", "welcome", "stray"] {
+        ensure!(plan.contains(expected), "the plan does not tell of {expected}");
     }
-    say(&format!("What was there at {good}?"));
-    let then = tell(&hindcast, &["get", "deploy,svc,cm", "-n", "shop", "--at", &good], &[0]).await?;
-    ensure!(then.contains("settings") && !then.contains("stray"), "the past is not shown as it was");
-    say("And now?");
-    let now = tell(&hindcast, &["get", "deploy,svc,cm", "-n", "shop", "--at", "now"], &[0, 3]).await?;
-    ensure!(now.contains("stray"), "the present is not shown");
-    say("The settings as they were, exactly:");
-    let past = tell(&hindcast, &["show", "cm/settings", "-n", "shop", "--at", &good], &[0]).await?;
-    ensure!(past.contains("database") && past.contains("EUR"), "the past settings are not shown");
-    say("A Secret shows its keys, never its values, unless asked:");
-    let secret = tell(&hindcast, &["show", "secret/db", "-n", "shop", "--at", &good], &[0]).await?;
-    ensure!(secret.contains("<redacted 8 bytes") && !secret.contains("aHVudGVyMjI="), "the Secret is not redacted");
+    ensure!(shop::intent(&client).await? == broken, "planning changed something");
+    say("Put it back.");
+    let restored = tell(&hindcast, &["restore", "-n", "shop", "--at", &good, "--yes"], &[0]).await?;
+    ensure!(shop::intent(&client).await? == before, "the shop is not as it was");
+    say("The shop is as it was, compared field by field with the API server's own answers of before.");
+    say("Had that been a mistake, one command takes it back:");
+    let id = undo_id(&restored).context("the restore does not say how it is undone")?;
+    tell(&hindcast, &["undo", &id, "--yes"], &[0]).await?;
+    ensure!(shop::intent(&client).await? == broken, "the undo did not bring back what the restore replaced");
+    say("And so it is again as the bad deploy left it.");
     say("How much is protected?");
     tell(&hindcast, &["status"], &[0]).await?;
     say(&format!("Done in {:.0} s.", start.elapsed().as_secs_f64()));
@@ -105,11 +100,47 @@ async fn demo(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The questions of somebody who was woken up.
+async fn what_happened(hindcast: &Hindcast, good: &str) -> Result<()> {
+    say("What happened in the last five minutes?");
+    let log = tell(hindcast, &["log", "-n", "shop", "--since", "5m"], &[0]).await?;
+    for expected in ["web", "settings", "welcome", "stray"] {
+        ensure!(log.contains(expected), "the log does not tell of {expected}");
+    }
+    say(&format!("What differs from {good}?"));
+    let diff = tell(hindcast, &["diff", "-n", "shop", "--from", good], &[1, 3]).await?;
+    ensure!(diff.contains("v2-broken") && diff.contains("database"), "the diff does not show the bad deploy");
+    say("Since when is the Deployment like that, and by whom?");
+    let blame = tell(hindcast, &["blame", "deploy/web", "-n", "shop"], &[0, 3]).await?;
+    ensure!(blame.contains("v2-broken") && blame.contains("ci"), "the blame does not name who set the image");
+    say("The settings as they were, exactly:");
+    let past = tell(hindcast, &["show", "cm/settings", "-n", "shop", "--at", good], &[0]).await?;
+    ensure!(past.contains("database") && past.contains("EUR"), "the past settings are not shown");
+    say("A Secret shows its keys, never its values, unless asked:");
+    let secret = tell(hindcast, &["show", "secret/db", "-n", "shop", "--at", good], &[0]).await?;
+    ensure!(secret.contains("<redacted 8 bytes") && !secret.contains("aHVudGVyMjI="), "the Secret is not redacted");
+    Ok(())
+}
+
+/// The id in the last line: `undo: hindcast undo ID`.
+fn undo_id(text: &str) -> Option<String> {
+    let at = text.rfind("hindcast undo ")?;
+    text.get(at..)?.split_whitespace().nth(2).map(str::to_owned)
+}
+
 async fn keep(cluster: &Cluster, hindcast: &Hindcast, binary: &Path, good: &str) -> Result<()> {
     println!("\nLeft running until Ctrl-C. Try:\n");
     println!("  export KUBECONFIG={} HINDCAST_JOURNAL={}", cluster.kubeconfig().display(), hindcast.place.url);
     println!("  export HINDCAST_KEY_FILE={}", hindcast.key_file.display());
-    for verb in ["log -A --since 10m".to_owned(), format!("get po -A --at {good}"), "status".to_owned()] {
+    let verbs = [
+        "log -n shop --since 10m".to_owned(),
+        format!("diff -n shop --from {good}"),
+        "blame deploy/web -n shop".to_owned(),
+        format!("plan -n shop --at {good}"),
+        format!("restore -n shop --at {good}"),
+        "status".to_owned(),
+    ];
+    for verb in verbs {
         println!("  {} {verb}", binary.display());
     }
     tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
@@ -130,7 +161,7 @@ async fn tell(hindcast: &Hindcast, args: &[&str], codes: &[i32]) -> Result<Strin
     }
     let code = output.status.code().unwrap_or(-1);
     ensure!(codes.contains(&code), "hindcast {} ended with exit code {code}", args.join(" "));
-    Ok(out.into_owned())
+    Ok(format!("{out}{err}"))
 }
 
 /// Long enough that two moments of the story are not the same second.
@@ -141,49 +172,4 @@ async fn pause() {
 fn clock_of_now() -> String {
     let now = jiff::Timestamp::now();
     now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-async fn deploy(client: &Client) -> Result<()> {
-    create(client, "/api/v1/namespaces", json!({ "metadata": { "name": "shop" } })).await?;
-    let labels = json!({ "app": "web" });
-    create(client, "/api/v1/namespaces/shop/configmaps", json!({
-        "metadata": { "name": "settings" },
-        "data": { "database": "postgres://db.shop.svc/shop", "currency": "USD", "theme": "dark" },
-    })).await?;
-    create(client, "/api/v1/namespaces/shop/secrets", json!({
-        "metadata": { "name": "db" }, "data": { "password": "aHVudGVyMjI=" },
-    })).await?;
-    create(client, "/apis/apps/v1/namespaces/shop/deployments", json!({
-        "metadata": { "name": "web", "labels": labels },
-        "spec": {
-            "replicas": 2,
-            "selector": { "matchLabels": labels },
-            "template": {
-                "metadata": { "labels": labels },
-                "spec": { "containers": [{ "name": "web", "image": "registry.local/shop:v1" }] },
-            },
-        },
-    })).await?;
-    create(client, "/api/v1/namespaces/shop/services", json!({
-        "metadata": { "name": "web" }, "spec": { "selector": labels, "ports": [{ "port": 80 }] },
-    })).await
-}
-
-async fn create(client: &Client, path: &str, object: serde_json::Value) -> Result<()> {
-    send(client, "POST", path, Some((object, "application/json"))).await
-}
-
-async fn patch(client: &Client, path: &str, change: serde_json::Value) -> Result<()> {
-    send(client, "PATCH", path, Some((change, "application/strategic-merge-patch+json"))).await
-}
-
-async fn send(client: &Client, method: &str, path: &str, body: Option<(serde_json::Value, &str)>) -> Result<()> {
-    let (bytes, content_type) = match body {
-        Some((body, content_type)) => (Some(serde_json::to_vec(&body)?), content_type),
-        None => (None, ""),
-    };
-    let path = format!("{path}?fieldManager=shop-team");
-    let (status, answer) = request(client, method, &path, bytes, content_type).await?;
-    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
-    Ok(())
 }
