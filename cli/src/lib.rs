@@ -55,9 +55,6 @@ use crate::{args::Cli, failure::Exit, printer::Printer};
 
 /// Runs the command line; what it returns is the exit code of the contract.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // Two TLS libraries are linked, by way of the store and of the API client: say which one is meant. A second call
-    // in one process finds it set, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let args: Vec<OsString> = args.into_iter().collect();
     let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -66,8 +63,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &printer).into(),
     };
-    // Two providers of cryptography are in the tree, so one has to be named; an earlier choice of a test stays.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     match commands::run(&cli, &printer) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -86,6 +86,8 @@ fn data_folder() -> Result<PathBuf> {
 
 /// Opens the store of a journal's URL; a path without a scheme is a folder.
 pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
+    // The stores' client is built without a provider of cryptography and takes the process's; an earlier choice stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let url = parse(text)?;
     let shown = url.to_string();
     let refuse = |error: object_store::Error| {

@@ -122,14 +122,18 @@ impl RevisionClock {
         fresh: bool,
     ) -> (Micros, Micros) {
         let hi = self.upper.at(rv).map_or(at, |t| t.min(at));
-        let lo = self.certain.at(rv).max(self.guessed.at(rv)).unwrap_or(0);
         // A deletionTimestamp lies ahead by the grace period, and a client may write any time: past `hi` it is no stamp.
-        let Some(stamp) = stamp.filter(|s| *s <= at) else { return (lo.min(hi), hi) };
-        let mut lo = lo.max(stamp);
-        if fresh {
-            lo = lo.min(stamp + STAMP_GRAIN);
-        }
-        (lo.min(hi), hi)
+        let stamp = stamp.filter(|s| *s <= at);
+        // What is certain contradicts a guess that a slow server made false.
+        let latest = stamp.filter(|_| fresh).map_or(hi, |stamp| hi.min(stamp + STAMP_GRAIN));
+        let guessed = self.guessed.at(rv).filter(|guess| *guess <= latest);
+        let lo = self.certain.at(rv).max(guessed).max(stamp).unwrap_or(0);
+        (lo.min(latest), hi)
+    }
+
+    /// The moment at or after which `rv` was certainly committed.
+    pub(crate) fn not_before(&self, rv: Revision) -> Micros {
+        self.certain.at(rv).unwrap_or(0)
     }
 
     /// The latest moment of which it is certain that every change committed before it has a revision up to `closed`.

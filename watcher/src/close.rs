@@ -141,7 +141,8 @@ async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -
             return Err(Failure::of_event(status));
         }
         let mut core = env.core.lock();
-        if core.event(key, &event, 0) != Verdict::Go {
+        // What it brings has lain waiting for it: it is no live watch.
+        if core.event(key, &event, Revision::MAX) != Verdict::Go {
             // The main stream meets the same and knows what to do.
             return Ok(());
         }

@@ -77,6 +77,8 @@ pub(crate) struct Kind {
     described: bool,
     /// Whether a row or list told of the cursor since the last frontier row.
     moved: bool,
+    /// When its watch was opened after the newest outage or list.
+    opened: Micros,
 }
 
 /// One revision domain.
@@ -88,6 +90,10 @@ pub(crate) struct Domain {
     pub(crate) caught_up: Revision,
     /// Only what is newer counts as received live: set by a list after this process stood still.
     pub(crate) live_from: Revision,
+    /// When a watch was last opened that follows on an outage or a list.
+    opened: Micros,
+    /// When the newest list of it was begun.
+    sampled: Micros,
 }
 
 /// The state behind the lock.
@@ -206,7 +212,20 @@ impl Core {
             let mut kinds = self.kinds.values();
             kinds.find(|kind| kind.covered && kind.discovery.domain == *domain)
         };
-        self.stalled.iter().filter_map(covered).map(|kind| kind.discovery.clone()).collect()
+        let due = self.domains.iter().filter(|(name, d)| d.opened > d.sampled || self.stalled.contains(*name));
+        due.filter_map(|(name, _)| covered(name)).map(|kind| kind.discovery.clone()).collect()
+    }
+
+    /// A kind's watch is open after an outage or a list: what it brings first has lain waiting for it, so that receipts say
+    /// nothing of commits before a list that is begun from here on.
+    pub(crate) fn opened(&mut self, key: &str) {
+        let Some(kind) = self.kinds.get(key) else { return };
+        let domain = kind.discovery.domain.clone();
+        let at = self.receipt(&domain);
+        self.domain(&domain).opened = at;
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.opened = at;
+        }
     }
 
     /// A domain that stood still was listed at `rv`.
@@ -218,7 +237,9 @@ impl Core {
 
     /// A consistent list of a domain's kind told its revision.
     pub(crate) fn sample(&mut self, domain: &str, rv: Revision, began: Micros, ended: Micros) {
-        self.domain(domain).clock.list(rv, began, ended);
+        let domain = self.domain(domain);
+        domain.clock.list(rv, began, ended);
+        domain.sampled = domain.sampled.max(began);
     }
 
     /// Puts a change in the buffer.

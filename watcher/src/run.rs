@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often the process shows that it runs.
 const BEAT: Duration = Duration::from_millis(200);
 /// A starved process stands still again and again; it takes samples no more often than this.
-const RESAMPLE: Duration = Duration::from_secs(2);
+const RESAMPLE: Duration = Duration::from_millis(500);
 /// Events about what is served are collected this long before discovery is read.
 const SETTLE: Duration = Duration::from_millis(200);
 

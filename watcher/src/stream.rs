@@ -47,6 +47,7 @@ pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) 
         broken,
         listed: None,
         caught_up: None,
+        open: false,
         failures: 0,
         down_since: None,
     };
@@ -65,6 +66,8 @@ struct Stream<'a> {
     listed: Option<Revision>,
     /// Up to here the stream catches up; not known after an outage.
     caught_up: Option<Revision>,
+    /// Whether its watch was opened since the newest outage or list.
+    open: bool,
     /// Failures in a row.
     failures: u32,
     /// Since when the API behind the kind fails, on the monotonic clock.
@@ -84,8 +87,10 @@ impl Stream<'_> {
             self.env.sleep(Duration::from_secs(1)).await;
         }
         if cursor == 0 {
+            self.open = false;
             self.list(&kind).await?;
         } else if !covered || self.broken.is_some() {
+            self.open = false;
             let reason = self.broken.clone().unwrap_or_else(|| "not protected in between".to_owned());
             self.heal(&kind, reason).await?;
         } else if self.caught_up.is_none() {
@@ -119,6 +124,9 @@ impl Stream<'_> {
             let mut core = env.core.lock();
             let at = core.receipt(&kind.domain);
             core.end_list(self.key, list, at);
+        }
+        if !std::mem::replace(&mut self.open, true) {
+            env.core.lock().opened(self.key);
         }
         env.core.lock().phase(self.key, Phase::Watching);
         let caught_up = self.caught_up.unwrap_or(Revision::MAX);
@@ -171,7 +179,7 @@ impl Stream<'_> {
         tracing::debug!(kind = self.key, %failure, "the stream broke");
         let mut wait = env.backoff(self.failures);
         self.failures += 1;
-        self.caught_up = None;
+        (self.caught_up, self.open) = (None, false);
         {
             let mut core = env.core.lock();
             core.trouble(self.key, &failure.to_string());

@@ -13,7 +13,7 @@
 //!
 //! Start reading at [`Tape::push`], then [`Parser::run`].
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::{borrow::Cow, cell::RefCell, cmp::Ordering};
 
 use super::{
     MAX_DEPTH,
@@ -62,6 +62,31 @@ struct Frame {
     unsorted: bool,
 }
 
+thread_local! {
+    /// The room of tapes dropped before: some are made and dropped for every document, and blocks of that size are the
+    /// allocator's slow path.
+    static SPARE: RefCell<Vec<Vec<Entry>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The most entries whose room is kept, and how often.
+const SPARED: (usize, usize) = (1 << 15, 4);
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        let mut room = std::mem::take(&mut self.entries);
+        if (1..=SPARED.0).contains(&room.capacity()) {
+            room.clear();
+            // A thread that ends has no place for it any more.
+            let _ = SPARE.try_with(|spare| {
+                let mut spare = spare.borrow_mut();
+                if spare.len() < SPARED.1 {
+                    spare.push(room);
+                }
+            });
+        }
+    }
+}
+
 impl Tape {
     /// Parses the one value that begins at `pos`, without looking at what follows it. Returns its entry
     /// and where it ends.
@@ -76,11 +101,16 @@ impl Tape {
 
     /// A tape whose values may nest less deep than [`MAX_DEPTH`], by that many levels.
     pub(super) fn with_margin(margin: usize) -> Self {
-        Self { margin, ..Self::default() }
+        let mut tape = Self::default();
+        tape.margin = margin;
+        tape
     }
 
     /// Makes room for the entries that a text of this length usually has.
     pub(super) fn reserve_for(&mut self, text: &str) {
+        if self.entries.capacity() == 0 {
+            self.entries = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
         self.entries.reserve(text.len() / 10 + 8);
         self.stack.reserve(16);
     }

@@ -75,7 +75,7 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
             ensure!(!view.objects.is_empty(), "{what} at {moment} shows nothing");
             objects = view.objects.len();
         }
-        told(&format!("read: {what}, library"), "≤ 1 s", times, &format!("`Timeline::resolve` + `view`, one thread; {objects} objects"));
+        told(&format!("read: {what}, library"), times, &format!("`Timeline::resolve` + `view`, one thread; {objects} objects"));
     }
     let bucket = folder.join("bucket");
     let (pod_name, ns) = (format!("pods/{}", written.pod.1), written.pod.0.clone());
@@ -85,19 +85,19 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
         for &moment in &moments {
             times.push(run(&bucket, &args, moment)?);
         }
-        told(&format!("read: {what}, binary"), "≤ 1 s", times, &format!("`hindcast {} --at T`, process start to end", args.first().copied().unwrap_or_default()));
+        told(&format!("read: {what}, binary"), times, &format!("`hindcast {} --at T`, process start to end", args.first().copied().unwrap_or_default()));
     }
     for (what, back) in [("last hour", 3_600_000_000), ("all of it", i64::MAX / 2)] {
         let begun = Watch::start();
         let mut timeline = Timeline::open(&journal, Vec::new()).await?;
         let range = Range { since: Some(written.end.saturating_sub(back).max(written.begin - 1)), ..Range::default() };
         let history = timeline.history(&range, &pod).await?;
-        told(&format!("read: log of one pod, {what}"), "", vec![begun.stop()], &format!("`Timeline::history`, {} changes of it", history.events.len()));
+        told(&format!("read: log of one pod, {what}"), vec![begun.stop()], &format!("`Timeline::history`, {} changes of it", history.events.len()));
     }
     Ok(())
 }
 
-fn told(figure: &str, target: &str, mut times: Vec<Took>, how: &str) {
+fn told(figure: &str, mut times: Vec<Took>, how: &str) {
     times.sort_unstable();
     let text = |took: &Took| format!("{} ({} CPU)", millis(took.wall), millis(took.cpu));
     let (median, most) = (times.get(times.len() / 2), times.last());
@@ -106,7 +106,7 @@ fn told(figure: &str, target: &str, mut times: Vec<Took>, how: &str) {
         (Some(once), _) => text(once),
         _ => String::new(),
     };
-    row(figure, target, &text, how);
+    row(figure, "", &text, how);
 }
 
 /// Processor time of all children that have ended, in hundredths of a second.

@@ -96,6 +96,7 @@ impl Minio {
 
     /// The same before it is built, for a client with retries or timeouts of its own.
     pub fn builder_via(&self, port: u16) -> AmazonS3Builder {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         AmazonS3Builder::new()
             .with_endpoint(format!("http://127.0.0.1:{port}"))
             .with_bucket_name(BUCKET)

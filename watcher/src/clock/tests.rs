@@ -74,3 +74,18 @@ fn a_clock_that_steps_back_is_held() {
     assert_eq!(clock.receive(5), 10);
     assert_eq!(clock.receive(11), 11);
 }
+
+#[test]
+fn a_guess_that_something_certain_contradicts_is_dropped() {
+    let mut clock = RevisionClock::default();
+    clock.list(5, 90 * S, 90 * S);
+    clock.receipt(10, 100 * S, true);
+    // Everything up to 20 was committed by 99: then the row at 10 was no quick one.
+    clock.list(20, 98 * S, 99 * S);
+    assert_eq!(clock.bounds(15, 101 * S, None, false), (90 * S, 99 * S));
+    // A fresh stamp of 97 says as much.
+    let mut clock = RevisionClock::default();
+    clock.list(5, 90 * S, 90 * S);
+    clock.receipt(10, 100 * S, true);
+    assert_eq!(clock.bounds(15, 101 * S, Some(97 * S), true), (97 * S, 101 * S));
+}

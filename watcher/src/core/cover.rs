@@ -61,6 +61,7 @@ impl Core {
                 reborn: false,
                 described: false,
                 moved: false,
+                opened: 0,
             };
             self.kinds.insert(key, kind);
             return;

@@ -84,7 +84,9 @@ impl Core {
         let domain = kind.discovery.domain.clone();
         self.beat();
         let at = self.receipt(&domain);
-        let live = rv > caught_up.max(self.domain(&domain).live_from);
+        let opened = self.kinds.get(key).map_or(0, |kind| kind.opened);
+        let life = self.domain(&domain);
+        let live = rv > caught_up.max(life.live_from) && life.clock.not_before(rv) >= opened;
         let bytes = bytes.clone();
         let sighting = Sighting { header, bytes, source: Source::Watch, at, live };
         if deleted {
@@ -300,16 +302,20 @@ impl Core {
         Some(renewed)
     }
 
-    /// An object that only discovery or the clock looks at: its kind is not journaled.
-    pub(crate) fn overheard(&mut self, key: &str, bytes: &[u8], live: bool) {
+    /// An object that only discovery or the clock looks at: its kind is not journaled. `opened` is when the watch that brought
+    /// it was opened; a list has no such moment.
+    pub(crate) fn overheard(&mut self, key: &str, bytes: &[u8], opened: Option<Micros>) {
         if key == LEASES
             && let Some(domain) = self.kinds.get(key).map(|kind| kind.discovery.domain.clone())
         {
             let at = self.receipt(&domain);
             self.beat();
-            let from = self.domain(&domain).live_from;
-            if let (true, Some(rv)) = (live, Header::of(bytes).rv.filter(|rv| *rv > from)) {
-                self.domain(&domain).clock.receipt(rv, at, true);
+            let life = self.domain(&domain);
+            if let (Some(opened), Some(rv)) = (opened, Header::of(bytes).rv)
+                && rv > life.live_from
+                && life.clock.not_before(rv) >= opened
+            {
+                life.clock.receipt(rv, at, true);
             }
             self.lease(&domain, bytes, at);
         }

@@ -288,3 +288,34 @@ fn after_standing_still_events_are_not_taken_for_fresh_ones() {
         [(99_000, 100_000), (99_500, 160_000), (99_500, 160_000), (99_500, 161_000), (160_500, 161_000)]
     );
 }
+
+#[test]
+fn what_lay_waiting_for_a_watch_says_nothing_of_commits_until_a_list_was_begun_behind_it() {
+    const S: Micros = 100_000;
+    let hand = Arc::new(Hand::default());
+    let at = |t: Micros| hand.0.store(t, std::sync::atomic::Ordering::Relaxed);
+    let (mut core, _) = core_at(Parts { clock: hand.clone(), ..Parts::system() });
+    at(1000 * S);
+    core.describe(kind("things"));
+    core.begin_list("/things");
+    core.sample("main", 10, 1000 * S, 1000 * S);
+    core.end_list("/things", 10, 1000 * S);
+    drain(&mut core);
+    let lower = |core: &mut Core| core.take().changes.iter().map(|c| c.time_lo).collect::<Vec<_>>();
+    // It brings at once what was written before it was opened.
+    at(1003 * S);
+    core.opened("/things");
+    core.event("/things", &Event::Added(object("a", "u1", 11, 1)), 10);
+    core.event("/things", &Event::Added(object("b", "u2", 12, 1)), 10);
+    assert_eq!(lower(&mut core), [1000 * S, 1000 * S]);
+    core.committed(1);
+    // The list that this asks for was begun after the opening: what is newer was sent as it was written.
+    assert_eq!(core.beat().len(), 1, "a list is asked for");
+    at(1004 * S);
+    core.sample("main", 12, 1004 * S, 1004 * S);
+    assert!(core.beat().is_empty());
+    at(1006 * S);
+    core.event("/things", &Event::Added(object("c", "u3", 13, 1)), 10);
+    core.event("/things", &Event::Added(object("d", "u4", 14, 1)), 10);
+    assert_eq!(lower(&mut core), [1004 * S, 1004 * S]);
+}

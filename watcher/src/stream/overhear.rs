@@ -30,7 +30,7 @@ async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32) -> Result<
         let page = env.page(path, next.as_deref()).await?;
         rv = page.rv.ok_or_else(opaque)?.max(rv);
         for item in &page.items {
-            env.core.lock().overheard(key, item, false);
+            env.core.lock().overheard(key, item, None);
         }
         next = page.next;
         if next.is_none() {
@@ -41,12 +41,13 @@ async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32) -> Result<
         let seconds = (env.settings.watch_timeout + env.jitter(env.settings.watch_timeout / 5)).as_secs();
         let query = format!("resourceVersion={rv}&timeoutSeconds={}", seconds.max(1));
         let mut watch = env.api.watch(path, &query).await?;
+        let opened = env.parts.clock.now();
         while let Some(line) = watch.line(env.settings.idle_timeout).await? {
             *failures = 0;
             match lines::event(&line) {
                 Some(Event::Added(bytes) | Event::Modified(bytes)) => {
                     rv = Header::of(&bytes).rv.unwrap_or(rv);
-                    env.core.lock().overheard(key, &bytes, true);
+                    env.core.lock().overheard(key, &bytes, Some(opened));
                 }
                 Some(Event::Deleted(bytes)) => {
                     rv = Header::of(&bytes).rv.unwrap_or(rv);
