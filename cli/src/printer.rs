@@ -91,6 +91,8 @@ pub(crate) struct Printer {
     watched: bool,
     /// Whether a line of progress stands there.
     standing: AtomicBool,
+    /// Whether a question stands there that nobody has answered.
+    asking: AtomicBool,
     answers: Option<Answers>,
 }
 
@@ -103,6 +105,7 @@ impl Printer {
             err_colour: colour && err.is_terminal(),
             watched: err.is_terminal(),
             standing: AtomicBool::new(false),
+            asking: AtomicBool::new(false),
             answers: (std::io::stdin().is_terminal() && err.is_terminal())
                 .then_some(typed as Answers),
             out: Mutex::new(Box::new(out)),
@@ -120,6 +123,7 @@ impl Printer {
             err_colour: false,
             watched: false,
             standing: AtomicBool::new(false),
+            asking: AtomicBool::new(false),
             answers: None,
         }
     }
@@ -188,7 +192,11 @@ impl Printer {
     pub(crate) async fn ask(&self, question: &str) -> Option<String> {
         self.wipe();
         write(&self.err, escape(question, false).as_bytes());
-        self.answers?().await.ok()
+        self.asking.store(true, Ordering::Relaxed);
+        let answer = self.answers?().await.ok();
+        // Who answers ends the line.
+        self.asking.store(answer.is_none(), Ordering::Relaxed);
+        answer
     }
 
     /// Whether progress can be written over itself.
@@ -209,6 +217,9 @@ impl Printer {
     fn wipe(&self) {
         if self.standing.swap(false, Ordering::Relaxed) {
             write(&self.err, b"\r\x1b[K");
+        }
+        if self.asking.swap(false, Ordering::Relaxed) {
+            write(&self.err, b"\n");
         }
     }
 }

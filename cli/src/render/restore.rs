@@ -1,6 +1,8 @@
 //! What became of a restore, as text: what went right in a table, what did not below it with the reason, then whether it
 //! works, and at the very end how to take it back.
 
+use std::collections::BTreeMap;
+
 use hindcast_restorer::{
     apply::{Became, Verified},
     plan::Verb,
@@ -19,8 +21,11 @@ mod tests;
 /// How many fields of an object are shown.
 const FIELDS: usize = 8;
 
-/// How many right ones are named one by one.
+/// How many of a sort are named one by one.
 const NAMED: usize = 40;
+
+/// How many are named on one line.
+const FEW: usize = 4;
 
 /// Prints what became of a restore.
 pub(crate) fn print(context: &Context<'_>, restore: &Restore, wide: bool) {
@@ -34,9 +39,15 @@ pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
     let mut out = Vec::new();
     let (right, wrong): (Vec<&Done>, Vec<&Done>) = restore.actions.iter().partition(|done| done.is_right());
     rights(&right, wide, all, &mut out);
-    for result in [Became::Skipped, Became::Done, Became::Failed, Became::Refused, Became::Conflict] {
-        for done in wrong.iter().filter(|done| done.result == result) {
-            self::wrong(done, wide, &mut out);
+    skipped(&wrong, wide, &mut out);
+    for result in [Became::Done, Became::Failed, Became::Refused, Became::Conflict] {
+        let like: Vec<&&Done> = wrong.iter().filter(|done| done.result == result).collect();
+        let shown = if all { like.len() } else { NAMED };
+        like.iter().take(shown).for_each(|done| self::wrong(done, wide, &mut out));
+        if like.len() > shown {
+            out.push(Text::default());
+            let text = format!("and {} more like these; -v names all", like.len() - shown);
+            out.push(styled(Style::Dim, text));
         }
     }
     rollouts(&restore.rollouts, wide, &mut out);
@@ -72,6 +83,25 @@ fn rights(right: &[&Done], wide: bool, all: bool, out: &mut Vec<Text>) {
     if right.len() > shown {
         let text = format!("and {} more, as they should be; -v names all", right.len() - shown);
         out.push(styled(Style::Dim, text));
+    }
+}
+
+/// What was not begun, by the reason: after an interruption that is most of a plan.
+fn skipped(wrong: &[&Done], wide: bool, out: &mut Vec<Text>) {
+    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for done in wrong.iter().filter(|done| done.result == Became::Skipped) {
+        let names = reasons.entry(done.message.as_deref().unwrap_or("not begun")).or_default();
+        names.push(format!("{} {}", infinitive(done.verb), done.object.text(wide)));
+    }
+    for (reason, names) in reasons {
+        let more = names.len().saturating_sub(FEW);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let few = names.iter().take(FEW).cloned().collect::<Vec<_>>().join(", ");
+        out.push(Text::default());
+        let mut line = styled(Style::Yellow, format!("not done {}: ", names.len()));
+        line.push(Style::Plain, format!("{few}{more}"));
+        out.push(line);
+        out.push(Text::plain(format!("  {reason}")));
     }
 }
 

@@ -91,6 +91,21 @@ fn what_went_wrong_stands_below_with_the_reason() {
 }
 
 #[test]
+fn many_that_were_not_begun_share_a_line() {
+    let object = |n: usize| name("ConfigMap", "", "configmaps", &format!("c{n}"));
+    let actions = (0..100).map(|n| Done {
+        message: Some("interrupted before it was begun".into()),
+        ..done(Verb::Create, object(n), Became::Skipped, None)
+    });
+    let shown = text(&restore(actions.collect()));
+    assert!(
+        shown.contains("not done 100: create ConfigMap/c0, create ConfigMap/c1, create ConfigMap/c2, create ConfigMap/c3 and 96 more\n  interrupted before it was begun\n"),
+        "{shown}"
+    );
+    assert!(shown.lines().count() < 10, "{shown}");
+}
+
+#[test]
 fn many_right_ones_are_counted() {
     let object = |n: usize| name("ConfigMap", "", "configmaps", &format!("c{n}"));
     let actions = (0..100).map(|n| done(Verb::Update, object(n), Became::Done, Some(Verified::Equal)));

@@ -1,0 +1,137 @@
+//! What is sent for an action, and what the answers mean; pure.
+//!
+//! **Invariants.** (1) A new object is sent without the identity of the old one; a change names the uid and the revision it
+//! is made to. (2) A refusal keeps the server's words, and adds the remedy.
+
+use hindcast_journal::exact::{Object, Value};
+
+use super::{Did, Job};
+use crate::{
+    apply::{Became, request::Reply},
+    plan::{Action, Propagation},
+};
+
+/// What is sent for an object: with the identity of the live one, or with none.
+pub(crate) fn body(action: &Action, value: &Value, live: Option<(&str, &str)>) -> Option<Value> {
+    let mut body = value.clone();
+    let root = body.as_object_mut()?;
+    let group = &action.key.group;
+    let version = &action.version;
+    let api = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+    root.insert("apiVersion", Value::from(api));
+    root.insert("kind", Value::from(action.kind.as_str()));
+    let metadata = root.get_mut("metadata")?.as_object_mut()?;
+    for own in [
+        "resourceVersion",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "selfLink",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+    ] {
+        metadata.remove(own);
+    }
+    if let Some((uid, rv)) = live {
+        metadata.insert("uid", Value::from(uid));
+        metadata.insert("resourceVersion", Value::from(rv));
+    }
+    Some(body)
+}
+
+/// The body of a delete, which holds only for that version of that object. A dry run is asked for here: beside a body
+/// the server does not look at the query.
+pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation, dry_run: bool) -> Value {
+    let propagation = match propagation {
+        Propagation::Background => "Background",
+        Propagation::Foreground => "Foreground",
+        Propagation::Orphan => "Orphan",
+    };
+    let preconditions: Object = [("uid", uid), ("resourceVersion", rv)].into_iter().collect();
+    let members = [
+        ("apiVersion", Value::from("v1")),
+        ("kind", Value::from("DeleteOptions")),
+        ("preconditions", Value::Object(preconditions)),
+        ("propagationPolicy", Value::from(propagation)),
+    ];
+    let mut options: Object = members.into_iter().collect();
+    if dry_run {
+        options.insert("dryRun", Value::Array(vec![Value::from("All")]));
+    }
+    Value::Object(options)
+}
+
+pub(super) fn suspend(target: &mut Value) {
+    if let Some(spec) = target.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("suspend", Value::Bool(true));
+    }
+}
+
+/// Takes what the server could not give again out of a Service that is created, and says so.
+pub(super) fn relax(action: &Action, sent: &mut Value, reply: &Reply) -> Option<String> {
+    if action.key.group.is_empty() && action.key.resource == "services" && reply.status == 422 {
+        let message = reply.message();
+        let spec = sent.get_mut("spec").and_then(Value::as_object_mut)?;
+        let headless = spec.get("clusterIP").and_then(Value::as_str) == Some("None");
+        if message.contains("spec.clusterIP") && !headless && spec.contains_key("clusterIP") {
+            let old = spec.remove("clusterIP").and_then(|v| v.as_str().map(str::to_owned));
+            spec.remove("clusterIPs");
+            let old = old.unwrap_or_default();
+            return Some(format!("its address {old} is taken: it has another one"));
+        }
+        if message.contains("odePort") {
+            let mut taken = spec.remove("healthCheckNodePort").is_some();
+            for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                taken |= port.as_object_mut().is_some_and(|p| p.remove("nodePort").is_some());
+            }
+            return taken.then(|| "a node port of it is taken: it has others".to_owned());
+        }
+    }
+    None
+}
+
+/// What a refusing answer means, with the remedy.
+pub(super) fn refusal(job: &Job<'_>, verb: &str, reply: &Reply) -> Did {
+    let words = reply.message();
+    let failed = reply.status >= 500 && !words.contains("webhook");
+    let became = if failed { Became::Failed } else { Became::Refused };
+    // An error of the server does not say whether the write was done.
+    Did { settled: !failed, ..Did::because(became, explain(job.action, verb, reply)) }
+}
+
+/// The server's words, with what can be done about them.
+pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> String {
+    let words = reply.message();
+    let what = if action.key.group.is_empty() {
+        action.key.resource.clone()
+    } else {
+        format!("{}.{}", action.key.resource, action.key.group)
+    };
+    let remedy = match reply.status {
+        401 => Some("the credentials are not accepted (any more): log in again, then resume".to_owned()),
+        403 if words.contains("not currently held") => {
+            Some(format!("the account needs `escalate` or `bind` on {what}, or the rights it is to grant"))
+        }
+        403 if words.contains("is forbidden: User") => {
+            Some(format!("the account needs `{verb}` on {what}"))
+        }
+        403 if words.contains("exceeded quota") => Some("make room in the quota, then resume".to_owned()),
+        422 if words.contains("immutable") || words.contains("updates to statefulset spec") => {
+            Some("--allow-recreate deletes and creates it again".to_owned())
+        }
+        500 if words.contains("failed calling webhook") => {
+            Some("bring the webhook back, or give --bypass-webhooks".to_owned())
+        }
+        404 => Some(format!("no {what} in version {} here, or no such namespace", action.version)),
+        _ => None,
+    };
+    match remedy {
+        Some(remedy) => format!("{words}: {remedy}"),
+        None => words,
+    }
+}
+
+pub(super) fn not_owned(why: &str) -> String {
+    format!("its field owners could not be set again, so `kubectl apply --server-side` may meet a conflict: {why}")
+}

@@ -1,0 +1,291 @@
+//! The four things that are done to an object, and how a CronJob is let run again.
+//!
+//! **Words**: an object *stands* where it is there though it is to be created; it is *found* where it is as wanted without
+//! anything being sent.
+
+use std::time::Duration;
+
+use hindcast_journal::exact::{Object, Value};
+use http::Method;
+
+use super::{
+    CONFLICTS, Did, Job, Work,
+    sent::{delete_options, refusal, relax, suspend},
+};
+use crate::{
+    apply::{
+        Became,
+        conflict::{finalizers, is_terminating, meta, named},
+        request::{self, Ask},
+    },
+    desired::Full,
+};
+
+impl Work<'_> {
+    pub(super) async fn update(&self, job: Job<'_>) -> Result<Did, Did> {
+        let (Some(before), Some(target)) = (job.before(), job.target()) else {
+            return Err(Did::because(Became::Failed, "the plan holds no body for it"));
+        };
+        let live = job.action.live.as_ref();
+        let uid = live.map_or_else(|| meta(&before.value, "uid"), |l| &l.uid).to_owned();
+        let mut rv = live.map_or_else(|| meta(&before.value, "resourceVersion"), |l| &l.rv).to_owned();
+        let mut sent = target.value.clone();
+        let mut look = self.resumed;
+        let mut doubtful = false;
+        let mut refusals = 0;
+        loop {
+            if look {
+                let now = self.read(&job).await?;
+                let Some(now) = now else {
+                    return Err(Did::because(Became::Conflict, "it was deleted since the plan was made"));
+                };
+                if meta(&now.value, "uid") != uid {
+                    return Err(Did::because(
+                        Became::Conflict,
+                        "it was deleted and created again since the plan was made",
+                    ));
+                }
+                if is_terminating(&now.value) {
+                    let why = format!("it is being deleted{}", finalizers(&now.value));
+                    return Err(Did::because(Became::Conflict, why));
+                }
+                if job.ground.same(&target, &now) {
+                    return Ok(self.found(&job, now, doubtful).await);
+                }
+                let changed = job.ground.differences(before, &now, Some(&target));
+                if !changed.is_empty() {
+                    let message = format!("it was changed since the plan was made: {}", named(&changed));
+                    let did = Did::because(Became::Conflict, message);
+                    return Err(Did { differences: changed, ..did });
+                }
+                rv = meta(&now.value, "resourceVersion").to_owned();
+                sent = job.ground.carry_over(&target.value, before, &now.value).ok_or_else(|| {
+                    Did::because(Became::Conflict, "what is to be changed is not there any more")
+                })?;
+            }
+            let body = self.body(&job, &sent, Some((&uid, &rv)))?;
+            let path = format!("{}{}", job.path(), request::manners(false));
+            let reply = self.send(&Ask::write(Method::PUT, path, &body)).await?;
+            doubtful |= reply.doubtful;
+            match reply.status {
+                _ if reply.is_success() => return self.written(&job, &reply, sent).await,
+                404 | 409 if refusals < CONFLICTS => refusals += 1,
+                409 => {
+                    let why = format!("it is being written too often by others: {}", reply.message());
+                    return Err(Did::because(Became::Conflict, why));
+                }
+                _ => return Err(refusal(&job, "update", &reply)),
+            }
+            look = true;
+            if refusals > 1 {
+                // Many writers at once: step back for a random moment rather than in step with them.
+                let spread = self.link.parts.random.next_u64() % (20 << refusals);
+                self.link.parts.clock.sleep(Duration::from_millis(spread)).await;
+            }
+        }
+    }
+
+    pub(super) async fn create(&self, job: Job<'_>) -> Result<Did, Did> {
+        if self.resumed || job.action.live.is_some() {
+            match self.read(&job).await? {
+                None => {}
+                Some(now) if is_terminating(&now.value) => self.gone(&job, meta(&now.value, "uid")).await?,
+                Some(now) => return self.standing(&job, now, self.resumed).await,
+            }
+        }
+        self.post(job).await
+    }
+
+    /// Creates what is not there.
+    async fn post(&self, job: Job<'_>) -> Result<Did, Did> {
+        let Some(mut sent) = job.bodies.target.clone() else {
+            return Err(Did::because(Became::Failed, "the plan holds no body for it"));
+        };
+        self.adopt(&job, &mut sent)?;
+        if job.bodies.unsuspend {
+            suspend(&mut sent);
+        }
+        let mut note = None;
+        for _ in 0..=CONFLICTS {
+            let body = self.body(&job, &sent, None)?;
+            let path = request::collection(&job.action.key, &job.action.version);
+            let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
+            let reply = self.send(&ask).await?;
+            if reply.is_success() {
+                return Ok(self.written(&job, &reply, sent).await?.with_note(note));
+            }
+            if reply.status == 409 {
+                match self.read(&job).await? {
+                    Some(now) if is_terminating(&now.value) => self.gone(&job, meta(&now.value, "uid")).await?,
+                    Some(now) => return self.standing(&job, now, reply.doubtful).await,
+                    None if reply.reason() == "AlreadyExists" => {}
+                    None => return Err(refusal(&job, "create", &reply)),
+                }
+            } else if let Some(why) = relax(job.action, &mut sent, &reply) {
+                note = Some(why);
+            } else {
+                return Err(refusal(&job, "create", &reply));
+            }
+        }
+        Err(Did::because(Became::Conflict, "it is being created and deleted by others"))
+    }
+
+    /// An object stands where one is to be created.
+    async fn standing(&self, job: &Job<'_>, now: Full, doubtful: bool) -> Result<Did, Did> {
+        let Some(mut target) = job.target() else {
+            return Err(Did::because(Became::Failed, "the plan holds no body for it"));
+        };
+        self.adopt(job, &mut target.value)?;
+        let mut staged = target.clone();
+        if job.bodies.unsuspend {
+            suspend(&mut staged.value);
+        }
+        if job.ground.same(&target, &now) || job.ground.same(&staged, &now) {
+            return Ok(self.found(job, now, doubtful).await);
+        }
+        let changed = job.ground.differences(&target, &now, None);
+        let message = format!("somebody created it since the plan was made, otherwise: {}", named(&changed));
+        Err(Did { differences: changed, ..Did::because(Became::Conflict, message) })
+    }
+
+    /// The object is as it is to be; by an earlier try of ours whose answer was lost, or by somebody else.
+    pub(super) async fn found(&self, job: &Job<'_>, now: Full, doubtful: bool) -> Did {
+        let ours = doubtful || self.resumed;
+        let now = if ours { self.own(job, now).await } else { (now, None) };
+        let became = if doubtful && !self.resumed { Became::Done } else { Became::Already };
+        Did { touched: ours, after: Some(now.0), ..Did::new(became) }.with_note(now.1)
+    }
+
+    pub(super) async fn delete(&self, job: Job<'_>) -> Result<Did, Did> {
+        let Some(before) = job.before() else {
+            return Err(Did::because(Became::Failed, "the plan holds no pre-image of it"));
+        };
+        let uid = meta(&before.value, "uid").to_owned();
+        let mut rv = meta(&before.value, "resourceVersion").to_owned();
+        if let Some(live) = &job.action.live {
+            rv.clone_from(&live.rv);
+        }
+        let mut look = self.resumed;
+        let mut doubtful = self.resumed;
+        for _ in 0..=CONFLICTS {
+            if look {
+                let Some(now) = self.read(&job).await? else {
+                    return Ok(Did { touched: doubtful, ..Did::new(Became::Already) });
+                };
+                if meta(&now.value, "uid") != uid {
+                    // Ours is gone; another of the same name was made by somebody.
+                    let why = "another object of the same name is there by now";
+                    return Err(Did::because(Became::Conflict, why));
+                }
+                if is_terminating(&now.value) {
+                    let did = Did { touched: doubtful, ..Did::new(Became::Already) };
+                    return Ok(did.with_note(Some(format!("it is being deleted{}", finalizers(&now.value)))));
+                }
+                let changed = job.ground.differences(before, &now, None);
+                if !changed.is_empty() {
+                    let message = format!("it was changed since the plan was made: {}", named(&changed));
+                    let did = Did::because(Became::Conflict, message);
+                    return Err(Did { differences: changed, ..did });
+                }
+                rv = meta(&now.value, "resourceVersion").to_owned();
+            }
+            let options = delete_options(&uid, &rv, job.action.propagation, false);
+            let reply = self.send(&Ask::write(Method::DELETE, job.path(), &options)).await?;
+            doubtful |= reply.doubtful;
+            match reply.status {
+                _ if reply.is_success() => return Ok(Did::done(None)),
+                404 => return Ok(Did { touched: doubtful, ..Did::new(Became::Already) }),
+                409 => look = true,
+                _ => return Err(refusal(&job, "delete", &reply)),
+            }
+        }
+        Err(Did::because(Became::Conflict, "it is being written too often by others"))
+    }
+
+    pub(super) async fn recreate(&self, job: Job<'_>) -> Result<Did, Did> {
+        let Some(before) = job.before() else {
+            return Err(Did::because(Became::Failed, "the plan holds no pre-image of it"));
+        };
+        let uid = meta(&before.value, "uid").to_owned();
+        if self.resumed
+            && let Some(now) = self.read(&job).await?
+            && meta(&now.value, "uid") != uid
+        {
+            return self.standing(&job, now, true).await;
+        }
+        let gone = self.delete(job).await?;
+        let half = |mut did: Did| {
+            did.touched = true;
+            did
+        };
+        self.gone(&job, &uid).await.map_err(half)?;
+        drop(gone);
+        match self.post(job).await {
+            Ok(did) => Ok(did),
+            Err(did) if did.became == Became::Refused => {
+                // Better what was there than nothing.
+                let body = self.body(&job, &before.value, None)?;
+                let path = request::collection(&job.action.key, &job.action.version);
+                let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
+                let back = self.send(&ask).await.map_err(half)?;
+                let note = if back.is_success() {
+                    "it had been deleted to be created again; what was there was put back".to_owned()
+                } else {
+                    format!("IT IS NOT THERE: it had been deleted to be created again, and what was there could not be put back: {}", back.message())
+                };
+                let after = back.object().ok().filter(|_| back.is_success());
+                Err(half(Did { after, ..did }.with_note(Some(note))))
+            }
+            Err(did) => Err(half(did)),
+        }
+    }
+
+    /// Ends what was created suspended.
+    pub(crate) async fn unsuspend(&self, job: Job<'_>, mut did: Did) -> Did {
+        let wanted = job.bodies.target.as_ref().and_then(|t| t.pointer("/spec/suspend")).cloned();
+        let path = format!("{}{}", job.path(), request::manners(false));
+        let mut why = "it is being written too often by others".to_owned();
+        for _ in 0..=CONFLICTS {
+            let now = match self.read(&job).await {
+                Ok(Some(now)) => now,
+                Ok(None) => {
+                    why = "it is gone".to_owned();
+                    break;
+                }
+                Err(failed) => {
+                    why = failed.message.unwrap_or_default();
+                    break;
+                }
+            };
+            if now.value.pointer("/spec/suspend").and_then(Value::as_bool) != Some(true) {
+                did.after = Some(now);
+                return did;
+            }
+            let metadata: Object = [("resourceVersion", Value::from(meta(&now.value, "resourceVersion")))].into_iter().collect();
+            let spec: Object = [("suspend", wanted.clone().unwrap_or(Value::Null))].into_iter().collect();
+            let body = [("metadata", Value::Object(metadata)), ("spec", Value::Object(spec))];
+            let ask = Ask::merge_patch(path.clone(), &Value::Object(body.into_iter().collect()));
+            match self.send(&ask).await {
+                Ok(reply) if reply.is_success() => {
+                    let Ok(now) = reply.object() else { break };
+                    let (now, note) = self.own(&job, now).await;
+                    did.after = Some(now);
+                    did.sent = None;
+                    return did.with_note(note);
+                }
+                Ok(reply) if reply.status == 409 => {}
+                Ok(reply) => {
+                    why = reply.message();
+                    break;
+                }
+                Err(failed) => {
+                    why = failed.message.unwrap_or_default();
+                    break;
+                }
+            }
+        }
+        did.became = Became::Failed;
+        did.settled = false;
+        did.with_note(Some(format!("it was created, and is still suspended: {why}")))
+    }
+}
