@@ -73,6 +73,8 @@ pub struct Desired {
     pub cut: Cut,
     /// The moment, in words of time.
     pub time: Micros,
+    /// Whether changes near the moment may be before or after it, so that what seems to have come since may have been there.
+    pub uncertain: bool,
     /// Where it comes from.
     pub source: Source,
     /// The objects.

@@ -36,6 +36,7 @@ impl Desired {
             cluster: timeline.cluster().to_owned(),
             cut: moment.cut.clone(),
             time: moment.time,
+            uncertain: !moment.uncertain.is_empty(),
             source: Source::Journal,
             objects: BTreeMap::new(),
             kinds: kinds(&view),

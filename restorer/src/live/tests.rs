@@ -180,6 +180,7 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         cluster: "c".into(),
         cut: Cut::default(),
         time: 0,
+        uncertain: false,
         source: Source::Journal,
         objects: BTreeMap::new(),
         kinds: kinds().into_iter().map(|kind| (kind.kind_key(), (kind, Protection::Protected))).collect(),

@@ -15,6 +15,7 @@ use hindcast_journal::{
 use crate::{
     Desired, Known, Protection,
     desired::{DEFINITIONS, Source},
+    live::Present,
     selection::Widen,
 };
 
@@ -31,7 +32,14 @@ fn missing(code: &'static str, reason: String) -> Missing {
 }
 
 /// The evidence in words.
-pub(super) fn of(key: &ObjectKey, uid: &str, desired: &Desired, known: &Known, widen: &Widen) -> Result<String, Missing> {
+pub(super) fn of(
+    key: &ObjectKey,
+    live: &Present,
+    desired: &Desired,
+    known: &Known,
+    widen: &Widen,
+) -> Result<String, Missing> {
+    let uid = live.uid.as_str();
     if let Source::Undo(id) = &desired.source {
         return match desired.created.get(key) {
             Some(created) if created == uid => Ok(format!("restore {id} created it (uid {uid})")),
@@ -63,7 +71,23 @@ pub(super) fn of(key: &ObjectKey, uid: &str, desired: &Desired, known: &Known, w
             flag: Some("--accept-gap"),
         });
     }
+    if let Some(created) = created(live).filter(|created| desired.uncertain && *created <= desired.time) {
+        return Err(missing(
+            "no-evidence",
+            format!(
+                "it was made within the second of {}, so it may have been there at the moment asked for; ask for a position or a \
+                 revision, which have no such doubt: `hindcast log` shows them",
+                time(created)
+            ),
+        ));
+    }
     present(key, uid, known)
+}
+
+/// When an object was made, by its own stamp, which is cut to a second.
+fn created(live: &Present) -> Option<Micros> {
+    let stamp = live.object.value.pointer("/metadata/creationTimestamp")?.as_str()?;
+    Some(stamp.parse::<jiff::Timestamp>().ok()?.as_microsecond())
 }
 
 fn unprotected(why: Option<&CoverEnd>) -> Missing {

@@ -172,7 +172,7 @@ impl Planner<'_> {
             return Err(why("path", "it was not there; with --path nothing is deleted"));
         }
         let widen = &self.selection.widen;
-        let evidence = evidence::of(key, &live.uid, self.desired, self.known, widen).map_err(|missing| Why {
+        let evidence = evidence::of(key, live, self.desired, self.known, widen).map_err(|missing| Why {
             code: missing.code.to_owned(),
             reason: missing.reason,
             flag: missing.flag.map(str::to_owned),

@@ -37,6 +37,7 @@ impl Record {
             cluster: self.plan.cluster.clone(),
             cut: self.plan.cut.clone(),
             time: self.began,
+            uncertain: false,
             source: Source::Undo(self.id.clone()),
             objects: BTreeMap::new(),
             kinds: BTreeMap::new(),

@@ -23,6 +23,7 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         cluster: String::new(),
         cut: Cut::default(),
         time: Micros::default(),
+        uncertain: false,
         source: Source::Journal,
         objects: BTreeMap::new(),
         kinds: BTreeMap::from([(rollouts.kind_key(), (rollouts, Protection::Protected))]),

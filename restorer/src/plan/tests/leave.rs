@@ -40,6 +40,23 @@ fn nothing_is_deleted_without_evidence() {
 }
 
 #[test]
+fn what_may_have_been_there_at_the_moment_is_not_deleted() {
+    let made = |stamp: &str| {
+        let body = format!(r#"{{"metadata":{{"creationTimestamp":"{stamp}"}}}}"#);
+        Scene::shop().now("ConfigMap x", &body)
+    };
+    // The moment is 01:46:40, and changes around it may be before or after.
+    let mut close = made("2001-09-09T01:46:40Z");
+    lines(&close, &["delete configmap x"]);
+    close.desired.uncertain = true;
+    lines(&close, &["leave delete configmap x: no-evidence"]);
+    assert!(reason(&close).contains("ask for a position or a revision"), "{}", reason(&close));
+    let mut after = made("2001-09-09T01:46:41Z");
+    after.desired.uncertain = true;
+    lines(&after, &["delete configmap x"]);
+}
+
+#[test]
 fn a_kind_has_to_be_protected_throughout() {
     let with = |covers: Vec<Cover>| {
         let mut scene = Scene::shop().now("ConfigMap x", "{}");

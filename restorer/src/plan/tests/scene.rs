@@ -132,6 +132,7 @@ impl Scene {
                 cluster: "c".into(),
                 cut: Cut { domains: BTreeMap::from([("main".to_owned(), point)]) },
                 time: TIME,
+                uncertain: false,
                 source: Source::Journal,
                 objects: BTreeMap::new(),
                 kinds,
