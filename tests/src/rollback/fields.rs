@@ -45,9 +45,11 @@ pub fn restored(sort: Sort) -> &'static [&'static str] {
 pub fn project(sort: Sort, object: &Value, except: Except) -> Value {
     let mut out = Map::new();
     for field in ["labels", "annotations"] {
-        let value = &object["metadata"][field];
-        if value.as_object().is_some_and(|map| !map.is_empty()) {
-            out.insert(format!("metadata.{field}"), value.clone());
+        let mut value = object["metadata"][field].as_object().cloned().unwrap_or_default();
+        // The server counts a DaemonSet's templates in an annotation, whoever writes.
+        value.remove("deprecated.daemonset.template.generation");
+        if !value.is_empty() {
+            out.insert(format!("metadata.{field}"), Value::Object(value));
         }
     }
     let owners: Vec<Value> = object["metadata"]["ownerReferences"]
