@@ -23,6 +23,9 @@ use crate::{
 /// How often the bucket is looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
+/// How often closing is tried again while a kind is going away.
+const GOING_EVERY: Duration = Duration::from_secs(1);
+
 /// How long the API server may take to say which cluster it is; at 3 a.m. it may be what is down.
 const CLUSTER_LIMIT: Duration = Duration::from_secs(4);
 
@@ -42,14 +45,25 @@ pub(super) async fn close(
     at: &At,
     mut moment: Moment,
 ) -> Result<Moment> {
-    match live(past, context, at).await {
-        // What was laid over what was read stays the newest: nothing more is read behind it.
-        Ok(Some(seen)) => return Ok(seen),
-        Ok(None) => {}
-        Err(failure) => {
-            context
-                .printer
-                .note(format!("note: the cluster did not help to close the cut: {failure}"));
+    let clock = &context.parts.clock;
+    let end = clock.monotonic() + context.common.wait;
+    loop {
+        match live(past, context, at).await {
+            // What was laid over what was read stays the newest: nothing more is read behind it.
+            Ok(Some(seen)) => return Ok(seen),
+            Ok(None) => break,
+            // A kind was just taken away. Whoever writes the journal notes that within seconds, and then the others can be closed
+            // without it; who lost a definition must not be refused its restore until the next bookmarks.
+            Err(failure) if failure.reason.contains("HTTP 404") && clock.monotonic() < end => {
+                clock.sleep(GOING_EVERY).await;
+                past.timeline.refresh().await?;
+            }
+            Err(failure) => {
+                context
+                    .printer
+                    .note(format!("note: the cluster did not help to close the cut: {failure}"));
+                break;
+            }
         }
     }
     if let Some(address) = &context.common.run_address {

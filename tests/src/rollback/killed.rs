@@ -115,6 +115,14 @@ struct Trial<'a> {
     log: PathBuf,
 }
 
+/// When a call is killed.
+#[derive(Debug, Clone, Copy)]
+struct Kill {
+    after: Duration,
+    /// Counted from when its record is there, so that the kill comes while it writes and not while it plans.
+    begun: bool,
+}
+
 /// A call that ended, or was killed.
 struct Ended {
     said: Said,
@@ -174,27 +182,32 @@ impl<'a> Trial<'a> {
     }
 
     /// A restore from its beginning, killed after a while if one is given.
-    async fn restore(&self, kill: Option<Duration>) -> Result<Ended> {
+    async fn restore(&self, kill: Option<Kill>) -> Result<Ended> {
         self.call(&["restore", "-n", NAMESPACE, "--at", &self.at, "--yes", "-o", "json"], kill)
             .await
     }
 
     /// Starts over to one side: a restore, or the undo of the last one.
-    async fn begin(&self, side: Side, last: &str, kill: Option<Duration>) -> Result<Ended> {
+    async fn begin(&self, side: Side, last: &str, kill: Option<Kill>) -> Result<Ended> {
         match side {
             Side::Then => self.restore(kill).await,
             Side::Before => self.call(&["undo", last, "--yes", "-o", "json"], kill).await,
         }
     }
 
-    /// A call, and the restore it made if it made one. Killed when it still runs after `kill`.
-    async fn call(&self, args: &[&str], kill: Option<Duration>) -> Result<Ended> {
+    /// A call, and the restore it made if it made one. Killed when it still runs at that time.
+    async fn call(&self, args: &[&str], kill: Option<Kill>) -> Result<Ended> {
         let ids = self.ids()?;
         let (out, err) = (self.log.join("out"), self.log.join("err"));
         let mut command = self.world.hindcast.command(args, true);
         command.stdout(fs::File::create(&out)?).stderr(fs::File::create(&err)?);
         let mut child = command.spawn()?;
-        let within = kill.unwrap_or(Duration::from_mins(4));
+        if kill.is_some_and(|kill| kill.begun) {
+            while self.ids()? == ids && child.try_wait()?.is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        let within = kill.map_or(Duration::from_mins(4), |kill| kill.after);
         let status = match tokio::time::timeout(within, child.wait()).await {
             Ok(status) => Some(status?),
             Err(_) if kill.is_some() => {
@@ -238,14 +251,17 @@ impl<'a> Trial<'a> {
         side: Side,
         last: &str,
         usual: Duration,
-        most: u32,
+        wanted: u32,
     ) -> Result<(String, u32, u32)> {
         let (mut kills, mut mid) = (0, 0);
         let mut id: Option<String> = None;
         loop {
-            let again = kills == 0 || (kills < most && self.draw.below(3) == 0);
-            let after = Duration::from_micros(self.draw.below(usual.as_micros() as u64 * 11 / 10));
-            let kill = again.then_some(after);
+            let again = kills == 0 || (kills < wanted && self.draw.below(3) == 0);
+            // Two in three while it writes, which is a small part of its time.
+            let begun = id.is_none() && self.draw.below(3) > 0;
+            let most = usual.as_micros() as u64;
+            let after = self.draw.below(if begun { most / 4 } else { most * 11 / 10 });
+            let kill = again.then_some(Kill { after: Duration::from_micros(after), begun });
             let (written, _) = self.progress(side).await?;
             let ended = match &id {
                 None => self.begin(side, last, kill).await?,

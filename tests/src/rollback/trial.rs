@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, stream};
 use kube::Client;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     Op, Scene, Sort,
@@ -111,6 +111,8 @@ pub struct World {
     /// The cluster.
     pub cluster: Cluster,
     turns: Semaphore,
+    /// How often the cut was closed; see [`Self::closing`].
+    closed: watch::Sender<u64>,
     _dir: Workdir,
 }
 
@@ -129,7 +131,9 @@ impl World {
         let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
         let running = hindcast.run(&[]).await?;
         // The calls share two cores; more at once would only wait for one another within their own deadlines.
-        Ok(Self { running, hindcast, client, cluster, turns: Semaphore::new(6), _dir: dir })
+        running.close().await?;
+        let (turns, closed) = (Semaphore::new(6), watch::Sender::new(0));
+        Ok(Self { running, hindcast, client, cluster, turns, closed, _dir: dir })
     }
 
     /// The running `hindcast run`.
@@ -141,6 +145,32 @@ impl World {
     pub async fn ask(&self, args: &[&str]) -> Result<Said> {
         let _turn = self.turns.acquire().await?;
         Ok(Said::new(args, &self.hindcast.call_within(args, true, Duration::from_mins(3)).await?))
+    }
+
+    /// Does some work while the cut is closed over and over, once for all that wait for it ([`Self::settled`]); each call that
+    /// closed it by itself would read every kind, and dozens at once would measure the machine.
+    pub async fn closing<T>(&self, work: impl Future<Output = T>) -> T {
+        let beat = async {
+            loop {
+                if self.running.close().await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                self.closed.send_modify(|n| *n += 1);
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = beat => unreachable!("it beats for ever"),
+        }
+    }
+
+    /// Waits until the cut was closed after now.
+    pub async fn settled(&self) -> Result<()> {
+        let mut closed = self.closed.subscribe();
+        let now = *closed.borrow();
+        // The one under way may have begun before.
+        closed.wait_for(|n| *n >= now + 2).await?;
+        Ok(())
     }
 
     /// Stops `hindcast run` gracefully.
@@ -177,19 +207,20 @@ pub async fn property(binary: &str, size: Size) -> Result<Tally> {
         let world = World::start(binary).await?;
         if next == size.first && size.histories > 1 {
             for (n, case) in CASES.iter().enumerate() {
-                one(&world, &format!("case-{n}"), &case.ops()?).await.context(case.name)?;
+                let ops = case.ops()?;
+                world.closing(one(&world, &format!("case-{n}"), &ops)).await.context(case.name)?;
             }
         }
         let seeds = next..end.min(next + size.per_cluster);
         next = seeds.end;
-        let results = stream::iter(seeds.clone())
+        let work = stream::iter(seeds.clone())
             .map(|seed| {
                 let world = &world;
                 async move { (seed, one(world, &format!("h-{seed}"), &history(seed)).await) }
             })
             .buffer_unordered(size.at_once)
-            .collect::<Vec<_>>()
-            .await;
+            .collect::<Vec<_>>();
+        let results = world.closing(work).await;
         let mut failed = Vec::new();
         for (seed, result) in results {
             match result {
@@ -201,7 +232,7 @@ pub async fn property(binary: &str, size: Size) -> Result<Tally> {
         if let Some((seed, _)) = failed.first() {
             let told: Vec<String> =
                 failed.iter().map(|(seed, why)| format!("seed {seed}: {why}")).collect();
-            let (ops, why) = shrink(&world, history(*seed)).await;
+            let (ops, why) = world.closing(shrink(&world, history(*seed))).await;
             anyhow::bail!(
                 "{} of {} histories fail:\n{}\n\nseed {seed} shrunk to {} steps: {}\nwhich fail: {why}",
                 failed.len(),
@@ -239,8 +270,10 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
         ..Tally::default()
     };
 
+    world.settled().await?;
     let began = Instant::now();
-    let said = ask(world, &[&["plan"][..], &scope].concat()).await?;
+    // The server's dry run of each action is part of what must change nothing.
+    let said = ask(world, &[&["plan", "--check"][..], &scope].concat()).await?;
     tally.slowest.0 = began.elapsed().as_secs_f64();
     let plan = said.plan()?;
     ensure!(
@@ -274,6 +307,7 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
         none(&model.against_undo(&plan.actions, &after, &now), &said)?;
 
         let model = Model { moment: &moment, before: &after, itself: &now };
+        world.settled().await?;
         let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
         ensure!(said.code == 0, "{said}");
         let again = said.restore()?;

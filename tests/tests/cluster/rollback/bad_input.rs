@@ -29,6 +29,7 @@ async fn bad_input_of_a_restore_is_told_and_nothing_is_written() -> Result<()> {
         hindcast: on_folder(&dir, "main", cluster.kubeconfig())?,
     };
     let running = stage.hindcast.run(&[]).await?;
+    running.close().await?;
     stage.namespace(NS).await?;
     stage
         .post(
@@ -70,22 +71,19 @@ async fn scopes(stage: &Stage, at: &str) -> Result<()> {
         (&["-n", NS, "--path", "spec..template"], &["spec..template"]),
         (&["-n", NS, "--allow-delete", "gizmos"], &["gizmos"]),
     ];
+    let mut wrong = Vec::new();
     for (scope, words) in all {
         for verb in [&["plan"][..], &["restore", "--yes"]] {
             let said = ask(&stage.hindcast, &[verb, scope, &["--at", at]].concat()).await?;
-            said.is(2, words).with_context(|| scope.join(" "))?;
+            wrong.extend(said.is(2, words).err().map(|e| e.to_string()));
         }
     }
-    for (moment, words) in [
-        ("rev:999999999", "later than the journal knows"),
-        ("half past", "half past"),
-        ("rev:x", "rev:x"),
-    ] {
-        let said =
-            ask(&stage.hindcast, &["restore", "-n", NS, "--at", moment, "--yes", "--wait", "1s"])
-                .await?;
-        said.is(2, &[words]).with_context(|| moment.to_owned())?;
+    let later = "later than the journal knows";
+    for (moment, words) in [("rev:999999999", later), ("half past", "half past"), ("rev:x", "rev:x")] {
+        let args = ["restore", "-n", NS, "--at", moment, "--yes", "--wait", "1s"];
+        wrong.extend(ask(&stage.hindcast, &args).await?.is(2, &[words]).err().map(|e| e.to_string()));
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     // Nobody is asked where there is no terminal.
     ask(&stage.hindcast, &["restore", "-n", NS, "--at", at]).await?.is(2, &["--yes"])?;
     ask(&stage.hindcast, &["restore", "-n", NS]).await?.is(2, &["--at"])?;

@@ -7,7 +7,7 @@ use hindcast_tests::real::{Cluster, Verdict, Webhook, WebhookKind};
 use serde_json::{Value, json};
 
 use super::{Stage, codes, never, verbs};
-use crate::scene::{SOON, crd, create_when_served, until};
+use crate::scene::{SOON, ask_with_cluster, crd, create_when_served, until};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -124,7 +124,14 @@ pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> 
 
     stage.delete(&format!("{DEFINITIONS}/shops.operator.example.com")).await?;
     until("the kind is gone", SOON, async || Ok(stage.find(&shops).await?.is_none())).await?;
-    let (said, plan) = stage.plan(&["-n", ns, "--at", &at]).await?;
+    // Until it is noted that the kind is gone, the moment cannot be closed.
+    let without = ["plan", "-n", ns, "--at", &at];
+    let took = until("a plan can be made without the kind", SOON * 2, async || {
+        Ok(ask_with_cluster(&stage.hindcast, &without).await?.code != 2)
+    })
+    .await?;
+    println!("operator: planned {:.1} s after its definition was deleted", took.as_secs_f64());
+    let (said, plan) = stage.plan(&without[1..]).await?;
     ensure!(verbs(&plan.actions).is_empty(), "objects of a kind that isn't served: {said}");
     ensure!(codes(&plan.left).iter().any(|l| l.starts_with("Shop/one")), "{said}");
     let scope = ["-n", ns, "--at", at.as_str(), "--with-cluster-scoped"];

@@ -21,6 +21,7 @@ async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
         hindcast: on_folder(&dir, "main", cluster.kubeconfig())?,
     };
     let running = stage.hindcast.run(&[]).await?;
+    running.close().await?;
     by_rbac(&stage, &cluster).await.context("RBAC")?;
     by_a_webhook(&stage, &cluster).await.context("a webhook")?;
     by_quota(&stage).await.context("quota")?;

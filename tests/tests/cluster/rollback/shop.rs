@@ -236,7 +236,8 @@ pub(super) async fn jobs(stage: &Stage) -> Result<()> {
     }
     let running = plan.left.iter().find(|l| l.id() == "Job/running").context("running is left")?;
     ensure!(running.flag.as_deref() == Some("--rerun-jobs"), "{running:?}");
-    ensure!(!left.iter().any(|l| l.starts_with("Pod/")), "a Job's Pods are its own: {said}");
+    let pods_are_theirs = plan.left.iter().filter(|l| l.kind == "Pod").all(|l| l.code == "owned");
+    ensure!(pods_are_theirs, "a Job's Pods are its own: {said}");
 
     stage.restore(&scope).await?;
     let yearly = stage.get(&format!("{batch}/cronjobs/yearly")).await?;

@@ -39,6 +39,7 @@ async fn writers_beside_a_restore_are_neither_in_the_way_nor_overwritten() -> Re
         hindcast: on_folder(&dir, "main", cluster.kubeconfig())?,
     };
     let running = stage.hindcast.run(&[]).await?;
+    running.close().await?;
     stage.namespace(NS).await?;
     let all = async |image: &'static str| -> Result<()> {
         stream::iter(0..COUNT)
@@ -136,7 +137,7 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
         }
         let mut draw = Rng::new(7);
         let mut order: Vec<usize> = (0..COUNT).collect();
-        order.sort_by_key(|_| draw.next());
+        order.sort_by_cached_key(|_| draw.next());
         let changed: Vec<(usize, Value)> = stream::iter(order.into_iter().take(80))
             .map(|n| async move {
                 let patch = json!({ "spec": { "minReadySeconds": n + 1, "template": { "spec": { "containers": [
