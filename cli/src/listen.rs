@@ -88,10 +88,13 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let status = shared.handle.status();
-    if status.ready {
+    // What is seen but not yet in the store protects nobody.
+    let durable = !shared.handle.durable().borrow().frontier.is_empty();
+    if status.ready && durable {
         "ready\n".into_response()
     } else {
-        let reason = if status.reason.is_empty() { "starting" } else { &status.reason };
+        let starting = if status.ready { "the first segment is not durable yet" } else { "starting" };
+        let reason = if status.reason.is_empty() { starting } else { &status.reason };
         (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
     }
 }

@@ -48,7 +48,6 @@ struct Version {
     rv: u64,
     object_rv: u64,
     exact: Bytes,
-    domain: String,
     bounds: (i64, i64),
 }
 
@@ -124,7 +123,6 @@ impl Log {
             rv: row.rv,
             object_rv: entry.map_or(row.rv, |e| e.object_rv),
             exact: entry.map(fold::Entry::public).unwrap_or_default(),
-            domain: row.domain.clone(),
             bounds: (row.time_lo, row.time_hi),
         });
         Ok(())

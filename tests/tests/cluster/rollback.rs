@@ -31,6 +31,7 @@ use crate::{
     scene::{Said, ask_with_cluster, create, on_folder, rv, send},
 };
 
+#[ignore = "not yet proven on two busy cores: run it by name"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_are_rolled_back_as_predicted() -> Result<()> {
     let _beside = crate::FIGURES.read().await;

@@ -19,6 +19,7 @@ use crate::scene::{Said, ask_with_cluster, on_folder};
 const NS: &str = "input";
 const MAP: &str = "/api/v1/namespaces/input/configmaps/app";
 
+#[ignore = "not yet proven on two busy cores: run it by name"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_of_a_restore_is_told_and_nothing_is_written() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
