@@ -48,6 +48,9 @@ const AT_ONCE: usize = 4;
 /// How long a store is waited for that does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long it is waited for before anything was changed: whoever restores can still be told to keep the record elsewhere.
+const AT_FIRST: Duration = Duration::from_secs(10);
+
 /// How many records an unknown id is told.
 const TOLD: usize = 5;
 
@@ -165,7 +168,7 @@ impl Records {
             told(&id);
             let path = self.store.layout().restore(&id, "plan");
             // An id that is taken is another restore's of the same second.
-            if create(&self.store, &path, plan.clone()).await.map_err(unwritable)? {
+            if create_within(&self.store, &path, plan.clone(), AT_FIRST).await.map_err(unwritable)? {
                 break id;
             }
         };
@@ -497,6 +500,10 @@ fn unwritable(error: Error) -> Error {
 
 /// Writes an object; false if another one stands there. An answer that was lost is asked for again.
 async fn create(store: &Store, path: &object_store::path::Path, bytes: Bytes) -> Result<bool> {
+    create_within(store, path, bytes, PATIENCE).await
+}
+
+async fn create_within(store: &Store, path: &object_store::path::Path, bytes: Bytes, patience: Duration) -> Result<bool> {
     let clock = &store.parts().clock;
     let began = clock.monotonic();
     let mut wait = Duration::from_millis(100);
@@ -507,7 +514,7 @@ async fn create(store: &Store, path: &object_store::path::Path, bytes: Bytes) ->
             Ok(Put::Exists) => return Ok(again && store.get(path).await? == bytes),
             Err(error) => {
                 let denied = error.to_string().contains("refused permission");
-                let over = clock.monotonic().saturating_sub(began) + wait > PATIENCE;
+                let over = clock.monotonic().saturating_sub(began) + wait > patience;
                 if error.kind() != ErrorKind::Unavailable || denied || over {
                     return Err(error);
                 }
