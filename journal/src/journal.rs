@@ -109,19 +109,39 @@ impl Journal {
         let after = layout.segment(n);
         let listed = self.store.list(&layout.segments(), Some(&after)).await?;
         let numbers: Vec<u64> = listed.iter().filter_map(|l| Layout::number(&l.path)).collect();
-        // From the very start the log may begin above the boundary; from a known segment it goes on at once.
-        let mut expected = if n == 0 { numbers.first().copied().unwrap_or(1) } else { n + 1 };
+        let mut whole: Vec<u64> = Vec::with_capacity(numbers.len());
         for &number in &numbers {
-            if number != expected {
-                return Err(Error::corrupt(
-                    layout.segment(expected).to_string(),
-                    format!("is missing, though segment {number} is there"),
-                )
-                .with_hint("a segment was removed or is not readable: rows of that time are unknown"));
+            // From the very start the log may begin above the boundary; from a known segment it goes on at once.
+            let start = if n == 0 { number } else { n + 1 };
+            let expected = whole.last().map_or(start, |last| last + 1);
+            // A listing of a folder that is being written to is no moment: it may leave out a name and hold a newer one.
+            for hole in expected..number {
+                if !self.store.exists(&layout.segment(hole)).await? {
+                    return Err(Error::corrupt(
+                        layout.segment(hole).to_string(),
+                        format!("is missing, though segment {number} is there"),
+                    )
+                    .with_hint("a segment was removed or is not readable: rows of that time are unknown"));
+                }
+                whole.push(hole);
             }
-            expected += 1;
+            whole.push(number);
         }
-        Ok(numbers)
+        if n == 0 {
+            self.begin(&mut whole).await?;
+        }
+        Ok(whole)
+    }
+
+    /// Puts before a log's first listed segments those that the listing left out.
+    async fn begin(&self, numbers: &mut Vec<u64>) -> Result<()> {
+        let Some(&first) = numbers.first() else { return Ok(()) };
+        let mut begin = first;
+        while begin > 1 && self.store.exists(&self.store.layout().segment(begin - 1)).await? {
+            begin -= 1;
+        }
+        numbers.splice(0..0, begin..first);
+        Ok(())
     }
 
     /// The boundary, 1 at first.

@@ -82,6 +82,15 @@ impl Store {
         }
     }
 
+    /// Whether there is an object of that name.
+    pub(crate) async fn exists(&self, path: &Path) -> Result<bool> {
+        match self.limited(path, self.inner.head(path)).await? {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(convert(path, e)),
+        }
+    }
+
     /// The object's bytes, or `None` when there is no such object.
     pub async fn get_opt(&self, path: &Path) -> Result<Option<Bytes>> {
         let read = async {

@@ -65,6 +65,7 @@ const SMALL: [(Fault, u64); 17] = [
     (Fault::PutConflict, 30),
     (Fault::PutSlow, 20),
     (Fault::ReadError, 30),
+    (Fault::ListHole, 200),
 ];
 
 /// Runs one seed.

@@ -78,6 +78,8 @@ faults! {
     PutSlow = "store: slow",
     /// A GET or LIST fails.
     ReadError = "store: read error",
+    /// A LIST leaves out a name that is there.
+    ListHole = "store: listing with a hole",
     /// The store answers nothing but errors for a while.
     StoreDown = "store: unavailable",
     /// The process is killed.

@@ -306,7 +306,13 @@ impl ObjectStore for Store {
             let all: Vec<Result<ObjectMeta>> = all.collect().await;
             let after =
                 all.into_iter().filter(|m| m.as_ref().map_or(true, |m| m.location > offset));
-            after.map(|m| m.map(|m| store.dated(m))).collect()
+            let mut listed: Vec<_> = after.map(|m| m.map(|m| store.dated(m))).collect();
+            let world = store.process.world();
+            let log = prefix.is_some_and(|prefix| prefix.as_ref().ends_with("/wal"));
+            if log && listed.len() > 1 && world.fires(Fault::ListHole) {
+                listed.remove(world.draw(|rng| rng.below(listed.len() as u64)) as usize);
+            }
+            listed
         };
         futures::stream::once(listed).flat_map(futures::stream::iter).boxed()
     }

@@ -49,6 +49,7 @@ pub fn race(seed: u64, sabotage: Sabotage) -> Outcome {
             (Fault::PutConflict, 60),
             (Fault::PutSlow, 60),
             (Fault::ReadError, 60),
+            (Fault::ListHole, 200),
         ];
         let world = World::new(seed, store_faults);
         let bucket = Bucket::new(&world);

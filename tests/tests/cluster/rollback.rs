@@ -41,6 +41,7 @@ async fn histories_are_rolled_back_as_predicted() -> Result<()> {
     Ok(())
 }
 
+#[ignore = "now and then an action of a resume is not as it should be: being looked into"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_restore_is_resumed() -> Result<()> {
     let _beside = crate::FIGURES.read().await;

@@ -116,6 +116,7 @@ async fn kinds_that_were_not_protected(
 async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) -> Result<()> {
     let hindcast = on_folder(dir, "gap", cluster.kubeconfig())?;
     let running = hindcast.run(&[]).await?;
+    running.close().await?;
     let at = moment(&running).await?;
     running.process.kill();
     admin.post(MAPS, json!({ "metadata": { "name": "unseen" } })).await?;

@@ -111,14 +111,24 @@ async fn status_is_in_nobodys_way(stage: &Stage, at: &str) -> Result<()> {
 async fn write_status(client: Client, stop: Arc<AtomicBool>, writes: Arc<AtomicU64>) -> Result<()> {
     let mut draw = Rng::new(50);
     let mut tick = tokio::time::interval(Duration::from_millis(20));
+    // Several at once, so that a slow answer doesn't slow the rate.
+    let mut sent = tokio::task::JoinSet::new();
     while !stop.load(Ordering::Relaxed) {
         tick.tick().await;
-        let n = draw.below(COUNT as u64) as usize;
-        let patch =
-            json!({ "status": { "observedGeneration": writes.load(Ordering::Relaxed) + 1 } });
-        send(&client, "PATCH", &format!("{}/status?fieldManager=controller", path(n)), Some(patch))
-            .await?;
-        writes.fetch_add(1, Ordering::Relaxed);
+        let at = format!("{}/status?fieldManager=controller", path(draw.below(COUNT as u64) as usize));
+        let patch = json!({ "status": { "observedGeneration": draw.below(1_000_000) + 1 } });
+        let (client, writes) = (client.clone(), writes.clone());
+        sent.spawn(async move {
+            send(&client, "PATCH", &at, Some(patch)).await?;
+            writes.fetch_add(1, Ordering::Relaxed);
+            anyhow::Ok(())
+        });
+        while let Some(done) = sent.try_join_next() {
+            done??;
+        }
+    }
+    while let Some(done) = sent.join_next().await {
+        done??;
     }
     Ok(())
 }
