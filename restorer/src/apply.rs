@@ -242,6 +242,7 @@ impl<'a> Run<'a> {
                     }
                 };
                 tokio::select! {
+                    biased;
                     kept = kept => {
                         keeping = None;
                         self.notes.extend(kept.err().map(|e| unkept(&e)));

@@ -11,6 +11,7 @@
 use crate::{desired::Full, selection::Widen};
 
 mod change;
+mod chapters;
 mod crd;
 mod gitops;
 mod order;
@@ -91,7 +92,7 @@ pub fn markdown() -> String {
          This is the table of `hindcast rules`, and a test keeps both equal. A plan names the rule of everything it keeps \
          or leaves alone.\n",
     );
-    for (title, rules) in table::CHAPTERS {
+    for (title, rules) in chapters::CHAPTERS {
         out.extend([
             "\n## ",
             title,

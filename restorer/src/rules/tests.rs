@@ -48,7 +48,7 @@ fn every_rule_has_a_test_by_its_name() {
 fn ids_are_unique_and_each_stands_in_one_chapter() {
     let ids: Vec<&str> = all().iter().map(|rule| rule.id).collect();
     let listed: Vec<&str> =
-        table::CHAPTERS.iter().flat_map(|(_, ids)| ids.iter().copied()).collect();
+        chapters::CHAPTERS.iter().flat_map(|(_, ids)| ids.iter().copied()).collect();
     assert_eq!(ids, listed);
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
 }

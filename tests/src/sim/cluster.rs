@@ -47,7 +47,7 @@ impl Default for Profile {
 }
 
 /// The small faults, with the rate each may get.
-const SMALL: [(Fault, u64); 17] = [
+const SMALL: [(Fault, u64); 18] = [
     (Fault::ApiRefused, 40),
     (Fault::ApiTooMany, 40),
     (Fault::ApiInternal, 40),

@@ -310,7 +310,7 @@ impl ObjectStore for Store {
             let world = store.process.world();
             let log = prefix.is_some_and(|prefix| prefix.as_ref().ends_with("/wal"));
             if log && listed.len() > 1 && world.fires(Fault::ListHole) {
-                listed.remove(world.draw(|rng| rng.below(listed.len() as u64)) as usize);
+                let _ = listed.remove(world.draw(|rng| rng.below(listed.len() as u64)) as usize);
             }
             listed
         };

@@ -1,3 +1,5 @@
+//! The fields of a change, and how they are told.
+
 use hindcast_journal::exact::Value;
 
 use super::scene::value;

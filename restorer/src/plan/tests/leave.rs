@@ -1,3 +1,5 @@
+//! What is left alone, and why: evidence, protection, gaps, scope.
+
 use hindcast_journal::{cut::CutPoint, facts::{CoverEnd, Grade, Uncovered}, fold::Cover};
 
 use super::scene::{CUT, Scene, TIME, key, only};

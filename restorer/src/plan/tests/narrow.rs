@@ -1,3 +1,5 @@
+//! Narrowing by path.
+
 use super::scene::value;
 use crate::plan::narrow::{at, put};
 

@@ -1,3 +1,5 @@
+//! The order of actions.
+
 use super::scene::Scene;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Owner references: mapped, dropped, followed.
+
 use super::scene::{Scene, key, target, value};
 use crate::plan::{OwnerRef, Wave};
 

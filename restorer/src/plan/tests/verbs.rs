@@ -1,3 +1,5 @@
+//! What becomes of an object: created, changed, made anew, deleted.
+
 use super::scene::{Scene, key, object, only, target, value};
 use crate::{
     Prepared,
