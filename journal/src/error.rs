@@ -76,6 +76,21 @@ impl Error {
         self
     }
 
+    /// Any error with its causes on one line: the outermost often says nothing.
+    pub fn causes(error: &dyn std::error::Error) -> String {
+        let mut text = error.to_string();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            let cause_text = cause.to_string();
+            if !text.contains(&cause_text) {
+                text.push_str(": ");
+                text.push_str(&cause_text);
+            }
+            next = cause.source();
+        }
+        text
+    }
+
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind

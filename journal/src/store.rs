@@ -196,7 +196,7 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
             Some("Hindcast needs create-if-absent, get and list"),
         ),
         other => {
-            let (reason, hint) = unsorted(&chain_text(other));
+            let (reason, hint) = unsorted(&Error::causes(other).replace('\n', " "));
             (ErrorKind::Unavailable, reason, Some(hint))
         }
     };
@@ -218,19 +218,4 @@ fn unsorted(text: &str) -> (String, &'static str) {
     } else {
         (text.to_owned(), "check that the store is up, and that the journal's URL and endpoint name it")
     }
-}
-
-/// The error and its causes on one line: the store's own message is often only in the innermost.
-fn chain_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text.replace('\n', " ")
 }

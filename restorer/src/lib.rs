@@ -17,6 +17,7 @@ pub mod diff;
 pub mod intent;
 mod lists;
 pub mod live;
+mod path;
 pub mod plan;
 pub mod record;
 pub mod rules;

@@ -236,7 +236,7 @@ impl Watch {
             };
             match frame {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(Failure::Transport(chain(&error))),
+                Some(Err(error)) => return Err(Failure::Transport(hindcast_journal::Error::causes(&error))),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.lines.push(&data);
@@ -258,7 +258,7 @@ async fn send(
         .header(http::header::ACCEPT_ENCODING, "identity")
         .body(Body::empty())
         .map_err(|e| Failure::NotFound(format!("{path}: {e}")))?;
-    let response = client.send(request).await.map_err(|e| Failure::Transport(chain(&e)))?;
+    let response = client.send(request).await.map_err(|e| Failure::Transport(hindcast_journal::Error::causes(&e)))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -271,7 +271,7 @@ async fn send(
 
 async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {
     let body = response.into_body().collect().await;
-    Ok(body.map_err(|e| Failure::Transport(chain(&e)))?.to_bytes())
+    Ok(body.map_err(|e| Failure::Transport(hindcast_journal::Error::causes(&e)))?.to_bytes())
 }
 
 /// Splits a list. Custom resources have `metadata` after `items`, built-in kinds before.
@@ -304,21 +304,6 @@ fn page(answer: &Answer) -> Option<Page> {
     page.rv = rv.and_then(|text| text.parse().ok());
     page.next = json::member(metadata, "continue").and_then(json::text).filter(|t| !t.is_empty());
     Some(page)
-}
-
-/// An error with all its sources, since the outermost often says nothing.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if !out.contains(&text) {
-            out.push_str(": ");
-            out.push_str(&text);
-        }
-        source = inner.source();
-    }
-    out
 }
 
 /// `Mon, 23 Nov 2026 05:39:50 GMT` in microseconds.

@@ -198,8 +198,8 @@ impl Core {
     }
 
     /// The process runs. When it stood still (paused, starved, suspended), events lay waiting: until a list separates
-    /// them from newer ones, receipts are no lower bounds. Returns what has to be listed: a kind of each such domain.
-    pub(crate) fn beat(&mut self) -> Vec<Arc<Discovery>> {
+    /// them from newer ones, receipts are no lower bounds.
+    pub(crate) fn beat(&mut self) {
         let now = self.parts.clock.now();
         if self.beat > 0 && now - self.beat > STALL {
             for (name, domain) in &mut self.domains {
@@ -208,6 +208,11 @@ impl Core {
             }
         }
         self.beat = now;
+    }
+
+    /// What has to be listed, so that receipts are lower bounds again: a kind of each domain that stood still, or whose
+    /// watches were opened since its newest list.
+    pub(crate) fn to_sample(&self) -> Vec<Arc<Discovery>> {
         let covered = |domain: &String| {
             let mut kinds = self.kinds.values();
             kinds.find(|kind| kind.covered && kind.discovery.domain == *domain)

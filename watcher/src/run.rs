@@ -196,11 +196,15 @@ async fn protect(env: &Env, mut kinds: Kinds) {
 async fn beat(env: &Env) {
     let mut sampled = std::time::Duration::ZERO;
     loop {
-        let stalled = env.core.lock().beat();
+        let due = {
+            let mut core = env.core.lock();
+            core.beat();
+            core.to_sample()
+        };
         let now = env.parts.clock.monotonic();
-        if !stalled.is_empty() && now.saturating_sub(sampled) >= RESAMPLE {
+        if !due.is_empty() && now.saturating_sub(sampled) >= RESAMPLE {
             sampled = now;
-            for kind in stalled {
+            for kind in due {
                 if let Ok(rv) = env.sample(&kind).await {
                     env.core.lock().runs_again(&kind.domain, rv);
                 }

@@ -18,6 +18,21 @@ pub(crate) struct ObjectName {
     pub(crate) uid: String,
 }
 
+impl ObjectName {
+    /// The name of a row's object.
+    pub(crate) fn of(row: &Row) -> Self {
+        Self {
+            group: row.group.clone(),
+            version: row.version.clone(),
+            resource: row.resource.clone(),
+            kind: row.kind.clone(),
+            namespace: row.namespace.clone(),
+            name: row.name.clone(),
+            uid: row.uid.clone(),
+        }
+    }
+}
+
 /// A change; Secret values in it are hidden.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,15 +94,7 @@ impl Change {
             time: rfc3339(row.time_hi),
             op: row.op.as_str().to_owned(),
             source: row.source.as_str().to_owned(),
-            object: ObjectName {
-                group: row.group.clone(),
-                version: row.version.clone(),
-                resource: row.resource.clone(),
-                kind: row.kind.clone(),
-                namespace: row.namespace.clone(),
-                name: row.name.clone(),
-                uid: row.uid.clone(),
-            },
+            object: ObjectName::of(row),
             manager: row.manager.clone(),
             manager_operation: row.manager_op.clone(),
             subresource: row.subresource.clone(),

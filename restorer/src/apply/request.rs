@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use hindcast_journal::{
-    Parts,
+    Error, Parts,
     exact::{self, Value},
     fold::ObjectKey,
 };
@@ -24,7 +24,7 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 
 use super::{Settings, pace::Pace};
-use crate::desired::Full;
+use crate::{desired::Full, path};
 
 /// The name that our writes are made under.
 pub(crate) const MANAGER: &str = "hindcast";
@@ -193,11 +193,11 @@ impl<'a> Link<'a> {
                 .header(http::header::CONTENT_TYPE, ask.content)
                 .body(Body::from(ask.body.to_vec()))
                 .map_err(|e| format!("{}: {e}", ask.path))?;
-            let response = self.client.send(request).await.map_err(|e| chain(&e))?;
+            let response = self.client.send(request).await.map_err(|e| Error::causes(&e))?;
             let status = response.status().as_u16();
             let after = response.headers().get(http::header::RETRY_AFTER).cloned();
             let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-            let body = response.into_body().collect().await.map_err(|e| chain(&e))?.to_bytes();
+            let body = response.into_body().collect().await.map_err(|e| Error::causes(&e))?.to_bytes();
             Ok((status, body, after))
         };
         let limit = self.settings.request;
@@ -298,23 +298,12 @@ fn backoff(tries: u32) -> Duration {
 
 /// The folder of an object's kind, in its namespace.
 pub(crate) fn collection(key: &ObjectKey, version: &str) -> String {
-    let mut path = if key.group.is_empty() {
-        format!("/api/{}", segment(version))
-    } else {
-        format!("/apis/{}/{}", segment(&key.group), segment(version))
-    };
-    if !key.namespace.is_empty() {
-        path.push_str("/namespaces/");
-        path.push_str(&segment(&key.namespace));
-    }
-    path.push('/');
-    path.push_str(&segment(&key.resource));
-    path
+    path::collection(&key.group, version, &key.namespace, &key.resource)
 }
 
 /// The object's own path.
 pub(crate) fn object(key: &ObjectKey, version: &str) -> String {
-    format!("{}/{}", collection(key, version), segment(&key.name))
+    format!("{}/{}", collection(key, version), path::escape(&key.name))
 }
 
 /// What every write says beside. Unknown fields are not refused: what is written was served once, and a field that the
@@ -325,35 +314,4 @@ pub(crate) fn manners(dry_run: bool) -> &'static str {
     } else {
         "?fieldManager=hindcast&fieldValidation=Ignore"
     }
-}
-
-/// A part of a path, percent-encoded.
-pub(crate) fn segment(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            // Writing to a String cannot fail.
-            _ => _ = write!(out, "%{byte:02X}"),
-        }
-    }
-    out
-}
-
-/// An error with all its sources, since the outermost often says nothing.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if !out.contains(&text) {
-            out.push_str(": ");
-            out.push_str(&text);
-        }
-        source = inner.source();
-    }
-    out
 }

@@ -43,7 +43,7 @@ pub(crate) fn in_the_way(reply: &Reply) -> Option<String> {
 }
 
 fn path(resource: &str, name: &str) -> String {
-    format!("/apis/admissionregistration.k8s.io/v1/{resource}/{}{}", request::segment(name), request::manners(false))
+    format!("/apis/admissionregistration.k8s.io/v1/{resource}/{}{}", crate::path::escape(name), request::manners(false))
 }
 
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {

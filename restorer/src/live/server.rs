@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use hindcast_journal::{
-    Parts,
+    Error, Parts,
     exact::{self, Value},
     facts::Discovery,
 };
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::Listed;
-use crate::desired::Full;
+use crate::{desired::Full, path};
 
 /// How many requests run at once.
 const AT_ONCE: usize = 16;
@@ -131,7 +131,7 @@ impl<'a> Server<'a> {
 
     /// All objects of a kind; `kind` and `version` are those that items of built-in lists lack.
     pub(super) async fn objects(&self, path: &str, kind: &Discovery, version: &str) -> Result<Vec<Full>, Refusal> {
-        let api = api_version(&kind.group, version);
+        let api = path::api_version(&kind.group, version);
         self.pages(path, JSON, |body, out| {
             let mut list = exact::parse(body).map_err(|e| e.to_string())?;
             let items = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
@@ -171,7 +171,7 @@ impl<'a> Server<'a> {
         'whole: loop {
             let (mut out, mut next) = (Vec::new(), String::new());
             loop {
-                let after = if next.is_empty() { String::new() } else { format!("&continue={}", escape(&next)) };
+                let after = if next.is_empty() { String::new() } else { format!("&continue={}", path::escape(&next)) };
                 let body = match self.get(&format!("{path}?limit={PAGE}{after}"), accept).await {
                     Err(Refusal::Expired) if attempts < 3 => {
                         attempts += 1;
@@ -211,12 +211,12 @@ impl<'a> Server<'a> {
             .header(http::header::ACCEPT, accept)
             .body(Body::empty())
             .map_err(|e| Refusal::Failed(format!("{path}: {e}")))?;
-        let response = self.client.send(request).await.map_err(|e| Refusal::Busy(chain(&e), None))?;
+        let response = self.client.send(request).await.map_err(|e| Refusal::Busy(Error::causes(&e), None))?;
         let status = response.status();
         let after = response.headers().get(http::header::RETRY_AFTER);
         let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
         let body = response.into_body().collect().await;
-        let body = body.map_err(|e| Refusal::Busy(chain(&e), None))?.to_bytes();
+        let body = body.map_err(|e| Refusal::Busy(Error::causes(&e), None))?.to_bytes();
         if status.is_success() { Ok(body) } else { Err(refusal(status.as_u16(), &body, after)) }
     }
 }
@@ -255,57 +255,12 @@ pub(super) fn full(mut value: Value) -> Full {
     Full { value, managed }
 }
 
-/// `apps/v1`, or `v1` of the core group.
-pub(super) fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
-}
-
 /// The path of a kind's objects in a namespace (empty for all, or for cluster-scoped kinds), or of one of them.
 pub(super) fn path(kind: &Discovery, version: &str, namespace: &str, name: Option<&str>) -> String {
-    let mut path = if kind.group.is_empty() {
-        format!("/api/{}", escape(version))
-    } else {
-        format!("/apis/{}/{}", escape(&kind.group), escape(version))
-    };
-    if kind.namespaced && !namespace.is_empty() {
-        path.push_str("/namespaces/");
-        path.push_str(&escape(namespace));
+    let namespace = if kind.namespaced { namespace } else { "" };
+    let path = path::collection(&kind.group, version, namespace, &kind.resource);
+    match name {
+        Some(name) => format!("{path}/{}", path::escape(name)),
+        None => path,
     }
-    path.push('/');
-    path.push_str(&escape(&kind.resource));
-    if let Some(name) = name {
-        path.push('/');
-        path.push_str(&escape(name));
-    }
-    path
-}
-
-/// A part of a path or query, percent-encoded.
-fn escape(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
-/// An error with its sources, since the outermost often says nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if !out.contains(&text) {
-            out.push_str(": ");
-            out.push_str(&text);
-        }
-        source = inner.source();
-    }
-    out
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{request, subject::Hindcast},
+    oracle::{request, subject::{Hindcast, Running}},
     real::{Cluster, process::Workdir},
     rollback::{
         answer::{Action, Left, Plan, Restore},
@@ -93,6 +93,14 @@ struct Stage {
 }
 
 impl Stage {
+    /// A cluster under protection, with a journal in a folder of `dir`.
+    async fn open(cluster: &Cluster, dir: &Workdir) -> Result<(Self, Running)> {
+        let hindcast = on_folder(dir, "main", cluster.kubeconfig())?;
+        let running = hindcast.run(&[]).await?;
+        running.close().await?;
+        Ok((Self { client: cluster.client(), hindcast }, running))
+    }
+
     async fn namespace(&self, name: &str) -> Result<()> {
         create(&self.client, "/api/v1/namespaces", json!({ "metadata": { "name": name } })).await?;
         Ok(())

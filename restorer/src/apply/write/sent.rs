@@ -8,6 +8,7 @@ use hindcast_journal::exact::{Object, Value};
 use super::{Did, Job};
 use crate::{
     apply::{Became, request::Reply},
+    path,
     plan::{Action, Propagation},
 };
 
@@ -15,9 +16,7 @@ use crate::{
 pub(crate) fn body(action: &Action, value: &Value, live: Option<(&str, &str)>) -> Option<Value> {
     let mut body = value.clone();
     let root = body.as_object_mut()?;
-    let group = &action.key.group;
-    let version = &action.version;
-    let api = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+    let api = path::api_version(&action.key.group, &action.version);
     root.insert("apiVersion", Value::from(api));
     root.insert("kind", Value::from(action.kind.as_str()));
     let metadata = root.get_mut("metadata")?.as_object_mut()?;
@@ -60,12 +59,6 @@ pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation, dry_
         options.insert("dryRun", Value::Array(vec![Value::from("All")]));
     }
     Value::Object(options)
-}
-
-pub(super) fn suspend(target: &mut Value) {
-    if let Some(spec) = target.get_mut("spec").and_then(Value::as_object_mut) {
-        spec.insert("suspend", Value::Bool(true));
-    }
 }
 
 /// Takes what the server could not give again out of a Service that is created, and says so.

@@ -10,7 +10,7 @@ use http::Method;
 
 use super::{
     CONFLICTS, Did, Job, Work,
-    sent::{delete_options, refusal, relax, suspend},
+    sent::{delete_options, refusal, relax},
 };
 use crate::{
     apply::{
@@ -19,6 +19,7 @@ use crate::{
         request::{self, Ask},
     },
     desired::Full,
+    rules,
 };
 
 impl Work<'_> {
@@ -103,7 +104,7 @@ impl Work<'_> {
         };
         self.adopt(&job, &mut sent)?;
         if job.bodies.unsuspend {
-            suspend(&mut sent);
+            rules::suspend(&job.action.key.kind_key(), &mut sent);
         }
         let mut note = None;
         for _ in 0..=CONFLICTS {
@@ -138,7 +139,7 @@ impl Work<'_> {
         self.adopt(job, &mut target.value)?;
         let mut staged = target.clone();
         if job.bodies.unsuspend {
-            suspend(&mut staged.value);
+            rules::suspend(&job.action.key.kind_key(), &mut staged.value);
         }
         if job.ground.same(&target, &now) || job.ground.same(&staged, &now) {
             return Ok(self.found(job, now, doubtful).await);

@@ -14,7 +14,7 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::scene::{Said, ask_with_cluster, on_folder};
+use crate::scene::{Said, ask_with_cluster};
 
 const NS: &str = "input";
 const MAP: &str = "/api/v1/namespaces/input/configmaps/app";
@@ -25,12 +25,7 @@ async fn bad_input_of_a_restore_is_told_and_nothing_is_written() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let cluster = oracle::builder().start().await?;
     let dir = Workdir::new()?;
-    let stage = Stage {
-        client: cluster.client(),
-        hindcast: on_folder(&dir, "main", cluster.kubeconfig())?,
-    };
-    let running = stage.hindcast.run(&[]).await?;
-    running.close().await?;
+    let (stage, running) = Stage::open(&cluster, &dir).await?;
     stage.namespace(NS).await?;
     stage
         .post(

@@ -9,19 +9,13 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::json;
 
 use super::Stage;
-use crate::scene::on_folder;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let cluster = oracle::builder().start().await?;
     let dir = Workdir::new()?;
-    let stage = Stage {
-        client: cluster.client(),
-        hindcast: on_folder(&dir, "main", cluster.kubeconfig())?,
-    };
-    let running = stage.hindcast.run(&[]).await?;
-    running.close().await?;
+    let (stage, running) = Stage::open(&cluster, &dir).await?;
     by_rbac(&stage, &cluster).await.context("RBAC")?;
     by_a_webhook(&stage, &cluster).await.context("a webhook")?;
     by_quota(&stage).await.context("quota")?;

@@ -16,7 +16,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::scene::{ask_with_cluster, on_folder, send};
+use crate::scene::{ask_with_cluster, send};
 
 const NS: &str = "writers";
 const COUNT: usize = 200;
@@ -35,12 +35,7 @@ async fn writers_beside_a_restore_are_neither_in_the_way_nor_overwritten() -> Re
     let _alone = crate::FIGURES.write().await;
     let cluster = oracle::builder().start().await?;
     let dir = Workdir::new()?;
-    let stage = Stage {
-        client: cluster.client(),
-        hindcast: on_folder(&dir, "main", cluster.kubeconfig())?,
-    };
-    let running = stage.hindcast.run(&[]).await?;
-    running.close().await?;
+    let (stage, running) = Stage::open(&cluster, &dir).await?;
     stage.namespace(NS).await?;
     let all = async |image: &'static str| -> Result<()> {
         stream::iter(0..COUNT)
