@@ -92,6 +92,11 @@ impl Reply {
         })
     }
 
+    /// Whether the server knows nothing of such a path, rather than of such an object.
+    pub(crate) fn is_unserved(&self) -> bool {
+        self.status == 404 && self.says("kind").as_deref() != Some("Status")
+    }
+
     /// The machine-readable reason: `AlreadyExists`, `Conflict`, ….
     pub(crate) fn reason(&self) -> String {
         self.says("reason").unwrap_or_default()

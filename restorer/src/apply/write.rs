@@ -45,6 +45,9 @@ const BYPASSES: u32 = 20;
 /// The time between these.
 const HEARD: Duration = Duration::from_millis(250);
 
+/// How long a kind may take to be served after its definition was written.
+const SERVED: Duration = Duration::from_mins(1);
+
 /// The work that all actions share.
 pub(crate) struct Work<'a> {
     pub(crate) link: Link<'a>,
@@ -160,7 +163,7 @@ impl<'a> Work<'a> {
             let Some(managed) = managed else { return (now, None) };
             let (rv, uid) = (meta(&now.value, "resourceVersion"), meta(&now.value, "uid"));
             let ask = Ask::merge_patch(path.clone(), &ownership::patch(managed, rv, uid));
-            let reply = match self.send(&ask).await {
+            let reply = match self.send(job, &ask).await {
                 Ok(reply) => reply,
                 Err(lost) => return (now, Some(not_owned(&lost.message.unwrap_or_default()))),
             };
@@ -210,19 +213,39 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Sends a write; webhooks in its way are switched off first, where that is allowed.
-    async fn send(&self, ask: &Ask) -> Result<Reply, Did> {
+    /// Sends a write. Webhooks in its way are switched off first, where that is allowed; a kind whose definition was
+    /// written just before is waited for.
+    async fn send(&self, job: &Job<'_>, ask: &Ask) -> Result<Reply, Did> {
+        let clock = &self.link.parts.clock;
+        let began = clock.monotonic();
         let mut tries = 0;
         loop {
             let reply = self.link.send(ask).await.map_err(|lost| Did::lost(&lost))?;
-            if reply.is_success() || tries == BYPASSES || !self.bypass(&reply).await {
+            if reply.is_unserved() {
+                let waited = clock.monotonic().saturating_sub(began);
+                if waited > SERVED || !self.defines(&job.action.key) {
+                    return Ok(reply);
+                }
+            } else if reply.is_success() || tries == BYPASSES || !self.bypass(&reply).await {
                 return Ok(reply);
+            } else {
+                tries += 1;
             }
-            tries += 1;
             if self.link.cancelled_within(HEARD).await {
                 return Ok(reply);
             }
         }
+    }
+
+    /// Whether the definition of the object's kind was written by this restore.
+    fn defines(&self, key: &ObjectKey) -> bool {
+        let definition = ObjectKey {
+            group: "apiextensions.k8s.io".to_owned(),
+            resource: "customresourcedefinitions".to_owned(),
+            namespace: String::new(),
+            name: format!("{}.{}", key.resource, key.group),
+        };
+        self.created.lock().expect("never poisoned: no panic under it").contains_key(&definition)
     }
 
     pub(crate) async fn read(&self, job: &Job<'_>) -> Result<Option<Full>, Did> {

@@ -173,9 +173,7 @@ fn judge(
         judge_scale(past, answer, &object, &what, seen, verdict);
         return;
     }
-    let terminated = answer.verb == Verb::Delete
-        || (object.pointer("/metadata/deletionTimestamp").is_some()
-            && object.pointer("/metadata/finalizers").is_none());
+    let terminated = answer.terminated(&object);
     let rv: u64 = text("/metadata/resourceVersion").and_then(|t| t.parse().ok()).unwrap_or(0);
     if let Some(version) = past.versions.get(&(uid.clone(), rv)) {
         if version.exact == exact::to_canonical(&object) {
@@ -189,9 +187,8 @@ fn judge(
             return;
         }
         let patch = exact::diff(&object, &exact::parse(&version.exact).unwrap_or(Value::Null));
-        // A write that leaves a terminating object without finalizers is answered with a state that is never stored:
-        // the object is deleted instead, from the version that the answer names or from one that another writer put
-        // in between.
+        // The last finalizer went: the object was deleted from the version that the answer names, or from one that
+        // another writer put in between.
         if terminated && past.deletes.get(&uid).is_some_and(|all| all.iter().any(|(d, base)| *d > rv && *base >= Some(rv))) {
             verdict.deletes += 1;
             return;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use hindcast_journal::exact;
 use http::Request;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
@@ -111,6 +112,22 @@ pub struct Answer {
     pub sent: i64,
     /// Microseconds since 1970 after the answer was there.
     pub answered: i64,
+}
+
+impl Answer {
+    /// Whether it shows the last moment of an object: what a delete is answered with, and what is left of a terminating
+    /// object when its last finalizer goes. The latter is never stored, and names the revision of the state before.
+    pub fn terminated(&self, object: &exact::Value) -> bool {
+        self.verb == Verb::Delete
+            || (object.pointer("/metadata/deletionTimestamp").is_some()
+                && object.pointer("/metadata/finalizers").is_none())
+    }
+
+    /// The object as it was stored by this write, if the answer is that.
+    pub fn stored(&self) -> Option<exact::Value> {
+        let object = exact::parse(&self.body).ok()?;
+        (self.verb != Verb::Scale && !self.terminated(&object)).then_some(object)
+    }
 }
 
 /// One write that nobody knows the fate of: it got no answer, or one that says nothing of its effect.

@@ -44,7 +44,8 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
     let low = newest_revision(&client).await?;
 
     let written = oracle::run(&client, &load, Arc::new(AtomicBool::new(false))).await?;
-    let last = written.answers.iter().max_by_key(|a| a.answered).context("there were writes")?.clone();
+    let stored = written.answers.iter().filter(|a| a.stored().is_some());
+    let last = stored.max_by_key(|a| a.answered).context("there were writes")?.clone();
     asked_at_once(&hindcast, &running, &last).await?;
     running.close().await?;
 
@@ -73,10 +74,7 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
 async fn asked_at_once(hindcast: &Hindcast, running: &Running, last: &oracle::Answer) -> Result<()> {
     let text = String::from_utf8_lossy(&last.body);
     let body: serde_json::Value = serde_json::from_str(&text)?;
-    let rv = body.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).map(str::to_owned);
-    let Some(rv) = rv.filter(|_| last.verb != oracle::Verb::Delete && last.verb != oracle::Verb::Scale) else {
-        return Ok(());
-    };
+    let rv = body.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).context("a stored state has a revision")?;
     let name = format!("{}.{}/{}", last.kind.resource, last.kind.group, last.name);
     let name = if last.kind.group.is_empty() { format!("{}/{}", last.kind.resource, last.name) } else { name };
     let at = format!("rev:{rv}");

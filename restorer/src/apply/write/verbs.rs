@@ -66,7 +66,7 @@ impl Work<'_> {
             }
             let body = self.body(&job, &sent, Some((&uid, &rv)))?;
             let path = format!("{}{}", job.path(), request::manners(false));
-            let reply = self.send(&Ask::write(Method::PUT, path, &body)).await?;
+            let reply = self.send(&job, &Ask::write(Method::PUT, path, &body)).await?;
             doubtful |= reply.doubtful;
             match reply.status {
                 _ if reply.is_success() => return self.written(&job, &reply, sent).await,
@@ -111,7 +111,7 @@ impl Work<'_> {
             let body = self.body(&job, &sent, None)?;
             let path = request::collection(&job.action.key, &job.action.version);
             let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
-            let reply = self.send(&ask).await?;
+            let reply = self.send(&job, &ask).await?;
             if reply.is_success() {
                 return Ok(self.written(&job, &reply, sent).await?.with_note(note));
             }
@@ -191,7 +191,7 @@ impl Work<'_> {
                 rv = meta(&now.value, "resourceVersion").to_owned();
             }
             let options = delete_options(&uid, &rv, job.action.propagation, false);
-            let reply = self.send(&Ask::write(Method::DELETE, job.path(), &options)).await?;
+            let reply = self.send(&job, &Ask::write(Method::DELETE, job.path(), &options)).await?;
             doubtful |= reply.doubtful;
             match reply.status {
                 _ if reply.is_success() => return Ok(Did::done(None)),
@@ -228,7 +228,7 @@ impl Work<'_> {
                 let body = self.body(&job, &before.value, None)?;
                 let path = request::collection(&job.action.key, &job.action.version);
                 let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
-                let back = self.send(&ask).await.map_err(half)?;
+                let back = self.send(&job, &ask).await.map_err(half)?;
                 let note = if back.is_success() {
                     "it had been deleted to be created again; what was there was put back".to_owned()
                 } else {
@@ -266,7 +266,7 @@ impl Work<'_> {
             let spec: Object = [("suspend", wanted.clone().unwrap_or(Value::Null))].into_iter().collect();
             let body = [("metadata", Value::Object(metadata)), ("spec", Value::Object(spec))];
             let ask = Ask::merge_patch(path.clone(), &Value::Object(body.into_iter().collect()));
-            match self.send(&ask).await {
+            match self.send(&job, &ask).await {
                 Ok(reply) if reply.is_success() => {
                     let Ok(now) = reply.object() else { break };
                     let (now, note) = self.own(&job, now).await;
