@@ -17,19 +17,12 @@ use hindcast_journal::{
     seal::Key,
 };
 
-use crate::Protection;
+use crate::{Protection, intent::Surroundings};
 
 mod gather;
 mod needs;
 #[cfg(test)]
 mod tests;
-
-/// Kinds whose objects set fields of others, by scaling them.
-pub const SCALERS: [&str; 3] = [
-    "autoscaling/horizontalpodautoscalers",
-    "autoscaling.k8s.io/verticalpodautoscalers",
-    "keda.sh/scaledobjects",
-];
 
 /// Where the desired state comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +82,8 @@ pub struct Desired {
     /// For an undo: every object the restore touched, with the [fingerprint](crate::intent::fingerprint) it left it with
     /// (empty where it left nothing). Nothing else is looked at, and what has another fingerprint by now is left alone.
     pub touched: BTreeMap<ObjectKey, String>,
+    /// For an undo: what was known of other objects when these fingerprints were taken.
+    pub around: Surroundings,
     /// What scaled objects at the moment (autoscalers of Pods), in the selection's namespaces.
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// The journal's key, which placeholders and hashes of Secrets are made with.

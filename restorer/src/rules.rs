@@ -27,7 +27,7 @@ pub use change::{
 };
 pub use crd::{holds, not_served, pruned_fields};
 pub use gitops::gitops;
-pub use order::{GROUPS, wave};
+pub use order::{GROUPS, SCALERS, VERTICAL, wave};
 pub use reads::{Reads, Source, pod_spec, reads};
 pub use verdict::{absent_then, claim, controller, is_finished};
 

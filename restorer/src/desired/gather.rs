@@ -16,7 +16,7 @@ use hindcast_journal::{
     seal,
 };
 
-use super::{DEFINITIONS, Desired, Full, Known, SCALERS, Source, Wanted, needs};
+use super::{DEFINITIONS, Desired, Full, Known, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
     selection::{Reach, What},
@@ -44,6 +44,7 @@ impl Desired {
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             scalers: BTreeMap::new(),
+            around: crate::intent::Surroundings::default(),
             key: timeline.key().cloned(),
         };
         let View { objects, .. } = view;
@@ -182,7 +183,7 @@ async fn scalers(
         return Ok(BTreeMap::new());
     }
     let scope = Scope {
-        kinds: Some(SCALERS.iter().map(|&kind| kind.to_owned()).collect()),
+        kinds: Some(crate::rules::SCALERS.iter().map(|&kind| kind.to_owned()).collect()),
         namespace: selection.namespace().map(str::to_owned),
         name: None,
     };

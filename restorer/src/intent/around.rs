@@ -1,23 +1,32 @@
 //! What is around an object: who scales it, what sets its requests, which volumes there are.
 //!
-//! **Invariant.** A scaler counts whether it stands live, stood at the moment, or both: to fight it would be wrong in
-//! each case.
+//! **Invariants.** (1) A scaler counts whether it stood at the moment or stands after the plan, or both: to fight it would
+//! be wrong in each case. (2) What the plan takes away or turns to something else does not count for what it leaves behind:
+//! nobody sets that any more, and a second plan would find it otherwise. (3) What an undo acts on counts only for what it
+//! scales before and after alike: what changed hands with the restore goes back as it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{exact::Value, facts::Discovery, fold::ObjectKey};
 
 use super::{Surroundings, Volume};
-use crate::{Desired, Live, desired::Full};
+use crate::{
+    Desired, Live,
+    desired::{Full, Source},
+    rules,
+};
 
-/// Kinds that set `spec.replicas` of other objects.
-pub const SCALERS: &[&str] = &["autoscaling/horizontalpodautoscalers", "keda.sh/scaledobjects"];
+/// What a plan makes of objects: the new state, or `None` where they go. Those it does not act on are left out.
+pub type Planned = BTreeMap<ObjectKey, Option<Value>>;
 
-/// Kinds that set the requests of other objects' containers.
-pub const RESIZERS: &[&str] = &["autoscaling.k8s.io/verticalpodautoscalers"];
+/// Whether it is of a kind that sets fields of other objects.
+pub fn is_scaler(key: &ObjectKey) -> bool {
+    rules::SCALERS.contains(&key.kind_key().as_str())
+}
 
-/// What the rules need to know. `asked` is the selection's path.
-pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>) -> Surroundings {
+/// What the rules need to know. `asked` is the selection's path; `planned` is what the plan does to scalers, as far as
+/// that is known.
+pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Planned) -> Surroundings {
     let mut out = Surroundings { asked: asked.map(str::to_owned), ..Surroundings::default() };
     let kinds: Vec<&Discovery> = desired.kinds.values().map(|(kind, _)| kind).collect();
     let then = desired
@@ -25,10 +34,24 @@ pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>) -> Surroundin
         .iter()
         .filter_map(|(key, wanted)| Some((key, wanted.object.as_ref().ok()?)));
     let now = live.objects.iter().map(|(key, present)| (key, &present.object));
-    for (key, object) in
-        then.clone().chain(&desired.scalers).chain(now.clone()).chain(&live.scalers)
-    {
-        scaler(key, object, &kinds, &mut out);
+    let stood: BTreeMap<&ObjectKey, &Value> =
+        then.clone().chain(&desired.scalers).map(|(key, full)| (key, &full.value)).collect();
+    let stands: BTreeMap<&ObjectKey, &Value> =
+        now.clone().chain(&live.scalers).map(|(key, full)| (key, &full.value)).collect();
+    let undo = matches!(desired.source, Source::Undo(_));
+    let keys: BTreeSet<&ObjectKey> = stood.keys().chain(stands.keys()).copied().filter(|key| is_scaler(key)).collect();
+    for key in keys {
+        let then = stood.get(key).and_then(|object| target(key, object, &kinds));
+        let now = stands.get(key).and_then(|object| target(key, object, &kinds));
+        let targets = match planned.get(key) {
+            _ if undo && desired.touched.contains_key(key) => [then.filter(|then| now.as_ref() == Some(then)), None],
+            None => [then, now],
+            Some(to) => [then, to.as_ref().and_then(|object| target(key, object, &kinds))],
+        };
+        let map = if key.kind_key() == rules::VERTICAL { &mut out.resized } else { &mut out.scaled };
+        for target in targets.into_iter().flatten() {
+            map.entry(target).or_default().insert(words(key));
+        }
     }
     for (key, object) in now.filter(|(key, _)| is_volume(key)) {
         out.volumes.insert(key.name.clone(), volume(&object.value));
@@ -64,36 +87,27 @@ fn volume(value: &Value) -> Volume {
     }
 }
 
-fn scaler(key: &ObjectKey, object: &Full, kinds: &[&Discovery], out: &mut Surroundings) {
-    let kind = key.kind_key();
-    let (scales, reference) = match kind.as_str() {
-        "autoscaling/horizontalpodautoscalers" | "keda.sh/scaledobjects" => {
-            (true, "/spec/scaleTargetRef")
-        }
-        "autoscaling.k8s.io/verticalpodautoscalers" => (false, "/spec/targetRef"),
-        _ => return,
-    };
-    if !scales
-        && object.value.pointer("/spec/updatePolicy/updateMode").and_then(Value::as_str)
-            == Some("Off")
-    {
-        return;
-    }
-    let Some(target) = target(&key.namespace, object.value.pointer(reference), kinds) else {
-        return;
-    };
-    let words = match kind.as_str() {
+/// A scaler as people call it.
+fn words(key: &ObjectKey) -> String {
+    let kind = match key.kind_key().as_str() {
         "autoscaling/horizontalpodautoscalers" => "HorizontalPodAutoscaler",
         "keda.sh/scaledobjects" => "ScaledObject",
         _ => "VerticalPodAutoscaler",
     };
-    let map: &mut BTreeMap<_, std::collections::BTreeSet<String>> =
-        if scales { &mut out.scaled } else { &mut out.resized };
-    map.entry(target).or_default().insert(format!("{words} {}", key.name));
+    format!("{kind} {}", key.name)
+}
+
+/// What a scaler sets fields of.
+fn target(key: &ObjectKey, object: &Value, kinds: &[&Discovery]) -> Option<ObjectKey> {
+    if key.kind_key() != rules::VERTICAL {
+        return meant(&key.namespace, object.pointer("/spec/scaleTargetRef"), kinds);
+    }
+    let mode = object.pointer("/spec/updatePolicy/updateMode").and_then(Value::as_str);
+    if mode == Some("Off") { None } else { meant(&key.namespace, object.pointer("/spec/targetRef"), kinds) }
 }
 
 /// The object that a reference by apiVersion, kind and name means.
-fn target(namespace: &str, reference: Option<&Value>, kinds: &[&Discovery]) -> Option<ObjectKey> {
+fn meant(namespace: &str, reference: Option<&Value>, kinds: &[&Discovery]) -> Option<ObjectKey> {
     let text = |field: &str| reference?.get(field)?.as_str();
     let name = text("name")?;
     // KEDA leaves both out for a Deployment.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Desired, Protection, Selection,
-    desired::{Full, SCALERS, Source, Wanted},
+    desired::{Full, Source, Wanted},
     plan::owners,
     selection::{Reach, Selector, What},
 };
@@ -337,7 +337,7 @@ impl<'a> Reading<'a> {
                 keys.filter(|namespace| !namespace.is_empty()).collect()
             }
         };
-        for kind in SCALERS.iter().filter_map(|key| self.table.get(*key)) {
+        for kind in crate::rules::SCALERS.iter().filter_map(|key| self.table.get(*key)) {
             for namespace in &namespaces {
                 match self.server.objects(&path(kind, &kind.version, namespace, None), kind, &kind.version).await {
                     Ok(objects) => {

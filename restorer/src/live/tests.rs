@@ -188,6 +188,7 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         scalers: BTreeMap::new(),
+        around: crate::intent::Surroundings::default(),
         key: None,
     };
     for (resource, name, rv, body) in objects {

@@ -147,7 +147,7 @@ impl Planner<'_> {
         let Some(left) = self.desired.touched.get(key).filter(|_| self.undo) else { return Ok(()) };
         let now = live.filter(|present| !present.terminating);
         let now = now.map_or_else(String::new, |present| {
-            intent::fingerprint(key, &present.object, &self.around, self.desired.key.as_deref())
+            intent::fingerprint(key, &present.object, &self.desired.around, self.desired.key.as_deref())
         });
         if *left == now {
             return Ok(());

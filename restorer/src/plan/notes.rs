@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Protection,
-    desired::{SCALERS, Source},
+    desired::Source,
     intent,
     live::{Listed, Present},
     rules,
@@ -231,7 +231,7 @@ fn unread(planner: &mut Planner<'_>) {
             Listed::Forbidden(words) => format!("this user may not read them: {words}"),
             Listed::Failed(words) => format!("they could not be read: {words}"),
         };
-        let effect = if SCALERS.contains(&kind.as_str()) {
+        let effect = if rules::SCALERS.contains(&kind.as_str()) {
             "what they scale may be taken for somebody's intent"
         } else {
             "nothing is done to them"

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Desired, Known, Live, Protection, Selection,
     desired::{Full, Source, Wanted},
-    intent::{self, Kept, Surroundings},
+    intent::{self, Kept, Surroundings, around::Planned},
     live::{NamespacePhase, Present},
     rules,
     selection::{Reach, Selector, What},
@@ -33,7 +33,13 @@ pub fn prepare(selection: &Selection, desired: &Desired, live: &Live, known: &Kn
     let keys = planner.keys();
     planner.sort(&keys);
     planner.children();
-    for key in &keys {
+    // What becomes of scalers decides what is left to them.
+    let (scalers, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| intent::around::is_scaler(key));
+    for key in &scalers {
+        planner.settle(key);
+    }
+    planner.around = intent::around::gather(desired, live, selection.path.as_deref(), &planner.planned(&scalers));
+    for key in rest {
         planner.settle(key);
     }
     planner.unprotected();
@@ -101,7 +107,7 @@ impl<'a> Planner<'a> {
             desired,
             live,
             known,
-            around: intent::around::gather(desired, live, selection.path.as_deref()),
+            around: intent::around::gather(desired, live, selection.path.as_deref(), &Planned::new()),
             undo: undoes.is_some(),
             plan: Plan {
                 cluster: desired.cluster.clone(),
@@ -203,6 +209,16 @@ impl<'a> Planner<'a> {
         for (key, reason) in follow {
             self.fates.insert(key, Fate::Follows(reason));
         }
+    }
+
+    /// What becomes of these, as far as it is settled.
+    fn planned(&self, keys: &[&ObjectKey]) -> Planned {
+        let becomes = |key: &&ObjectKey| match (self.bodies.get(*key), self.fates.get(*key)) {
+            (Some(bodies), _) => Some(((*key).clone(), bodies.target.clone())),
+            (None, Some(Fate::Follows(_))) => Some(((*key).clone(), None)),
+            _ => None,
+        };
+        keys.iter().filter_map(becomes).collect()
     }
 
     /// Makes an object's action, or says why it is left alone.

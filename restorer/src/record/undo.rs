@@ -32,7 +32,7 @@ impl Record {
             .with_hint(format!("finish it first: hindcast restore --resume {id}")));
         }
         let outcomes = self.outcomes();
-        let mut bodies = body::read_all(self).await?.bodies;
+        let body::All { mut bodies, around } = body::read_all(self).await?;
         let mut desired = Desired {
             cluster: self.plan.cluster.clone(),
             cut: self.plan.cut.clone(),
@@ -45,6 +45,7 @@ impl Record {
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             scalers: BTreeMap::new(),
+            around,
             key: self.keys.key().cloned(),
         };
         for action in &self.plan.actions {

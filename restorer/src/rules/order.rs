@@ -1,7 +1,7 @@
 //! When each change is made, so that the moment in which things don't fit together is as short as can be.
 //!
 //! **Invariants.** (1) What others need comes before them; what takes away comes after what gives. (2) What intercepts
-//! writes comes last, so that it cannot stop the rest.
+//! writes comes last, so that it cannot stop the rest. (3) Who lets go of a field does so before it is put back.
 
 use hindcast_journal::exact::Value;
 
@@ -13,16 +13,23 @@ pub const GROUPS: &[&str] = &[
     "definitions of custom resources",
     "namespaces",
     "configuration: ConfigMaps, Secrets, accounts, roles, classes, growing quotas, volumes and claims",
-    "Services and network policies",
+    "Services and network policies; autoscalers that change or go, before they set again what is put back",
     "workloads",
     "custom resources and everything else",
-    "autoscalers, disruption budgets, ingresses",
+    "new autoscalers, disruption budgets, ingresses",
     "deletes",
     "shrinking quotas, limit ranges",
     "webhook configurations and admission policies",
     "API services",
     "deletes of namespaces and definitions",
 ];
+
+/// Kinds whose objects set fields of others: `spec.replicas`, or the requests of containers.
+pub const SCALERS: &[&str] =
+    &["autoscaling/horizontalpodautoscalers", VERTICAL, "keda.sh/scaledobjects"];
+
+/// The one of them that sets requests.
+pub const VERTICAL: &str = "autoscaling.k8s.io/verticalpodautoscalers";
 
 const CONFIGURATION: &[&str] = &[
     "/configmaps",
@@ -61,6 +68,7 @@ pub fn wave(kind_key: &str, verb: Verb, wanted: Option<&Value>, live: Option<&Va
     if verb == Verb::Delete {
         return match kind_key {
             "/namespaces" | "apiextensions.k8s.io/customresourcedefinitions" => 11,
+            kind if SCALERS.contains(&kind) => 3,
             _ => 7,
         };
     }
@@ -80,11 +88,14 @@ pub fn wave(kind_key: &str, verb: Verb, wanted: Option<&Value>, live: Option<&Va
         | "/endpoints"
         | "discovery.k8s.io/endpointslices"
         | "networking.k8s.io/networkpolicies" => 3,
-        "autoscaling/horizontalpodautoscalers"
-        | "autoscaling.k8s.io/verticalpodautoscalers"
-        | "keda.sh/scaledobjects"
-        | "networking.k8s.io/ingresses"
-        | "policy/poddisruptionbudgets" => 6,
+        kind if SCALERS.contains(&kind) => {
+            if verb == Verb::Update {
+                3
+            } else {
+                6
+            }
+        }
+        "networking.k8s.io/ingresses" | "policy/poddisruptionbudgets" => 6,
         kind if kind.starts_with("admissionregistration.k8s.io/") => 9,
         kind if CONFIGURATION.contains(&kind) => 2,
         kind if WORKLOADS.contains(&kind) => 4,

@@ -128,11 +128,17 @@ type Spans = HashMap<(String, u64), (i64, i64)>;
 
 /// A version was committed after the first request that could have made it was sent, and before the first answer that
 /// names it was there. The two need not be one request's: an answer to a write that changed nothing can overtake that
-/// of the write that did, and the write that did may have got no answer at all.
+/// of the write that did, and the write that did may have got no answer at all. A delete of a Pod is two writes, of which
+/// the answer names the second: it is marked as being deleted, then removed.
 fn spans(answers: &[Answer], attempts: &[Attempt]) -> Spans {
     let mut tried: HashMap<(&str, &str, &str, &str), Vec<i64>> = HashMap::new();
     for a in attempts {
         tried.entry((a.kind.group, a.kind.resource, &a.namespace, &a.name)).or_default().push(a.sent);
+    }
+    let mut deletes: HashMap<(&str, &str, &str, &str), Vec<(i64, i64)>> = HashMap::new();
+    for a in answers.iter().filter(|a| a.verb == Verb::Delete) {
+        let name = (a.kind.group, a.kind.resource, a.namespace.as_str(), a.name.as_str());
+        deletes.entry(name).or_default().push((a.sent, a.answered));
     }
     let mut spans = Spans::new();
     for answer in answers {
@@ -142,7 +148,10 @@ fn spans(answers: &[Answer], attempts: &[Attempt]) -> Spans {
         let Ok(rv) = rv.parse() else { continue };
         let name = (answer.kind.group, answer.kind.resource, answer.namespace.as_str(), answer.name.as_str());
         let tried = tried.get(&name).into_iter().flatten().filter(|sent| **sent < answer.answered).min();
-        let sent = answer.sent.min(tried.copied().unwrap_or(answer.sent));
+        // Until a delete is answered, its mark may be what the answer shows.
+        let marked = deletes.get(&name).into_iter().flatten();
+        let marked = marked.filter(|(sent, ended)| *sent < answer.answered && answer.sent < *ended).map(|(sent, _)| sent);
+        let sent = tried.into_iter().chain(marked).copied().fold(answer.sent, i64::min);
         let span = spans.entry((uid.to_owned(), rv)).or_insert((sent, answer.answered));
         *span = (span.0.min(sent), span.1.min(answer.answered));
     }

@@ -417,6 +417,8 @@ impl Writer {
         match status {
             200..300 => Ok(Outcome::Answered(Answer { kind, namespace, name, verb, body, sent, answered })),
             500..600 => Ok(Outcome::Unknown(attempt, None)),
+            // A Pod may be marked as being deleted by then.
+            409 if verb == Verb::Delete => Ok(Outcome::Unknown(attempt, None)),
             // Refusals that come of meeting other writers; anything else is a mistake in the writers.
             404 | 409 | 429 => Ok(Outcome::Refused),
             // YAML, which an apply is sent as, has no control characters.

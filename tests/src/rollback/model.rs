@@ -47,7 +47,7 @@ pub(super) struct Model<'a> {
 }
 
 impl Model<'_> {
-    /// What of an object is left to its owner: the replicas of what is scaled, live or at the moment; the addresses of a
+    /// What of an object is left to its owner: the replicas of what is scaled once all is put back; the addresses of a
     /// Service that is another instance by now.
     pub(super) fn except(&self, id: &Id) -> Except {
         let sides = [self.moment.objects.get(id), self.before.get(id)];
@@ -59,8 +59,7 @@ impl Model<'_> {
     }
 
     fn autoscaled(&self, id: &Id) -> bool {
-        let scalers = self.moment.objects.iter().chain(self.before);
-        scalers.filter(|(id, _)| id.0 == Sort::HorizontalPodAutoscaler).any(|(_, scaler)| {
+        self.moment.objects.iter().filter(|(id, _)| id.0 == Sort::HorizontalPodAutoscaler).any(|(_, scaler)| {
             let target = &scaler["spec"]["scaleTargetRef"];
             target["kind"] == id.0.kind() && target["name"] == id.1.as_str()
         })

@@ -30,6 +30,7 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         definitions: None,
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
+        around: Surroundings::default(),
         scalers: scalers.into_iter().map(|(key, json)| (key, Arc::new(full(json)))).collect(),
         key: None,
     }
@@ -51,7 +52,7 @@ fn a_scaler_of_then_or_now_counts_once_each() {
     ]);
     let mut live = Live::default();
     live.scalers.insert(hpa, Arc::new(full(reference("scaleTargetRef", "apps/v1", "StatefulSet"))));
-    let around = gather(&desired, &live, Some("/spec/replicas"));
+    let around = gather(&desired, &live, Some("/spec/replicas"), &Planned::new());
     let words = |kind: &str| {
         around
             .scaled
@@ -72,7 +73,7 @@ fn a_custom_workload_is_found_by_its_kind() {
         key("autoscaling/horizontalpodautoscalers", "web"),
         reference("scaleTargetRef", "argoproj.io/v1alpha1", "Rollout"),
     )]);
-    let around = gather(&desired, &Live::default(), None);
+    let around = gather(&desired, &Live::default(), None, &Planned::new());
     assert!(around.scaled.contains_key(&key("argoproj.io/rollouts", "web")), "{:?}", around.scaled);
 }
 
@@ -83,7 +84,7 @@ fn a_vertical_autoscaler_that_only_recommends_sets_nothing() {
         vpa["spec"]["updatePolicy"] = json!({"updateMode": mode});
         vec![(key("autoscaling.k8s.io/verticalpodautoscalers", "web"), vpa)]
     };
-    let resized = |mode: &str| gather(&desired(vpa(mode)), &Live::default(), None).resized.len();
+    let resized = |mode: &str| gather(&desired(vpa(mode)), &Live::default(), None, &Planned::new()).resized.len();
     assert_eq!((resized("Off"), resized("Auto"), resized("Initial")), (0, 1, 1));
 }
 
@@ -107,7 +108,7 @@ fn volumes_are_the_live_ones_and_those_whose_storage_was_kept() {
     }
     let mut live = Live::default();
     live.volumes.insert("there".to_owned(), Arc::new(full(volume("Delete", "b"))));
-    let around = gather(&desired, &live, None);
+    let around = gather(&desired, &live, None, &Planned::new());
     assert_eq!(around.volumes.keys().collect::<Vec<_>>(), ["kept", "there"]);
     assert!(
         around.can_bind("there", "shop", "b")

@@ -140,6 +140,7 @@ impl Scene {
                 created: BTreeMap::new(),
                 touched: BTreeMap::new(),
                 scalers: BTreeMap::new(),
+                around: crate::intent::Surroundings::default(),
                 key: None,
             },
             live,

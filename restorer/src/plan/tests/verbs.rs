@@ -81,6 +81,27 @@ fn the_same_version_is_unchanged_though_its_values_are_sealed() {
 }
 
 #[test]
+fn a_scaler_that_goes_or_turns_away_leaves_the_replicas_to_the_plan() {
+    let of = |name: &str| format!(r#"{{"spec":{{"scaleTargetRef":{{"apiVersion":"apps/v1","kind":"Deployment","name":"{name}"}}}}}}"#);
+    let scene = || {
+        Scene::shop()
+            .then("Deployment web", r#"{"spec":{"replicas":2}}"#)
+            .now("Deployment web", r#"{"spec":{"replicas":5}}"#)
+    };
+    let goes = scene().now("HorizontalPodAutoscaler added", &of("web"));
+    lines(&goes, &["delete horizontalpodautoscaler added", "update deployment web"]);
+    let turns = scene().then("HorizontalPodAutoscaler a", &of("api")).now("HorizontalPodAutoscaler a", &of("web"));
+    lines(&turns, &["update horizontalpodautoscaler a", "update deployment web"]);
+    // What scales it then scales it again.
+    let back = scene().then("HorizontalPodAutoscaler a", &of("web")).now("HorizontalPodAutoscaler a", &of("api"));
+    lines(&back, &["update horizontalpodautoscaler a"]);
+    // What the plan leaves there goes on scaling it.
+    let mut stays = scene().now("HorizontalPodAutoscaler added", &of("web"));
+    stays.selection.only = vec![("apps/deployments".to_owned(), "web".to_owned())];
+    lines(&stays, &[]);
+}
+
+#[test]
 fn replicas_of_what_is_scaled_are_kept_and_said() {
     let hpa = r#"{"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"}}}"#;
     let scene = Scene::shop()
