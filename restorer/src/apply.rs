@@ -7,6 +7,7 @@
 //! conflict the object is read again, and written only if its intent is still what the plan looked at. (3) An action whose
 //! outcome is not recorded is looked at before anything is sent for it, so that a process may die at any instant.
 //! (4) When it is cancelled, what is under way is finished, and nothing more is begun.
+//! (5) What is refused while the plan goes on is tried once more when all else is done.
 //!
 //! Not here: what is done and in which order ([`crate::plan`]), what intent is ([`crate::intent`]).
 //!
@@ -222,44 +223,64 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     async fn waves(&mut self) {
-        let work = self.work;
-        let mut actions: Vec<&Action> = work.prepared.plan.actions.iter().collect();
+        let mut actions: Vec<&'a Action> = self.work.prepared.plan.actions.iter().collect();
         // Stable: the plan's own order stands inside a wave.
         actions.sort_by_key(|a| a.wave);
+        let mut held = Vec::new();
         for wave in actions.chunk_by(|a, b| a.wave == b.wave) {
-            if wave.iter().any(|action| webhooks::is_configuration(&action.key.resource)) {
-                self.notes.extend(work.end_bypass().await);
-            }
-            let jobs = stream::iter(wave.iter().map(|action| one(work, action)));
-            let mut running = jobs.buffer_unordered(work.link.settings.most.max(1));
-            // Outcomes are kept beside the requests of the wave, which do not wait for it.
-            let mut keeping: Option<BoxFuture<'_, Result<()>>> = None;
-            loop {
-                let kept = async {
-                    match keeping.as_mut() {
-                        Some(keeping) => keeping.await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    kept = kept => {
-                        keeping = None;
-                        self.notes.extend(kept.err().map(|e| unkept(&e)));
-                    }
-                    next = running.next() => match next {
-                        Some((action, did)) => self.took(action, did),
-                        None => break,
-                    },
+            held.extend(self.wave(wave, false).await);
+        }
+        if self.work.link.is_cancelled() || self.work.link.is_gone() {
+            held.into_iter().for_each(|(action, did)| self.took(action, did));
+            return;
+        }
+        // What stood in the way may have gone by now (a port, a quota's room), what was needed may have come.
+        let held: Vec<&Action> = held.into_iter().map(|(action, _)| action).collect();
+        for wave in held.chunk_by(|a, b| a.wave == b.wave) {
+            self.wave(wave, true).await;
+        }
+    }
+
+    /// Carries the actions of one wave out. What was not let be done is returned, unless it is tried for the `last` time.
+    async fn wave(&mut self, wave: &[&'a Action], last: bool) -> Vec<(&'a Action, Did)> {
+        let work = self.work;
+        if wave.iter().any(|action| webhooks::is_configuration(&action.key.resource)) {
+            self.notes.extend(work.end_bypass().await);
+        }
+        let mut held = Vec::new();
+        let jobs = stream::iter(wave.iter().map(|action| one(work, action, last)));
+        let mut running = jobs.buffer_unordered(work.link.settings.most.max(1));
+        // Outcomes are kept beside the requests of the wave, which do not wait for it.
+        let mut keeping: Option<BoxFuture<'_, Result<()>>> = None;
+        loop {
+            let kept = async {
+                match keeping.as_mut() {
+                    Some(keeping) => keeping.await,
+                    None => std::future::pending().await,
                 }
-                if keeping.is_none() && work.record.is_due() {
-                    keeping = Some(work.record.keep().boxed());
+            };
+            tokio::select! {
+                biased;
+                kept = kept => {
+                    keeping = None;
+                    self.notes.extend(kept.err().map(|e| unkept(&e)));
                 }
+                next = running.next() => match next {
+                    Some((action, did)) if !last && did.may_yet_be() => held.push((action, did)),
+                    Some((action, did)) => self.took(action, did),
+                    None => break,
+                },
             }
-            if let Some(keeping) = keeping {
-                self.notes.extend(keeping.await.err().map(|e| unkept(&e)));
+            if keeping.is_none() && work.record.is_due() {
+                keeping = Some(work.record.keep().boxed());
             }
         }
+        if let Some(keeping) = keeping {
+            self.notes.extend(keeping.await.err().map(|e| unkept(&e)));
+        }
+        // Requests end in any order; the plan's is kept.
+        held.sort_by(|(a, _), (b, _)| (a.wave, &a.key).cmp(&(b.wave, &b.key)));
+        held
     }
 
     fn took(&mut self, action: &Action, did: Did) {
@@ -314,10 +335,7 @@ impl<'a> Run<'a> {
         while let Some((action, mut did, verified)) = reads.next().await {
             let Some(seen) = verified else { continue };
             did.differences = seen.differences;
-            did.message = match (did.message.take(), seen.message) {
-                (Some(one), Some(two)) => Some(format!("{one}; {two}")),
-                (one, two) => one.or(two),
-            };
+            did = did.with_note(seen.message);
             // What an undo compares with is the newest version that is known to be ours.
             did.after = seen.now.or(did.after);
             if did.settled {
@@ -371,7 +389,7 @@ impl<'a> Run<'a> {
 }
 
 /// One action, unless it is done, or may not be begun.
-async fn one<'a>(work: &'a Work<'a>, action: &'a Action) -> (&'a Action, Did) {
+async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: bool) -> (&'a Action, Did) {
     if let Some(settled) = work.record.settled(&action.key) {
         return (action, Did::before(&settled));
     }
@@ -386,7 +404,7 @@ async fn one<'a>(work: &'a Work<'a>, action: &'a Action) -> (&'a Action, Did) {
         return (action, Did::refused(why));
     }
     let did = match work.job(action) {
-        Some(job) => work.act(job).await,
+        Some(job) => work.act(Job { last, ..job }).await,
         None => Did::skipped("the plan holds no body for it"),
     };
     (action, did)

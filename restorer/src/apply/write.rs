@@ -69,6 +69,8 @@ pub(crate) struct Job<'a> {
     pub(crate) action: &'a Action,
     pub(crate) bodies: &'a Bodies,
     pub(crate) ground: Ground<'a>,
+    /// It will not be tried again: rather without what others hold than not at all.
+    pub(crate) last: bool,
 }
 
 impl Job<'_> {
@@ -98,7 +100,7 @@ impl<'a> Work<'a> {
             redact: &bodies.redact,
             hmac: self.record.hmac(),
         };
-        Some(Job { action, bodies, ground })
+        Some(Job { action, bodies, ground, last: false })
     }
 
     /// Carries one action out.

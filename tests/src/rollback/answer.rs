@@ -36,16 +36,29 @@ impl Said {
     pub fn restore(&self) -> Result<Restore> {
         serde_json::from_str(&self.out).with_context(|| format!("no restore: {self}"))
     }
+
+    /// What of a restore did not end as it should, and its notes: a long answer is told short by these.
+    fn odd(&self) -> Vec<String> {
+        let Ok(restore) = serde_json::from_str::<Value>(&self.out) else { return Vec::new() };
+        let list = |name: &str| restore[name].as_array().cloned().unwrap_or_default();
+        let well = |action: &Value| {
+            let result = action["result"].as_str().is_none_or(|r| matches!(r, "done" | "already"));
+            let verified = action["verified"].as_str();
+            result && verified.is_none_or(|v| matches!(v, "equal" | "equal-but-for-controller-owned"))
+        };
+        let actions = list("actions").into_iter().filter(|action| !well(action));
+        actions.chain(list("notes")).map(|odd| odd.to_string()).take(20).collect()
+    }
 }
 
 impl std::fmt::Display for Said {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown: String = self.out.chars().take(6000).collect();
-        write!(
-            f,
-            "$ hindcast {}\nexit {}\n{shown}\n--- stderr\n{}",
-            self.asked, self.code, self.err
-        )
+        write!(f, "$ hindcast {}\nexit {}\n", self.asked, self.code)?;
+        for odd in self.odd() {
+            writeln!(f, "not as asked: {odd}")?;
+        }
+        let shown: String = self.out.chars().take(4000).collect();
+        write!(f, "{shown}\n--- stderr\n{}", self.err)
     }
 }
 

@@ -582,3 +582,64 @@ async fn webhooks_take_part_unless_they_are_bypassed() -> Result<()> {
     marker.remove().await?;
     Ok(())
 }
+
+/// Ports and room that belong to somebody else by now: waited for where the plan takes them back, done without elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let scene = Scene::start().await?;
+    scene.namespace("held").await?;
+    let client = &scene.client;
+    let core = "/api/v1/namespaces/held";
+    let port = |port: u64, node: u64| json!({"name": format!("p{port}"), "port": port, "nodePort": node});
+    let service = |name: &str, ports: &[Value]| json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": ports}});
+    let services = format!("{core}/services");
+    for (name, ports) in [("first", [port(80, 30_101)]), ("second", [port(80, 30_102)]), ("third", [port(80, 30_103)])] {
+        create(client, &services, service(name, &ports)).await?;
+    }
+    let map = |name: &str| json!({"metadata": {"name": name}, "data": {"v": "then"}});
+    create(client, &format!("{core}/configmaps"), map("kept")).await?;
+    // Beside it there is the authority's, which a controller makes.
+    let quota = json!({"metadata": {"name": "maps"}, "spec": {"hard": {"count/configmaps": "2"}}});
+    create(client, &format!("{core}/resourcequotas"), quota).await?;
+    let counted = async |count: &str| {
+        let path = format!("{core}/resourcequotas/maps");
+        until("the quota is counted", Duration::from_secs(30), async || {
+            Ok(scene.get(&path).await?["status"]["used"]["count/configmaps"] == count)
+        })
+        .await
+    };
+    counted("2").await?;
+    let at = scene.now().await?;
+
+    // `first` moves and its port goes to an extra, `second` moves to where `first` was then; `third`'s port goes away for good.
+    let moved = |ports: &[Value]| Some(json!({"spec": {"ports": ports}}));
+    for (name, ports) in [("first", [port(80, 30_111)]), ("third", [port(80, 30_113)])] {
+        send(client, "PATCH", &format!("{services}/{name}"), moved(&ports)).await?;
+    }
+    create(client, &services, service("extra", &[port(80, 30_101)])).await?;
+    send(client, "PATCH", &format!("{services}/second"), moved(&[port(80, 30_112), port(81, 30_114)])).await?;
+    create(client, "/api/v1/namespaces/default/services", service("taker", &[port(80, 30_103)])).await?;
+    create(client, &services, service("chained", &[port(80, 30_102)])).await?;
+    // The room of one that is gone is an extra's.
+    send(client, "DELETE", &format!("{core}/configmaps/kept"), None).await?;
+    counted("1").await?;
+    create(client, &format!("{core}/configmaps"), map("extra")).await?;
+    counted("2").await?;
+
+    let selection = whole("held");
+    let outcome = scene.apply(&scene.plan(&selection, at).await?).await?;
+    ensure!(outcome.actions.iter().all(|a| a.became == Became::Done), "{outcome:#?}");
+    let node_ports = async |name: &str| {
+        let service = scene.get(&format!("{services}/{name}")).await?;
+        let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
+        Ok::<_, anyhow::Error>(ports.iter().filter_map(|p| p["nodePort"].as_u64()).collect::<Vec<_>>())
+    };
+    ensure!(node_ports("first").await? == [30_101], "{outcome:#?}");
+    ensure!(node_ports("second").await? == [30_102], "{outcome:#?}");
+    let third = outcome.actions.iter().find(|a| a.key.name == "third").context("third")?;
+    ensure!(third.message.as_deref().unwrap_or_default().contains("30103 is taken"), "{third:#?}");
+    ensure!(node_ports("third").await?.len() == 1);
+    ensure!(scene.get(&format!("{core}/configmaps/kept")).await?["data"]["v"] == "then");
+    Ok(())
+}

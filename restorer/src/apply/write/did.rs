@@ -64,6 +64,11 @@ impl Did {
         Self { message: entry.message.clone(), touched: entry.touched, settled: false, ..did }
     }
 
+    /// Whether it may go well once the rest of the plan is done: it was not let be done, and nothing has come of it.
+    pub(crate) fn may_yet_be(&self) -> bool {
+        matches!(self.became, Became::Refused | Became::Skipped) && self.settled && !self.touched
+    }
+
     pub(super) fn done(after: Option<Full>) -> Self {
         Self { after, ..Self::new(Became::Done) }
     }
@@ -77,11 +82,16 @@ impl Did {
         Self { settled: false, ..Self::because(Became::Failed, message) }
     }
 
-    pub(super) fn with_note(mut self, note: Option<String>) -> Self {
-        self.message = match (self.message.take(), note) {
-            (Some(one), Some(two)) => Some(format!("{one}; {two}")),
-            (one, two) => one.or(two),
-        };
+    pub(crate) fn with_note(mut self, note: Option<String>) -> Self {
+        self.message = joined(self.message.take(), note);
         self
+    }
+}
+
+/// Both sentences.
+pub(super) fn joined(one: Option<String>, two: Option<String>) -> Option<String> {
+    match (one, two) {
+        (Some(one), Some(two)) => Some(format!("{one}; {two}")),
+        (one, two) => one.or(two),
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation, dry_
     Value::Object(options)
 }
 
-/// Takes what the server could not give again out of a Service that is created, and says so.
+/// Takes what the server could not give again out of a Service, and says so.
 pub(super) fn relax(action: &Action, sent: &mut Value, reply: &Reply) -> Option<String> {
     if action.key.group.is_empty() && action.key.resource == "services" && reply.status == 422 {
         let message = reply.message();
@@ -73,12 +73,19 @@ pub(super) fn relax(action: &Action, sent: &mut Value, reply: &Reply) -> Option<
             let old = old.unwrap_or_default();
             return Some(format!("its address {old} is taken: it has another one"));
         }
-        if message.contains("odePort") {
-            let mut taken = spec.remove("healthCheckNodePort").is_some();
-            for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-                taken |= port.as_object_mut().is_some_and(|p| p.remove("nodePort").is_some());
+        if message.contains("healthCheckNodePort") {
+            let old = spec.remove("healthCheckNodePort")?;
+            return Some(format!("its health check port {old} is taken: it has another one"));
+        }
+        if message.contains("nodePort") {
+            let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
+            for port in ports.filter_map(Value::as_object_mut) {
+                let Some(old) = port.get("nodePort").map(ToString::to_string) else { continue };
+                if message.contains(&format!("Invalid value: {old}:")) {
+                    port.remove("nodePort");
+                    return Some(format!("its node port {old} is taken: it has another one"));
+                }
             }
-            return taken.then(|| "a node port of it is taken: it has others".to_owned());
         }
     }
     None

@@ -9,7 +9,7 @@ use hindcast_journal::exact::{Object, Value};
 use http::Method;
 
 use super::{
-    CONFLICTS, Did, Job, Work,
+    CONFLICTS, Did, Job, Work, did::joined,
     sent::{delete_options, refusal, relax},
 };
 use crate::{
@@ -19,12 +19,13 @@ use crate::{
         request::{self, Ask},
     },
     desired::Full,
+    plan::Verb,
     rules,
 };
 
 impl Work<'_> {
     pub(super) async fn update(&self, job: Job<'_>) -> Result<Did, Did> {
-        let (Some(before), Some(target)) = (job.before(), job.target()) else {
+        let (Some(before), Some(mut target)) = (job.before(), job.target()) else {
             return Err(Did::because(Became::Failed, "the plan holds no body for it"));
         };
         let live = job.action.live.as_ref();
@@ -34,6 +35,7 @@ impl Work<'_> {
         let mut look = self.resumed;
         let mut doubtful = false;
         let mut refusals = 0;
+        let mut note = None;
         loop {
             if look {
                 let now = self.read(&job).await?;
@@ -51,7 +53,7 @@ impl Work<'_> {
                     return Err(Did::because(Became::Conflict, why));
                 }
                 if job.ground.same(&target, &now) {
-                    return Ok(self.found(&job, now, doubtful).await);
+                    return Ok(self.found(&job, now, doubtful).await.with_note(note));
                 }
                 let changed = job.ground.differences(before, &now, Some(&target));
                 if !changed.is_empty() {
@@ -69,7 +71,11 @@ impl Work<'_> {
             let reply = self.send(&job, &Ask::write(Method::PUT, path, &body)).await?;
             doubtful |= reply.doubtful;
             match reply.status {
-                _ if reply.is_success() => return self.written(&job, &reply, sent).await,
+                _ if reply.is_success() => return Ok(self.written(&job, &reply, sent).await?.with_note(note)),
+                _ if job.last && relax(job.action, &mut target.value, &reply).is_some() => {
+                    note = joined(note, relax(job.action, &mut sent, &reply));
+                    continue;
+                }
                 404 | 409 if refusals < CONFLICTS => refusals += 1,
                 409 => {
                     let why = format!("it is being written too often by others: {}", reply.message());
@@ -107,7 +113,8 @@ impl Work<'_> {
             rules::suspend(&job.action.key.kind_key(), &mut sent);
         }
         let mut note = None;
-        for _ in 0..=CONFLICTS {
+        let mut others = 0;
+        loop {
             let body = self.body(&job, &sent, None)?;
             let path = request::collection(&job.action.key, &job.action.version);
             let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
@@ -115,20 +122,24 @@ impl Work<'_> {
             if reply.is_success() {
                 return Ok(self.written(&job, &reply, sent).await?.with_note(note));
             }
-            if reply.status == 409 {
+            if reply.status == 409 && others < CONFLICTS {
+                others += 1;
                 match self.read(&job).await? {
                     Some(now) if is_terminating(&now.value) => self.gone(&job, meta(&now.value, "uid")).await?,
                     Some(now) => return self.standing(&job, now, reply.doubtful).await,
                     None if reply.reason() == "AlreadyExists" => {}
                     None => return Err(refusal(&job, "create", &reply)),
                 }
-            } else if let Some(why) = relax(job.action, &mut sent, &reply) {
-                note = Some(why);
+            } else if reply.status == 409 {
+                return Err(Did::because(Became::Conflict, "it is being created and deleted by others"));
+            } else if (job.last || job.action.verb == Verb::Recreate)
+                && let Some(why) = relax(job.action, &mut sent, &reply)
+            {
+                note = joined(note, Some(why));
             } else {
                 return Err(refusal(&job, "create", &reply));
             }
         }
-        Err(Did::because(Became::Conflict, "it is being created and deleted by others"))
     }
 
     /// An object stands where one is to be created.
