@@ -297,6 +297,11 @@ impl Reader {
         }
         state.finish()?;
         moment.lagging = lagging(&seen.kinds, &moment.cut);
+        // What was seen of a kind does not end with the cut.
+        for (key, kind) in state.kinds.iter_mut().filter(|(_, kind)| kind.is_covered()) {
+            let further = seen.kinds.get(key).filter(|seen| seen.is_covered());
+            kind.cursor = kind.cursor.max(further.and_then(|seen| seen.cursor));
+        }
         keep_covered(&mut state, moment);
         Ok(state)
     }

@@ -116,6 +116,23 @@ async fn any_revision_and_any_time_read_back_with_and_without_checkpoints() {
 }
 
 #[tokio::test]
+async fn a_kind_was_seen_as_far_as_its_newest_row() {
+    let journal = journal();
+    let mut writer = write(&journal, "widgets", 2, 3).await;
+    let kind = kind("widgets");
+    let bytes = br#"{"metadata":{"name":"new","namespace":"ns0","uid":"new","resourceVersion":"20"},"data":{"v":"dg=="}}"#;
+    let seen = Observation { kind: &kind, incarnation: 0, rv: 20, source: Source::Watch, time_lo: 19_990, time_hi: 20_000, bytes };
+    let change = Encoder::new(Secrets::Sealed(key())).observe(&seen, None).change;
+    // Another kind of the domain was not seen so far: it is closed up to where it was.
+    writer.stage(vec![change], frontier(16, 16_000)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    let (moment, state) = at(&journal, At::NowOpen, &Scope::default()).await;
+    assert_eq!(moment.frontier, frontier(16, 16_000));
+    let cursor = state.kinds.values().next().and_then(|kind| kind.cursor);
+    assert_eq!(cursor.map(|point| point.rv), Some(20), "closing goes on from there");
+}
+
+#[tokio::test]
 async fn later_than_the_journal_knows_is_said() {
     let journal = journal();
     write(&journal, "widgets", 2, 3).await;

@@ -39,15 +39,9 @@ impl Said {
 
     /// What of a restore did not end as it should, and its notes: a long answer is told short by these.
     fn odd(&self) -> Vec<String> {
-        let Ok(restore) = serde_json::from_str::<Value>(&self.out) else { return Vec::new() };
-        let list = |name: &str| restore[name].as_array().cloned().unwrap_or_default();
-        let well = |action: &Value| {
-            let result = action["result"].as_str().is_none_or(|r| matches!(r, "done" | "already"));
-            let verified = action["verified"].as_str();
-            result && verified.is_none_or(|v| matches!(v, "equal" | "equal-but-for-controller-owned"))
-        };
-        let actions = list("actions").into_iter().filter(|action| !well(action));
-        actions.chain(list("notes")).map(|odd| odd.to_string()).take(20).collect()
+        let Ok(restore) = serde_json::from_str::<Restore>(&self.out) else { return Vec::new() };
+        let actions = restore.actions.iter().filter(|action| !action.is_well()).map(|a| format!("{a:?}"));
+        actions.chain(restore.notes.iter().map(Value::to_string)).take(20).collect()
     }
 }
 
@@ -195,6 +189,13 @@ pub struct Left {
 }
 
 impl Action {
+    /// Whether it ended as the plan said; true of a plan's.
+    pub fn is_well(&self) -> bool {
+        let verified = self.verified.as_deref();
+        self.result.as_deref().is_none_or(|r| matches!(r, "done" | "already"))
+            && verified.is_none_or(|v| matches!(v, "equal" | "equal-but-for-controller-owned"))
+    }
+
     /// `Kind/name`.
     pub fn id(&self) -> String {
         format!("{}/{}", self.kind, self.name)

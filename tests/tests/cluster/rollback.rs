@@ -31,7 +31,6 @@ use crate::{
     scene::{Said, ask_with_cluster, create, on_folder, rv, send},
 };
 
-#[ignore = "not yet proven on two busy cores: run it by name"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_are_rolled_back_as_predicted() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
@@ -41,7 +40,6 @@ async fn histories_are_rolled_back_as_predicted() -> Result<()> {
     Ok(())
 }
 
-#[ignore = "now and then an action of a resume is not as it should be: being looked into"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_restore_is_resumed() -> Result<()> {
     let _beside = crate::FIGURES.read().await;

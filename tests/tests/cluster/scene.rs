@@ -36,7 +36,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    fn new(asked: String, output: &std::process::Output) -> Self {
+    pub(crate) fn new(asked: String, output: &std::process::Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -21,7 +21,8 @@ pub(crate) struct Did {
     pub(crate) touched: bool,
     /// The object as the last answer showed it; `None` if it is not there.
     pub(crate) after: Option<Full>,
-    /// What was sent, where it is not the plan's target: carried over to a newer version, or relaxed.
+    /// What was sent, where it is not the plan's target: carried over to a newer version. What others hold is in it though
+    /// it was sent without: it matters only where somebody had asked for it.
     pub(crate) sent: Option<Value>,
     /// What the write itself was answered with.
     pub(crate) answer: Option<Full>,

