@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
             "apps/replicasets",
             "/replicationcontrollers",
         ],
-        what: "`spec.replicas` stays as it is live wherever a HorizontalPodAutoscaler or KEDA ScaledObject scales the object, now or at the moment. A new object gets the number of then.",
+        what: "`spec.replicas` stays as it is live wherever a HorizontalPodAutoscaler or KEDA ScaledObject scales the object at the moment or after the restore. One that the same restore deletes or turns to something else does not count, and lets go first. A new object gets the number of then.",
         why: "The autoscaler knows today's load. Yesterday's number would drop Pods under traffic, and the autoscaler would fight it.",
     },
     Rule {
@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
             "batch/jobs",
             "batch/cronjobs",
         ],
-        what: "The containers' `resources.requests` stay as they are live wherever a VerticalPodAutoscaler (not in mode `Off`) sizes the object, now or at the moment.",
+        what: "The containers' `resources.requests` stay as they are live wherever a VerticalPodAutoscaler (not in mode `Off`) sizes the object at the moment or after the restore.",
         why: "What the autoscaler learned since would be lost, and Pods would be evicted to learn it again.",
     },
     Rule {
@@ -316,7 +316,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "service-node-port",
         kinds: &["/services"],
-        what: "Allocated `nodePort` and `healthCheckNodePort` stay as they are live; those that somebody wrote down are put back. A new Service asks for the old ones.",
+        what: "Allocated `nodePort` and `healthCheckNodePort` stay as they are live; those that somebody wrote down are put back. A new Service, or a new port of one, asks for the old ones. One that is taken is asked for again when all else is done; then another is taken, and that is said.",
         why: "A load balancer outside may point at the port of now.",
     },
     Rule {
