@@ -8,7 +8,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use hindcast_journal::ErrorKind;
+use hindcast_journal::{Error, ErrorKind};
 
 #[cfg(test)]
 mod tests;
@@ -97,32 +97,13 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The texts of the causes of an error, where they say something that the ones before did not.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    // Stores answer with documents of several lines; on one line they can be compared and read.
-    let line = |error: &dyn std::error::Error| {
-        error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    let mut text = line(error);
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = line(error);
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-impl From<hindcast_journal::Error> for Failure {
-    fn from(error: hindcast_journal::Error) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::Fenced => Exit::Fenced,
             _ => Exit::Failed,
         };
-        let whole = causes(&error);
+        let whole = Error::causes(&error);
         // The error's own text is `what: reason`; the causes stand behind it.
         let (what, reason) = whole.split_once(": ").unwrap_or(("journal", &whole));
         let mut failure = Self::new(what, reason).exit(exit);
@@ -139,8 +120,8 @@ impl From<hindcast_watcher::Error> for Failure {
         };
         // What the journal says for itself needs no "journal:" before it.
         let own = std::error::Error::source(&error)
-            .and_then(|source| source.downcast_ref::<hindcast_journal::Error>());
-        let whole = own.map_or_else(|| causes(&error), |own| causes(own));
+            .and_then(|source| source.downcast_ref::<Error>());
+        let whole = own.map_or_else(|| Error::causes(&error), |own| Error::causes(own));
         let (what, reason) = whole.split_once(": ").unwrap_or(("the watcher", &whole));
         let mut failure = Self::new(what, reason).exit(exit);
         failure.hints.extend(error.hint().map(str::to_owned));

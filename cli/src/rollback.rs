@@ -17,7 +17,7 @@ use kube::Client;
 
 use crate::{
     commands::Context,
-    failure::{Failure, Result, causes},
+    failure::{Failure, Result},
     kubeconfig,
     moment::{T, rfc3339},
     past::{self, Past, kind_name},
@@ -61,7 +61,7 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Past<'_>) -> Result<Cl
     let server = config.cluster_url.to_string();
     let name = kubeconfig::context_name(context.common);
     let client =
-        Client::try_from(config).map_err(|e| Failure::new("kubeconfig", causes(&e)))?;
+        Client::try_from(config).map_err(|e| Failure::new("kubeconfig", hindcast_journal::Error::causes(&e)))?;
     let asked = kubeconfig::cluster_uid(&client);
     #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
     let uid = tokio::time::timeout(LIMIT, asked).await.map_err(|_| {

@@ -26,7 +26,7 @@ use object_store::{
 };
 use url::Url;
 
-use crate::failure::{Failure, Result, causes};
+use crate::failure::{Failure, Result};
 
 #[cfg(test)]
 mod tests;
@@ -91,7 +91,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
     let url = parse(text)?;
     let shown = url.to_string();
     let refuse = |error: object_store::Error| {
-        let failure = Failure::new(format!("journal {shown}"), causes(&error));
+        let failure = Failure::new(format!("journal {shown}"), hindcast_journal::Error::causes(&error));
         match remedy(&shown) {
             Some(remedy) => failure.hint(remedy),
             None => failure,
@@ -204,7 +204,7 @@ fn open_folder(url: &Url, access: Access) -> Result<Location> {
         Access::Read => return Err(absent(&what, &folder)),
     }
     let store = LocalFileSystem::new_with_prefix(&folder)
-        .map_err(|e| Failure::new(&what, causes(&e)))?
+        .map_err(|e| Failure::new(&what, hindcast_journal::Error::causes(&e)))?
         .with_fsync(true);
     Ok(Location { url: url.to_string(), store: Arc::new(store), prefix: Path::default() })
 }

@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Fenced,
     /// The store did not answer or refused for now: retry.
     Unavailable,
+    /// The store lets nobody with these rights do it. To whoever runs on, an outage, for rights come back; to a command, the end.
+    Denied,
     /// The call or its settings are wrong: fix them.
     Invalid,
     /// Stored data is not what it must be: the error names the object and position.
@@ -21,6 +23,13 @@ pub enum ErrorKind {
     NotFound,
     /// A mistake of ours.
     Internal,
+}
+
+impl ErrorKind {
+    /// Whether it may pass without anybody changing the call.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Denied)
+    }
 }
 
 /// An error of the journal.
@@ -76,15 +85,17 @@ impl Error {
         self
     }
 
-    /// Any error with its causes on one line: the outermost often says nothing.
+    /// Any error with its causes on one line, where they say something that the ones before did not.
     pub fn causes(error: &dyn std::error::Error) -> String {
-        let mut text = error.to_string();
+        // Stores answer with documents of several lines; on one line they can be compared and read.
+        let line = |error: &dyn std::error::Error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut text = line(error);
         let mut next = error.source();
         while let Some(cause) = next {
-            let cause_text = cause.to_string();
-            if !text.contains(&cause_text) {
+            let said = line(cause);
+            if !text.contains(&said) {
                 text.push_str(": ");
-                text.push_str(&cause_text);
+                text.push_str(&said);
             }
             next = cause.source();
         }

@@ -175,18 +175,18 @@ impl Store {
     }
 }
 
-/// Sorts a store's error by remedy. A refused permission is an outage to a running writer: rights come back.
+/// Sorts a store's error by remedy.
 pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
     use object_store::Error as E;
     let (kind, reason, hint) = match &error {
         E::NotFound { .. } => (ErrorKind::NotFound, "is not in the bucket".to_owned(), None),
         E::PermissionDenied { .. } => (
-            ErrorKind::Unavailable,
+            ErrorKind::Denied,
             "the store refused permission".to_owned(),
             Some("the writer needs put, get and list on the journal's prefix; no delete"),
         ),
         E::Unauthenticated { .. } => (
-            ErrorKind::Unavailable,
+            ErrorKind::Denied,
             "the store did not accept the credentials".to_owned(),
             Some("check the credentials in the environment (AWS_ACCESS_KEY_ID, …)"),
         ),
@@ -196,8 +196,8 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
             Some("Hindcast needs create-if-absent, get and list"),
         ),
         other => {
-            let (reason, hint) = unsorted(&Error::causes(other).replace('\n', " "));
-            (ErrorKind::Unavailable, reason, Some(hint))
+            let (kind, reason, hint) = unsorted(&Error::causes(other));
+            (kind, reason, Some(hint))
         }
     };
     let out = Error::new(kind, path.to_string(), reason).with_source(error);
@@ -208,14 +208,16 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
 }
 
 /// The library sorts some answers only by their text, refused lists among them.
-fn unsorted(text: &str) -> (String, &'static str) {
+fn unsorted(text: &str) -> (ErrorKind, String, &'static str) {
     let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     if says(&["403 Forbidden", "401 Unauthorized"]) {
         let reason = format!("the store refused permission: {text}");
-        (reason, "check the credentials in the environment, and their rights on the journal's prefix")
+        let hint = "check the credentials in the environment, and their rights on the journal's prefix";
+        (ErrorKind::Denied, reason, hint)
     } else if says(&["507 Insufficient", "StorageFull", "No space left", "os error 28", "QuotaExceeded"]) {
-        (format!("the store is full: {text}"), "make room in the store, or raise its quota")
+        (ErrorKind::Unavailable, format!("the store is full: {text}"), "make room in the store, or raise its quota")
     } else {
-        (text.to_owned(), "check that the store is up, and that the journal's URL and endpoint name it")
+        let hint = "check that the store is up, and that the journal's URL and endpoint name it";
+        (ErrorKind::Unavailable, text.to_owned(), hint)
     }
 }

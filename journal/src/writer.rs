@@ -259,7 +259,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits the staged segment. On [`ErrorKind::Unavailable`] call it again: the bytes stay the same. On
+    /// Commits the staged segment. On an error that [may pass](ErrorKind::may_pass) call it again: the bytes stay the same. On
     /// [`ErrorKind::Fenced`] stop.
     pub async fn commit(&mut self) -> Result<Durable> {
         let Some(pending) = &self.pending else {
@@ -302,7 +302,7 @@ impl Writer {
         let doubt = match store.create(&path, bytes.clone()).await {
             Ok(Put::Created) => return Ok(Stands::Ours),
             Ok(Put::Exists) => None,
-            Err(e) if e.kind() == ErrorKind::Unavailable => Some(e),
+            Err(e) if e.kind().may_pass() => Some(e),
             Err(e) => return Err(e),
         };
         if self.sabotage == Sabotage::SkipReadBack {

@@ -517,9 +517,8 @@ async fn create_within(
             Ok(Put::Created) => return Ok(true),
             Ok(Put::Exists) => return Ok(again && store.get(path).await? == bytes),
             Err(error) => {
-                let denied = error.to_string().contains("refused permission");
                 let over = clock.monotonic().saturating_sub(began) + wait > patience;
-                if error.kind() != ErrorKind::Unavailable || denied || over {
+                if error.kind() != ErrorKind::Unavailable || over {
                     return Err(error);
                 }
             }

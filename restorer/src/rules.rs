@@ -23,7 +23,7 @@ mod verdict;
 
 pub use change::{
     adjust, destroys, escalation, propagation, rebind, recreate, recreate_flag, suspend, warnings,
-    without_addresses,
+    without_taken,
 };
 pub use crd::{holds, not_served, pruned_fields};
 pub use gitops::gitops;

@@ -350,6 +350,7 @@ pub(crate) fn fatal(what: &str, failure: &Failure) -> Error {
             Error::new(crate::ErrorKind::Invalid, what, failure.to_string())
                 .with_hint("give the account get, list and watch on all resources")
         }
+        Failure::NotFound(_) => Error::new(crate::ErrorKind::NotServed, what, failure.to_string()),
         _ => Error::unavailable(what, failure.to_string()),
     }
 }

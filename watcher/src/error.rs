@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The settings or the credentials are wrong: fix them.
     Invalid,
+    /// A kind is not served (any more).
+    NotServed,
     /// What the journal holds cannot be used: the error names it.
     Corrupt,
     /// A mistake of ours.
@@ -95,7 +97,7 @@ impl From<hindcast_journal::Error> for Error {
         use hindcast_journal::ErrorKind as Journal;
         let kind = match error.kind() {
             Journal::Fenced => ErrorKind::Fenced,
-            Journal::Unavailable => ErrorKind::Unavailable,
+            Journal::Unavailable | Journal::Denied => ErrorKind::Unavailable,
             Journal::Invalid | Journal::NotFound => ErrorKind::Invalid,
             Journal::Corrupt => ErrorKind::Corrupt,
             _ => ErrorKind::Internal,

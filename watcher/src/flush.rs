@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hindcast_journal::{ErrorKind, Parts, Writer, cut::MAIN};
+use hindcast_journal::{Parts, Writer, cut::MAIN};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -87,7 +87,7 @@ impl Flusher {
             let next = changes.take().or_else(|| spare.clone()).unwrap_or_default();
             match self.writer.stage(next, batch.frontier.clone()).await {
                 Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Unavailable && spare.is_some() => {
+                Err(error) if error.kind().may_pass() && spare.is_some() => {
                     self.refused(&error, &mut failures).await;
                 }
                 Err(error) => return Err(error.into()),
@@ -96,7 +96,7 @@ impl Flusher {
         let done = loop {
             match self.writer.commit().await {
                 Ok(done) => break done,
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                Err(error) if error.kind().may_pass() => {
                     self.refused(&error, &mut failures).await;
                 }
                 Err(error) => return Err(error.into()),

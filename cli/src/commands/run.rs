@@ -106,7 +106,7 @@ impl Connector for Clients {
             watcher::Error::new(
                 watcher::ErrorKind::Invalid,
                 "the kubeconfig",
-                crate::failure::causes(&e),
+                hindcast_journal::Error::causes(&e),
             )
         })
     }

@@ -11,7 +11,7 @@ use hindcast_journal::{
     Scope, Secrets, Source, facts::Discovery,
 };
 use hindcast_restorer::Range;
-use hindcast_watcher::Closed;
+use hindcast_watcher::{Closed, ErrorKind};
 
 use super::Past;
 use crate::{
@@ -45,25 +45,14 @@ pub(super) async fn close(
     at: &At,
     mut moment: Moment,
 ) -> Result<Moment> {
-    let clock = &context.parts.clock;
-    let end = clock.monotonic() + context.common.wait;
-    loop {
-        match live(past, context, at).await {
-            // What was laid over what was read stays the newest: nothing more is read behind it.
-            Ok(Some(seen)) => return Ok(seen),
-            Ok(None) => break,
-            // A kind was just taken away. Whoever writes the journal notes that within seconds, and then the others can be closed
-            // without it; who lost a definition must not be refused its restore until the next bookmarks.
-            Err(failure) if failure.reason.contains("HTTP 404") && clock.monotonic() < end => {
-                clock.sleep(GOING_EVERY).await;
-                past.timeline.refresh().await?;
-            }
-            Err(failure) => {
-                context
-                    .printer
-                    .note(format!("note: the cluster did not help to close the cut: {failure}"));
-                break;
-            }
+    match live(past, context, at).await {
+        // What was laid over what was read stays the newest: nothing more is read behind it.
+        Ok(Some(seen)) => return Ok(seen),
+        Ok(None) => {}
+        Err(failure) => {
+            context
+                .printer
+                .note(format!("note: the cluster did not help to close the cut: {failure}"));
         }
     }
     if let Some(address) = &context.common.run_address {
@@ -134,7 +123,7 @@ async fn look(
         return Ok(None);
     }
     let client = kube::Client::try_from(kubeconfig::config(context.common).await?)
-        .map_err(|e| Failure::new("kubeconfig", crate::failure::causes(&e)))?;
+        .map_err(|e| Failure::new("kubeconfig", hindcast_journal::Error::causes(&e)))?;
     let uid = limited(CLUSTER_LIMIT, kubeconfig::cluster_uid(&client)).await??;
     if uid != past.journal.cluster() {
         if context.common.verbose > 0 {
@@ -144,24 +133,38 @@ async fn look(
         }
         return Ok(None);
     }
-    let newest = past.timeline.resolve(&At::NowOpen).await?;
-    let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-    let view = past.timeline.view(newest, &nothing).await?;
-    let frontier = view.moment.frontier.clone();
-    let covered: Vec<(Discovery, Revision)> = view
-        .kinds
-        .values()
-        .filter(|kind| kind.is_covered() && wants(&kind.discovery))
-        .map(|kind| {
-            let closed = frontier.get(&kind.discovery.domain).map_or(0, |p| p.rv);
-            (kind.discovery.clone(), kind.cursor.map_or(0, |c| c.rv).max(closed))
-        })
-        .collect();
-    let began = context.parts.clock.now();
-    let closing = hindcast_watcher::close_cut(&client, &context.parts, &covered);
-    let closed = limited(CLOSE_LIMIT, closing).await??;
-    let (changes, reached) = seen(past, &covered, &closed, &frontier, began);
-    Ok(Some(Seen { changes, reached, frontier }))
+    let clock = &context.parts.clock;
+    let end = clock.monotonic() + context.common.wait;
+    loop {
+        let newest = past.timeline.resolve(&At::NowOpen).await?;
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let view = past.timeline.view(newest, &nothing).await?;
+        let frontier = view.moment.frontier.clone();
+        let covered: Vec<(Discovery, Revision)> = view
+            .kinds
+            .values()
+            .filter(|kind| kind.is_covered() && wants(&kind.discovery))
+            .map(|kind| {
+                let closed = frontier.get(&kind.discovery.domain).map_or(0, |p| p.rv);
+                (kind.discovery.clone(), kind.cursor.map_or(0, |c| c.rv).max(closed))
+            })
+            .collect();
+        let began = clock.now();
+        let closing = hindcast_watcher::close_cut(&client, &context.parts, &covered);
+        match limited(CLOSE_LIMIT, closing).await? {
+            Ok(closed) => {
+                let (changes, reached) = seen(past, &covered, &closed, &frontier, began);
+                return Ok(Some(Seen { changes, reached, frontier }));
+            }
+            // A kind was just taken away. Whoever writes the journal notes that within seconds, and then the others can be
+            // closed without it; who lost a definition must not be refused its restore until the next bookmarks.
+            Err(error) if error.kind() == ErrorKind::NotServed && clock.monotonic() < end => {
+                clock.sleep(GOING_EVERY).await;
+                past.timeline.refresh().await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Drops what the journal holds itself, with better bounds of time than a late look has; waits for the rest to arrive

@@ -282,24 +282,31 @@ pub fn suspend(kind_key: &str, body: &mut Value) -> bool {
     before.and_then(|value| value.as_bool()) != Some(true)
 }
 
-/// Takes out of a Service that is created what somebody else has by now, after the server refused it; whether there was
-/// anything. Clients by name don't notice; who used the address or node port does.
-pub fn without_addresses(kind_key: &str, body: &mut Value) -> bool {
+/// Takes out of a Service what somebody else has by now, as the server's refusal names it; in words. Clients by name don't
+/// notice; who used the address or node port does.
+pub fn without_taken(kind_key: &str, body: &mut Value, refusal: &str) -> Option<String> {
     if kind_key != "/services" {
-        return false;
+        return None;
     }
-    let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut) else { return false };
-    let mut taken = false;
-    if spec.get("clusterIP").and_then(Value::as_str) != Some("None") {
-        taken |= spec.remove("clusterIP").is_some();
-        taken |= spec.remove("clusterIPs").is_some();
+    let spec = body.get_mut("spec").and_then(Value::as_object_mut)?;
+    if refusal.contains("spec.clusterIP") && spec.get("clusterIP").and_then(Value::as_str) != Some("None") {
+        let old = spec.remove("clusterIP")?;
+        spec.remove("clusterIPs");
+        return Some(format!("its address {} is taken: it has another one", old.as_str().unwrap_or_default()));
     }
-    taken |= spec.remove("healthCheckNodePort").is_some();
+    if refusal.contains("spec.healthCheckNodePort") {
+        let old = spec.remove("healthCheckNodePort")?;
+        return Some(format!("its health check port {old} is taken: it has another one"));
+    }
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
-        taken |= port.remove("nodePort").is_some();
+        let Some(old) = port.get("nodePort").map(ToString::to_string) else { continue };
+        if refusal.contains(".nodePort: ") && refusal.contains(&format!("Invalid value: {old}:")) {
+            port.remove("nodePort");
+            return Some(format!("its node port {old} is taken: it has another one"));
+        }
     }
-    taken
+    None
 }
 
 /// A released volume made ready for a claim that is created again: its reference to the old claim loses the uid.

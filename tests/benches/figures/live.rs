@@ -232,7 +232,7 @@ fn resident(pid: u32) -> Result<u64> {
     memory_of(pid, "VmRSS:")
 }
 
-fn memory_of(pid: u32, field: &str) -> Result<u64> {
+pub(crate) fn memory_of(pid: u32, field: &str) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(field)).context("status tells of memory")?;
     let kib: u64 = line.split_whitespace().next().and_then(|n| n.parse().ok()).context("a number of KiB")?;

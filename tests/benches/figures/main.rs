@@ -6,6 +6,7 @@
 //!
 //! - `mix`, `bytes`, `ingest` ([`ingest`], [`size`]): one process, memory store, the seeded workload.
 //! - `read` ([`read`]): a journal of 500,000 changes in a folder.
+//! - `restore` ([`restore`]): real API server and etcd, a journal in a folder, and a bare client beside.
 //! - `latency`, `close`, `memory`, `heal` ([`live`]): real API server, etcd, MinIO and `hindcast run`.
 
 #![allow(clippy::disallowed_methods, reason = "figures are taken on the real clock")]
@@ -15,6 +16,7 @@ mod ingest;
 mod live;
 mod read;
 mod replay;
+mod restore;
 mod size;
 
 use std::{process::ExitCode, time::{Duration, Instant}};
@@ -24,7 +26,7 @@ use anyhow::{Result, bail};
 /// Seed of every workload here.
 const SEED: u64 = 0x1d_ca57;
 
-const NAMES: [&str; 8] = ["mix", "bytes", "ingest", "read", "latency", "close", "memory", "heal"];
+const NAMES: [&str; 9] = ["mix", "bytes", "ingest", "read", "latency", "close", "memory", "heal", "restore"];
 
 fn main() -> ExitCode {
     match figures() {
@@ -57,7 +59,8 @@ fn figures() -> Result<()> {
             "latency" => all_cores().block_on(live::latency(quick))?,
             "close" => all_cores().block_on(live::close(quick))?,
             "memory" => all_cores().block_on(live::memory(quick))?,
-            _ => all_cores().block_on(live::heal(quick))?,
+            "heal" => all_cores().block_on(live::heal(quick))?,
+            _ => all_cores().block_on(restore::restore(quick))?,
         }
         eprintln!("{name}: taken in {:.0} s", begun.elapsed().as_secs_f64());
     }

@@ -142,7 +142,7 @@ async fn write(
     let mut writer = loop {
         match Writer::claim_with(&journal, identity.clone(), None, sabotage).await {
             Ok(writer) => break writer,
-            Err(e) if e.kind() == ErrorKind::Unavailable => {
+            Err(e) if e.kind().may_pass() => {
                 parts.clock.sleep(Duration::from_millis(300)).await
             }
             Err(e) => return (e.kind(), e.to_string()),
@@ -162,7 +162,7 @@ async fn write(
         let durable = loop {
             match writer.commit().await {
                 Ok(durable) => break durable,
-                Err(e) if e.kind() == ErrorKind::Unavailable => {
+                Err(e) if e.kind().may_pass() => {
                     parts.clock.sleep(Duration::from_millis(300)).await
                 }
                 Err(e) => return (e.kind(), e.to_string()),

@@ -10,6 +10,7 @@ use crate::{
     apply::{Became, request::Reply},
     path,
     plan::{Action, Propagation},
+    rules,
 };
 
 /// What is sent for an object: with the identity of the live one, or with none.
@@ -61,34 +62,12 @@ pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation, dry_
     Value::Object(options)
 }
 
-/// Takes what the server could not give again out of a Service, and says so.
+/// Takes what the server could not give again out of an object, and says so.
 pub(super) fn relax(action: &Action, sent: &mut Value, reply: &Reply) -> Option<String> {
-    if action.key.group.is_empty() && action.key.resource == "services" && reply.status == 422 {
-        let message = reply.message();
-        let spec = sent.get_mut("spec").and_then(Value::as_object_mut)?;
-        let headless = spec.get("clusterIP").and_then(Value::as_str) == Some("None");
-        if message.contains("spec.clusterIP") && !headless && spec.contains_key("clusterIP") {
-            let old = spec.remove("clusterIP").and_then(|v| v.as_str().map(str::to_owned));
-            spec.remove("clusterIPs");
-            let old = old.unwrap_or_default();
-            return Some(format!("its address {old} is taken: it has another one"));
-        }
-        if message.contains("healthCheckNodePort") {
-            let old = spec.remove("healthCheckNodePort")?;
-            return Some(format!("its health check port {old} is taken: it has another one"));
-        }
-        if message.contains("nodePort") {
-            let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
-            for port in ports.filter_map(Value::as_object_mut) {
-                let Some(old) = port.get("nodePort").map(ToString::to_string) else { continue };
-                if message.contains(&format!("Invalid value: {old}:")) {
-                    port.remove("nodePort");
-                    return Some(format!("its node port {old} is taken: it has another one"));
-                }
-            }
-        }
+    if reply.status != 422 {
+        return None;
     }
-    None
+    rules::without_taken(&action.key.kind_key(), sent, &reply.message())
 }
 
 /// What a refusing answer means, with the remedy.
@@ -108,11 +87,10 @@ pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> String {
     } else {
         format!("{}.{}", action.key.resource, action.key.group)
     };
+    let rights = rules::escalation(&action.key.kind_key(), &action.key.name, &words);
     let remedy = match reply.status {
         401 => Some("the credentials are not accepted (any more): log in again, then resume".to_owned()),
-        403 if words.contains("not currently held") => {
-            Some(format!("the account needs `escalate` or `bind` on {what}, or the rights it is to grant"))
-        }
+        403 if rights.is_some() => rights,
         403 if words.contains("is forbidden: User") => {
             Some(format!("the account needs `{verb}` on {what}"))
         }

@@ -308,11 +308,26 @@ fn service_cluster_ip_that_is_taken_is_given_up() {
         &json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "healthCheckNodePort": 1,
         "ports": [{"port": 80, "nodePort": 30080}]}}),
     );
-    assert!(without_addresses("/services", &mut body));
-    assert_eq!(body.to_serde(), json!({"spec": {"ports": [{"port": 80}]}}));
+    let invalid = |field: &str, value: &str| {
+        format!(r#"Service "web" is invalid: spec.{field}: Invalid value: {value}: failed to allocate"#)
+    };
+    let ip = invalid("clusterIPs", r#"["10.0.0.1"]"#);
+    let said = without_taken("/services", &mut body, &ip).expect("it has one");
+    assert_eq!(said, "its address 10.0.0.1 is taken: it has another one");
+    assert_eq!(without_taken("/services", &mut body, &ip), None, "it has none any more");
     let mut headless = value(&json!({"spec": {"clusterIP": "None", "ports": [{"port": 80}]}}));
-    assert!(!without_addresses("/services", &mut headless));
-    assert!(!without_addresses("/configmaps", &mut value(&json!({"spec": {"clusterIP": "x"}}))));
+    assert_eq!(without_taken("/services", &mut headless, &ip), None);
+    let mut other = value(&json!({"spec": {"clusterIP": "x"}}));
+    assert_eq!(without_taken("/configmaps", &mut other, &ip), None);
+    assert_eq!(without_taken("/services", &mut body, &invalid("ports[0].nodePort", "3008")), None, "another port");
+    for (field, taken, said) in [
+        ("ports[0].nodePort", "30080", "its node port 30080 is taken"),
+        ("healthCheckNodePort", "1", "its health check port 1 is taken"),
+    ] {
+        let found = without_taken("/services", &mut body, &invalid(field, taken)).expect("it has one");
+        assert!(found.starts_with(said), "{found}");
+    }
+    assert_eq!(body.to_serde(), json!({"spec": {"ports": [{"port": 80}]}}));
 }
 
 #[test]

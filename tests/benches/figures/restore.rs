@@ -1,0 +1,250 @@
+//! `restore`: how fast a plan is made and carried out, beside a bare client that sends the same requests.
+//!
+//! **Words**: *asked at once* means that the cut has still to be closed; otherwise it was closed just before.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use hindcast_journal::{At, Parts};
+use hindcast_restorer::{
+    Desired, Known, Records, Selection, Timeline,
+    apply::{Became, Settings, Stage, apply},
+    live, prepare,
+    selection::{What, Widen},
+};
+use hindcast_tests::{
+    oracle::{request, subject::{Hindcast, Place, Running}},
+    real::{Cluster, process::Workdir},
+};
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::{live::memory_of, millis, row};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hindcast-under-test");
+
+/// How many requests the bare client has under way: as many as a restore at most.
+const AT_ONCE: usize = 32;
+
+/// Objects of a namespace.
+const EACH: u64 = 1_000;
+
+pub(crate) async fn restore(quick: bool) -> Result<()> {
+    let dir = Workdir::new()?;
+    let cluster = Cluster::builder().compaction_interval(Duration::from_hours(1)).start().await?;
+    let hindcast = Hindcast::new(BINARY, dir.path(), Place::folder(&dir.path().join("journal"))?, cluster.kubeconfig())?;
+    let client = cluster.client();
+    let namespaces = if quick { 10 } else { 100 };
+    let begun = Instant::now();
+    for n in 0..namespaces {
+        fill(&client, &format!("ns-{n}"), EACH).await?;
+    }
+    eprintln!("restore: {} objects created in {:.0} s", namespaces * EACH, begun.elapsed().as_secs_f64());
+    let running = hindcast.launch(&[])?;
+    running.wait_ready(Duration::from_mins(5)).await?;
+    let all = namespaces * EACH;
+    one_namespace(&hindcast, &running, &client, all).await?;
+    everything(&hindcast, &running, all).await?;
+    requests(&hindcast, &running, &client, if quick { 500 } else { 3_000 }).await?;
+    running.stop().await
+}
+
+/// 50 of 1,000 objects changed, planned and put back by the binary.
+async fn one_namespace(hindcast: &Hindcast, running: &Running, client: &Client, all: u64) -> Result<()> {
+    let how = format!("the binary, start to end; {EACH} config maps of about 1 KB, 50 changed, in a cluster of {all} objects, on a folder");
+    let mut planned = Vec::new();
+    let mut restored = Vec::new();
+    let mut most = 0;
+    for _ in 0..5 {
+        let at = change(running, client, "ns-0", 50).await?;
+        let scope = ["-n", "ns-0", "--at", at.as_str(), "-o", "json"];
+        let begun = Instant::now();
+        timed(hindcast, &[&["plan"], &scope[..]].concat(), &[1]).await?;
+        let open = begun.elapsed();
+        running.close().await?;
+        let (took, _) = timed(hindcast, &[&["plan"], &scope[..]].concat(), &[1]).await?;
+        planned.push((took, open));
+        let (took, peak) = timed(hindcast, &[&["restore", "--yes"], &scope[..]].concat(), &[0]).await?;
+        restored.push(took);
+        most = most.max(peak);
+    }
+    planned.sort_unstable();
+    restored.sort_unstable();
+    let open = planned.iter().map(|p| p.1).max().unwrap_or_default();
+    row("restore: a namespace planned", "≤ 2 s", &format!("p50 {}, most {}; asked at once {} at most", millis(planned[2].0), millis(planned[4].0), millis(open)), &how);
+    row("restore: a namespace put back", "≤ 3 s", &format!("p50 {}, most {}; {most} MiB at most", millis(restored[2]), millis(restored[4])), "as above: closed, planned, checked by dry runs, recorded, carried out and read again");
+    Ok(())
+}
+
+/// The whole cluster planned.
+async fn everything(hindcast: &Hindcast, running: &Running, all: u64) -> Result<()> {
+    let now = format!("{:.6}", jiff::Timestamp::now());
+    running.close().await?;
+    running.close().await?;
+    let (took, peak) = timed(hindcast, &["plan", "-A", "--at", &now, "-o", "json"], &[0, 1]).await?;
+    row("restore: a whole cluster planned", "", &format!("{}; {peak} MiB at most", millis(took)), &format!("`plan -A` of {all} objects that are as they were"));
+    Ok(())
+}
+
+/// Writes per second of a restore that creates everything in a namespace anew, and of a client that does nothing else.
+async fn requests(hindcast: &Hindcast, running: &Running, client: &Client, count: u64) -> Result<()> {
+    fill(client, "lost", count).await?;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let at = jiff::Timestamp::now().as_microsecond();
+    running.close().await?;
+    let path = "/api/v1/namespaces/lost/configmaps";
+    let mut ratios = Vec::new();
+    for round in 0..3 {
+        let (status, _) = request(client, "DELETE", path, None, "").await?;
+        ensure!(status == 200, "deleting all: {status}");
+        running.close().await?;
+        let bare = bare(client, &format!("bare-{round}"), count).await?;
+        let (rate, writes) = ours(hindcast, client, at).await?;
+        ratios.push((rate / bare, rate, bare, writes));
+    }
+    ratios.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let (ratio, rate, bare, writes) = ratios[1];
+    row(
+        "restore: writes per second",
+        "≥ 80 % of a bare client",
+        &format!("{rate:.0}/s; bare {bare:.0}/s; {:.0} % (of three: {:.0} to {:.0} %)", ratio * 100.0, ratios[0].0 * 100.0, ratios[2].0 * 100.0),
+        &format!("{count} config maps created anew, {writes} writes with those that give the fields back to their owners; the bare client sends as many of both, {AT_ONCE} at once, just before"),
+    );
+    Ok(())
+}
+
+/// Creates objects and sets their owners as a restore does, and nothing else; requests per second.
+async fn bare(client: &Client, namespace: &str, count: u64) -> Result<f64> {
+    make_namespace(client, namespace).await?;
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    let begun = Instant::now();
+    stream::iter(0..count)
+        .map(|n| {
+            let path = &path;
+            async move {
+                let made = send(client, "POST", path, &config_map(n, 900), "application/json").await?;
+                let mut managed = made["metadata"]["managedFields"].clone();
+                managed[0]["manager"] = json!("somebody");
+                let of = |field: &str| made["metadata"][field].clone();
+                let patch = json!({ "metadata": { "uid": of("uid"), "resourceVersion": of("resourceVersion"), "managedFields": managed } });
+                let name = made["metadata"]["name"].as_str().unwrap_or_default();
+                send(client, "PATCH", &format!("{path}/{name}"), &patch, "application/merge-patch+json").await
+            }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(|_| async { Ok(()) })
+        .await?;
+    Ok(count as f64 * 2.0 / begun.elapsed().as_secs_f64())
+}
+
+/// The same by a restore: writes per second between its first and the end of its waves, and how many.
+async fn ours(hindcast: &Hindcast, client: &Client, at: i64) -> Result<(f64, u64)> {
+    let (journal, key) = (hindcast.place.journal().await?, hindcast.key()?);
+    let selection = Selection {
+        what: What::Namespace("lost".to_owned()),
+        labels: String::new(),
+        only: Vec::new(),
+        path: None,
+        widen: Widen::default(),
+    };
+    let mut timeline = Timeline::open(&journal, vec![key.clone()]).await?;
+    let known = Known::gather(&mut timeline, &selection).await?;
+    let moment = timeline.resolve(&At::Time(at)).await?;
+    let desired = Desired::gather(&mut timeline, moment, &selection).await?;
+    let kinds: Vec<_> = known.kinds.values().map(|kind| kind.discovery.clone()).collect();
+    let live = live::read(client, &Parts::system(), &kinds, &selection, &desired).await?;
+    let prepared = prepare(&selection, &desired, &live, &known);
+    let record = Records::new(journal.store().clone(), vec![key], false).begin(&prepared).await?;
+    let before = writes(client).await?;
+    let waves = Mutex::new(None);
+    let begun = Instant::now();
+    let listener = |progress: hindcast_restorer::apply::Progress<'_>| {
+        if progress.stage == Stage::Verifying {
+            waves.lock().expect("no panic under it").get_or_insert(begun.elapsed());
+        }
+    };
+    let (_keep, cancel) = watch::channel(false);
+    let outcome = apply(&prepared, client, &record, &Settings::default(), &listener, cancel).await?;
+    ensure!(outcome.actions.iter().all(|a| a.became == Became::Done), "not all was done");
+    let took = waves.into_inner()?.context("it came to verify")?;
+    let count = writes(client).await? - before;
+    Ok((count as f64 / took.as_secs_f64(), count))
+}
+
+/// How many writes of config maps the API server has served.
+async fn writes(client: &Client) -> Result<u64> {
+    let (_, body) = request(client, "GET", "/metrics", None, "").await?;
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let ours = |line: &&str| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains(r#"resource="configmaps""#)
+            && [r#"verb="POST""#, r#"verb="PUT""#, r#"verb="PATCH""#].iter().any(|verb| line.contains(verb))
+    };
+    Ok(text.lines().filter(ours).filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
+}
+
+/// Changes that many objects of a namespace after a moment, and gives the moment.
+async fn change(running: &Running, client: &Client, namespace: &str, count: u64) -> Result<String> {
+    let at = format!("{:.6}", jiff::Timestamp::now());
+    // What comes surely comes after it.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    running.close().await?;
+    let turn = jiff::Timestamp::now().as_microsecond();
+    for n in 0..count {
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps/map-{}", n * (EACH / count));
+        send(client, "PATCH", &path, &json!({ "data": { "turn": turn.to_string() } }), "application/merge-patch+json").await?;
+    }
+    Ok(at)
+}
+
+/// Runs the binary; how long it took, and the most memory it had.
+async fn timed(hindcast: &Hindcast, args: &[&str], codes: &[i32]) -> Result<(Duration, u64)> {
+    let begun = Instant::now();
+    let mut command = hindcast.command(args, true);
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn()?;
+    let pid = child.id().context("it runs")?;
+    let over = tokio::spawn(async move { child.wait_with_output().await.map(|output| (output, begun.elapsed())) });
+    let mut most = 0;
+    while !over.is_finished() {
+        most = most.max(memory_of(pid, "VmHWM:").unwrap_or_default());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (output, took) = over.await??;
+    let code = output.status.code().unwrap_or(-1);
+    ensure!(codes.contains(&code), "{args:?}: exit {code}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok((took, most))
+}
+
+async fn fill(client: &Client, namespace: &str, count: u64) -> Result<()> {
+    make_namespace(client, namespace).await?;
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    stream::iter(0..count)
+        .map(|n| {
+            let path = &path;
+            async move { send(client, "POST", path, &config_map(n, 900), "application/json").await }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(|_| async { Ok(()) })
+        .await
+}
+
+async fn make_namespace(client: &Client, name: &str) -> Result<()> {
+    send(client, "POST", "/api/v1/namespaces", &json!({ "metadata": { "name": name } }), "application/json").await?;
+    Ok(())
+}
+
+fn config_map(n: u64, bytes: usize) -> Value {
+    let text: String = (0..bytes / 20).map(|i| format!("key.{i:04}: {:07}\n", (n * 7919 + i as u64) % 9_999_991)).collect();
+    json!({ "metadata": { "name": format!("map-{n}"), "labels": { "app": "bench" } }, "data": { "turn": "0", "text": text } })
+}
+
+async fn send(client: &Client, method: &str, path: &str, body: &Value, content: &str) -> Result<Value> {
+    let (status, answer) = request(client, method, path, Some(serde_json::to_vec(body)?), content).await?;
+    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
+    Ok(serde_json::from_slice(&answer)?)
+}
