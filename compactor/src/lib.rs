@@ -160,7 +160,7 @@ pub async fn run(policy: Policy, mut parts: Parts, shutdown: impl Future<Output 
                 tokio::select! {
                     biased;
                     () = &mut shutdown => return Ok(()),
-                    () = parts.journal.parts().clock.sleep(Duration::from_secs(60)) => {}
+                    () = parts.journal.parts().clock.sleep(Duration::from_mins(1)) => {}
                 }
             }
         }

@@ -46,7 +46,7 @@ const OUTCOMES: usize = 64;
 const AT_ONCE: usize = 4;
 
 /// How long a store is waited for that does not answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The same for the first one: nothing has been done yet, and somebody waits for the answer.
 const FIRST_PATIENCE: Duration = Duration::from_secs(10);
 

@@ -71,7 +71,7 @@ impl Pace {
                 let mut state = self.state();
                 let now = self.parts.clock.monotonic();
                 if now < state.hold {
-                    Some(state.hold - now)
+                    Some(state.hold.saturating_sub(now))
                 } else if state.active < state.allowed as usize {
                     state.active += 1;
                     // Another may have been let in by the same growth.

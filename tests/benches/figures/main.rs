@@ -108,7 +108,7 @@ impl Watch {
     }
 
     fn stop(&self) -> Took {
-        Took { wall: self.0.elapsed(), cpu: spent() - self.1 }
+        Took { wall: self.0.elapsed(), cpu: spent().saturating_sub(self.1) }
     }
 }
 

@@ -203,7 +203,7 @@ fn run(bucket: &Path, args: &[&str], moment: Micros) -> Result<Took> {
     command.env("TZ", "UTC").env("HOME", bucket).env("KUBECONFIG", bucket.join("none")).env_remove("HINDCAST_KEY_FILE");
     let (begun, before) = (Instant::now(), of_children()?);
     let done = command.output()?;
-    let time = Took { wall: begun.elapsed(), cpu: of_children()? - before };
+    let time = Took { wall: begun.elapsed(), cpu: of_children()?.saturating_sub(before) };
     let code = done.status.code().unwrap_or(-1);
     ensure!(matches!(code, 0 | 3), "{args:?}: exit {code}: {}", String::from_utf8_lossy(&done.stderr));
     Ok(time)

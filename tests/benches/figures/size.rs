@@ -72,7 +72,7 @@ pub(crate) async fn bytes(quick: bool) -> Result<()> {
     let cells = |change: &Change| change.cells.iter().map(|c| c.secret.len()).sum::<usize>();
     let bare: usize = all.iter().map(payload).sum();
     let sealed: usize = all.iter().map(cells).sum();
-    let managed: usize = all.iter().filter_map(|c| c.managed_fields.as_ref().map(|m| m.len())).sum();
+    let managed: usize = all.iter().filter_map(|c| c.managed_fields.as_ref().map(bytes::Bytes::len)).sum();
     row(
         "bytes: payload before encoding",
         "",

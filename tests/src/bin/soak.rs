@@ -55,7 +55,7 @@ async fn trial(name: &str) -> Result<String> {
                 apiserver_restarts: 4,
                 etcd_pauses: 3,
                 schema_changes: 4,
-                down: Duration::from_secs(120),
+                down: Duration::from_mins(2),
                 rate: 50.0,
                 between: Duration::from_secs(8),
             };
@@ -79,13 +79,13 @@ async fn trial(name: &str) -> Result<String> {
         "killed" => {
             killed(binary, Killed { objects: 1_000, kills: 50, apiserver_kills: 5, seed: 1 }).await
         }
-        "history" => Ok(past_the_history(binary, Duration::from_secs(60)).await?.to_string()),
+        "history" => Ok(past_the_history(binary, Duration::from_mins(1)).await?.to_string()),
         _ => {
             let size = Rivals {
                 quick: 95,
                 pause: Duration::from_secs(5),
                 slow: 5,
-                stopped: Duration::from_secs(60),
+                stopped: Duration::from_mins(1),
             };
             let (verdict, fenced) = rivals(binary, size).await?;
             Ok(format!("{fenced} fenced; {verdict}"))

@@ -102,7 +102,7 @@ impl Hindcast {
     /// Starts `hindcast run` and waits until every kind is protected.
     pub async fn run(&self, extra: &[&str]) -> Result<Running> {
         let running = self.launch(extra)?;
-        running.wait_ready(Duration::from_secs(60)).await?;
+        running.wait_ready(Duration::from_mins(1)).await?;
         Ok(running)
     }
 
@@ -132,7 +132,7 @@ impl Hindcast {
 
     /// Runs another verb to its end. `cluster` says whether it may reach the API server.
     pub async fn call(&self, args: &[&str], cluster: bool) -> Result<Output> {
-        self.call_within(args, cluster, Duration::from_secs(60)).await
+        self.call_within(args, cluster, Duration::from_mins(1)).await
     }
 
     /// As [`Self::call`], with a deadline of its own.

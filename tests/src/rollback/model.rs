@@ -111,10 +111,10 @@ impl Model<'_> {
             return Fate::default().or_silent();
         }
         // A binding's role cannot be changed, and nothing runs on a binding: it is made again.
-        if then["roleRef"] != live["roleRef"] {
-            Fate::act(&["recreate"])
-        } else {
+        if then["roleRef"] == live["roleRef"] {
             Fate::act(&["update"])
+        } else {
+            Fate::act(&["recreate"])
         }
     }
 
@@ -130,7 +130,7 @@ impl Model<'_> {
         for (id, fate) in &fates {
             match (actions.get(id), left.get(id)) {
                 (Some(action), None) if fate.verbs.contains(&action.verb.as_str()) => {
-                    wrong.extend(evidence(action))
+                    wrong.extend(evidence(action));
                 }
                 (None, Some(left)) if fate.codes.contains(&left.code.as_str()) => {}
                 (None, None) if fate.silent => {}
@@ -186,7 +186,7 @@ impl Model<'_> {
                 }
                 Some(_) => match (then, now) {
                     (Some(then), Some(now)) => {
-                        wrong.extend(self.as_then(id, then, before, now, after))
+                        wrong.extend(self.as_then(id, then, before, now, after));
                     }
                     _ => wrong.push(format!("{}: put back, and not there", name(id))),
                 },

@@ -328,7 +328,7 @@ impl Cluster {
         for _ in 0..5 {
             self.supervise();
             let Some(member) = self.members.last() else { continue };
-            let close = tokio::time::timeout(Duration::from_secs(60), member.handle.close()).await;
+            let close = tokio::time::timeout(Duration::from_mins(1), member.handle.close()).await;
             match close {
                 Ok(Ok(frontier)) => {
                     world.note(format_args!("closed at {frontier:?}"));

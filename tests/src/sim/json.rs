@@ -125,7 +125,7 @@ impl Json {
                 }
                 out.push(']');
             }
-            Self::Str(text) => quote(text, salt % 2 == 0, out),
+            Self::Str(text) => quote(text, salt.is_multiple_of(2), out),
             _ => self.scalar(out),
         }
     }

@@ -1,6 +1,6 @@
 //! Seeded randomness: the one source of every choice the simulator makes.
 //!
-//! [`Rng`] is SplitMix64: tiny, fast, the same on every machine. [`SimRandom`] gives it to the code under test as
+//! [`Rng`] is `SplitMix64`: tiny, fast, the same on every machine. [`SimRandom`] gives it to the code under test as
 //! its `Random` part. It is not for secrets.
 
 use std::sync::Mutex;

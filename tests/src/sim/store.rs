@@ -229,7 +229,7 @@ async fn deliver(
         }
         Fate::LosesAnswer => {
             let _ = bucket.land(&by, &path, payload, options).await;
-            world.sleep(Duration::from_secs(120)).await;
+            world.sleep(Duration::from_mins(2)).await;
             Err(failure("no answer"))
         }
         Fate::Late => {

@@ -79,7 +79,7 @@ pub fn race(seed: u64, sabotage: Sabotage) -> Outcome {
             process.kill();
             task.abort();
         }
-        world.sleep(Duration::from_secs(60)).await;
+        world.sleep(Duration::from_mins(1)).await;
         let problems = check(&world, &bucket, &deeds).await;
         Outcome::of(seed, &world, &bucket, problems).await
     })
@@ -143,7 +143,7 @@ async fn write(
         match Writer::claim_with(&journal, identity.clone(), None, sabotage).await {
             Ok(writer) => break writer,
             Err(e) if e.kind().may_pass() => {
-                parts.clock.sleep(Duration::from_millis(300)).await
+                parts.clock.sleep(Duration::from_millis(300)).await;
             }
             Err(e) => return (e.kind(), e.to_string()),
         }
@@ -163,7 +163,7 @@ async fn write(
             match writer.commit().await {
                 Ok(durable) => break durable,
                 Err(e) if e.kind().may_pass() => {
-                    parts.clock.sleep(Duration::from_millis(300)).await
+                    parts.clock.sleep(Duration::from_millis(300)).await;
                 }
                 Err(e) => return (e.kind(), e.to_string()),
             }

@@ -68,7 +68,7 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     trial.all(&faults).await?;
     let written = writing.await??;
     let Some(running) = trial.running.take() else { bail!("the trial ends with Hindcast running") };
-    running.wait_ready(Duration::from_secs(60)).await?;
+    running.wait_ready(Duration::from_mins(1)).await?;
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
@@ -184,7 +184,7 @@ impl Trial<'_> {
 async fn schema(cluster: &Cluster, version: u32) -> Result<()> {
     let client = cluster.client();
     let mut spec = json!({ "size": { "type": "integer", "default": version } });
-    if version % 2 == 0 {
+    if version.is_multiple_of(2) {
         spec["color"] = json!({ "type": "string" });
     }
     let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": spec } } });

@@ -56,7 +56,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
         holder = newer;
     }
     let written = writing.await??;
-    holder.wait_ready(Duration::from_secs(60)).await?;
+    holder.wait_ready(Duration::from_mins(1)).await?;
     holder.close().await?;
     let journal = hindcast.place.journal().await?;
     let verdict = oracle::check(&journal, &hindcast.key()?, &written, &[(0, i64::MAX)]).await?;
@@ -69,7 +69,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
 /// Whether this round's holder is to be stopped: `slow` rounds, spread over all.
 fn is_slow(round: u32, rivals: &Rivals) -> bool {
     let every = (rivals.quick + rivals.slow) / rivals.slow.max(1);
-    rivals.slow > 0 && round % every == 0 && round / every < rivals.slow
+    rivals.slow > 0 && round.is_multiple_of(every) && round / every < rivals.slow
 }
 
 /// It notices with its next segment, which in a quiet cluster is the frontier of once a minute.

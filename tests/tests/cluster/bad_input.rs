@@ -161,7 +161,7 @@ async fn nothing_odd_reaches_the_terminal(hindcast: &Hindcast, at: &str) -> Resu
         let said = ask(hindcast, args).await?;
         ensure!(said.code == 0, "{said}");
         let bad = said.out.chars().chain(said.err.chars()).find(|c| is_terminal_code(*c));
-        ensure!(bad.is_none(), "{args:?} prints {:?}", bad);
+        ensure!(bad.is_none(), "{args:?} prints {bad:?}");
         shown.push_str(&said.out);
     }
     ensure!(shown.contains("odd:\\u001b[31mred"), "the odd name is shown, escaped");

@@ -15,7 +15,7 @@ fn load(prefix: &str, writes: u64) -> Load {
 }
 
 async fn cluster() -> Result<Cluster> {
-    oracle::builder().compaction_interval(Duration::from_secs(3600)).start().await
+    oracle::builder().compaction_interval(Duration::from_hours(1)).start().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

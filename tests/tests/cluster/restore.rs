@@ -210,7 +210,7 @@ async fn a_bad_deploy_is_taken_back_and_its_owners_go_on() -> Result<()> {
     });
     create(client, &format!("{apps}/statefulsets"), set.clone()).await?;
     let pod = format!("{core}/pods/db-0");
-    until("the set has its Pod", Duration::from_secs(60), || async {
+    until("the set has its Pod", Duration::from_mins(1), || async {
         Ok(request(client, "GET", &pod, None, "application/json").await?.0 == 200)
     })
     .await?;
@@ -228,7 +228,7 @@ async fn a_bad_deploy_is_taken_back_and_its_owners_go_on() -> Result<()> {
     // A field of a set that cannot be changed: deleted without its Pods, and created otherwise.
     let orphan = json!({"propagationPolicy": "Orphan"});
     send(client, "DELETE", &format!("{apps}/statefulsets/db"), Some(orphan)).await?;
-    until("the set is gone", Duration::from_secs(60), || async {
+    until("the set is gone", Duration::from_mins(1), || async {
         let path = format!("{apps}/statefulsets/db");
         Ok(request(client, "GET", &path, None, "application/json").await?.0 == 404)
     })
@@ -452,7 +452,7 @@ async fn what_is_refused_is_told_and_the_rest_is_done() -> Result<()> {
     let prepared = scene.plan(&whole("part"), at).await?;
     let quota = json!({"metadata": {"name": "full"}, "spec": {"hard": {"count/configmaps": "1"}}});
     create(&scene.client, &format!("{core}/resourcequotas"), quota).await?;
-    until("the quota counts", Duration::from_secs(60), || async {
+    until("the quota counts", Duration::from_mins(1), || async {
         Ok(scene.get(&format!("{core}/resourcequotas/full")).await?["status"]["used"]["count/configmaps"].is_string())
     })
     .await?;

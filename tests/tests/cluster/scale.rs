@@ -104,10 +104,10 @@ async fn three_hundred_definitions_are_protected_in_time_and_a_new_one_at_once()
     let began = Instant::now();
     let running = hindcast.launch(&[])?;
     let listing = tokio::spawn(others(cluster.client(), done.clone()));
-    running.wait_ready(Duration::from_secs(60)).await?;
+    running.wait_ready(Duration::from_mins(1)).await?;
     let ready = began.elapsed();
     let all = async || Ok(protected(&hindcast).await?.len() == CRDS);
-    until("every kind is protected", Duration::from_secs(60), all).await?;
+    until("every kind is protected", Duration::from_mins(1), all).await?;
     let durable = began.elapsed();
     done.store(true, Ordering::Relaxed);
     let (slowest, count) = listing.await??;

@@ -45,7 +45,7 @@ impl Watched {
     fn start(seed: u64) -> Self {
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         std::thread::spawn(move || {
-            let limit = std::time::Duration::from_secs(60);
+            let limit = std::time::Duration::from_mins(1);
             if receiver.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 eprintln!("HINDCAST_SEED={seed} does not end: something spins without waiting");
                 std::process::exit(101);

@@ -26,7 +26,7 @@ fn it_reads_as_diff_u() {
     assert_eq!(text("a\n", "b\n"), "@@ -1 +1 @@\n-a\n+b\n");
     assert_eq!(text("a", "a\n"), "@@ -1 +1,2 @@\n a\n+\n");
     let far: Vec<String> = (0..40).map(|n| n.to_string()).collect();
-    let changed = far.join("\n").replacen("3", "three", 1).replacen("39", "end", 1);
+    let changed = far.join("\n").replacen('3', "three", 1).replacen("39", "end", 1);
     assert_eq!(text(&far.join("\n"), &changed).matches("@@ -").count(), 2);
 }
 

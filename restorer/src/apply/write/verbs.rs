@@ -1,4 +1,4 @@
-//! The four things that are done to an object, and how a CronJob is let run again.
+//! The four things that are done to an object, and how a `CronJob` is let run again.
 //!
 //! **Words**: an object *stands* where it is there though it is to be created; it is *found* where it is as wanted without
 //! anything being sent.

@@ -291,7 +291,7 @@ impl Server {
     /// Every five minutes etcd forgets what was past five minutes before.
     async fn compact(self) {
         loop {
-            self.0.world.sleep(Duration::from_secs(300)).await;
+            self.0.world.sleep(Duration::from_mins(5)).await;
             self.compact_now();
         }
     }

@@ -141,7 +141,7 @@ impl Watch {
                         last_bookmark = self.ends + Duration::from_secs(1);
                     }
                     if now >= bookmark {
-                        bookmark = now + Duration::from_secs(60);
+                        bookmark = now + Duration::from_mins(1);
                     }
                     self.bookmark().await?;
                 }

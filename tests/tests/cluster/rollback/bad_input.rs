@@ -230,7 +230,7 @@ async fn unreachable_midway(stage: &Stage, cluster: &Cluster, at: &str) -> Resul
     hindcast.kubeconfig = cluster.kubeconfig_via(proxy.port())?;
     let args = ["restore", "-n", NS, "--at", at, "--yes", "-o", "json"];
     let cut = async {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
         // As soon as the first of its writes is seen.
         while stage.list(MAP.trim_end_matches("/app")).await?.len() >= 202
             && stage.get(MAP).await?["data"]["k"] == "bad"

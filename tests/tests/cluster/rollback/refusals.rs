@@ -22,7 +22,7 @@ async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
     running.stop().await
 }
 
-/// Two ConfigMaps, two Secrets and a Service at the moment; changed or deleted since.
+/// Two `ConfigMaps`, two Secrets and a Service at the moment; changed or deleted since.
 async fn scene(stage: &Stage, ns: &str) -> Result<String> {
     let core = format!("/api/v1/namespaces/{ns}");
     for name in ["one", "two"] {

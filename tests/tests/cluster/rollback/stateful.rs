@@ -1,4 +1,4 @@
-//! A StatefulSet with claims: what cannot be changed is changed all the same, and neither Pods nor claims notice.
+//! A `StatefulSet` with claims: what cannot be changed is changed all the same, and neither Pods nor claims notice.
 
 use std::collections::BTreeMap;
 

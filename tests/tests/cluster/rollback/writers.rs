@@ -135,7 +135,7 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
     let restoring = ask_with_cluster(&stage.hindcast, &args);
     let writing = async {
         // The record is made when the plan stands and before the first write.
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
         while self::restores(stage)? == restores {
             ensure!(tokio::time::Instant::now() < deadline, "no record within 60 s");
             tokio::time::sleep(Duration::from_millis(2)).await;
