@@ -3,6 +3,7 @@
 //! **Invariant.** For a reader everything here is optional: no kubeconfig, a broken one or a missing context leaves
 //! the namespace at `default` and is an error only where a cluster is needed (`run`).
 
+use hindcast_journal::Error;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -62,7 +63,7 @@ fn read(common: &Common) -> Result<Option<Kubeconfig>> {
             Ok(None)
         }
         Err(e) => {
-            Err(Failure::new("kubeconfig", hindcast_journal::Error::causes(&e)).hint("--kubeconfig FILE, or KUBECONFIG"))
+            Err(Failure::new("kubeconfig", Error::causes(&e)).hint("--kubeconfig FILE, or KUBECONFIG"))
         }
     }
 }
@@ -94,7 +95,7 @@ pub(crate) async fn config(common: &Common) -> Result<Config> {
     let mut config = match read(common)? {
         Some(kubeconfig) => {
             Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| {
-                Failure::new("kubeconfig", hindcast_journal::Error::causes(&e))
+                Failure::new("kubeconfig", Error::causes(&e))
                     .hint("--kubeconfig FILE and --context NAME choose another")
             })?
         }
@@ -119,7 +120,7 @@ pub(crate) async fn cluster_uid(client: &Client) -> Result<String> {
         .body(Vec::new())
         .map_err(|e| Failure::new(what, e.to_string()))?;
     let object: serde_json::Value = client.request(request).await.map_err(|e| {
-        Failure::new(what, format!("namespace kube-system cannot be read: {}", hindcast_journal::Error::causes(&e)))
+        Failure::new(what, format!("namespace kube-system cannot be read: {}", Error::causes(&e)))
             .hint("the API server has to answer, and this user to have get on namespaces")
     })?;
     let uid =

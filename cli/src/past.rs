@@ -208,10 +208,16 @@ impl Past<'_> {
             self.timeline = Timeline::open(&self.journal, keys(self.context)?).await?;
             self.overlaid = false;
         }
+        let clock = &self.context.parts.clock;
+        let began = clock.monotonic();
         if let Err(failure) = close::arrive(self, self.context, wants).await {
             self.context.printer.note(format!("note: the newest changes may not be known yet: {failure}"));
         }
         self.timeline.refresh().await?;
+        if self.context.common.verbose > 0 {
+            let took = clock.monotonic().saturating_sub(began).as_millis();
+            self.context.printer.note(format!("waited {took} ms for the cut of now to close"));
+        }
         Ok(())
     }
 

@@ -69,6 +69,11 @@ impl Text {
         Self(vec![(Style::Plain, text.into())])
     }
 
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|(_, piece)| piece.is_empty())
+    }
+
     /// Adds a piece.
     pub(crate) fn push(&mut self, style: Style, text: impl Into<String>) -> &mut Self {
         self.0.push((style, text.into()));

@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use hindcast_journal::{Journal, Moment, cut::MAIN, facts::{Discovery, Uncovered}};
+use hindcast_journal::{Error, Journal, Moment, cut::MAIN, facts::{Discovery, Uncovered}};
 use hindcast_restorer::{
     Desired, Known, Live, Plan, Prepared, Protection, Records, Selection,
     live::{self, Listed},
@@ -61,7 +61,7 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Past<'_>) -> Result<Cl
     let server = config.cluster_url.to_string();
     let name = kubeconfig::context_name(context.common);
     let client =
-        Client::try_from(config).map_err(|e| Failure::new("kubeconfig", hindcast_journal::Error::causes(&e)))?;
+        Client::try_from(config).map_err(|e| Failure::new("kubeconfig", Error::causes(&e)))?;
     let asked = kubeconfig::cluster_uid(&client);
     #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
     let uid = tokio::time::timeout(LIMIT, asked).await.map_err(|_| {

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use hindcast_journal::Error;
 use object_store::{
     ClientConfigKey, ObjectStore, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
@@ -91,7 +92,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
     let url = parse(text)?;
     let shown = url.to_string();
     let refuse = |error: object_store::Error| {
-        let failure = Failure::new(format!("journal {shown}"), hindcast_journal::Error::causes(&error));
+        let failure = Failure::new(format!("journal {shown}"), Error::causes(&error));
         match remedy(&shown) {
             Some(remedy) => failure.hint(remedy),
             None => failure,
@@ -204,7 +205,7 @@ fn open_folder(url: &Url, access: Access) -> Result<Location> {
         Access::Read => return Err(absent(&what, &folder)),
     }
     let store = LocalFileSystem::new_with_prefix(&folder)
-        .map_err(|e| Failure::new(&what, hindcast_journal::Error::causes(&e)))?
+        .map_err(|e| Failure::new(&what, Error::causes(&e)))?
         .with_fsync(true);
     Ok(Location { url: url.to_string(), store: Arc::new(store), prefix: Path::default() })
 }

@@ -279,7 +279,7 @@ impl<'a> Run<'a> {
             self.notes.extend(keeping.await.err().map(|e| unkept(&e)));
         }
         // Requests end in any order; the plan's is kept.
-        held.sort_by(|(a, _), (b, _)| (a.wave, &a.key).cmp(&(b.wave, &b.key)));
+        held.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
         held
     }
 

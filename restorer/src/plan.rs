@@ -215,7 +215,8 @@ pub struct Bodies {
     pub managed: Option<Value>,
     /// The object as it stands: the pre-image.
     pub before: Option<std::sync::Arc<Full>>,
-    /// Owner references of the target whose owner this plan creates: their uid is set once the owner is there.
+    /// Owner references of the target whose owner this plan creates: their uid is set once the owner is there. Of a delete:
+    /// those of the object whose owner this plan deletes before it.
     pub owners: Vec<OwnerRef>,
     /// A cron job that is created suspended, so that no missed run fires: unsuspended when all else is done.
     pub unsuspend: bool,
@@ -223,10 +224,10 @@ pub struct Bodies {
     pub redact: Vec<String>,
 }
 
-/// An owner reference whose uid is known only when its owner has been created.
+/// An owner reference whose owner the plan creates, so that its uid is known only then; or deletes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnerRef {
-    /// Its index in `/metadata/ownerReferences` of the target.
+    /// Its index in `/metadata/ownerReferences`.
     pub at: usize,
     /// The owner, whose action comes in an earlier wave.
     pub owner: ObjectKey,

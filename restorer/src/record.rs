@@ -360,11 +360,22 @@ impl Record {
         lock(&self.outcomes).clone()
     }
 
+    /// How many actions are through.
+    pub fn through(&self) -> usize {
+        let through = |entry: &&Entry| matches!(entry.became, Became::Done | Became::Already);
+        lock(&self.outcomes).values().filter(through).count()
+    }
+
     /// The actions that have no outcome: they may have been begun, or not.
     pub fn open_ends(&self) -> Vec<ObjectKey> {
         let outcomes = lock(&self.outcomes);
         let keys = self.plan.actions.iter().map(|a| &a.key);
         keys.filter(|k| !outcomes.contains_key(k)).cloned().collect()
+    }
+
+    /// Whether an object is other than before by this restore.
+    pub(crate) fn touched(&self, key: &ObjectKey) -> bool {
+        lock(&self.outcomes).get(key).is_some_and(|entry| entry.touched)
     }
 
     /// The outcome of an action that is through.

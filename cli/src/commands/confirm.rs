@@ -40,7 +40,9 @@ pub(super) async fn ask(context: &Context<'_>, plan: &Plan, place: &Place<'_>) -
     printer.note(format!("  cluster  {} at {}", place.context, place.server));
     printer.note(format!("  back to  {time}"));
     let refused = plan.actions.iter().filter(|a| a.is_refused()).count();
-    if refused > 0 {
+    if refused == plan.actions.len() {
+        printer.warning("the server would refuse all of it");
+    } else if refused > 0 {
         printer.warning(format!("the server would refuse {refused} of these actions; the others are done all the same"));
     }
     let deletes = plan.count(Verb::Delete) + plan.count(Verb::Recreate) > 0;

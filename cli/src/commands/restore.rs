@@ -144,10 +144,10 @@ async fn gather_rest<'a>(context: &'a Context<'a>, id: &str, going: &Going) -> R
     }
     let prepared = record.prepared().await?;
     let plan = view::Plan::new(&prepared, String::new());
-    let through = plan.actions.len() - record.open_ends().len();
     context.printer.note(format!(
-        "resuming {}: {through} of {} actions are through",
+        "resuming {}: {} of {} actions are through",
         record.id(),
+        record.through(),
         plan.actions.len()
     ));
     Ok(Work { past, cluster, prepared, plan, record: Some(record) })
@@ -229,11 +229,14 @@ async fn go(context: &Context<'_>, mut work: Work<'_>, going: &Going) -> Result<
     } else {
         finish_document(context, &mut work, answer)?;
     }
-    let unfinished = outcome.count(Became::Failed) + outcome.count(Became::Skipped) > 0;
-    if outcome.cancelled || unfinished {
+    let open = [Became::Failed, Became::Skipped, Became::Refused];
+    if outcome.cancelled || open.iter().any(|became| outcome.count(*became) > 0) {
         let why = if outcome.cancelled { "interrupted" } else { "not all was done" };
         let folder = view::restore::folder(going.record_dir.as_deref());
         context.printer.note(format!("{why}; to go on: hindcast restore --resume {}{folder}", outcome.id));
+    }
+    if outcome.count(Became::Conflict) > 0 {
+        context.printer.note("what others changed meanwhile takes a new plan: give the same command again");
     }
     if outcome.cancelled {
         work.past.finish();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use hindcast_compactor as compactor;
 use hindcast_journal::{
-    Change, Durable, Encoder, Journal, Op, Parts, Secrets, Writer,
+    Change, Durable, Encoder, Error, Journal, Op, Parts, Secrets, Writer,
     cut::MAIN,
     facts::{self, Mark},
     seal::{DataKeys, Key},
@@ -106,7 +106,7 @@ impl Connector for Clients {
             watcher::Error::new(
                 watcher::ErrorKind::Invalid,
                 "the kubeconfig",
-                hindcast_journal::Error::causes(&e),
+                Error::causes(&e),
             )
         })
     }

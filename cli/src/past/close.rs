@@ -7,8 +7,8 @@
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Moment, Observation, Revision,
-    Scope, Secrets, Source, facts::Discovery,
+    At, Change, Encoder, Error, FrontierPoint, FrontierVector, Micros, Moment, Observation,
+    Revision, Scope, Secrets, Source, facts::Discovery,
 };
 use hindcast_restorer::Range;
 use hindcast_watcher::{Closed, ErrorKind};
@@ -123,7 +123,7 @@ async fn look(
         return Ok(None);
     }
     let client = kube::Client::try_from(kubeconfig::config(context.common).await?)
-        .map_err(|e| Failure::new("kubeconfig", hindcast_journal::Error::causes(&e)))?;
+        .map_err(|e| Failure::new("kubeconfig", Error::causes(&e)))?;
     let uid = limited(CLUSTER_LIMIT, kubeconfig::cluster_uid(&client)).await??;
     if uid != past.journal.cluster() {
         if context.common.verbose > 0 {

@@ -11,6 +11,7 @@ use hindcast_restorer::{
 use super::{fields::{self, styled}, table};
 use crate::{
     commands::Context,
+    past::count,
     printer::{Style, Text},
     view::restore::{Done, Restore, Rollout},
 };
@@ -60,10 +61,21 @@ pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
     }
     out.push(Text::default());
     out.push(styled(Style::Bold, totals(restore)));
-    if !restore.undo.is_empty() {
+    if !restore.undo.is_empty() && !is_idle(restore) {
         out.push(Text::plain(format!("undo: {}", restore.undo)));
     }
+    // A gap stands before each part; the first needs none.
+    let gap = out.first().is_some_and(Text::is_empty);
+    out.drain(..usize::from(gap));
     out
+}
+
+/// Whether the cluster is surely as it was before.
+fn is_idle(restore: &Restore) -> bool {
+    let idle = |done: &Done| {
+        matches!(done.result, Became::Conflict | Became::Refused | Became::Skipped) && done.verb != Verb::Recreate
+    };
+    restore.actions.iter().all(idle)
 }
 
 /// `changed   deployments.apps/web   equal`
@@ -157,7 +169,7 @@ fn wrong(done: &Done, wide: bool, out: &mut Vec<Text>) {
     }
     match (done.result, done.verified) {
         (Became::Conflict, _) if !done.differences.is_empty() => {
-            out.push(styled(Style::Dim, "  changed meanwhile by somebody else, and not overwritten:"));
+            out.push(styled(Style::Dim, "  it stands as somebody else left it:"));
         }
         (Became::Done, Some(Verified::ChangedByAdmission)) => {
             out.push(styled(Style::Dim, "  the server did not keep what was sent:"));
@@ -215,6 +227,12 @@ pub(crate) fn totals(restore: &Restore) -> String {
         .filter(|(count, ..)| *count > 0)
         .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
         .collect();
-    let whole = if restore.whole { "restored" } else { "restored in part" };
+    let waiting = restore.rollouts.iter().filter(|rollout| !rollout.ready).count();
+    let whole = match restore.actions.iter().all(Done::is_right) {
+        true if restore.whole => "restored".to_owned(),
+        true if waiting > 0 => format!("restored, but {} not ready", count(waiting, "rollout")),
+        _ if is_idle(restore) => "nothing was restored".to_owned(),
+        _ => "restored in part".to_owned(),
+    };
     if parts.is_empty() { "nothing to do".to_owned() } else { format!("{whole}: {}", parts.join(", ")) }
 }

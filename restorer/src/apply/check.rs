@@ -14,7 +14,10 @@ use super::{
     request::{self, Ask, Link, Reply},
     write::{body, delete_options, explain},
 };
-use crate::plan::{Action, Bodies, Prepared, Verb};
+use crate::{
+    plan::{Action, Bodies, Prepared, Verb},
+    rules,
+};
 
 /// What the server says to an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,16 +26,19 @@ pub enum Check {
     Fine,
     /// It would be refused, in the server's words.
     Refused(String),
+    /// It would be refused as things stand; the rest of the plan may change that, and then it is tried again.
+    NotYet(String),
     /// It cannot be asked, and why.
     Unknown(String),
 }
 
 impl Check {
-    /// In words, as a plan shows it: `ok`, `refused: …`, `can't be checked: …`.
+    /// In words, as a plan shows it: `ok`, `refused: …`, `not yet: …`, `can't be checked: …`.
     pub fn words(&self) -> String {
         match self {
             Self::Fine => "ok".to_owned(),
             Self::Refused(why) => format!("refused: {why}"),
+            Self::NotYet(why) => format!("not yet: {why}"),
             Self::Unknown(why) => format!("can't be checked: {why}"),
         }
     }
@@ -65,7 +71,7 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
         return Check::Unknown(why);
     }
     match link.send(&ask).await {
-        Ok(reply) => judge(action, verb, &reply),
+        Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(action, verb, &reply)),
         Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
     }
 }
@@ -112,6 +118,25 @@ fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<Stri
         return Some("the one that is there is still being deleted".to_owned());
     }
     (!bodies.owners.is_empty() && action.verb != Verb::Delete).then(|| "its owner is created first".to_owned())
+}
+
+/// What stands in the way now and may be gone once the rest is done: a port, an address, a quota's room.
+fn held(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) -> Option<Check> {
+    let words = reply.message();
+    let goes = |a: &Action| {
+        matches!(a.verb, Verb::Delete | Verb::Recreate) && a.key.namespace == action.key.namespace && a.key != action.key
+    };
+    match reply.status {
+        422 => {
+            let mut target = bodies.target.clone()?;
+            rules::without_taken(&action.key.kind_key(), &mut target, &words)?;
+            Some(Check::NotYet(format!("{words}; it is tried again when the rest is done, in the end without it")))
+        }
+        403 if words.contains("exceeded quota") && prepared.plan.actions.iter().any(goes) => {
+            Some(Check::NotYet(format!("{words}; it is tried again when the rest is done")))
+        }
+        _ => None,
+    }
 }
 
 fn judge(action: &Action, verb: &str, reply: &Reply) -> Check {

@@ -77,30 +77,6 @@ impl Ground<'_> {
     }
 }
 
-/// A few of the fields, in words.
-pub(crate) fn named(fields: &[FieldChange]) -> String {
-    const NAMED: usize = 3;
-    let show = |value: &Option<Value>| match value {
-        None => "nothing".to_owned(),
-        Some(value) => {
-            let text = value.to_string();
-            match text.char_indices().nth(60) {
-                Some((at, _)) => format!("{}…", &text[..at]),
-                None => text,
-            }
-        }
-    };
-    let mut out: Vec<String> = fields
-        .iter()
-        .take(NAMED)
-        .map(|f| format!("{} from {} to {}", f.path, show(&f.from), show(&f.to)))
-        .collect();
-    if fields.len() > NAMED {
-        out.push(format!("{} more", fields.len() - NAMED));
-    }
-    out.join(", ")
-}
-
 /// A member of the metadata.
 pub(crate) fn meta<'a>(object: &'a Value, member: &str) -> &'a str {
     object.get("metadata").and_then(|m| m.get(member)).and_then(Value::as_str).unwrap_or_default()

@@ -6,7 +6,8 @@
 //!
 //! **Words**: an *entry* is one item of managedFields: a manager, its operation and subresource, the fields it owns.
 //!
-//! **Invariants.** (1) What controllers own stays as it is live: their entries describe fields that a restore keeps.
+//! **Invariants.** (1) What controllers own stays as it is live: their entries describe fields that a restore keeps. What they
+//! alone own is given to nobody else, or the next plan would take it for somebody's.
 //! (2) Our own manager is left as an owner of nothing. (3) Managers that came later own nothing of what was put back, so
 //! that the old ones meet no conflict with them. (4) Where managedFields of the moment are not known, nothing is set.
 
@@ -20,6 +21,7 @@ pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) 
     let past = past?.as_array()?;
     let live = live.and_then(Value::as_array).unwrap_or_default();
     let mut out: Vec<Value> = Vec::with_capacity(past.len() + live.len());
+    let alone = if created { Object::new() } else { alone(live) };
     for entry in past {
         if is_ours(entry) || !subresource(entry).is_empty() {
             continue;
@@ -28,10 +30,10 @@ pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) 
         if is_controller(entry) && !created {
             continue;
         }
-        out.push(entry.clone());
+        out.extend(without(entry, &alone));
     }
     for entry in live {
-        if is_ours(entry) || !(is_controller(entry) || !subresource(entry).is_empty()) {
+        if is_ours(entry) || !is_machines(entry) {
             continue;
         }
         match out.iter_mut().find(|e| same_manager(e, entry)) {
@@ -49,6 +51,72 @@ pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) 
     Some(Value::Array(out))
 }
 
+/// Whether an entry describes what a restore keeps: a controller's, or what was written through a subresource.
+fn is_machines(entry: &Value) -> bool {
+    is_controller(entry) || !subresource(entry).is_empty()
+}
+
+/// The fields that stand in machines' entries and in no others.
+fn alone(live: &[Value]) -> Object {
+    let fields = |entry: &Value| entry.get("fieldsV1").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (machines, others): (Vec<&Value>, Vec<&Value>) = live.iter().partition(|entry| is_machines(entry));
+    let mut out = Object::new();
+    for entry in machines {
+        join(&mut out, &fields(entry));
+    }
+    others.iter().fold(out, |out, entry| minus(&out, &fields(entry)))
+}
+
+/// An entry without some fields; none if it owns nothing else.
+fn without(entry: &Value, fields: &Object) -> Option<Value> {
+    let mut entry = entry.clone();
+    let own = entry.get_mut("fieldsV1").and_then(Value::as_object_mut);
+    if let Some(own) = own.filter(|own| !own.is_empty()) {
+        *own = minus(own, fields);
+        if own.is_empty() {
+            return None;
+        }
+    }
+    Some(entry)
+}
+
+/// Adds a set of fields to another. A field is a member without members.
+fn join(into: &mut Object, fields: &Object) {
+    for (name, below) in fields.iter() {
+        match into.get_mut(name).and_then(Value::as_object_mut) {
+            Some(standing) => join(standing, below.as_object().unwrap_or(&Object::new())),
+            None => {
+                into.insert(name, below.clone());
+            }
+        }
+    }
+}
+
+/// The fields of one set that another does not have.
+fn minus(fields: &Object, others: &Object) -> Object {
+    let mut out = Object::new();
+    for (name, below) in fields.iter() {
+        let inner = (below.as_object(), others.get(name).and_then(Value::as_object));
+        let (Some(below_here), Some(there)) = inner else {
+            out.insert(name, below.clone());
+            continue;
+        };
+        match (below_here.is_empty(), there.is_empty()) {
+            // The field itself.
+            (true, true) => {}
+            (true, false) | (false, true) => {
+                out.insert(name, below.clone());
+            }
+            (false, false) => {
+                let rest = minus(below_here, there);
+                if !rest.is_empty() {
+                    out.insert(name, Value::Object(rest));
+                }
+            }
+        }
+    }
+    out
+}
 
 /// The request's body: nothing but managedFields, guarded by the revision.
 pub(crate) fn patch(managed: Value, rv: &str, uid: &str) -> Value {

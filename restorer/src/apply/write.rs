@@ -267,8 +267,9 @@ impl<'a> Work<'a> {
                 return Err(Did::skipped(format!("its owner {}/{} was not created", o.resource, o.name)));
             };
             drop(created);
-            if let Some(place) = target.pointer_mut(&format!("/metadata/ownerReferences/{}/uid", owner.at)) {
-                *place = Value::from(uid);
+            let reference = target.pointer_mut(&format!("/metadata/ownerReferences/{}", owner.at));
+            if let Some(reference) = reference.and_then(Value::as_object_mut) {
+                reference.insert("uid", Value::from(uid));
             }
         }
         Ok(())

@@ -48,7 +48,6 @@ impl Desired {
             key: timeline.key().cloned(),
         };
         let View { objects, .. } = view;
-        desired.take(timeline, &objects, |key| selection.reach(key) == Reach::Named).await;
         if let What::Namespace(namespace) = &selection.what {
             let scope = needs::scope();
             let beside = timeline.view(moment.clone(), &scope).await?.objects;
@@ -58,13 +57,14 @@ impl Desired {
                 Reach::Beside => needed.contains(key),
                 Reach::Named | Reach::Out => false,
             };
-            desired.take(timeline, &beside, belongs).await;
+            desired.take(timeline, beside, belongs).await;
         }
+        desired.take(timeline, objects, |key| selection.reach(key) == Reach::Named).await;
         if let What::Object { namespace, .. } = &selection.what {
             // Where the object's namespace is gone, it has to be created first.
             if !namespace.is_empty() && !desired.objects.is_empty() {
                 let itself = timeline.view(moment.clone(), &needs::itself(namespace)).await?.objects;
-                desired.take(timeline, &itself, |_| true).await;
+                desired.take(timeline, itself, |_| true).await;
             }
         }
         desired.definitions = definitions(timeline, &moment, &desired).await?;
@@ -73,7 +73,8 @@ impl Desired {
         Ok(desired)
     }
 
-    async fn take(&mut self, timeline: &Timeline, objects: &[Object], belongs: impl Fn(&ObjectKey) -> bool) {
+    /// Takes in what belongs to the selection. Of a whole cluster this is what most memory goes to, so nothing is held twice.
+    async fn take(&mut self, timeline: &Timeline, objects: Vec<Object>, belongs: impl Fn(&ObjectKey) -> bool) {
         for object in objects {
             let key = ObjectKey::of(&object.row);
             if belongs(&key) {
@@ -196,7 +197,7 @@ async fn scalers(
 }
 
 /// An object as it was, with its values opened if that is possible.
-async fn wanted(timeline: &Timeline, object: &Object) -> Wanted {
+async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
     let row = &object.row;
     let rv = object.value.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     let mut wanted = Wanted {
@@ -215,10 +216,15 @@ async fn wanted(timeline: &Timeline, object: &Object) -> Wanted {
     redact.sort_unstable();
     redact.dedup();
     wanted.redact = redact;
-    wanted.object = match timeline.reveal(object).await {
+    let opened = if object.sealed.is_empty() {
+        Ok(std::mem::take(&mut object.value))
+    } else {
+        timeline.reveal(&object).await
+    };
+    wanted.object = match opened {
         Ok(value) => match missing(&value, &wanted.redact) {
             Some(path) => Err(format!("its values were not stored, since the journal had no key ({path})")),
-            None => Ok(Arc::new(Full { value, managed: object.managed_fields.clone() })),
+            None => Ok(Arc::new(Full { value, managed: object.managed_fields.take() })),
         },
         Err(error) => Err(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))),
     };

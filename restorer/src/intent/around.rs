@@ -32,14 +32,17 @@ pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Pla
     let then = desired
         .objects
         .iter()
-        .filter_map(|(key, wanted)| Some((key, wanted.object.as_ref().ok()?)));
+        .filter_map(|(key, wanted)| Some((key, wanted.object.as_ref().ok()?)))
+        .chain(&desired.scalers)
+        // What was being deleted then is as good as absent.
+        .filter(|(_, full)| !rules::absent_then(full));
     let now = live.objects.iter().map(|(key, present)| (key, &present.object));
-    let stood: BTreeMap<&ObjectKey, &Value> =
-        then.clone().chain(&desired.scalers).map(|(key, full)| (key, &full.value)).collect();
-    let stands: BTreeMap<&ObjectKey, &Value> =
-        now.clone().chain(&live.scalers).map(|(key, full)| (key, &full.value)).collect();
+    let stood = then.clone().filter(|(key, _)| is_scaler(key));
+    let stood: BTreeMap<&ObjectKey, &Value> = stood.map(|(key, full)| (key, &full.value)).collect();
+    let stands = now.clone().chain(&live.scalers).filter(|(key, _)| is_scaler(key));
+    let stands: BTreeMap<&ObjectKey, &Value> = stands.map(|(key, full)| (key, &full.value)).collect();
     let undo = matches!(desired.source, Source::Undo(_));
-    let keys: BTreeSet<&ObjectKey> = stood.keys().chain(stands.keys()).copied().filter(|key| is_scaler(key)).collect();
+    let keys: BTreeSet<&ObjectKey> = stood.keys().chain(stands.keys()).copied().collect();
     for key in keys {
         let then = stood.get(key).and_then(|object| target(key, object, &kinds));
         let now = stands.get(key).and_then(|object| target(key, object, &kinds));

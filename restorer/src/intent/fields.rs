@@ -209,13 +209,6 @@ impl<'o> Sides<'o> {
         if !asked(&health) {
             places.push((Place::within(health), "service-node-port"));
         }
-        for place in
-            pattern::places("spec ports [port,protocol] !nodePort", &self.key.name, &self.values)
-        {
-            if !asked(&place.steps) {
-                places.push((place, "service-node-port"));
-            }
-        }
         for (place, rule) in places {
             // Only what both have: an address that is there on one side alone comes or goes with what asked for it.
             let both = self.values.iter().all(|value| place.get(value).is_some_and(set));
@@ -412,16 +405,7 @@ fn asked_for(full: &Full, steps: &[Step]) -> bool {
         .pointer("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration")
         .and_then(Value::as_str)
         .and_then(|text| hindcast_journal::exact::parse(text.as_bytes()).ok());
-    let in_manifest = applied.is_some_and(|mut manifest| {
-        // The server fills the protocol in, and ports are told apart by it.
-        let ports = manifest.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
-        for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
-            if !port.contains_key("protocol") {
-                port.insert("protocol", Value::from("TCP"));
-            }
-        }
-        Place::within(steps.to_vec()).get(&manifest).is_some_and(set)
-    });
+    let in_manifest = applied.is_some_and(|manifest| Place::within(steps.to_vec()).get(&manifest).is_some_and(set));
     let persons = |managed: &Value| {
         owners::entries(managed).iter().any(|entry| !entry.is_machine() && entry.has(steps))
     };

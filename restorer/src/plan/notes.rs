@@ -37,6 +37,18 @@ pub(super) fn add(planner: &mut Planner<'_>) {
         inside_gaps(planner);
     }
     unread(planner);
+    bypass(planner);
+}
+
+/// What `--bypass-webhooks` may write beside the actions: nothing is sent that the plan does not tell.
+fn bypass(planner: &mut Planner<'_>) {
+    if planner.selection.widen.bypass_webhooks && !planner.plan.actions.is_empty() {
+        planner.plan.notes.push(
+            "a webhook that stops any of this is switched off meanwhile, for every writer: its configuration gets the match condition \
+             hindcast-bypass, which is taken out again at the end"
+                .to_owned(),
+        );
+    }
 }
 
 /// Workloads whose Pods read changed configuration through their environment and would not be replaced.

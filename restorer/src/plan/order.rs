@@ -1,6 +1,6 @@
 //! The order of actions: configuration before what reads it, owners before what they own, deletes last.
 //!
-//! **Invariants.** (1) An object whose owner the plan creates runs in a later wave than the owner. (2) Equal inputs give equal
+//! **Invariants.** (1) An object whose owner the plan creates or deletes runs in a later wave than the owner. (2) Equal inputs give equal
 //! orders: a wave is sorted by key.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(super) fn arrange(planner: &mut Planner<'_>) {
         let mut moved = false;
         for action in &planner.plan.actions {
             let owners = planner.bodies.get(&action.key).map(|bodies| bodies.owners.as_slice()).unwrap_or_default();
-            let before = owners.iter().map(|owner| &owner.owner).chain(planner.after.get(&action.key));
+            let before = owners.iter().map(|owner| &owner.owner).chain(planner.after.get(&action.key).into_iter().flatten());
             let after = before.filter_map(|before| waves.get(before)).max().copied();
             let Some(after) = after.map(|wave| Wave { depth: wave.depth.saturating_add(1).min(DEPTH), ..wave }) else { continue };
             let wave = waves.entry(action.key.clone()).or_insert(after);

@@ -11,7 +11,7 @@ use std::{
 use hindcast_journal::{exact::Value, fold::ObjectKey, seal};
 
 use super::{
-    Action, Bodies, FieldChange, KeptChange, Left, LiveRef, Plan, Prepared, Propagation, Verb, WantedRef, Wave, digest, evidence,
+    Action, Bodies, FieldChange, KeptChange, Left, LiveRef, OwnerRef, Plan, Prepared, Propagation, Verb, WantedRef, Wave, digest, evidence,
     fields::{self, Hidden},
     judge::{Why, home, opened, version, why},
     narrow, notes, order,
@@ -38,7 +38,10 @@ pub fn prepare(selection: &Selection, desired: &Desired, live: &Live, known: &Kn
     for key in &scalers {
         planner.settle(key);
     }
-    planner.around = intent::around::gather(desired, live, selection.path.as_deref(), &planner.planned(&scalers));
+    let planned = planner.planned(&scalers);
+    if !planned.is_empty() {
+        planner.around = intent::around::gather(desired, live, selection.path.as_deref(), &planned);
+    }
     for key in rest {
         planner.settle(key);
     }
@@ -56,7 +59,7 @@ pub(super) enum Fate {
     Comes,
     /// It is deleted, and why that may be.
     Goes(String),
-    /// It goes with its owners.
+    /// It goes with its namespace.
     Follows(String),
 }
 
@@ -81,7 +84,7 @@ pub(super) struct Planner<'a> {
     pub(super) undo: bool,
     pub(super) fates: BTreeMap<ObjectKey, Fate>,
     /// What runs after what, beside owners.
-    pub(super) after: BTreeMap<ObjectKey, ObjectKey>,
+    pub(super) after: BTreeMap<ObjectKey, Vec<ObjectKey>>,
 }
 
 /// An object as an action is to make it.
@@ -186,29 +189,36 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What goes with its owners is not deleted once more.
+    /// What is in a namespace that goes is not deleted once more.
     fn children(&mut self) {
-        let going: BTreeMap<&str, &ObjectKey> = self
-            .fates
-            .iter()
-            .filter(|(_, fate)| matches!(fate, Fate::Goes(_)))
-            .filter_map(|(key, _)| Some((self.live.objects.get(key)?.uid.as_str(), key)))
-            .collect();
-        let mut follow = Vec::new();
-        for key in going.values() {
-            let Some(present) = self.live.objects.get(*key) else { continue };
-            if matches!(self.fates.get(&home(&key.namespace)), Some(Fate::Goes(_))) {
-                follow.push(((*key).clone(), format!("it goes with its namespace {}", key.namespace)));
-                continue;
-            }
-            let owners = owners::references(&present.object.value);
-            if let Some(owner) = owners.first().filter(|_| owners.iter().all(|o| going.contains_key(o.uid.as_str()))) {
-                follow.push(((*key).clone(), format!("it goes with {owner}, which owns it")));
-            }
-        }
-        for (key, reason) in follow {
+        let goes = |fate: Option<&Fate>| matches!(fate, Some(Fate::Goes(_)));
+        let housed = |key: &&ObjectKey| !key.namespace.is_empty() && goes(self.fates.get(&home(&key.namespace)));
+        let going = self.fates.iter().filter(|(_, fate)| goes(Some(fate))).map(|(key, _)| key);
+        let follow: Vec<ObjectKey> = going.filter(housed).cloned().collect();
+        for key in follow {
+            let reason = format!("it goes with its namespace {}", key.namespace);
             self.fates.insert(key, Fate::Follows(reason));
         }
+    }
+
+    /// The owners of an object that goes which go as well, before it. Without them the garbage collector would take it in any
+    /// case; as an action it has a pre-image, and an undo brings it back. An object that keeps an owner goes before the others:
+    /// the collector would take their references out of it.
+    fn going_owners(&mut self, key: &ObjectKey, live: &Present) -> Vec<OwnerRef> {
+        let references = owners::references(&live.object.value);
+        let going = references.iter().enumerate().filter_map(|(at, reference)| {
+            let owner = self.kinds.key(reference, &key.namespace)?;
+            let same = self.live.objects.get(&owner).is_some_and(|present| present.uid == reference.uid);
+            (same && matches!(self.fates.get(&owner), Some(Fate::Goes(_)))).then_some(OwnerRef { at, owner })
+        });
+        let going: Vec<OwnerRef> = going.collect();
+        if going.len() == references.len() {
+            return going;
+        }
+        for owner in going {
+            self.after.entry(owner.owner).or_default().push(key.clone());
+        }
+        Vec::new()
     }
 
     /// What becomes of these, as far as it is settled.
@@ -288,12 +298,12 @@ impl<'a> Planner<'a> {
         action.propagation = rules::propagation(&key.kind_key(), false);
         action.live = Some(live_ref(live, digest(&form, &redact, self.desired.key.as_deref())));
         action.evidence = Some(evidence);
-        action.warnings = warnings::of_delete(key, &live.object);
+        action.warnings = warnings::of_delete(key, &live.object, self.selection.is_narrowed());
         let bodies = Bodies {
             target: None,
             managed: None,
             before: Some(live.object.clone()),
-            owners: Vec::new(),
+            owners: self.going_owners(key, live),
             unsuspend: false,
             redact,
         };

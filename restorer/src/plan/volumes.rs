@@ -61,7 +61,7 @@ impl Planner<'_> {
     /// Tells the volume of a claim that is created.
     pub(super) fn rebind(&mut self, key: &ObjectKey, claim: &Full) {
         let Some((volume, stands, target)) = self.released(key, claim) else { return };
-        self.after.insert(key.clone(), volume.clone());
+        self.after.entry(key.clone()).or_default().push(volume.clone());
         if self.bodies.contains_key(&volume) {
             return;
         }

@@ -289,7 +289,9 @@ pub fn without_taken(kind_key: &str, body: &mut Value, refusal: &str) -> Option<
         return None;
     }
     let spec = body.get_mut("spec").and_then(Value::as_object_mut)?;
-    if refusal.contains("spec.clusterIP") && spec.get("clusterIP").and_then(Value::as_str) != Some("None") {
+    // A refusal to change an address names the same field; giving it up would be no answer to that.
+    let ip = refusal.contains("spec.clusterIP") && refusal.contains("failed to allocate");
+    if ip && spec.get("clusterIP").and_then(Value::as_str) != Some("None") {
         let old = spec.remove("clusterIP")?;
         spec.remove("clusterIPs");
         return Some(format!("its address {} is taken: it has another one", old.as_str().unwrap_or_default()));

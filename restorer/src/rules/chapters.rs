@@ -27,6 +27,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
             "owners-first",
             "owner-missing",
             "owned",
+            "owned-deleted",
             "propagation",
             "terminating-then",
             "terminating",

@@ -130,6 +130,12 @@ pub(super) const RULES: &[Rule] = &[
         why: "Put the owner back and they follow; deleting the owner deletes them.",
     },
     Rule {
+        id: "owned-deleted",
+        kinds: &[],
+        what: "What else an added object owns is deleted after it as an action of its own, shown and recorded like any other.",
+        why: "The garbage collector would take it in any case, and no undo would know of it.",
+    },
+    Rule {
         id: "propagation",
         kinds: &[],
         what: "Deletes say what becomes of children: they are deleted in the background; those of a StatefulSet that is made again are left.",
@@ -316,8 +322,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "service-node-port",
         kinds: &["/services"],
-        what: "Allocated `nodePort` and `healthCheckNodePort` stay as they are live; those that somebody wrote down are put back. A new Service, or a new port of one, asks for the old ones. One that is taken is asked for again when all else is done; then another is taken, and that is said.",
-        why: "A load balancer outside may point at the port of now.",
+        what: "A `nodePort` is put back, whoever chose it. One that is taken is asked for again when all else is done; then another is taken, and told as a difference. An allocated `healthCheckNodePort`, which the server does not let be changed, stays as it is live.",
+        why: "What is outside of the cluster was told the port of then.",
     },
     Rule {
         id: "load-balancer-address",

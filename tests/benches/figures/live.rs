@@ -47,7 +47,7 @@ impl World {
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "bench" } });
         post(&client, "/api/v1/namespaces", &namespace).await?;
         for n in 0..TARGETS {
-            post(&client, "/api/v1/namespaces/bench/configmaps", &config_map(n, 1_000)).await?;
+            post(&client, "/api/v1/namespaces/bench/configmaps", &config_map("target", n, 1_000)).await?;
         }
         Ok(Self { cluster, minio, hindcast, _dir: dir })
     }
@@ -59,9 +59,10 @@ impl World {
     }
 }
 
-fn config_map(n: u64, bytes: usize) -> Value {
+/// A config map of about that many bytes, whose content nothing compresses away.
+pub(crate) fn config_map(name: &str, n: u64, bytes: usize) -> Value {
     let text: String = (0..bytes / 20).map(|i| format!("key.{i:04}: {:07}\n", (n * 7919 + i as u64) % 9_999_991)).collect();
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": format!("target-{n}"), "labels": { "app": "bench" } },
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": format!("{name}-{n}"), "labels": { "app": "bench" } },
         "data": { "turn": "0", "text": text } })
 }
 
@@ -295,7 +296,7 @@ pub(crate) async fn memory(quick: bool) -> Result<()> {
                 }
                 // From 0.5 to 4 KB.
                 let bytes = 500 << (n % 4);
-                post(&client, "/api/v1/namespaces/bench/configmaps", &config_map(n, bytes)).await?;
+                post(&client, "/api/v1/namespaces/bench/configmaps", &config_map("target", n, bytes)).await?;
             }
         });
     }

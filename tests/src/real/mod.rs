@@ -4,6 +4,7 @@
 //! - [`Minio`]: an S3-compatible store.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
+//! - [`Terminal`]: a terminal with somebody at it.
 //! - [`Program`]: the pinned servers, built once into a cache outside the checkout.
 //!
 //! Everything listens on loopback, owns its ports and its folder, and leaves nothing behind
@@ -20,6 +21,7 @@ mod https;
 mod minio;
 pub mod process;
 mod proxy;
+mod terminal;
 pub mod tls;
 mod webhook;
 
@@ -29,4 +31,5 @@ pub use cluster::{Builder, Cluster, Part};
 pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use minio::Minio;
 pub use proxy::{Mode, Proxy};
+pub use terminal::Terminal;
 pub use webhook::{Verdict, Webhook, WebhookKind};

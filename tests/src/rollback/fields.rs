@@ -13,8 +13,10 @@ use super::Sort;
 pub struct Except {
     /// `spec.replicas`: an autoscaler or the `scale` subresource sets them.
     pub replicas: bool,
-    /// A Service's addresses and node ports: another instance got others.
+    /// A Service's addresses: another instance got others.
     pub addresses: bool,
+    /// Its node ports: the server gives them to nobody.
+    pub node_ports: bool,
 }
 
 /// The fields of a kind that a rollback must bring back.
@@ -81,6 +83,8 @@ pub fn project(sort: Sort, object: &Value, except: Except) -> Value {
         for field in ["clusterIP", "clusterIPs", "healthCheckNodePort"] {
             spec.remove(field);
         }
+    }
+    if sort == Sort::Service && except.node_ports {
         for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
             port.as_object_mut().map(|port| port.remove("nodePort"));
         }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use super::{
     Sort,
-    answer::Said,
+    answer::{Action, Said},
     bodies,
     fields::{Except, differences, project},
     scene::{Id, Objects, read},
@@ -197,7 +197,15 @@ impl<'a> Trial<'a> {
     /// Starts over to one side: a restore, or the undo of the last one.
     async fn begin(&self, side: Side, last: &str, kill: Option<Kill>) -> Result<Ended> {
         match side {
-            Side::Then => self.restore(kill).await,
+            Side::Then => {
+                // Nothing is deleted that the journal has not seen come; after a kill of the server that takes a while.
+                let deadline = Instant::now() + Duration::from_mins(1);
+                while let Err(error) = self.world.running().close().await {
+                    ensure!(Instant::now() < deadline, "not closed within a minute: {error:#}");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                self.restore(kill).await
+            }
             Side::Before => self.call(&["undo", last, "--yes", "-o", "json"], kill).await,
         }
     }
@@ -283,7 +291,7 @@ impl<'a> Trial<'a> {
                 mid += u32::from(now > written && now < all);
                 continue;
             }
-            ensure!(ended.said.code == 0, "{}", ended.said);
+            ensure!(self.is_well(&ended.said), "{}", ended.said);
             let id = id.context("a restore has an id")?;
             return Ok((id, kills, mid));
         }
@@ -312,7 +320,7 @@ impl<'a> Trial<'a> {
         let mut said = ended.said;
         // It may have waited the server out; if not, it says so, and is resumed (or begun again if it had not begun).
         for _ in 0..3 {
-            if said.code == 0 {
+            if self.is_well(&said) {
                 break;
             }
             ensure!(matches!(said.code, 1 | 2), "{said}");
@@ -325,8 +333,18 @@ impl<'a> Trial<'a> {
             id = id.or(next.id);
             said = next.said;
         }
-        ensure!(said.code == 0, "{said}");
+        ensure!(self.is_well(&said), "{said}");
         id.context("a restore has an id")
+    }
+
+    /// Whether all was done as asked, but for node ports that may be leaked.
+    fn is_well(&self, said: &Said) -> bool {
+        let ports = |action: &Action| {
+            let paths = action.differences.iter().map(|d| d.path.as_str());
+            action.kind == "Service" && action.result.as_deref() == Some("done") && paths.into_iter().all(|p| p.ends_with("/nodePort"))
+        };
+        let only_ports = || said.restore().is_ok_and(|r| r.actions.iter().all(|a| a.is_well() || ports(a)));
+        said.code == 0 || (said.code == 1 && self.leaks && only_ports())
     }
 
     /// How many of the objects that are acted on stand as on one side, and how many there are.
@@ -366,6 +384,7 @@ impl<'a> Trial<'a> {
                     || (uid(wanted) != uid(other)
                         && uid(wanted).is_some()
                         && uid(other).is_some()),
+                node_ports: self.leaks,
                 ..Except::default()
             };
             let of = |side: &Objects| {

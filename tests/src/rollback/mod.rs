@@ -21,5 +21,5 @@ pub mod sorts;
 pub mod trial;
 
 pub use history::Op;
-pub use scene::{Scene, client_side as client_side_patch};
+pub use scene::Scene;
 pub use sorts::Sort;

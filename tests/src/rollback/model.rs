@@ -13,7 +13,7 @@ use super::{
     Sort,
     answer::{Action, Left, Plan, Restore},
     fields::{Except, differences, project, scaled, untouched},
-    scene::{Id, Moment, Objects},
+    scene::{Id, Moment, Objects, terminating},
 };
 
 /// What may happen to an object: the verbs it may be acted on with, the codes it may be left with, and whether it may go
@@ -39,7 +39,7 @@ impl Fate {
     }
 }
 
-/// A moment against what stood before the restore.
+/// A moment against what stood before the restore. What was being deleted at the moment counts as absent then.
 pub(super) struct Model<'a> {
     pub(super) moment: &'a Moment,
     pub(super) before: &'a Objects,
@@ -47,19 +47,25 @@ pub(super) struct Model<'a> {
 }
 
 impl Model<'_> {
+    fn then(&self, id: &Id) -> Option<&Value> {
+        self.moment.objects.get(id).filter(|body| !terminating(body))
+    }
+
     /// What of an object is left to its owner: the replicas of what is scaled once all is put back; the addresses of a
     /// Service that is another instance by now.
     pub(super) fn except(&self, id: &Id) -> Except {
-        let sides = [self.moment.objects.get(id), self.before.get(id)];
+        let sides = [self.then(id), self.before.get(id)];
         let uid = |side: &Option<&Value>| side.map(|body| body["metadata"]["uid"].clone());
         Except {
             replicas: sides.iter().flatten().any(|body| scaled(body)) || self.autoscaled(id),
             addresses: sides.iter().all(Option::is_some) && uid(&sides[0]) != uid(&sides[1]),
+            node_ports: false,
         }
     }
 
     fn autoscaled(&self, id: &Id) -> bool {
-        self.moment.objects.iter().filter(|(id, _)| id.0 == Sort::HorizontalPodAutoscaler).any(|(_, scaler)| {
+        let scalers = self.moment.objects.iter().filter(|(id, body)| id.0 == Sort::HorizontalPodAutoscaler && !terminating(body));
+        scalers.into_iter().any(|(_, scaler)| {
             let target = &scaler["spec"]["scaleTargetRef"];
             target["kind"] == id.0.kind() && target["name"] == id.1.as_str()
         })
@@ -82,27 +88,14 @@ impl Model<'_> {
 
     fn fate(&self, id: &Id) -> Fate {
         let claim = id.0 == Sort::PersistentVolumeClaim;
-        match (self.moment.objects.get(id), self.before.get(id)) {
+        match (self.then(id), self.before.get(id)) {
             (None, Some(_)) if claim => Fate::default().or_left(&["destroys-data"]),
-            // It goes with its owner in any case; whether the plan does it or the garbage collector is not for the user to know.
-            (None, Some(live)) if self.owner_goes(live) => {
-                Fate::act(&["delete"]).or_left(&["owned"])
-            }
             (None, Some(_)) => Fate::act(&["delete"]),
             // Claims too: these were never bound, so nothing is lost by making them again.
             (Some(_), None) => Fate::act(&["create"]),
             (Some(then), Some(live)) => self.changed(id, then, live),
             (None, None) => Fate::default().or_silent(),
         }
-    }
-
-    /// Whether an object's owner is one that came after the moment.
-    fn owner_goes(&self, live: &Value) -> bool {
-        let owners = live["metadata"]["ownerReferences"].as_array();
-        owners.into_iter().flatten().any(|owner| {
-            let is = |id: &&Id| id.0.kind() == owner["kind"] && owner["name"] == id.1.as_str();
-            !self.moment.objects.keys().any(|id| is(&id))
-        })
     }
 
     fn changed(&self, id: &Id, then: &Value, live: &Value) -> Fate {
@@ -160,7 +153,6 @@ impl Model<'_> {
     pub(super) fn against_state(
         &self,
         actions: &[Action],
-        left: &[Left],
         after: &Objects,
         itself: &Value,
     ) -> Vec<String> {
@@ -170,14 +162,8 @@ impl Model<'_> {
             self.moment.objects.keys().chain(self.before.keys()).chain(after.keys()).collect();
         for id in ids {
             let (then, before, now) =
-                (self.moment.objects.get(id), self.before.get(id), after.get(id));
-            let followed = left.iter().any(|l| {
-                l.id() == name(id) && (l.verb.as_str(), l.code.as_str()) == ("delete", "owned")
-            });
+                (self.then(id), self.before.get(id), after.get(id));
             match acted.get(&name(id)) {
-                None if followed => wrong.extend(
-                    now.map(|_| format!("{}: its owner went, and it is still there", name(id))),
-                ),
                 None => wrong.extend(as_before(id, before, now)),
                 Some(action) if action.verb == "delete" => {
                     if now.is_some() {

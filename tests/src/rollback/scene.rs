@@ -6,7 +6,10 @@
 //! **Invariants.** (1) A body is what the server answered, never what was asked. (2) What the server refused had no effect
 //! and is counted.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kube::Client;
@@ -56,7 +59,26 @@ pub struct Moment {
     /// The namespace's own body.
     pub itself: Value,
     /// What each manager's repeated apply, without force, was answered then.
-    pub applies: BTreeMap<(Id, String), (Value, u16)>,
+    pub applies: BTreeMap<(Id, String), (Value, Answered)>,
+}
+
+/// What an apply without force is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
+    /// The fields that somebody else owns and has otherwise.
+    pub conflicts: BTreeSet<String>,
+}
+
+impl Answered {
+    /// The same with a field left out that is not to be looked at.
+    pub fn without(mut self, field: &str) -> Self {
+        if self.conflicts.remove(field) && self.conflicts.is_empty() {
+            self.status = 200;
+        }
+        self
+    }
 }
 
 impl Scene {
@@ -252,7 +274,7 @@ impl Scene {
         let mut gone = Vec::new();
         loop {
             let (objects, _) = self.read().await?;
-            let uids: std::collections::BTreeSet<&str> =
+            let uids: BTreeSet<&str> =
                 objects.values().filter_map(|o| o["metadata"]["uid"].as_str()).collect();
             let orphaned = |body: &Value| {
                 let owners = body["metadata"]["ownerReferences"]
@@ -317,25 +339,31 @@ impl Scene {
         self.took(id, Some(answer));
         let mut applies = BTreeMap::new();
         for (key, wanted) in self.applied.clone() {
-            let (status, _) = self.would_apply(&key.0, &key.1, &wanted).await?;
-            applies.insert(key, (wanted, status));
+            let (answered, _) = self.would_apply(&key.0, &key.1, &wanted).await?;
+            applies.insert(key, (wanted, answered));
         }
         self.moment =
             Some(Moment { at, objects: self.now.clone(), itself: self.itself.clone(), applies });
         Ok(())
     }
 
-    /// What a manager's apply without force is answered, without its being done.
+    /// What a manager's apply without force is answered, without its being done; and the answer's text.
     pub async fn would_apply(
         &self,
         id: &Id,
         manager: &str,
         wanted: &Value,
-    ) -> Result<(u16, String)> {
+    ) -> Result<(Answered, String)> {
         let path = format!("{}?fieldManager={manager}&dryRun=All", self.path(id));
         let body = Some(wanted.to_string().into_bytes());
         let (status, answer) = request(&self.client, "PATCH", &path, body, APPLY).await?;
-        Ok((status, String::from_utf8_lossy(&answer).into_owned()))
+        let mut answered = Answered { status, conflicts: BTreeSet::new() };
+        if status == 409 {
+            let answer: Value = serde_json::from_slice(&answer)?;
+            let causes = answer["details"]["causes"].as_array().into_iter().flatten();
+            answered.conflicts = causes.filter_map(|c| c["field"].as_str().map(str::to_owned)).collect();
+        }
+        Ok((answered, String::from_utf8_lossy(&answer).into_owned()))
     }
 
     /// The namespace's objects as the server lists them now, and its own body.

@@ -1,4 +1,5 @@
-//! Takes steps away from a failing history while it still fails.
+//! Takes steps away from a failing history while it still fails, and fails alike: a smaller one that fails otherwise would be
+//! another find.
 
 use futures::{StreamExt as _, stream};
 
@@ -8,8 +9,9 @@ use super::{
     trial::{World, one},
 };
 
-/// The smallest failing history found, and why it fails.
-pub(super) async fn shrink(world: &World, mut ops: Vec<Op>) -> (Vec<Op>, String) {
+/// The smallest history found that fails like the whole one did, for `reason`, and why it fails.
+pub(super) async fn shrink(world: &World, mut ops: Vec<Op>, reason: &str) -> (Vec<Op>, String) {
+    let kind = kind(reason);
     let mut why = "not again: it fails only at times".to_owned();
     let mut round = 0_u32;
     let mut chunk = ops.len() / 2;
@@ -34,8 +36,8 @@ pub(super) async fn shrink(world: &World, mut ops: Vec<Op>) -> (Vec<Op>, String)
             .buffered(6);
         let mut smaller = None;
         while let Some(result) = results.next().await {
-            if result.is_some() {
-                smaller = result;
+            smaller = result.filter(|(_, reason)| self::kind(reason) == kind);
+            if smaller.is_some() {
                 break;
             }
         }
@@ -50,4 +52,23 @@ pub(super) async fn shrink(world: &World, mut ops: Vec<Op>) -> (Vec<Op>, String)
         }
     }
     (ops, why)
+}
+
+/// What a failure is like: the words of its first line, without names, paths and values.
+fn kind(reason: &str) -> String {
+    let first = reason.lines().next().unwrap_or_default();
+    let word = |w: &&str| w.trim_end_matches([':', ',', ';']).chars().all(char::is_alphabetic);
+    first.split_whitespace().filter(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind;
+
+    #[test]
+    fn failures_are_told_apart_by_their_words() {
+        let a = kind("ConfigMap/a: then and now: /data/x is 1, not 2\n$ hindcast restore");
+        assert_eq!(a, kind("Service/web-7: then and now: /spec/ports is [], not [1]"));
+        assert_ne!(a, kind("ConfigMap/a: not acted on, and gone"));
+    }
 }

@@ -403,8 +403,8 @@ async fn a_writer_of_status_is_no_conflict_and_a_writer_of_spec_is_named() -> Re
         let disturbed = ["d03", "d17"].contains(&acted.key.name.as_str());
         let expected = if disturbed { Became::Conflict } else { Became::Done };
         ensure!(acted.became == expected, "{acted:#?}");
-        let message = acted.message.as_deref().unwrap_or_default();
-        ensure!(!disturbed || message.contains("/spec/minReadySeconds"), "{message}");
+        let told = acted.differences.iter().any(|d| d.path == "/spec/minReadySeconds");
+        ensure!(!disturbed || told, "{acted:#?}");
         let now = scene.get(&format!("{folder}/{}", acted.key.name)).await?;
         let kept = if disturbed { "registry/web:2" } else { "registry/web:1" };
         ensure!(now["spec"]["template"]["spec"]["containers"][0]["image"] == kept, "{now:#}");
@@ -628,7 +628,13 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
     counted("2").await?;
 
     let selection = whole("held");
-    let outcome = scene.apply(&scene.plan(&selection, at).await?).await?;
+    let prepared = scene.plan(&selection, at).await?;
+    let checks = check(&prepared, client, &Parts::system(), &Settings::default()).await;
+    for (name, holds) in [("first", "30101"), ("second", "30102"), ("third", "30103"), ("kept", "exceeded quota")] {
+        let (_, said) = checks.iter().find(|(key, _)| key.name == name).context(name)?;
+        ensure!(matches!(said, Check::NotYet(why) if why.contains(holds) && why.contains("tried again")), "{name}: {said:?}");
+    }
+    let outcome = scene.apply(&prepared).await?;
     ensure!(outcome.actions.iter().all(|a| a.became == Became::Done), "{outcome:#?}");
     let node_ports = async |name: &str| {
         let service = scene.get(&format!("{services}/{name}")).await?;

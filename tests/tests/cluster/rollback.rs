@@ -9,6 +9,7 @@ mod owners;
 mod refusals;
 mod shop;
 mod stateful;
+mod terminal;
 mod writers;
 
 use std::time::Duration;
@@ -63,7 +64,8 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         stateful::claims_and_pods_stay(&stage),
         owners::children_stay_with_their_owner(&stage),
         manifests::server_side(&stage),
-        manifests::client_side(&stage),
+        manifests::kubectl(&stage, "kubectl-client", &[]),
+        manifests::kubectl(&stage, "kubectl-server", &["--server-side"]),
     );
     // By itself: while a kind comes or goes, everybody's moments have a reservation.
     let operator = owners::an_operator(&stage, &cluster).await;
@@ -73,7 +75,8 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         ("stateful set", done.2),
         ("owners", done.3),
         ("server-side", done.4),
-        ("client-side", done.5),
+        ("kubectl apply", done.5),
+        ("kubectl apply --server-side", done.6),
         ("operator", operator),
     ];
     let failed: Vec<String> = results

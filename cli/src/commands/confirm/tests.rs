@@ -42,6 +42,16 @@ fn it_names_where_what_and_how_much() {
 }
 
 #[test]
+fn it_says_how_much_the_server_would_refuse() {
+    let mut plan = bad_deploy();
+    assert!(asked(&plan, Some(|| says("shop\n"))).0.contains("would refuse 1 of these actions"));
+    for action in &mut plan.actions {
+        action.check = Some("refused: no".into());
+    }
+    assert!(asked(&plan, Some(|| says("shop\n"))).0.contains("would refuse all of it"));
+}
+
+#[test]
 fn a_delete_is_confirmed_by_its_name_alone() {
     for answers in [|| says("y\n"), || says("all\n"), || says("\n"), || channel().1] {
         let failure = asked(&bad_deploy(), Some(answers)).1.unwrap_err();

@@ -91,6 +91,15 @@ fn what_went_wrong_stands_below_with_the_reason() {
 }
 
 #[test]
+fn what_did_nothing_says_so_and_is_not_to_be_undone() {
+    let refused = done(Verb::Create, name("Secret", "", "secrets", "db"), Became::Refused, None);
+    assert_eq!(text(&restore(vec![refused])), "refused: create Secret/db\n\nnothing was restored: 1 refused\n");
+    // What is deleted to be created again may be gone when that is refused.
+    let half = done(Verb::Recreate, name("Secret", "", "secrets", "db"), Became::Refused, None);
+    assert!(text(&restore(vec![half])).contains("undo: hindcast undo"));
+}
+
+#[test]
 fn many_that_were_not_begun_share_a_line() {
     let object = |n: usize| name("ConfigMap", "", "configmaps", &format!("c{n}"));
     let actions = (0..100).map(|n| Done {

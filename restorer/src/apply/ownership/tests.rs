@@ -61,3 +61,26 @@ fn nothing_is_set_without_need() {
     let none = exact::parse(b"[{}]").expect("a test's own JSON");
     assert_eq!(wanted(Some(&ours), Some(&ours), false), Some(none), "an empty list would be taken for none given");
 }
+
+#[test]
+fn what_machines_alone_own_is_given_to_nobody_else() {
+    let list = |entries: &[(&str, &str, &str)]| {
+        let items: Vec<String> = entries
+            .iter()
+            .map(|(manager, sub, fields)| {
+                format!(r#"{{"apiVersion":"apps/v1","manager":"{manager}","operation":"Update","subresource":"{sub}","fieldsV1":{fields}}}"#)
+            })
+            .collect();
+        exact::parse(format!("[{}]", items.join(",")).as_bytes()).expect("a test's own JSON")
+    };
+    let both = r#"{"f:spec":{"f:replicas":{},"f:template":{}}}"#;
+    let (rest, replicas) = (r#"{"f:spec":{"f:template":{}}}"#, r#"{"f:spec":{"f:replicas":{}}}"#);
+    let past = list(&[("ci", "", both), ("helper", "", replicas)]);
+    let live = list(&[("bad", "", rest), ("scaler", "scale", replicas)]);
+    let expected = list(&[("ci", "", rest), ("scaler", "scale", replicas)]);
+    assert_eq!(wanted(Some(&past), Some(&live), false), Some(expected));
+    // Where a person owns it beside, it is not the machine's.
+    let live = list(&[("bad", "", both), ("scaler", "scale", replicas)]);
+    let expected = list(&[("ci", "", both), ("helper", "", replicas), ("scaler", "scale", replicas)]);
+    assert_eq!(wanted(Some(&past), Some(&live), false), Some(expected));
+}

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     apply::{
         Became,
-        conflict::{finalizers, is_terminating, meta, named},
+        conflict::{finalizers, is_terminating, meta},
         request::{self, Ask},
     },
     desired::Full,
@@ -28,6 +28,7 @@ impl Work<'_> {
         let (Some(before), Some(mut target)) = (job.before(), job.target()) else {
             return Err(Did::because(Became::Failed, "the plan holds no body for it"));
         };
+        self.adopt(&job, &mut target.value)?;
         let live = job.action.live.as_ref();
         let uid = live.map_or_else(|| meta(&before.value, "uid"), |l| &l.uid).to_owned();
         let mut rv = live.map_or_else(|| meta(&before.value, "resourceVersion"), |l| &l.rv).to_owned();
@@ -57,8 +58,7 @@ impl Work<'_> {
                 }
                 let changed = job.ground.differences(before, &now, Some(&target));
                 if !changed.is_empty() {
-                    let message = format!("it was changed since the plan was made: {}", named(&changed));
-                    let did = Did::because(Became::Conflict, message);
+                    let did = Did::because(Became::Conflict, "it was changed since the plan was made");
                     return Err(Did { differences: changed, ..did });
                 }
                 rv = meta(&now.value, "resourceVersion").to_owned();
@@ -164,7 +164,7 @@ impl Work<'_> {
             return Ok(self.found(job, now, doubtful).await);
         }
         let changed = job.ground.differences(&target, &now, None);
-        let message = format!("somebody created it since the plan was made, otherwise: {}", named(&changed));
+        let message = "somebody created it since the plan was made, and otherwise";
         Err(Did { differences: changed, ..Did::because(Became::Conflict, message) })
     }
 
@@ -187,24 +187,31 @@ impl Work<'_> {
         }
         let mut look = self.resumed;
         let mut doubtful = self.resumed;
+        // Once an owner of it is gone by us, the garbage collector may come before us.
+        let mut owners = job.bodies.owners.iter();
+        let follows = job.action.verb == Verb::Delete && owners.any(|o| self.record.touched(&o.owner));
+        let gone = |doubtful: bool| {
+            if follows {
+                Did::done(None).with_note(Some("it went with its owner".to_owned()))
+            } else {
+                Did { touched: doubtful, ..Did::new(Became::Already) }
+            }
+        };
         for _ in 0..=CONFLICTS {
             if look {
-                let Some(now) = self.read(&job).await? else {
-                    return Ok(Did { touched: doubtful, ..Did::new(Became::Already) });
-                };
+                let Some(now) = self.read(&job).await? else { return Ok(gone(doubtful)) };
                 if meta(&now.value, "uid") != uid {
                     // Ours is gone; another of the same name was made by somebody.
                     let why = "another object of the same name is there by now";
                     return Err(Did::because(Became::Conflict, why));
                 }
                 if is_terminating(&now.value) {
-                    let did = Did { touched: doubtful, ..Did::new(Became::Already) };
-                    return Ok(did.with_note(Some(format!("it is being deleted{}", finalizers(&now.value)))));
+                    let note = format!("it is being deleted{}", finalizers(&now.value));
+                    return Ok(gone(doubtful).with_note(Some(note)));
                 }
                 let changed = job.ground.differences(before, &now, None);
                 if !changed.is_empty() {
-                    let message = format!("it was changed since the plan was made: {}", named(&changed));
-                    let did = Did::because(Became::Conflict, message);
+                    let did = Did::because(Became::Conflict, "it was changed since the plan was made");
                     return Err(Did { differences: changed, ..did });
                 }
                 rv = meta(&now.value, "resourceVersion").to_owned();
@@ -214,7 +221,7 @@ impl Work<'_> {
             doubtful |= reply.doubtful;
             match reply.status {
                 _ if reply.is_success() => return Ok(Did::done(None)),
-                404 => return Ok(Did { touched: doubtful, ..Did::new(Became::Already) }),
+                404 => return Ok(gone(doubtful)),
                 409 => look = true,
                 _ => return Err(refusal(&job, "delete", &reply)),
             }

@@ -160,23 +160,18 @@ fn service_cluster_ip_stays_unless_somebody_asked_for_one() {
 }
 
 #[test]
-fn service_node_port_stays_unless_somebody_asked_for_one() {
-    let service = |node: u32, target: u32| {
-        json!({"spec": {"healthCheckNodePort": node + 1, "ports": [
+fn service_node_port_is_put_back_whoever_chose_it() {
+    let service = |health: u32, node: u32, target: u32| {
+        json!({"spec": {"healthCheckNodePort": health, "ports": [
             {"port": 80, "protocol": "TCP", "targetPort": target, "nodePort": node}]}})
     };
-    let trial = Trial::new("/services", service(30080, 1), Some(service(31000, 2)));
-    assert_eq!(trial.target(), service(31000, 1));
-    assert_eq!(trial.rule("/spec/ports/0/nodePort"), Some("service-node-port"));
-    let mut asked = service(30080, 1);
-    // As people write it, without the protocol.
-    asked["metadata"] = json!({"annotations": {"kubectl.kubernetes.io/last-applied-configuration":
-        r#"{"spec":{"ports":[{"port":53,"nodePort":30053},{"port":80,"nodePort":30080}]}}"#}});
-    let trial = Trial::new("/services", asked, Some(service(31000, 1)));
-    assert_eq!(trial.target()["spec"]["ports"][0]["nodePort"], json!(30080));
+    let trial = Trial::new("/services", service(1, 30080, 1), Some(service(2, 31000, 2)));
+    assert_eq!(trial.target(), service(2, 30080, 1), "the server does not let a health check's be changed");
+    assert_eq!(trial.rule("/spec/ports/0/nodePort"), None);
+    assert_eq!(trial.rule("/spec/healthCheckNodePort"), Some("service-node-port"));
     let without = json!({"spec": {"ports": [{"port": 80, "protocol": "TCP", "targetPort": 1}]}});
     assert_eq!(
-        Trial::new("/services", without.clone(), Some(service(31000, 1))).target(),
+        Trial::new("/services", without.clone(), Some(service(2, 31000, 1))).target(),
         without,
         "no node port any more"
     );

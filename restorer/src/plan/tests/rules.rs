@@ -31,6 +31,17 @@ fn owner_missing_is_dropped_and_said() {
 }
 
 #[test]
+fn owned_deleted_is_an_action_after_its_owner() {
+    let owner = r#"{"metadata":{"uid":"old"}}"#;
+    let scene = Scene::shop().now("ConfigMap child", &owned_by("w")).now_as("Widget w", "old", owner);
+    assert_eq!(scene.lines(), ["delete widget w", "delete configmap child"]);
+    let prepared = scene.plan();
+    let bodies = prepared.bodies.get(&key("ConfigMap child")).expect("bodies");
+    assert_eq!(bodies.owners, [OwnerRef { at: 0, owner: key("Widget w") }]);
+    assert!(bodies.before.is_some(), "an undo brings it back");
+}
+
+#[test]
 fn terminating_objects_are_waited_for() {
     let prepared = Scene::shop().then("ConfigMap a", r#"{"data":{"a":"1"}}"#).now("ConfigMap a", DYING).plan();
     let action = only(&prepared);

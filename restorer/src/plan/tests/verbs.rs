@@ -303,6 +303,14 @@ fn who_will_undo_it_is_named() {
 }
 
 #[test]
+fn a_bypass_of_webhooks_is_told_where_something_is_done() {
+    let scene = Scene::shop().then("ConfigMap a", "{}").widen(|w| w.bypass_webhooks = true);
+    assert!(scene.plan().plan.notes.iter().any(|n| n.contains("hindcast-bypass")));
+    let idle = Scene::shop().widen(|w| w.bypass_webhooks = true);
+    assert!(idle.plan().plan.notes.is_empty());
+}
+
+#[test]
 fn numbers_keep_their_tokens() {
     let scene = Scene::shop()
         .then("Widget w", r#"{"spec":{"n":1.10,"big":18446744073709551617}}"#)

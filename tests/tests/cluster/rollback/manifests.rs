@@ -1,11 +1,16 @@
 //! After a rollback the original manager's next apply works as if nothing had happened.
 
-use anyhow::{Result, ensure};
-use hindcast_tests::{oracle::request, rollback::client_side_patch};
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::{
+    oracle::request,
+    real::{Program, process::Workdir},
+};
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::Stage;
-use crate::scene::send;
 
 const APPLY: &str = "application/apply-patch+yaml";
 
@@ -108,36 +113,86 @@ fn applied(object: &Value) -> [Value; 5] {
     [own, object["metadata"]["labels"].clone(), of("spec"), of("data"), of("binaryData")]
 }
 
-pub(super) async fn client_side(stage: &Stage) -> Result<()> {
-    let ns = "client-side";
+/// The real `kubectl apply`, on the client's side or on the server's: what it applied before the moment it finds as it left
+/// it, and its next deploy goes through without force.
+pub(super) async fn kubectl(stage: &Stage, ns: &str, flags: &[&str]) -> Result<()> {
     stage.namespace(ns).await?;
-    let maps = format!("/api/v1/namespaces/{ns}/configmaps");
-    let path = format!("{maps}/app");
-    let by = "?fieldManager=kubectl-client-side-apply";
-    let first = client_side_patch(&json!({}), map(json!({ "kept": "1", "dropped-later": "1" })));
-    send(&stage.client, "POST", &format!("{maps}{by}"), Some(first)).await?;
+    let kubectl = Kubectl::new(stage, ns)?;
+    let good = list(&[
+        deployment("registry.local/good:1", "one"),
+        map(json!({ "kept": "1", "dropped-later": "1" })),
+        service(80),
+    ]);
+    let bad = list(&[deployment("registry.local/bad:2", "two"), map(json!({ "kept": "2", "bad": "1" }))]);
+    let apply = [&["apply", "-f", "-"], flags].concat();
+    let diff = [&["diff", "-f", "-"], flags].concat();
+    kubectl.call(&apply, &good).await?;
     let at = stage.moment(ns).await?;
-    let live = stage.get(&path).await?;
-    send(
-        &stage.client,
-        "PATCH",
-        &format!("{path}{by}"),
-        Some(client_side_patch(&live, map(json!({ "kept": "2", "bad": "1" })))),
-    )
-    .await?;
-    ensure!(stage.get(&path).await?["data"] == json!({ "kept": "2", "bad": "1" }));
+    kubectl.call(&apply, &bad).await?;
+    // By hand, after the deploy; a second writer of what the first one applied.
+    kubectl.call(&["set", "image", "deployment/web", "c=registry.local/hand:3"], "").await?;
+    kubectl.call(&["label", "configmap/app", "touched=by-hand"], "").await?;
+    kubectl.call(&["delete", "service", "web"], "").await?;
+    let (code, differs) = kubectl.ask(&diff, &good).await?;
+    // 1 is a difference; on the server's side it is a conflict with the hand.
+    ensure!(code != 0, "the bad deploy is no difference: {differs}");
 
     stage.restore(&["-n", ns, "--at", &at]).await?;
-    let live = stage.get(&path).await?;
-    ensure!(live["data"] == json!({ "kept": "1", "dropped-later": "1" }), "{live}");
-    // The next apply drops a key, which works only if what was applied last is remembered as it was then.
-    let next = send(
-        &stage.client,
-        "PATCH",
-        &format!("{path}{by}"),
-        Some(client_side_patch(&live, map(json!({ "kept": "3" })))),
-    )
-    .await?;
-    ensure!(next["data"] == json!({ "kept": "3" }), "{next}");
+    let (code, differs) = kubectl.ask(&diff, &good).await?;
+    ensure!(code == 0, "kubectl sees a difference to what it applied: {code} {differs}");
+    let said = kubectl.call(&apply, &good).await?;
+    let changes = said.lines().find(|line| line.ends_with("configured") || line.ends_with("created"));
+    ensure!(changes.is_none(), "an apply of what is there changed something: {said}");
+    // The next deploy drops a key and an annotation of the template, which works only if what was applied last, and by whom, is
+    // remembered as it was then.
+    let next = list(&[deployment("registry.local/good:4", "four"), map(json!({ "kept": "3" })), service(81)]);
+    kubectl.call(&apply, &next).await?;
+    let app = stage.get(&format!("/api/v1/namespaces/{ns}/configmaps/app")).await?;
+    ensure!(app["data"] == json!({ "kept": "3" }) && app["metadata"]["labels"].is_null(), "{app}");
+    let web = stage.get(&format!("/apis/apps/v1/namespaces/{ns}/deployments/web")).await?;
+    let container = &web["spec"]["template"]["spec"]["containers"][0];
+    ensure!(container["image"] == "registry.local/good:4", "{web}");
+    let svc = stage.get(&format!("/api/v1/namespaces/{ns}/services/web")).await?;
+    ensure!(svc["spec"]["ports"].as_array().is_some_and(|ports| ports.len() == 1 && ports[0]["port"] == 81), "{svc}");
     Ok(())
+}
+
+fn list(items: &[Value]) -> String {
+    json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+}
+
+/// The real one, in a namespace.
+struct Kubectl<'a> {
+    stage: &'a Stage,
+    ns: &'a str,
+    program: PathBuf,
+    home: Workdir,
+}
+
+impl<'a> Kubectl<'a> {
+    fn new(stage: &'a Stage, ns: &'a str) -> Result<Self> {
+        Ok(Self { stage, ns, program: Program::Kubectl.ensure()?, home: Workdir::new()? })
+    }
+
+    /// Exit code, and both streams.
+    async fn ask(&self, args: &[&str], stdin: &str) -> Result<(i32, String)> {
+        let mut command = Command::new(&self.program);
+        command.args(args).args(["-n", self.ns, "--kubeconfig"]).arg(&self.stage.hindcast.kubeconfig);
+        command.env("HOME", self.home.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let mut input = child.stdin.take().context("kubectl has an input")?;
+        input.write_all(stdin.as_bytes()).await?;
+        drop(input);
+        let output = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output()).await;
+        let output = output.with_context(|| format!("kubectl {} did not end within a minute", args.join(" ")))??;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// A call that has to succeed; what it said.
+    async fn call(&self, args: &[&str], stdin: &str) -> Result<String> {
+        let (code, said) = self.ask(args, stdin).await?;
+        ensure!(code == 0, "kubectl {}: {code} {said}", args.join(" "));
+        Ok(said)
+    }
 }

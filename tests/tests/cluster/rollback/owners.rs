@@ -58,7 +58,34 @@ pub(super) async fn children_stay_with_their_owner(stage: &Stage) -> Result<()> 
     never("the garbage collector took a child", Duration::from_secs(15), async || {
         Ok(!belongs().await?)
     })
-    .await
+    .await?;
+    added_chains_come_back(stage, ns).await
+}
+
+/// A chain that was added since goes with its head, and the undo brings all of it back, not the head alone.
+async fn added_chains_come_back(stage: &Stage, ns: &str) -> Result<()> {
+    let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles");
+    let maps = format!("/api/v1/namespaces/{ns}/configmaps");
+    let at = stage.moment(ns).await?;
+    let head = stage.post(&roles, json!({ "metadata": { "name": "new-head" }, "rules": [] })).await?;
+    let child = |name: &str, owners: Value| json!({ "metadata": { "name": name, "ownerReferences": owners }, "data": { "k": "v" } });
+    let owners = owner(&head, "Role", "rbac.authorization.k8s.io/v1");
+    let first = stage.post(&maps, child("new-child", owners)).await?;
+    stage.post(&maps, child("new-grandchild", owner(&first, "ConfigMap", "v1"))).await?;
+    let restored = stage.restore(&["-n", ns, "--at", &at]).await?;
+    let wanted = ["delete ConfigMap/new-child", "delete ConfigMap/new-grandchild", "delete Role/new-head"];
+    ensure!(verbs(&restored.actions) == wanted, "{:?}", restored.actions);
+    stage.undo(&restored).await?;
+    let (head, child, grandchild) = (
+        stage.get(&format!("{roles}/new-head")).await?,
+        stage.get(&format!("{maps}/new-child")).await?,
+        stage.get(&format!("{maps}/new-grandchild")).await?,
+    );
+    for (child, owner) in [(&child, &head), (&grandchild, &child)] {
+        let (of, is) = (&child["metadata"]["ownerReferences"][0]["uid"], &owner["metadata"]["uid"]);
+        ensure!(of == is && child["data"]["k"] == "v", "{child} is not of {owner}");
+    }
+    Ok(())
 }
 
 /// The whole of an operator is lost and put back; the CA that was injected since then stays.
