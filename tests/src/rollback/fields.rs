@@ -102,12 +102,17 @@ pub fn untouched(object: &Value) -> Value {
     object
 }
 
-/// Whether `spec.replicas` were set through the `scale` subresource, as the server's own book of fields says.
+/// Whether `spec.replicas` were set through the `scale` subresource alone, as the server's own book of fields says: whoever
+/// wrote them down beside that means them.
 pub fn scaled(object: &Value) -> bool {
     let entries = object["metadata"]["managedFields"].as_array();
-    entries.into_iter().flatten().any(|entry| {
-        entry["subresource"] == "scale" && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
-    })
+    let owners: Vec<&Value> = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
+        .map(|entry| &entry["subresource"])
+        .collect();
+    !owners.is_empty() && owners.iter().all(|subresource| *subresource == "scale")
 }
 
 /// The first places where two values differ, for messages.
