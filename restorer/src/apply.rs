@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
         actions.sort_by_key(|a| a.wave);
         let mut held = Vec::new();
         for wave in actions.chunk_by(|a, b| a.wave == b.wave) {
-            held.extend(self.wave(wave, false).await);
+            held.extend(self.wave(wave, None).await);
         }
         if self.work.link.is_cancelled() || self.work.link.is_gone() {
             held.into_iter().for_each(|(action, did)| self.took(action, did));
@@ -236,13 +236,15 @@ impl<'a> Run<'a> {
         }
         // What stood in the way may have gone by now (a port, a quota's room), what was needed may have come.
         let held: Vec<&Action> = held.into_iter().map(|(action, _)| action).collect();
+        let since = self.work.link.parts.clock.monotonic();
         for wave in held.chunk_by(|a, b| a.wave == b.wave) {
-            self.wave(wave, true).await;
+            self.wave(wave, Some(since)).await;
         }
     }
 
-    /// Carries the actions of one wave out. What was not let be done is returned, unless it is tried for the `last` time.
-    async fn wave(&mut self, wave: &[&'a Action], last: bool) -> Vec<(&'a Action, Did)> {
+    /// Carries the actions of one wave out. What was not let be done is returned, unless it is tried for the
+    /// last time, in a round that began at `last`.
+    async fn wave(&mut self, wave: &[&'a Action], last: Option<Duration>) -> Vec<(&'a Action, Did)> {
         let work = self.work;
         if wave.iter().any(|action| webhooks::is_configuration(&action.key.resource)) {
             self.notes.extend(work.end_bypass().await);
@@ -266,7 +268,7 @@ impl<'a> Run<'a> {
                     self.notes.extend(kept.err().map(|e| unkept(&e)));
                 }
                 next = running.next() => match next {
-                    Some((action, did)) if !last && did.may_yet_be() => held.push((action, did)),
+                    Some((action, did)) if last.is_none() && did.may_yet_be() => held.push((action, did)),
                     Some((action, did)) => self.took(action, did),
                     None => break,
                 },
@@ -389,7 +391,7 @@ impl<'a> Run<'a> {
 }
 
 /// One action, unless it is done, or may not be begun.
-async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: bool) -> (&'a Action, Did) {
+async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: Option<Duration>) -> (&'a Action, Did) {
     if let Some(settled) = work.record.settled(&action.key) {
         return (action, Did::before(&settled));
     }

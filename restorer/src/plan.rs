@@ -66,6 +66,18 @@ pub struct Plan {
     pub unchanged: usize,
 }
 
+impl Plan {
+    /// Whether a quota of the namespace may have more room once the plan is done than it has now.
+    pub(crate) fn makes_room(&self, namespace: &str) -> bool {
+        let frees = |a: &Action| match a.verb {
+            Verb::Delete | Verb::Recreate => true,
+            Verb::Update => a.key.kind_key() == "/resourcequotas",
+            Verb::Create => false,
+        };
+        self.actions.iter().any(|a| a.key.namespace == namespace && frees(a))
+    }
+}
+
 /// What is done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -71,6 +71,7 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
         return Check::Unknown(why);
     }
     match link.send(&ask).await {
+        Ok(reply) if reply.is_success() => Check::Fine,
         Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(action, verb, &reply)),
         Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
     }
@@ -123,26 +124,23 @@ fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<Stri
 /// What stands in the way now and may be gone once the rest is done: a port, an address, a quota's room.
 fn held(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) -> Option<Check> {
     let words = reply.message();
-    let goes = |a: &Action| {
-        matches!(a.verb, Verb::Delete | Verb::Recreate) && a.key.namespace == action.key.namespace && a.key != action.key
-    };
     match reply.status {
         422 => {
             let mut target = bodies.target.clone()?;
             rules::without_taken(&action.key.kind_key(), &mut target, &words)?;
             Some(Check::NotYet(format!("{words}; it is tried again when the rest is done, in the end without it")))
         }
-        403 if words.contains("exceeded quota") && prepared.plan.actions.iter().any(goes) => {
+        403 if reply.is_over_quota() && prepared.plan.makes_room(&action.key.namespace) => {
             Some(Check::NotYet(format!("{words}; it is tried again when the rest is done")))
         }
         _ => None,
     }
 }
 
+/// What a refusal means.
 fn judge(action: &Action, verb: &str, reply: &Reply) -> Check {
     let words = reply.message();
     match reply.status {
-        _ if reply.is_success() => Check::Fine,
         // Webhooks that do more than answer cannot be tried out.
         400 if words.contains("does not support dry run") => Check::Unknown(words),
         // The object is written to all the time: the write itself reads it again.

@@ -97,6 +97,11 @@ impl Reply {
         self.status == 404 && self.says("kind").as_deref() != Some("Status")
     }
 
+    /// Whether a quota has no room for it.
+    pub(crate) fn is_over_quota(&self) -> bool {
+        self.status == 403 && self.message().contains("exceeded quota")
+    }
+
     /// The machine-readable reason: `AlreadyExists`, `Conflict`, ….
     pub(crate) fn reason(&self) -> String {
         self.says("reason").unwrap_or_default()

@@ -45,6 +45,9 @@ const BYPASSES: u32 = 20;
 /// The time between these.
 const HEARD: Duration = Duration::from_millis(250);
 
+/// How long a controller may take to count what was deleted out of a quota.
+const COUNTED: Duration = Duration::from_secs(15);
+
 /// How long a kind may take to be served after its definition was written.
 const SERVED: Duration = Duration::from_mins(1);
 
@@ -69,8 +72,9 @@ pub(crate) struct Job<'a> {
     pub(crate) action: &'a Action,
     pub(crate) bodies: &'a Bodies,
     pub(crate) ground: Ground<'a>,
-    /// It will not be tried again: rather without what others hold than not at all.
-    pub(crate) last: bool,
+    /// When the last round began, on the monotonic clock, if this is it: it will not be tried again, and is rather done
+    /// without what others hold than not at all.
+    pub(crate) last: Option<Duration>,
 }
 
 impl Job<'_> {
@@ -100,7 +104,7 @@ impl<'a> Work<'a> {
             redact: &bodies.redact,
             hmac: self.record.hmac(),
         };
-        Some(Job { action, bodies, ground, last: false })
+        Some(Job { action, bodies, ground, last: None })
     }
 
     /// Carries one action out.
@@ -216,7 +220,7 @@ impl<'a> Work<'a> {
     }
 
     /// Sends a write. Webhooks in its way are switched off first, where that is allowed; a kind whose definition was
-    /// written just before is waited for.
+    /// written just before is waited for, and so is a quota's room that a deletion made.
     async fn send(&self, job: &Job<'_>, ask: &Ask) -> Result<Reply, Did> {
         let clock = &self.link.parts.clock;
         let began = clock.monotonic();
@@ -226,6 +230,12 @@ impl<'a> Work<'a> {
             if reply.is_unserved() {
                 let waited = clock.monotonic().saturating_sub(began);
                 if waited > SERVED || !self.defines(&job.action.key) {
+                    return Ok(reply);
+                }
+            } else if reply.is_over_quota() && self.prepared.plan.makes_room(&job.action.key.namespace) {
+                // Room is made by deletes, which come last, or by the delete of the same action.
+                let since = job.last.or((job.action.verb == Verb::Recreate).then_some(began));
+                if since.is_none_or(|since| clock.monotonic().saturating_sub(since) > COUNTED) {
                     return Ok(reply);
                 }
             } else if reply.is_success() || tries == BYPASSES || !self.bypass(&reply).await {

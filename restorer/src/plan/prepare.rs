@@ -387,6 +387,9 @@ impl<'a> Planner<'a> {
         action.live = Some(live_ref(live, made.live_hash.clone().unwrap_or_default()));
         action.wanted = Some(WantedRef { pos: wanted.pos, uid: wanted.uid.clone(), hash: made.wanted_hash.clone() });
         action.warnings = said;
+        if recreated {
+            action.warnings.extend(warnings::held(&live.object));
+        }
         if wanted.uid != live.uid && !recreated {
             action.warnings.push(warnings::replaced(&wanted.uid, &live.uid));
         }

@@ -36,11 +36,14 @@ pub(super) fn of_delete(key: &ObjectKey, full: &Full, alone: bool) -> Vec<String
     if key.kind_key() == "/services" && kind == Some("LoadBalancer") {
         out.push("its load balancer goes with it: an undo may get another external address".to_owned());
     }
-    let finalizers = finalizers(full);
-    if !finalizers.is_empty() {
-        out.push(format!("it goes once its finalizers are done: {finalizers}"));
-    }
+    out.extend(held(full));
     out
+}
+
+/// Of an object that is deleted, for good or to be created again.
+pub(super) fn held(full: &Full) -> Option<String> {
+    let finalizers = finalizers(full);
+    (!finalizers.is_empty()).then(|| format!("it goes once its finalizers are done: {finalizers}"))
 }
 
 fn finalizers(full: &Full) -> String {

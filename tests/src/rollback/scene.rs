@@ -108,10 +108,15 @@ impl Scene {
             self.step(op).await.with_context(|| format!("{op:?}"))?;
         }
         let moment = self.moment.as_ref().context("a history has a moment")?;
+        // Deleted by a restore is what was not there, and what was another one, where it cannot be made the same.
+        let stays = |id: &Id, body: &Value| {
+            let then = moment.objects.get(id);
+            then.is_some_and(|then| then["metadata"]["uid"] == body["metadata"]["uid"])
+        };
         let held = self.now.iter().filter(|(id, body)| {
             body["metadata"].get("finalizers").is_some()
                 && id.0 != Sort::PersistentVolumeClaim
-                && (terminating(body) || !moment.objects.contains_key(id))
+                && (terminating(body) || !stays(id, body))
         });
         for id in held.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             self.release(&id).await?;

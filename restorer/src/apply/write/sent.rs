@@ -94,7 +94,7 @@ pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> String {
         403 if words.contains("is forbidden: User") => {
             Some(format!("the account needs `{verb}` on {what}"))
         }
-        403 if words.contains("exceeded quota") => Some("make room in the quota, then resume".to_owned()),
+        403 if reply.is_over_quota() => Some("make room in the quota, then resume".to_owned()),
         422 if words.contains("immutable") || words.contains("updates to statefulset spec") => {
             Some("--allow-recreate deletes and creates it again".to_owned())
         }

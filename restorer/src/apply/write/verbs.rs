@@ -75,7 +75,7 @@ impl Work<'_> {
                     let sent = whole.unwrap_or(sent);
                     return Ok(self.written(&job, &reply, sent).await?.with_note(note));
                 }
-                _ if job.last && relax(job.action, &mut target.value, &reply).is_some() => {
+                _ if job.last.is_some() && relax(job.action, &mut target.value, &reply).is_some() => {
                     whole.get_or_insert_with(|| sent.clone());
                     note = joined(note, relax(job.action, &mut sent, &reply));
                     continue;
@@ -137,7 +137,7 @@ impl Work<'_> {
                 }
             } else if reply.status == 409 {
                 return Err(Did::because(Became::Conflict, "it is being created and deleted by others"));
-            } else if job.last || job.action.verb == Verb::Recreate {
+            } else if job.last.is_some() || job.action.verb == Verb::Recreate {
                 let asked = sent.clone();
                 let Some(why) = relax(job.action, &mut sent, &reply) else {
                     return Err(refusal(&job, "create", &reply));

@@ -183,6 +183,10 @@ fn immutable_fields_take_a_recreate_and_only_what_disturbs_takes_a_flag() {
     let role = |name: &str| format!(r#"{{"roleRef":{{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"{name}"}}}}"#);
     let scene = Scene::shop().then("RoleBinding b", &role("a")).now("RoleBinding b", &role("b"));
     lines(&scene, &["recreate rolebinding b"]);
+    let held = role("b").replacen('{', r#"{"metadata":{"finalizers":["example.com/hold"]},"#, 1);
+    let prepared = Scene::shop().then("RoleBinding b", &role("a")).now("RoleBinding b", &held).plan();
+    let said = &only(&prepared).warnings;
+    assert!(said.iter().any(|w| w == "it goes once its finalizers are done: example.com/hold"), "{said:?}");
 }
 
 #[test]

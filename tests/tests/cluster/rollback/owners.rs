@@ -15,6 +15,10 @@ fn owner(of: &Value, kind: &str, api: &str) -> Value {
     json!([{ "apiVersion": api, "kind": kind, "name": of["metadata"]["name"], "uid": of["metadata"]["uid"] }])
 }
 
+fn child(name: &str, owners: Value) -> Value {
+    json!({ "metadata": { "name": name, "ownerReferences": owners }, "data": { "k": "v" } })
+}
+
 /// A chain of three is deleted at its head and collected; restored, each belongs to its new owner and is not collected.
 pub(super) async fn children_stay_with_their_owner(stage: &Stage) -> Result<()> {
     let ns = "owners";
@@ -23,7 +27,6 @@ pub(super) async fn children_stay_with_their_owner(stage: &Stage) -> Result<()> 
     let heads = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles");
     let maps = format!("/api/v1/namespaces/{ns}/configmaps");
     let head = stage.post(&heads, json!({ "metadata": { "name": "head" }, "rules": [] })).await?;
-    let child = |name: &str, owners: Value| json!({ "metadata": { "name": name, "ownerReferences": owners }, "data": { "k": "v" } });
     let owners = owner(&head, "Role", "rbac.authorization.k8s.io/v1");
     let first = stage.post(&maps, child("child", owners)).await?;
     stage.post(&maps, child("grandchild", owner(&first, "ConfigMap", "v1"))).await?;
@@ -68,7 +71,6 @@ async fn added_chains_come_back(stage: &Stage, ns: &str) -> Result<()> {
     let maps = format!("/api/v1/namespaces/{ns}/configmaps");
     let at = stage.moment(ns).await?;
     let head = stage.post(&roles, json!({ "metadata": { "name": "new-head" }, "rules": [] })).await?;
-    let child = |name: &str, owners: Value| json!({ "metadata": { "name": name, "ownerReferences": owners }, "data": { "k": "v" } });
     let owners = owner(&head, "Role", "rbac.authorization.k8s.io/v1");
     let first = stage.post(&maps, child("new-child", owners)).await?;
     stage.post(&maps, child("new-grandchild", owner(&first, "ConfigMap", "v1"))).await?;

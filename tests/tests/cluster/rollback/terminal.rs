@@ -12,7 +12,7 @@ use hindcast_tests::{
 };
 use serde_json::json;
 
-use super::Stage;
+use super::{Stage, refusals::rule};
 use crate::scene::{ask_with_cluster, until};
 
 const NS: &str = "shop";
@@ -104,7 +104,7 @@ fn id_of(screen: &str) -> Result<String> {
     Ok(id.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-/// Nothing is done: nobody to ask, the wrong word, the wrong cluster.
+/// Nothing is done: nobody to ask, the wrong word, a misspelt namespace, a moment before the journal, no rights.
 async fn refusals(stage: &Stage, at: &str, running: &Running, cluster: &Cluster) -> Result<()> {
     let before = shop::intent(&stage.client).await?;
     let restore = ["restore", "-n", NS, "--at", at];
@@ -123,12 +123,7 @@ async fn refusals(stage: &Stage, at: &str, running: &Running, cluster: &Cluster)
     ensure!(code == 2, "{code}\n{screen}");
     shows("refusal-before-the-journal", &screen);
     // Somebody who may only read: each refusal names the verb and the kind.
-    let may = vec![k8s_openapi::api::rbac::v1::PolicyRule {
-        api_groups: Some(vec!["*".to_owned()]),
-        resources: Some(vec!["*".to_owned()]),
-        verbs: ["get", "list", "watch"].map(str::to_owned).to_vec(),
-        ..Default::default()
-    }];
+    let may = vec![rule(&["*"], &["*"], &["get", "list", "watch"])];
     let mut reader = Stage { client: stage.client.clone(), hindcast: stage.hindcast.clone() };
     reader.hindcast.kubeconfig = cluster.user("reader", may).await?;
     running.close().await?;
