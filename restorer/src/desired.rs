@@ -17,7 +17,7 @@ use hindcast_journal::{
     seal::Key,
 };
 
-use crate::{Protection, intent::Surroundings};
+use crate::{Protection, intent::Surroundings, rules};
 
 mod gather;
 mod needs;
@@ -55,6 +55,13 @@ pub struct Wanted {
     pub object: Result<Arc<Full>, String>,
     /// JSON pointers whose values no output may show.
     pub redact: Vec<String>,
+}
+
+impl Wanted {
+    /// Whether it was being deleted then, and so is as good as absent.
+    pub fn is_absent(&self) -> bool {
+        self.object.as_ref().is_ok_and(|full| rules::absent_then(full))
+    }
 }
 
 /// The desired state, as far as the selection reaches.

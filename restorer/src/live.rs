@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::fold::ObjectKey;
+use serde::{Deserialize, Serialize};
 
 use crate::desired::Full;
 
@@ -39,8 +40,39 @@ pub struct Live {
     pub unprotected: BTreeMap<ObjectKey, String>,
     /// Volumes that claims of the moment name, by name; one that is not there is not here.
     pub volumes: BTreeMap<String, Arc<Full>>,
+    /// What is held by namespaces and definitions that came since and that might be deleted: it would go with them.
+    pub held: BTreeMap<ObjectKey, Held>,
+    /// What objects own that might be deleted, as far as that was not read already. Kinds that may not be read are not here.
+    pub dependents: BTreeMap<ObjectKey, Present>,
     /// Workloads outside of the selection that may read what it changes through their environment.
     pub readers: BTreeMap<ObjectKey, Present>,
+}
+
+/// What stands in a namespace, or of a definition.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// The objects.
+    pub objects: BTreeMap<ObjectKey, Present>,
+    /// Where they were looked for.
+    pub places: Vec<HeldIn>,
+    /// Kinds that could not be read, and why.
+    pub unread: BTreeMap<String, String>,
+}
+
+/// The objects of a kind, in one namespace or in all; or one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldIn {
+    /// API group.
+    pub group: String,
+    /// The version to read.
+    pub version: String,
+    /// Plural name.
+    pub resource: String,
+    /// The namespace; empty for all, or for cluster-scoped objects.
+    pub namespace: String,
+    /// The name; empty for all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
 }
 
 /// Whether objects can be made in a namespace.

@@ -20,11 +20,14 @@ use crate::{
     Selection,
     desired::Full,
     intent::{self, Surroundings},
+    live::HeldIn,
 };
 
+mod dependents;
 mod evidence;
 pub(crate) mod fields;
 pub(crate) mod form;
+pub(crate) mod holders;
 mod judge;
 pub(crate) mod narrow;
 mod notes;
@@ -230,6 +233,8 @@ pub struct Bodies {
     /// Owner references of the target whose owner this plan creates: their uid is set once the owner is there. Of a delete:
     /// those of the object whose owner this plan deletes before it.
     pub owners: Vec<OwnerRef>,
+    /// For a delete: where the objects are that it would take along if they were still there, or still named it.
+    pub held: Vec<HeldIn>,
     /// A cron job that is created suspended, so that no missed run fires: unsuspended when all else is done.
     pub unsuspend: bool,
     /// JSON pointers, of either side, whose values no output may show.

@@ -22,8 +22,17 @@ pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) 
     let live = live.and_then(Value::as_array).unwrap_or_default();
     let mut out: Vec<Value> = Vec::with_capacity(past.len() + live.len());
     let alone = if created { Object::new() } else { alone(live) };
+    let written = live.iter().filter(|entry| is_ours(entry)).fold(Object::new(), |mut all, entry| {
+        join(&mut all, &fields(entry));
+        all
+    });
     for entry in past {
-        if is_ours(entry) || !subresource(entry).is_empty() {
+        if is_ours(entry) {
+            continue;
+        }
+        // What was written through a subresource, as the replicas of a scaler: its writer's again where it was put back.
+        if !subresource(entry).is_empty() {
+            out.extend(within(entry, &written));
             continue;
         }
         // An object that was just created has no controllers' fields but those that it was created with.
@@ -56,9 +65,12 @@ fn is_machines(entry: &Value) -> bool {
     is_controller(entry) || !subresource(entry).is_empty()
 }
 
+fn fields(entry: &Value) -> Object {
+    entry.get("fieldsV1").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
 /// The fields that stand in machines' entries and in no others.
 fn alone(live: &[Value]) -> Object {
-    let fields = |entry: &Value| entry.get("fieldsV1").and_then(Value::as_object).cloned().unwrap_or_default();
     let (machines, others): (Vec<&Value>, Vec<&Value>) = live.iter().partition(|entry| is_machines(entry));
     let mut out = Object::new();
     for entry in machines {
@@ -78,6 +90,14 @@ fn without(entry: &Value, fields: &Object) -> Option<Value> {
         }
     }
     Some(entry)
+}
+
+/// An entry with none but some fields; none if it owns none of them.
+fn within(entry: &Value, fields: &Object) -> Option<Value> {
+    let mut entry = entry.clone();
+    let own = entry.get_mut("fieldsV1").and_then(Value::as_object_mut)?;
+    *own = minus(own, &minus(own, fields));
+    (!own.is_empty()).then_some(entry)
 }
 
 /// Adds a set of fields to another. A field is a member without members.

@@ -8,6 +8,7 @@
 //! Start reading at [`Work::act`]; the verbs are in [`verbs`], what is sent and what answers mean in [`sent`].
 
 mod did;
+mod held;
 mod sent;
 mod verbs;
 

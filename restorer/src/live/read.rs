@@ -8,21 +8,25 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use hindcast_journal::{Error, ErrorKind, Parts, Result, exact::Value, facts::Discovery, fold::ObjectKey};
+use hindcast_journal::{Error, ErrorKind, Parts, Result, exact::Value, facts::Discovery, fold::ObjectKey, row::kind_key};
 
 use super::{
-    Listed, Live, NamespacePhase, Present,
+    Held, HeldIn, Listed, Live, NamespacePhase, Present,
     server::{Meta, Refusal, Server, path},
 };
 use crate::{
     Desired, Protection, Selection,
     desired::{Full, Source, Wanted},
-    plan::owners,
-    selection::{Reach, Selector, What},
+    plan::{holders::is_holder, owners},
+    rules,
+    selection::{INFRASTRUCTURE, Reach, Selector, What},
 };
 
 /// Up to this many names of a kind are asked for one by one; more are listed.
 const BY_NAME: usize = 40;
+
+/// In up to this many namespaces one after the other is looked for what objects own; else in all at once.
+const NAMESPACES: usize = 8;
 
 /// Kinds that change what Pods read through their environment, and the kinds that have the Pods.
 const CONFIG: [&str; 2] = ["/configmaps", "/secrets"];
@@ -62,6 +66,8 @@ pub async fn read(
     live.owners = reading.owners(&live).await;
     live.volumes = reading.volumes(&live).await;
     live.readers = reading.readers().await;
+    live.held = reading.held(&live).await;
+    live.dependents = reading.dependents(&live).await;
     Ok(live)
 }
 
@@ -337,7 +343,7 @@ impl<'a> Reading<'a> {
                 keys.filter(|namespace| !namespace.is_empty()).collect()
             }
         };
-        for kind in crate::rules::SCALERS.iter().filter_map(|key| self.table.get(*key)) {
+        for kind in rules::SCALERS.iter().filter_map(|key| self.table.get(*key)) {
             for namespace in &namespaces {
                 match self.server.objects(&path(kind, &kind.version, namespace, None), kind, &kind.version).await {
                     Ok(objects) => {
@@ -363,10 +369,7 @@ impl<'a> Reading<'a> {
             }
             for owner in owners::references(&full.value) {
                 let Some(owner) = kinds.key(&owner, &key.namespace) else { continue };
-                let whole = live.kinds.get(&owner.kind_key()) == Some(&Listed::Whole);
-                let read = whole && self.protected(&owner.kind_key()) && self.selection.reach(&owner) == Reach::Named && self.labels.is_empty()
-                    && self.desired.source == Source::Journal;
-                if !read && !live.objects.contains_key(&owner) {
+                if !self.has_read(live, &owner) && !live.objects.contains_key(&owner) {
                     asked.insert(owner);
                 }
             }
@@ -378,6 +381,78 @@ impl<'a> Reading<'a> {
             meta.deletion_timestamp.is_none().then_some((key, meta.uid))
         });
         uids.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
+    }
+
+    /// Whether an object would have been read if it were there.
+    fn has_read(&self, live: &Live, key: &ObjectKey) -> bool {
+        let kind = key.kind_key();
+        live.kinds.get(&kind) == Some(&Listed::Whole)
+            && self.protected(&kind)
+            && self.selection.reach(key) == Reach::Named
+            && self.labels.is_empty()
+            && self.desired.source == Source::Journal
+    }
+
+    /// What the garbage collector would take after objects that may be deleted, beside what was read.
+    async fn dependents(&self, live: &Live) -> BTreeMap<ObjectKey, Present> {
+        let may_go = |(key, present): &(&ObjectKey, &Present)| {
+            let wanted = self.desired.objects.get(*key).filter(|wanted| !wanted.is_absent());
+            wanted.is_none_or(|wanted| {
+                let full = wanted.object.as_ref().ok().filter(|full| !Arc::ptr_eq(full, &present.object));
+                full.is_some_and(|full| !rules::recreate(&key.kind_key(), &full.value, &present.object.value).is_empty())
+            })
+        };
+        if self.selection.path.is_some() {
+            return BTreeMap::new();
+        }
+        let going: Vec<(&ObjectKey, &Present)> = live.objects.iter().filter(may_go).collect();
+        let mut namespaces: BTreeSet<&str> = going.iter().map(|(key, _)| key.namespace.as_str()).collect();
+        // What has no namespace may own objects in any.
+        if namespaces.contains("") || namespaces.len() > NAMESPACES {
+            namespaces = BTreeSet::from([""]);
+        }
+        let mut lists = Vec::new();
+        for kind in self.table.values().filter(|kind| lasts(kind)) {
+            for namespace in namespaces.iter().filter(|namespace| kind.namespaced || namespace.is_empty()) {
+                let any = ObjectKey {
+                    namespace: (*namespace).to_owned(),
+                    group: kind.group.clone(),
+                    resource: kind.resource.clone(),
+                    name: String::new(),
+                };
+                if !self.has_read(live, &any) {
+                    lists.push((kind, *namespace));
+                }
+            }
+        }
+        let lists = stream::iter(lists).map(|(kind, namespace)| async move {
+            let metas = self.server.metas(&path(kind, &kind.version, namespace, None)).await.unwrap_or_default();
+            metas.into_iter().filter(|meta| meta.owner_references.is_some()).map(|meta| (kind, meta)).collect::<Vec<_>>()
+        });
+        let found: Vec<(&Discovery, Meta)> = lists.buffer_unordered(8).map(stream::iter).flatten().collect().await;
+        let mut lost: BTreeSet<String> = going.iter().map(|(_, present)| present.uid.clone()).collect();
+        let mut taken: BTreeMap<ObjectKey, &Discovery> = BTreeMap::new();
+        loop {
+            let before = lost.len();
+            let known = live.objects.values().filter(|present| owners::references(&present.object.value).iter().any(|r| lost.contains(&r.uid)));
+            let known: Vec<String> = known.map(|present| present.uid.clone()).collect();
+            lost.extend(known);
+            for (kind, meta) in &found {
+                if meta.owner_references.iter().flatten().any(|owner| lost.contains(&owner.uid)) {
+                    lost.insert(meta.uid.clone());
+                    taken.insert(key_of(kind, meta), kind);
+                }
+            }
+            if lost.len() == before {
+                break;
+            }
+        }
+        taken.retain(|key, _| !live.objects.contains_key(key));
+        let objects = stream::iter(taken).map(|(key, kind)| async move {
+            let object = self.server.object(&path(kind, &kind.version, &key.namespace, Some(&key.name))).await.ok()?;
+            Some((key, present(object)))
+        });
+        objects.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
     }
 
     /// The volumes of claims that would have to be created.
@@ -393,6 +468,67 @@ impl<'a> Reading<'a> {
             async move { Some((name.to_owned(), Arc::new(self.server.object(&target).await.ok()?))) }
         });
         asked.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
+    }
+
+    /// What is held by namespaces and definitions that may go.
+    async fn held(&self, live: &Live) -> BTreeMap<ObjectKey, Held> {
+        let mut out = BTreeMap::new();
+        for (key, holder) in live.objects.iter().filter(|(key, present)| self.may_take_along(key, present)) {
+            let mut held = Held::default();
+            let mut lists = stream::iter(self.held_kinds(key, holder, &mut held))
+                .map(|(kind, namespace)| async move {
+                    let place = path(kind, &kind.version, namespace, None);
+                    (kind, namespace, self.server.objects(&place, kind, &kind.version).await)
+                })
+                .buffer_unordered(8);
+            while let Some((kind, namespace, list)) = lists.next().await {
+                held.places.push(HeldIn {
+                    group: kind.group.clone(),
+                    version: kind.version.clone(),
+                    resource: kind.resource.clone(),
+                    namespace: namespace.to_owned(),
+                    name: String::new(),
+                });
+                match list {
+                    Ok(objects) => {
+                        held.objects.extend(objects.into_iter().map(|o| (key_of_object(kind, &o.value), present(o))));
+                    }
+                    // There are none of what is not served.
+                    Err(Refusal::NoPath(_) | Refusal::Absent) => {}
+                    Err(refusal) => {
+                        held.unread.insert(kind.kind_key(), refusal.to_string());
+                    }
+                }
+            }
+            drop(lists);
+            out.insert(key.clone(), held);
+        }
+        out
+    }
+
+    /// Whether a deletion of it may be planned, which takes more along.
+    fn may_take_along(&self, key: &ObjectKey, present: &Present) -> bool {
+        let stays = |wanted: &Wanted| {
+            let differ = |full: &Arc<Full>| !rules::recreate(&key.kind_key(), &full.value, &present.object.value).is_empty();
+            !wanted.is_absent() && !wanted.object.as_ref().is_ok_and(differ)
+        };
+        let may = self.selection.widen.allow_delete.contains(&key.kind_key()) || self.desired.created.contains_key(key);
+        is_holder(key) && may && !self.desired.objects.get(key).is_some_and(stays)
+    }
+
+    /// The kinds that a namespace or a definition may hold, each with the namespace to look in; those that cannot be seen
+    /// are noted.
+    fn held_kinds<'k>(&'k self, key: &'k ObjectKey, holder: &Present, held: &mut Held) -> Vec<(&'k Discovery, &'k str)> {
+        if key.resource == "namespaces" {
+            return self.table.values().filter(|kind| kind.namespaced && lasts(kind)).map(|kind| (kind, key.name.as_str())).collect();
+        }
+        let text = |path: &str| holder.object.value.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let kind = kind_key(text("/spec/group"), text("/spec/names/plural"));
+        if let Some(kind) = self.table.get(&kind).filter(|kind| !kind.gone) {
+            return vec![(kind, "")];
+        }
+        held.unread.insert(kind, "not served now".to_owned());
+        Vec::new()
     }
 
     /// Workloads beside a selection that has configuration and not them.
@@ -411,6 +547,12 @@ impl<'a> Reading<'a> {
         }
         out
     }
+}
+
+/// Whether objects of a kind are kept and can be deleted, and mean something.
+fn lasts(kind: &Discovery) -> bool {
+    let has = |verb: &str| kind.verbs.is_empty() || kind.verbs.iter().any(|v| v == verb);
+    !kind.gone && has("list") && has("delete") && !INFRASTRUCTURE.contains(&kind.kind_key().as_str())
 }
 
 fn serves(kind: &Discovery, version: &str) -> bool {

@@ -86,6 +86,13 @@ pub(super) struct Meta {
     pub(super) creation_timestamp: Option<String>,
     pub(super) deletion_timestamp: Option<String>,
     pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) owner_references: Option<Vec<Owner>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Owner {
+    pub(super) uid: String,
 }
 
 #[derive(Deserialize)]

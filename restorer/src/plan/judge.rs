@@ -8,6 +8,7 @@ use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
     evidence,
+    holders::is_holder,
     prepare::{Fate, Planner},
     ruled,
 };
@@ -179,6 +180,8 @@ impl Planner<'_> {
         })?;
         let kind = key.kind_key();
         match rules::destroys(&kind, &live.object) {
+            // What a restore created goes again if it holds nothing but what goes as well.
+            Some(_) if self.undo && is_holder(key) => Ok(evidence),
             Some(loss) if !widen.allow_delete.contains(&kind) => {
                 Err(why("destroys-data", loss).unless(format!("--allow-delete {}", key.resource)))
             }

@@ -144,6 +144,7 @@ fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: 
         managed: object.managed.clone(),
         before: Some(object.clone()),
         owners: Vec::new(),
+        held: Vec::new(),
         unsuspend: false,
         redact: Vec::new(),
     };
@@ -175,7 +176,7 @@ fn owners(planner: &mut Planner<'_>) {
 }
 
 /// A few of many.
-fn some(names: &[String]) -> String {
+pub(super) fn some(names: &[String]) -> String {
     let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => shown,
@@ -183,8 +184,14 @@ fn some(names: &[String]) -> String {
     }
 }
 
+/// `deployments.apps/web in shop`.
+pub(super) fn object(key: &ObjectKey) -> String {
+    let place = if key.namespace.is_empty() { String::new() } else { format!(" in {}", key.namespace) };
+    format!("{}/{}{place}", kind_name(&key.kind_key()), key.name)
+}
+
 /// `deployments.apps`, as kubectl writes it.
-fn kind_name(key: &str) -> String {
+pub(super) fn kind_name(key: &str) -> String {
     match key.split_once('/') {
         Some(("", resource)) => resource.to_owned(),
         Some((group, resource)) => format!("{resource}.{group}"),

@@ -13,6 +13,7 @@ use hindcast_journal::{exact::Value, fold::ObjectKey, seal};
 use super::{
     Action, Bodies, FieldChange, KeptChange, Left, LiveRef, OwnerRef, Plan, Prepared, Propagation, Verb, WantedRef, Wave, digest, evidence,
     fields::{self, Hidden},
+    holders::is_holder,
     judge::{Why, home, opened, version, why},
     narrow, notes, order,
     owners::{self, Kinds, Mapped, Settled},
@@ -29,27 +30,23 @@ use crate::{
 
 /// Makes the plan; pure.
 pub fn prepare(selection: &Selection, desired: &Desired, live: &Live, known: &Known) -> Prepared {
-    let mut planner = Planner::new(selection, desired, live, known);
-    let keys = planner.keys();
-    planner.sort(&keys);
-    planner.children();
-    // What becomes of scalers decides what is left to them.
-    let (scalers, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| intent::around::is_scaler(key));
-    for key in &scalers {
-        planner.settle(key);
+    let mut staying = BTreeMap::new();
+    loop {
+        let mut planner = Planner::new(selection, desired, live, known);
+        planner.staying.clone_from(&staying);
+        planner.settle_all();
+        // That an owner stays decides about what it owns.
+        let more = planner.bereaving();
+        if more.is_empty() {
+            planner.take_leave();
+            planner.unprotected();
+            notes::add(&mut planner);
+            order::arrange(&mut planner);
+            let Planner { plan, bodies, around, .. } = planner;
+            return Prepared { plan, bodies, around };
+        }
+        staying.extend(more);
     }
-    let planned = planner.planned(&scalers);
-    if !planned.is_empty() {
-        planner.around = intent::around::gather(desired, live, selection.path.as_deref(), &planned);
-    }
-    for key in rest {
-        planner.settle(key);
-    }
-    planner.unprotected();
-    notes::add(&mut planner);
-    order::arrange(&mut planner);
-    let Planner { plan, bodies, around, .. } = planner;
-    Prepared { plan, bodies, around }
 }
 
 /// What the plan does to an object that others ask for.
@@ -59,7 +56,7 @@ pub(super) enum Fate {
     Comes,
     /// It is deleted, and why that may be.
     Goes(String),
-    /// It goes with its namespace.
+    /// It goes with its namespace or its definition.
     Follows(String),
 }
 
@@ -83,6 +80,8 @@ pub(super) struct Planner<'a> {
     labels: Option<Selector>,
     pub(super) undo: bool,
     pub(super) fates: BTreeMap<ObjectKey, Fate>,
+    /// What may not go, for what would go with it.
+    pub(super) staying: BTreeMap<ObjectKey, Why>,
     /// What runs after what, beside owners.
     pub(super) after: BTreeMap<ObjectKey, Vec<ObjectKey>>,
 }
@@ -129,6 +128,7 @@ impl<'a> Planner<'a> {
             // A selector that cannot be read matches nothing; gathering refuses it with the reason.
             labels: selection.selector().ok(),
             fates: BTreeMap::new(),
+            staying: BTreeMap::new(),
             after: BTreeMap::new(),
         }
     }
@@ -161,10 +161,28 @@ impl<'a> Planner<'a> {
     }
 
     fn sides(&self, key: &ObjectKey) -> Sides<'a> {
-        let absent = |wanted: &&Wanted| wanted.object.as_ref().is_ok_and(|full| rules::absent_then(full));
         Sides {
-            wanted: self.desired.objects.get(key).filter(|wanted| !absent(wanted)),
+            wanted: self.desired.objects.get(key).filter(|wanted| !wanted.is_absent()),
             live: self.live.objects.get(key),
+        }
+    }
+
+    /// Makes the action of each object, or says why it is left.
+    fn settle_all(&mut self) {
+        let keys = self.keys();
+        self.sort(&keys);
+        self.holders();
+        // What becomes of scalers decides what is left to them.
+        let (scalers, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| intent::around::is_scaler(key));
+        for key in &scalers {
+            self.settle(key);
+        }
+        let planned = self.planned(&scalers);
+        if !planned.is_empty() {
+            self.around = intent::around::gather(self.desired, self.live, self.selection.path.as_deref(), &planned);
+        }
+        for key in rest {
+            self.settle(key);
         }
     }
 
@@ -180,24 +198,13 @@ impl<'a> Planner<'a> {
                 Sides { wanted: Some(wanted), live: Some(live) } if self.terminating(key, live) => {
                     self.may_come(key, wanted, Some(live)).ok().map(|_| Fate::Comes)
                 }
+                Sides { wanted: None, live: Some(_) } if self.staying.contains_key(key) => None,
                 Sides { wanted: None, live: Some(live) } => self.may_go(key, live).ok().map(Fate::Goes),
                 _ => None,
             };
             if let Some(fate) = fate {
                 self.fates.insert(key.clone(), fate);
             }
-        }
-    }
-
-    /// What is in a namespace that goes is not deleted once more.
-    fn children(&mut self) {
-        let goes = |fate: Option<&Fate>| matches!(fate, Some(Fate::Goes(_)));
-        let housed = |key: &&ObjectKey| !key.namespace.is_empty() && goes(self.fates.get(&home(&key.namespace)));
-        let going = self.fates.iter().filter(|(_, fate)| goes(Some(fate))).map(|(key, _)| key);
-        let follow: Vec<ObjectKey> = going.filter(housed).cloned().collect();
-        for key in follow {
-            let reason = format!("it goes with its namespace {}", key.namespace);
-            self.fates.insert(key, Fate::Follows(reason));
         }
     }
 
@@ -286,6 +293,9 @@ impl<'a> Planner<'a> {
     }
 
     fn delete(&mut self, key: &ObjectKey, live: &'a Present) -> Result<(), Why> {
+        if let Some(stays) = self.staying.get(key) {
+            return Err(stays.clone());
+        }
         let evidence = match self.fates.get(key) {
             Some(Fate::Goes(evidence)) => evidence.clone(),
             Some(Fate::Follows(reason)) => return Err(why("owned", reason.clone())),
@@ -298,12 +308,13 @@ impl<'a> Planner<'a> {
         action.propagation = rules::propagation(&key.kind_key(), false);
         action.live = Some(live_ref(live, digest(&form, &redact, self.desired.key.as_deref())));
         action.evidence = Some(evidence);
-        action.warnings = warnings::of_delete(key, &live.object, self.selection.is_narrowed());
+        action.warnings = warnings::of_delete(key, &live.object);
         let bodies = Bodies {
             target: None,
             managed: None,
             before: Some(live.object.clone()),
             owners: self.going_owners(key, live),
+            held: self.held_in(key),
             unsuspend: false,
             redact,
         };
@@ -335,6 +346,7 @@ impl<'a> Planner<'a> {
             managed: full.managed.clone(),
             before: live.map(|live| live.object.clone()),
             owners: mapped.coming,
+            held: Vec::new(),
             unsuspend,
             redact: made.redact,
         };
@@ -367,6 +379,11 @@ impl<'a> Planner<'a> {
             return Err(why("not-served", reason));
         }
         let kind = key.kind_key();
+        if let Some(loss) = rules::destroys_by_change(&kind, &made.target, &live.object.value)
+            && !self.selection.widen.allow_delete.contains(&kind)
+        {
+            return Err(why("destroys-data", loss).unless(format!("--allow-delete {}", key.resource)));
+        }
         let mut verb = Verb::Update;
         let mut said = Vec::new();
         if let Some((reason, flag)) = ruled::recreate(key, &made.target, &live.object.value) {
@@ -375,6 +392,12 @@ impl<'a> Planner<'a> {
             }
             if let Some(flag) = flag.filter(|flag| !(self.undo && ruled::undoable(flag)) && !ruled::given(flag, &self.selection.widen)) {
                 return Err(why("needs-recreate", reason).unless(flag));
+            }
+            if let Some(stays) = self.staying.get(key) {
+                return Err(stays.clone());
+            }
+            if is_holder(key) {
+                self.takes_nothing_else(key)?;
             }
             verb = Verb::Recreate;
             said.push(reason);
@@ -405,6 +428,7 @@ impl<'a> Planner<'a> {
             managed: full.managed.clone(),
             before: Some(live.object.clone()),
             owners: mapped.coming,
+            held: if recreated { self.held_in(key) } else { Vec::new() },
             unsuspend: false,
             redact: made.redact,
         };

@@ -1,6 +1,8 @@
 //! The plan, decision by decision: a [`Scene`](scene::Scene) of small objects then and now, and what is planned.
 
+mod dependents;
 mod fields;
+mod holders;
 mod leave;
 mod narrow;
 mod order;

@@ -81,6 +81,7 @@ impl Planner<'_> {
             managed: stands.managed.clone(),
             before: Some(stands),
             owners: Vec::new(),
+            held: Vec::new(),
             unsuspend: false,
             redact: Vec::new(),
         };

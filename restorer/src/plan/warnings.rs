@@ -26,12 +26,9 @@ pub(super) fn suspended() -> String {
     "it is created suspended, so that no missed run starts, and resumed when all else is done".to_owned()
 }
 
-/// Of an object that is deleted; `alone` says that nothing beside it may have been looked at.
-pub(super) fn of_delete(key: &ObjectKey, full: &Full, alone: bool) -> Vec<String> {
+/// Of an object that is deleted.
+pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
     let mut out = Vec::new();
-    if alone && key.group.contains('.') && !key.group.ends_with(".k8s.io") {
-        out.push("what it owns goes with it, and is outside of what was asked for: an undo does not bring that back".to_owned());
-    }
     let kind = full.value.pointer("/spec/type").and_then(Value::as_str);
     if key.kind_key() == "/services" && kind == Some("LoadBalancer") {
         out.push("its load balancer goes with it: an undo may get another external address".to_owned());

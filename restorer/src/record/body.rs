@@ -20,6 +20,7 @@ use super::{FORMAT, Record, known_format, number};
 use crate::{
     desired::Full,
     intent::Surroundings,
+    live::HeldIn,
     plan::{Action, Bodies, OwnerRef, Prepared, form},
 };
 
@@ -47,6 +48,8 @@ struct Stored {
     /// The managedFields of the moment.
     managed: Option<String>,
     owners: Vec<Owner>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    held: Vec<HeldIn>,
     unsuspend: bool,
     redact: Vec<String>,
 }
@@ -131,6 +134,7 @@ pub(super) async fn batch(
             target,
             managed: bodies.managed.as_ref().map(text),
             owners: bodies.owners.iter().map(|o| Owner { at: o.at, owner: o.owner.clone() }).collect(),
+            held: bodies.held.clone(),
             unsuspend: bodies.unsuspend,
             redact: bodies.redact.clone(),
         });
@@ -239,7 +243,7 @@ async fn read(record: &Record, stored: Stored) -> Result<(ObjectKey, Bodies)> {
     let managed = stored.managed.map(|text| exact::parse_canonical(text.as_bytes())).transpose();
     let managed = managed.map_err(|e| Error::corrupt(bound(record, &key, "managed"), e.to_string()))?;
     let owners = stored.owners.into_iter().map(|o| OwnerRef { at: o.at, owner: o.owner }).collect();
-    let bodies =
-        Bodies { target, managed, before, owners, unsuspend: stored.unsuspend, redact: stored.redact };
+    let Stored { held, unsuspend, redact, .. } = stored;
+    let bodies = Bodies { target, managed, before, owners, held, unsuspend, redact };
     Ok((key, bodies))
 }

@@ -15,6 +15,7 @@ use super::{Entry, Records};
 use crate::{
     apply::Became,
     desired::Full,
+    live::HeldIn,
     plan::{Action, Bodies, LiveRef, Plan, Prepared, Propagation, Verb, Wave},
     selection::{Selection, What, Widen},
 };
@@ -53,6 +54,7 @@ fn prepared() -> Prepared {
         managed: None,
         before: before.map(|b| Arc::new(full(b))),
         owners: Vec::new(),
+        held: vec![HeldIn { group: "g".into(), version: "v1".into(), resource: "things".into(), namespace: "shop".into(), name: "one".into() }],
         unsuspend: false,
         redact: Vec::new(),
     };
@@ -115,7 +117,7 @@ async fn everything_comes_back_and_no_value_lies_open() {
     assert_eq!(back.plan, prepared.plan);
     for (key, bodies) in &prepared.bodies {
         let found = &back.bodies[key];
-        assert_eq!((&found.target, &found.before), (&bodies.target, &bodies.before), "{key:?}");
+        assert_eq!((&found.target, &found.before, &found.held), (&bodies.target, &bodies.before, &bodies.held), "{key:?}");
     }
     let pre = inner.get(&Path::from(format!("journal/c1/restores/{id}/pre-1"))).await.expect("a batch");
     let pre = zstd::bulk::decompress(&pre.bytes().await.expect("its bytes"), 1 << 20).expect("it unpacks");

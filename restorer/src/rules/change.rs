@@ -19,7 +19,7 @@ pub fn destroys(kind_key: &str, object: &Full) -> Option<String> {
             ),
         },
         "/persistentvolumes" => "the cluster loses its hold of the storage behind it".to_owned(),
-        "/namespaces" => "everything in the namespace is deleted, volumes included".to_owned(),
+        "/namespaces" => "everything in the namespace is deleted with it".to_owned(),
         "apiextensions.k8s.io/customresourcedefinitions" => {
             format!("every object of kind {} is deleted with it", text("/spec/names/kind"))
         }
@@ -37,6 +37,21 @@ pub fn destroys(kind_key: &str, object: &Full) -> Option<String> {
             "the snapshot goes with it, unless its deletion policy is Retain".to_owned()
         }
         _ => return None,
+    })
+}
+
+/// What is destroyed when an object is changed: nobody deletes it, and it goes all the same.
+pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Option<String> {
+    if kind_key != "apps/statefulsets" {
+        return None;
+    }
+    let replicas =
+        |side: &Value| side.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+    let (now, then) = (replicas(live), replicas(target));
+    let policy = "/spec/persistentVolumeClaimRetentionPolicy/whenScaled";
+    let deletes = |side: &Value| side.pointer(policy).and_then(Value::as_str) == Some("Delete");
+    (then < now && (deletes(target) || deletes(live))).then(|| {
+        format!("with {then} replicas instead of {now} the claims of the others are deleted, with their data (whenScaled: Delete)")
     })
 }
 

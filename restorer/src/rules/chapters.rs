@@ -32,6 +32,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
             "terminating-then",
             "terminating",
             "namespace-created",
+            "holds-others",
         ],
     ),
     (

@@ -160,6 +160,12 @@ pub(super) const RULES: &[Rule] = &[
         why: "Without it nothing in it can be created; its labels decide what its Pods may do.",
     },
     Rule {
+        id: "holds-others",
+        kinds: &[],
+        what: "What takes others along is deleted only if they may go. A namespace or a definition goes after all that it holds, each by an action of its own or made by machines, and stays if anything else is in it or cannot be read. An owner stays if the garbage collector would take after it what was there at the moment, or data; what else it would take is named.",
+        why: "Nothing goes that the plan does not show.",
+    },
+    Rule {
         id: "statefulset-orphan",
         kinds: &["apps/statefulsets"],
         what: "Where a field differs that cannot change, the StatefulSet is deleted with its Pods left running, created again, and adopts them.",
@@ -566,7 +572,7 @@ pub(super) const RULES: &[Rule] = &[
             "snapshot.storage.k8s.io/volumesnapshots",
             "snapshot.storage.k8s.io/volumesnapshotcontents",
         ],
-        what: "Deletes of claims, volumes, namespaces, definitions, Jobs that run, Pods without a controller, snapshots and StatefulSets that take their claims along are listed, and done only with `--allow-delete KIND`.",
+        what: "Deletes of claims, volumes, namespaces, definitions, Jobs that run, Pods without a controller, snapshots and StatefulSets that take their claims along are listed, and done only with `--allow-delete KIND`. So is an update that takes claims along: fewer replicas of a StatefulSet with `whenScaled: Delete`.",
         why: "No undo brings back what goes with them.",
     },
     Rule {

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hindcast_journal::{At, Journal, Parts, seal::Key};
 use hindcast_restorer::{
     Desired, Known, Outcome, Prepared, Records, Selection, Timeline,
@@ -662,5 +662,35 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
     for name in ["kept", "fixed"] {
         ensure!(scene.get(&format!("{core}/configmaps/{name}")).await?["data"]["v"] == "then", "{name}");
     }
+    who_moved_in_keeps_the_namespace(&scene).await
+}
+
+/// A namespace that came since is to go with what was in it when the plan was made, and somebody else has come by then.
+async fn who_moved_in_keeps_the_namespace(scene: &Scene) -> Result<()> {
+    let at = scene.now().await?;
+    scene.namespace("later").await?;
+    let maps = "/api/v1/namespaces/later/configmaps";
+    create(&scene.client, maps, json!({"metadata": {"name": "added"}})).await?;
+    let selection = Selection {
+        what: What::All,
+        widen: Widen { allow_delete: vec!["/namespaces".to_owned()], ..Widen::default() },
+        ..whole("later")
+    };
+    let prepared = scene.plan(&selection, at).await?;
+    let planned: Vec<&str> = prepared.plan.actions.iter().map(|action| action.key.name.as_str()).collect();
+    ensure!(planned == ["added", "later"], "{planned:?}");
+    create(&scene.client, maps, json!({"metadata": {"name": "strangers"}})).await?;
+    let outcome = scene.apply(&prepared).await?;
+    let [added, later] = outcome.actions.as_slice() else { bail!("{outcome:#?}") };
+    ensure!(added.became == Became::Done, "{added:#?}");
+    ensure!(later.became == Became::Refused, "{later:#?}");
+    let why = later.message.as_deref().unwrap_or_default();
+    ensure!(why.contains("configmaps/strangers in later is still there"), "{why}");
+    scene.get(&format!("{maps}/strangers")).await?;
+
+    send(&scene.client, "DELETE", &format!("{maps}/strangers"), None).await?;
+    let prepared = scene.plan(&selection, at).await?;
+    let outcome = scene.apply(&prepared).await?;
+    ensure!(outcome.actions.iter().all(|a| a.became == Became::Done && a.verified == Some(Verified::Equal)), "{outcome:#?}");
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod evidence;
+mod holders;
 mod manifests;
 mod owners;
 mod refusals;
@@ -63,21 +64,29 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         shop::jobs(&stage),
         stateful::claims_and_pods_stay(&stage),
         owners::children_stay_with_their_owner(&stage),
+        owners::data_is_not_collected(&stage),
         manifests::server_side(&stage),
         manifests::kubectl(&stage, "kubectl-client", &[]),
         manifests::kubectl(&stage, "kubectl-server", &["--server-side"]),
     );
     // By itself: while a kind comes or goes, everybody's moments have a reservation.
     let operator = owners::an_operator(&stage, &cluster).await;
+    let added = holders::an_added_namespace(&stage).await;
+    let made = holders::a_namespace_that_a_restore_made(&stage).await;
+    let defined = holders::an_added_definition(&stage).await;
     let results = [
         ("web shop", done.0),
         ("jobs", done.1),
         ("stateful set", done.2),
         ("owners", done.3),
-        ("server-side", done.4),
-        ("kubectl apply", done.5),
-        ("kubectl apply --server-side", done.6),
+        ("owned data", done.4),
+        ("server-side", done.5),
+        ("kubectl apply", done.6),
+        ("kubectl apply --server-side", done.7),
         ("operator", operator),
+        ("added namespace", added),
+        ("namespace made by a restore", made),
+        ("added definition", defined),
     ];
     let failed: Vec<String> = results
         .into_iter()

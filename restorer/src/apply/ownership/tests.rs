@@ -84,3 +84,15 @@ fn what_machines_alone_own_is_given_to_nobody_else() {
     let expected = list(&[("ci", "", both), ("helper", "", replicas), ("scaler", "scale", replicas)]);
     assert_eq!(wanted(Some(&past), Some(&live), false), Some(expected));
 }
+
+#[test]
+fn what_was_put_back_belongs_to_who_wrote_it_through_a_subresource() {
+    let past = entries(&[("ci", "Apply", "", "image"), ("person", "Update", "scale", "replicas"), ("kubelet", "Update", "status", "phase")]);
+    let live = entries(&[("ci", "Apply", "", "replicas"), ("hindcast", "Update", "", "replicas"), ("kubelet", "Update", "status", "now")]);
+    let expected = entries(&[("ci", "Apply", "", "image"), ("person", "Update", "scale", "replicas"), ("kubelet", "Update", "status", "now")]);
+    assert_eq!(wanted(Some(&past), Some(&live), false), Some(expected));
+    // What stands as others wrote it stays theirs.
+    let live = entries(&[("other", "Update", "scale", "replicas"), ("hindcast", "Update", "", "image")]);
+    let expected = entries(&[("ci", "Apply", "", "image"), ("other", "Update", "scale", "replicas")]);
+    assert_eq!(wanted(Some(&past), Some(&live), false), Some(expected));
+}

@@ -216,6 +216,7 @@ impl Work<'_> {
                 }
                 rv = meta(&now.value, "resourceVersion").to_owned();
             }
+            self.emptied(&job).await?;
             let options = delete_options(&uid, &rv, job.action.propagation, false);
             let reply = self.send(&job, &Ask::write(Method::DELETE, job.path(), &options)).await?;
             doubtful |= reply.doubtful;

@@ -115,6 +115,20 @@ fn what_destroys_data_is_listed_and_takes_its_own_flag() {
 }
 
 #[test]
+fn a_stateful_set_that_deletes_its_claims_is_not_made_smaller() {
+    let set = |replicas: u64, policy: &str| {
+        format!(r#"{{"spec":{{"replicas":{replicas},"persistentVolumeClaimRetentionPolicy":{{"whenScaled":"{policy}"}}}}}}"#)
+    };
+    let scene = |then: &str, now: &str| Scene::shop().then("StatefulSet db", then).now("StatefulSet db", now);
+    let left = "leave update statefulset db: destroys-data unless --allow-delete statefulsets";
+    lines(&scene(&set(2, "Delete"), &set(5, "Delete")), &[left]);
+    lines(&scene(&set(2, "Retain"), &set(5, "Delete")), &[left]);
+    lines(&scene(&set(2, "Delete"), &set(5, "Delete")).widen(|w| w.allow_delete = vec!["apps/statefulsets".into()]), &["update statefulset db"]);
+    lines(&scene(&set(2, "Retain"), &set(5, "Retain")), &["update statefulset db"]);
+    lines(&scene(&set(5, "Delete"), &set(2, "Delete")), &["update statefulset db"]);
+}
+
+#[test]
 fn lost_claims_come_back_empty_only_by_flag() {
     let claim = || Scene::shop().then("PersistentVolumeClaim d", r#"{"spec":{"volumeName":"v"}}"#);
     lines(&claim(), &["leave create persistentvolumeclaim d: pvc-empty unless --allow-empty-volumes"]);

@@ -85,16 +85,6 @@ fn children_go_after_their_owner_unless_they_keep_another() {
 }
 
 #[test]
-fn a_namespaces_objects_go_with_it() {
-    let mut scene = Scene::shop().now_as("Namespace shop", "n", "{}").now_as("ConfigMap c", "c", "{}");
-    scene.selection.what = crate::selection::What::All;
-    let left = "leave delete namespace shop: destroys-data unless --allow-delete namespaces";
-    assert_eq!(scene.lines(), ["delete configmap c", left]);
-    let scene = scene.widen(|w| w.allow_delete = vec!["/namespaces".into()]);
-    assert_eq!(scene.lines(), ["delete namespace shop", "leave delete configmap c: owned"]);
-}
-
-#[test]
 fn a_circle_of_owners_ends() {
     let scene = Scene::shop().then("Widget a", &owned("b", "u")).then("Widget b", &owned("a", "u"));
     assert_eq!(scene.plan().plan.actions.len(), 2);

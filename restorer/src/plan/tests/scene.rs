@@ -14,7 +14,7 @@ use crate::{
     Desired, Known, Live, Prepared, Protection, Selection,
     desired::{Full, Source, Wanted},
     live::{Listed, NamespacePhase, Present},
-    plan::{Action, Left, prepare},
+    plan::{Action, Left, holders::is_holder, prepare},
     selection::{What, Widen},
 };
 
@@ -217,8 +217,16 @@ impl Scene {
         self
     }
 
+    /// As a reading of the cluster would be that finds these objects.
     pub(super) fn plan(&self) -> Prepared {
-        prepare(&self.selection, &self.desired, &self.live, &self.known)
+        let mut live = self.live.clone();
+        for holder in self.live.objects.keys().filter(|key| is_holder(key)) {
+            let holds = |key: &ObjectKey| key.namespace == holder.name || format!("{}.{}", key.resource, key.group) == holder.name;
+            let objects = self.live.objects.iter().filter(|(key, _)| holds(key)).map(|(key, p)| (key.clone(), p.clone()));
+            let held = live.held.entry(holder.clone()).or_default();
+            held.objects.extend(objects);
+        }
+        prepare(&self.selection, &self.desired, &live, &self.known)
     }
 
     /// Everything that is planned and left, a line each: `update Deployment web`, `leave delete Job x: destroys-data`.

@@ -90,6 +90,35 @@ async fn added_chains_come_back(stage: &Stage, ns: &str) -> Result<()> {
     Ok(())
 }
 
+/// A claim that an added object owns would be collected with it: the owner stays, whether or not the claim is asked about.
+pub(super) async fn data_is_not_collected(stage: &Stage) -> Result<()> {
+    let ns = "owned-data";
+    stage.namespace(ns).await?;
+    let at = stage.moment(ns).await?;
+    let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles");
+    let claims = format!("/api/v1/namespaces/{ns}/persistentvolumeclaims");
+    let maps = format!("/api/v1/namespaces/{ns}/configmaps");
+    let owner = owner(
+        &stage.post(&roles, json!({ "metadata": { "name": "database" }, "rules": [] })).await?,
+        "Role",
+        "rbac.authorization.k8s.io/v1",
+    );
+    stage.post(&maps, child("settings", owner.clone())).await?;
+    let spec = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } }, "storageClassName": "none" });
+    stage.post(&claims, json!({ "metadata": { "name": "data", "ownerReferences": owner }, "spec": spec })).await?;
+    for scope in [["-n", ns, "--at", &at].as_slice(), &["role/database", "-n", ns, "--at", &at]] {
+        let (said, plan) = stage.plan(scope).await?;
+        ensure!(codes(&plan.left).contains(&"Role/database holds-others".to_owned()), "{said}");
+        ensure!(!verbs(&plan.actions).iter().any(|verb| verb.contains("Role/")), "{said}");
+        ensure!(said.out.contains("persistentvolumeclaims/data in owned-data"), "{said}");
+    }
+    let restored =
+        stage.restore(&["-n", ns, "--at", &at, "--allow-delete", "persistentvolumeclaims"]).await?;
+    let wanted = ["delete ConfigMap/settings", "delete PersistentVolumeClaim/data", "delete Role/database"];
+    ensure!(verbs(&restored.actions) == wanted, "{:?}", restored.actions);
+    Ok(())
+}
+
 /// The whole of an operator is lost and put back; the CA that was injected since then stays.
 pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> {
     let ns = "operator";

@@ -1,0 +1,85 @@
+//! Namespaces and definitions that go, for good or to be created again, and what they would take with them.
+//!
+//! **Words**: a *holder* is a namespace or a definition; it *holds* the objects in it, or of it.
+//!
+//! **Invariant.** A holder is deleted only if all that it holds is deleted by the same plan, each with its evidence and its
+//! pre-image, or is made by machines, which make it again. So nothing goes that the plan does not show.
+
+use hindcast_journal::fold::ObjectKey;
+
+use super::{
+    dependents::stays,
+    judge::{Why, home, why},
+    notes,
+    prepare::{Fate, Planner},
+};
+use crate::{
+    desired::{DEFINITIONS, Full},
+    live::HeldIn,
+    rules::{self, Verdict},
+    selection::Widen,
+};
+
+const NAMESPACES: &str = "/namespaces";
+
+/// Whether an object takes others with it when it is deleted, whoever owns them.
+pub(crate) fn is_holder(key: &ObjectKey) -> bool {
+    matches!(key.kind_key().as_str(), NAMESPACES | DEFINITIONS)
+}
+
+impl Planner<'_> {
+    /// Lets holders that go do so after what they hold; one that would take more along stays.
+    pub(super) fn holders(&mut self) {
+        let goes = |key: &&ObjectKey| is_holder(key) && matches!(self.fates.get(*key), Some(Fate::Goes(_)));
+        let going: Vec<ObjectKey> = self.fates.keys().filter(goes).cloned().collect();
+        for holder in going {
+            if let Err(why) = self.takes_nothing_else(&holder) {
+                self.fates.remove(&holder);
+                self.staying.insert(holder, why);
+                continue;
+            }
+            for key in self.live.held.get(&holder).into_iter().flat_map(|held| held.objects.keys()) {
+                match self.fates.get(key) {
+                    Some(Fate::Goes(_)) => self.after.entry(holder.clone()).or_default().push(key.clone()),
+                    _ => {
+                        let with = if holder == home(&key.namespace) { "namespace" } else { "definition" };
+                        self.fates.insert(key.clone(), Fate::Follows(format!("it goes with its {with} {}", holder.name)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where to look, before it is deleted, for what would go with it.
+    pub(super) fn held_in(&self, key: &ObjectKey) -> Vec<HeldIn> {
+        self.live.held.get(key).map(|held| held.places.clone()).unwrap_or_default()
+    }
+
+    /// Why a holder has to stay: what it holds would remain, or is not known.
+    pub(super) fn takes_nothing_else(&self, holder: &ObjectKey) -> Result<(), Why> {
+        let Some(held) = self.live.held.get(holder) else {
+            return Err(why("holds-others", "what it holds was not read, and would go with it"));
+        };
+        let mut flag = None;
+        let mut remaining = Vec::new();
+        for (key, present) in &held.objects {
+            if matches!(self.fates.get(key), Some(Fate::Goes(_))) || present.terminating || is_made_by_machines(key, &present.object) {
+                continue;
+            }
+            remaining.push(notes::object(key));
+            if flag.is_none() && self.live.objects.contains_key(key) {
+                flag = self.may_go(key, present).err().and_then(|why| why.flag);
+            }
+        }
+        remaining.extend(held.unread.iter().map(|(kind, refusal)| format!("{} ({refusal})", notes::kind_name(kind))));
+        if remaining.is_empty() {
+            return Ok(());
+        }
+        Err(stays(&remaining, flag))
+    }
+}
+
+/// Whether machines make it, of what goes as well or in any namespace.
+pub(crate) fn is_made_by_machines(key: &ObjectKey, object: &Full) -> bool {
+    matches!(rules::verdict(&key.kind_key(), None, Some(object), &Widen::default()), Verdict::Leave { flag: None, .. })
+}

@@ -1,0 +1,121 @@
+//! What the garbage collector would take after a delete.
+
+use hindcast_journal::facts::Uncovered;
+
+use super::scene::{Scene, key, only};
+use crate::{desired::Source, plan::Verb};
+
+const CLAIM: &str = "PersistentVolumeClaim data";
+
+fn owned(owner: &str, uid: &str) -> String {
+    format!(r#"{{"metadata":{{"ownerReferences":[{{"apiVersion":"example.com/v1","kind":"Widget","name":"{owner}","uid":"{uid}"}}]}}}}"#)
+}
+
+/// A widget that came since.
+fn stray() -> Scene {
+    Scene::shop().now_as("Widget w", "x", "{}")
+}
+
+fn reason(scene: &Scene, name: &str) -> String {
+    let left = scene.plan().plan.left;
+    left.into_iter().find(|left| left.key.name == name).map(|left| left.reason).unwrap_or_default()
+}
+
+#[test]
+fn data_does_not_go_with_an_owner_unasked() {
+    let scene = stray().now_as(CLAIM, "p", &owned("w", "x"));
+    let flag = "--allow-delete persistentvolumeclaims";
+    let left = [
+        format!("leave delete widget w: holds-others unless {flag}"),
+        format!("leave delete persistentvolumeclaim data: destroys-data unless {flag}"),
+    ];
+    let mut lines = scene.lines();
+    lines.sort_by_key(|line| !line.contains("widget"));
+    assert_eq!(lines, left);
+    assert_eq!(reason(&scene, "w"), "what this plan leaves alone would go with it: persistentvolumeclaims/data in shop");
+    let scene = scene.widen(|w| w.allow_delete = vec!["/persistentvolumeclaims".into()]);
+    assert_eq!(scene.lines(), ["delete widget w", "delete persistentvolumeclaim data"]);
+}
+
+#[test]
+fn owners_of_owners_stay_as_well_and_what_else_they_own_goes_alone() {
+    let scene = stray()
+        .now_as("Widget child", "y", &owned("w", "x"))
+        .now_as("ConfigMap c", "c", &owned("w", "x"))
+        .now_as(CLAIM, "p", &owned("child", "y"));
+    let lines = scene.lines();
+    assert!(lines.contains(&"delete configmap c".to_owned()), "{lines:?}");
+    for owner in ["w", "child"] {
+        let left = format!("leave delete widget {owner}: holds-others unless --allow-delete persistentvolumeclaims");
+        assert!(lines.contains(&left), "{lines:?}");
+    }
+}
+
+#[test]
+fn another_owner_that_stays_keeps_its_own() {
+    let two = r#"{"metadata":{"ownerReferences":[{"apiVersion":"example.com/v1","kind":"Widget","name":"w","uid":"x"},{"apiVersion":"example.com/v1","kind":"Widget","name":"v","uid":"v"}]}}"#;
+    let scene = stray().then_as("Widget v", "v", "{}").now_as("Widget v", "v", "{}").now_as(CLAIM, "p", two);
+    let lines = scene.lines();
+    assert!(lines.contains(&"delete widget w".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn what_was_there_is_freed_first_or_keeps_its_owner() {
+    let scene = stray().then_as("ConfigMap c", "c", "{}").now_as("ConfigMap c", "c", &owned("w", "x"));
+    assert_eq!(scene.lines(), ["update configmap c", "delete widget w"]);
+    let prepared = scene.plan();
+    let held = &prepared.bodies.get(&key("Widget w")).expect("bodies").held;
+    assert_eq!(held.iter().map(|place| place.name.as_str()).collect::<Vec<_>>(), ["c"], "it is looked at before the delete");
+
+    // Here nothing frees it: it is sealed, and there is no key.
+    let mut sealed = stray().then_as("ConfigMap c", "c", "{}").now_as("ConfigMap c", "c", &owned("w", "x"));
+    sealed.desired.objects.get_mut(&key("ConfigMap c")).expect("wanted").object = Err("sealed".into());
+    assert!(sealed.lines().contains(&"leave delete widget w: holds-others".to_owned()), "{:?}", sealed.lines());
+}
+
+#[test]
+fn an_owner_is_not_created_again_over_its_children() {
+    let map = |v: &str| format!(r#"{{"immutable":true,"data":{{"v":"{v}"}}}}"#);
+    let child = r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"a","uid":"a"}]}}"#;
+    let scene = Scene::shop().then_as("ConfigMap a", "a", &map("then")).now_as("ConfigMap a", "a", &map("now"));
+    assert_eq!(only(&scene.plan()).verb, Verb::Recreate);
+    let scene = scene.then_as("Secret s", "s", child).now_as("Secret s", "s", child);
+    assert!(scene.lines().contains(&"leave update configmap a: holds-others".to_owned()), "{:?}", scene.lines());
+}
+
+#[test]
+fn what_goes_along_is_named() {
+    let scene = || stray().now_as("ConfigMap c", "c", &owned("w", "x")).unprotected("/configmaps", Uncovered::Forbidden);
+    let made = scene();
+    let prepared = made.plan();
+    let said = &only(&prepared).warnings;
+    assert!(said.iter().any(|w| w == "what it owns goes with it, and no undo brings that back: configmaps/c in shop"), "{said:?}");
+    assert_eq!(made.lines(), ["delete widget w", "leave delete configmap c: owned"]);
+    assert_eq!(reason(&made, "c"), "it goes with its owner widgets.example.com/w in shop");
+    // It is older than the moment, and nothing is known of its past.
+    let older = owned("w", "x").replacen("{\"ownerReferences\"", "{\"creationTimestamp\":\"2001-01-01T00:00:00Z\",\"ownerReferences\"", 1);
+    let old = stray().now_as("ConfigMap c", "c", &older).unprotected("/configmaps", Uncovered::Forbidden);
+    assert!(old.lines().contains(&"leave delete widget w: holds-others".to_owned()), "{:?}", old.lines());
+}
+
+#[test]
+fn dependents_outside_of_the_selection_count() {
+    let mut scene = stray().now_as(CLAIM, "p", &owned("w", "x"));
+    let beside = scene.live.objects.remove_entry(&key(CLAIM));
+    scene.live.dependents.extend(beside);
+    assert_eq!(scene.lines(), ["leave delete widget w: holds-others unless --allow-delete persistentvolumeclaims"]);
+}
+
+#[test]
+fn an_undo_takes_what_was_made_of_its_own_but_no_data() {
+    let undo = |what: &str| {
+        let mut scene = stray().now_as(what, "c", &owned("w", "x"));
+        scene.desired.source = Source::Undo("r".into());
+        scene.desired.created.insert(key("Widget w"), "x".into());
+        let beside = scene.live.objects.remove_entry(&key(what));
+        scene.live.dependents.extend(beside);
+        scene.lines()
+    };
+    assert_eq!(undo("Deployment web"), ["delete widget w"]);
+    assert_eq!(undo(CLAIM), ["leave delete widget w: holds-others unless --allow-delete persistentvolumeclaims"]);
+}
