@@ -42,8 +42,10 @@ pub struct Live {
     pub volumes: BTreeMap<String, Arc<Full>>,
     /// What is held by namespaces and definitions that came since and that might be deleted: it would go with them.
     pub held: BTreeMap<ObjectKey, Held>,
-    /// What objects own that might be deleted, as far as that was not read already. Kinds that may not be read are not here.
+    /// What objects own that might be deleted, as far as that was not read already.
     pub dependents: BTreeMap<ObjectKey, Present>,
+    /// Kinds among which these could not be looked for, and why.
+    pub unseen: BTreeMap<String, String>,
     /// Workloads outside of the selection that may read what it changes through their environment.
     pub readers: BTreeMap<ObjectKey, Present>,
 }

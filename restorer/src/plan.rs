@@ -30,7 +30,7 @@ pub(crate) mod form;
 pub(crate) mod holders;
 mod judge;
 pub(crate) mod narrow;
-mod notes;
+pub(crate) mod notes;
 mod order;
 pub(crate) mod owners;
 mod prepare;

@@ -22,7 +22,7 @@ mod table;
 mod verdict;
 
 pub use change::{
-    adjust, destroys, destroys_by_change, escalation, propagation, rebind, recreate, recreate_flag, suspend, warnings,
+    adjust, as_given, destroys, destroys_by_change, escalation, propagation, rebind, recreate, recreate_flag, suspend, warnings,
     without_taken,
 };
 pub use crd::{holds, not_served, pruned_fields};

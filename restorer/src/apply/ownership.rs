@@ -22,10 +22,7 @@ pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) 
     let live = live.and_then(Value::as_array).unwrap_or_default();
     let mut out: Vec<Value> = Vec::with_capacity(past.len() + live.len());
     let alone = if created { Object::new() } else { alone(live) };
-    let written = live.iter().filter(|entry| is_ours(entry)).fold(Object::new(), |mut all, entry| {
-        join(&mut all, &fields(entry));
-        all
-    });
+    let written = all_fields(live.iter().filter(|entry| is_ours(entry)));
     for entry in past {
         if is_ours(entry) {
             continue;
@@ -69,13 +66,17 @@ fn fields(entry: &Value) -> Object {
     entry.get("fieldsV1").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
+/// The fields of several entries.
+fn all_fields<'v>(entries: impl IntoIterator<Item = &'v Value>) -> Object {
+    let mut out = Object::new();
+    entries.into_iter().for_each(|entry| join(&mut out, &fields(entry)));
+    out
+}
+
 /// The fields that stand in machines' entries and in no others.
 fn alone(live: &[Value]) -> Object {
     let (machines, others): (Vec<&Value>, Vec<&Value>) = live.iter().partition(|entry| is_machines(entry));
-    let mut out = Object::new();
-    for entry in machines {
-        join(&mut out, &fields(entry));
-    }
+    let out = all_fields(machines);
     others.iter().fold(out, |out, entry| minus(&out, &fields(entry)))
 }
 

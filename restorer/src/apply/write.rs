@@ -141,6 +141,9 @@ impl<'a> Work<'a> {
             (Verb::Create | Verb::Update, Some(now)) if job.target().is_some_and(|t| job.ground.same(&t, &now)) => {
                 self.found(job, now, true).await
             }
+            (Verb::Create | Verb::Update, Some(now)) if let Some(given) = self.without_others(job, &now, true) => {
+                self.found(job, now, true).await.with_note(Some(given))
+            }
             (Verb::Update | Verb::Delete | Verb::Recreate, Some(now)) => {
                 let stands = |before: &Full| {
                     let same = meta(&before.value, "uid") == meta(&now.value, "uid");

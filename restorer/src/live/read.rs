@@ -67,7 +67,7 @@ pub async fn read(
     live.volumes = reading.volumes(&live).await;
     live.readers = reading.readers().await;
     live.held = reading.held(&live).await;
-    live.dependents = reading.dependents(&live).await;
+    (live.dependents, live.unseen) = reading.dependents(&live).await;
     Ok(live)
 }
 
@@ -393,19 +393,14 @@ impl<'a> Reading<'a> {
             && self.desired.source == Source::Journal
     }
 
-    /// What the garbage collector would take after objects that may be deleted, beside what was read.
-    async fn dependents(&self, live: &Live) -> BTreeMap<ObjectKey, Present> {
-        let may_go = |(key, present): &(&ObjectKey, &Present)| {
-            let wanted = self.desired.objects.get(*key).filter(|wanted| !wanted.is_absent());
-            wanted.is_none_or(|wanted| {
-                let full = wanted.object.as_ref().ok().filter(|full| !Arc::ptr_eq(full, &present.object));
-                full.is_some_and(|full| !rules::recreate(&key.kind_key(), &full.value, &present.object.value).is_empty())
-            })
-        };
-        if self.selection.path.is_some() {
-            return BTreeMap::new();
+    /// What the garbage collector would take after objects that may be deleted, beside what was read; and the kinds among
+    /// which that could not be seen, with why.
+    async fn dependents(&self, live: &Live) -> (BTreeMap<ObjectKey, Present>, BTreeMap<String, String>) {
+        let mut unseen = BTreeMap::new();
+        let going: Vec<(&ObjectKey, &Present)> = live.objects.iter().filter(|(key, present)| self.may_go(key, present)).collect();
+        if self.selection.path.is_some() || going.is_empty() {
+            return (BTreeMap::new(), unseen);
         }
-        let going: Vec<(&ObjectKey, &Present)> = live.objects.iter().filter(may_go).collect();
         let mut namespaces: BTreeSet<&str> = going.iter().map(|(key, _)| key.namespace.as_str()).collect();
         // What has no namespace may own objects in any.
         if namespaces.contains("") || namespaces.len() > NAMESPACES {
@@ -426,10 +421,20 @@ impl<'a> Reading<'a> {
             }
         }
         let lists = stream::iter(lists).map(|(kind, namespace)| async move {
-            let metas = self.server.metas(&path(kind, &kind.version, namespace, None)).await.unwrap_or_default();
-            metas.into_iter().filter(|meta| meta.owner_references.is_some()).map(|meta| (kind, meta)).collect::<Vec<_>>()
+            (kind, self.server.metas(&path(kind, &kind.version, namespace, None)).await)
         });
-        let found: Vec<(&Discovery, Meta)> = lists.buffer_unordered(8).map(stream::iter).flatten().collect().await;
+        let mut lists = lists.buffer_unordered(8);
+        let mut found: Vec<(&Discovery, Meta)> = Vec::new();
+        while let Some((kind, metas)) = lists.next().await {
+            match metas {
+                Ok(metas) => found.extend(metas.into_iter().filter(|meta| meta.owner_references.is_some()).map(|meta| (kind, meta))),
+                // There are none of what is not served.
+                Err(Refusal::NoPath(_) | Refusal::Absent) => {}
+                Err(refusal) => {
+                    unseen.insert(kind.kind_key(), refusal.to_string());
+                }
+            }
+        }
         let mut lost: BTreeSet<String> = going.iter().map(|(_, present)| present.uid.clone()).collect();
         let mut taken: BTreeMap<ObjectKey, &Discovery> = BTreeMap::new();
         loop {
@@ -449,10 +454,23 @@ impl<'a> Reading<'a> {
         }
         taken.retain(|key, _| !live.objects.contains_key(key));
         let objects = stream::iter(taken).map(|(key, kind)| async move {
-            let object = self.server.object(&path(kind, &kind.version, &key.namespace, Some(&key.name))).await.ok()?;
-            Some((key, present(object)))
+            let object = self.server.object(&path(kind, &kind.version, &key.namespace, Some(&key.name))).await;
+            (key, object)
         });
-        objects.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
+        let mut objects = objects.buffer_unordered(16);
+        let mut dependents = BTreeMap::new();
+        while let Some((key, object)) = objects.next().await {
+            match object {
+                Ok(object) => {
+                    dependents.insert(key, present(object));
+                }
+                Err(Refusal::NoPath(_) | Refusal::Absent) => {}
+                Err(refusal) => {
+                    unseen.insert(key.kind_key(), refusal.to_string());
+                }
+            }
+        }
+        (dependents, unseen)
     }
 
     /// The volumes of claims that would have to be created.
@@ -508,12 +526,17 @@ impl<'a> Reading<'a> {
 
     /// Whether a deletion of it may be planned, which takes more along.
     fn may_take_along(&self, key: &ObjectKey, present: &Present) -> bool {
-        let stays = |wanted: &Wanted| {
-            let differ = |full: &Arc<Full>| !rules::recreate(&key.kind_key(), &full.value, &present.object.value).is_empty();
-            !wanted.is_absent() && !wanted.object.as_ref().is_ok_and(differ)
-        };
         let may = self.selection.widen.allow_delete.contains(&key.kind_key()) || self.desired.created.contains_key(key);
-        is_holder(key) && may && !self.desired.objects.get(key).is_some_and(stays)
+        is_holder(key) && may && self.may_go(key, present)
+    }
+
+    /// Whether an object may have to be deleted, for good or to be created again.
+    fn may_go(&self, key: &ObjectKey, present: &Present) -> bool {
+        let wanted = self.desired.objects.get(key).filter(|wanted| !wanted.is_absent());
+        wanted.is_none_or(|wanted| {
+            let full = wanted.object.as_ref().ok().filter(|full| !Arc::ptr_eq(full, &present.object));
+            full.is_some_and(|full| !rules::recreate(&key.kind_key(), &full.value, &present.object.value).is_empty())
+        })
     }
 
     /// The kinds that a namespace or a definition may hold, each with the namespace to look in; those that cannot be seen

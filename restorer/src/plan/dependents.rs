@@ -33,26 +33,25 @@ struct Along<'p> {
 }
 
 impl Planner<'_> {
-    /// Owners that have to stay, for what would go with them.
-    pub(super) fn bereaving(&self) -> BTreeMap<ObjectKey, Why> {
-        let keep = |(owner, along): (ObjectKey, Along<'_>)| {
-            let stays = (!along.keep.is_empty()).then(|| stays(&along.keep, along.flag))?;
-            Some((owner, stays))
-        };
-        self.along().into_iter().filter_map(keep).collect()
-    }
-
-    /// Says what goes with whom, and what has to be freed first.
-    pub(super) fn take_leave(&mut self) {
+    /// Says what goes with whom, and what has to be freed first; or which owners have to stay, for what would go with them.
+    pub(super) fn take_leave(&mut self) -> BTreeMap<ObjectKey, Why> {
+        let mut staying = BTreeMap::new();
         let mut gone = BTreeMap::new();
         let mut said = Vec::new();
         for (owner, along) in self.along() {
+            if !along.keep.is_empty() {
+                staying.insert(owner, stays(&along.keep, along.flag));
+                continue;
+            }
             for key in &along.takes {
                 gone.insert((*key).clone(), owner.clone());
             }
             let named: Vec<String> = along.takes.iter().map(|key| notes::object(key)).collect();
             let places: Vec<HeldIn> = along.freed.iter().filter_map(|key| self.place(key)).collect();
             said.push((owner, named, places));
+        }
+        if !staying.is_empty() {
+            return staying;
         }
         for (owner, named, places) in said {
             if let Some(bodies) = self.bodies.get_mut(&owner) {
@@ -71,6 +70,7 @@ impl Planner<'_> {
                 left.flag = None;
             }
         }
+        staying
     }
 
     /// What goes with each owner that goes.

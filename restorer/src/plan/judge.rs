@@ -161,8 +161,14 @@ impl Planner<'_> {
         Err(why("changed-since", reason))
     }
 
+    /// Whether nothing keeps an object that would go with it, as far as that was found.
+    pub(super) fn may_leave(&self, key: &ObjectKey) -> Result<(), Why> {
+        self.staying.get(key).map_or(Ok(()), |stays| Err(stays.clone()))
+    }
+
     /// Whether an object that was not there then may be deleted; the evidence.
     pub(super) fn may_go(&self, key: &ObjectKey, live: &Present) -> Result<String, Why> {
+        self.may_leave(key)?;
         self.allowed(key)?;
         if self.terminating(key, live) {
             return Err(why("terminating", "it is being deleted already"));

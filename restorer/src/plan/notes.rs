@@ -37,6 +37,7 @@ pub(super) fn add(planner: &mut Planner<'_>) {
         inside_gaps(planner);
     }
     unread(planner);
+    unseen(planner);
     bypass(planner);
 }
 
@@ -176,7 +177,7 @@ fn owners(planner: &mut Planner<'_>) {
 }
 
 /// A few of many.
-pub(super) fn some(names: &[String]) -> String {
+pub(crate) fn some(names: &[String]) -> String {
     let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => shown,
@@ -185,7 +186,7 @@ pub(super) fn some(names: &[String]) -> String {
 }
 
 /// `deployments.apps/web in shop`.
-pub(super) fn object(key: &ObjectKey) -> String {
+pub(crate) fn object(key: &ObjectKey) -> String {
     let place = if key.namespace.is_empty() { String::new() } else { format!(" in {}", key.namespace) };
     format!("{}/{}{place}", kind_name(&key.kind_key()), key.name)
 }
@@ -256,5 +257,18 @@ fn unread(planner: &mut Planner<'_>) {
             "nothing is done to them"
         };
         planner.plan.reservations.push(format!("{}: {words}; {effect}", kind_name(kind)));
+    }
+}
+
+/// Kinds among which what deleted objects own could not be looked for.
+fn unseen(planner: &mut Planner<'_>) {
+    let takes = |action: &Action| matches!(action.verb, Verb::Delete | Verb::Recreate) && action.propagation != Propagation::Orphan;
+    let Some((_, refusal)) = planner.live.unseen.first_key_value() else { return };
+    if planner.plan.actions.iter().any(takes) {
+        let kinds: Vec<String> = planner.live.unseen.keys().map(|kind| kind_name(kind)).collect();
+        planner.plan.reservations.push(format!(
+            "{}: whether what is deleted owns any of them could not be seen, and such would go with it: {refusal}",
+            some(&kinds)
+        ));
     }
 }

@@ -36,9 +36,8 @@ pub fn prepare(selection: &Selection, desired: &Desired, live: &Live, known: &Kn
         planner.staying.clone_from(&staying);
         planner.settle_all();
         // That an owner stays decides about what it owns.
-        let more = planner.bereaving();
+        let more = planner.take_leave();
         if more.is_empty() {
-            planner.take_leave();
             planner.unprotected();
             notes::add(&mut planner);
             order::arrange(&mut planner);
@@ -188,8 +187,7 @@ impl<'a> Planner<'a> {
 
     /// Finds what comes and what goes. Definitions and namespaces first: the others depend on them.
     fn sort(&mut self, keys: &[ObjectKey]) {
-        let first = |key: &&ObjectKey| key.resource == "customresourcedefinitions" || key.resource == "namespaces";
-        let (first, rest): (Vec<_>, Vec<_>) = keys.iter().partition(first);
+        let (first, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| is_holder(key));
         for key in first.into_iter().chain(rest) {
             let fate = match self.sides(key) {
                 Sides { wanted: Some(wanted), live: None } => {
@@ -198,7 +196,6 @@ impl<'a> Planner<'a> {
                 Sides { wanted: Some(wanted), live: Some(live) } if self.terminating(key, live) => {
                     self.may_come(key, wanted, Some(live)).ok().map(|_| Fate::Comes)
                 }
-                Sides { wanted: None, live: Some(_) } if self.staying.contains_key(key) => None,
                 Sides { wanted: None, live: Some(live) } => self.may_go(key, live).ok().map(Fate::Goes),
                 _ => None,
             };
@@ -293,9 +290,6 @@ impl<'a> Planner<'a> {
     }
 
     fn delete(&mut self, key: &ObjectKey, live: &'a Present) -> Result<(), Why> {
-        if let Some(stays) = self.staying.get(key) {
-            return Err(stays.clone());
-        }
         let evidence = match self.fates.get(key) {
             Some(Fate::Goes(evidence)) => evidence.clone(),
             Some(Fate::Follows(reason)) => return Err(why("owned", reason.clone())),
@@ -393,9 +387,7 @@ impl<'a> Planner<'a> {
             if let Some(flag) = flag.filter(|flag| !(self.undo && ruled::undoable(flag)) && !ruled::given(flag, &self.selection.widen)) {
                 return Err(why("needs-recreate", reason).unless(flag));
             }
-            if let Some(stays) = self.staying.get(key) {
-                return Err(stays.clone());
-            }
+            self.may_leave(key)?;
             if is_holder(key) {
                 self.takes_nothing_else(key)?;
             }

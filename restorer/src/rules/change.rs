@@ -2,7 +2,7 @@
 //!
 //! **Invariant.** A body is adjusted only where the server would refuse it, and what is adjusted is said.
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::exact::{Object, Value};
 
 use super::verdict::{controller, is_finished};
 use crate::{desired::Full, plan::Propagation};
@@ -324,6 +324,44 @@ pub fn without_taken(kind_key: &str, body: &mut Value, refusal: &str) -> Option<
         }
     }
     None
+}
+
+/// A Service as it is to be, but with the address and the ports that `now` has where both have one: how it stands if it was
+/// written without what others held. With these in words; `None` where they are the same.
+pub fn as_given(kind_key: &str, wanted: &Value, now: &Value) -> Option<(Value, String)> {
+    if kind_key != "/services" {
+        return None;
+    }
+    let mut given = wanted.clone();
+    let mut words = Vec::new();
+    let spec = given.get_mut("spec").and_then(Value::as_object_mut)?;
+    let other = now.get("spec").and_then(Value::as_object)?;
+    let mut take = |spec: &mut Object, other: &Object, field: &str, what: &str| {
+        let (Some(old), Some(new)) = (spec.get(field), other.get(field)) else { return false };
+        let is_address = |value: &Value| value.as_str() != Some("None");
+        if old == new || !is_address(old) || !is_address(new) {
+            return false;
+        }
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        words.push(format!("its {what} is {}, not {}", text(new), text(old)));
+        spec.insert(field, new.clone());
+        true
+    };
+    if take(spec, other, "clusterIP", "address")
+        && let Some(all) = other.get("clusterIPs")
+    {
+        spec.insert("clusterIPs", all.clone());
+    }
+    take(spec, other, "healthCheckNodePort", "health check port");
+    let others = other.get("ports").and_then(Value::as_array).unwrap_or_default();
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let is = |other: &&Object| ["port", "protocol"].iter().all(|field| other.get(field) == port.get(field));
+        if let Some(other) = others.iter().filter_map(Value::as_object).find(is) {
+            take(port, other, "nodePort", "node port");
+        }
+    }
+    (!words.is_empty()).then(|| (given, words.join("; ")))
 }
 
 /// A released volume made ready for a claim that is created again: its reference to the old claim loses the uid.

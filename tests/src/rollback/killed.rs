@@ -341,7 +341,8 @@ impl<'a> Trial<'a> {
     fn is_well(&self, said: &Said) -> bool {
         let ports = |action: &Action| {
             let paths = action.differences.iter().map(|d| d.path.as_str());
-            action.kind == "Service" && action.result.as_deref() == Some("done") && paths.into_iter().all(|p| p.ends_with("/nodePort"))
+            let done = matches!(action.result.as_deref(), Some("done" | "already"));
+            action.kind == "Service" && done && paths.into_iter().all(|p| p.ends_with("/nodePort"))
         };
         let only_ports = || said.restore().is_ok_and(|r| r.actions.iter().all(|a| a.is_well() || ports(a)));
         said.code == 0 || (said.code == 1 && self.leaks && only_ports())

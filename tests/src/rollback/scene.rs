@@ -8,7 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -29,6 +29,9 @@ pub type Objects = BTreeMap<Id, Value>;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const HOLD: &str = "example.com/hold";
+
+/// How long an API server that has just started may say that it is not ready to list a custom kind.
+const INITIALIZED: Duration = Duration::from_secs(20);
 
 /// A namespace with a history.
 pub struct Scene {
@@ -452,8 +455,15 @@ pub async fn read(client: &Client, namespace: &str) -> Result<(Objects, Value)> 
     let mut objects = Objects::new();
     for sort in Sort::ALL {
         let path = sort.collection(namespace);
-        let (status, body) = request(client, "GET", &path, None, "").await?;
-        ensure!(status == 200, "GET {path}: {status}");
+        let deadline = Instant::now() + INITIALIZED;
+        let body = loop {
+            let (status, body) = request(client, "GET", &path, None, "").await?;
+            if status == 200 {
+                break body;
+            }
+            ensure!(status == 429 && Instant::now() < deadline, "GET {path}: {status}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         let list: Value = serde_json::from_slice(&body)?;
         for item in list["items"].as_array().into_iter().flatten() {
             let name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();

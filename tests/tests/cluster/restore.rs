@@ -662,7 +662,65 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
     for name in ["kept", "fixed"] {
         ensure!(scene.get(&format!("{core}/configmaps/{name}")).await?["data"]["v"] == "then", "{name}");
     }
+    what_was_given_instead_is_known_again(&scene).await?;
     who_moved_in_keeps_the_namespace(&scene).await
+}
+
+/// A process wrote Services without the ports that others held, and died before their outcome was recorded.
+async fn what_was_given_instead_is_known_again(scene: &Scene) -> Result<()> {
+    scene.namespace("died").await?;
+    let client = &scene.client;
+    let services = "/api/v1/namespaces/died/services";
+    let service = |name: &str, node: Option<u64>, tier: &str| {
+        let mut port = json!({"port": 80, "protocol": "TCP", "targetPort": 80});
+        if let Some(node) = node {
+            port["nodePort"] = json!(node);
+        }
+        json!({"metadata": {"name": name, "labels": {"tier": tier}}, "spec": {"type": "NodePort", "ports": [port]}})
+    };
+    let wanted = [("changed", 30_121), ("gone", 30_122), ("moved", 30_123)];
+    for (name, node) in wanted {
+        create(client, services, service(name, Some(node), "then")).await?;
+    }
+    let at = scene.now().await?;
+    for (name, tier, node) in [("changed", "now", 30_131), ("moved", "then", 30_133)] {
+        let path = format!("{services}/{name}");
+        send(client, "PATCH", &path, Some(service(name, Some(node), tier))).await?;
+    }
+    send(client, "DELETE", &format!("{services}/gone"), None).await?;
+    for (name, node) in wanted {
+        create(client, "/api/v1/namespaces/default/services", service(&format!("has-{name}"), Some(node), "")).await?;
+    }
+    let prepared = scene.plan(&whole("died"), at).await?;
+    ensure!(prepared.plan.actions.len() == wanted.len(), "{:#?}", prepared.plan.actions);
+    let id = scene.records().begin(&prepared).await?.id().to_owned();
+    send(client, "PATCH", &format!("{services}/changed"), Some(service("changed", None, "then"))).await?;
+    let gone = create(client, services, service("gone", None, "then")).await?;
+    let given = gone["spec"]["ports"][0]["nodePort"].as_u64().context("it has a node port")?;
+    // Where nothing but the port was to change, it was somebody else who gave it another one.
+    send(client, "PATCH", &format!("{services}/moved"), Some(service("moved", Some(30_143), "then"))).await?;
+
+    let (_keep, cancel) = watch::channel(false);
+    let record = scene.records().open(&id).await?;
+    let outcome = apply(&record.prepared().await?, client, &record, &Settings::default(), &|_| {}, cancel).await?;
+    for (name, became, said) in [
+        ("changed", Became::Already, "its node port is 30131, not 30121".to_owned()),
+        ("gone", Became::Already, format!("its node port is {given}, not 30122")),
+        ("moved", Became::Conflict, "it was changed since the plan was made".to_owned()),
+    ] {
+        let acted = outcome.actions.iter().find(|a| a.key.name == name).context(name)?;
+        ensure!(acted.became == became, "{acted:#?}");
+        ensure!(acted.message.as_deref().unwrap_or_default().contains(&said), "{acted:#?}");
+        let paths: Vec<&str> = acted.differences.iter().map(|d| d.path.as_str()).collect();
+        ensure!(matches!(paths[..], [path] if path.ends_with("/nodePort")), "{acted:#?}");
+    }
+    // They are ours: the undo takes both back, and lets the third be.
+    let undone = scene.undo(&id).await?;
+    ensure!(undone.is_whole() && undone.actions.len() == 2, "{undone:#?}");
+    let now = send(client, "GET", services, None).await?;
+    let left: Vec<_> = now["items"].as_array().into_iter().flatten().map(|s| (&s["metadata"]["name"], &s["metadata"]["labels"]["tier"], &s["spec"]["ports"][0]["nodePort"])).collect();
+    ensure!(json!(left) == json!([["changed", "now", 30_131], ["moved", "then", 30_143]]), "{left:?}");
+    Ok(())
 }
 
 /// A namespace that came since is to go with what was in it when the plan was made, and somebody else has come by then.

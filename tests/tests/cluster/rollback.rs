@@ -192,6 +192,11 @@ impl Stage {
     }
 }
 
+/// The spec of a claim that nothing provisions.
+fn claim() -> Value {
+    json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } }, "storageClassName": "none" })
+}
+
 /// What is planned, as `verb Kind/name`, sorted; moments left out.
 fn verbs(actions: &[Action]) -> Vec<String> {
     let mut verbs: Vec<String> = actions

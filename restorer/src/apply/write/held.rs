@@ -14,16 +14,13 @@ use crate::{
     desired::Full,
     live::HeldIn,
     path,
-    plan::{holders::is_made_by_machines, owners},
+    plan::{holders::is_made_by_machines, notes, owners},
 };
-
-/// How many objects are named.
-const NAMED: usize = 3;
 
 impl Work<'_> {
     /// Refuses the delete of what still holds something that would go with it.
     pub(super) async fn emptied(&self, job: &Job<'_>) -> Result<(), Did> {
-        let mut left = Vec::new();
+        let mut left: Vec<String> = Vec::new();
         for place in &job.bodies.held {
             let mut path = path::collection(&place.group, &place.version, &place.namespace, &place.resource);
             if !place.name.is_empty() {
@@ -40,7 +37,7 @@ impl Work<'_> {
                     let uid = job.before().map(|before| meta(&before.value, "uid"));
                     let names = owners::references(&object.value).iter().any(|owner| Some(owner.uid.as_str()) == uid);
                     if names && !is_terminating(&object.value) {
-                        left.push(format!("{}/{} in {}", place.resource, place.name, place.namespace));
+                        left.push(notes::object(&key_of(place, &object.value)));
                     }
                 }
             }
@@ -48,11 +45,8 @@ impl Work<'_> {
         if left.is_empty() {
             return Ok(());
         }
-        let more = left.len().saturating_sub(NAMED);
-        left.truncate(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let is = if left.len() == 1 { "is" } else { "are" };
-        Err(Did::refused(format!("{}{more} {is} still there and would go with it", left.join(", "))))
+        Err(Did::refused(format!("{} {is} still there and would go with it", notes::some(&left))))
     }
 }
 
@@ -62,12 +56,19 @@ fn staying(place: &HeldIn, reply: &Reply) -> Result<Vec<String>, String> {
     let items = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
     let mut out = Vec::new();
     for value in items {
-        let (name, namespace) = (meta(&value, "name").to_owned(), meta(&value, "namespace").to_owned());
-        let said = format!("{}/{name} in {namespace}", place.resource);
-        let key = ObjectKey { namespace, group: place.group.clone(), resource: place.resource.clone(), name };
+        let key = key_of(place, &value);
         if !is_terminating(&value) && !is_made_by_machines(&key, &Full { value, managed: None }) {
-            out.push(said);
+            out.push(notes::object(&key));
         }
     }
     Ok(out)
+}
+
+fn key_of(place: &HeldIn, value: &Value) -> ObjectKey {
+    ObjectKey {
+        namespace: meta(value, "namespace").to_owned(),
+        group: place.group.clone(),
+        resource: place.resource.clone(),
+        name: meta(value, "name").to_owned(),
+    }
 }

@@ -58,6 +58,9 @@ impl Work<'_> {
                 }
                 let changed = job.ground.differences(before, &now, Some(&target));
                 if !changed.is_empty() {
+                    if let Some(given) = self.without_others(&job, &now, doubtful) {
+                        return Ok(self.found(&job, now, doubtful).await.with_note(Some(given)));
+                    }
                     let did = Did::because(Became::Conflict, "it was changed since the plan was made");
                     return Err(Did { differences: changed, ..did });
                 }
@@ -163,9 +166,30 @@ impl Work<'_> {
         if job.ground.same(&target, &now) || job.ground.same(&staged, &now) {
             return Ok(self.found(job, now, doubtful).await);
         }
+        if let Some(given) = self.without_others(job, &now, doubtful) {
+            return Ok(self.found(job, now, doubtful).await.with_note(Some(given)));
+        }
         let changed = job.ground.differences(&target, &now, None);
         let message = "somebody created it since the plan was made, and otherwise";
         Err(Did { differences: changed, ..Did::because(Became::Conflict, message) })
+    }
+
+    /// Whether an earlier try of ours, whose answer or outcome was lost, wrote the object without what others held (see
+    /// [`relax`]); what it was given instead, in words.
+    pub(super) fn without_others(&self, job: &Job<'_>, now: &Full, doubtful: bool) -> Option<String> {
+        if !doubtful && !self.resumed {
+            return None;
+        }
+        let given = |wanted: &Full| {
+            let (value, words) = rules::as_given(&job.action.key.kind_key(), &wanted.value, &now.value)?;
+            Some((Full { value, managed: wanted.managed.clone() }, words))
+        };
+        let mut target = job.target()?;
+        self.map_owners(job, &mut target.value);
+        let (wanted, words) = given(&target)?;
+        // Where nothing else was to change, it was not us who gave it another one.
+        let untouched = job.before().and_then(given).is_some_and(|(before, _)| job.ground.same(&before, now));
+        (job.ground.same(&wanted, now) && !untouched).then_some(words)
     }
 
     /// The object is as it is to be; by an earlier try of ours whose answer was lost, or by somebody else.

@@ -107,6 +107,18 @@ fn dependents_outside_of_the_selection_count() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_told() {
+    let mut scene = stray();
+    scene.live.unseen.insert("batch/jobs".into(), "jobs.batch is forbidden".into());
+    let said = scene.plan().plan.reservations;
+    let expected = "jobs.batch: whether what is deleted owns any of them could not be seen, and such would go with it: jobs.batch is forbidden";
+    assert!(said.iter().any(|said| said == expected), "{said:?}");
+    let mut quiet = Scene::shop();
+    quiet.live.unseen = scene.live.unseen;
+    assert_eq!(quiet.plan().plan.reservations, Vec::<String>::new(), "nothing is deleted");
+}
+
+#[test]
 fn an_undo_takes_what_was_made_of_its_own_but_no_data() {
     let undo = |what: &str| {
         let mut scene = stray().now_as(what, "c", &owned("w", "x"));

@@ -333,6 +333,33 @@ fn service_cluster_ip_that_is_taken_is_given_up() {
 }
 
 #[test]
+fn service_node_port_that_was_given_instead_is_known_again() {
+    let service = |ip: &str, ports: &[(u64, &str, Option<u64>)]| {
+        let port = |(port, protocol, node): &(u64, &str, Option<u64>)| {
+            let mut one = json!({"port": port, "protocol": protocol});
+            if let Some(node) = node {
+                one["nodePort"] = json!(node);
+            }
+            one
+        };
+        let ports: Vec<_> = ports.iter().map(port).collect();
+        value(&json!({"spec": {"clusterIP": ip, "clusterIPs": [ip], "ports": ports}}))
+    };
+    let wanted = service("10.0.0.1", &[(80, "TCP", Some(30_080)), (80, "UDP", Some(30_081)), (81, "TCP", Some(30_082))]);
+    let now = service("10.0.0.7", &[(80, "UDP", Some(30_081)), (80, "TCP", Some(31_000)), (82, "TCP", Some(30_082))]);
+    let (given, words) = as_given("/services", &wanted, &now).expect("two are other ones");
+    let expected = service("10.0.0.7", &[(80, "TCP", Some(31_000)), (80, "UDP", Some(30_081)), (81, "TCP", Some(30_082))]);
+    assert_eq!(given, expected, "a port is itself by number and protocol, wherever it stands");
+    assert_eq!(words, "its address is 10.0.0.7, not 10.0.0.1; its node port is 31000, not 30080");
+    assert_eq!(as_given("/services", &wanted, &wanted), None);
+    assert_eq!(as_given("/configmaps", &wanted, &now), None);
+    // One that has none, or that is to have none, was not given another.
+    let without = service("None", &[(80, "TCP", None)]);
+    assert_eq!(as_given("/services", &without, &now), None);
+    assert_eq!(as_given("/services", &now, &without), None);
+}
+
+#[test]
 fn pv_claim_of_a_released_volume_is_freed() {
     let volume = value(
         &json!({"spec": {"claimRef": {"namespace": "shop", "name": "data", "uid": "u", "resourceVersion": "1"}}}),

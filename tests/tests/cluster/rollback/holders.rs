@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Stage, codes, verbs};
+use super::{Stage, claim, codes, verbs};
 use crate::scene::{SOON, crd, create_when_served, until};
 
 const NS: &str = "later";
@@ -22,8 +22,7 @@ fn mine(name: &str, mut rest: Value) -> Value {
 async fn put_in(stage: &Stage) -> Result<()> {
     stage.post("/api/v1/namespaces", mine(NS, json!({}))).await?;
     stage.post(MAPS, mine("c", json!({ "data": { "k": "v" } }))).await?;
-    let spec = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } }, "storageClassName": "none" });
-    stage.post(&format!("{HOME}/persistentvolumeclaims"), mine("data", json!({ "spec": spec }))).await?;
+    stage.post(&format!("{HOME}/persistentvolumeclaims"), mine("data", json!({ "spec": claim() }))).await?;
     Ok(())
 }
 

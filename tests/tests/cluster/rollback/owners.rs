@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use hindcast_tests::real::{Cluster, Verdict, Webhook, WebhookKind};
 use serde_json::{Value, json};
 
-use super::{Stage, codes, never, verbs};
+use super::{Stage, claim, codes, never, verbs};
 use crate::scene::{SOON, ask_with_cluster, crd, create_when_served, until};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -104,8 +104,7 @@ pub(super) async fn data_is_not_collected(stage: &Stage) -> Result<()> {
         "rbac.authorization.k8s.io/v1",
     );
     stage.post(&maps, child("settings", owner.clone())).await?;
-    let spec = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } }, "storageClassName": "none" });
-    stage.post(&claims, json!({ "metadata": { "name": "data", "ownerReferences": owner }, "spec": spec })).await?;
+    stage.post(&claims, json!({ "metadata": { "name": "data", "ownerReferences": owner }, "spec": claim() })).await?;
     for scope in [["-n", ns, "--at", &at].as_slice(), &["role/database", "-n", ns, "--at", &at]] {
         let (said, plan) = stage.plan(scope).await?;
         ensure!(codes(&plan.left).contains(&"Role/database holds-others".to_owned()), "{said}");

@@ -9,6 +9,7 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::json;
 
 use super::Stage;
+use crate::scene::ask_with_cluster;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
@@ -119,7 +120,21 @@ async fn by_rbac(stage: &Stage, cluster: &Cluster) -> Result<()> {
     let mut hindcast = stage.hindcast.clone();
     hindcast.kubeconfig = cluster.user("deployer", may).await?;
     let deployer = Stage { client: stage.client.clone(), hindcast };
-    refused(&deployer, "rbac", &at, &["Secret/one", "Secret/two"], &["cannot", "secrets"]).await
+    refused(&deployer, "rbac", &at, &["Secret/one", "Secret/two"], &["cannot", "secrets"]).await?;
+
+    // Whoever cannot look for what an object owns is told so before it goes.
+    let at = stage.moment("rbac").await?;
+    let added = json!({ "metadata": { "name": "added" } });
+    stage.post("/api/v1/namespaces/rbac/configmaps", added).await?;
+    let mut hindcast = stage.hindcast.clone();
+    hindcast.kubeconfig = cluster.user("core-only", vec![rule(&[""], &["*"], &["*"])]).await?;
+    let scope = ["plan", "ConfigMap/added", "-n", "rbac", "--at", at.as_str()];
+    let said = ask_with_cluster(&hindcast, &scope).await?;
+    let unseen = "whether what is deleted owns any of them could not be seen, and such would go with it";
+    said.is(3, &["ConfigMap/added", unseen, "is forbidden"])?;
+    let said = ask_with_cluster(&stage.hindcast, &scope).await?;
+    ensure!(said.out.contains("ConfigMap/added") && !said.out.contains(unseen), "{said}");
+    Ok(())
 }
 
 async fn by_a_webhook(stage: &Stage, cluster: &Cluster) -> Result<()> {
