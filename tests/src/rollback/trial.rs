@@ -19,7 +19,7 @@ use super::{
     Op, Scene, Sort,
     answer::{Action, Said},
     bodies,
-    cases::CASES,
+    cases::{CASES, Case},
     fields::differences,
     history::history,
     model::{Model, against_outcome, name},
@@ -201,47 +201,64 @@ pub async fn define(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Runs histories; an error has the violations and a shrunk history.
+/// A history to be tried, and what it is called.
+struct Try {
+    name: String,
+    namespace: String,
+    ops: Vec<Op>,
+}
+
+impl Try {
+    fn seed(seed: u64) -> Self {
+        Self { name: format!("seed {seed}"), namespace: format!("h-{seed}"), ops: history(seed) }
+    }
+
+    fn cases() -> Result<Vec<Self>> {
+        let named = |(n, case): (usize, &Case)| {
+            Ok(Self { name: case.name.to_owned(), namespace: format!("case-{n}"), ops: case.ops()? })
+        };
+        CASES.iter().enumerate().map(named).collect()
+    }
+}
+
+/// Runs histories, those that once failed among the first; an error has the violations and a shrunk history.
 pub async fn property(binary: &str, size: Size) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut next = size.first;
     let end = size.first + size.histories;
     while next < end {
-        let world = World::start(binary).await?;
-        if next == size.first && size.histories > 1 {
-            for (n, case) in CASES.iter().enumerate() {
-                let ops = case.ops()?;
-                world.closing(one(&world, &format!("case-{n}"), &ops)).await.context(case.name)?;
-            }
-        }
         let seeds = next..end.min(next + size.per_cluster);
         next = seeds.end;
-        let work = stream::iter(seeds.clone())
-            .map(|seed| {
+        let known = seeds.start == size.first && size.histories > 1;
+        let mut tries = if known { Try::cases()? } else { Vec::new() };
+        tries.extend(seeds.map(Try::seed));
+        let world = World::start(binary).await?;
+        let work = stream::iter(&tries)
+            .map(|one| {
                 let world = &world;
-                async move { (seed, one(world, &format!("h-{seed}"), &history(seed)).await) }
+                async move { (one, self::one(world, &one.namespace, &one.ops).await) }
             })
             .buffer_unordered(size.at_once)
             .collect::<Vec<_>>();
-        let results = world.closing(work).await;
         let mut failed = Vec::new();
-        for (seed, result) in results {
+        for (one, result) in world.closing(work).await {
             match result {
                 Ok(one) => tally.add(one),
-                Err(error) => failed.push((seed, format!("{error:#}"))),
+                Err(error) => failed.push((one, format!("{error:#}"))),
             }
         }
-        failed.sort();
-        if let Some((seed, reason)) = failed.first() {
+        failed.sort_by_key(|(one, _)| one.ops.len());
+        if let Some((one, reason)) = failed.first() {
             let told: Vec<String> =
-                failed.iter().map(|(seed, why)| format!("seed {seed}: {why}")).collect();
+                failed.iter().map(|(one, why)| format!("{}: {why}", one.name)).collect();
             // Taking steps away lasts; what failed is told before.
             println!("rollback: {}", told.join("\n"));
-            let (ops, why) = world.closing(shrink(&world, history(*seed), reason)).await;
+            let (ops, why) = world.closing(shrink(&world, one.ops.clone(), reason)).await;
             anyhow::bail!(
-                "{} of {} histories fail\n\nseed {seed} shrunk to {} steps: {}\nwhich fail: {why}",
+                "{} of {} histories fail\n\n{} shrunk to {} steps: {}\nwhich fail: {why}",
                 failed.len(),
-                seeds.end - seeds.start,
+                tries.len(),
+                one.name,
                 ops.len(),
                 serde_json::to_string(&ops)?
             );

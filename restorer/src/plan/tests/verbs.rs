@@ -3,6 +3,8 @@
 use super::scene::{Scene, key, object, only, target, value};
 use crate::{
     Prepared,
+    desired::Source,
+    intent::{Surroundings, fingerprint},
     plan::{Propagation, Verb},
     selection::What,
 };
@@ -99,6 +101,25 @@ fn a_scaler_that_goes_or_turns_away_leaves_the_replicas_to_the_plan() {
     let mut stays = scene().now("HorizontalPodAutoscaler added", &of("web"));
     stays.selection.only = vec![("apps/deployments".to_owned(), "web".to_owned())];
     lines(&stays, &[]);
+    // One that was being deleted then scales nothing.
+    let dying = of("web").replacen('{', r#"{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"#, 1);
+    lines(&scene().then("HorizontalPodAutoscaler a", &dying), &["update deployment web"]);
+}
+
+#[test]
+fn an_undo_gives_replicas_back_with_the_scaler_that_the_restore_took() {
+    let hpa = r#"{"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"}}}"#;
+    let mut scene = Scene::shop()
+        .then("HorizontalPodAutoscaler added", hpa)
+        .then("Deployment web", r#"{"spec":{"replicas":5}}"#)
+        .now("Deployment web", r#"{"spec":{"replicas":2}}"#);
+    scene.desired.source = Source::Undo("r".into());
+    scene.desired.touched.insert(key("HorizontalPodAutoscaler added"), String::new());
+    let web = key("Deployment web");
+    let present = scene.live.objects.get(&web).expect("there");
+    let left = fingerprint(&web, &present.object, &Surroundings::default(), None);
+    scene.desired.touched.insert(web, left);
+    lines(&scene, &["update deployment web", "create horizontalpodautoscaler added"]);
 }
 
 #[test]

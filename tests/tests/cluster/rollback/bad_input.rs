@@ -25,25 +25,34 @@ async fn bad_input_of_a_restore_is_told_and_nothing_is_written() -> Result<()> {
     let cluster = oracle::builder().start().await?;
     let dir = Workdir::new()?;
     let (stage, running) = Stage::open(&cluster, &dir).await?;
-    stage.namespace(NS).await?;
-    stage
-        .post(
-            MAP.trim_end_matches("/app"),
-            json!({ "metadata": { "name": "app" }, "data": { "k": "good" } }),
-        )
-        .await?;
-    let at = stage.moment(NS).await?;
-    stage.patch(MAP, json!({ "data": { "k": "bad" } })).await?;
-    let before = stage.get(MAP).await?;
-
-    scopes(&stage, &at).await.context("scopes")?;
-    plan_files(&stage, &dir, &at).await.context("plan files")?;
-    ids(&stage).await.context("ids")?;
-    rights(&stage, &cluster, &at).await.context("rights")?;
-    records(&stage, &dir, &at).await.context("records")?;
-    ensure!(stage.get(MAP).await?["data"] == before["data"], "something was written");
-    unreachable_midway(&stage, &cluster, &at).await.context("the context goes away")?;
+    // A restore waits two minutes for a server that is gone: time enough for all the rest.
+    tokio::try_join!(
+        async { refused(&stage, &cluster, &dir).await },
+        async { unreachable_midway(&stage, &cluster).await.context("the context goes away") },
+    )?;
     running.stop().await
+}
+
+async fn refused(stage: &Stage, cluster: &Cluster, dir: &Workdir) -> Result<()> {
+    let at = bad_change(stage, NS, MAP).await?;
+    let before = stage.get(MAP).await?;
+    scopes(stage, &at).await.context("scopes")?;
+    plan_files(stage, dir, &at).await.context("plan files")?;
+    ids(stage).await.context("ids")?;
+    rights(stage, cluster, &at).await.context("rights")?;
+    records(stage, dir, &at).await.context("records")?;
+    ensure!(stage.get(MAP).await?["data"] == before["data"], "something was written");
+    Ok(())
+}
+
+/// A map in a namespace of its own that was changed for the worse; the moment before.
+async fn bad_change(stage: &Stage, ns: &str, map: &str) -> Result<String> {
+    stage.namespace(ns).await?;
+    let maps = map.trim_end_matches("/app");
+    stage.post(maps, json!({ "metadata": { "name": "app" }, "data": { "k": "good" } })).await?;
+    let at = stage.moment(ns).await?;
+    stage.patch(map, json!({ "data": { "k": "bad" } })).await?;
+    Ok(at)
 }
 
 async fn ask(hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
@@ -216,23 +225,22 @@ async fn records(stage: &Stage, dir: &Workdir, at: &str) -> Result<()> {
 }
 
 /// The way to the server ends in the middle: told, and resumed once it is back.
-async fn unreachable_midway(stage: &Stage, cluster: &Cluster, at: &str) -> Result<()> {
+async fn unreachable_midway(stage: &Stage, cluster: &Cluster) -> Result<()> {
+    const NS: &str = "midway";
+    const MAPS: &str = "/api/v1/namespaces/midway/configmaps";
+    const MAP: &str = "/api/v1/namespaces/midway/configmaps/app";
+    let at = bad_change(stage, NS, MAP).await?;
     for n in 0..200 {
-        stage
-            .post(
-                MAP.trim_end_matches("/app"),
-                json!({ "metadata": { "name": format!("extra-{n}") } }),
-            )
-            .await?;
+        stage.post(MAPS, json!({ "metadata": { "name": format!("extra-{n}") } })).await?;
     }
     let proxy = Proxy::start(cluster.port()).await?;
     let mut hindcast = stage.hindcast.clone();
     hindcast.kubeconfig = cluster.kubeconfig_via(proxy.port())?;
-    let args = ["restore", "-n", NS, "--at", at, "--yes", "-o", "json"];
+    let args = ["restore", "-n", NS, "--at", &at, "--yes", "-o", "json"];
     let cut = async {
         let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
         // As soon as the first of its writes is seen.
-        while stage.list(MAP.trim_end_matches("/app")).await?.len() >= 202
+        while stage.list(MAPS).await?.len() >= 202
             && stage.get(MAP).await?["data"]["k"] == "bad"
         {
             ensure!(tokio::time::Instant::now() < deadline, "no write within 60 s");
@@ -257,6 +265,6 @@ async fn unreachable_midway(stage: &Stage, cluster: &Cluster, at: &str) -> Resul
     let said = ask(&stage.hindcast, &["restore", "--resume", &id, "--yes"]).await?;
     said.is(0, &[])?;
     ensure!(stage.get(MAP).await?["data"]["k"] == "good", "{said}");
-    ensure!(stage.list(MAP.trim_end_matches("/app")).await?.len() == 2, "extras are left: {said}");
+    ensure!(stage.list(MAPS).await?.len() == 2, "extras are left: {said}");
     Ok(())
 }

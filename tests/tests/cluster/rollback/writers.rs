@@ -31,7 +31,7 @@ fn image(object: &Value) -> &Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_beside_a_restore_are_neither_in_the_way_nor_overwritten() -> Result<()> {
-    let _alone = crate::FIGURES.write().await;
+    let _beside = crate::FIGURES.read().await;
     let cluster = oracle::builder().start().await?;
     let dir = Workdir::new()?;
     let (stage, running) = Stage::open(&cluster, &dir).await?;
