@@ -484,7 +484,8 @@ pub(crate) struct Restore {
 /// `hindcast undo`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "What somebody changed since the restore is a conflict, and not overwritten.\n\
+    after_help = "What somebody changed since the restore is a conflict, and not overwritten. A restore that was interrupted can be\n\
+                        undone as it is.\n\
                         Exit: as `hindcast restore`."
 )]
 pub(crate) struct Undo {

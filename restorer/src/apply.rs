@@ -20,6 +20,7 @@ mod pace;
 mod progress;
 mod request;
 mod rollout;
+mod settle;
 mod verify;
 mod webhooks;
 mod write;
@@ -35,6 +36,7 @@ pub use self::{
     check::{Check, check},
     progress::{Progress, Stage},
     rollout::{PodState, Rollout},
+    settle::settle,
 };
 use self::{
     conflict::meta,
@@ -184,11 +186,7 @@ pub async fn apply(
 ) -> Result<Outcome> {
     let parts = record.parts().clone();
     let link = Link::new(client, parts.clone(), settings, Some(cancel));
-    let created = Mutex::new(record.created());
-    let bypassed = tokio::sync::Mutex::new(record.bypassed());
-    let parts_of = |action: &Action| Some((action.key.clone(), looked_at(&prepared.plan, action)?));
-    let looked_at = prepared.plan.actions.iter().filter_map(parts_of).collect();
-    let work = Work { link, prepared, record, created, parts: looked_at, bypassed, resumed: record.is_resumed() };
+    let work = work(prepared, record, link);
     let meter = Meter::new(parts, prepared.plan.actions.len(), listener);
     let mut run = Run { work: &work, meter, did: BTreeMap::new(), notes: Vec::new() };
     // What an earlier process may have left switched off.
@@ -199,6 +197,14 @@ pub async fn apply(
     run.keep().await;
     run.verify().await;
     Ok(run.outcome().await)
+}
+
+fn work<'a>(prepared: &'a Prepared, record: &'a Record, link: Link<'a>) -> Work<'a> {
+    let created = Mutex::new(record.created());
+    let bypassed = tokio::sync::Mutex::new(record.bypassed());
+    let parts = |action: &Action| Some((action.key.clone(), looked_at(&prepared.plan, action)?));
+    let parts = prepared.plan.actions.iter().filter_map(parts).collect();
+    Work { link, prepared, record, created, parts, bypassed, resumed: record.is_resumed() }
 }
 
 /// The parts of an object that the plan looked at, where that is not all of it.

@@ -16,7 +16,7 @@ use crate::{
     args::{self, Going, Output, Widen},
     failure::{Exit, Failure, Result},
     moment, planfile,
-    past::Past,
+    past::{self, Past},
     printer::Text,
     progress::Watch,
     render,
@@ -123,11 +123,18 @@ async fn gather_undo<'a>(
     let cluster = rollback::cluster(context, &past).await?;
     let records = rollback::records(context, &mut past, going.record_dir.as_deref()).await?;
     let record = records.open(id).await?;
+    let open = apply::settle(&record, &cluster.client).await?;
     let desired = record.desired().await?;
     let mut selection = record.plan().selection.clone();
     scope::widen(&mut selection.widen, widen, &mut past).await?;
-    let rollback::Compared { prepared, gaps } =
+    let rollback::Compared { mut prepared, gaps } =
         rollback::compare(context, &mut past, &cluster, &selection, &desired).await?;
+    if open > 0 {
+        prepared.plan.notes.push(format!(
+            "restore {id} was interrupted; what became of {} was found out by looking: make sure that it does not run any more",
+            past::count(open, "action")
+        ));
+    }
     let mut plan = checked(context, &cluster, &prepared, String::new(), going).await;
     plan.gaps = gaps;
     Ok(Work { past, cluster, prepared, plan, record: None })
@@ -280,8 +287,10 @@ async fn carry_out(
     tokio::select! {
         outcome = &mut applying => Ok(Some(outcome?)),
         _ = tokio::signal::ctrl_c() => {
+            let folder = view::restore::folder(going.record_dir.as_deref());
+            let (resume, undo) = ("hindcast restore --resume", "hindcast undo");
             let id = record.id();
-            printer.note(format!("left at once; to go on: hindcast restore --resume {id}"));
+            printer.note(format!("left at once; to go on: {resume} {id}{folder}; to take it back: {undo} {id}{folder}"));
             Ok(None)
         }
     }

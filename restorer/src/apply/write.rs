@@ -83,7 +83,7 @@ impl Job<'_> {
         request::object(&self.action.key, &self.action.version)
     }
 
-    fn before(&self) -> Option<&Full> {
+    pub(crate) fn before(&self) -> Option<&Full> {
         self.bodies.before.as_deref()
     }
 
@@ -117,14 +117,19 @@ impl<'a> Work<'a> {
             Verb::Delete => self.delete(job).await,
         };
         let did = self.look_again(&job, did.unwrap_or_else(|stop| stop)).await;
-        if job.action.verb != Verb::Delete
+        self.stands(job.action, &did);
+        did
+    }
+
+    /// Remembers the uid of an object that stands, for what it owns.
+    pub(crate) fn stands(&self, action: &Action, did: &Did) {
+        if action.verb != Verb::Delete
             && let Some(after) = &did.after
         {
             let uid = meta(&after.value, "uid").to_owned();
             let mut created = self.created.lock().expect("never poisoned: no panic under it");
-            created.insert(job.action.key.clone(), uid);
+            created.insert(action.key.clone(), uid);
         }
-        did
     }
 
     /// Where it is not known whether a write was done, the object tells, if it can be read.

@@ -1,7 +1,7 @@
 //! Restores that are killed: the process at any instant, or the API server midway; resumed, and right every time.
 //!
 //! One namespace goes to and fro between two states: a restore brings one back, the undo of that restore the other. Each
-//! of them is killed at a random instant and resumed, some of them several times.
+//! of them is killed at a random instant, or stopped as by Ctrl-C, and then resumed or taken back as it is, some of them several times.
 //!
 //! **Words**: a port is *leaked* when no Service has it and the API server gives it to none: an update whose client vanished
 //! between the commit and the answer does not free the ports of before, until a repair some minutes later.
@@ -54,16 +54,18 @@ pub async fn killed(binary: &str, size: Killed) -> Result<String> {
     let mut rounds = 0;
     let mut mid_way = 0;
     let mut apiserver = 0;
+    let (mut stopped, mut taken_back) = (0, 0);
     // The first goes undisturbed and says how long one takes.
     let began = Instant::now();
-    let first = trial.restore(None).await?;
+    let first = trial.restore(Side::Then, None).await?;
     ensure!(first.said.code == 0, "{}", first.said);
     trial.check(Side::Then).await?;
     let usual = began.elapsed();
-    let mut last = first.id.context("a restore has an id")?;
+    let mut last = first.id;
+    ensure!(last.is_some(), "a restore has an id");
     trial.leaks = true;
     let mut side = Side::Before;
-    while kills < size.kills || apiserver < size.apiserver_kills {
+    while kills < size.kills || apiserver < size.apiserver_kills || taken_back == 0 {
         rounds += 1;
         ensure!(
             rounds < 20 + 6 * (size.kills + size.apiserver_kills),
@@ -71,23 +73,26 @@ pub async fn killed(binary: &str, size: Killed) -> Result<String> {
         );
         let break_server =
             apiserver < size.apiserver_kills && (kills >= size.kills || rounds % 4 == 0);
-        let done = if break_server {
+        if break_server {
             apiserver += 1;
-            trial.with_the_server_killed(side, &last, usual).await?
+            last = Some(trial.with_the_server_killed(side, last.as_deref(), usual).await?);
         } else {
-            let (done, counted, mid) = trial
-                .killed_and_resumed(side, &last, usual, size.kills - kills.min(size.kills))
-                .await?;
-            kills += counted;
-            mid_way += mid;
-            done
-        };
+            let wanted = size.kills - kills.min(size.kills);
+            let round = trial.killed(side, last.as_deref(), usual, wanted).await?;
+            kills += round.kills;
+            mid_way += round.mid_way;
+            stopped += round.stopped;
+            taken_back += u32::from(round.taken_back);
+            if round.taken_back {
+                side = side.other();
+            }
+            last = round.id;
+        }
         trial.check(side).await.with_context(|| format!("round {rounds}, {side:?}"))?;
-        last = done;
         side = side.other();
     }
     let said = format!(
-        "{} objects, {} acted on: {kills} kills ({mid_way} with some writes done), {apiserver} of the API server, in {rounds} restores and undos; undisturbed one took {:.1} s",
+        "{} objects, {} acted on: {kills} kills ({mid_way} with some writes done), {stopped} stops, {apiserver} of the API server, in {rounds} restores and undos, {taken_back} of them taken back as they were; undisturbed one took {:.1} s",
         size.objects,
         trial.acted.len(),
         usual.as_secs_f64()
@@ -111,7 +116,9 @@ impl Side {
 
 struct Trial<'a> {
     world: &'a World,
+    /// The moments of both sides.
     at: String,
+    at_before: String,
     then: Objects,
     before: Objects,
     /// What differs between the two.
@@ -128,6 +135,20 @@ struct Kill {
     after: Duration,
     /// Counted from when its record is there, so that the kill comes while it writes and not while it plans.
     begun: bool,
+    /// As Ctrl-C does: it may finish what is under way, and says what was done.
+    gently: bool,
+}
+
+/// A restore or undo that was disturbed, and came to an end.
+#[derive(Default)]
+struct Round {
+    /// What another undo of it names; none if it was taken back.
+    id: Option<String>,
+    kills: u32,
+    /// The kills among them that came when some of the writes were done.
+    mid_way: u32,
+    stopped: u32,
+    taken_back: bool,
 }
 
 /// A call that ended, or was killed.
@@ -163,8 +184,7 @@ impl<'a> Trial<'a> {
         let (early, late): (Vec<_>, Vec<_>) = ids.into_iter().partition(|(.., roll)| *roll < 80);
         each(&early, async |(sort, name, salt, _)| create(world, *sort, name, *salt).await).await?;
         let marker = create(world, Sort::ConfigMap, "moment", 1).await?;
-        let at =
-            format!("rev:{}", marker["metadata"]["resourceVersion"].as_str().unwrap_or_default());
+        let at = position(&marker);
         let (then, _) = read(&world.client, NAMESPACE).await?;
         each(&early, async |(sort, name, salt, roll)| {
             let path = format!("{}/{name}", sort.collection(NAMESPACE));
@@ -180,34 +200,42 @@ impl<'a> Trial<'a> {
         })
         .await?;
         each(&late, async |(sort, name, salt, _)| create(world, *sort, name, *salt).await).await?;
+        let marker = create(world, Sort::ConfigMap, "moment-before", 2).await?;
+        let at_before = position(&marker);
         let (before, _) = read(&world.client, NAMESPACE).await?;
         let ids: BTreeSet<Id> = then.keys().chain(before.keys()).cloned().collect();
         let acted = ids.into_iter().filter(|id| then.get(id) != before.get(id)).collect();
         let log = world.cluster.dir().join("killed");
         fs::create_dir_all(&log)?;
-        Ok(Self { world, at, then, before, acted, draw, log, leaks: false })
+        Ok(Self { world, at, at_before, then, before, acted, draw, log, leaks: false })
     }
 
-    /// A restore from its beginning, killed after a while if one is given.
-    async fn restore(&self, kill: Option<Kill>) -> Result<Ended> {
-        self.call(&["restore", "-n", NAMESPACE, "--at", &self.at, "--yes", "-o", "json"], kill)
-            .await
+    /// A restore of one side from its beginning, killed after a while if one is given.
+    async fn restore(&self, side: Side, kill: Option<Kill>) -> Result<Ended> {
+        let at = if side == Side::Then { &self.at } else { &self.at_before };
+        self.call(&["restore", "-n", NAMESPACE, "--at", at, "--yes", "-o", "json"], kill).await
     }
 
-    /// Starts over to one side: a restore, or the undo of the last one.
-    async fn begin(&self, side: Side, last: &str, kill: Option<Kill>) -> Result<Ended> {
-        match side {
-            Side::Then => {
-                // Nothing is deleted that the journal has not seen come; after a kill of the server that takes a while.
-                let deadline = Instant::now() + Duration::from_mins(1);
-                while let Err(error) = self.world.running().close().await {
-                    ensure!(Instant::now() < deadline, "not closed within a minute: {error:#}");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-                self.restore(kill).await
-            }
-            Side::Before => self.call(&["undo", last, "--yes", "-o", "json"], kill).await,
+    async fn undo(&self, id: &str, kill: Option<Kill>) -> Result<Ended> {
+        self.call(&["undo", id, "--yes", "-o", "json"], kill).await
+    }
+
+    async fn resume(&self, id: &str, kill: Option<Kill>) -> Result<Ended> {
+        self.call(&["restore", "--resume", id, "--yes", "-o", "json"], kill).await
+    }
+
+    /// Starts over to one side: a restore, or the undo of the last one where that leads there.
+    async fn begin(&self, side: Side, last: Option<&str>, kill: Option<Kill>) -> Result<Ended> {
+        if let (Side::Before, Some(last)) = (side, last) {
+            return self.undo(last, kill).await;
         }
+        // Nothing is deleted that the journal has not seen come; after a kill of the server that takes a while.
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while let Err(error) = self.world.running().close().await {
+            ensure!(Instant::now() < deadline, "not closed within a minute: {error:#}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        self.restore(side, kill).await
     }
 
     /// A call, and the restore it made if it made one. Killed when it still runs at that time.
@@ -225,6 +253,12 @@ impl<'a> Trial<'a> {
         let within = kill.map_or(Duration::from_mins(4), |kill| kill.after);
         let status = match tokio::time::timeout(within, child.wait()).await {
             Ok(status) => Some(status?),
+            Err(_) if kill.is_some_and(|kill| kill.gently) => {
+                let pid = child.id().context("it runs")?;
+                std::process::Command::new("kill").args(["-s", "INT", &pid.to_string()]).status()?;
+                let ended = tokio::time::timeout(Duration::from_secs(30), child.wait()).await;
+                Some(ended.context("it still runs 30 s after Ctrl-C")??)
+            }
             Err(_) if kill.is_some() => {
                 child.kill().await?;
                 None
@@ -259,48 +293,59 @@ impl<'a> Trial<'a> {
         Ok(ids)
     }
 
-    /// Killed at random and resumed, now and then more than once; the id, the kills that count, and those of them that
-    /// came when some of the writes were done.
-    async fn killed_and_resumed(
-        &mut self,
-        side: Side,
-        last: &str,
-        usual: Duration,
-        wanted: u32,
-    ) -> Result<(String, u32, u32)> {
-        let (mut kills, mut mid) = (0, 0);
-        let mut id: Option<String> = None;
+    /// Killed or stopped at random, now and then more than once, and resumed; or taken back as it is, which may be killed as well
+    /// and is resumed then.
+    async fn killed(&mut self, side: Side, last: Option<&str>, usual: Duration, wanted: u32) -> Result<Round> {
+        let mut round = Round::default();
+        // What is taken back, once that is so.
+        let mut back: Option<String> = None;
         loop {
-            let again = kills == 0 || (kills < wanted && self.draw.below(3) == 0);
+            let disturbed = round.kills + round.stopped;
+            let again = disturbed == 0 || (round.kills < wanted && self.draw.below(3) == 0);
             // Two in three while it writes, which is a small part of its time.
-            let begun = id.is_none() && self.draw.below(3) > 0;
+            let begun = round.id.is_none() && self.draw.below(3) > 0;
             let most = usual.as_micros() as u64;
             let after = self.draw.below(if begun { most / 4 } else { most * 11 / 10 });
-            let kill = again.then_some(Kill { after: Duration::from_micros(after), begun });
-            let (written, _) = self.progress(side).await?;
-            let ended = match &id {
-                None => self.begin(side, last, kill).await?,
-                Some(id) => {
-                    self.call(&["restore", "--resume", id, "--yes", "-o", "json"], kill).await?
-                }
+            let gently = self.draw.below(4) == 0;
+            let kill = again.then_some(Kill { after: Duration::from_micros(after), begun, gently });
+            let to = if back.is_some() { side.other() } else { side };
+            let (written, _) = self.progress(to).await?;
+            let ended = match (&round.id, &back) {
+                (Some(id), _) => self.resume(id, kill).await?,
+                (None, Some(id)) => self.undo(id, kill).await?,
+                (None, None) => self.begin(side, last, kill).await?,
             };
-            id = id.or(ended.id);
-            if ended.said.code == -1 {
-                kills += 1;
-                let (now, all) = self.progress(side).await?;
-                mid += u32::from(now > written && now < all);
-                continue;
+            round.id = round.id.or(ended.id);
+            match ended.said.code {
+                -1 => {
+                    round.kills += 1;
+                    let (now, all) = self.progress(to).await?;
+                    round.mid_way += u32::from(now > written && now < all);
+                }
+                130 => {
+                    round.stopped += 1;
+                    told(&ended.said)?;
+                }
+                2 if back.is_some() && ended.said.err.contains("nothing to undo") => {
+                    return Ok(Round { id: None, taken_back: true, ..round });
+                }
+                _ => {
+                    ensure!(self.is_well(&ended.said), "{}", ended.said);
+                    let id = round.id.filter(|_| back.is_none());
+                    ensure!(id.is_some() || back.is_some(), "a restore has an id: {}", ended.said);
+                    return Ok(Round { id, taken_back: back.is_some(), ..round });
+                }
             }
-            ensure!(self.is_well(&ended.said), "{}", ended.said);
-            let id = id.context("a restore has an id")?;
-            return Ok((id, kills, mid));
+            if back.is_none() && self.draw.below(2) == 0 {
+                back = round.id.take();
+            }
         }
     }
 
     async fn with_the_server_killed(
         &mut self,
         side: Side,
-        last: &str,
+        last: Option<&str>,
         usual: Duration,
     ) -> Result<String> {
         let after = Duration::from_micros(
@@ -325,9 +370,7 @@ impl<'a> Trial<'a> {
             }
             ensure!(matches!(said.code, 1 | 2), "{said}");
             let next = match &id {
-                Some(id) => {
-                    self.call(&["restore", "--resume", id, "--yes", "-o", "json"], None).await?
-                }
+                Some(id) => self.resume(id, None).await?,
                 None => self.begin(side, last, None).await?,
             };
             id = id.or(next.id);
@@ -396,6 +439,22 @@ impl<'a> Trial<'a> {
         });
         wrong.collect()
     }
+}
+
+/// Whoever stops a restore is told of every action what became of it, unless it was stopped before it began.
+fn told(said: &Said) -> Result<()> {
+    if said.out.is_empty() {
+        return said.err.contains("interrupted: nothing was done").then_some(()).with_context(|| said.to_string());
+    }
+    let restore = said.restore()?;
+    ensure!(restore.actions.iter().all(|action| action.result.is_some()), "{said}");
+    ensure!(said.err.contains("--resume"), "{said}");
+    Ok(())
+}
+
+/// An object's revision, as a moment.
+fn position(object: &Value) -> String {
+    format!("rev:{}", object["metadata"]["resourceVersion"].as_str().unwrap_or_default())
 }
 
 async fn each<T>(items: &[T], work: impl AsyncFn(&T) -> Result<Value>) -> Result<()> {

@@ -44,7 +44,7 @@ async fn any_history_is_rolled_back_as_predicted() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_restore_is_resumed() -> Result<()> {
+async fn a_killed_restore_is_resumed_or_taken_back() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let size = Killed { objects: 200, kills: 5, apiserver_kills: 1, seed: 6 };
     println!("killed: {}", killed(BINARY, size).await?);

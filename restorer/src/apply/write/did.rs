@@ -44,7 +44,7 @@ impl Did {
         }
     }
 
-    pub(super) fn because(became: Became, message: impl Into<String>) -> Self {
+    pub(crate) fn because(became: Became, message: impl Into<String>) -> Self {
         Self { message: Some(message.into()), ..Self::new(became) }
     }
 
@@ -70,7 +70,7 @@ impl Did {
         matches!(self.became, Became::Refused | Became::Skipped) && self.settled && !self.touched
     }
 
-    pub(super) fn done(after: Option<Full>) -> Self {
+    pub(crate) fn done(after: Option<Full>) -> Self {
         Self { after, ..Self::new(Became::Done) }
     }
 

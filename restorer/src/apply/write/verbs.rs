@@ -176,7 +176,7 @@ impl Work<'_> {
 
     /// Whether an earlier try of ours, whose answer or outcome was lost, wrote the object without what others held (see
     /// [`relax`]); what it was given instead, in words.
-    pub(super) fn without_others(&self, job: &Job<'_>, now: &Full, doubtful: bool) -> Option<String> {
+    pub(crate) fn without_others(&self, job: &Job<'_>, now: &Full, doubtful: bool) -> Option<String> {
         if !doubtful && !self.resumed {
             return None;
         }
