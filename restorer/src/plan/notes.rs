@@ -244,31 +244,49 @@ fn inside_gaps(planner: &mut Planner<'_>) {
 
 /// Kinds that could not be read, though the plan is about them.
 fn unread(planner: &mut Planner<'_>) {
+    let deletes = deletes(planner);
     for (kind, listed) in &planner.live.kinds {
-        let words = match listed {
-            // What is not served has nothing that could be overlooked; what was there then is left, and says so.
-            Listed::Whole | Listed::NotServed(_) => continue,
-            Listed::Forbidden(words) => format!("this user may not read them: {words}"),
-            Listed::Failed(words) => format!("they could not be read: {words}"),
-        };
-        let effect = if rules::SCALERS.contains(&kind.as_str()) {
-            "what they scale may be taken for somebody's intent"
+        let Some(words) = unread_because(listed) else { continue };
+        let mut effect = if rules::SCALERS.contains(&kind.as_str()) {
+            "what they scale may be taken for somebody's intent".to_owned()
         } else {
-            "nothing is done to them"
+            "nothing is done to them".to_owned()
         };
+        if deletes && planner.live.unseen.contains_key(kind) {
+            effect.push_str(", but those that are owned by what is deleted would go with it");
+        }
         planner.plan.reservations.push(format!("{}: {words}; {effect}", kind_name(kind)));
     }
 }
 
-/// Kinds among which what deleted objects own could not be looked for.
+/// Kinds that are told of by nothing else, among which what deleted objects own could not be looked for.
 fn unseen(planner: &mut Planner<'_>) {
+    if !deletes(planner) {
+        return;
+    }
+    let live = planner.live;
+    let told = |kind: &str| live.kinds.get(kind).is_some_and(|listed| unread_because(listed).is_some());
+    let unseen: Vec<_> = live.unseen.iter().filter(|(kind, _)| !told(kind)).collect();
+    let Some((_, refusal)) = unseen.first() else { return };
+    let kinds: Vec<String> = unseen.iter().map(|(kind, _)| kind_name(kind)).collect();
+    planner.plan.reservations.push(format!(
+        "{}: whether what is deleted owns any of them could not be seen, and such would go with it: {refusal}",
+        some(&kinds)
+    ));
+}
+
+/// Whether anything goes that the garbage collector takes others along with.
+fn deletes(planner: &Planner<'_>) -> bool {
     let takes = |action: &Action| matches!(action.verb, Verb::Delete | Verb::Recreate) && action.propagation != Propagation::Orphan;
-    let Some((_, refusal)) = planner.live.unseen.first_key_value() else { return };
-    if planner.plan.actions.iter().any(takes) {
-        let kinds: Vec<String> = planner.live.unseen.keys().map(|kind| kind_name(kind)).collect();
-        planner.plan.reservations.push(format!(
-            "{}: whether what is deleted owns any of them could not be seen, and such would go with it: {refusal}",
-            some(&kinds)
-        ));
+    planner.plan.actions.iter().any(takes)
+}
+
+/// Why objects that are there might not be known; nothing for a kind that is not served: it has none.
+fn unread_because(listed: &Listed) -> Option<String> {
+    match listed {
+        // What was there of it then is left, and says so.
+        Listed::Whole | Listed::NotServed(_) => None,
+        Listed::Forbidden(words) => Some(format!("this user may not read them: {words}")),
+        Listed::Failed(words) => Some(format!("they could not be read: {words}")),
     }
 }

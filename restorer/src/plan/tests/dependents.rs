@@ -3,7 +3,7 @@
 use hindcast_journal::facts::Uncovered;
 
 use super::scene::{Scene, key, only};
-use crate::{desired::Source, plan::Verb};
+use crate::{desired::Source, live::Listed, plan::Verb};
 
 const CLAIM: &str = "PersistentVolumeClaim data";
 
@@ -113,6 +113,14 @@ fn what_cannot_be_seen_is_told() {
     let said = scene.plan().plan.reservations;
     let expected = "jobs.batch: whether what is deleted owns any of them could not be seen, and such would go with it: jobs.batch is forbidden";
     assert!(said.iter().any(|said| said == expected), "{said:?}");
+    // A kind that the plan is about as well is told of once.
+    let refused = Listed::Forbidden("jobs.batch is forbidden".to_owned());
+    scene.live.kinds.insert("batch/jobs".into(), refused);
+    let said = scene.plan().plan.reservations;
+    let told: Vec<_> = said.iter().filter(|said| said.starts_with("jobs.batch:")).collect();
+    let expected = "jobs.batch: this user may not read them: jobs.batch is forbidden; nothing is done to them, but those that are owned by what \
+                    is deleted would go with it";
+    assert_eq!(told, [expected]);
     let mut quiet = Scene::shop();
     quiet.live.unseen = scene.live.unseen;
     assert_eq!(quiet.plan().plan.reservations, Vec::<String>::new(), "nothing is deleted");
