@@ -92,11 +92,20 @@ impl Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) body: Bytes,
-    /// When the request was begun and when its answer was whole, by our clock.
-    pub(crate) began: Micros,
-    pub(crate) ended: Micros,
-    /// The server's clock minus ours, where it said.
-    pub(crate) offset: Option<Micros>,
+    pub(crate) when: When,
+}
+
+/// When a request was under way, on the monotonic clock, and what the server's clock said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct When {
+    /// It was sent after this moment.
+    pub(crate) began: Duration,
+    /// Its answer had begun to come by this one.
+    pub(crate) answered: Duration,
+    /// Its answer was whole by this one.
+    pub(crate) ended: Duration,
+    /// The `Date` of the answer, which is cut to a second.
+    pub(crate) date: Option<Micros>,
 }
 
 /// One page of a list.
@@ -106,10 +115,7 @@ pub(crate) struct Page {
     pub(crate) rv: Option<Revision>,
     pub(crate) next: Option<String>,
     pub(crate) items: Vec<Bytes>,
-    pub(crate) began: Micros,
-    pub(crate) ended: Micros,
-    /// The server's clock minus ours, where it said.
-    pub(crate) offset: Option<Micros>,
+    pub(crate) when: When,
 }
 
 /// A client, and a token of which every watch on it holds a clone.
@@ -158,15 +164,12 @@ impl Api {
     /// A GET with its whole body.
     pub(crate) async fn get(&self, path: &str, accept: &str) -> Result<Answer, Failure> {
         let work = async {
-            let began = self.parts.clock.now();
+            let began = self.parts.clock.monotonic();
             let response = send(&self.lists, path, accept).await?;
-            let answered = self.parts.clock.now();
-            let date = response.headers().get(http::header::DATE);
-            let date = date.and_then(|d| d.to_str().ok()).and_then(date_micros);
-            // The header is cut to a second, so its middle is half a second later.
-            let offset = date.map(|d| d + 500_000 - i64::midpoint(began, answered));
+            let answered = self.parts.clock.monotonic();
+            let date = date(&response);
             let body = whole(response).await?;
-            Ok(Answer { body, began, ended: self.parts.clock.now(), offset })
+            Ok(Answer { body, when: When { began, answered, ended: self.parts.clock.monotonic(), date } })
         };
         self.parts.timeout(self.timeout, work).await.unwrap_or_else(|| {
             Err(Failure::Transport(format!("no answer within {} s", self.timeout.as_secs_f32())))
@@ -189,11 +192,15 @@ impl Api {
     pub(crate) async fn watch(&self, path: &str, query: &str) -> Result<Watch, Failure> {
         let (client, lease) = self.client().map_err(|e| Failure::Transport(e.to_string()))?;
         let target = format!("{path}?watch=1&allowWatchBookmarks=true&{query}");
+        let began = self.parts.clock.monotonic();
         let opening = async { send(&client, &target, "application/json").await };
         let opened = self.parts.timeout(self.timeout, opening).await;
         let response =
             opened.unwrap_or_else(|| Err(Failure::Transport("the watch did not open".into())))?;
+        let answered = self.parts.clock.monotonic();
+        let when = When { began, answered, ended: answered, date: date(&response) };
         Ok(Watch {
+            when,
             body: response.into_body(),
             lines: Lines::default(),
             parts: self.parts.clone(),
@@ -216,6 +223,8 @@ impl Api {
 
 /// An open watch.
 pub(crate) struct Watch {
+    /// When it was opened.
+    pub(crate) when: When,
     body: Body,
     lines: Lines,
     parts: Parts,
@@ -269,6 +278,12 @@ async fn send(
     Err(if failure == Failure::Throttled(None) { Failure::Throttled(seconds) } else { failure })
 }
 
+/// The server's clock, as an answer tells it.
+fn date(response: &http::Response<Body>) -> Option<Micros> {
+    let date = response.headers().get(http::header::DATE)?;
+    date_micros(date.to_str().ok()?)
+}
+
 async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {
     let body = response.into_body().collect().await;
     Ok(body.map_err(|e| Failure::Transport(hindcast_journal::Error::causes(&e)))?.to_bytes())
@@ -280,9 +295,7 @@ fn page(answer: &Answer) -> Option<Page> {
         rv: None,
         next: None,
         items: Vec::new(),
-        began: answer.began,
-        ended: answer.ended,
-        offset: answer.offset,
+        when: answer.when,
     };
     let mut members = json::Members::of(&answer.body);
     let mut metadata = None;

@@ -5,12 +5,19 @@
 //! *upper* sample `(rv, t)` says that every write up to `rv` was committed by `t`.
 //!
 //! **Invariants.** (1) Both bounds grow with the revision [the staircases drop what would break it; a property test
-//! compares with the naive search]. (2) Time never goes back: receipts are clamped to the newest one. (3) The closed
-//! time uses only what is certain (leases and lists), never the guess that a watch is quick.
+//! compares with the naive search]. (2) A moment that is known only to lie in a [`Span`] counts with its early end for
+//! lower samples and with its late end for upper ones. (3) The closed time uses only what is certain (leases and
+//! lists), never the guess that a watch is quick. Not here: which clock to believe [`crate::timekeeper`].
 
 use std::collections::BTreeMap;
 
 use hindcast_journal::{Micros, Revision};
+
+use crate::{
+    header::{Header, micros},
+    json,
+    timekeeper::Span,
+};
 
 /// A live watch event is received within this long of its commit; older ones are caught by the catch-up mark.
 const LIVE_DELAY: Micros = 500_000;
@@ -18,6 +25,9 @@ const LIVE_DELAY: Micros = 500_000;
 const LEASE_DELAY: Micros = 2_000_000;
 /// A stamp is cut to a second.
 const STAMP_GRAIN: Micros = 1_000_000;
+/// The holder of a lease and the server that stored its renewal agree on the time if it is not stamped before the
+/// second of the renewal, but for this.
+const HOLDER_AHEAD: Micros = 250_000;
 /// Steps kept in each staircase.
 const KEPT: usize = 4096;
 
@@ -27,7 +37,31 @@ pub(crate) struct RevisionClock {
     certain: Rising,
     guessed: Rising,
     upper: Falling,
-    newest: Micros,
+}
+
+/// A write that renewed a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Renewal {
+    /// The lease.
+    pub(crate) name: String,
+    /// The write's revision.
+    pub(crate) rv: Revision,
+    /// When, by the holder's clock.
+    pub(crate) renewed: Micros,
+    /// When, by the server's, cut to a second.
+    written: Micros,
+}
+
+impl Renewal {
+    /// Reads a lease; `None` where its newest write did not renew it, such as an annotation on an abandoned one, or
+    /// where the clocks of its holder and of the server that stored it disagree.
+    pub(crate) fn of(lease: &[u8]) -> Option<Self> {
+        let renewed = json::member(lease, "spec").and_then(|spec| json::member(spec, "renewTime"));
+        let renewed = renewed.and_then(json::text).and_then(|text| micros(&text))?;
+        let Header { name, rv: Some(rv), stamp: Some(written), .. } = Header::of(lease) else { return None };
+        let agree = written <= renewed + LEASE_DELAY && renewed < written + STAMP_GRAIN + HOLDER_AHEAD;
+        agree.then_some(Self { name, rv, renewed, written })
+    }
 }
 
 /// Steps `rv → τ` with both growing; the value at `rv` is that of the last step at or below.
@@ -83,32 +117,30 @@ impl Falling {
 }
 
 impl RevisionClock {
-    /// The moment of a receipt: our clock, but never before an earlier receipt.
-    pub(crate) fn receive(&mut self, now: Micros) -> Micros {
-        self.newest = self.newest.max(now);
-        self.newest
-    }
-
     /// A row of revision `rv` was received; `live` when its stream is past catching up.
-    pub(crate) fn receipt(&mut self, rv: Revision, at: Micros, live: bool) {
-        self.upper.add(rv, at);
+    pub(crate) fn receipt(&mut self, rv: Revision, at: Span, live: bool) {
+        self.upper.add(rv, at.hi);
         if live {
-            self.guessed.add(rv + 1, at - LIVE_DELAY);
+            self.guessed.add(rv + 1, at.lo - LIVE_DELAY);
         }
     }
 
     /// A consistent list, begun and ended then, returned revision `rv`.
-    pub(crate) fn list(&mut self, rv: Revision, began: Micros, ended: Micros) {
-        self.certain.add(rv + 1, began);
-        self.upper.add(rv, ended);
+    pub(crate) fn list(&mut self, rv: Revision, began: Span, ended: Span) {
+        self.certain.add(rv + 1, began.lo);
+        self.upper.add(rv, ended.hi);
     }
 
-    /// A lease of revision `rv` was renewed at `renewed`, and seen at `seen`. One whose holder's clock is ahead is
-    /// ignored.
-    pub(crate) fn lease(&mut self, rv: Revision, renewed: Micros, seen: Micros) {
-        if renewed <= seen {
-            self.certain.add(rv, renewed);
-            self.upper.add(rv, renewed + LEASE_DELAY);
+    /// A lease's write, seen at `seen`. Samples that contradict what is known from others tell of a wrong clock, not of
+    /// time, and are dropped.
+    pub(crate) fn lease(&mut self, lease: &Renewal, seen: Span) {
+        let Renewal { rv, renewed, written, .. } = *lease;
+        let late = (renewed + LEASE_DELAY).max(written + STAMP_GRAIN + LEASE_DELAY / 2);
+        let early = self.certain.at(rv).is_some_and(|known| late < known);
+        let ahead = self.upper.at(rv).is_some_and(|known| renewed > known) || renewed > seen.hi;
+        if !early && !ahead {
+            self.certain.add(rv, renewed.min(seen.lo));
+            self.upper.add(rv, late);
         }
     }
 
@@ -117,23 +149,18 @@ impl RevisionClock {
     pub(crate) fn bounds(
         &self,
         rv: Revision,
-        at: Micros,
+        at: Span,
         stamp: Option<Micros>,
         fresh: bool,
     ) -> (Micros, Micros) {
-        let hi = self.upper.at(rv).map_or(at, |t| t.min(at));
+        let hi = self.upper.at(rv).map_or(at.hi, |t| t.min(at.hi));
         // A deletionTimestamp lies ahead by the grace period, and a client may write any time: past `hi` it is no stamp.
-        let stamp = stamp.filter(|s| *s <= at);
+        let stamp = stamp.filter(|s| *s <= at.lo);
         // What is certain contradicts a guess that a slow server made false.
         let latest = stamp.filter(|_| fresh).map_or(hi, |stamp| hi.min(stamp + STAMP_GRAIN));
         let guessed = self.guessed.at(rv).filter(|guess| *guess <= latest);
         let lo = self.certain.at(rv).max(guessed).max(stamp).unwrap_or(0);
         (lo.min(latest), hi)
-    }
-
-    /// The moment at or after which `rv` was certainly committed.
-    pub(crate) fn not_before(&self, rv: Revision) -> Micros {
-        self.certain.at(rv).unwrap_or(0)
     }
 
     /// The latest moment of which it is certain that every change committed before it has a revision up to `closed`.

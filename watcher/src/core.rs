@@ -36,15 +36,17 @@ pub(crate) use self::{
 };
 use crate::{
     Settings,
+    api::When,
     buffer::{Batch, Buffer},
     clock::RevisionClock,
     handle::Phase,
     metrics::Metrics,
     retained::{Entry, Packer},
+    timekeeper::{Span, Timekeeper},
 };
 
 /// The process stood still if it was not known to run for this long. As long as a live event is taken to be under way.
-const STALL: Micros = 500_000;
+const STALL: Duration = Duration::from_millis(500);
 
 /// Something a stream saw that discovery wants to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +79,8 @@ pub(crate) struct Kind {
     described: bool,
     /// Whether a row or list told of the cursor since the last frontier row.
     moved: bool,
-    /// When its watch was opened after the newest outage or list.
-    opened: Micros,
+    /// When its watch was opened after the newest outage or list, on the monotonic clock.
+    opened: Duration,
 }
 
 /// One revision domain.
@@ -90,10 +92,10 @@ pub(crate) struct Domain {
     pub(crate) caught_up: Revision,
     /// Only what is newer counts as received live: set by a list after this process stood still.
     pub(crate) live_from: Revision,
-    /// When a watch was last opened that follows on an outage or a list.
-    opened: Micros,
-    /// When the newest list of it was begun.
-    sampled: Micros,
+    /// When a watch was last opened that follows on an outage or a list, on the monotonic clock.
+    opened: Duration,
+    /// When the newest list of it was begun, on the monotonic clock, and its revision.
+    listed: (Duration, Revision),
 }
 
 /// The state behind the lock.
@@ -117,10 +119,10 @@ pub(crate) struct Core {
     pub(crate) store_down: Option<Duration>,
     /// Bytes taken in while the store is down, for the estimate of how long the buffer lasts.
     outage_bytes: usize,
-    pub(crate) clock_offset: Micros,
+    pub(crate) timekeeper: Timekeeper,
     pub(crate) started: bool,
-    /// When the process was last known to run, by our clock.
-    beat: Micros,
+    /// When the process was last known to run, on the monotonic clock.
+    beat: Duration,
     /// Domains that stood still and wait for a list.
     stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
@@ -160,6 +162,8 @@ impl Core {
     ) -> Self {
         let framed = parts.clock.monotonic();
         let packer = Packer::new(settings.hot_objects);
+        let mut timekeeper = Timekeeper::default();
+        timekeeper.read(&*parts.clock);
         Self {
             parts,
             settings,
@@ -175,9 +179,9 @@ impl Core {
             demanded: false,
             store_down: None,
             outage_bytes: 0,
-            clock_offset: 0,
+            timekeeper,
             started: false,
-            beat: 0,
+            beat: Duration::ZERO,
             stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
         }
@@ -191,23 +195,42 @@ impl Core {
         self.domains.get_mut(name).expect("it was put in just above")
     }
 
-    /// Now, as a receipt of a domain.
-    pub(crate) fn receipt(&mut self, domain: &str) -> Micros {
-        let now = self.parts.clock.now();
-        self.domain(domain).clock.receive(now)
+    /// Now.
+    pub(crate) fn now(&mut self) -> Span {
+        let clock = self.parts.clock.clone();
+        let (now, stepped) = self.timekeeper.read(&*clock);
+        if stepped {
+            // A process that was suspended finds the same.
+            self.stall();
+        }
+        now
+    }
+
+    /// An answer of the API server told the time.
+    pub(crate) fn dated(&mut self, when: &When) {
+        self.now();
+        if let Some(date) = when.date {
+            self.timekeeper.date(date, when.began, when.answered);
+        }
     }
 
     /// The process runs. When it stood still (paused, starved, suspended), events lay waiting: until a list separates
     /// them from newer ones, receipts are no lower bounds.
     pub(crate) fn beat(&mut self) {
-        let now = self.parts.clock.now();
-        if self.beat > 0 && now - self.beat > STALL {
-            for (name, domain) in &mut self.domains {
-                domain.live_from = Revision::MAX;
-                self.stalled.insert(name.clone());
-            }
+        let now = self.parts.clock.monotonic();
+        if self.beat > Duration::ZERO && now.saturating_sub(self.beat) > STALL {
+            self.stall();
         }
         self.beat = now;
+        self.now();
+    }
+
+    /// Events may have lain waiting: only what is newer than a list begun from here on is live.
+    fn stall(&mut self) {
+        for (name, domain) in &mut self.domains {
+            domain.live_from = Revision::MAX;
+            self.stalled.insert(name.clone());
+        }
     }
 
     /// What has to be listed, so that receipts are lower bounds again: a kind of each domain that stood still, or whose
@@ -217,7 +240,7 @@ impl Core {
             let mut kinds = self.kinds.values();
             kinds.find(|kind| kind.covered && kind.discovery.domain == *domain)
         };
-        let due = self.domains.iter().filter(|(name, d)| d.opened > d.sampled || self.stalled.contains(*name));
+        let due = self.domains.iter().filter(|(name, d)| d.opened > d.listed.0 || self.stalled.contains(*name));
         due.filter_map(|(name, _)| covered(name)).map(|kind| kind.discovery.clone()).collect()
     }
 
@@ -226,7 +249,7 @@ impl Core {
     pub(crate) fn opened(&mut self, key: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
         let domain = kind.discovery.domain.clone();
-        let at = self.receipt(&domain);
+        let at = self.parts.clock.monotonic();
         self.domain(&domain).opened = at;
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.opened = at;
@@ -241,10 +264,22 @@ impl Core {
     }
 
     /// A consistent list of a domain's kind told its revision.
-    pub(crate) fn sample(&mut self, domain: &str, rv: Revision, began: Micros, ended: Micros) {
+    pub(crate) fn sample(&mut self, domain: &str, rv: Revision, when: &When) {
+        self.dated(when);
+        let (began, ended) = (self.timekeeper.at(when.began), self.timekeeper.at(when.ended));
         let domain = self.domain(domain);
         domain.clock.list(rv, began, ended);
-        domain.sampled = domain.sampled.max(began);
+        if when.began > domain.listed.0 {
+            domain.listed = (when.began, rv);
+        }
+    }
+
+    /// Whether a watch that was opened then has received `rv` as it was committed: no sooner than a list that was begun since.
+    fn is_live(&self, domain: &str, opened: Duration, rv: Revision) -> bool {
+        self.domains.get(domain).is_some_and(|domain| {
+            let (began, list) = domain.listed;
+            began >= opened && rv > list.max(domain.live_from)
+        })
     }
 
     /// Puts a change in the buffer.
@@ -276,7 +311,7 @@ impl Core {
 
     /// Puts a fact about a kind in the buffer.
     fn fact<T: serde::Serialize>(&mut self, op: Op, discovery: &Discovery, rv: Revision, body: Option<&T>) {
-        let now = self.receipt(&discovery.domain);
+        let now = self.now();
         let (_, hi) = self.domain(&discovery.domain).clock.bounds(rv, now, None, false);
         self.fact_at(op, discovery, rv, body, hi);
     }
@@ -293,7 +328,8 @@ impl Core {
     ) {
         let domain = self.domain(&discovery.domain);
         let mut change = facts::about(op, discovery, domain.incarnation, rv);
-        (change.time_lo, change.time_hi) = (domain.clock.bounds(rv, hi, None, false).0, hi);
+        let at = Span { lo: hi, hi };
+        (change.time_lo, change.time_hi) = (domain.clock.bounds(rv, at, None, false).0, hi);
         if let Some(body) = body {
             change.body = facts::body(body).expect("facts are plain structs, which serialise");
         }
@@ -308,9 +344,11 @@ impl Core {
             *least = (*least).min(kind.cursor);
         }
         let mut out = FrontierVector::new();
+        let now = self.timekeeper.at(self.parts.clock.monotonic());
         for (name, rv) in closed {
             if let Some(domain) = self.domains.get(name) {
-                let time = domain.clock.closed_time(rv);
+                // What is only now becoming durable is not known of any later moment, whatever a clock said.
+                let time = domain.clock.closed_time(rv).min(now.lo);
                 out.insert(name.to_owned(), FrontierPoint { incarnation: domain.incarnation, rv, time });
             }
         }
@@ -366,12 +404,11 @@ impl Core {
                 frontier.cursors.insert(key.clone(), kind.cursor);
             }
         }
-        let closed = self.frontier();
+        let (closed, now) = (self.frontier(), self.now());
         for (domain, frontier) in moved {
             let Some(point) = closed.get(&domain) else { continue };
             let mut change = Change::new(Op::Frontier, domain, point.incarnation, point.rv);
-            let now = self.parts.clock.now();
-            (change.time_lo, change.time_hi) = (point.time.min(now), now);
+            (change.time_lo, change.time_hi) = (point.time.min(now.lo), now.hi);
             change.body = facts::body(&frontier).expect("a map of numbers serialises");
             let at = self.parts.clock.monotonic();
             self.buffer.push(change, at);

@@ -52,8 +52,7 @@ impl Env {
         let rv = page.rv.ok_or_else(opaque)?;
         let mut core = self.core.lock();
         core.check_list(&kind.domain, reached, rv);
-        core.offset(page.offset);
-        core.sample(&kind.domain, rv, page.began, page.ended);
+        core.sample(&kind.domain, rv, &page.when);
         Ok(rv)
     }
 
@@ -134,8 +133,7 @@ impl Env {
     async fn newest_lease(&self, rv: Revision) -> Option<i64> {
         let page = self.exact(LEASES_PATH, "limit=500", rv, rv).await.ok()?;
         let mut core = self.core.lock();
-        let at = core.receipt(MAIN);
-        let items = page.items.iter().filter_map(|item| core.lease(MAIN, item, at));
+        let items = page.items.iter().filter_map(|item| core.past_lease(MAIN, item));
         items.max()
     }
 }

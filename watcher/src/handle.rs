@@ -64,6 +64,9 @@ pub struct Status {
     pub seconds_until_loss: Option<u64>,
     /// The server's clock minus ours, in microseconds.
     pub clock_offset: Micros,
+    /// Which clocks disagree, where some do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub clocks: String,
 }
 
 /// What is durable.

@@ -32,6 +32,7 @@ mod retained;
 mod run;
 mod settings;
 mod stream;
+mod timekeeper;
 
 pub use api::Connector;
 pub use close::{Closed, Observed, close_cut};

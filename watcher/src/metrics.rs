@@ -27,6 +27,7 @@ pub struct Metrics {
     pub(crate) state_bytes: IntGauge,
     pub(crate) store_errors: IntCounter,
     pub(crate) clock_offset: Gauge,
+    pub(crate) clock_spread: Gauge,
 }
 
 impl Metrics {
@@ -59,6 +60,10 @@ impl Metrics {
             state_bytes: made.int_gauge("state_cache_bytes", "Memory of the retained last versions."),
             store_errors: made.counter("store_errors_total", "Segment PUTs that failed and are retried."),
             clock_offset: made.gauge("server_clock_offset_seconds", "The server's clock minus ours."),
+            clock_spread: made.gauge(
+                "clock_spread_seconds",
+                "How far apart the clocks are between which nobody has decided.",
+            ),
         }
     }
 }

@@ -117,12 +117,13 @@ impl Stream<'_> {
             let _place = env.opens.enter(0).await;
             env.api.watch(&path(kind), &query).await?
         };
+        env.core.lock().dated(&watch.when);
         self.down_since = None;
         let mut first = None;
         if let Some(list) = listed {
             first = prove(env, &mut watch).await?;
             let mut core = env.core.lock();
-            let at = core.receipt(&kind.domain);
+            let at = core.now();
             core.end_list(self.key, list, at);
         }
         if !std::mem::replace(&mut self.open, true) {
@@ -248,7 +249,7 @@ impl Stream<'_> {
                     Ok(Some(items)) => {
                         for (header, bytes) in items {
                             let mut core = self.env.core.lock();
-                            let at = core.receipt(&kind.domain);
+                            let at = core.now();
                             let seen = Sighting { header, bytes, source: Source::List, at, live: false };
                             core.listed(self.key, &seen, pages.rv);
                         }
@@ -316,7 +317,7 @@ impl Stream<'_> {
             from,
             to: pages.rv,
             time_from: heard,
-            time_to: core.receipt(&kind.domain),
+            time_to: core.now().hi,
             reason: reason.to_owned(),
             recovered: outcome.recovered,
             unknown: outcome.unknown,
@@ -371,7 +372,7 @@ impl<'a> Pages<'a> {
             self.rv = rv;
             let mut core = self.env.core.lock();
             self.regressed = core.check_list(&self.kind.domain, reached, rv);
-            core.sample(&self.kind.domain, rv, page.began, page.ended);
+            core.sample(&self.kind.domain, rv, &page.when);
         }
         self.next = page.next;
         self.done = self.next.is_none();
@@ -439,7 +440,7 @@ impl Healing<'_> {
             });
             if same {
                 let mut core = self.env.core.lock();
-                let at = core.receipt(&self.kind.domain);
+                let at = core.now();
                 let seen = Sighting { header, bytes, source: Source::List, at, live: false };
                 core.listed(self.key, &seen, list);
             } else {

@@ -194,7 +194,7 @@ fn versions(kind: &str, ks: &KindState, log: &Log, honest: bool, problems: &mut 
             let text = String::from_utf8_lossy(&found.exact);
             problems.push(format!("{what} reads as {text}, not as {}", exact(ks, event, ks.schema())));
         }
-        if honest && found.bounds.1 < event.at {
+        if found.bounds.1 < event.at {
             problems.push(format!("{what} was committed after its upper bound, at position {}", found.pos));
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn answer(body: &'static [u8]) -> Answer {
-    Answer { body: Bytes::from_static(body), began: 1, ended: 2, offset: None }
+    Answer { body: Bytes::from_static(body), when: When::default() }
 }
 
 #[test]

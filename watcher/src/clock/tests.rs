@@ -2,6 +2,16 @@ use super::*;
 
 const S: Micros = 1_000_000;
 
+/// A moment that is known.
+fn at(moment: Micros) -> Span {
+    Span { lo: moment, hi: moment }
+}
+
+/// A lease's write, stamped in the second of the renewal.
+fn renewal(rv: Revision, renewed: Micros) -> Renewal {
+    Renewal { name: "holder".into(), rv, renewed, written: renewed - renewed % S }
+}
+
 #[test]
 fn staircases_agree_with_the_naive_search() {
     let mut seed = 7_u64;
@@ -27,65 +37,100 @@ fn staircases_agree_with_the_naive_search() {
 #[test]
 fn a_live_row_lies_between_the_row_before_and_its_receipt() {
     let mut clock = RevisionClock::default();
-    clock.receipt(10, 100 * S, true);
-    clock.receipt(12, 103 * S, true);
-    assert_eq!(clock.bounds(12, 103 * S, None, false), (100 * S - LIVE_DELAY, 103 * S));
+    clock.receipt(10, at(100 * S), true);
+    clock.receipt(12, at(103 * S), true);
+    assert_eq!(clock.bounds(12, at(103 * S), None, false), (100 * S - LIVE_DELAY, 103 * S));
 }
 
 #[test]
 fn in_catch_up_leases_bound_a_row_to_its_moment_not_to_the_receipt() {
     let mut clock = RevisionClock::default();
     let now = 500 * S;
-    clock.lease(100, 300 * S, now);
-    clock.lease(200, 310 * S, now);
-    clock.receipt(150, now, false);
-    assert_eq!(clock.bounds(150, now, None, false), (300 * S, 312 * S));
+    clock.lease(&renewal(100, 300 * S), at(now));
+    clock.lease(&renewal(200, 310 * S), at(now));
+    clock.receipt(150, at(now), false);
+    assert_eq!(clock.bounds(150, at(now), None, false), (300 * S, 312 * S));
     // The object's own stamp tightens it, and a fresh one bounds what the clock says.
-    assert_eq!(clock.bounds(150, now, Some(305 * S), true), (305 * S, 312 * S));
-    assert_eq!(clock.bounds(150, now, Some(299 * S), true), (300 * S, 312 * S));
+    assert_eq!(clock.bounds(150, at(now), Some(305 * S), true), (305 * S, 312 * S));
+    assert_eq!(clock.bounds(150, at(now), Some(299 * S), true), (300 * S, 312 * S));
     // A stamp in the future is none.
-    assert_eq!(clock.bounds(150, now, Some(600 * S), true), (300 * S, 312 * S));
+    assert_eq!(clock.bounds(150, at(now), Some(600 * S), true), (300 * S, 312 * S));
 }
 
 #[test]
 fn a_lease_from_the_future_is_ignored() {
     let mut clock = RevisionClock::default();
-    clock.lease(10, 900 * S, 100 * S);
-    assert_eq!(clock.bounds(11, 100 * S, None, false), (0, 100 * S));
+    clock.lease(&renewal(10, 900 * S), at(100 * S));
+    assert_eq!(clock.bounds(11, at(100 * S), None, false), (0, 100 * S));
 }
 
 #[test]
 fn closed_time_needs_certainty() {
     let mut clock = RevisionClock::default();
-    clock.receipt(10, 100 * S, true);
+    clock.receipt(10, at(100 * S), true);
     assert_eq!(clock.closed_time(10), 0);
-    clock.list(10, 90 * S, 91 * S);
+    clock.list(10, at(90 * S), at(91 * S));
     assert_eq!(clock.closed_time(10), 90 * S);
-    clock.lease(11, 95 * S, 96 * S);
+    clock.lease(&renewal(11, 95 * S), at(96 * S));
     // The lease at 11 was written at or after 95 s: everything before 95 s is at most 10.
     assert_eq!(clock.closed_time(10), 95 * S);
     assert_eq!(clock.closed_time(9), 0);
 }
 
 #[test]
-fn a_clock_that_steps_back_is_held() {
+fn a_guess_that_something_certain_contradicts_is_dropped() {
     let mut clock = RevisionClock::default();
-    assert_eq!(clock.receive(10), 10);
-    assert_eq!(clock.receive(5), 10);
-    assert_eq!(clock.receive(11), 11);
+    clock.list(5, at(90 * S), at(90 * S));
+    clock.receipt(10, at(100 * S), true);
+    // Everything up to 20 was committed by 99: then the row at 10 was no quick one.
+    clock.list(20, at(98 * S), at(99 * S));
+    assert_eq!(clock.bounds(15, at(101 * S), None, false), (90 * S, 99 * S));
+    // A fresh stamp of 97 says as much.
+    let mut clock = RevisionClock::default();
+    clock.list(5, at(90 * S), at(90 * S));
+    clock.receipt(10, at(100 * S), true);
+    assert_eq!(clock.bounds(15, at(101 * S), Some(97 * S), true), (97 * S, 101 * S));
 }
 
 #[test]
-fn a_guess_that_something_certain_contradicts_is_dropped() {
+fn a_moment_that_is_not_known_widens_both_bounds() {
     let mut clock = RevisionClock::default();
-    clock.list(5, 90 * S, 90 * S);
-    clock.receipt(10, 100 * S, true);
-    // Everything up to 20 was committed by 99: then the row at 10 was no quick one.
-    clock.list(20, 98 * S, 99 * S);
-    assert_eq!(clock.bounds(15, 101 * S, None, false), (90 * S, 99 * S));
-    // A fresh stamp of 97 says as much.
+    let span = Span { lo: 100 * S, hi: 200 * S };
+    clock.list(10, span, span);
+    clock.receipt(12, Span { lo: 101 * S, hi: 201 * S }, false);
+    assert_eq!(clock.bounds(12, Span { lo: 102 * S, hi: 202 * S }, None, false), (100 * S, 201 * S));
+    assert_eq!(clock.closed_time(10), 100 * S);
+}
+
+/// A lease as the server has it: renewed by its holder at second `renewed`, last written by `other` at second `written`.
+fn lease(renewed: i64, written: i64) -> Vec<u8> {
+    let time = |second: i64| jiff::Timestamp::from_second(second).expect("in range");
+    format!(
+        r#"{{"metadata":{{"name":"l","resourceVersion":"7","managedFields":[{{"manager":"m","time":"{}"}}]}},"spec":{{"renewTime":"{:.6}"}}}}"#,
+        time(written), time(renewed)
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_lease_counts_only_when_that_very_write_renewed_it() {
+    let sample = Renewal::of(&lease(1_000, 1_000)).expect("renewed and stored within a second");
+    assert_eq!((sample.name.as_str(), sample.rv, sample.renewed), ("l", 7, 1_000 * S));
+    assert_eq!(Renewal::of(&lease(1_000, 4_600)), None, "an annotation on an abandoned lease");
+    assert_eq!(Renewal::of(&lease(1_000, 1_004)), None, "a holder whose clock is four seconds behind the server's");
+    assert_eq!(Renewal::of(&lease(1_004, 1_000)), None, "and one that is ahead");
+    assert_eq!(Renewal::of(b"{}"), None);
+}
+
+#[test]
+fn a_lease_that_contradicts_what_is_known_is_no_sample() {
     let mut clock = RevisionClock::default();
-    clock.list(5, 90 * S, 90 * S);
-    clock.receipt(10, 100 * S, true);
-    assert_eq!(clock.bounds(15, 101 * S, Some(97 * S), true), (97 * S, 101 * S));
+    clock.list(10, at(500 * S), at(501 * S));
+    // Everything from 11 on was committed at 500 s or later: a lease at 20 that says 300 s has a clock that is behind.
+    clock.lease(&renewal(20, 300 * S), at(510 * S));
+    assert_eq!(clock.bounds(15, at(510 * S), None, false), (500 * S, 510 * S));
+    // And one that says a revision was written after it was received has a clock that is ahead.
+    clock.receipt(30, at(520 * S), false);
+    clock.lease(&renewal(25, 530 * S), at(540 * S));
+    assert_eq!(clock.bounds(40, at(540 * S), None, false), (500 * S, 540 * S));
 }

@@ -12,6 +12,7 @@ use crate::{
     handle::Phase,
     header::Header,
     heal::{Recovered, Step},
+    timekeeper::Span,
 };
 
 /// Objects named in a gap row.
@@ -61,7 +62,7 @@ impl Core {
                 reborn: false,
                 described: false,
                 moved: false,
-                opened: 0,
+                opened: Duration::ZERO,
             };
             self.kinds.insert(key, kind);
             return;
@@ -136,7 +137,7 @@ impl Core {
     }
 
     /// The list is whole: what it did not show is gone, and the kind is covered from here on.
-    pub(crate) fn end_list(&mut self, key: &str, list: Revision, at: Micros) {
+    pub(crate) fn end_list(&mut self, key: &str, list: Revision, at: Span) {
         let Some(kind) = self.kinds.get_mut(key) else { return };
         let listing = kind.listing;
         let gone = kind.objects.iter().filter(|(_, entry)| entry.listing != listing);
@@ -145,7 +146,7 @@ impl Core {
         for name in gone {
             self.vanished(key, &name, list, Source::List);
         }
-        self.cover(key, list, at);
+        self.cover(key, list, at.hi);
     }
 
     fn cover(&mut self, key: &str, from: Revision, at: Micros) {
@@ -162,8 +163,7 @@ impl Core {
 
     /// Versions of one object that were missing.
     pub(crate) fn recovered(&mut self, key: &str, name: &str, steps: Recovered) -> u64 {
-        let Some(domain) = self.kinds.get(key).map(|k| k.discovery.domain.clone()) else { return 0 };
-        let at = self.receipt(&domain);
+        let at = self.now();
         let mut count = 0;
         for step in steps.steps {
             let retained = self.kinds.get(key).and_then(|k| k.objects.get(name)).map(|e| e.rv);
@@ -227,7 +227,7 @@ impl Core {
         let rv = if kind.cursor > 0 { kind.cursor } else { self.newest(&discovery.domain) };
         self.write_discovery(key, rv);
         tracing::info!(kind = key, reason = reason.as_str(), detail, "not protected");
-        let since = (self.receipt(&discovery.domain) - ago.as_micros() as Micros).max(heard);
+        let since = (self.now().lo - ago.as_micros() as Micros).max(heard);
         let end = CoverEnd { reason, detail: detail.to_owned() };
         self.fact_at(Op::CoverEnd, &discovery, rv, Some(&end), since);
     }

@@ -1,5 +1,7 @@
 //! Objects as they are seen, made into rows against the retained versions.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hindcast_journal::{
     Micros, Observation, Op, Revision, Source,
@@ -8,10 +10,11 @@ use hindcast_journal::{
 
 use super::{Core, Hint};
 use crate::{
+    clock::Renewal,
     discovery::{API_SERVICES, CRDS, LEASES},
-    header::{Header, micros},
-    json,
+    header::Header,
     lines::Event,
+    timekeeper::Span,
 };
 
 /// An object as it was seen.
@@ -21,7 +24,7 @@ pub(crate) struct Sighting {
     pub(crate) bytes: Bytes,
     pub(crate) source: Source,
     /// When it was received.
-    pub(crate) at: Micros,
+    pub(crate) at: Span,
     /// Whether its stream was past catching up.
     pub(crate) live: bool,
 }
@@ -83,10 +86,9 @@ impl Core {
         }
         let domain = kind.discovery.domain.clone();
         self.beat();
-        let at = self.receipt(&domain);
-        let opened = self.kinds.get(key).map_or(0, |kind| kind.opened);
-        let life = self.domain(&domain);
-        let live = rv > caught_up.max(life.live_from) && life.clock.not_before(rv) >= opened;
+        let at = self.now();
+        let opened = self.kinds.get(key).map_or(Duration::MAX, |kind| kind.opened);
+        let live = rv > caught_up && self.is_live(&domain, opened, rv);
         let bytes = bytes.clone();
         let sighting = Sighting { header, bytes, source: Source::Watch, at, live };
         if deleted {
@@ -96,7 +98,7 @@ impl Core {
         }
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.cursor = rv;
-            kind.heard = at;
+            kind.heard = at.lo;
         }
         self.keep_bound();
         Verdict::Go
@@ -111,10 +113,10 @@ impl Core {
             (kind.cursor, kind.moved) = (rv, true);
         }
         let domain = kind.discovery.domain.clone();
-        let at = self.receipt(&domain);
+        let at = self.now();
         self.domain(&domain).clock.receipt(rv, at, false);
         if let Some(kind) = self.kinds.get_mut(key) {
-            kind.heard = at;
+            kind.heard = at.lo;
         }
         Verdict::Go
     }
@@ -142,7 +144,7 @@ impl Core {
         self.push(encoded.change);
         self.tell(key, &seen.bytes);
         if key == LEASES {
-            self.lease(&discovery.domain, &seen.bytes, seen.at);
+            self.lease(&discovery.domain, &seen.bytes, seen.live);
         }
     }
 
@@ -172,7 +174,7 @@ impl Core {
     pub(super) fn vanished(&mut self, key: &str, name: &str, rv: Revision, source: Source) {
         let Some((discovery, incarnation)) = self.of_kind(key) else { return };
         let (base, _) = self.retained(key, name);
-        let at = self.receipt(&discovery.domain);
+        let at = self.now();
         let (lo, hi) = self.domain(&discovery.domain).clock.bounds(rv, at, None, false);
         let observation = Observation {
             kind: &discovery,
@@ -223,8 +225,8 @@ impl Core {
         before: Option<Micros>,
         first: bool,
     ) -> (Micros, Micros) {
+        let stamp = seen.header.stamp.filter(|_| self.timekeeper.believes_server());
         let clock = &mut self.domain(&discovery.domain).clock;
-        let stamp = seen.header.stamp;
         // A watched object without a version before was created by this very write; after a resume the stamp of the
         // version before is not known.
         let created = before.is_none() && seen.source == Source::Watch && first;
@@ -291,33 +293,45 @@ impl Core {
         }
     }
 
-    /// A lease, as a sample of its domain's clock; returns when it was renewed.
-    pub(crate) fn lease(&mut self, domain: &str, bytes: &[u8], at: Micros) -> Option<Micros> {
-        let renewed = json::member(bytes, "spec")
-            .and_then(|spec| json::member(spec, "renewTime"))
-            .and_then(json::text)
-            .and_then(|text| micros(&text));
-        let (rv, renewed) = (Header::of(bytes).rv?, renewed?);
-        self.domain(domain).clock.lease(rv, renewed, at);
-        Some(renewed)
+    /// A lease as it is seen now, as a sample of its domain's clock; its holder's clock is a witness where that is `live`.
+    fn lease(&mut self, domain: &str, bytes: &[u8], live: bool) {
+        let Some(renewal) = Renewal::of(bytes) else { return };
+        let seen = self.parts.clock.monotonic();
+        if live {
+            self.timekeeper.lease(&renewal.name, renewal.renewed, seen);
+        }
+        let at = self.now();
+        self.lease_sample(domain, &renewal, at);
+    }
+
+    /// A lease of the server's history, as a sample of its domain's clock; returns when it was renewed, if it can be told.
+    pub(crate) fn past_lease(&mut self, domain: &str, bytes: &[u8]) -> Option<Micros> {
+        let renewal = Renewal::of(bytes)?;
+        let at = self.now();
+        self.lease_sample(domain, &renewal, at);
+        Some(renewal.renewed)
+    }
+
+    fn lease_sample(&mut self, domain: &str, renewal: &Renewal, at: Span) {
+        if self.timekeeper.believes_server() && self.timekeeper.believes(&renewal.name) {
+            self.domain(domain).clock.lease(renewal, at);
+        }
     }
 
     /// An object that only discovery or the clock looks at: its kind is not journaled. `opened` is when the watch that brought
     /// it was opened; a list has no such moment.
-    pub(crate) fn overheard(&mut self, key: &str, bytes: &[u8], opened: Option<Micros>) {
+    pub(crate) fn overheard(&mut self, key: &str, bytes: &[u8], opened: Option<Duration>) {
         if key == LEASES
             && let Some(domain) = self.kinds.get(key).map(|kind| kind.discovery.domain.clone())
         {
-            let at = self.receipt(&domain);
+            let at = self.now();
             self.beat();
-            let life = self.domain(&domain);
-            if let (Some(opened), Some(rv)) = (opened, Header::of(bytes).rv)
-                && rv > life.live_from
-                && life.clock.not_before(rv) >= opened
-            {
-                life.clock.receipt(rv, at, true);
+            let opened = opened.unwrap_or(Duration::MAX);
+            let live = Header::of(bytes).rv.filter(|rv| self.is_live(&domain, opened, *rv));
+            if let Some(rv) = live {
+                self.domain(&domain).clock.receipt(rv, at, true);
             }
-            self.lease(&domain, bytes, at);
+            self.lease(&domain, bytes, live.is_some());
         }
         self.tell(key, bytes);
     }

@@ -22,12 +22,12 @@ impl Core {
 
     /// The status of now, with the gauges set to it.
     pub(crate) fn status(&mut self) -> Status {
-        let now = self.parts.clock.now();
+        let now = self.now();
         let mut kinds = BTreeMap::new();
         for (key, kind) in &self.kinds {
             self.metrics.covered.with_label_values(&[key]).set(i64::from(kind.covered));
             if kind.covered {
-                self.metrics.lag.with_label_values(&[key]).set((now - kind.heard) as f64 / 1e6);
+                self.metrics.lag.with_label_values(&[key]).set((now.hi - kind.heard) as f64 / 1e6);
                 self.metrics.objects.with_label_values(&[key]).set(kind.objects.len() as i64);
             }
             kinds.insert(
@@ -46,7 +46,10 @@ impl Core {
         self.metrics.buffer_bytes.set(self.buffer.bytes() as i64);
         self.metrics.buffer_seconds.set(seconds_until_loss.map_or(-1.0, |s| s as f64));
         self.metrics.state_bytes.set(self.packer.bytes() as i64);
-        self.metrics.clock_offset.set(self.clock_offset as f64 / 1e6);
+        let clock_offset = self.timekeeper.server_offset().unwrap_or(0);
+        self.metrics.clock_offset.set(clock_offset as f64 / 1e6);
+        let spread = now.hi - now.lo;
+        self.metrics.clock_spread.set(spread as f64 / 1e6);
         let reason = self.not_ready();
         Status {
             ready: reason.is_empty(),
@@ -54,18 +57,9 @@ impl Core {
             kinds,
             buffered_bytes: self.buffer.bytes(),
             seconds_until_loss,
-            clock_offset: self.clock_offset,
+            clock_offset,
+            clocks: self.timekeeper.disagreement().to_owned(),
         }
-    }
-
-    /// The server's clock minus ours, as an answer told. A step is logged: bounds mix both clocks.
-    pub(crate) fn offset(&mut self, offset: Option<hindcast_journal::Micros>) {
-        const STEP: hindcast_journal::Micros = 2_000_000;
-        let Some(offset) = offset else { return };
-        if (offset - self.clock_offset).abs() > STEP {
-            tracing::warn!(seconds = offset as f64 / 1e6, "the server's clock against ours has changed");
-        }
-        self.clock_offset = offset;
     }
 
     fn not_ready(&self) -> String {

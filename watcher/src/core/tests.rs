@@ -58,7 +58,7 @@ fn covered() -> Core {
     core.describe(kind("things"));
     core.begin_list("/things");
     core.listed("/things", &sighting("a", "u1", 5, 1), 10);
-    core.end_list("/things", 10, 1);
+    core.end_list("/things", 10, Span { lo: 1, hi: 1 });
     drain(&mut core);
     core
 }
@@ -73,11 +73,17 @@ fn object(name: &str, uid: &str, rv: Revision, n: u64) -> bytes::Bytes {
 fn sighting(name: &str, uid: &str, rv: Revision, n: u64) -> Sighting {
     let bytes = object(name, uid, rv, n);
     let header = Header::of(&bytes);
-    Sighting { header, bytes, source: Source::List, at: 1, live: false }
+    Sighting { header, bytes, source: Source::List, at: Span { lo: 1, hi: 1 }, live: false }
 }
 
 fn bookmark(rv: Revision) -> Event {
     Event::Bookmark(format!(r#"{{"metadata":{{"resourceVersion":"{rv}"}}}}"#).into())
+}
+
+/// An answer without a date, under way between two moments.
+fn when(began: i64, ended: i64) -> When {
+    let moment = |micros: i64| Duration::from_micros(micros as u64);
+    When { began: moment(began), answered: moment(ended), ended: moment(ended), date: None }
 }
 
 /// What is in the buffer, as `op rv`, and the frontier's revision.
@@ -127,7 +133,7 @@ fn the_frontier_is_the_least_cursor_of_covered_kinds() {
     let mut core = covered();
     core.describe(kind("others"));
     core.begin_list("/others");
-    core.end_list("/others", 30, 1);
+    core.end_list("/others", 30, Span { lo: 1, hi: 1 });
     assert_eq!(drain(&mut core).1, 10);
     core.event("/things", &bookmark(40), 0);
     assert_eq!(core.frontier().get("main").map(|p| p.rv), Some(30));
@@ -158,13 +164,13 @@ fn a_list_records_what_differs_what_is_gone_and_what_reads_differently() {
     core.begin_list("/things");
     core.listed("/things", &sighting("a", "u1", 5, 99), 20);
     core.listed("/things", &sighting("b", "u2", 15, 1), 20);
-    core.end_list("/things", 20, 1);
+    core.end_list("/things", 20, Span { lo: 1, hi: 1 });
     assert_eq!(drain(&mut core).0, ["reread 20", "add 15", "cover_begin 20"]);
     core.uncover("/things", Uncovered::ApiDown, "");
     drain(&mut core);
     core.begin_list("/things");
     core.listed("/things", &sighting("b", "u3", 25, 1), 30);
-    core.end_list("/things", 30, 1);
+    core.end_list("/things", 30, Span { lo: 1, hi: 1 });
     assert_eq!(drain(&mut core).0, ["delete 24", "add 25", "delete 30", "cover_begin 30"]);
 }
 
@@ -209,7 +215,7 @@ fn revisions_that_go_back_begin_a_new_incarnation() {
     assert_eq!(drain(&mut core).0, ["cover_end 10", "mark 7"]);
     core.begin_list("/things");
     core.listed("/things", &sighting("a", "u1", 3, 1), 7);
-    core.end_list("/things", 7, 1);
+    core.end_list("/things", 7, Span { lo: 1, hi: 1 });
     let batch = core.take();
     let rows: Vec<_> = batch.changes.iter().map(|c| (c.op, c.rv, c.incarnation)).collect();
     assert_eq!(rows, [(Op::Modify, 3, 1), (Op::CoverBegin, 7, 1)]);
@@ -223,7 +229,7 @@ fn a_kind_that_is_gone_takes_its_objects_with_it_and_comes_back_anew() {
     assert_eq!(drain(&mut core).0, ["delete 11", "cover_end 10", "discovery 11"]);
     core.describe(kind("things"));
     core.begin_list("/things");
-    core.end_list("/things", 40, 1);
+    core.end_list("/things", 40, Span { lo: 1, hi: 1 });
     assert_eq!(drain(&mut core).0, ["discovery 40", "cover_begin 40"]);
 }
 
@@ -234,7 +240,7 @@ fn with_the_store_away_the_noisiest_kind_is_let_go_and_the_rest_goes_on() {
     for resource in ["loud", "quiet"] {
         core.describe(kind(resource));
         core.begin_list(&format!("/{resource}"));
-        core.end_list(&format!("/{resource}"), 10, 1);
+        core.end_list(&format!("/{resource}"), 10, Span { lo: 1, hi: 1 });
     }
     core.refused();
     let mut rv = 10;
@@ -266,8 +272,8 @@ fn after_standing_still_events_are_not_taken_for_fresh_ones() {
     let (mut core, _) = core_at(Parts { clock: clock.clone(), random: Parts::system().random });
     core.describe(kind("things"));
     core.begin_list("/things");
-    core.sample("main", 10, 99_000_000, 100_000_000);
-    core.end_list("/things", 10, 100_000_000);
+    core.sample("main", 10, &when(99_000_000, 100_000_000));
+    core.end_list("/things", 10, Span { lo: 100_000_000, hi: 100_000_000 });
     drain(&mut core);
     core.event("/things", &Event::Added(object("a", "a", 11, 1)), 0);
     // Sixty seconds stopped: b and c were written at some time in them and lay in the socket.
@@ -277,7 +283,7 @@ fn after_standing_still_events_are_not_taken_for_fresh_ones() {
     core.beat();
     assert_eq!(core.to_sample().len(), 1);
     at(161);
-    core.sample("main", 14, 160_500_000, 161_000_000);
+    core.sample("main", 14, &when(160_500_000, 161_000_000));
     core.runs_again("main", 14);
     core.event("/things", &Event::Added(object("d", "d", 14, 1)), 0);
     core.event("/things", &Event::Added(object("e", "e", 15, 1)), 0);
@@ -298,8 +304,8 @@ fn what_lay_waiting_for_a_watch_says_nothing_of_commits_until_a_list_was_begun_b
     at(1000 * S);
     core.describe(kind("things"));
     core.begin_list("/things");
-    core.sample("main", 10, 1000 * S, 1000 * S);
-    core.end_list("/things", 10, 1000 * S);
+    core.sample("main", 10, &when(1000 * S, 1000 * S));
+    core.end_list("/things", 10, Span { lo: 1000 * S, hi: 1000 * S });
     drain(&mut core);
     let lower = |core: &mut Core| core.take().changes.iter().map(|c| c.time_lo).collect::<Vec<_>>();
     // It brings at once what was written before it was opened.
@@ -313,7 +319,7 @@ fn what_lay_waiting_for_a_watch_says_nothing_of_commits_until_a_list_was_begun_b
     core.beat();
     assert_eq!(core.to_sample().len(), 1, "a list is asked for");
     at(1004 * S);
-    core.sample("main", 12, 1004 * S, 1004 * S);
+    core.sample("main", 12, &when(1004 * S, 1004 * S));
     core.beat();
     assert!(core.to_sample().is_empty());
     at(1006 * S);

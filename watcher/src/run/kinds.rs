@@ -134,7 +134,7 @@ impl Kinds {
 
     async fn measure_offset(&self) -> Result<(), Failure> {
         match self.env.api.get("/version", "application/json").await {
-            Ok(answer) => self.env.core.lock().offset(answer.offset),
+            Ok(answer) => self.env.core.lock().dated(&answer.when),
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
             Err(failure) => return Err(failure),
         }

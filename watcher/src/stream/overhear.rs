@@ -41,7 +41,7 @@ async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32) -> Result<
         let seconds = (env.settings.watch_timeout + env.jitter(env.settings.watch_timeout / 5)).as_secs();
         let query = format!("resourceVersion={rv}&timeoutSeconds={}", seconds.max(1));
         let mut watch = env.api.watch(path, &query).await?;
-        let opened = env.parts.clock.now();
+        let opened = env.parts.clock.monotonic();
         while let Some(line) = watch.line(env.settings.idle_timeout).await? {
             *failures = 0;
             match lines::event(&line) {
