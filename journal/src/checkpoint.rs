@@ -60,6 +60,9 @@ pub struct Checkpoint {
     /// The size of its footer, and the footer's SHA-256: what a reader of a part checks before it parses.
     pub footer: (u64, String),
     domains: BTreeMap<String, StoredPoint>,
+    /// When kinds were let go that may still be recovered later in the log: the latest of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<Micros>,
 }
 
 /// The live checkpoints, in order.
@@ -117,6 +120,8 @@ pub struct Origin {
     pub chain: ChainHash,
     /// The lowest position beyond the cut, and its segment.
     pub fold_from: (Position, u64),
+    /// When kinds were let go that had not been taken up again: the latest of them.
+    pub left: Option<Micros>,
     /// The frontier of the newest segment.
     pub frontier: FrontierVector,
 }
@@ -126,6 +131,12 @@ impl Checkpoint {
     pub fn cut(&self) -> Cut {
         let point = |p: &StoredPoint| CutPoint { incarnation: p.incarnation, rv: p.rv };
         Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), point(p))).collect() }
+    }
+
+    /// One domain's part of the cut, and by when that was committed.
+    pub(crate) fn point(&self, domain: &str) -> Option<(CutPoint, Micros)> {
+        let stored = self.domains.get(domain)?;
+        Some((CutPoint { incarnation: stored.incarnation, rv: stored.rv }, stored.hi))
     }
 
     /// By when everything in it was committed.
@@ -167,6 +178,7 @@ impl Checkpoint {
             bytes: 0,
             footer: (0, String::new()),
             domains: stored.collect(),
+            left: origin.left,
         };
         let meta = Meta {
             role: "checkpoint".to_owned(),

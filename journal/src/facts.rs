@@ -26,6 +26,8 @@ pub enum Uncovered {
     NotWatchable,
     /// The API that serves it does not answer.
     ApiDown,
+    /// Its list or watch failed for long, while others of its domain were answered.
+    Stuck,
     /// The kind is gone from the server.
     Gone,
     /// The buffer was full, and this kind was the noisiest.
@@ -47,6 +49,7 @@ impl Uncovered {
             Self::Forbidden => "forbidden by RBAC",
             Self::NotWatchable => "not watchable",
             Self::ApiDown => "its API was down",
+            Self::Stuck => "cannot be followed",
             Self::Gone => "not served",
             Self::BufferFull => "let go: buffer full",
             Self::DomainChanged => "revision domain changed",

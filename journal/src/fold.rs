@@ -331,7 +331,15 @@ impl State {
         match row.op {
             Op::Discovery => kind.discovery = facts::read(row)?,
             Op::CoverBegin => {
-                kind.covers.push(Cover { from: point, from_time: row.time_hi, end: None });
+                // Begun at the very point and moment of its end: everything between was recovered, and nothing was missed.
+                match kind.covers.last_mut() {
+                    Some(Cover { end: end @ Some(_), .. })
+                        if end.as_ref().is_some_and(|(at, when, _)| (*at, *when) == (point, row.time_hi)) =>
+                    {
+                        *end = None;
+                    }
+                    _ => kind.covers.push(Cover { from: point, from_time: row.time_hi, end: None }),
+                }
                 raise(&mut kind.cursor, point);
             }
             Op::CoverEnd => {

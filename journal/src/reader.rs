@@ -10,7 +10,7 @@
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 
@@ -18,6 +18,7 @@ use crate::{
     Change, Error, Journal, Micros, Position, Result, Row,
     checkpoint::{Checkpoint, Manifest, Origin},
     cut::{At, Cut, CutPoint, MAIN, Moment},
+    facts::{self, CoverEnd, Uncovered},
     fold::{KindState, Scope, State},
     journal::Segment,
     row::{Op, Source},
@@ -26,6 +27,14 @@ use crate::{
 
 /// The most uncertain rows that are named.
 const UNCERTAIN: usize = 1000;
+
+/// What was missed of a kind that was let go is recovered within this long, or not at all: etcd forgets after five minutes
+/// what was past five minutes before.
+const RECOVERY: Micros = 11 * 60_000_000;
+/// Segments read at once in search of that.
+const READ_ON: usize = 16;
+/// The role of what was seen in the cluster and laid over what was read.
+const OVERLAY: &str = "overlay";
 
 /// Reads one journal.
 #[derive(Debug)]
@@ -131,6 +140,46 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether what has been read is closed beyond a moment.
+    fn is_past(&self, time: Micros) -> bool {
+        self.frontier().values().all(|point| point.time > time)
+    }
+
+    /// When the kinds were let go that were not taken up again in what has been read: the latest of them.
+    fn left(&self) -> Option<Micros> {
+        let mut gone: BTreeMap<String, Micros> = BTreeMap::new();
+        for row in self.rows() {
+            match row.op {
+                Op::CoverBegin => drop(gone.remove(&row.kind_key())),
+                Op::CoverEnd if facts::read(row).is_ok_and(|end| is_recoverable(&end)) => {
+                    gone.insert(row.kind_key(), row.time_hi);
+                }
+                _ => {}
+            }
+        }
+        gone.into_values().chain(self.start.as_ref().and_then(|start| start.left)).max()
+    }
+
+    /// Reads a few segments more; whether there were any.
+    async fn read_on(&mut self) -> Result<bool> {
+        if self.segments.last().is_some_and(|s| s.meta.role == OVERLAY) {
+            return Ok(false);
+        }
+        let next: Vec<u64> = self.numbers.iter().skip(self.segments.len()).take(READ_ON).copied().collect();
+        let mut link = crate::journal::Link::default();
+        if let Some(last) = self.segments.last() {
+            link.check(&last.meta)?;
+        }
+        let more = !next.is_empty();
+        let mut stream = Box::pin(self.journal.read(next));
+        while let Some(segment) = stream.next().await {
+            let segment = segment?;
+            link.check(&segment.meta)?;
+            self.segments.push(segment);
+        }
+        Ok(more)
+    }
+
     /// The cut of a question.
     pub async fn resolve(&mut self, at: &At) -> Result<Moment> {
         match at {
@@ -161,6 +210,8 @@ impl Reader {
     async fn resolve_time(&mut self, time: Micros, before: bool) -> Result<Moment> {
         self.begin(|c| c.time() < time).await?;
         self.load(&Until::Time(time)).await?;
+        // What was recovered of a kind that had been let go stands later in the log, and has a say.
+        while self.left().is_some_and(|left| !self.is_past(left + RECOVERY)) && self.read_on().await? {}
         let known_before = |hi: Micros| if before { hi < time } else { hi <= time };
         let (cut, _) = self.greatest(|row| known_before(row.time_hi));
         let closed_time = self.frontier().values().map(|p| p.time).min();
@@ -170,14 +221,18 @@ impl Reader {
             Some(_) => None,
         };
         let mut moment = self.moment(cut, time, beyond);
-        let reach = |row: &&Row| row.op.is_object() && row.time_lo <= time && !known_before(row.time_hi);
-        moment.uncertain = self
+        // What has a revision up to the cut's was committed before, whatever its own bounds say.
+        let reach = |row: &&Row| {
+            row.op.is_object() && row.time_lo <= time && !known_before(row.time_hi) && !moment.cut.holds(row)
+        };
+        let uncertain = self
             .rows()
             .filter(reach)
             .filter(|row| row.source == Source::Watch || row.source == Source::Healed)
             .take(UNCERTAIN)
             .map(|row| (row.pos, row.time_lo, row.time_hi))
             .collect();
+        moment.uncertain = uncertain;
         moment.before_start = moment.cut.domains.is_empty();
         Ok(moment)
     }
@@ -262,9 +317,15 @@ impl Reader {
 
     /// The rows read, without those that the checkpoint holds already.
     fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows_from(0)
+    }
+
+    /// The same, of the segments after the first few.
+    fn rows_from(&self, segments: usize) -> impl Iterator<Item = &Row> {
         let skip = self.start.as_ref().map(|c| (c.pos, c.cut()));
         self.segments
             .iter()
+            .skip(segments)
             .flat_map(|s| s.rows.iter())
             .filter(move |row| skip.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
     }
@@ -291,9 +352,17 @@ impl Reader {
         };
         let mut seen = State { kinds: state.kinds.clone(), ..State::default() };
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        for row in self.rows() {
-            state.apply(row, scope, Some(&moment.cut))?;
-            seen.apply(row, &nothing, None)?;
+        let mut applied = 0;
+        loop {
+            for row in self.rows_from(applied) {
+                state.apply(row, scope, Some(&moment.cut))?;
+                seen.apply(row, &nothing, None)?;
+            }
+            applied = self.segments.len();
+            let Some(left) = left(&state) else { break };
+            if self.is_past(left + RECOVERY) || !self.read_on().await? {
+                break;
+            }
         }
         state.finish()?;
         moment.lagging = lagging(&seen.kinds, &moment.cut);
@@ -335,7 +404,9 @@ impl Reader {
             Some(checkpoint) => checkpoint.load(&self.journal, &Scope::default()).await?,
             None => State::default(),
         };
-        let mut times: BTreeMap<String, Micros> = BTreeMap::new();
+        // By when all of a domain's cut was committed, its newest revision says: the bounds of older ones may be those of a
+        // clock that was wrong.
+        let mut newest: BTreeMap<String, (CutPoint, Micros)> = BTreeMap::new();
         // The newest segment is always read again: its metadata says how far the log is closed.
         let mut fold_from = (tail.last + 1, tail.segment);
         for segment in &self.segments {
@@ -345,8 +416,13 @@ impl Reader {
                     fold_from = (row.pos, segment.meta.segment);
                 }
                 if held && row.op.is_object() {
-                    let hi = times.entry(row.domain.clone()).or_default();
-                    *hi = (*hi).max(row.time_hi);
+                    let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
+                    let newest = newest.entry(row.domain.clone()).or_insert((point, row.time_hi));
+                    match point.cmp(&newest.0) {
+                        Ordering::Greater => *newest = (point, row.time_hi),
+                        Ordering::Equal => newest.1 = newest.1.min(row.time_hi),
+                        Ordering::Less => {}
+                    }
                 }
             }
         }
@@ -354,12 +430,17 @@ impl Reader {
             state.apply(row, &Scope::default(), Some(&moment.cut))?;
         }
         state.finish()?;
-        if let Some(start) = &start {
-            for domain in moment.cut.domains.keys() {
-                let hi = times.entry(domain.clone()).or_default();
-                *hi = (*hi).max(start.time());
+        let by_when = |domain: &String| {
+            let here = newest.get(domain).copied();
+            let before = start.as_ref().and_then(|start| start.point(domain));
+            match (here, before) {
+                (Some((point, hi)), Some((from, _))) if point > from => hi,
+                (_, Some((_, hi))) => hi,
+                (Some((_, hi)), None) => hi,
+                (None, None) => 0,
             }
-        }
+        };
+        let times = moment.cut.domains.keys().map(|domain| (domain.clone(), by_when(domain))).collect();
         moment.lagging.clear();
         let origin = Origin {
             cut: moment.cut,
@@ -368,6 +449,7 @@ impl Reader {
             last: tail.last,
             chain: tail.chain_after,
             fold_from,
+            left: left(&state),
             frontier: tail.frontier,
         };
         Ok(Some((state, origin)))
@@ -379,7 +461,7 @@ impl Reader {
         let first = last.last + 1;
         let rows: Vec<Row> = (first..).zip(changes).map(|(pos, change)| Row { pos, change }).collect();
         let meta = Meta {
-            role: "overlay".to_owned(),
+            role: OVERLAY.to_owned(),
             first,
             last: first + rows.len() as u64 - 1,
             chain_before: last.chain_after,
@@ -443,6 +525,17 @@ impl Segments<'_> {
     pub fn frontier(&self) -> &FrontierVector {
         &self.frontier
     }
+}
+
+/// When the kinds were let go that may have been taken up again later in the log, recovered: the latest of them.
+fn left(state: &State) -> Option<Micros> {
+    let ends = state.kinds.values().filter_map(|kind| kind.covers.last()?.end.as_ref());
+    ends.filter(|(.., end)| is_recoverable(end)).map(|(_, when, _)| *when).max()
+}
+
+/// Whether a kind may be taken up again as if its protection had not ended.
+fn is_recoverable(end: &CoverEnd) -> bool {
+    matches!(end.reason, Uncovered::Stuck | Uncovered::ApiDown)
 }
 
 /// The kinds that are protected and were not seen up to the cut.

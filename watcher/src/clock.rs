@@ -39,28 +39,32 @@ pub(crate) struct RevisionClock {
     upper: Falling,
 }
 
-/// A write that renewed a lease.
+/// A write of a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Renewal {
     /// The lease.
     pub(crate) name: String,
     /// The write's revision.
     pub(crate) rv: Revision,
-    /// When, by the holder's clock.
+    /// When the lease was renewed, by its holder's clock.
     pub(crate) renewed: Micros,
-    /// When, by the server's, cut to a second.
+    /// When it was written, by the server's clock, cut to a second.
     written: Micros,
 }
 
 impl Renewal {
-    /// Reads a lease; `None` where its newest write did not renew it, such as an annotation on an abandoned one, or
-    /// where the clocks of its holder and of the server that stored it disagree.
+    /// Reads a lease.
     pub(crate) fn of(lease: &[u8]) -> Option<Self> {
         let renewed = json::member(lease, "spec").and_then(|spec| json::member(spec, "renewTime"));
         let renewed = renewed.and_then(json::text).and_then(|text| micros(&text))?;
         let Header { name, rv: Some(rv), stamp: Some(written), .. } = Header::of(lease) else { return None };
-        let agree = written <= renewed + LEASE_DELAY && renewed < written + STAMP_GRAIN + HOLDER_AHEAD;
-        agree.then_some(Self { name, rv, renewed, written })
+        Some(Self { name, rv, renewed, written })
+    }
+
+    /// Whether the server's stamp shows that this very write renewed it, and that its holder's clock is the server's: an
+    /// annotation on an abandoned lease is no renewal.
+    pub(crate) fn is_stamped(&self) -> bool {
+        self.written <= self.renewed + LEASE_DELAY && self.renewed < self.written + STAMP_GRAIN + HOLDER_AHEAD
     }
 }
 
@@ -132,16 +136,22 @@ impl RevisionClock {
     }
 
     /// A lease's write, seen at `seen`. Samples that contradict what is known from others tell of a wrong clock, not of
-    /// time, and are dropped.
-    pub(crate) fn lease(&mut self, lease: &Renewal, seen: Span) {
+    /// time, and are dropped; says whether this one was taken.
+    pub(crate) fn lease(&mut self, lease: &Renewal, seen: Span) -> bool {
         let Renewal { rv, renewed, written, .. } = *lease;
-        let late = (renewed + LEASE_DELAY).max(written + STAMP_GRAIN + LEASE_DELAY / 2);
+        // An annotation may have come within the two seconds.
+        let stamp = if lease.is_stamped() { written } else { renewed };
+        let late = (renewed + LEASE_DELAY).max(stamp + STAMP_GRAIN + LEASE_DELAY / 2);
         let early = self.certain.at(rv).is_some_and(|known| late < known);
         let ahead = self.upper.at(rv).is_some_and(|known| renewed > known) || renewed > seen.hi;
-        if !early && !ahead {
-            self.certain.add(rv, renewed.min(seen.lo));
-            self.upper.add(rv, late);
+        if early || ahead {
+            return false;
         }
+        // Where it may lie ahead of now, it may be ahead by as much as now is unknown.
+        let doubt = if renewed > seen.lo { seen.hi - seen.lo } else { 0 };
+        self.certain.add(rv, renewed - doubt);
+        self.upper.add(rv, late);
+        true
     }
 
     /// The bounds of the commit of `rv`, received at `at`, of an object whose newest stamp is `stamp`; `fresh` when

@@ -41,21 +41,26 @@ pub(crate) async fn close(
     env: Arc<Env>,
     mut durable: watch::Receiver<DurableState>,
 ) -> Result<FrontierVector> {
-    let mut references: BTreeMap<String, (String, Arc<Discovery>)> = BTreeMap::new();
-    for (key, kind) in env.core.lock().kinds.iter().filter(|(_, kind)| kind.covered) {
-        let reference = (key.clone(), kind.discovery.clone());
-        references.entry(kind.discovery.domain.clone()).or_insert(reference);
-    }
+    let references = env.core.lock().references();
     if references.is_empty() {
         return Err(Error::unavailable("close", "no kind is protected yet"));
     }
     let mut targets = BTreeMap::new();
-    for (domain, (key, kind)) in references {
-        match env.sample(&kind).await {
-            Ok(rv) => _ = targets.insert(domain, rv),
-            Err(failure) if domain == MAIN => return Err(fatal(&format!("close: {key}"), &failure)),
-            // A domain that does not answer stays open; the others close.
-            Err(_) => {}
+    for (domain, kinds) in references {
+        let mut failed = None;
+        // One kind that is stuck is no reason for the others to stay open.
+        for kind in kinds {
+            match env.sample(&kind).await {
+                Ok(rv) => {
+                    targets.insert(domain.clone(), rv);
+                    break;
+                }
+                Err(failure) => failed = Some(fatal(&format!("close: {}", kind.kind_key()), &failure)),
+            }
+        }
+        // A domain that does not answer stays open; the others close.
+        if domain == MAIN && !targets.contains_key(MAIN) && let Some(failed) = failed {
+            return Err(failed);
         }
     }
     let lagging = lagging(&env, &targets);
@@ -115,8 +120,18 @@ async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Re
             }
             kind.discovery.clone()
         };
-        if let Err(failure) = short_watch(env, key, &kind, target).await {
-            tracing::debug!(kind = key, %failure, "a closing watch broke");
+        match bring_once(env, key, &kind, target).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(failure) => {
+                tracing::debug!(kind = key, %failure, "a closing watch broke");
+                // What has expired its own stream recovers.
+                if !matches!(failure, Failure::Expired(_)) {
+                    let mut core = env.core.lock();
+                    core.trouble(key, &failure.to_string());
+                    core.silent(key);
+                }
+            }
         }
         if env.parts.clock.monotonic().saturating_sub(start) > patience {
             let reason = format!("{key} was not seen up to revision {target} in time");
@@ -125,6 +140,12 @@ async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Re
         // Its own stream may be healing it.
         env.sleep(LOOK).await;
     }
+}
+
+/// One try to bring a kind to `target`; whether it got there.
+pub(crate) async fn bring_once(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<bool, Failure> {
+    short_watch(env, key, kind, target).await?;
+    Ok(env.core.lock().kinds.get(key).is_none_or(|kind| !kind.covered || kind.cursor >= target))
 }
 
 async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<(), Failure> {

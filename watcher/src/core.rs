@@ -17,6 +17,7 @@
 mod cover;
 mod observe;
 mod status;
+mod stuck;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,6 +35,7 @@ pub(crate) use self::{
     cover::{Healed, Known},
     observe::{Sighting, Verdict, object_name},
 };
+use self::stuck::Pace;
 use crate::{
     Settings,
     api::When,
@@ -81,6 +83,10 @@ pub(crate) struct Kind {
     moved: bool,
     /// When its watch was opened after the newest outage or list, on the monotonic clock.
     opened: Duration,
+    /// How its stream fares.
+    pub(crate) pace: Pace,
+    /// Where and when its protection ended, while it is not covered and what it missed may still be recovered.
+    left: Option<(Revision, Micros)>,
 }
 
 /// One revision domain.
@@ -96,6 +102,12 @@ pub(crate) struct Domain {
     opened: Duration,
     /// When the newest list of it was begun, on the monotonic clock, and its revision.
     listed: (Duration, Revision),
+    /// When something certain last told its time, on the monotonic clock.
+    told: Duration,
+    /// Since when it has been told again and again, on the monotonic clock: its server answers.
+    pub(crate) answers_since: Option<Duration>,
+    /// Counts the lists that failed, so that the next one asks for another kind.
+    failed: usize,
 }
 
 /// The state behind the lock.
@@ -123,6 +135,8 @@ pub(crate) struct Core {
     pub(crate) started: bool,
     /// When the process was last known to run, on the monotonic clock.
     beat: Duration,
+    /// When each lease said last that it was renewed.
+    leases: BTreeMap<String, Micros>,
     /// Domains that stood still and wait for a list.
     stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
@@ -182,6 +196,7 @@ impl Core {
             timekeeper,
             started: false,
             beat: Duration::ZERO,
+            leases: BTreeMap::new(),
             stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
         }
@@ -233,15 +248,46 @@ impl Core {
         }
     }
 
-    /// What has to be listed, so that receipts are lower bounds again: a kind of each domain that stood still, or whose
-    /// watches were opened since its newest list.
+    /// What has to be listed, so that receipts are lower bounds again and the closed time goes on: a kind of each domain
+    /// that stood still, whose watches were opened since its newest list, or whose time nothing has told for a while.
     pub(crate) fn to_sample(&self) -> Vec<Arc<Discovery>> {
-        let covered = |domain: &String| {
-            let mut kinds = self.kinds.values();
-            kinds.find(|kind| kind.covered && kind.discovery.domain == *domain)
-        };
-        let due = self.domains.iter().filter(|(name, d)| d.opened > d.listed.0 || self.stalled.contains(*name));
-        due.filter_map(|(name, _)| covered(name)).map(|kind| kind.discovery.clone()).collect()
+        let now = self.parts.clock.monotonic();
+        let due = self.domains.iter().filter(|(name, domain)| {
+            domain.opened > domain.listed.0
+                || self.stalled.contains(*name)
+                || now.saturating_sub(domain.told) >= self.settings.sample_every
+        });
+        due.filter_map(|(name, domain)| self.sampled_kind(name, domain.failed)).collect()
+    }
+
+    /// Per domain, covered kinds whose lists tell its revision; those that are watched first.
+    pub(crate) fn references(&self) -> BTreeMap<String, Vec<Arc<Discovery>>> {
+        const STAND_INS: usize = 3;
+        let mut out: BTreeMap<String, Vec<Arc<Discovery>>> = BTreeMap::new();
+        let mut kinds: Vec<&Kind> = self.kinds.values().filter(|kind| kind.covered).collect();
+        kinds.sort_by_key(|kind| kind.phase != Phase::Watching);
+        for kind in kinds {
+            let of_domain = out.entry(kind.discovery.domain.clone()).or_default();
+            if of_domain.len() < STAND_INS {
+                of_domain.push(kind.discovery.clone());
+            }
+        }
+        out
+    }
+
+    /// A covered kind of a domain to ask for; another one after each failure, those that are watched first.
+    fn sampled_kind(&self, domain: &str, failed: usize) -> Option<Arc<Discovery>> {
+        let covered = self.kinds.values().filter(|kind| kind.covered && kind.discovery.domain == domain);
+        let mut kinds: Vec<&Kind> = covered.collect();
+        kinds.sort_by_key(|kind| kind.phase != Phase::Watching);
+        let chosen = failed.checked_rem(kinds.len()).and_then(|at| kinds.get(at));
+        chosen.map(|kind| kind.discovery.clone())
+    }
+
+    /// A list that was to tell a domain's time failed.
+    pub(crate) fn not_sampled(&mut self, domain: &str) {
+        let domain = self.domain(domain);
+        domain.failed = domain.failed.wrapping_add(1);
     }
 
     /// A kind's watch is open after an outage or a list: what it brings first has lain waiting for it, so that receipts say
@@ -272,6 +318,7 @@ impl Core {
         if when.began > domain.listed.0 {
             domain.listed = (when.began, rv);
         }
+        domain.told = domain.told.max(when.began);
     }
 
     /// Whether a watch that was opened then has received `rv` as it was committed: no sooner than a list that was begun since.
@@ -452,6 +499,11 @@ impl Core {
             tracing::warn!(kind = noisiest, "buffer full: the noisiest kind is let go");
             self.uncover(&noisiest, Uncovered::BufferFull, "the store was away for too long");
         }
+    }
+
+    /// Whether lists should wait: what they bring can be asked for later as well, and must not push out what cannot.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.buffer.bytes() > self.settings.buffer_bytes / 2
     }
 
     /// Whether the kind was let go and there is not yet room for it to come back.

@@ -8,10 +8,7 @@
 //! (2) Aggregated groups are never probed: they are domains of their own. (3) Custom resources share one store, so one
 //! of them stands for all.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt as _;
 use hindcast_journal::{Revision, cut::MAIN, facts::Discovery};
@@ -41,8 +38,8 @@ pub(crate) enum Found {
 pub(crate) struct Round {
     /// Kinds that are elsewhere than in the main domain.
     pub(crate) found: BTreeMap<String, Found>,
-    /// Kinds that did not answer: nothing is known of them.
-    pub(crate) silent: BTreeSet<String>,
+    /// Kinds that did not answer, with what they failed with: nothing is known of them.
+    pub(crate) silent: BTreeMap<String, Failure>,
     /// Whether somebody wrote between, so that fitting means something.
     pub(crate) written: bool,
 }
@@ -56,9 +53,27 @@ pub(crate) fn candidates(kinds: impl Iterator<Item = Arc<Discovery>>) -> Vec<Arc
         .collect()
 }
 
+/// A round around the first of the references that answers: one kind that is stuck must not keep the others from being
+/// told apart.
+pub(crate) async fn any_round(
+    env: &Env,
+    references: &[Arc<Discovery>],
+    kinds: &[Arc<Discovery>],
+    others: &mut BTreeMap<String, Arc<Discovery>>,
+) -> Result<Round, Failure> {
+    let mut last = Failure::NotFound("there is no kind to compare with".to_owned());
+    for reference in references {
+        match round(env, reference, kinds, others).await {
+            Ok(round) => return Ok(round),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
+
 /// One round of sandwiches around all of `kinds`. `others` are the known domains beside the main one, each with a kind
 /// of it.
-pub(crate) async fn round(
+async fn round(
     env: &Env,
     reference: &Discovery,
     kinds: &[Arc<Discovery>],
@@ -80,7 +95,7 @@ pub(crate) async fn round(
             // Its stream meets the same answer and says so.
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
             // It is asked again in the next round.
-            Err(_) => _ = round.silent.insert(kind.kind_key()),
+            Err(failure) => _ = round.silent.insert(kind.kind_key(), failure),
         }
     }
     Ok(round)

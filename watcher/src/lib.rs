@@ -33,6 +33,7 @@ mod run;
 mod settings;
 mod stream;
 mod timekeeper;
+mod watchdog;
 
 pub use api::Connector;
 pub use close::{Closed, Observed, close_cut};

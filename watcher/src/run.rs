@@ -24,14 +24,11 @@ use crate::{
     flush::Flusher,
     gate::Gate,
     handle::{Command, DurableState},
+    watchdog,
 };
 
 /// How often the status is published.
 const TICK: Duration = Duration::from_secs(1);
-/// How often the process shows that it runs.
-const BEAT: Duration = Duration::from_millis(200);
-/// A starved process stands still again and again; it takes samples no more often than this.
-const RESAMPLE: Duration = Duration::from_millis(500);
 /// Events about what is served are collected this long before discovery is read.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -147,7 +144,7 @@ impl Main {
         let Self { env, kinds, commands, status, durable } = self;
         let follow = protect(&env, kinds);
         let answer = answer(&env, commands, status, durable);
-        futures::future::join3(follow, answer, beat(&env)).await;
+        futures::future::join3(follow, answer, watchdog::watch(&env)).await;
     }
 }
 
@@ -189,28 +186,6 @@ async fn protect(env: &Env, mut kinds: Kinds) {
             }
             () = clock.sleep(wait) => {}
         }
-    }
-}
-
-/// Notices when the process stood still, and takes the samples that tell old events from new ones.
-async fn beat(env: &Env) {
-    let mut sampled = std::time::Duration::ZERO;
-    loop {
-        let due = {
-            let mut core = env.core.lock();
-            core.beat();
-            core.to_sample()
-        };
-        let now = env.parts.clock.monotonic();
-        if !due.is_empty() && now.saturating_sub(sampled) >= RESAMPLE {
-            sampled = now;
-            for kind in due {
-                if let Ok(rv) = env.sample(&kind).await {
-                    env.core.lock().runs_again(&kind.domain, rv);
-                }
-            }
-        }
-        env.sleep(BEAT).await;
     }
 }
 

@@ -44,6 +44,12 @@ pub struct Settings {
     pub forbidden_retry: Duration,
     /// How long an API may fail before its kinds count as not protected.
     pub api_down_after: Duration,
+    /// How long a kind may bring nothing, while others are answered, before it is let go.
+    pub stuck_after: Duration,
+    /// How long a watch may bring nothing, not even a bookmark, before it is looked at.
+    pub quiet_after: Duration,
+    /// A domain whose time nothing has told for this long is listed for it.
+    pub sample_every: Duration,
     /// How often discovery is read without a reason to.
     pub discovery_every: Duration,
     /// How often revision domains are probed once they are settled.
@@ -78,6 +84,9 @@ impl Default for Settings {
             heal_calls: 16,
             forbidden_retry: Duration::from_secs(30),
             api_down_after: Duration::from_secs(5),
+            stuck_after: Duration::from_secs(15),
+            quiet_after: Duration::from_secs(75),
+            sample_every: Duration::from_secs(10),
             discovery_every: Duration::from_mins(10),
             probe_every: Duration::from_hours(1),
             stop_timeout: Duration::from_secs(5),

@@ -39,6 +39,9 @@ use crate::{
 /// How often a list that expires half-way is begun anew before that counts as a failure.
 const LIST_TRIES: u32 = 5;
 
+/// How often a list looks whether there is room for its next page.
+const CROWDED: Duration = Duration::from_millis(200);
+
 /// Protects one kind until it is aborted. `broken` says why its cursor cannot be trusted, when that is known.
 pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) {
     let mut stream = Stream {
@@ -51,6 +54,7 @@ pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) 
         failures: 0,
         down_since: None,
     };
+    env.core.lock().astray(&key);
     loop {
         let outcome = stream.turn().await;
         stream.settle(outcome).await;
@@ -129,7 +133,7 @@ impl Stream<'_> {
         if !std::mem::replace(&mut self.open, true) {
             env.core.lock().opened(self.key);
         }
-        env.core.lock().phase(self.key, Phase::Watching);
+        env.core.lock().watching(self.key);
         let caught_up = self.caught_up.unwrap_or(Revision::MAX);
         let mut silent = true;
         loop {
@@ -175,7 +179,11 @@ impl Stream<'_> {
             Err(Failure::Transport(_)) => "connection",
             Err(_) => "refused",
         };
-        env.core.lock().metrics.restarts.with_label_values(&[reason]).inc();
+        {
+            let mut core = env.core.lock();
+            core.metrics.restarts.with_label_values(&[reason]).inc();
+            core.astray(self.key);
+        }
         let Err(failure) = outcome else { return };
         tracing::debug!(kind = self.key, %failure, "the stream broke");
         let mut wait = env.backoff(self.failures);
@@ -364,9 +372,15 @@ impl<'a> Pages<'a> {
         if self.done {
             return Ok(None);
         }
+        let key = self.kind.kind_key();
+        while self.env.core.lock().is_crowded() {
+            self.env.core.lock().moved(&key);
+            self.env.sleep(CROWDED).await;
+        }
         let reached = self.env.core.lock().reached(&self.kind.domain);
         let page = self.env.page(&self.path, self.next.as_deref()).await?;
         let rv = page.rv.ok_or_else(opaque)?;
+        self.env.core.lock().moved(&key);
         self.first = self.rv == 0;
         if self.first {
             self.rv = rv;
@@ -419,6 +433,7 @@ impl History for Healing<'_> {
     async fn at(&self, namespace: &str, name: &str, rv: Revision) -> Result<Option<Bytes>, Failure> {
         let path = path_in(self.kind, namespace);
         let page = self.env.exact(&path, &api::by_name(name), rv, self.from).await?;
+        self.env.core.lock().moved(self.key);
         Ok(page.items.into_iter().next().map(|item| typed(self.kind, item).1))
     }
 }

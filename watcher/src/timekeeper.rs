@@ -57,6 +57,8 @@ struct Window {
     said: Micros,
     /// Since when it was narrowed, on the monotonic clock.
     since: Micros,
+    /// Whether this machine may have stood still since, with all of its clocks: then it has no vote, and may still be right.
+    stale: bool,
 }
 
 /// Keeps the time.
@@ -96,14 +98,16 @@ impl Timekeeper {
     /// The API server dated an answer that was asked for and had begun to come at these moments.
     pub(crate) fn date(&mut self, date: Micros, asked: Duration, answered: Duration) {
         let (asked, answered) = (micros(asked), micros(answered));
-        let window = Window { lo: date - answered, hi: date + DATE_GRAIN - asked, said: answered, since: answered };
+        let (lo, hi) = (date - answered, date + DATE_GRAIN - asked);
+        let window = Window { lo, hi, said: answered, since: answered, stale: false };
         self.hear(SERVER, window);
     }
 
     /// A lease was seen to be renewed at `renewed` by its holder's clock, as it happened.
     pub(crate) fn lease(&mut self, lease: &str, renewed: Micros, seen: Duration) {
         let seen = micros(seen);
-        let window = Window { lo: renewed - seen, hi: renewed + LEASE_GRAIN - seen, said: seen, since: seen };
+        let (lo, hi) = (renewed - seen, renewed + LEASE_GRAIN - seen);
+        let window = Window { lo, hi, said: seen, since: seen, stale: false };
         self.hear(lease, window);
     }
 
@@ -153,7 +157,7 @@ impl Timekeeper {
             );
         }
         if wall - before >= SUSPEND {
-            self.witnesses.clear();
+            self.doubt();
         }
         self.settle(now);
         set
@@ -164,13 +168,19 @@ impl Timekeeper {
         self.witnesses.retain(|_, window| said - window.said <= FRESH);
         let before = self.witnesses.get(name).copied();
         if before.is_some_and(|before| before.hi + AGREE < window.lo || window.hi + AGREE < before.lo) {
-            // Its clock was set, or this machine stood still with all of its clocks: then what the others said is worth
-            // nothing any more either.
-            self.witnesses.clear();
+            // Its clock was set, or this machine stood still.
+            self.doubt();
         }
         let narrowed = before.and_then(|before| narrow(&before, &window));
         self.witnesses.insert(name.to_owned(), narrowed.unwrap_or(window));
         self.settle(said);
+    }
+
+    /// What everybody has said so far may be worth nothing any more.
+    fn doubt(&mut self) {
+        for window in self.witnesses.values_mut() {
+            window.stale = true;
+        }
     }
 
     /// Decides whom to believe. A clock on its own is believed when nobody contradicts it; against another one it takes
@@ -180,11 +190,14 @@ impl Timekeeper {
         let total: u32 = voters.iter().map(|voter| voter.weight).sum();
         let (best, lo, hi) = most(&voters);
         let agreeing = voters.iter().filter(|v| v.weight > 0 && v.lo <= hi && lo <= v.hi).count();
-        let unanimous = voters.iter().filter(|v| v.weight > 0).count() == agreeing;
+        // A setting that this machine's clock has had, and another clock tells as well, is told by two.
+        let once = self.held.iter().any(|anchor| self.wall != Some(*anchor) && (lo - AGREE..=hi + AGREE).contains(anchor));
+        let agreeing = agreeing + usize::from(once && self.shaken(now));
+        let unanimous = agreeing >= voters.iter().filter(|v| v.weight > 0).count();
         let certain = agreeing >= 2 || !self.shaken(now);
         let told = certain && (unanimous || (best * 2 > total && agreeing >= 2));
         // Clocks that agree may all be a little off, so an anchor is out only where a witness says so by itself.
-        let believed = || self.witnesses.values().filter(|w| w.lo <= hi + AGREE && lo - AGREE <= w.hi);
+        let believed = || self.witnesses.values().filter(|w| !w.stale && w.lo <= hi + AGREE && lo - AGREE <= w.hi);
         let fits = |anchor: &&Micros| believed().all(|w| (w.lo - AGREE..=w.hi + AGREE).contains(*anchor));
         let right: Vec<Micros> = self.held.iter().filter(fits).copied().collect();
         self.anchor = if !told {
@@ -195,7 +208,7 @@ impl Timekeeper {
         } else {
             hull(right.iter().map(|anchor| (*anchor, *anchor)))
         };
-        let heard_since = |stepped: Micros| self.witnesses.values().any(|window| window.said > stepped);
+        let heard_since = |stepped: Micros| self.witnesses.values().any(|window| !window.stale && window.said > stepped);
         if told && !right.is_empty() && self.stepped.is_none_or(heard_since) {
             self.held = right;
         }
@@ -217,8 +230,8 @@ impl Timekeeper {
         for (name, window) in &self.witnesses {
             // An API server's own lease is told by the same clock as its `Date`: one clock has one voice.
             let echo = name.starts_with(OWN_LEASES)
-                && server.is_some_and(|s| s.lo - AGREE <= window.hi && window.lo - AGREE <= s.hi);
-            let weight = if echo { 0 } else { 2 };
+                && server.is_some_and(|s| !s.stale && s.lo - AGREE <= window.hi && window.lo - AGREE <= s.hi);
+            let weight = if echo || window.stale { 0 } else { 2 };
             voters.push(Voter { name: name.clone(), lo: window.lo, hi: window.hi, weight });
         }
         voters

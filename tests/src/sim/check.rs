@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use hindcast_journal::{
-    At, Journal, Op, Row, Scope, Source, State, fold,
+    At, FrontierVector, Journal, Op, Row, Scope, Source, State, fold,
     facts::{Gap, Grade},
     fold::ObjectKey,
 };
@@ -26,7 +26,7 @@ use object_store::path::Path;
 use super::{
     api::{
         Server,
-        state::{Event, Key, KindState, Schema, Verb},
+        state::{Event, Key, KindState, Schema, State as ServerState, Verb},
     },
     faults::Fault,
     harness::some,
@@ -55,10 +55,14 @@ struct Version {
 struct Log {
     versions: BTreeMap<(String, Key), Vec<Version>>,
     state: State,
+    /// How far each segment says that the log is closed.
+    frontiers: Vec<(u64, FrontierVector)>,
+    /// Op, position, revision and upper bound of every row, for messages.
+    told: Vec<(Op, u64, u64, i64)>,
 }
 
-/// Compares a bucket with the server's record. `events` says whether Events are protected; `honest` processes had clocks that tell the time.
-pub async fn check(server: &Server, bucket: &Bucket, events: bool, honest: bool) -> Vec<String> {
+/// Compares a bucket with the server's record. `events` says whether Events are protected.
+pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String> {
     let checker = Process::new("checker", server.world());
     let journal =
         Journal::open(bucket.direct(), &Path::from(PREFIX), &server.cluster(), checker.parts());
@@ -69,7 +73,7 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool, honest: bool)
     let mut problems = Vec::new();
     server.look(|state| {
         for (kind, ks) in &state.kinds {
-            versions(kind, ks, &log, honest, &mut problems);
+            versions(kind, ks, &log, &mut problems);
             coverage(kind, ks, events, &log.state, &mut problems);
         }
     });
@@ -80,7 +84,17 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool, honest: bool)
             }
         }
     }
+    server.look(|state| {
+        for (segment, frontier) in &log.frontiers {
+            closed_time(*segment, frontier, state, &log.state, &mut problems);
+        }
+    });
     cuts(server, &journal, &log, &mut problems).await;
+    for _ in 0..CUTS {
+        if let Err(e) = moment(server, &journal, &log, &mut problems).await {
+            problems.push(format!("a moment cannot be read: {e}"));
+        }
+    }
     some(problems)
 }
 
@@ -90,10 +104,11 @@ async fn read(journal: &Journal) -> Result<Log, String> {
     if numbers.first() != Some(&1) {
         return Err("the first segment is not number 1".to_owned());
     }
-    let mut log = Log { versions: BTreeMap::new(), state: State::default() };
+    let mut log = Log { versions: BTreeMap::new(), state: State::default(), frontiers: Vec::new(), told: Vec::new() };
     let mut segments = Box::pin(journal.read(numbers));
     while let Some(segment) = segments.next().await {
         let segment = segment.map_err(|e| format!("the journal is broken: {e}"))?;
+        log.frontiers.push((segment.meta.segment, segment.meta.frontier.clone()));
         for row in segment.rows.iter() {
             log.take(row).map_err(|e| format!("the fold fails at {}: {e}", row.pos))?;
         }
@@ -111,6 +126,7 @@ impl Log {
 
     fn take(&mut self, row: &Row) -> hindcast_journal::Result<()> {
         self.state.apply(row, &Scope::default(), None)?;
+        self.told.push((row.op, row.pos, row.rv, row.time_hi));
         if !row.op.is_object() {
             return Ok(());
         }
@@ -171,7 +187,7 @@ fn excused(ks: &KindState, event: &Event, gaps: &[(u32, Gap)]) -> bool {
 }
 
 /// Every write of a kind against the log, and the log against every write.
-fn versions(kind: &str, ks: &KindState, log: &Log, honest: bool, problems: &mut Vec<String>) {
+fn versions(kind: &str, ks: &KindState, log: &Log, problems: &mut Vec<String>) {
     let known = log.state.kinds.get(kind);
     let gaps = known.map_or(&[][..], |k| &k.gaps);
     let covers = known.map_or(&[][..], |k| &k.covers);
@@ -219,6 +235,72 @@ fn versions(kind: &str, ks: &KindState, log: &Log, honest: bool, problems: &mut 
             }
         }
     }
+}
+
+/// Whether a revision of a kind lies in an interval of its protection.
+fn is_covered(known: &fold::KindState, rv: u64) -> bool {
+    known.covers.iter().any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
+}
+
+/// What a segment says is closed is: nothing that was committed before the closed time has a higher revision.
+fn closed_time(segment: u64, frontier: &FrontierVector, state: &ServerState, log: &State, problems: &mut Vec<String>) {
+    for (kind, ks) in &state.kinds {
+        let Some(known) = log.kinds.get(kind) else { continue };
+        let Some(point) = frontier.get(&known.discovery.domain) else { continue };
+        let late = ks.events.iter().find(|e| e.rv > point.rv && e.at < point.time && is_covered(known, e.rv));
+        if let Some(event) = late {
+            problems.push(format!(
+                "segment {segment} says that {} is closed at {} up to {}, but {kind} {}/{} was written at {}, at {}",
+                known.discovery.domain, point.rv, point.time, event.key.0, event.key.1, event.rv, event.at
+            ));
+        }
+    }
+}
+
+/// A moment, asked of the bucket alone: what was committed by then is in its cut or named as uncertain, and what was
+/// committed later is not in it.
+async fn moment(
+    server: &Server,
+    journal: &Journal,
+    log: &Log,
+    problems: &mut Vec<String>,
+) -> hindcast_journal::Result<()> {
+    let Some((_, frontier)) = log.frontiers.last() else { return Ok(()) };
+    let Some(closed) = frontier.values().map(|point| point.time).min() else { return Ok(()) };
+    let begin = log.state.kinds.values().flat_map(|kind| &kind.covers).map(|cover| cover.from_time).min();
+    let Some(begin) = begin.filter(|begin| *begin < closed) else { return Ok(()) };
+    let time = begin + server.world().draw(|rng| rng.below((closed - begin) as u64)) as i64;
+    let mut timeline = Timeline::open(journal, Vec::new()).await?;
+    let moment = timeline.resolve(&At::Time(time)).await?;
+    if moment.beyond.is_some() {
+        problems.push(format!("{time} is closed at the end ({closed}), and said to be beyond: {moment:?}"));
+    }
+    let stamped_wrong = server.world().faults.fired().contains_key(&Fault::ServerClock);
+    server.look(|state| {
+        for (kind, ks) in &state.kinds {
+            let Some(known) = log.state.kinds.get(kind) else { continue };
+            let Some(cut) = moment.cut.domains.get(&known.discovery.domain) else { continue };
+            for event in ks.events.iter().filter(|e| is_covered(known, e.rv)) {
+                let what = || format!("{kind} {}/{} at {}", event.key.0, event.key.1, event.rv);
+                if event.rv <= cut.rv && event.at > time {
+                    let by: Vec<_> = log.told.iter().filter(|row| row.2 == cut.rv).collect();
+                    problems.push(format!("{} was committed {} µs after {time}, and is in its cut: {by:?}", what(), event.at - time));
+                }
+                let row = log.versions.get(&(kind.clone(), event.key.clone()));
+                let row = row.and_then(|all| all.iter().find(|v| v.rv == event.rv && v.op != Op::Reread));
+                let named = |pos: u64| moment.uncertain.iter().any(|(uncertain, ..)| *uncertain == pos);
+                let row = row.filter(|row| event.rv > cut.rv && event.at <= time && !named(row.pos));
+                // The server's own stamps tighten lower bounds, and are wrong where its clock was.
+                if let Some(row) = row.filter(|_| !stamped_wrong) {
+                    problems.push(format!(
+                        "{} was committed {} µs before {time}, and is neither in its cut nor uncertain: {:?}",
+                        what(), time - event.at, row.bounds
+                    ));
+                }
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Whether a kind is covered as it should be at the end.

@@ -92,6 +92,14 @@ faults! {
     SecondWriter = "second writer",
     /// The process's wall clock steps.
     ClockStep = "clock step",
+    /// The process's wall clock is hours off from its start.
+    ClockWrong = "clock wrong from the start",
+    /// The process's wall clock runs a percent too fast or too slow.
+    ClockDrift = "clock drift",
+    /// The API server's clock is off.
+    ServerClock = "server's clock off",
+    /// List and watch of one kind fail, while others are answered.
+    KindStuck = "one kind stuck",
 }
 
 /// How often faults are drawn, and how often each fired.

@@ -169,6 +169,8 @@ pub struct Process {
     life: Signal<Life>,
     partitioned: Signal<bool>,
     skew: AtomicI64,
+    /// Parts in a thousand by which its wall clock runs fast, and since when.
+    drift: Mutex<(i64, Micros)>,
     /// Effects left until it dies by itself; 0 for never.
     fuse: AtomicU64,
     put_fuse: AtomicU64,
@@ -183,6 +185,7 @@ impl Process {
             life: Signal::new(Life::Running),
             partitioned: Signal::new(false),
             skew: AtomicI64::new(0),
+            drift: Mutex::default(),
             fuse: AtomicU64::new(0),
             put_fuse: AtomicU64::new(0),
         })
@@ -270,6 +273,19 @@ impl Process {
         self.skew.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// Makes its wall clock run fast by so many parts in a thousand from now on; slow where that is negative.
+    pub fn drift_clock(&self, permille: i64) {
+        let so_far = self.drifted();
+        self.step_clock(so_far);
+        *self.drift.lock().expect("no holder panics") = (permille, self.world.now());
+    }
+
+    /// How far its wall clock has run off since it began to drift.
+    fn drifted(&self) -> Micros {
+        let (permille, since) = *self.drift.lock().expect("no holder panics");
+        (self.world.now() - since) * permille / 1000
+    }
+
     /// Its clock and randomness.
     pub fn parts(self: &Arc<Self>) -> Parts {
         let random = self.world.draw(Rng::fork);
@@ -292,7 +308,7 @@ struct SimClock(Arc<Process>);
 
 impl Clock for SimClock {
     fn now(&self) -> Micros {
-        self.0.world.now() + self.0.skew.load(Ordering::Relaxed)
+        self.0.world.now() + self.0.skew.load(Ordering::Relaxed) + self.0.drifted()
     }
 
     fn monotonic(&self) -> Duration {

@@ -114,11 +114,13 @@ fn lease(renewed: i64, written: i64) -> Vec<u8> {
 
 #[test]
 fn a_lease_counts_only_when_that_very_write_renewed_it() {
-    let sample = Renewal::of(&lease(1_000, 1_000)).expect("renewed and stored within a second");
+    let sample = Renewal::of(&lease(1_000, 1_000)).expect("it is a lease");
     assert_eq!((sample.name.as_str(), sample.rv, sample.renewed), ("l", 7, 1_000 * S));
-    assert_eq!(Renewal::of(&lease(1_000, 4_600)), None, "an annotation on an abandoned lease");
-    assert_eq!(Renewal::of(&lease(1_000, 1_004)), None, "a holder whose clock is four seconds behind the server's");
-    assert_eq!(Renewal::of(&lease(1_004, 1_000)), None, "and one that is ahead");
+    let counts = |renewed, written| Renewal::of(&lease(renewed, written)).is_some_and(|lease| lease.is_stamped());
+    assert!(counts(1_000, 1_000), "renewed and stored within a second");
+    assert!(!counts(1_000, 4_600), "an annotation on an abandoned lease");
+    assert!(!counts(1_000, 1_004), "a holder whose clock is four seconds behind the server's");
+    assert!(!counts(1_004, 1_000), "and one that is ahead");
     assert_eq!(Renewal::of(b"{}"), None);
 }
 

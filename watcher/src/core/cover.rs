@@ -7,7 +7,7 @@ use hindcast_journal::{
     facts::{CoverEnd, Discovery, Gap, Grade, Mark, Uncovered},
 };
 
-use super::{Core, Kind, Sighting, observe::object_name};
+use super::{Core, Kind, Sighting, observe::object_name, stuck::Pace};
 use crate::{
     handle::Phase,
     header::Header,
@@ -63,6 +63,8 @@ impl Core {
                 described: false,
                 moved: false,
                 opened: Duration::ZERO,
+                pace: Pace::astray_since(self.parts.clock.monotonic()),
+                left: None,
             };
             self.kinds.insert(key, kind);
             return;
@@ -142,7 +144,8 @@ impl Core {
         let listing = kind.listing;
         let gone = kind.objects.iter().filter(|(_, entry)| entry.listing != listing);
         let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
-        kind.reborn = false;
+        // A list recovers nothing of what was missed before it.
+        (kind.reborn, kind.left) = (false, None);
         for name in gone {
             self.vanished(key, &name, list, Source::List);
         }
@@ -154,11 +157,14 @@ impl Core {
         let Some(kind) = self.kinds.get_mut(key) else { return };
         let discovery = kind.discovery.clone();
         (kind.cursor, kind.heard, kind.moved) = (from, at, false);
+        let left = kind.left.take();
         if !kind.covered {
             (kind.covered, kind.ended) = (true, None);
             kind.detail.clear();
+            let (from, at) = left.unwrap_or((from, at));
             self.fact_at(Op::CoverBegin, &discovery, from, None::<&()>, at);
         }
+        self.heard(key);
     }
 
     /// Versions of one object that were missing.
@@ -189,9 +195,12 @@ impl Core {
     pub(crate) fn healed(&mut self, key: &str, healed: Healed) {
         let Some(kind) = self.kinds.get_mut(key) else { return };
         kind.detail.clear();
-        let (discovery, covered) = (kind.discovery.clone(), kind.covered);
+        let discovery = kind.discovery.clone();
         let grade = if healed.unknown.is_empty() { Grade::Healed } else { Grade::Lost };
-        if covered {
+        // What was let go and is recovered whole is covered from where it was left, as if it had only been broken.
+        let left = kind.left.filter(|(rv, _)| *rv == healed.from);
+        kind.left = left.filter(|_| grade == Grade::Healed);
+        if kind.covered || left.is_some() {
             let gap = Gap {
                 from: healed.from,
                 to: healed.to,
@@ -223,13 +232,21 @@ impl Core {
             return;
         }
         (kind.covered, kind.ended) = (false, Some(reason));
-        let (discovery, heard) = (kind.discovery.clone(), kind.heard);
-        let rv = if kind.cursor > 0 { kind.cursor } else { self.newest(&discovery.domain) };
+        let (discovery, heard, followed) = (kind.discovery.clone(), kind.heard, kind.cursor > 0);
+        kind.left = None;
+        let rv = if followed { kind.cursor } else { self.newest(&discovery.domain) };
         self.write_discovery(key, rv);
         tracing::info!(kind = key, reason = reason.as_str(), detail, "not protected");
-        let since = (self.now().lo - ago.as_micros() as Micros).max(heard);
+        let now = self.now();
+        // Not before its newest change, whose revision this fact stands at.
+        let newest = self.domain(&discovery.domain).clock.bounds(rv, now, None, false).1;
+        let since = (now.lo - ago.as_micros() as Micros).max(heard).max(newest);
         let end = CoverEnd { reason, detail: detail.to_owned() };
         self.fact_at(Op::CoverEnd, &discovery, rv, Some(&end), since);
+        let recoverable = matches!(reason, Uncovered::Stuck | Uncovered::ApiDown) && followed;
+        if let Some(kind) = self.kinds.get_mut(key).filter(|_| recoverable) {
+            kind.left = Some((rv, since));
+        }
     }
 
     /// The newest revision of a domain that is known of.

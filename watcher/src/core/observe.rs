@@ -100,6 +100,7 @@ impl Core {
             kind.cursor = rv;
             kind.heard = at.lo;
         }
+        self.heard(key);
         self.keep_bound();
         Verdict::Go
     }
@@ -118,6 +119,7 @@ impl Core {
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.heard = at.lo;
         }
+        self.heard(key);
         Verdict::Go
     }
 
@@ -297,25 +299,30 @@ impl Core {
     fn lease(&mut self, domain: &str, bytes: &[u8], live: bool) {
         let Some(renewal) = Renewal::of(bytes) else { return };
         let seen = self.parts.clock.monotonic();
-        if live {
+        let before = self.leases.insert(renewal.name.clone(), renewal.renewed);
+        // Seen as it happened, a renewal shows itself, whatever the server's clock says.
+        let renewed = live && before.is_some_and(|before| before != renewal.renewed);
+        if renewed {
             self.timekeeper.lease(&renewal.name, renewal.renewed, seen);
         }
-        let at = self.now();
-        self.lease_sample(domain, &renewal, at);
+        if self.lease_sample(domain, &renewal, renewed) && renewed {
+            self.domain(domain).told = seen;
+        }
     }
 
     /// A lease of the server's history, as a sample of its domain's clock; returns when it was renewed, if it can be told.
     pub(crate) fn past_lease(&mut self, domain: &str, bytes: &[u8]) -> Option<Micros> {
         let renewal = Renewal::of(bytes)?;
-        let at = self.now();
-        self.lease_sample(domain, &renewal, at);
-        Some(renewal.renewed)
+        self.lease_sample(domain, &renewal, false).then_some(renewal.renewed)
     }
 
-    fn lease_sample(&mut self, domain: &str, renewal: &Renewal, at: Span) {
-        if self.timekeeper.believes_server() && self.timekeeper.believes(&renewal.name) {
-            self.domain(domain).clock.lease(renewal, at);
-        }
+    /// Takes a lease's write as a sample, if it can be told that it renewed the lease and its holder's clock is right.
+    fn lease_sample(&mut self, domain: &str, renewal: &Renewal, renewed: bool) -> bool {
+        let at = self.now();
+        let stamped = renewal.is_stamped() && self.timekeeper.believes_server();
+        (renewed || stamped)
+            && self.timekeeper.believes(&renewal.name)
+            && self.domain(domain).clock.lease(renewal, at)
     }
 
     /// An object that only discovery or the clock looks at: its kind is not journaled. `opened` is when the watch that brought

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Core;
+use hindcast_journal::facts::Uncovered;
+
+use super::{Core, Kind};
 use crate::handle::{KindStatus, Phase, Status};
 
 impl Core {
@@ -69,8 +71,11 @@ impl Core {
         if self.store_down.is_some() {
             return "the store does not take segments".to_owned();
         }
+        // What the server does not give is said where kinds are told of; it makes the rest no less protected.
+        let denied = |kind: &Kind| matches!(kind.ended, Some(Uncovered::Stuck | Uncovered::ApiDown));
         let missing = self.kinds.iter().filter(|(_, kind)| {
             !kind.covered
+                && !denied(kind)
                 && (matches!(kind.phase, Phase::Starting | Phase::Listing | Phase::Healing)
                     || kind.phase == Phase::Resuming && kind.ended.is_none())
         });

@@ -58,6 +58,8 @@ pub(crate) struct Kinds {
     /// domain's.
     unprobed: BTreeSet<String>,
     rounds: u32,
+    /// Whether all definitions were read once.
+    crds_read: bool,
 }
 
 impl Kinds {
@@ -74,26 +76,37 @@ impl Kinds {
             missing: BTreeMap::new(),
             unprobed: BTreeSet::new(),
             rounds: 0,
+            crds_read: false,
         }
     }
 
     /// Reads what is served, takes the first sample of the clock, finds the domains, starts the streams.
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
-        self.measure_offset().await?;
+        self.look_at_the_clock().await?;
         self.read_crds().await?;
         let kinds = self.read().await?;
-        if let Some(reference) = reference(kinds.values()) {
-            match self.env.sample(reference).await {
-                Ok(rv) => self.catch_up(rv).await,
-                // Then each stream finds out for itself.
-                Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
-                Err(failure) => return Err(failure),
-            }
+        match self.first_sample(&references(kinds.values())).await {
+            Ok(rv) => self.catch_up(rv).await,
+            // Then each stream finds out for itself.
+            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
+            Err(failure) => return Err(failure),
         }
         let kinds = self.first_probe(kinds).await?;
         self.apply(kinds).await;
         self.start_overhearing();
         Ok(())
+    }
+
+    /// The revision of the first of some kinds that answers.
+    async fn first_sample(&self, kinds: &[Arc<Discovery>]) -> Result<Revision, Failure> {
+        let mut last = Failure::NotFound("there is nothing to list".to_owned());
+        for kind in kinds {
+            match self.env.sample(kind).await {
+                Ok(rv) => return Ok(rv),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
     }
 
     /// What is not newer than `rv` was committed before the start; when, the leases of the time tell.
@@ -115,6 +128,9 @@ impl Kinds {
             *tries += 1;
             !kinds.contains_key(key) && *tries < WAITS
         });
+        if !self.crds_read {
+            self.read_crds().await?;
+        }
         self.apply(kinds).await;
         self.start_overhearing();
         let now = self.env.parts.clock.monotonic();
@@ -132,11 +148,12 @@ impl Kinds {
         }
     }
 
-    async fn measure_offset(&self) -> Result<(), Failure> {
+    async fn look_at_the_clock(&self) -> Result<(), Failure> {
         match self.env.api.get("/version", "application/json").await {
             Ok(answer) => self.env.core.lock().dated(&answer.when),
-            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
-            Err(failure) => return Err(failure),
+            Err(Failure::Transport(message)) => return Err(Failure::Transport(message)),
+            // Every later answer tells it as well.
+            Err(_) => {}
         }
         Ok(())
     }
@@ -148,17 +165,23 @@ impl Kinds {
             let page = match self.env.page(CRDS_PATH, next.as_deref()).await {
                 Ok(page) => page,
                 // Without them columns and uids are missing, and kinds are found all the same.
-                Err(Failure::Forbidden(_) | Failure::NotFound(_)) => return Ok(()),
-                Err(failure) => return Err(failure),
+                Err(Failure::Forbidden(_) | Failure::NotFound(_)) => break,
+                Err(Failure::Transport(message)) => return Err(Failure::Transport(message)),
+                Err(failure) => {
+                    tracing::warn!(%failure, "definitions cannot be read; they are asked for again");
+                    return Ok(());
+                }
             };
             for crd in page.items.iter().filter_map(|item| discovery::crd(item)) {
                 self.crds.insert(crd.kind_key.clone(), crd);
             }
             next = page.next;
             if next.is_none() {
-                return Ok(());
+                break;
             }
         }
+        self.crds_read = true;
+        Ok(())
     }
 
     /// What is served now, with pinned versions and domains.
@@ -169,8 +192,9 @@ impl Kinds {
                 let groups = page.items.iter().filter_map(|item| discovery::aggregated_group(item));
                 self.aggregated = groups.collect();
             }
-            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
-            Err(failure) => return Err(failure),
+            Err(Failure::Transport(message)) => return Err(Failure::Transport(message)),
+            // What is known stays; of a group that nobody names, a probe tells how it counts.
+            Err(_) => {}
         }
         let served = discovery::read(&self.env.api).await?;
         let known: BTreeMap<String, Discovery> = {
@@ -204,10 +228,10 @@ impl Kinds {
             let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
             domains::candidates(fresh.into_iter())
         };
-        let Some(reference) = reference(kinds.values()).cloned() else { return Ok(kinds) };
+        let references = references(kinds.values());
         let mut others = other_domains(&self.env.core.lock(), &self.aggregated);
         for _ in 0..FIRST_TRIES {
-            let round = match domains::round(&self.env, &reference, &fresh, &mut others).await {
+            let round = match domains::any_round(&self.env, &references, &fresh, &mut others).await {
                 Ok(round) => round,
                 // Then there is nothing to compare with; each stream finds out for itself.
                 Err(Failure::Forbidden(_) | Failure::NotFound(_)) => break,
@@ -219,8 +243,8 @@ impl Kinds {
                     kind.domain = domain;
                 }
             }
-            fresh.retain(|kind| round.silent.contains(&kind.kind_key()));
-            self.unprobed = round.silent;
+            fresh.retain(|kind| round.silent.contains_key(&kind.kind_key()));
+            self.unprobed = round.silent.into_keys().collect();
             if fresh.is_empty() {
                 break;
             }
@@ -380,8 +404,8 @@ impl Kinds {
             let kinds = domains::candidates(asked.map(|(_, kind)| kind.discovery.clone()));
             (kinds, other_domains(&core, &self.aggregated))
         };
-        let Some(main) = reference(kinds.iter().map(AsRef::as_ref)).cloned() else { return BETWEEN };
-        let Ok(round) = domains::round(&self.env, &main, &kinds, &mut others).await else { return BETWEEN };
+        let main = references(kinds.iter().map(AsRef::as_ref));
+        let Ok(round) = domains::any_round(&self.env, &main, &kinds, &mut others).await else { return BETWEEN };
         for (key, found) in round.found {
             match found {
                 Found::Domain(domain) => {
@@ -397,7 +421,8 @@ impl Kinds {
         }
         for key in std::mem::take(&mut self.unprobed) {
             let known = self.env.core.lock().kinds.get(&key).is_some_and(|kind| !kind.discovery.gone);
-            if round.silent.contains(&key) {
+            if let Some(failure) = round.silent.get(&key) {
+                self.env.core.lock().trouble(&key, &failure.to_string());
                 self.unprobed.insert(key);
             } else if known && !self.streams.contains_key(&key) {
                 self.begin(key, None);
@@ -408,8 +433,15 @@ impl Kinds {
     }
 }
 
-/// The kind that others are compared with: config maps, or the first that can be listed.
-fn reference<'a>(kinds: impl Iterator<Item = &'a Discovery>) -> Option<&'a Discovery> {
-    let main = kinds.filter(|kind| kind.domain == MAIN && watchable(kind));
-    main.min_by_key(|kind| (kind.kind_key() != "/configmaps", kind.kind_key() != "/namespaces"))
+/// The kinds that others are compared with, one standing in for another. They are kinds that nobody gives a store of their
+/// own; where there are none of them, it is the first that can be listed.
+fn references<'a>(kinds: impl Iterator<Item = &'a Discovery>) -> Vec<Arc<Discovery>> {
+    const PLAIN: [&str; 3] = ["/configmaps", "/namespaces", "/serviceaccounts"];
+    let main: Vec<&Discovery> = kinds.filter(|kind| kind.domain == MAIN && watchable(kind)).collect();
+    let plain = PLAIN.iter().filter_map(|key| main.iter().find(|kind| kind.kind_key() == *key));
+    let mut chosen: Vec<Arc<Discovery>> = plain.map(|kind| Arc::new((*kind).clone())).collect();
+    if chosen.is_empty() {
+        chosen.extend(main.first().map(|kind| Arc::new((*kind).clone())));
+    }
+    chosen
 }

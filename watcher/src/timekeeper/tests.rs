@@ -95,7 +95,8 @@ fn a_clock_that_jumps_ahead_and_back_widens_the_time_until_others_have_spoken() 
     scene.date(0);
     scene.lease("kube-controller-manager", 0);
     scene.set(HOUR);
-    assert_eq!(scene.told(), (0, HOUR));
+    let (lo, hi) = scene.told();
+    assert!((-S..=0).contains(&lo) && hi == HOUR, "{lo} {hi}");
     scene.date(0);
     scene.lease("kube-controller-manager", 0);
     assert_eq!(scene.told(), (0, 0));
@@ -157,8 +158,10 @@ fn small_steps_and_leap_seconds_stay_within_what_is_told() {
             scene.lease("kube-controller-manager", 0);
             scene.pass(S);
             let (lo, hi) = scene.told();
-            assert!(lo <= 0 && hi >= 0 && hi - lo <= 2 * S, "a step of {step}: {lo} {hi}");
+            assert!(lo <= 0 && hi >= 0 && hi - lo <= 3 * S, "a step of {step}: {lo} {hi}");
         }
+        let (lo, hi) = scene.told();
+        assert!(hi - lo <= S, "a step of {step}, after half a minute: {lo} {hi}");
     }
 }
 
@@ -170,7 +173,7 @@ fn a_suspend_is_a_step_that_the_server_confirms() {
     // The monotonic clock stands for two hours: seen from it, everybody else leaps.
     scene.set(2 * HOUR);
     let (lo, hi) = scene.told();
-    assert_eq!((lo, hi), (0, 2 * HOUR), "seen from the monotonic clock");
+    assert!((-S..=0).contains(&lo) && hi == 2 * HOUR, "seen from the monotonic clock: {lo} {hi}");
     let asked = scene.machine.monotonic();
     let date = scene.truth() + 2 * HOUR;
     scene.keeper.date(date - date.rem_euclid(S), asked, asked);

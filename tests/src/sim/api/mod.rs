@@ -22,7 +22,7 @@ use std::{
 
 use hindcast_journal::Micros;
 
-use self::state::{Domain, Key, Kind, KindState, Refused, Schema, State, rfc3339_micro};
+use self::state::{Domain, Key, Kind, KindState, Refused, Schema, State, Trouble, rfc3339_micro};
 use super::{
     faults::Fault,
     json::{Json, obj},
@@ -79,7 +79,7 @@ impl Server {
         });
         let server = Self(Arc::new(Inner {
             world: world.clone(),
-            state: Mutex::new(State { domains: domains.into(), kinds: kinds.collect() }),
+            state: Mutex::new(State { clock_off: 0, domains: domains.into(), kinds: kinds.collect() }),
             changed: Signal::new(0),
             boot: Signal::new(Some(1)),
         }));
@@ -183,6 +183,28 @@ impl Server {
         });
     }
 
+    /// Makes list and watch of a kind fail, or answers them again. Its open watches end, but for those that fall silent.
+    pub fn trouble(&self, kind: &str, trouble: Option<Trouble>) {
+        self.0.world.note(format_args!("{kind} is in trouble: {trouble:?}"));
+        self.change(|state, _| {
+            if let Some(ks) = state.kinds.get_mut(kind) {
+                ks.trouble = trouble;
+                ks.generation += u64::from(trouble != Some(Trouble::Silent));
+            }
+        });
+    }
+
+    /// Sets the server's clock off by so much.
+    pub fn set_clock_off(&self, off: Micros) {
+        self.0.world.note(format_args!("the server's clock is off by {off}"));
+        self.change(|state, _| state.clock_off = off);
+    }
+
+    /// The time by the server's clock.
+    fn clock(&self) -> Micros {
+        self.0.world.now() + self.look(|state| state.clock_off)
+    }
+
     /// Defines a custom kind, new or once removed. It answers a moment later.
     pub fn add_crd(&self, group: &str, resource: &str, kind: &str, served: &[&str]) {
         let delay = self.0.world.draw(|rng| rng.below(1_500_000)) as Micros;
@@ -279,7 +301,9 @@ impl Server {
             for name in ["apiserver-x7", "kube-controller-manager"] {
                 self.0.world.sleep(Duration::from_secs(5)).await;
                 if self.0.boot.get().is_some() {
-                    let at = rfc3339_micro(self.0.world.now());
+                    // The API server renews its own.
+                    let own = name.starts_with("apiserver-");
+                    let at = rfc3339_micro(if own { self.clock() } else { self.0.world.now() });
                     let _ = self.update(LEASES, "kube-system", name, (name, ""), |o| {
                         o.at("spec").set("renewTime", at);
                     });

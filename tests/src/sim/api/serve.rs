@@ -16,7 +16,7 @@ use http_body_util::StreamBody;
 
 use super::{
     Server, discovery,
-    state::{Event, KindState, State, http_date},
+    state::{Event, KindState, State, Trouble, http_date},
     watch,
 };
 use crate::sim::{
@@ -114,13 +114,13 @@ async fn through(
     }
     if world.fires(Fault::ApiTooMany) {
         let mut busy =
-            refused(world.now(), &Refusal(429, "TooManyRequests", "please try again later".into()));
+            refused(server.clock(), &Refusal(429, "TooManyRequests", "please try again later".into()));
         busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         return Ok(busy);
     }
     if world.fires(Fault::ApiInternal) {
         return Ok(refused(
-            world.now(),
+            server.clock(),
             &Refusal(500, "InternalError", "etcdserver: leader changed".into()),
         ));
     }
@@ -128,24 +128,24 @@ async fn through(
     world.note(format_args!("{} asks {}", process.name, request.uri()));
     Ok(match path.trim_end_matches('/') {
         "/version" => json(
-            world.now(),
+            server.clock(),
             200,
             &obj([("major", "1".into()), ("minor", "36".into()), ("gitVersion", "v1.36.3".into())]),
         ),
         "/api" => json(
-            world.now(),
+            server.clock(),
             200,
             &server.look(|state| discovery::document(state, true, world.now())),
         ),
         "/apis" => json(
-            world.now(),
+            server.clock(),
             200,
             &server.look(|state| discovery::document(state, false, world.now())),
         ),
         path => match ask(path, request) {
             Some(ask) => of_kind(server, process, ask).await,
             None => {
-                refused(world.now(), &Refusal(404, "NotFound", format!("no such path: {path}")))
+                refused(server.clock(), &Refusal(404, "NotFound", format!("no such path: {path}")))
             }
         },
     })
@@ -193,9 +193,19 @@ fn ask(path: &str, request: &Request<()>) -> Option<Ask> {
 
 /// Answers what is asked of a kind.
 async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<Body> {
-    let now = server.world().now();
-    if let Err(refusal) = server.look(|state| allowed(state, &ask, now)) {
+    let at = server.world().now();
+    let now = server.clock();
+    if let Err(refusal) = server.look(|state| allowed(state, &ask, at)) {
         return refused(now, &refusal);
+    }
+    match server.look(|state| state.kinds.get(&ask.kind).and_then(|ks| ks.trouble)) {
+        None | Some(Trouble::Silent) => {}
+        Some(Trouble::Hangs) => server.world().sleep(Duration::from_secs(120)).await,
+        Some(Trouble::Busy) => return refused(now, &Refusal(429, "TooManyRequests", "storage is (re)initializing".into())),
+        Some(Trouble::Fails) => {
+            let said = format!("conversion webhook for {} failed: connection refused", ask.kind);
+            return refused(now, &Refusal(500, "InternalError", said));
+        }
     }
     if matches!(ask.param("watch"), "true" | "1") {
         return match watch::open(server, process, ask) {

@@ -121,6 +121,19 @@ pub struct Event {
     pub at: Micros,
 }
 
+/// How list and watch of one kind fail, while others are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// With 500, as when the webhook that converts it is dead.
+    Fails,
+    /// With 429.
+    Busy,
+    /// No answer ever comes.
+    Hangs,
+    /// Lists are answered and watches open, and say nothing any more.
+    Silent,
+}
+
 /// A kind and all of its past.
 #[derive(Debug)]
 pub struct KindState {
@@ -132,6 +145,8 @@ pub struct KindState {
     pub answers_at: Micros,
     /// Whether list and watch are refused to the process.
     pub forbidden: bool,
+    /// How list and watch fail.
+    pub trouble: Option<Trouble>,
     /// The schemas it has had, each with the revision from which it held.
     pub schemas: Vec<(u64, Schema)>,
     /// All writes.
@@ -154,6 +169,7 @@ impl KindState {
             served: true,
             answers_at: 0,
             forbidden: false,
+            trouble: None,
             schemas: vec![(0, Schema::default())],
             events: Vec::new(),
             newest: BTreeMap::new(),
@@ -226,6 +242,8 @@ pub enum Refused {
 /// Everything the server stores.
 #[derive(Debug)]
 pub struct State {
+    /// How far the server's clock is off: what it stamps and dates is wrong by this.
+    pub clock_off: Micros,
     /// The counters.
     pub domains: Vec<Domain>,
     /// The kinds by `group/resource`.
@@ -242,6 +260,7 @@ impl State {
         mut object: Json,
         at: Micros,
     ) -> Result<u64, Refused> {
+        let clock_off = self.clock_off;
         let ks = self.kinds.get_mut(kind).filter(|k| k.served).ok_or(Refused::NoKind)?;
         if ks.living(key).is_some() {
             return Err(Refused::Object);
@@ -254,8 +273,8 @@ impl State {
         }
         metadata.set("uid", uid.as_str());
         metadata.set("generation", 1);
-        metadata.set("creationTimestamp", rfc3339(at));
-        stamp(&mut object, "creator", "", at);
+        metadata.set("creationTimestamp", rfc3339(at + clock_off));
+        stamp(&mut object, "creator", "", at + clock_off);
         Ok(self.commit(kind, Verb::Added, key, uid, object, at))
     }
 
@@ -287,7 +306,7 @@ impl State {
             };
             object.at("metadata").set("generation", generation);
         }
-        stamp(&mut object, by.0, by.1, at);
+        stamp(&mut object, by.0, by.1, at + self.clock_off);
         Ok(self.commit(kind, Verb::Modified, key, uid, object, at))
     }
 

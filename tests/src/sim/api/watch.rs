@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     Server,
     serve::{Ask, Refusal, whole},
-    state::{KindState, Verb},
+    state::{KindState, Trouble, Verb},
 };
 use crate::sim::{
     faults::Fault,
@@ -122,6 +122,16 @@ impl Watch {
                 return self.reset().await;
             }
             let seen = inner.changed.get();
+            if self.silent() {
+                tokio::select! {
+                    biased;
+                    () = self.sender.closed() => return Err(Over),
+                    () = inner.boot.until(|boot| boot != self.boot) => {}
+                    () = inner.changed.until(|n| n != seen) => {}
+                    () = tokio::time::sleep_until(self.ends) => return Ok(()),
+                }
+                continue;
+            }
             self.events().await?;
             if self.over() {
                 return Ok(());
@@ -148,6 +158,13 @@ impl Watch {
             }
             self.faults().await?;
         }
+    }
+
+    /// Whether its kind's watches say nothing.
+    fn silent(&self) -> bool {
+        self.server.look(|state| {
+            state.kinds.get(&self.ask.kind).is_some_and(|ks| ks.trouble == Some(Trouble::Silent))
+        })
     }
 
     /// Whether the cache this watch reads from is no more.

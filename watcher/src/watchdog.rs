@@ -1,0 +1,116 @@
+//! What runs beside the streams for as long as the run lasts: noticing that the process stood still, that a domain's
+//! time is not told, that a kind cannot be followed.
+//!
+//! **Invariants.** (1) Each of these goes on whatever becomes of a request of another: a server that hangs holds up
+//! neither the beat nor the samples of other domains. (2) What is asked is small and bounded: a list of one object per
+//! domain and [`crate::Settings::sample_every`], and less where leases tell the time; a list of one object and a watch of
+//! three seconds for each kind whose watch sends no bookmarks. Not here: what follows [`crate::core`].
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use hindcast_journal::cut::MAIN;
+
+use crate::{api::Failure, close, env::Env};
+
+/// How often the process shows that it runs.
+const BEAT: Duration = Duration::from_millis(200);
+/// A starved process stands still again and again; it takes samples no more often than this.
+const RESAMPLE: Duration = Duration::from_millis(500);
+/// How often kinds are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest wait for a sample: the next one asks for another kind.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(5);
+/// Longest look at a silent watch; one takes two seconds.
+const BRING_LIMIT: Duration = Duration::from_secs(8);
+/// Silent watches looked at in one go.
+const QUIET: usize = 8;
+
+/// Runs until dropped.
+pub(crate) async fn watch(env: &Arc<Env>) {
+    futures::future::join4(beat(env), sample(env), let_go(env), follow(env)).await;
+}
+
+/// Notices when the process stood still.
+async fn beat(env: &Env) {
+    loop {
+        env.core.lock().beat();
+        env.sleep(BEAT).await;
+    }
+}
+
+/// Takes the samples that tell old events from new ones, and the time of each domain.
+async fn sample(env: &Env) {
+    loop {
+        let due = env.core.lock().to_sample();
+        let busy = !due.is_empty();
+        let asked = due.into_iter().map(async |kind| {
+            let rv = env.parts.timeout(SAMPLE_LIMIT, env.sample(&kind)).await;
+            let mut core = env.core.lock();
+            match rv {
+                Some(Ok(rv)) => {
+                    core.moved(&kind.kind_key());
+                    core.runs_again(&kind.domain, rv);
+                }
+                _ => core.not_sampled(&kind.domain),
+            }
+        });
+        futures::future::join_all(asked).await;
+        env.sleep(if busy { RESAMPLE } else { BEAT }).await;
+    }
+}
+
+/// Lets go of what cannot be followed.
+async fn let_go(env: &Env) {
+    loop {
+        env.core.lock().let_go();
+        env.sleep(LOOK).await;
+    }
+}
+
+/// Looks at watches that bring nothing, not even a bookmark: either nothing is to be said, or they are dead.
+async fn follow(env: &Arc<Env>) {
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let quiet = env.core.lock().quiet(env.settings.quiet_after);
+        seen.retain(|key| quiet.contains(key));
+        // Those that were looked at before wait for their turn.
+        let mut next: Vec<String> = quiet.iter().filter(|key| !seen.contains(*key)).take(QUIET).cloned().collect();
+        if next.is_empty() {
+            seen.clear();
+            next = quiet.into_iter().take(QUIET).collect();
+        }
+        seen.extend(next.iter().cloned());
+        let looks = futures::stream::iter(next).for_each_concurrent(QUIET, async |key| look(env, &key).await);
+        looks.await;
+        env.sleep(LOOK).await;
+    }
+}
+
+/// Brings a kind to where its domain stands, by a short watch of its own.
+async fn look(env: &Arc<Env>, key: &str) {
+    let kind = env.core.lock().kinds.get(key).map(|kind| kind.discovery.clone());
+    let Some(kind) = kind else { return };
+    let bring = async {
+        let rv = env.sample(&kind).await?;
+        close::bring_once(env, key, &kind, rv).await
+    };
+    let brought = env.parts.timeout(BRING_LIMIT, bring).await;
+    let brought = brought.unwrap_or_else(|| Err(Failure::Transport("the server does not answer for it".to_owned())));
+    let mut core = env.core.lock();
+    match brought {
+        Ok(true) => core.looked(key),
+        // A server of its own may send no bookmarks: that it answers is all that can be asked of it.
+        Ok(false) if kind.domain != MAIN => core.looked(key),
+        Ok(false) => {
+            core.trouble(key, "its watch says nothing, though the server has more");
+            core.silent(key);
+        }
+        // Its own stream meets the same, and recovers what it missed.
+        Err(Failure::Expired(_)) => core.looked(key),
+        Err(failure) => {
+            core.trouble(key, &failure.to_string());
+            core.silent(key);
+        }
+    }
+}
