@@ -535,7 +535,7 @@ fn left(state: &State) -> Option<Micros> {
 
 /// Whether a kind may be taken up again as if its protection had not ended.
 fn is_recoverable(end: &CoverEnd) -> bool {
-    matches!(end.reason, Uncovered::Stuck | Uncovered::ApiDown)
+    end.reason == Uncovered::Stuck
 }
 
 /// The kinds that are protected and were not seen up to the cut.

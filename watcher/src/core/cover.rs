@@ -243,7 +243,7 @@ impl Core {
         let since = (now.lo - ago.as_micros() as Micros).max(heard).max(newest);
         let end = CoverEnd { reason, detail: detail.to_owned() };
         self.fact_at(Op::CoverEnd, &discovery, rv, Some(&end), since);
-        let recoverable = matches!(reason, Uncovered::Stuck | Uncovered::ApiDown) && followed;
+        let recoverable = reason == Uncovered::Stuck && followed;
         if let Some(kind) = self.kinds.get_mut(key).filter(|_| recoverable) {
             kind.left = Some((rv, since));
         }
