@@ -4,13 +4,13 @@
 //! segments from there until the moment is closed or the log ends. What it has read it keeps, so that resolving and
 //! folding read every segment once.
 //!
-//! **Invariants.** (1) A read goes through one manifest. (2) The cut of a time is, per domain, the greatest revision
+//! **Invariants.** (1) A read goes through one manifest, and those that it continues. (2) The cut of a time is, per domain, the greatest revision
 //! whose upper bound is not after it. (3) Objects of a kind that was not covered at the cut are not in the state: they
 //! are not known to be all of them.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 
@@ -33,7 +33,8 @@ pub struct Reader {
     journal: Journal,
     manifest: Manifest,
     start: Option<Checkpoint>,
-    numbers: Vec<u64>,
+    /// The segments from where it starts up to the newest known; the first of them have been read.
+    numbers: Range<u64>,
     segments: Vec<Segment>,
     loaded: bool,
 }
@@ -68,7 +69,7 @@ impl Reader {
             manifest: Manifest::read(journal).await?,
             journal: journal.clone(),
             start: None,
-            numbers: Vec::new(),
+            numbers: 0..0,
             segments: Vec::new(),
             loaded: false,
         })
@@ -86,10 +87,14 @@ impl Reader {
 
     /// Looks whether there are newer segments; whether there were.
     pub async fn refresh(&mut self) -> Result<bool> {
-        let after = self.numbers.last().copied().unwrap_or_else(|| self.first_segment() - 1);
-        let newer = self.journal.segments_after(after).await?;
-        self.numbers.extend(&newer);
-        Ok(!newer.is_empty())
+        if self.numbers.is_empty() {
+            self.numbers = self.journal.segments_after(self.first_segment() - 1).await?;
+            return Ok(!self.numbers.is_empty());
+        }
+        let known = self.numbers.end - 1;
+        let newest = self.journal.newest(known).await?;
+        self.numbers.end = newest + 1;
+        Ok(newest > known)
     }
 
     fn first_segment(&self) -> u64 {
@@ -98,7 +103,7 @@ impl Reader {
 
     /// Starts over from the newest checkpoint that `fits`.
     async fn begin(&mut self, fits: impl Fn(&Checkpoint) -> bool) -> Result<()> {
-        let start = self.manifest.checkpoints.iter().rev().find(|c| fits(c)).cloned();
+        let start = self.manifest.newest(&self.journal, fits).await?;
         if self.loaded && start.as_ref().map(|c| c.pos) == self.start.as_ref().map(|c| c.pos) {
             return Ok(());
         }
@@ -113,7 +118,7 @@ impl Reader {
         if self.segments.iter().any(|s| until.reached(s)) {
             return Ok(());
         }
-        let rest: Vec<u64> = self.numbers.iter().skip(self.segments.len()).copied().collect();
+        let rest = self.numbers.start + self.segments.len() as u64..self.numbers.end;
         let mut link = crate::journal::Link::default();
         for segment in &self.segments {
             link.check(&segment.meta)?;
@@ -208,8 +213,15 @@ impl Reader {
     }
 
     async fn newest_incarnation(&mut self, domain: &str) -> Result<u32> {
-        let tail = self.journal.tail(self.manifest.checkpoints.last().map_or(0, |c| c.segment)).await?;
-        Ok(tail.frontier.get(domain).map_or(0, |p| p.incarnation))
+        let known = self.manifest.checkpoints.last().map_or(0, |c| c.segment);
+        let newest = match known {
+            0 => self.journal.segments_after(0).await?.last().unwrap_or(0),
+            known => self.journal.newest(known).await?,
+        };
+        if newest == 0 {
+            return Ok(0);
+        }
+        Ok(self.journal.at(newest).await?.frontier.get(domain).map_or(0, |p| p.incarnation))
     }
 
     async fn resolve_pos(&mut self, pos: Position, before: bool) -> Result<Moment> {
@@ -392,14 +404,14 @@ impl Reader {
     /// The segments that hold what was committed since a moment, with the state they begin on: its kinds, and its
     /// objects in `scope` if `objects` are wanted.
     pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments<'_>)> {
-        let start = self.manifest.checkpoints.iter().rev().find(|c| c.time() < since);
+        let start = self.manifest.newest(&self.journal, |c| c.time() < since).await?;
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        let state = match start {
+        let state = match &start {
             Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,
             None => State::default(),
         };
-        let numbers = self.journal.segments_after(start.map_or(1, |c| c.fold_from_segment) - 1).await?;
-        let skip = start.map(|c| (c.pos, c.cut()));
+        let numbers = self.journal.segments_after(start.as_ref().map_or(1, |c| c.fold_from_segment) - 1).await?;
+        let skip = start.as_ref().map(|c| (c.pos, c.cut()));
         let stream = Box::pin(self.journal.read(numbers));
         Ok((state, Segments { stream, skip, frontier: FrontierVector::new() }))
     }

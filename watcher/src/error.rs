@@ -97,7 +97,7 @@ impl From<hindcast_journal::Error> for Error {
         use hindcast_journal::ErrorKind as Journal;
         let kind = match error.kind() {
             Journal::Fenced => ErrorKind::Fenced,
-            Journal::Unavailable | Journal::Denied => ErrorKind::Unavailable,
+            Journal::Unavailable | Journal::Denied | Journal::Refused => ErrorKind::Unavailable,
             Journal::Invalid | Journal::NotFound => ErrorKind::Invalid,
             Journal::Corrupt => ErrorKind::Corrupt,
             _ => ErrorKind::Internal,
