@@ -40,23 +40,23 @@ impl Patience {
 
     /// After a failure: waits for the next request to be due, or gives the error back when it is enough.
     pub async fn after(&mut self, error: Error) -> Result<()> {
-        self.failures += 1;
         let waited = self.parts.clock.monotonic().saturating_sub(self.since);
         let again = error.kind() == ErrorKind::Unavailable
             && match error.outage() {
                 Outage::Busy => waited < BUSY,
-                Outage::Hiccup => self.failures < TRIES && waited < super::REQUEST_LIMIT,
+                Outage::Hiccup => self.failures + 1 < TRIES && waited < super::REQUEST_LIMIT,
                 Outage::Unreached => false,
             };
         if !again {
             return Err(error);
         }
-        self.pause().await;
+        self.failed().await;
         Ok(())
     }
 
-    /// Waits as long as the failures so far ask for, half of it by chance.
-    pub async fn pause(&self) {
+    /// After a failure that is to be tried again whatever it was: waits, longer each time, half of it by chance.
+    pub async fn failed(&mut self) {
+        self.failures += 1;
         let base = Duration::from_millis(50 << self.failures.min(6));
         let jitter = self.parts.random.next_u64() % (base.as_micros() as u64 / 2 + 1);
         self.parts.clock.sleep(base / 2 + Duration::from_micros(jitter)).await;

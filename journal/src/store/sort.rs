@@ -125,7 +125,7 @@ const SIGNS: &[Sign] = &[
         hint: "check the credentials in the environment, and their rights on the journal's prefix",
     },
     Sign {
-        says: &["tcp connect error", "dns error", "Connection refused", "No route to host", "Network is unreachable"],
+        says: &["client error (Connect)", "tcp connect error", "dns error", "Connection refused", "No route to host", "Network is unreachable"],
         kind: ErrorKind::Unavailable,
         outage: Outage::Unreached,
         reason: "",

@@ -1,14 +1,20 @@
 //! What the journal knows at its newest rows, taken up so that watches go on from their cursors.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{Journal, Reader, Writer, cut::MAIN, facts::Discovery, fold::KindState};
+use hindcast_journal::{
+    Error, ErrorKind, Journal, Reader, State, Writer, cut::MAIN, facts::Discovery, fold::KindState, store::Patience,
+};
+use tokio::sync::watch;
 
-use crate::{Result, core::Core};
+use crate::{Result, Status, core::Core};
+
+/// Where the status is published.
+type Told = watch::Sender<Arc<Status>>;
 
 /// Fills the core with the journal's newest state.
-pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer) -> Result<()> {
-    let state = Reader::open(journal).await?.resume().await?;
+pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, told: &Told) -> Result<()> {
+    let state = read(journal, told).await?;
     for (name, point) in writer.frontier() {
         core.domain(name).incarnation = point.incarnation;
     }
@@ -47,6 +53,24 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer) 
         core.keep(&key.kind_key(), &name, entry.base(), None);
     }
     Ok(())
+}
+
+/// The journal's newest state, however long the store takes: the journal is claimed, so nobody else protects the cluster.
+async fn read(journal: &Journal, told: &Told) -> Result<State> {
+    let mut patience = Patience::new(journal.parts());
+    loop {
+        let read = async { Reader::open(journal).await?.resume().await };
+        match read.await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let said = Error::causes(&error);
+                tracing::warn!(error = said, hint = error.hint(), "the journal cannot be read yet; trying again");
+                let reason = format!("waiting for the store: {said}");
+                told.send_replace(Arc::new(Status { reason, ..Status::default() }));
+                patience.failed().await;
+            }
+            read => return Ok(read?),
+        }
+    }
 }
 
 fn take(core: &mut Core, writer: &Writer, kind: KindState) {
