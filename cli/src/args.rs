@@ -168,6 +168,9 @@ pub(crate) struct Run {
     /// Where to serve /metrics, /healthz, /readyz and POST /close
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub(crate) listen: std::net::SocketAddr,
+    /// A name it may be asked by there, beside addresses, localhost and services of the cluster; may be repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) listen_name: Vec<String>,
     /// Do not protect a kind (beside events and leases); may be repeated
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) exclude: Vec<String>,

@@ -1,7 +1,14 @@
 //! What a running Hindcast answers over HTTP: `/metrics`, `/healthz`, `/readyz` and `POST /close`.
 //!
+//! **Words**: the *stage* is what a start waits for; there is none any more once the watcher runs.
+//!
 //! **Invariants.** (1) Nothing of an object is served: figures, and words about kinds. (2) The default address is a
-//! loopback one; there is no authentication here, so another one is the operator's decision.
+//! loopback one; there is no authentication here, so another one is the operator's decision. (3) A web page reaches
+//! nothing, though a browser beside this process can: not with a name of its own that leads here [`guard::is_ours`], not from
+//! another site [`guard::is_foreign`]. (4) What is asked is answered at once, from the moment the address is taken, but for a
+//! closing; of those who wait for one there are at most [`WAITING`], and they share it (the watcher's part).
+
+mod guard;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,12 +16,17 @@ use axum::{
     Router,
     extract::State,
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use hindcast_watcher::Handle;
 use prometheus::{Encoder as _, Registry, TextEncoder};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+
 
 use crate::failure::{Failure, Result};
 
@@ -24,9 +36,24 @@ mod tests;
 /// How long the last answers may take when the process stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
+/// How many may wait for a closing at once.
+const WAITING: usize = 64;
+
+/// What is told of, and what is asked.
+pub(crate) struct Served {
+    /// The figures.
+    pub(crate) registry: Registry,
+    /// The watcher.
+    pub(crate) handle: Handle,
+    /// What the start waits for; `None` once the watcher runs.
+    pub(crate) stage: watch::Receiver<Option<String>>,
+    /// Names by which this process is asked, beside its addresses.
+    pub(crate) names: Vec<String>,
+}
+
 struct Shared {
-    registry: Registry,
-    handle: Handle,
+    served: Served,
+    waiting: Semaphore,
 }
 
 /// Takes the address.
@@ -40,14 +67,13 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
 /// Serves until `stop`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    registry: Registry,
-    handle: Handle,
+    served: Served,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "listening");
     }
-    let app = router(registry, handle);
+    let app = router(served);
     let (told, mut heard) = tokio::sync::watch::channel(false);
     let graceful = axum::serve(listener, app).with_graceful_shutdown(async move {
         stop.await;
@@ -68,18 +94,20 @@ pub(crate) async fn serve(
     }
 }
 
-fn router(registry: Registry, handle: Handle) -> Router {
+fn router(served: Served) -> Router {
+    let names = Arc::new(served.names.clone());
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/close", post(close))
-        .with_state(Arc::new(Shared { registry, handle }))
+        .with_state(Arc::new(Shared { served, waiting: Semaphore::new(WAITING) }))
+        .layer(middleware::from_fn_with_state(names, guard::guard))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&shared.registry.gather(), &mut text) {
+    match TextEncoder::new().encode(&shared.served.registry.gather(), &mut text) {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
             .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
@@ -87,21 +115,37 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let status = shared.handle.status();
+    let Served { handle, stage, .. } = &shared.served;
+    let stage = stage.borrow().clone();
+    if let Some(stage) = stage {
+        return not_ready(&stage);
+    }
+    let status = handle.status();
     // What is seen but not yet in the store protects nobody.
-    let durable = !shared.handle.durable().borrow().frontier.is_empty();
+    let durable = !handle.durable().borrow().frontier.is_empty();
     if status.ready && durable {
         "ready\n".into_response()
     } else {
         let starting = if status.ready { "the first segment is not durable yet" } else { "starting" };
-        let reason = if status.reason.is_empty() { starting } else { &status.reason };
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
+        not_ready(if status.reason.is_empty() { starting } else { &status.reason })
     }
+}
+
+fn not_ready(reason: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
 }
 
 /// Closes the cut of now and answers with the frontier once it is durable.
 async fn close(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.handle.close().await {
+    let stage = shared.served.stage.borrow().clone();
+    if let Some(stage) = stage {
+        return not_ready(&stage);
+    }
+    let Ok(_waiting) = shared.waiting.try_acquire() else {
+        let body = format!("{WAITING} others wait for a closing already\n");
+        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "3")], body).into_response();
+    };
+    match shared.served.handle.close().await {
         Ok(frontier) => axum_json(&frontier),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
     }

@@ -14,11 +14,12 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
-    At, Cut, Journal, Micros, Moment, Scope,
+    At, Cut, Journal, Micros, Moment, Parts, Scope,
     cut::MAIN,
     facts::{CoverEnd, Discovery, Gap},
     fold::KindState,
     seal::Key,
+    store::Patience,
 };
 use hindcast_restorer::{Protection, Timeline, View};
 
@@ -57,7 +58,7 @@ pub(crate) struct Past<'a> {
 /// Opens the journal of the common options, one cluster of it.
 pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Past<'a>> {
     let location = locate(context, Access::Read)?;
-    let clusters = clusters(&location).await?;
+    let clusters = clusters(&context.parts, &location).await?;
     let cluster = choose(context, &location, &clusters).await?;
     open_cluster(context, &location, &cluster).await
 }
@@ -91,8 +92,19 @@ pub(crate) fn locate(context: &Context<'_>, access: Access) -> Result<Location> 
 }
 
 /// The clusters that have a journal at the location; there is at least one.
-pub(crate) async fn clusters(location: &Location) -> Result<Vec<String>> {
-    let found = Journal::clusters(&*location.store, &location.prefix).await.map_err(|error| {
+pub(crate) async fn clusters(parts: &Parts, location: &Location) -> Result<Vec<String>> {
+    let mut patience = Patience::new(parts);
+    let found = loop {
+        match Journal::clusters(&*location.store, &location.prefix).await {
+            Ok(found) => break Ok(found),
+            Err(error) => {
+                if let Err(error) = patience.after(error).await {
+                    break Err(error);
+                }
+            }
+        }
+    };
+    let found = found.map_err(|error| {
         // What the store itself refuses is about the journal, not about a name in it.
         let mut failure = Failure::from(error);
         failure.what = format!("journal {}", location.url);

@@ -6,6 +6,8 @@
 //! 1. `file://` syncs what it writes before it answers, or an acknowledged segment could turn into zeros.
 //! 2. Credentials come from the environment, never from the URL, so that a URL can be printed and logged.
 //! 3. A reader makes no folder: a mistyped path is an error, not an empty journal.
+//! 4. `AWS_CA_BUNDLE` adds to the authorities that the system trusts, as the AWS tools have it; a bundle that cannot be read
+//!    is an error, never left out.
 //!
 //! Not here: whether the store keeps its word (create-if-absent); the journal's writer probes that.
 
@@ -17,7 +19,7 @@ use std::{
 
 use hindcast_journal::Error;
 use object_store::{
-    ClientConfigKey, ObjectStore, RetryConfig,
+    Certificate, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
@@ -102,7 +104,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
         "file" => return open_folder(&url, access),
         "memory" => Arc::new(InMemory::new()),
         "s3" => Arc::new(
-            AmazonS3Builder::from_env()
+            s3(&shown)?
                 .with_url(url.as_str())
                 .with_retry(retry())
                 .with_config(
@@ -138,6 +140,48 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
     let prefix = Path::from_url_path(url.path())
         .map_err(|e| Failure::new(format!("journal {shown}"), e.to_string()))?;
     Ok(Location { url: shown, store, prefix })
+}
+
+/// S3's settings from the environment, as the library takes them, and with the authorities of `AWS_CA_BUNDLE`.
+fn s3(shown: &str) -> Result<AmazonS3Builder> {
+    let mut options = ClientOptions::new();
+    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+        for certificate in bundle(FilePath::new(&path))? {
+            options = options.with_root_certificate(certificate);
+        }
+    }
+    let mut builder = AmazonS3Builder::new().with_client_options(options);
+    for (name, value) in std::env::vars_os() {
+        let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
+        let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse());
+        if let Some(Ok(key)) = key {
+            builder = builder.with_config(key, value);
+        }
+    }
+    let value = |key| builder.get_config_value(&key);
+    let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
+    let allowed = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
+    if endpoint.is_some_and(|url| url.starts_with("http://")) && allowed.as_deref() != Some("true") {
+        return Err(Failure::new(
+            format!("journal {shown}"),
+            "the endpoint in AWS_ENDPOINT is plain http, which is not allowed unasked",
+        )
+        .hint("AWS_ALLOW_HTTP=true allows it: whoever is on the way reads along; or give it with https://"));
+    }
+    Ok(builder)
+}
+
+/// The certificates of a PEM file.
+fn bundle(path: &FilePath) -> Result<Vec<Certificate>> {
+    let what = format!("AWS_CA_BUNDLE {}", path.display());
+    let hint = "it names a file of PEM certificates; unset it where the system's authorities are enough";
+    let refuse = |reason: String| Failure::new(&what, reason).hint(hint);
+    let pem = std::fs::read(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| refuse(Error::causes(&e)))?;
+    if certificates.is_empty() {
+        return Err(refuse("holds no certificate".to_owned()));
+    }
+    Ok(certificates)
 }
 
 /// Where the credentials of a bucket come from.

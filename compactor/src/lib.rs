@@ -3,14 +3,14 @@
 //! **Words**: the *tail* is what a reader of now has to read beyond the newest checkpoint.
 //!
 //! **Invariants.** (1) A checkpoint is due when the tail passes any bound of the [`Policy`] [`plan`], so a read is
-//! bounded by it. (2) Nothing is ever deleted here. (3) A failed checkpoint costs nothing but a longer tail: it is
-//! tried again, and protection goes on.
+//! bounded by it. (2) Nothing is ever deleted here. (3) Whatever fails costs nothing but a longer tail: it is tried again
+//! as long as the process lives, and protection goes on [`run`].
 //!
 //! Not here yet: merging segments into levels, retention.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use hindcast_journal::{Checkpoint, Durable, Journal, Reader, Result};
+use hindcast_journal::{At, Checkpoint, Durable, Error, Journal, Reader, Result};
 use tokio::sync::watch;
 
 /// When a checkpoint is due: as soon as one of these is passed.
@@ -118,33 +118,37 @@ pub struct Parts {
     pub writer: Arc<str>,
 }
 
-/// Writes checkpoints as they fall due, until `shutdown`.
-pub async fn run(policy: Policy, mut parts: Parts, shutdown: impl Future<Output = ()>) -> Result<()> {
-    let mut shutdown = std::pin::pin!(shutdown);
-    let mut reader = Reader::open(&parts.journal).await?;
-    reader.resolve(&hindcast_journal::At::Now).await?;
-    let mut tail = tail_of(&reader);
-    drop(reader);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut shutdown => return Ok(()),
-            changed = parts.durable.changed() => {
-                if changed.is_err() {
-                    return Ok(());
-                }
-            }
+/// How long after a failure it is tried again, at first; each failure more that will not pass by itself doubles it.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// The longest of these waits.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Writes checkpoints as they fall due, until `shutdown`. Nothing else ends it: what fails is said and tried again.
+pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        () = follow(policy, parts) => {}
+    }
+}
+
+/// Until nobody tells of segments any more.
+async fn follow(policy: Policy, mut parts: Parts) {
+    let mut failures = Failures::default();
+    let mut tail = loop {
+        match measure(&parts.journal).await {
+            Ok(tail) => break tail,
+            Err(error) => failures.wait(&parts.journal, "could not read how long the tail is", &error).await,
         }
+    };
+    while parts.durable.changed().await.is_ok() {
         let segment = *parts.durable.borrow_and_update();
         tail = tail.with(&segment);
         let Some(plan) = plan(tail, &policy) else { continue };
-        let done = tokio::select! {
-            biased;
-            () = &mut shutdown => return Ok(()),
-            done = execute(&parts.journal, &parts.writer, 0) => done,
-        };
-        match done {
+        match execute(&parts.journal, &parts.writer, 0).await {
             Ok(report) => {
+                failures = Failures::default();
                 tail = report.tail;
                 if let Some(c) = report.checkpoint {
                     tracing::info!(pos = c.pos, objects = c.objects, bytes = c.bytes, reason = %plan.reason, "wrote a checkpoint");
@@ -155,15 +159,31 @@ pub async fn run(policy: Policy, mut parts: Parts, shutdown: impl Future<Output 
                     tail.bytes = tail.bytes.min(policy.bytes.saturating_sub(policy.bytes / 8 + 1));
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "could not write a checkpoint; trying again in a minute");
-                tokio::select! {
-                    biased;
-                    () = &mut shutdown => return Ok(()),
-                    () = parts.journal.parts().clock.sleep(Duration::from_mins(1)) => {}
-                }
-            }
+            Err(error) => failures.wait(&parts.journal, "could not write a checkpoint", &error).await,
         }
+    }
+}
+
+/// How long the tail is that a reader of now has.
+async fn measure(journal: &Journal) -> Result<Tail> {
+    let mut reader = Reader::open(journal).await?;
+    reader.resolve(&At::Now).await?;
+    Ok(tail_of(&reader))
+}
+
+/// Failures in a row that nobody but a person can help.
+#[derive(Debug, Default)]
+struct Failures(u32);
+
+impl Failures {
+    /// Tells of a failure, and waits until it is worth trying again.
+    async fn wait(&mut self, journal: &Journal, what: &str, error: &Error) {
+        let wait = (AGAIN * (1 << self.0)).min(LONGEST);
+        if !error.kind().may_pass() {
+            self.0 = (self.0 + 1).min(6);
+        }
+        tracing::warn!(error = %Error::causes(error), hint = error.hint(), "{what}; trying again in {} min", wait.as_secs() / 60);
+        journal.parts().clock.sleep(wait).await;
     }
 }
 

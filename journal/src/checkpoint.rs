@@ -11,6 +11,9 @@
 //!
 //! Not here: when to make one (`compactor`).
 
+mod doubt;
+mod manifest;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -28,8 +31,10 @@ use crate::{
     fold::{ObjectKey, Scope, State},
     row::ChainHash,
     segment::{self, FrontierVector, Meta},
-    store::Put,
 };
+
+pub use self::manifest::Manifest;
+pub(crate) use self::doubt::{Doubt, Doubts};
 
 /// Objects in a row group.
 const GROUP: usize = 4096;
@@ -63,46 +68,6 @@ pub struct Checkpoint {
     /// When kinds were let go that may still be recovered later in the log: the latest of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<Micros>,
-}
-
-/// The live checkpoints, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Oldest first.
-    pub checkpoints: Vec<Checkpoint>,
-    /// The manifest's number; 0 for none yet.
-    #[serde(skip)]
-    pub number: u64,
-}
-
-impl Manifest {
-    /// The newest manifest.
-    pub async fn read(journal: &Journal) -> Result<Self> {
-        let Some((number, bytes)) = journal.store().newest_fact("manifest").await? else {
-            return Ok(Self::default());
-        };
-        let manifest: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::corrupt(format!("meta/manifest/{number}"), e.to_string()))?;
-        Ok(Self { number, ..manifest })
-    }
-
-    /// Adds a checkpoint; tries again on the newest manifest when another was first.
-    async fn add(journal: &Journal, checkpoint: Checkpoint) -> Result<()> {
-        loop {
-            let mut manifest = Self::read(journal).await?;
-            if manifest.checkpoints.iter().any(|c| c.pos == checkpoint.pos) {
-                return Ok(());
-            }
-            manifest.checkpoints.push(checkpoint.clone());
-            manifest.checkpoints.sort_by_key(|c| c.pos);
-            let bytes = serde_json::to_vec(&manifest)
-                .map_err(|e| Error::internal("the manifest", "cannot be written").with_source(e))?;
-            let path = journal.store().layout().meta("manifest", manifest.number + 1);
-            if journal.store().create(&path, Bytes::from(bytes)).await? == Put::Created {
-                return Ok(());
-            }
-        }
-    }
 }
 
 /// Where a checkpoint's state was taken from.

@@ -15,6 +15,9 @@ pub enum ErrorKind {
     Unavailable,
     /// The store lets nobody with these rights do it. To whoever runs on, an outage, for rights come back; to a command, the end.
     Denied,
+    /// The store, or what stands before it, will not do it until somebody puts something right outside: room, endpoint, region,
+    /// certificate, clock. To whoever runs on, an outage; to a command, the end.
+    Refused,
     /// The call or its settings are wrong: fix them.
     Invalid,
     /// Stored data is not what it must be: the error names the object and position.
@@ -28,8 +31,20 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Whether it may pass without anybody changing the call.
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Denied)
+        matches!(self, Self::Unavailable | Self::Denied | Self::Refused)
     }
+}
+
+/// What an outage looks like from here: how long it is worth waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outage {
+    /// A request failed on its way or in the store.
+    #[default]
+    Hiccup,
+    /// The store is there and asks for fewer requests.
+    Busy,
+    /// Nobody answers at the address. Of a store that answered before it is an outage; else the address may be wrong.
+    Unreached,
 }
 
 /// An error of the journal.
@@ -39,6 +54,7 @@ pub struct Error {
     what: String,
     reason: String,
     hint: Option<String>,
+    outage: Outage,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -48,7 +64,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error about `what`, for `reason`.
     pub fn new(kind: ErrorKind, what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), reason: reason.into(), hint: None, source: None }
+        Self { kind, what: what.into(), reason: reason.into(), hint: None, outage: Outage::Hiccup, source: None }
     }
 
     /// Corrupt data in `what`.
@@ -75,6 +91,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what the outage looks like.
+    #[must_use]
+    pub(crate) fn with_outage(mut self, outage: Outage) -> Self {
+        self.outage = outage;
         self
     }
 
@@ -105,6 +128,11 @@ impl Error {
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What the outage looks like, of an error that is one.
+    pub fn outage(&self) -> Outage {
+        self.outage
     }
 
     /// The remedy, when there is one to name.

@@ -3,19 +3,21 @@
 //! **Words**: the *tail* is the newest segment; the *boundary* is the segment number below which raw segments may be
 //! gone.
 //!
-//! **Invariants.** (1) Segment numbers have no holes above the boundary [`Journal::segments_after`]. (2) A segment is
-//! taken only if its epoch is not below an earlier one's and its chain value follows [`Link::check`].
+//! **Invariants.** (1) Segment numbers have no holes above the boundary. So the newest is found by asking for single names
+//! [`Journal::segments_after`], in a few dozen requests whatever the log's age, and a reader meets each hole in what it
+//! reads [`Journal::read`]. (2) Who writes on shows by a listing of the end that nothing stands behind it [`Journal::tail`].
+//! (3) A segment is taken only if its epoch is not below an earlier one's and its chain value follows [`Link::check`].
 //!
 //! Not here: state ([`crate::fold`]), cuts ([`crate::reader`]), writing ([`crate::writer`]).
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 use object_store::{ObjectStore, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Parts, Position, Result, Row,
+    Error, ErrorKind, Parts, Position, Result, Row,
     layout::Layout,
     row::{ChainHash, chain_start},
     segment::{self, FrontierVector, Meta},
@@ -24,6 +26,12 @@ use crate::{
 
 /// Segments read at once.
 const READ_AHEAD: usize = 16;
+
+/// Segments before the newest that are listed with it, so that a hole right before it is met: one page's worth.
+const LOOK_BACK: u64 = 900;
+
+/// How far behind the end, in doublings, single names are asked for that only a hole could keep from it.
+const LOOK_BEYOND: u32 = 20;
 
 /// One cluster's journal.
 #[derive(Debug, Clone)]
@@ -103,53 +111,73 @@ impl Journal {
         self.store.parts()
     }
 
-    /// The numbers of the segments after `n`, which follow one another.
-    pub async fn segments_after(&self, n: u64) -> Result<Vec<u64>> {
-        let layout = self.store.layout();
-        let after = layout.segment(n);
-        let listed = self.store.list(&layout.segments(), Some(&after)).await?;
-        let numbers: Vec<u64> = listed.iter().filter_map(|l| Layout::number(&l.path)).collect();
-        let mut whole: Vec<u64> = Vec::with_capacity(numbers.len());
-        for &number in &numbers {
+    /// The numbers of the segments after `n`, up to the newest.
+    pub async fn segments_after(&self, n: u64) -> Result<Range<u64>> {
+        let first = match n {
             // From the very start the log may begin above the boundary; from a known segment it goes on at once.
-            let start = if n == 0 { number } else { n + 1 };
-            let expected = whole.last().map_or(start, |last| last + 1);
-            // A listing of a folder that is being written to is no moment: it may leave out a name and hold a newer one.
-            for hole in expected..number {
-                if !self.store.exists(&layout.segment(hole)).await? {
-                    return Err(Error::corrupt(
-                        layout.segment(hole).to_string(),
-                        format!("is missing, though segment {number} is there"),
-                    )
-                    .with_hint("a segment was removed or is not readable: rows of that time are unknown"));
-                }
-                whole.push(hole);
-            }
-            whole.push(number);
-        }
-        if n == 0 {
-            self.begin(&mut whole).await?;
-        }
-        Ok(whole)
+            0 => self.begin().await?,
+            n => n + 1,
+        };
+        let newest = self.end(first - 1).await?;
+        Ok(first..newest + 1)
     }
 
-    /// Puts before a log's first listed segments those that the listing left out.
-    async fn begin(&self, numbers: &mut Vec<u64>) -> Result<()> {
-        let Some(&first) = numbers.first() else { return Ok(()) };
-        let mut begin = first;
-        while begin > 1 && self.store.exists(&self.store.layout().segment(begin - 1)).await? {
-            begin -= 1;
+    /// The newest segment's number, from `after`, the newest one known.
+    pub(crate) async fn newest(&self, after: u64) -> Result<u64> {
+        self.store.newest(|n| self.store.layout().segment(n), after).await
+    }
+
+    /// The same, with a look at single names that nothing but a hole keeps from it.
+    async fn end(&self, after: u64) -> Result<u64> {
+        let name = |n| self.store.layout().segment(n);
+        let mut end = after;
+        loop {
+            end = self.newest(end).await?;
+            let beyond: Vec<u64> = (1..=LOOK_BEYOND).map(|shift| end + (1 << shift)).collect();
+            let Some(found) = self.store.which(&name, &beyond).await?.pop() else { return Ok(end) };
+            // The log may have grown meanwhile.
+            if !self.store.exists(&name(end + 1)).await? {
+                return Err(self.hole(end + 1, found));
+            }
         }
-        numbers.splice(0..0, begin..first);
-        Ok(())
+    }
+
+    fn hole(&self, missing: u64, newer: u64) -> Error {
+        let missing = self.store.layout().segment(missing).to_string();
+        Error::corrupt(missing, format!("is missing, though segment {newer} is there"))
+            .with_hint("a segment was removed or is not readable: rows of that time are unknown")
+    }
+
+    /// The number of the first segment that is there; 1 in an empty log.
+    async fn begin(&self) -> Result<u64> {
+        let layout = self.store.layout();
+        if self.store.exists(&layout.segment(1)).await? {
+            return Ok(1);
+        }
+        let boundary = self.boundary().await?;
+        if boundary > 1 && self.store.exists(&layout.segment(boundary)).await? {
+            return Ok(boundary);
+        }
+        let listed = self.store.list(&layout.segments(), None).await?;
+        let mut first = listed.iter().find_map(|l| Layout::number(&l.path)).unwrap_or(1);
+        // A listing of a folder that is being written to is no moment: it may leave out a name and hold a newer one.
+        while first > 1 && self.store.exists(&layout.segment(first - 1)).await? {
+            first -= 1;
+        }
+        Ok(first)
     }
 
     /// The boundary, 1 at first.
     pub async fn boundary(&self) -> Result<u64> {
+        Ok(self.boundary_fact().await?.1)
+    }
+
+    /// The boundary, with the number of the fact that says so; 0 for none yet.
+    pub(crate) async fn boundary_fact(&self) -> Result<(u64, u64)> {
         match self.store.newest_fact("boundary").await? {
-            None => Ok(1),
+            None => Ok((0, 1)),
             Some((n, bytes)) => serde_json::from_slice::<Boundary>(&bytes)
-                .map(|b| b.segment)
+                .map(|b| (n, b.segment))
                 .map_err(|e| Error::corrupt(format!("meta/boundary/{n}"), e.to_string())),
         }
     }
@@ -166,23 +194,58 @@ impl Journal {
         Ok(Segment { meta, rows: Arc::new(rows), bytes: size })
     }
 
-    /// Reads segments in order, several at once; each must follow from the one before.
-    pub fn read(&self, numbers: Vec<u64>) -> impl Stream<Item = Result<Segment>> + Send + '_ {
+    /// Reads segments in order, several at once; each must be there, and follow from the one before.
+    pub fn read(&self, numbers: Range<u64>) -> impl Stream<Item = Result<Segment>> + Send + '_ {
         let mut link = Link::default();
+        let newest = numbers.end.saturating_sub(1);
         futures::stream::iter(numbers)
-            .map(move |n| self.segment(n))
+            .map(move |n| self.numbered(n, newest))
             .buffered(READ_AHEAD)
             .map(move |read| read.and_then(|s| link.check(&s.meta).map(|()| s)))
     }
 
-    /// Where the log ends, found above segment `after` (0 to begin at the start).
+    /// A segment that is there because `newest` is.
+    async fn numbered(&self, n: u64, newest: u64) -> Result<Segment> {
+        match self.segment(n).await {
+            Err(e) if e.kind() == ErrorKind::NotFound => Err(self.hole(n, newest)),
+            read => read,
+        }
+    }
+
+    /// Where the log ends, found above segment `after` (0 to begin at the start): what a writer goes on from.
+    ///
+    /// A name that is free is not the end if others stand behind it. Asking for single names can miss those; a writer
+    /// that went on there would fork the journal, so it has the end listed.
     pub async fn tail(&self, after: u64) -> Result<Tail> {
         let numbers = self.segments_after(after).await?;
-        let n = match (numbers.last(), after) {
-            (Some(&n), _) => n,
-            (None, 0) => return Ok(self.empty_tail()),
-            (None, after) => after,
-        };
+        if after == 0 && numbers.is_empty() {
+            return Ok(self.empty_tail());
+        }
+        let newest = numbers.end - 1;
+        let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1);
+        let newest = self.listed(from, newest).await?;
+        self.at(newest).await
+    }
+
+    /// The newest segment's number by a listing of what is after `from`, in which there may be no hole; at least `newest`.
+    async fn listed(&self, from: u64, newest: u64) -> Result<u64> {
+        let layout = self.store.layout();
+        let listed = self.store.list(&layout.segments(), Some(&layout.segment(from))).await?;
+        let mut before = from;
+        for number in listed.iter().filter_map(|l| Layout::number(&l.path)) {
+            // The listing may leave out a name that came while it was made.
+            for hole in before + 1..number {
+                if !self.store.exists(&layout.segment(hole)).await? {
+                    return Err(self.hole(hole, number));
+                }
+            }
+            before = number;
+        }
+        Ok(before.max(newest))
+    }
+
+    /// The log as it ends with segment `n`.
+    pub(crate) async fn at(&self, n: u64) -> Result<Tail> {
         let meta = self.segment(n).await?.meta;
         Ok(Tail {
             segment: n,

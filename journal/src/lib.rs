@@ -22,7 +22,7 @@ pub mod writer;
 pub use checkpoint::{Checkpoint, Manifest};
 pub use cut::{At, Cut, Moment};
 pub use encode::{Base, Encoded, Encoder, Observation};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Outage, Result};
 pub use fold::{Entry, Scope, State};
 pub use journal::Journal;
 pub use parts::{Clock, Micros, Parts, Random};

@@ -4,19 +4,19 @@
 //! segments from there until the moment is closed or the log ends. What it has read it keeps, so that resolving and
 //! folding read every segment once.
 //!
-//! **Invariants.** (1) A read goes through one manifest. (2) The cut of a time is, per domain, the greatest revision
+//! **Invariants.** (1) A read goes through one manifest, and those that it continues. (2) The cut of a time is, per domain, the greatest revision
 //! whose upper bound is not after it. (3) Objects of a kind that was not covered at the cut are not in the state: they
 //! are not known to be all of them.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
-use std::{cmp::Ordering, collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, ops::Range, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 
 use crate::{
-    Change, Error, Journal, Micros, Position, Result, Row,
-    checkpoint::{Checkpoint, Manifest, Origin},
+    Change, Error, ErrorKind, Journal, Micros, Position, Result, Row,
+    checkpoint::{Checkpoint, Doubts, Manifest, Origin},
     cut::{At, Cut, CutPoint, MAIN, Moment},
     facts::{self, CoverEnd, Uncovered},
     fold::{KindState, Scope, State},
@@ -32,7 +32,7 @@ const UNCERTAIN: usize = 1000;
 /// what was past five minutes before.
 const RECOVERY: Micros = 11 * 60_000_000;
 /// Segments read at once in search of that.
-const READ_ON: usize = 16;
+const READ_ON: u64 = 16;
 /// The role of what was seen in the cluster and laid over what was read.
 const OVERLAY: &str = "overlay";
 
@@ -42,7 +42,8 @@ pub struct Reader {
     journal: Journal,
     manifest: Manifest,
     start: Option<Checkpoint>,
-    numbers: Vec<u64>,
+    /// The segments from where it starts up to the newest known; the first of them have been read.
+    numbers: Range<u64>,
     segments: Vec<Segment>,
     loaded: bool,
 }
@@ -77,7 +78,7 @@ impl Reader {
             manifest: Manifest::read(journal).await?,
             journal: journal.clone(),
             start: None,
-            numbers: Vec::new(),
+            numbers: 0..0,
             segments: Vec::new(),
             loaded: false,
         })
@@ -95,10 +96,14 @@ impl Reader {
 
     /// Looks whether there are newer segments; whether there were.
     pub async fn refresh(&mut self) -> Result<bool> {
-        let after = self.numbers.last().copied().unwrap_or_else(|| self.first_segment() - 1);
-        let newer = self.journal.segments_after(after).await?;
-        self.numbers.extend(&newer);
-        Ok(!newer.is_empty())
+        if self.numbers.is_empty() {
+            self.numbers = self.journal.segments_after(self.first_segment() - 1).await?;
+            return Ok(!self.numbers.is_empty());
+        }
+        let known = self.numbers.end - 1;
+        let newest = self.journal.newest(known).await?;
+        self.numbers.end = newest + 1;
+        Ok(newest > known)
     }
 
     fn first_segment(&self) -> u64 {
@@ -107,7 +112,7 @@ impl Reader {
 
     /// Starts over from the newest checkpoint that `fits`.
     async fn begin(&mut self, fits: impl Fn(&Checkpoint) -> bool) -> Result<()> {
-        let start = self.manifest.checkpoints.iter().rev().find(|c| fits(c)).cloned();
+        let start = self.manifest.newest(&self.journal, fits).await?;
         if self.loaded && start.as_ref().map(|c| c.pos) == self.start.as_ref().map(|c| c.pos) {
             return Ok(());
         }
@@ -122,15 +127,16 @@ impl Reader {
         if self.segments.iter().any(|s| until.reached(s)) {
             return Ok(());
         }
-        let rest: Vec<u64> = self.numbers.iter().skip(self.segments.len()).copied().collect();
+        let rest = self.numbers.start + self.segments.len() as u64..self.numbers.end;
         let mut link = crate::journal::Link::default();
         for segment in &self.segments {
             link.check(&segment.meta)?;
         }
         let mut stream = Box::pin(self.journal.read(rest));
         while let Some(segment) = stream.next().await {
-            let segment = segment?;
+            let mut segment = segment?;
             link.check(&segment.meta)?;
+            self.manifest.correct(&mut segment.meta);
             let reached = until.reached(&segment);
             self.segments.push(segment);
             if reached {
@@ -165,7 +171,8 @@ impl Reader {
         if self.segments.last().is_some_and(|s| s.meta.role == OVERLAY) {
             return Ok(false);
         }
-        let next: Vec<u64> = self.numbers.iter().skip(self.segments.len()).take(READ_ON).copied().collect();
+        let from = self.numbers.start + self.segments.len() as u64;
+        let next = from..self.numbers.end.min(from + READ_ON);
         let mut link = crate::journal::Link::default();
         if let Some(last) = self.segments.last() {
             link.check(&last.meta)?;
@@ -173,8 +180,9 @@ impl Reader {
         let more = !next.is_empty();
         let mut stream = Box::pin(self.journal.read(next));
         while let Some(segment) = stream.next().await {
-            let segment = segment?;
+            let mut segment = segment?;
             link.check(&segment.meta)?;
+            self.manifest.correct(&mut segment.meta);
             self.segments.push(segment);
         }
         Ok(more)
@@ -263,8 +271,15 @@ impl Reader {
     }
 
     async fn newest_incarnation(&mut self, domain: &str) -> Result<u32> {
-        let tail = self.journal.tail(self.manifest.checkpoints.last().map_or(0, |c| c.segment)).await?;
-        Ok(tail.frontier.get(domain).map_or(0, |p| p.incarnation))
+        let known = self.manifest.checkpoints.last().map_or(0, |c| c.segment);
+        let newest = match known {
+            0 => self.journal.segments_after(0).await?.last().unwrap_or(0),
+            known => self.journal.newest(known).await?,
+        };
+        if newest == 0 {
+            return Ok(0);
+        }
+        Ok(self.journal.at(newest).await?.frontier.get(domain).map_or(0, |p| p.incarnation))
     }
 
     async fn resolve_pos(&mut self, pos: Position, before: bool) -> Result<Moment> {
@@ -375,6 +390,35 @@ impl Reader {
         Ok(state)
     }
 
+    /// Looks through what has been read for closed times that were ahead of the time, as an earlier version could store them
+    /// when a clock jumped ahead and back, and has the manifest doubt them. `now` is the time.
+    pub async fn doubt(&mut self, now: Micros) -> Result<()> {
+        let mut found = Doubts::new(now);
+        for segment in self.segments.iter().rev() {
+            found.look(&segment.meta);
+        }
+        // They may have begun before what was read.
+        let mut before = self.segments.first().map_or(0, |s| s.meta.segment);
+        while found.reaches(before) && before > 1 {
+            before -= 1;
+            match self.journal.segment(before).await {
+                Ok(segment) => found.look(&segment.meta),
+                Err(error) if error.kind() == ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(doubt) = found.sum() else { return Ok(()) };
+        if self.manifest.doubts(&doubt) {
+            return Ok(());
+        }
+        Manifest::add_doubt(&self.journal, doubt).await?;
+        self.manifest = Manifest::read(&self.journal).await?;
+        for segment in &mut self.segments {
+            self.manifest.correct(&mut segment.meta);
+        }
+        Ok(())
+    }
+
     /// Everything durable: what a writer goes on from.
     pub async fn resume(&mut self) -> Result<State> {
         self.begin(|_| true).await?;
@@ -474,16 +518,16 @@ impl Reader {
     /// The segments that hold what was committed since a moment, with the state they begin on: its kinds, and its
     /// objects in `scope` if `objects` are wanted.
     pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments<'_>)> {
-        let start = self.manifest.checkpoints.iter().rev().find(|c| c.time() < since);
+        let start = self.manifest.newest(&self.journal, |c| c.time() < since).await?;
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        let state = match start {
+        let state = match &start {
             Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,
             None => State::default(),
         };
-        let numbers = self.journal.segments_after(start.map_or(1, |c| c.fold_from_segment) - 1).await?;
-        let skip = start.map(|c| (c.pos, c.cut()));
+        let numbers = self.journal.segments_after(start.as_ref().map_or(1, |c| c.fold_from_segment) - 1).await?;
+        let skip = start.as_ref().map(|c| (c.pos, c.cut()));
         let stream = Box::pin(self.journal.read(numbers));
-        Ok((state, Segments { stream, skip, frontier: FrontierVector::new() }))
+        Ok((state, Segments { stream, skip, manifest: self.manifest.clone(), frontier: FrontierVector::new() }))
     }
 
     /// How much has been read beyond the checkpoint: segments, rows and bytes.
@@ -503,6 +547,7 @@ impl Reader {
 pub struct Segments<'a> {
     stream: Pin<Box<dyn Stream<Item = Result<Segment>> + Send + 'a>>,
     skip: Option<(Position, Cut)>,
+    manifest: Manifest,
     frontier: FrontierVector,
 }
 
@@ -511,6 +556,7 @@ impl Segments<'_> {
     pub async fn next(&mut self) -> Result<Option<Segment>> {
         let Some(segment) = self.stream.next().await else { return Ok(None) };
         let mut segment = segment?;
+        self.manifest.correct(&mut segment.meta);
         self.frontier = segment.meta.frontier.clone();
         if let Some((pos, cut)) = &self.skip {
             if segment.meta.first <= *pos {

@@ -1,10 +1,21 @@
-//! The bucket as the journal needs it: create-if-absent, get, list.
+//! The bucket as the journal needs it: create-if-absent, get, list, and the newest of names that are numbered.
+//!
+//! **Words**: a *page* is what a store answers one request of a listing with.
 //!
 //! **Invariants.** (1) Nothing is ever overwritten: [`Store::create`] is the only write. (2) [`Put::Exists`] is
 //! only said when something was seen to stand there; S3's transient 409 on a race reads as "unavailable, retry".
-//! (3) No answer within the time limit is "unavailable", never a verdict.
+//! (3) No answer within the time limit is "unavailable", never a verdict. (4) The limit is of one request: a listing has as
+//! many as it has pages, and goes on behind the last page that came. (5) Reads are asked again by themselves for a while
+//! [`Patience`]; a create never is: what stands there afterwards is the caller's to judge.
 //!
-//! Not here: what an existing object means for a writer (`writer`), deletes (nothing in this crate deletes).
+//! Not here: what an existing object means for a writer (`writer`), deletes (nothing in this crate deletes), what an
+//! error means (`sort`).
+
+mod number;
+mod patience;
+mod sort;
+#[cfg(test)]
+mod tests;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -14,10 +25,15 @@ use object_store::{
     ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path,
 };
 
+pub use self::patience::Patience;
+pub(crate) use self::sort::convert;
 use crate::{Error, ErrorKind, Parts, Result, layout::Layout};
 
 /// How long one request may take before it counts as unanswered.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+
+/// The least names that a page has which is not the last.
+const PAGE: usize = 1000;
 
 /// What a create found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,23 +100,34 @@ impl Store {
 
     /// Whether there is an object of that name.
     pub(crate) async fn exists(&self, path: &Path) -> Result<bool> {
-        match self.limited(path, self.inner.head(path)).await? {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(e) => Err(convert(path, e)),
+        let mut patience = Patience::new(&self.parts);
+        loop {
+            let failed = match self.limited(path, self.inner.head(path)).await {
+                Ok(Ok(_)) => return Ok(true),
+                Ok(Err(object_store::Error::NotFound { .. })) => return Ok(false),
+                Ok(Err(e)) => convert(path, e),
+                Err(e) => e,
+            };
+            patience.after(failed).await?;
         }
     }
 
     /// The object's bytes, or `None` when there is no such object.
     pub async fn get_opt(&self, path: &Path) -> Result<Option<Bytes>> {
-        let read = async {
-            match self.inner.get(path).await {
-                Ok(found) => found.bytes().await.map(Some),
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(e) => Err(e),
+        let mut patience = Patience::new(&self.parts);
+        loop {
+            let read = async {
+                match self.inner.get(path).await {
+                    Ok(found) => found.bytes().await.map(Some),
+                    Err(object_store::Error::NotFound { .. }) => Ok(None),
+                    Err(e) => Err(e),
+                }
+            };
+            match self.limited(path, read).await.and_then(|read| read.map_err(|e| convert(path, e))) {
+                Ok(read) => return Ok(read),
+                Err(e) => patience.after(e).await?,
             }
-        };
-        self.limited(path, read).await?.map_err(|e| convert(path, e))
+        }
     }
 
     /// The object's bytes.
@@ -112,28 +139,61 @@ impl Store {
 
     /// A range of the object's bytes.
     pub async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
-        self.limited(path, self.inner.get_range(path, range)).await?.map_err(|e| convert(path, e))
+        let mut patience = Patience::new(&self.parts);
+        loop {
+            let read = self.limited(path, self.inner.get_range(path, range.clone())).await;
+            match read.and_then(|read| read.map_err(|e| convert(path, e))) {
+                Ok(read) => return Ok(read),
+                Err(e) => patience.after(e).await?,
+            }
+        }
     }
 
     /// The objects below `folder` whose names sort after `after`, in order.
     pub async fn list(&self, folder: &Path, after: Option<&Path>) -> Result<Vec<Listed>> {
-        let stream = match after {
-            Some(after) => self.inner.list_with_offset(Some(folder), after),
-            None => self.inner.list(Some(folder)),
-        };
-        let all = stream
-            .map_ok(|meta| Listed { path: meta.location, size: meta.size })
-            .try_collect::<Vec<_>>();
-        let mut all = self.limited(folder, all).await?.map_err(|e| convert(folder, e))?;
+        let mut all: Vec<Listed> = Vec::new();
+        let mut patience = Patience::new(&self.parts);
+        while let Err(e) = self.list_on(folder, after, &mut all).await {
+            let came = all.len();
+            // Folders on disk come in no order: what is missing of them is not behind the last name.
+            let in_order = all.windows(2).all(|w| matches!(w, [a, b] if a.path.as_ref() < b.path.as_ref()));
+            if !in_order || came < PAGE {
+                all.clear();
+            }
+            patience.progress(came as u64);
+            patience.after(e).await?;
+        }
         all.sort_by(|a, b| a.path.as_ref().cmp(b.path.as_ref()));
         Ok(all)
     }
 
+    /// Adds to `all` what stands behind it, page by page, until the end or a failure.
+    async fn list_on(&self, folder: &Path, after: Option<&Path>, all: &mut Vec<Listed>) -> Result<()> {
+        let behind = all.last().map(|last| last.path.clone());
+        let mut stream = match behind.as_ref().or(after) {
+            Some(after) => self.inner.list_with_offset(Some(folder), after),
+            None => self.inner.list(Some(folder)),
+        };
+        while let Some(meta) =
+            self.limited(folder, stream.try_next()).await?.map_err(|e| convert(folder, e))?
+        {
+            all.push(Listed { path: meta.location, size: meta.size });
+        }
+        Ok(())
+    }
+
     /// The newest number of a numbered fact, with its bytes.
     pub async fn newest_fact(&self, what: &str) -> Result<Option<(u64, Bytes)>> {
-        let all = self.list(&self.layout.metas(what), None).await?;
-        let Some(n) = all.iter().filter_map(|l| Layout::number(&l.path)).max() else {
-            return Ok(None);
+        let n = match self.newest(|n| self.layout.meta(what, n), 0).await? {
+            // The first ones may be gone, as a rule of the bucket about old objects would have it.
+            0 => {
+                let listed = self.list(&self.layout.metas(what), None).await?;
+                let Some(n) = listed.iter().filter_map(|l| Layout::number(&l.path)).max() else {
+                    return Ok(None);
+                };
+                n
+            }
+            n => n,
         };
         Ok(Some((n, self.get(&self.layout.meta(what, n)).await?)))
     }
@@ -171,53 +231,7 @@ impl Store {
                 path.to_string(),
                 format!("the store gave no answer within {} s", REQUEST_LIMIT.as_secs()),
             )
+            .with_hint("check that the store is up; what stands between (a proxy, a firewall) may hold requests back")
         })
-    }
-}
-
-/// Sorts a store's error by remedy.
-pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
-    use object_store::Error as E;
-    let (kind, reason, hint) = match &error {
-        E::NotFound { .. } => (ErrorKind::NotFound, "is not in the bucket".to_owned(), None),
-        E::PermissionDenied { .. } => (
-            ErrorKind::Denied,
-            "the store refused permission".to_owned(),
-            Some("the writer needs put, get and list on the journal's prefix; no delete"),
-        ),
-        E::Unauthenticated { .. } => (
-            ErrorKind::Denied,
-            "the store did not accept the credentials".to_owned(),
-            Some("check the credentials in the environment (AWS_ACCESS_KEY_ID, …)"),
-        ),
-        E::NotImplemented { .. } | E::NotSupported { .. } => (
-            ErrorKind::Invalid,
-            format!("the store cannot do this: {error}"),
-            Some("Hindcast needs create-if-absent, get and list"),
-        ),
-        other => {
-            let (kind, reason, hint) = unsorted(&Error::causes(other));
-            (kind, reason, Some(hint))
-        }
-    };
-    let out = Error::new(kind, path.to_string(), reason).with_source(error);
-    match hint {
-        Some(hint) => out.with_hint(hint),
-        None => out,
-    }
-}
-
-/// The library sorts some answers only by their text, refused lists among them.
-fn unsorted(text: &str) -> (ErrorKind, String, &'static str) {
-    let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    if says(&["403 Forbidden", "401 Unauthorized"]) {
-        let reason = format!("the store refused permission: {text}");
-        let hint = "check the credentials in the environment, and their rights on the journal's prefix";
-        (ErrorKind::Denied, reason, hint)
-    } else if says(&["507 Insufficient", "StorageFull", "No space left", "os error 28", "QuotaExceeded"]) {
-        (ErrorKind::Unavailable, format!("the store is full: {text}"), "make room in the store, or raise its quota")
-    } else {
-        let hint = "check that the store is up, and that the journal's URL and endpoint name it";
-        (ErrorKind::Unavailable, text.to_owned(), hint)
     }
 }

@@ -307,7 +307,7 @@ impl Timeline {
             recoverable_from: starts.min(),
             secrets: state.secrets,
             kinds: state.kinds,
-            checkpoints: self.reader.manifest().checkpoints.len() as u64,
+            checkpoints: self.reader.manifest().count(),
         })
     }
 }

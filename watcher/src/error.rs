@@ -69,6 +69,19 @@ impl Error {
         self
     }
 
+    /// The same for somebody else who waits for the same answer; its causes are in its text.
+    pub(crate) fn again(&self) -> Self {
+        let mut again = Self::new(self.kind, self.what.clone(), self.reason.clone());
+        again.hint.clone_from(&self.hint);
+        if let Some(cause) = self.source.as_deref() {
+            let cause = hindcast_journal::Error::causes(cause);
+            if !again.reason.contains(&cause) {
+                again.reason = format!("{}: {cause}", again.reason);
+            }
+        }
+        again
+    }
+
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -97,7 +110,7 @@ impl From<hindcast_journal::Error> for Error {
         use hindcast_journal::ErrorKind as Journal;
         let kind = match error.kind() {
             Journal::Fenced => ErrorKind::Fenced,
-            Journal::Unavailable | Journal::Denied => ErrorKind::Unavailable,
+            Journal::Unavailable | Journal::Denied | Journal::Refused => ErrorKind::Unavailable,
             Journal::Invalid | Journal::NotFound => ErrorKind::Invalid,
             Journal::Corrupt => ErrorKind::Corrupt,
             _ => ErrorKind::Internal,

@@ -9,9 +9,9 @@ mod resume;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use hindcast_journal::{Encoder, Journal, Writer};
+use hindcast_journal::{Encoder, FrontierVector, Journal, Writer};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -29,6 +29,8 @@ use crate::{
 
 /// How often the status is published.
 const TICK: Duration = Duration::from_secs(1);
+/// A cut is closed on demand no oftener than this: each closing asks the API server about every kind that lags.
+const CLOSINGS: Duration = Duration::from_secs(1);
 /// Events about what is served are collected this long before discovery is read.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -68,7 +70,12 @@ pub async fn run(
     let wake = Arc::new(Notify::new());
     let mut core =
         Core::new(parts.clone(), settings.clone(), metrics, encoder, hints_in, wake.clone());
-    resume::resume(&mut core, &journal, &writer).await?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    tokio::select! {
+        biased;
+        () = &mut shutdown => return Ok(()),
+        resumed = resume::resume(&mut core, &journal, &writer, &commands.status) => resumed?,
+    }
     let core = Shared::new(core);
     let api = Api::new(
         parts.clone(),
@@ -113,7 +120,7 @@ pub async fn run(
         biased;
         ended = &mut flusher => return joined(ended),
         () = main.keep() => Ok(()),
-        () = shutdown => Ok(()),
+        () = &mut shutdown => Ok(()),
     };
     // The streams have ended with `main`; what they handed over is flushed.
     stop.send_replace(true);
@@ -189,27 +196,47 @@ async fn protect(env: &Env, mut kinds: Kinds) {
     }
 }
 
-/// Publishes the status and closes cuts when asked to.
+/// Publishes the status and closes cuts when asked to: one at a time, and no oftener than [`CLOSINGS`].
+///
+/// Whoever asks while one closes means a later now: all of those share the next one.
 async fn answer(
     env: &Arc<Env>,
     mut commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<crate::Status>>,
     durable: watch::Sender<DurableState>,
 ) {
+    let clock = env.parts.clock.clone();
     let mut closing = JoinSet::new();
+    let mut asked: Vec<oneshot::Sender<Result<FrontierVector>>> = Vec::new();
+    let mut next_at = Duration::ZERO;
     loop {
         let now = env.core.lock().status();
         status.send_replace(Arc::new(now));
+        // Who left has nothing to wait for.
+        asked.retain(|reply| !reply.is_closed());
+        let wait = next_at.saturating_sub(clock.monotonic());
+        if closing.is_empty() && !asked.is_empty() && wait.is_zero() {
+            next_at = clock.monotonic() + CLOSINGS;
+            let (env, durable, asked) = (env.clone(), durable.subscribe(), std::mem::take(&mut asked));
+            closing.spawn(async move { tell(asked, &crate::close::close(env, durable).await) });
+        }
+        let wait = if closing.is_empty() && !asked.is_empty() { wait.min(TICK) } else { TICK };
         tokio::select! {
             biased;
-            Some(Command::Close(reply)) = commands.recv() => {
-                let (env, durable) = (env.clone(), durable.subscribe());
-                closing.spawn(async move {
-                    let _ = reply.send(crate::close::close(env, durable).await);
-                });
-            }
+            Some(Command::Close(reply)) = commands.recv() => asked.push(reply),
             Some(_) = closing.join_next(), if !closing.is_empty() => {}
-            () = env.sleep(TICK) => {}
+            () = env.sleep(wait) => {}
         }
+    }
+}
+
+/// Gives everybody who asked the one answer.
+fn tell(asked: Vec<oneshot::Sender<Result<FrontierVector>>>, closed: &Result<FrontierVector>) {
+    for reply in asked {
+        // Who left does not take it.
+        let _ = reply.send(match closed {
+            Ok(frontier) => Ok(frontier.clone()),
+            Err(error) => Err(error.again()),
+        });
     }
 }

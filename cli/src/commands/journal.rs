@@ -112,10 +112,11 @@ async fn rows(journal: &Journal, what: &str) -> Result<Vec<Row>> {
         return Ok(journal.segment(number).await?.rows.to_vec());
     }
     let manifest = Manifest::read(journal).await?;
-    let checkpoint =
-        manifest.checkpoints.iter().find(|c| c.pos == number).ok_or_else(|| {
-            Failure::new(format!("`{what}`"), "no checkpoint of the newest manifest")
-        })?;
+    let checkpoint = manifest
+        .newest(journal, |c| c.pos <= number)
+        .await?
+        .filter(|c| c.pos == number)
+        .ok_or_else(|| Failure::new(format!("`{what}`"), "no checkpoint of the newest manifest"))?;
     let state = checkpoint.load(journal, &Scope::default()).await?;
     Ok(state.objects.values().map(full).collect())
 }
@@ -144,18 +145,17 @@ fn range(what: &str) -> Option<(Position, Position)> {
 async fn positions(journal: &Journal, from: Position, to: Position) -> Result<Vec<Row>> {
     let numbers = journal.segments_after(0).await?;
     // Segments follow one another: the first that ends at or after `from` is found by halving.
-    let (mut low, mut high) = (0, numbers.len());
+    let (mut low, mut high) = (numbers.start, numbers.end);
     while low < high {
-        let middle = usize::midpoint(low, high);
-        let Some(number) = numbers.get(middle) else { break };
-        if journal.segment(*number).await?.meta.last < from {
+        let middle = u64::midpoint(low, high);
+        if journal.segment(middle).await?.meta.last < from {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
     let mut found = Vec::new();
-    let mut segments = Box::pin(journal.read(numbers.get(low..).unwrap_or_default().to_vec()));
+    let mut segments = Box::pin(journal.read(low..numbers.end));
     while let Some(segment) = segments.try_next().await? {
         if segment.meta.first > to {
             break;

@@ -4,17 +4,19 @@
 //! is theirs; here is only the order in which they begin and end.
 //!
 //! **Invariants.** (1) What can be refused is refused before the journal is claimed: a port in use or a missing key
-//! must not fence a healthy process. (2) A stop flushes: the watcher ends first, then what reads behind it. (3) A
+//! must not fence a healthy process. (2) A store that is away or busy ends no start [`Start::ride`]: what is waited for stands
+//! in `/readyz`, which is served from the first moment; what needs a hand does end it, with the remedy. (3) A stop flushes: the watcher ends first, then what reads behind it. (3) A
 //! fenced process ends with 4, so that its supervisor can leave it down.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hindcast_compactor as compactor;
 use hindcast_journal::{
-    Change, Durable, Encoder, Error, Journal, Op, Parts, Secrets, Writer,
+    Change, Durable, Encoder, Error, ErrorKind, Journal, Op, Outage, Parts, Secrets, Writer,
     cut::MAIN,
     facts::{self, Mark},
     seal::{DataKeys, Key},
+    store::Patience,
     writer::Identity,
 };
 use hindcast_watcher::{self as watcher, Connector, Handle, Metrics, Settings};
@@ -33,6 +35,19 @@ use crate::{
 pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     logging::for_run(args.log_format, context.common.verbose, !context.common.no_color);
     let listener = listen::bind(args.listen).await?;
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry);
+    let (handle, commands) = watcher::channel();
+    let (stop, stopped) = watch::channel(false);
+    let (mut start, stage) = Start::new(&context.parts);
+    let served = listen::Served {
+        registry: registry.clone(),
+        handle: handle.clone(),
+        stage,
+        names: args.listen_name.clone(),
+    };
+    let served = tokio::spawn(listen::serve(listener, served, ended(stopped.clone())));
+    start.waits_for("the API server");
     let config = kubeconfig::config(context.common).await?;
     let connector = Arc::new(Clients(config));
     let client = connector.connect().map_err(Failure::from)?;
@@ -49,23 +64,22 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let (secrets, keys) = secrets(context, args)?;
     let journal =
         Journal::open(location.store.clone(), &location.prefix, &uid, context.parts.clone());
-    journal.store().probe().await?;
+    start.ride("trying out the store", async || journal.store().probe().await).await?;
     let identity = identity(&context.parts);
     let name = identity.writer.clone();
     let keys =
         (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
-    let mut writer = Writer::claim(&journal, identity, keys).await?;
-    mark(&mut writer, &context.parts, &name, &secrets).await?;
+    let claim = async || Writer::claim(&journal, identity.clone(), keys.clone()).await;
+    let mut writer = start.ride("claiming the journal", claim).await?;
+    mark(&mut start, &mut writer, &name, &secrets).await?;
     tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch = writer.epoch(), "protecting");
-    let registry = Registry::new();
-    let (handle, commands) = watcher::channel();
     let parts = watcher::Parts {
         parts: context.parts.clone(),
         connector,
         journal: journal.clone(),
         writer,
         encoder: Encoder::new(secrets),
-        metrics: Metrics::new(&registry),
+        metrics,
         commands,
     };
     let settings = Settings {
@@ -75,13 +89,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         only: args.only.clone(),
         ..Settings::default()
     };
-    let (stop, stopped) = watch::channel(false);
-    let served = tokio::spawn(listen::serve(
-        listener,
-        registry.clone(),
-        handle.clone(),
-        ended(stopped.clone()),
-    ));
+    start.done();
     let behind = tokio::spawn(checkpoints(journal, handle.clone(), registry, name, stopped));
     let mut exit = Exit::Done;
     let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
@@ -95,6 +103,67 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         context.printer.note(format!("interrupted: durable up to position {}", durable.last));
     }
     Ok(exit)
+}
+
+/// How long a store may be out of reach that was never heard of: it may be the address that is wrong.
+const FIRST_CONTACT: Duration = Duration::from_secs(15);
+
+/// The start, as it is told of at `/readyz`.
+struct Start {
+    parts: Parts,
+    stage: watch::Sender<Option<String>>,
+    /// Whether the store has answered anything.
+    answered: bool,
+}
+
+impl Start {
+    fn new(parts: &Parts) -> (Self, watch::Receiver<Option<String>>) {
+        let (stage, shown) = watch::channel(Some("starting".to_owned()));
+        (Self { parts: parts.clone(), stage, answered: false }, shown)
+    }
+
+    fn waits_for(&self, what: &str) {
+        self.stage.send_replace(Some(format!("waiting for {what}")));
+    }
+
+    fn done(&self) {
+        self.stage.send_replace(None);
+    }
+
+    /// Takes a step, as often as it takes a store that is away or busy to answer.
+    async fn ride<T>(
+        &mut self,
+        doing: &str,
+        mut step: impl AsyncFnMut() -> Result<T, Error>,
+    ) -> Result<T> {
+        let mut patience = Patience::new(&self.parts);
+        let mut failures: u32 = 0;
+        let began = self.parts.clock.monotonic();
+        self.waits_for(&format!("the store ({doing})"));
+        loop {
+            let error = match step().await {
+                Ok(out) => {
+                    self.answered = true;
+                    return Ok(out);
+                }
+                Err(error) => error,
+            };
+            let reached = error.outage() != Outage::Unreached;
+            let since = self.parts.clock.monotonic().saturating_sub(began);
+            let rides = reached || self.answered || since < FIRST_CONTACT;
+            if error.kind() != ErrorKind::Unavailable || !rides {
+                return Err(error.into());
+            }
+            self.answered |= reached;
+            failures += 1;
+            let said = Error::causes(&error);
+            if failures.is_power_of_two() {
+                tracing::warn!(error = said, hint = error.hint(), failures, "{doing}: the store does not answer as it should; trying again");
+            }
+            self.waits_for(&format!("the store ({doing}): {said}"));
+            patience.failed().await;
+        }
+    }
 }
 
 /// Clients of one kubeconfig, each with connections of its own.
@@ -168,24 +237,24 @@ fn identity(parts: &Parts) -> Identity {
 }
 
 /// Writes down who begins and how Secret values are stored, so that every reader can tell.
-async fn mark(writer: &mut Writer, parts: &Parts, name: &str, secrets: &Secrets) -> Result<()> {
+async fn mark(start: &mut Start, writer: &mut Writer, name: &str, secrets: &Secrets) -> Result<()> {
     let frontier = writer.frontier().clone();
     let (incarnation, rv) = frontier.get(MAIN).map_or((0, 0), |p| (p.incarnation, p.rv));
-    let start = Mark::Start {
+    let begins = Mark::Start {
         writer: name.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server: String::new(),
         secrets: secrets.as_str().to_owned(),
     };
-    let now = parts.clock.now();
+    let now = start.parts.clock.now();
     let change = Change {
-        body: facts::body(&start)?,
+        body: facts::body(&begins)?,
         time_lo: now,
         time_hi: now,
         ..Change::new(Op::Mark, MAIN, incarnation, rv)
     };
     writer.stage(vec![change], frontier).await?;
-    writer.commit().await?;
+    start.ride("writing down who begins", async || writer.commit().await).await?;
     Ok(())
 }
 
@@ -219,13 +288,9 @@ async fn checkpoints(
         compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into() };
     let work = compactor::run(compactor::Policy::default(), parts, ended(stopped));
     tokio::pin!(work);
-    let done = tokio::select! {
-        done = &mut work => done,
+    tokio::select! {
+        () = &mut work => {}
         () = bridge => work.await,
-    };
-    if let Err(error) = done {
-        // Protection goes on; only reads get longer.
-        tracing::warn!(%error, "checkpoints ended");
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
     let (mut clusters, mut warnings) = (Vec::new(), Vec::new());
     let uids = match &context.common.cluster {
         Some(_) => vec![past::open(context).await?.journal.cluster().to_owned()],
-        None => past::clusters(&location).await?,
+        None => past::clusters(&context.parts, &location).await?,
     };
     for uid in uids {
         let mut past = past::open_cluster(context, &location, &uid).await?;

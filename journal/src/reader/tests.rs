@@ -226,3 +226,65 @@ async fn a_missing_segment_is_named() {
     let error = copy.tail(0).await.expect_err("a hole");
     assert!(error.to_string().contains("wal/00000000000000000003.parquet: is missing"), "{error}");
 }
+
+/// A clock that stands where it is put.
+#[derive(Debug, Default)]
+struct Hand(std::sync::atomic::AtomicI64);
+
+impl crate::Clock for Hand {
+    fn now(&self) -> Micros {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
+    fn sleep(&self, _: std::time::Duration) -> crate::parts::BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn closed_times_that_a_clock_had_put_ahead_are_doubted_from_the_next_start_on() {
+    const S: i64 = 1_000_000;
+    let hand = Arc::new(Hand::default());
+    let set = |second: i64| hand.0.store(second * S, std::sync::atomic::Ordering::Relaxed);
+    let parts = Parts { clock: hand.clone(), ..Parts::system() };
+    let journal = Journal::open(Arc::new(InMemory::new()), &Path::from("p"), "uid-1", parts);
+    set(1000);
+    let mut writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");
+    let kind = kind("widgets");
+    let begin = Change { time_hi: 1000 * S, ..facts::about(Op::CoverBegin, &kind, 0, 10) };
+    let add = |rv: u64, second: i64| {
+        let name = format!("n{rv}");
+        let body = crate::row::Body::Object(format!(r#"{{"metadata":{{"name":"{name}","resourceVersion":"{rv}"}}}}"#).into());
+        Change { name, body, time_lo: second * S, time_hi: second * S, ..facts::about(Op::Add, &kind, 0, rv) }
+    };
+    // A clock that jumps ahead by an hour and back, as an earlier version stored it: the closed time stays ahead.
+    let steps = [(1000, 11, 1000, 1000), (4600, 12, 4600, 4600), (1010, 13, 1010, 4600), (1020, 14, 1020, 4600)];
+    for (clock, rv, at, closed) in steps {
+        set(clock);
+        let changes = if rv == 11 { vec![begin.clone(), add(rv, at)] } else { vec![add(rv, at)] };
+        writer.stage(changes, frontier(rv, closed * S)).await.expect("stages");
+        writer.commit().await.expect("commits");
+    }
+    let asked = async || {
+        let mut reader = Reader::open(&journal).await.expect("opens");
+        let moment = reader.resolve(&At::Time(1015 * S)).await.expect("resolves");
+        (moment.cut.rev(), moment.closed)
+    };
+    assert_eq!(asked().await, (11, true), "what came by 1010 s is missing, and nobody says so");
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    reader.resume().await.expect("folds");
+    reader.doubt(1025 * S).await.expect("doubts");
+    let numbers = (reader.manifest().number, Manifest::read(&journal).await.expect("reads").number);
+    assert_eq!(numbers, (1, 1));
+    reader.doubt(1025 * S).await.expect("doubts");
+    assert_eq!(reader.manifest().number, 1, "what is known is not written again");
+    assert!(!asked().await.1, "nothing closes that moment yet");
+    set(1030);
+    writer.stage(vec![add(15, 1030)], frontier(15, 1030 * S)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    assert_eq!(asked().await, (13, true));
+}

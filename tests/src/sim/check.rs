@@ -101,7 +101,7 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
 /// Reads the whole log.
 async fn read(journal: &Journal) -> Result<Log, String> {
     let numbers = journal.segments_after(0).await.map_err(|e| format!("the journal has a hole: {e}"))?;
-    if numbers.first() != Some(&1) {
+    if numbers.start != 1 || numbers.is_empty() {
         return Err("the first segment is not number 1".to_owned());
     }
     let mut log = Log { versions: BTreeMap::new(), state: State::default(), frontiers: Vec::new(), told: Vec::new() };

@@ -183,7 +183,7 @@ async fn check(world: &Arc<World>, bucket: &Bucket, deeds: &Deeds) -> Vec<String
         Ok(numbers) => numbers,
         Err(e) => return vec![format!("the journal has a hole: {e}")],
     };
-    if numbers.first().is_some_and(|n| *n != 1) {
+    if numbers.start != 1 {
         problems.push("the first segment is not number 1".to_owned());
     }
     let mut segments = BTreeMap::new();

@@ -1,14 +1,21 @@
 //! What the journal knows at its newest rows, taken up so that watches go on from their cursors.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{Journal, Reader, Writer, cut::MAIN, facts::Discovery, fold::KindState};
+use hindcast_journal::{
+    Error, ErrorKind, Journal, Micros, Reader, State, Writer, cut::MAIN, facts::Discovery, fold::KindState, store::Patience,
+};
+use tokio::sync::watch;
 
-use crate::{Result, core::Core};
+use crate::{Result, Status, core::Core};
+
+/// Where the status is published.
+type Told = watch::Sender<Arc<Status>>;
 
 /// Fills the core with the journal's newest state.
-pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer) -> Result<()> {
-    let state = Reader::open(journal).await?.resume().await?;
+pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, told: &Told) -> Result<()> {
+    let now = core.now();
+    let state = read(journal, now.hi, told).await?;
     for (name, point) in writer.frontier() {
         core.domain(name).incarnation = point.incarnation;
     }
@@ -23,7 +30,7 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer) 
             tracing::debug!(kind = key, "the journal has facts of a kind it does not describe");
             continue;
         }
-        take(core, writer, kind);
+        take(core, writer, kind, now.hi);
     }
     for (key, entry) in state.objects {
         let name = if key.namespace.is_empty() {
@@ -49,7 +56,30 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer) 
     Ok(())
 }
 
-fn take(core: &mut Core, writer: &Writer, kind: KindState) {
+/// The journal's newest state, however long the store takes: the journal is claimed, so nobody else protects the cluster.
+async fn read(journal: &Journal, now: Micros, told: &Told) -> Result<State> {
+    let mut patience = Patience::new(journal.parts());
+    loop {
+        let read = async {
+            let mut reader = Reader::open(journal).await?;
+            let state = reader.resume().await?;
+            reader.doubt(now).await?;
+            Ok::<_, Error>(state)
+        };
+        match read.await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let said = Error::causes(&error);
+                tracing::warn!(error = said, hint = error.hint(), "the journal cannot be read yet; trying again");
+                let reason = format!("waiting for the store: {said}");
+                told.send_replace(Arc::new(Status { reason, ..Status::default() }));
+                patience.failed().await;
+            }
+            read => return Ok(read?),
+        }
+    }
+}
+
+fn take(core: &mut Core, writer: &Writer, kind: KindState, now: Micros) {
     let incarnation = core.domain(&kind.discovery.domain).incarnation;
     let closed = writer.frontier().get(&kind.discovery.domain).copied();
     let current = kind.cursor.filter(|c| kind.is_covered() && c.incarnation == incarnation);
@@ -60,7 +90,7 @@ fn take(core: &mut Core, writer: &Writer, kind: KindState) {
     });
     let end = kind.covers.last().and_then(|cover| cover.end.as_ref());
     let ended = end.map(|(_, _, end)| end.reason).or(kind.uncovered.as_ref().map(|end| end.reason));
-    let heard = closed.map_or(0, |point| point.time);
+    let heard = closed.map_or(0, |point| point.time.min(now));
     core.resume(kind.discovery, cursor, ended.filter(|_| cursor.is_none()), heard);
 }
 

@@ -1,0 +1,184 @@
+//! The manifest: which checkpoints are live, however many there come to be.
+//!
+//! **Format.** `meta/manifest/<n>` is JSON: `checkpoints`, the newest ones, oldest first, at most [`MOST`]; `earlier`, how many
+//! stand before those; and, if there are any, two [`Page`]s. `continues` is the manifest that goes on where this list
+//! begins, and `jump` one far before that. Each page named was the newest manifest once, so it is never written for this and
+//! never changes. What is left out is empty or 0: the first format had `checkpoints` alone, all of them, and reads as a
+//! page before which there is nothing. `doubted` names segments whose closed times were ahead of the time ([`Doubt`]).
+//!
+//! When a list is full its manifest becomes a page: the next one keeps the newer half, so that the newest moments are always
+//! answered from one manifest, and continues the page. So a manifest has a bounded size, and what all of them take grows with
+//! their number. `jump` spans as many pages as make the way to any of `p` pages at most about 2 log p long: it is the
+//! jump of the page's own jump if those two span the same, else the page itself.
+//!
+//! **Invariants.** (1) The newest number is the value. (2) Following `continues` meets every live checkpoint. (3) Checkpoints
+//! rise by position, in a manifest and from page to page.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Checkpoint, Doubt};
+use crate::{Error, Journal, Result, segment::Meta, store::Put};
+
+/// Checkpoints in one manifest.
+const MOST: usize = 128;
+
+/// The live checkpoints: the newest, and where the earlier ones are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The newest, oldest first.
+    pub checkpoints: Vec<Checkpoint>,
+    /// How many stand before those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    earlier: u64,
+    /// What goes on where the list begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    continues: Option<Page>,
+    /// A page far before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jump: Option<Page>,
+    /// Segments whose closed times are not to be believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    doubted: Vec<Doubt>,
+    /// The manifest's number; 0 for none yet.
+    #[serde(skip)]
+    pub number: u64,
+}
+
+/// An earlier manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Page {
+    /// Its number.
+    manifest: u64,
+    /// How many pages stand before it.
+    depth: u64,
+    /// Its newest checkpoint.
+    newest: Checkpoint,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it may skip by reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Manifest {
+    /// The newest manifest.
+    pub async fn read(journal: &Journal) -> Result<Self> {
+        match journal.store().newest_fact("manifest").await? {
+            Some((number, bytes)) => Self::parse(number, &bytes),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn parse(number: u64, bytes: &[u8]) -> Result<Self> {
+        let manifest: Self = serde_json::from_slice(bytes)
+            .map_err(|e| Error::corrupt(format!("meta/manifest/{number}"), e.to_string()))?;
+        Ok(Self { number, ..manifest })
+    }
+
+    async fn page(journal: &Journal, number: u64) -> Result<Self> {
+        let bytes = journal.store().get(&journal.store().layout().meta("manifest", number)).await?;
+        Self::parse(number, &bytes)
+    }
+
+    /// How many checkpoints there are.
+    pub fn count(&self) -> u64 {
+        self.earlier + self.checkpoints.len() as u64
+    }
+
+    /// The newest checkpoint that `fits`, of which all are at or before some moment, and none after it.
+    pub async fn newest(&self, journal: &Journal, fits: impl Fn(&Checkpoint) -> bool) -> Result<Option<Checkpoint>> {
+        let mut page: Option<Self> = None;
+        loop {
+            let at = page.as_ref().unwrap_or(self);
+            if let Some(found) = at.checkpoints.iter().rev().find(|c| fits(c)) {
+                return Ok(Some(found.clone()));
+            }
+            // From behind the moment a jump that does not pass it leaves out nothing that fits.
+            let far = at.jump.as_ref().filter(|jump| !fits(&jump.newest));
+            let Some(next) = far.or(at.continues.as_ref()) else { return Ok(None) };
+            if next.manifest >= at.number {
+                return Err(Error::corrupt(format!("meta/manifest/{}", at.number), "continues one that is not before it"));
+            }
+            page = Some(Self::page(journal, next.manifest).await?);
+        }
+    }
+
+    /// Adds a checkpoint; tries again on the newest manifest when another was first.
+    pub(super) async fn add(journal: &Journal, checkpoint: Checkpoint) -> Result<()> {
+        loop {
+            let manifest = Self::read(journal).await?;
+            if manifest.checkpoints.iter().any(|c| c.pos == checkpoint.pos) {
+                return Ok(());
+            }
+            let number = manifest.number + 1;
+            let next = manifest.with(journal, checkpoint.clone()).await?;
+            if next.write(journal, number).await? == Put::Created {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds segments to doubt; tries again on the newest manifest when another was first.
+    pub(crate) async fn add_doubt(journal: &Journal, doubt: Doubt) -> Result<()> {
+        loop {
+            let mut next = Self::read(journal).await?;
+            next.doubted.retain(|known| !doubt.holds(known));
+            next.doubted.push(doubt.clone());
+            let number = next.number + 1;
+            if next.write(journal, number).await? == Put::Created {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a doubt is known.
+    pub(crate) fn doubts(&self, doubt: &Doubt) -> bool {
+        self.doubted.iter().any(|known| known.holds(doubt))
+    }
+
+    /// Takes the closed times of a segment back to what is believed of them.
+    pub(crate) fn correct(&self, meta: &mut Meta) {
+        for doubt in &self.doubted {
+            doubt.correct(meta);
+        }
+    }
+
+    async fn write(&self, journal: &Journal, number: u64) -> Result<Put> {
+        let bytes = serde_json::to_vec(self)
+            .map_err(|e| Error::internal("the manifest", "cannot be written").with_source(e))?;
+        let path = journal.store().layout().meta("manifest", number);
+        journal.store().create(&path, Bytes::from(bytes)).await
+    }
+
+    /// The next manifest: this one and a checkpoint more.
+    async fn with(self, journal: &Journal, checkpoint: Checkpoint) -> Result<Self> {
+        let mut next = if self.checkpoints.len() < MOST { self } else { self.turned(journal).await? };
+        next.checkpoints.push(checkpoint);
+        next.checkpoints.sort_by_key(|c| c.pos);
+        Ok(next)
+    }
+
+    /// What continues this manifest, as a page, with its newer half.
+    async fn turned(self, journal: &Journal) -> Result<Self> {
+        let depth = self.continues.as_ref().map_or(0, |page| page.depth + 1);
+        let Some(newest) = self.checkpoints.last().cloned() else { return Ok(self) };
+        let page = Page { manifest: self.number, depth, newest };
+        let jump = match &self.jump {
+            // The jump of the page's jump, if it is as far from there as that is from here.
+            Some(first) => {
+                let second = Self::page(journal, first.manifest).await?.jump;
+                second.filter(|second| depth.abs_diff(first.depth) == first.depth.abs_diff(second.depth))
+            }
+            None => None,
+        };
+        let keep = self.checkpoints.len() - MOST / 2;
+        let earlier = self.earlier + keep as u64;
+        let checkpoints = self.checkpoints.into_iter().skip(keep).collect();
+        let jump = Some(jump.unwrap_or_else(|| page.clone()));
+        Ok(Self { checkpoints, earlier, continues: Some(page), jump, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests;

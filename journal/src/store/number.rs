@@ -1,0 +1,70 @@
+//! The newest of names that are numbered from 1 without holes.
+//!
+//! Steps that double until one falls on nothing, then ever smaller ones between: a few dozen questions about single names,
+//! whatever their number. A listing from the start would be a request for each thousand names, and of a folder on disk
+//! the whole of it.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::path::Path;
+
+use super::Store;
+use crate::{Error, ErrorKind, Result};
+
+/// Steps that are taken at once.
+const STEPS: u32 = 8;
+
+/// Names that are asked for at once between the highest that is there and the lowest that is not.
+const BETWEEN: u64 = 15;
+
+/// The longest step; no log has so many segments.
+const LONGEST: u32 = 48;
+
+impl Store {
+    /// The newest number at or after `after`, the newest one known (0 for none).
+    pub(crate) async fn newest(&self, name: impl Fn(u64) -> Path, after: u64) -> Result<u64> {
+        if !self.exists(&name(after + 1)).await? {
+            return Ok(after);
+        }
+        let mut low = after + 1;
+        let mut high = None;
+        let mut step = 0;
+        while high.is_none() {
+            if step > LONGEST {
+                return Err(Error::new(ErrorKind::Refused, name(low).to_string(), "is there, as any name seems to be")
+                    .with_hint("something else than the store answers: a proxy or a login page; check the endpoint"));
+            }
+            let numbers: Vec<u64> = (step..step + STEPS).map(|shift| after + 1 + (1 << shift)).collect();
+            (low, high) = self.between(&name, low, high, numbers).await?;
+            step += STEPS;
+        }
+        while let Some(above) = high.filter(|above| above - low > 1) {
+            let width = above - low;
+            let points = BETWEEN.min(width - 1);
+            let numbers = (1..=points).map(|i| low + (u128::from(width) * u128::from(i) / u128::from(points + 1)) as u64);
+            (low, high) = self.between(&name, low, high, numbers.collect()).await?;
+        }
+        Ok(low)
+    }
+
+    /// Of rising numbers above `low`: the highest that is there, and the lowest above it that is not.
+    async fn between(
+        &self,
+        name: &impl Fn(u64) -> Path,
+        low: u64,
+        high: Option<u64>,
+        numbers: Vec<u64>,
+    ) -> Result<(u64, Option<u64>)> {
+        let found = self.which(name, &numbers).await?;
+        let low = found.last().copied().unwrap_or(low);
+        let above = numbers.into_iter().find(|n| *n > low);
+        Ok((low, above.or(high)))
+    }
+
+    /// Those of the numbers whose names are there.
+    pub(crate) async fn which(&self, name: &impl Fn(u64) -> Path, numbers: &[u64]) -> Result<Vec<u64>> {
+        let paths: Vec<(u64, Path)> = numbers.iter().map(|n| (*n, name(*n))).collect();
+        let asked = stream::iter(paths).map(async |(n, path)| Ok((n, self.exists(&path).await?)));
+        let answers: Vec<(u64, bool)> = asked.buffered(BETWEEN as usize + 1).try_collect().await?;
+        Ok(answers.into_iter().filter_map(|(n, there)| there.then_some(n)).collect())
+    }
+}

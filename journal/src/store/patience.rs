@@ -1,0 +1,64 @@
+//! How often a request that failed is sent again before anybody hears of it.
+//!
+//! **Invariants.** (1) A store that asks for fewer requests is there: it is given [`BUSY`], with growing pauses.
+//! (2) Anything else that may pass is a hiccup for [`TRIES`] requests and no longer than one request may take.
+//! (3) An address at which nobody answers, and what needs a hand, is told of at once.
+//!
+//! Not here: whoever runs on goes on by its own rules when this one is through.
+
+use std::time::Duration;
+
+use crate::{Error, ErrorKind, Parts, Result, error::Outage};
+
+/// How long a store is given that asks for fewer requests.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// How often a request is sent that fails in passing.
+const TRIES: u32 = 4;
+
+/// Failures of one request in a row.
+#[derive(Debug)]
+pub struct Patience {
+    parts: Parts,
+    since: Duration,
+    failures: u32,
+    reached: u64,
+}
+
+impl Patience {
+    /// Before the first request.
+    pub fn new(parts: &Parts) -> Self {
+        Self { parts: parts.clone(), since: parts.clock.monotonic(), failures: 0, reached: 0 }
+    }
+
+    /// What was asked for has come as far as `reached`: if that is further than before, failures count anew.
+    pub(crate) fn progress(&mut self, reached: u64) {
+        if reached > self.reached {
+            *self = Self { reached, ..Self::new(&self.parts) };
+        }
+    }
+
+    /// After a failure: waits for the next request to be due, or gives the error back when it is enough.
+    pub async fn after(&mut self, error: Error) -> Result<()> {
+        let waited = self.parts.clock.monotonic().saturating_sub(self.since);
+        let again = error.kind() == ErrorKind::Unavailable
+            && match error.outage() {
+                Outage::Busy => waited < BUSY,
+                Outage::Hiccup => self.failures + 1 < TRIES && waited < super::REQUEST_LIMIT,
+                Outage::Unreached => false,
+            };
+        if !again {
+            return Err(error);
+        }
+        self.failed().await;
+        Ok(())
+    }
+
+    /// After a failure that is to be tried again whatever it was: waits, longer each time, half of it by chance.
+    pub async fn failed(&mut self) {
+        self.failures += 1;
+        let base = Duration::from_millis(50 << self.failures.min(6));
+        let jitter = self.parts.random.next_u64() % (base.as_micros() as u64 / 2 + 1);
+        self.parts.clock.sleep(base / 2 + Duration::from_micros(jitter)).await;
+    }
+}

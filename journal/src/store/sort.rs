@@ -1,0 +1,213 @@
+//! A store's error, sorted by what has to be done about it.
+//!
+//! The library sorts a few answers by kind and the rest by nothing, so most is read off the text: the status, the code in
+//! the store's own document, and what the transport says. Each cause that a person has to put right has a remedy of its own.
+
+use object_store::path::Path;
+
+use crate::{Error, ErrorKind, error::Outage};
+
+/// Something that errors say, what it comes down to, and what helps.
+struct Sign {
+    /// Any of these in the text.
+    says: &'static [&'static str],
+    kind: ErrorKind,
+    outage: Outage,
+    /// Stands before the error's own text.
+    reason: &'static str,
+    hint: &'static str,
+}
+
+const PLAIN: Outage = Outage::Hiccup;
+
+/// In order: the first that fits decides, so what is more exact stands before what is less.
+const SIGNS: &[Sign] = &[
+    Sign {
+        says: &["RequestTimeTooSkewed", "RequestTimeSkewed", "AuthenticationFailed: Request date header too old"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "this machine's clock and the store's are too far apart",
+        hint: "set the clock of this machine, or of the store (timedatectl, chronyc tracking): requests are signed with the time",
+    },
+    Sign {
+        says: &["ExpiredToken", "TokenRefreshRequired"],
+        kind: ErrorKind::Denied,
+        outage: PLAIN,
+        reason: "the credentials have expired",
+        hint: "renew the session's credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN)",
+    },
+    Sign {
+        says: &["NoSuchBucket", "ContainerNotFound"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "there is no such bucket",
+        hint: "make the bucket, or correct the journal's URL: Hindcast makes objects, never a bucket",
+    },
+    Sign {
+        says: &[
+            "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint",
+            "301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect", "Received redirect without LOCATION",
+        ],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store sends this request elsewhere: the bucket is in another region, or at another endpoint",
+        hint: "set AWS_REGION to the bucket's region (aws s3api get-bucket-location), and AWS_ENDPOINT to its endpoint or not at all",
+    },
+    Sign {
+        says: &["501 Not Implemented"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store does not know create-if-absent",
+        hint: "Hindcast needs a store that honours If-None-Match: * on PUT; a newer version of this one may, or what stands \
+               before it takes the header away",
+    },
+    Sign {
+        says: &["URL scheme is not allowed"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the endpoint is plain http, which is not allowed unasked",
+        hint: "set AWS_ALLOW_HTTP=true (AZURE_ALLOW_HTTP, GOOGLE_ALLOW_HTTP), or give the endpoint with https://",
+    },
+    Sign {
+        says: &["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the endpoint speaks https, and was asked in plain http",
+        hint: "give the endpoint with https://",
+    },
+    Sign {
+        says: &["InvalidContentType", "wrong version number"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the endpoint does not speak https",
+        hint: "give the endpoint with http:// and set AWS_ALLOW_HTTP=true, or the port where it speaks https",
+    },
+    Sign {
+        says: &["UnknownIssuer", "self-signed certificate", "self signed certificate", "unable to get local issuer", "CaUsedAsEndEntity"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store's certificate is signed by nobody this machine trusts",
+        hint: "name the authority's certificate with AWS_CA_BUNDLE=FILE (PEM), or add it to the system's (SSL_CERT_FILE)",
+    },
+    Sign {
+        says: &["NotValidForName", "not valid for name"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store's certificate is for another name",
+        hint: "give the endpoint by a name that is in its certificate",
+    },
+    Sign {
+        says: &["invalid peer certificate"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store's certificate does not hold",
+        hint: "renew it; if it only seems out of date, the clock of this machine is wrong",
+    },
+    Sign {
+        says: &["507 Insufficient", "StorageFull", "No space left", "os error 28", "QuotaExceeded", "Disk quota exceeded"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store is full",
+        hint: "make room in the store, or raise its quota",
+    },
+    Sign {
+        says: &["429 Too Many Requests", "503 Service Unavailable", "SlowDown", "ServerBusy", "TooManyRequests"],
+        kind: ErrorKind::Unavailable,
+        outage: Outage::Busy,
+        reason: "the store asks for fewer requests",
+        hint: "it passes; if it lasts, raise the store's rate, or see who else keeps it busy",
+    },
+    Sign {
+        says: &["403 Forbidden", "401 Unauthorized"],
+        kind: ErrorKind::Denied,
+        outage: PLAIN,
+        reason: "the store refused permission",
+        hint: "check the credentials in the environment, and their rights on the journal's prefix",
+    },
+    Sign {
+        says: &["client error (Connect)", "tcp connect error", "dns error", "Connection refused", "No route to host", "Network is unreachable"],
+        kind: ErrorKind::Unavailable,
+        outage: Outage::Unreached,
+        reason: "",
+        hint: UP,
+    },
+];
+
+const UP: &str = "check that the store is up, and that the journal's URL and endpoint name it";
+
+/// What answers with a page for people is not the store, or not the store alone.
+const PAGES: &[&str] = &["<html", "<!doctype html"];
+/// What a page looks like that came as a success: none of what the store's answers have is in it.
+const FOREIGN: &[&str] = &["invalid list response", "Unable to extract metadata from headers"];
+
+/// Sorts a store's error by remedy.
+pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
+    use object_store::Error as E;
+    let text = Error::causes(&error);
+    let out = |kind, reason: String| Error::new(kind, path.to_string(), reason);
+    if let Some(page) = page(&text) {
+        return out(page, format!("something else than the store answered: {}", before_page(&text)))
+            .with_hint(
+                "a proxy, a login page or a console answers in the store's place: check the endpoint and its port, and HTTPS_PROXY, \
+                 HTTP_PROXY and NO_PROXY",
+            )
+            .with_source(Page);
+    }
+    let sign = SIGNS.iter().find(|sign| sign.says.iter().any(|part| text.contains(part)));
+    let (kind, reason, hint, outage) = match (&error, sign) {
+        // Of what is sorted already only the exact causes are more.
+        (E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotFound { .. }, Some(sign))
+            if matches!(sign.kind, ErrorKind::Refused | ErrorKind::Denied) && sign.reason != PERMISSION =>
+        {
+            (sign.kind, sign.reason.to_owned(), Some(sign.hint), sign.outage)
+        }
+        (E::NotFound { .. }, _) => (ErrorKind::NotFound, "is not in the bucket".to_owned(), None, PLAIN),
+        (E::PermissionDenied { .. }, _) => (
+            ErrorKind::Denied,
+            PERMISSION.to_owned(),
+            Some("the writer needs put, get and list on the journal's prefix; no delete"),
+            PLAIN,
+        ),
+        (E::Unauthenticated { .. }, _) => (
+            ErrorKind::Denied,
+            "the store did not accept the credentials".to_owned(),
+            Some("check the credentials in the environment (AWS_ACCESS_KEY_ID, …)"),
+            PLAIN,
+        ),
+        (E::NotImplemented { .. } | E::NotSupported { .. }, _) => (
+            ErrorKind::Invalid,
+            format!("the store cannot do this: {error}"),
+            Some("Hindcast needs create-if-absent, get and list"),
+            PLAIN,
+        ),
+        (_, Some(sign)) if sign.reason.is_empty() => (sign.kind, text, Some(sign.hint), sign.outage),
+        (_, Some(sign)) => (sign.kind, format!("{}: {text}", sign.reason), Some(sign.hint), sign.outage),
+        (_, None) => (ErrorKind::Unavailable, text, Some(UP), PLAIN),
+    };
+    let error = out(kind, reason).with_outage(outage).with_source(error);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+const PERMISSION: &str = "the store refused permission";
+
+/// The kind of an error in which a page for people is. A gateway's own errors pass; anything else it says does not.
+fn page(text: &str) -> Option<ErrorKind> {
+    let lower = text.to_ascii_lowercase();
+    let is_page = PAGES.iter().any(|part| lower.contains(part)) || FOREIGN.iter().any(|part| text.contains(part));
+    let passes = ["500 ", "502 ", "503 ", "504 ", "429 "].iter().any(|status| text.contains(&format!("status code: {status}")));
+    is_page.then_some(if passes { ErrorKind::Unavailable } else { ErrorKind::Refused })
+}
+
+/// The text up to the page itself, which is long and for another reader.
+fn before_page(text: &str) -> &str {
+    let end = text.find('<').unwrap_or(text.len());
+    text.get(..end).unwrap_or(text).trim_end_matches([' ', ':'])
+}
+
+/// Stands for a page among an error's causes.
+#[derive(Debug, thiserror::Error)]
+#[error("an HTML page")]
+struct Page;
