@@ -14,7 +14,7 @@
 //!
 //! Not here: when to cut a segment, retrying and buffering (the watcher).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -28,6 +28,10 @@ use crate::{
     segment::{self, FrontierVector, Meta},
     store::Put,
 };
+
+/// The metadata key of how a segment's closed times were told, and its one value.
+pub(crate) const CLOCK: &str = "clock";
+pub(crate) const AGREED: &str = "agreed";
 
 /// Beyond this a create is not trusted on its own word.
 pub const STALL: Duration = Duration::from_secs(30);
@@ -78,6 +82,7 @@ pub struct Writer {
     chain: ChainHash,
     frontier: FrontierVector,
     pending: Option<Pending>,
+    agreed: bool,
     alive: Moment,
     /// The newest boundary known: number of the fact.
     boundary: u64,
@@ -167,6 +172,7 @@ impl Writer {
             chain: tail.chain,
             frontier: tail.frontier,
             pending: None,
+            agreed: false,
             boundary: 0,
             sabotage,
         }
@@ -190,6 +196,13 @@ impl Writer {
     /// How far each domain was known with the newest segment.
     pub fn frontier(&self) -> &FrontierVector {
         &self.frontier
+    }
+
+    /// The frontiers to come are told by clocks that were compared with one another: they lie ahead of no moment at which
+    /// they become durable, whatever this machine's clock says when a segment is made. Until then a frontier is the one
+    /// that was taken over.
+    pub fn agree_on_time(&mut self) {
+        self.agreed = true;
     }
 
     /// Whether a segment waits for [`Writer::commit`].
@@ -220,7 +233,7 @@ impl Writer {
             chain_after: self.chain,
             frontier,
             time: self.journal.parts().clock.now(),
-            extra: BTreeMap::new(),
+            extra: self.agreed.then(|| (CLOCK.to_owned(), AGREED.to_owned())).into_iter().collect(),
         };
         let bytes = segment::encode(&mut meta, &rows)?;
         self.pending = Some(Pending { meta, bytes });
@@ -375,7 +388,7 @@ fn stalled(journal: &Journal, since: Moment) -> bool {
 /// Refuses to start where writers of several instances take the journal from one another all the time.
 async fn refuse_a_fight(journal: &Journal, tail: &Tail, boundary: u64, identity: &Identity) -> Result<()> {
     let now = journal.parts().clock.now();
-    if tail.epoch < FIGHT_CHANGES as u64 || now - tail.time > FIGHT_WINDOW {
+    if tail.epoch < FIGHT_CHANGES as u64 || (now - tail.time).abs() > FIGHT_WINDOW {
         return Ok(());
     }
     let low = tail.segment.saturating_sub(150).max(boundary);
@@ -384,7 +397,8 @@ async fn refuse_a_fight(journal: &Journal, tail: &Tail, boundary: u64, identity:
     while let Some(segment) = segments.next().await {
         let meta = segment?.meta;
         let instance = meta.writer.split_once(' ').map_or("", |(_, i)| i).to_owned();
-        let recent = now - meta.time <= FIGHT_WINDOW;
+        // A segment of the future was made by another clock than ours: that is no fight.
+        let recent = (now - meta.time).abs() <= FIGHT_WINDOW;
         if recent && claims.last().is_none_or(|(epoch, _)| *epoch != meta.epoch) {
             claims.push((meta.epoch, instance));
         }

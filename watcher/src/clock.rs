@@ -42,7 +42,9 @@ pub(crate) struct RevisionClock {
 /// A write of a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Renewal {
-    /// The lease.
+    /// Its namespace.
+    pub(crate) namespace: String,
+    /// Its name.
     pub(crate) name: String,
     /// The write's revision.
     pub(crate) rv: Revision,
@@ -57,8 +59,13 @@ impl Renewal {
     pub(crate) fn of(lease: &[u8]) -> Option<Self> {
         let renewed = json::member(lease, "spec").and_then(|spec| json::member(spec, "renewTime"));
         let renewed = renewed.and_then(json::text).and_then(|text| micros(&text))?;
-        let Header { name, rv: Some(rv), stamp: Some(written), .. } = Header::of(lease) else { return None };
-        Some(Self { name, rv, renewed, written })
+        let Header { namespace, name, rv: Some(rv), stamp: Some(written), .. } = Header::of(lease) else { return None };
+        Some(Self { namespace, name, rv, renewed, written })
+    }
+
+    /// Whether it is one of the control plane's: few, by clocks that the cluster depends on.
+    pub(crate) fn is_of_system(&self) -> bool {
+        self.namespace == "kube-system"
     }
 
     /// Whether the server's stamp shows that this very write renewed it, and that its holder's clock is the server's: an

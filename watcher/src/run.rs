@@ -64,7 +64,7 @@ pub async fn run(
     parts: Parts,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
-    let Parts { parts, connector, journal, writer, encoder, metrics, commands } = parts;
+    let Parts { parts, connector, journal, mut writer, encoder, metrics, commands } = parts;
     let settings = Arc::new(settings);
     let (hints_in, hints) = mpsc::unbounded_channel();
     let wake = Arc::new(Notify::new());
@@ -76,6 +76,7 @@ pub async fn run(
         () = &mut shutdown => return Ok(()),
         resumed = resume::resume(&mut core, &journal, &writer, &commands.status) => resumed?,
     }
+    writer.agree_on_time();
     let core = Shared::new(core);
     let api = Api::new(
         parts.clone(),

@@ -13,7 +13,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Micros, segment::Meta};
+use crate::{
+    Micros,
+    segment::Meta,
+    writer::{AGREED, CLOCK},
+};
 
 /// The clock that made a segment and the one that closed its domains may differ by this much.
 const APART: Micros = 2_000_000;
@@ -65,6 +69,10 @@ impl Doubts {
 
     /// Takes in the next older segment.
     pub(crate) fn look(&mut self, meta: &Meta) {
+        if meta.extra.get(CLOCK).is_some_and(|clock| clock == AGREED) {
+            // Closed by clocks that were compared; its own time is that of one alone, and no measure for others.
+            return;
+        }
         self.bound = self.bound.min(meta.time);
         let ahead = meta.frontier.iter().filter(|(_, point)| point.time > self.bound + APART);
         let ahead: Vec<&String> = ahead.map(|(domain, _)| domain).collect();

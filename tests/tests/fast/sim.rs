@@ -1,6 +1,6 @@
 //! The simulator over many seeds: nothing is lost, nothing forks, and each broken variant is found out.
 //!
-//! `HINDCAST_SEED=n` runs that seed alone and prints its whole trace.
+//! `HINDCAST_SEED=n` runs that seed alone and prints its whole trace; `HINDCAST_SEEDS=n` runs n of them where fewer run unasked.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -60,6 +60,11 @@ fn asked() -> Option<u64> {
     std::env::var("HINDCAST_SEED").ok()?.parse().ok()
 }
 
+/// How many seeds to run, when that was said.
+fn how_many() -> Option<u64> {
+    std::env::var("HINDCAST_SEEDS").ok()?.parse().ok()
+}
+
 /// Runs seeds that must all pass; the sum of the faults that fired.
 fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, u64> {
     if let Some(seed) = asked() {
@@ -71,6 +76,7 @@ fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, 
         assert!(outcome.problems.is_empty(), "{}", outcome.report());
         return outcome.fired;
     }
+    let count = how_many().unwrap_or(0).max(count);
     let failed = Mutex::new(Vec::new());
     let fired = Mutex::new(BTreeMap::new());
     seeds(1, count, run, |outcome| {

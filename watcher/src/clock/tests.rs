@@ -9,7 +9,7 @@ fn at(moment: Micros) -> Span {
 
 /// A lease's write, stamped in the second of the renewal.
 fn renewal(rv: Revision, renewed: Micros) -> Renewal {
-    Renewal { name: "holder".into(), rv, renewed, written: renewed - renewed % S }
+    Renewal { namespace: "kube-system".into(), name: "holder".into(), rv, renewed, written: renewed - renewed % S }
 }
 
 #[test]

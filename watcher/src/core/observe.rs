@@ -299,9 +299,11 @@ impl Core {
     fn lease(&mut self, domain: &str, bytes: &[u8], live: bool) {
         let Some(renewal) = Renewal::of(bytes) else { return };
         let seen = self.parts.clock.monotonic();
-        let before = self.leases.insert(renewal.name.clone(), renewal.renewed);
         // Seen as it happened, a renewal shows itself, whatever the server's clock says.
-        let renewed = live && before.is_some_and(|before| before != renewal.renewed);
+        let renewed = renewal.is_of_system() && {
+            let before = self.leases.insert(renewal.name.clone(), renewal.renewed);
+            live && before.is_some_and(|before| before != renewal.renewed)
+        };
         if renewed {
             self.timekeeper.lease(&renewal.name, renewal.renewed, seen);
         }
