@@ -8,10 +8,10 @@
 //! machine's, the API server's (`Date`), that of a lease's holder (`renewTime`). Its *window* is where the anchor
 //! lies if that clock is right. A [`Span`] is a moment as far as it is known.
 //!
-//! **Invariants.** (1) A span holds the true time as long as most witnesses tell it, and also while none is believed
-//! more than the others: then it reaches from the earliest to the latest of them [`Timekeeper::settle`]. (2) A step of
+//! **Invariants.** (1) A span holds the true time as long as more witnesses tell it than agree on any other, and also while
+//! none is believed more than the others: then it reaches from the earliest to the latest of them [`Timekeeper::settle`]. (2) A step of
 //! this machine's clock, in either direction, widens what is known until the others have spoken; it never moves it
-//! in silence. (3) A clock that is outvoted is named [`Timekeeper::disagreement`] and does no harm; it is heard again
+//! in silence. Clocks that differ by less than [`AGREE`] are one time: so well is it known. (3) A clock that is outvoted is named [`Timekeeper::disagreement`] and does no harm; it is heard again
 //! when it agrees. Not here: which revision was committed when [`crate::clock`].
 
 use std::{collections::BTreeMap, time::Duration};
@@ -26,6 +26,8 @@ const SUSPEND: Micros = 1_000_000;
 const AGREE: Micros = 250_000;
 /// A `Date` is cut to a second.
 const DATE_GRAIN: Micros = 1_000_000;
+/// An answer that took longer tells nothing of the time.
+const SLOW: Micros = 1_000_000;
 /// A live lease is seen within this long of the `renewTime` in it.
 const LEASE_GRAIN: Micros = 2_000_000;
 /// What a witness said is good for this long.
@@ -99,6 +101,10 @@ impl Timekeeper {
     pub(crate) fn date(&mut self, date: Micros, asked: Duration, answered: Duration) {
         let (asked, answered) = (micros(asked), micros(answered));
         let (lo, hi) = (date - answered, date + DATE_GRAIN - asked);
+        // An answer that took long fits everybody.
+        if hi - lo > DATE_GRAIN + SLOW {
+            return;
+        }
         let window = Window { lo, hi, said: answered, since: answered, stale: false };
         self.hear(SERVER, window);
     }
@@ -183,19 +189,19 @@ impl Timekeeper {
         }
     }
 
-    /// Decides whom to believe. A clock on its own is believed when nobody contradicts it; against another one it takes
-    /// two that agree.
+    /// Decides whom to believe. A clock on its own is believed when nobody contradicts it; against others it takes two that
+    /// agree, and have more weight than any others that do.
     fn settle(&mut self, now: Micros) {
         let voters = self.voters(now);
-        let total: u32 = voters.iter().map(|voter| voter.weight).sum();
-        let (best, lo, hi) = most(&voters);
+        let (best, lo, hi) = most(voters.iter());
+        let (second, ..) = most(voters.iter().filter(|v| v.hi < lo || hi < v.lo));
         let agreeing = voters.iter().filter(|v| v.weight > 0 && v.lo <= hi && lo <= v.hi).count();
         // A setting that this machine's clock has had, and another clock tells as well, is told by two.
         let once = self.held.iter().any(|anchor| self.wall != Some(*anchor) && (lo - AGREE..=hi + AGREE).contains(anchor));
         let agreeing = agreeing + usize::from(once && self.shaken(now));
         let unanimous = agreeing >= voters.iter().filter(|v| v.weight > 0).count();
         let certain = agreeing >= 2 || !self.shaken(now);
-        let told = certain && (unanimous || (best * 2 > total && agreeing >= 2));
+        let told = certain && (unanimous || (best > second && agreeing >= 2));
         // Clocks that agree may all be a little off, so an anchor is out only where a witness says so by itself.
         let believed = || self.witnesses.values().filter(|w| !w.stale && w.lo <= hi + AGREE && lo - AGREE <= w.hi);
         let fits = |anchor: &&Micros| believed().all(|w| (w.lo - AGREE..=w.hi + AGREE).contains(*anchor));
@@ -204,7 +210,8 @@ impl Timekeeper {
             let witnesses = self.witnesses.values().map(|w| (w.lo, w.hi));
             hull(witnesses.chain(self.held.iter().map(|anchor| (*anchor, *anchor))))
         } else if right.is_empty() {
-            Span { lo, hi }
+            let both = believed().fold((Micros::MIN, Micros::MAX), |both, w| (both.0.max(w.lo), both.1.min(w.hi)));
+            if both.0 <= both.1 { hull([both].into_iter()) } else { hull(believed().map(|w| (w.lo, w.hi))) }
         } else {
             hull(right.iter().map(|anchor| (*anchor, *anchor)))
         };
@@ -270,10 +277,10 @@ struct Voter {
 }
 
 /// The interval that the greatest weight of windows holds, with that weight.
-fn most(voters: &[Voter]) -> (u32, Micros, Micros) {
+fn most<'a>(voters: impl Iterator<Item = &'a Voter> + Clone) -> (u32, Micros, Micros) {
     let mut best = (0, 0, 0);
-    for from in voters.iter().filter(|voter| voter.weight > 0) {
-        let here = || voters.iter().filter(|v| v.lo <= from.lo && from.lo <= v.hi);
+    for from in voters.clone().filter(|voter| voter.weight > 0) {
+        let here = || voters.clone().filter(|v| v.lo <= from.lo && from.lo <= v.hi);
         let weight = here().map(|v| v.weight).sum();
         if weight > best.0 {
             let end = here().filter(|v| v.weight > 0).map(|v| v.hi).min();

@@ -71,9 +71,10 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
         Err(problem) => return vec![problem],
     };
     let mut problems = Vec::new();
+    let clocks_err = clocks_err(server);
     server.look(|state| {
         for (kind, ks) in &state.kinds {
-            versions(kind, ks, &log, &mut problems);
+            versions(kind, ks, &log, clocks_err, &mut problems);
             coverage(kind, ks, events, &log.state, &mut problems);
         }
     });
@@ -86,7 +87,8 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
     }
     server.look(|state| {
         for (segment, frontier) in &log.frontiers {
-            closed_time(*segment, frontier, state, &log.state, &mut problems);
+            let slack = if clocks_err { 260_000 } else { 0 };
+            closed_time((*segment, frontier), state, &log.state, slack, &mut problems);
         }
     });
     cuts(server, &journal, &log, &mut problems).await;
@@ -96,6 +98,12 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
         }
     }
     some(problems)
+}
+
+/// Whether a process's clock was off for a while.
+fn clocks_err(server: &Server) -> bool {
+    let fired = server.world().faults.fired();
+    [Fault::ClockStep, Fault::ClockWrong, Fault::ClockDrift].iter().any(|fault| fired.contains_key(fault))
 }
 
 /// Reads the whole log.
@@ -187,13 +195,15 @@ fn excused(ks: &KindState, event: &Event, gaps: &[(u32, Gap)]) -> bool {
 }
 
 /// Every write of a kind against the log, and the log against every write.
-fn versions(kind: &str, ks: &KindState, log: &Log, problems: &mut Vec<String>) {
+fn versions(kind: &str, ks: &KindState, log: &Log, clocks_err: bool, problems: &mut Vec<String>) {
     let known = log.state.kinds.get(kind);
     let gaps = known.map_or(&[][..], |k| &k.gaps);
     let covers = known.map_or(&[][..], |k| &k.covers);
     let covered = |rv: u64| {
         covers.iter().any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
     };
+    // A clock that is off by less than what clocks may differ by is believed.
+    let slack = if clocks_err { 260_000 } else { 0 };
     for event in ks.events.iter().filter(|e| covered(e.rv)) {
         let found = log.versions.get(&(kind.to_owned(), event.key.clone()));
         let found = found.and_then(|all| all.iter().find(|v| v.rv == event.rv && v.op != Op::Reread));
@@ -210,8 +220,9 @@ fn versions(kind: &str, ks: &KindState, log: &Log, problems: &mut Vec<String>) {
             let text = String::from_utf8_lossy(&found.exact);
             problems.push(format!("{what} reads as {text}, not as {}", exact(ks, event, ks.schema())));
         }
-        if found.bounds.1 < event.at {
-            problems.push(format!("{what} was committed after its upper bound, at position {}", found.pos));
+        if found.bounds.1 + slack < event.at {
+            let (at, (lo, hi)) = (event.at, found.bounds);
+            problems.push(format!("{what} was committed at {at}, after its bounds {lo} to {hi}, position {} ({})", found.pos, found.source));
         }
     }
     for ((of, key), all) in &log.versions {
@@ -243,11 +254,17 @@ fn is_covered(known: &fold::KindState, rv: u64) -> bool {
 }
 
 /// What a segment says is closed is: nothing that was committed before the closed time has a higher revision.
-fn closed_time(segment: u64, frontier: &FrontierVector, state: &ServerState, log: &State, problems: &mut Vec<String>) {
+fn closed_time(
+    (segment, frontier): (u64, &FrontierVector),
+    state: &ServerState,
+    log: &State,
+    slack: i64,
+    problems: &mut Vec<String>,
+) {
     for (kind, ks) in &state.kinds {
         let Some(known) = log.kinds.get(kind) else { continue };
         let Some(point) = frontier.get(&known.discovery.domain) else { continue };
-        let late = ks.events.iter().find(|e| e.rv > point.rv && e.at < point.time && is_covered(known, e.rv));
+        let late = ks.events.iter().find(|e| e.rv > point.rv && e.at + slack < point.time && is_covered(known, e.rv));
         if let Some(event) = late {
             problems.push(format!(
                 "segment {segment} says that {} is closed at {} up to {}, but {kind} {}/{} was written at {}, at {}",
@@ -275,6 +292,7 @@ async fn moment(
     if moment.beyond.is_some() {
         problems.push(format!("{time} is closed at the end ({closed}), and said to be beyond: {moment:?}"));
     }
+    let slack = if clocks_err(server) { 260_000 } else { 0 };
     let stamped_wrong = server.world().faults.fired().contains_key(&Fault::ServerClock);
     server.look(|state| {
         for (kind, ks) in &state.kinds {
@@ -282,7 +300,7 @@ async fn moment(
             let Some(cut) = moment.cut.domains.get(&known.discovery.domain) else { continue };
             for event in ks.events.iter().filter(|e| is_covered(known, e.rv)) {
                 let what = || format!("{kind} {}/{} at {}", event.key.0, event.key.1, event.rv);
-                if event.rv <= cut.rv && event.at > time {
+                if event.rv <= cut.rv && event.at > time + slack {
                     let by: Vec<_> = log.told.iter().filter(|row| row.2 == cut.rv).collect();
                     problems.push(format!("{} was committed {} µs after {time}, and is in its cut: {by:?}", what(), event.at - time));
                 }

@@ -87,6 +87,7 @@ impl Server {
             let _ = server.create("/namespaces", "", name, obj([("spec", obj([]))]));
         }
         tokio::spawn(server.clone().renew_leases());
+        tokio::spawn(server.clone().misleading_leases());
         tokio::spawn(server.clone().compact());
         tokio::spawn(server.clone().progress());
         server
@@ -309,6 +310,30 @@ impl Server {
                     });
                 }
             }
+        }
+    }
+
+    /// Leases that tell no time: one that nobody renews any more and somebody annotates, and one whose holder's clock is
+    /// behind.
+    async fn misleading_leases(self) {
+        const BEHIND: Micros = 25_000_000;
+        const ABANDONED: Micros = 3_600_000_000;
+        let lease = |at: Micros| obj([("spec", obj([("renewTime", rfc3339_micro(at).into())]))]);
+        let began = self.0.world.now();
+        let _ = self.create(LEASES, "kube-system", "abandoned", lease(began - ABANDONED));
+        let _ = self.create(LEASES, "kube-system", "behind", lease(began - BEHIND));
+        for round in 0_u64.. {
+            self.0.world.dawdle(5_000, 9_000).await;
+            if self.0.boot.get().is_none() {
+                continue;
+            }
+            let _ = self.update(LEASES, "kube-system", "abandoned", ("kubectl", ""), |o| {
+                o.at("metadata").at("annotations").set("example.com/note", round);
+            });
+            let at = rfc3339_micro(self.0.world.now() - BEHIND);
+            let _ = self.update(LEASES, "kube-system", "behind", ("behind", ""), |o| {
+                o.at("spec").set("renewTime", at);
+            });
         }
     }
 
