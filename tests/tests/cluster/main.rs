@@ -11,6 +11,7 @@ mod scale;
 mod scene;
 mod secrets;
 mod soak;
+mod stores;
 mod testbed;
 
 /// Trials whose figures are held to a bound run alone: on two cores two at once measure each other.

@@ -67,7 +67,7 @@ fn a_store_that_is_away_when_checkpoints_begin_ends_none_of_them() {
             tell.send_replace(close(&mut writer).await);
             parts.clock.sleep(Duration::from_secs(1)).await;
         }
-        assert!(count().await > before, "and so is the next");
+        let after = count().await; assert!(after > before, "and so is the next: {before}, {after}");
         stop.send_replace(true);
         work.await.unwrap();
     });
