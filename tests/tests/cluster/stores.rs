@@ -71,7 +71,7 @@ async fn a_start_rides_out_what_passes_by_itself_and_says_what_it_waits_for() ->
 
     // A reader waits for a busy store too.
     let reads = proxy.inject("GET", "", 20, Fault::Status(503));
-    ask(&hindcast, &["get", "cm", "-A"]).await?.is(0, &["kube-root-ca.crt"])?;
+    ask(&hindcast, &["get", "cm", "-A"]).await?.is(0, &["extension-apiserver-authentication"])?;
     ensure!(reads.struck() == 20, "{reads:?}");
     running.stop().await
 }
@@ -120,7 +120,7 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
         (Fault::Status(301), "AWS_REGION"),
         (Fault::Refused(403, "RequestTimeTooSkewed"), "set the clock"),
     ] {
-        let rule = proxy.inject("GET", "", u64::MAX, fault);
+        let rule = proxy.inject("*", "", u64::MAX, fault);
         let said = ask(&hindcast, &["status"]).await?;
         said.is(2, &["error: ", "hint: ", remedy])?.never(&["check that the store is up", "Please log in"])?;
         rule.withdraw();
@@ -149,7 +149,7 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
     let trusting = with(&secure, "AWS_CA_BUNDLE", Some(&named));
     let running = trusting.run(&[]).await?;
     running.close().await?;
-    ask(&trusting, &["get", "cm", "-A"]).await?.is(0, &["kube-root-ca.crt"])?;
+    ask(&trusting, &["get", "cm", "-A"]).await?.is(0, &["extension-apiserver-authentication"])?;
     running.stop().await
 }
 
