@@ -6,7 +6,8 @@
 //! **Invariants.**
 //! 1. A checkpoint stands at a closed cut and holds exactly the rows within it [`Checkpoint::write`].
 //! 2. It is found only through the manifest, which is written after it; a checkpoint without an entry is unused bytes.
-//! 3. Objects are sorted by namespace first, and the index names each row group's first key, so that one namespace or
+//! 3. It has one file for a position: while no rows come its entry moves on with the cut and the file stays [`Checkpoint::write`].
+//! 4. Objects are sorted by namespace first, and the index names each row group's first key, so that one namespace or
 //!    one object is read without the rest [`Checkpoint::load`].
 //!
 //! Not here: when to make one (`compactor`).
@@ -111,6 +112,11 @@ impl Checkpoint {
 
     /// Writes the state at `origin`'s cut and names it in the manifest.
     pub async fn write(journal: &Journal, state: &State, origin: &Origin, writer: &str, epoch: u64) -> Result<Self> {
+        let manifest = Manifest::read(journal).await?;
+        if let Some(same) = manifest.checkpoints.last().and_then(|newest| newest.moved(origin)) {
+            Manifest::add(journal, same.clone()).await?;
+            return Ok(same);
+        }
         let mut file = segment::FileBuilder::new(9)?;
         let mut index: Vec<[String; 4]> = Vec::new();
         let mut facts = 0;
@@ -130,10 +136,6 @@ impl Checkpoint {
             }
         }
         file.group(&rows)?;
-        let stored = origin.cut.domains.iter().map(|(domain, point)| {
-            let hi = origin.times.get(domain).copied().unwrap_or(0);
-            (domain.clone(), StoredPoint { incarnation: point.incarnation, rv: point.rv, hi })
-        });
         let mut checkpoint = Self {
             pos: origin.last,
             segment: origin.segment,
@@ -142,7 +144,7 @@ impl Checkpoint {
             objects: state.objects.len() as u64,
             bytes: 0,
             footer: (0, String::new()),
-            domains: stored.collect(),
+            domains: stored(origin),
             left: origin.left,
         };
         let meta = Meta {
@@ -176,6 +178,19 @@ impl Checkpoint {
         journal.store().create(&path, bytes).await?;
         Manifest::add(journal, checkpoint.clone()).await?;
         Ok(checkpoint)
+    }
+
+    /// The same file at a later cut, if nothing but how far was seen has come since: an idle journal has segments and no
+    /// rows, and a reader of now shall not read them all.
+    fn moved(&self, origin: &Origin) -> Option<Self> {
+        let whole = |fold_from: Position| fold_from == self.pos + 1;
+        let idle = origin.last == self.pos && whole(self.fold_from) && whole(origin.fold_from.0);
+        (idle && origin.segment > self.segment).then(|| Self {
+            segment: origin.segment,
+            fold_from_segment: origin.fold_from.1,
+            domains: stored(origin),
+            ..self.clone()
+        })
     }
 
     /// The state it holds, as far as `scope` wants it.
@@ -248,6 +263,15 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// The points of an origin's cut.
+fn stored(origin: &Origin) -> BTreeMap<String, StoredPoint> {
+    let points = origin.cut.domains.iter().map(|(domain, point)| {
+        let hi = origin.times.get(domain).copied().unwrap_or(0);
+        (domain.clone(), StoredPoint { incarnation: point.incarnation, rv: point.rv, hi })
+    });
+    points.collect()
 }
 
 fn altered(path: &Path) -> Error {

@@ -13,7 +13,7 @@
 use std::{ops::Range, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
-use object_store::{ObjectStore, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -93,6 +93,15 @@ impl Journal {
         let mut names: Vec<String> =
             found.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
         names.sort();
+        if names.is_empty() {
+            // A page for people reads as a listing with nothing in it. It is told by what a store says of a name that is not there.
+            let none = prefix.clone().join("-");
+            match inner.head(&none).await.map_err(|e| crate::store::convert(&none, e)) {
+                Ok(_) => return Err(crate::store::foreign(&none)),
+                Err(e) if e.kind() == ErrorKind::Refused => return Err(e),
+                Err(_) => {}
+            }
+        }
         Ok(names)
     }
 
@@ -304,3 +313,6 @@ impl Link {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

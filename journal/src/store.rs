@@ -26,7 +26,7 @@ use object_store::{
 };
 
 pub use self::patience::Patience;
-pub(crate) use self::sort::convert;
+pub(crate) use self::sort::{convert, foreign};
 use crate::{Error, ErrorKind, Parts, Result, layout::Layout};
 
 /// How long one request may take before it counts as unanswered.

@@ -529,7 +529,7 @@ async fn create_within(
             Ok(Put::Exists) => return Ok(again && store.get(path).await? == bytes),
             Err(error) => {
                 let over = clock.monotonic().saturating_sub(began) + wait > patience;
-                if error.kind() != ErrorKind::Unavailable || over {
+                if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Refused) || over {
                     return Err(error);
                 }
             }

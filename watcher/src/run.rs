@@ -4,18 +4,19 @@
 //! stands. (2) Each kind has at most one stream. (3) A stop flushes what is buffered, within its bound of time.
 //! Not here: what a stream does [`crate::stream`].
 
+mod closings;
 mod kinds;
 mod resume;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use hindcast_journal::{Encoder, FrontierVector, Journal, Writer};
+use hindcast_journal::{Encoder, Journal, Writer};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 
-use self::kinds::Kinds;
+use self::{closings::Closings, kinds::Kinds};
 use crate::{
     Commands, Connector, Error, Metrics, Result, Settings,
     api::Api,
@@ -29,8 +30,6 @@ use crate::{
 
 /// How often the status is published.
 const TICK: Duration = Duration::from_secs(1);
-/// A cut is closed on demand no oftener than this: each closing asks the API server about every kind that lags.
-const CLOSINGS: Duration = Duration::from_secs(1);
 /// Events about what is served are collected this long before discovery is read.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -197,9 +196,7 @@ async fn protect(env: &Env, mut kinds: Kinds) {
     }
 }
 
-/// Publishes the status and closes cuts when asked to: one at a time, and no oftener than [`CLOSINGS`].
-///
-/// Whoever asks while one closes means a later now: all of those share the next one.
+/// Publishes the status and closes cuts when asked to.
 async fn answer(
     env: &Arc<Env>,
     mut commands: mpsc::Receiver<Command>,
@@ -207,37 +204,23 @@ async fn answer(
     durable: watch::Sender<DurableState>,
 ) {
     let clock = env.parts.clock.clone();
+    let mut asked = Closings::default();
     let mut closing = JoinSet::new();
-    let mut asked: Vec<oneshot::Sender<Result<FrontierVector>>> = Vec::new();
-    let mut next_at = Duration::ZERO;
     loop {
         let now = env.core.lock().status();
         status.send_replace(Arc::new(now));
-        // Who left has nothing to wait for.
-        asked.retain(|reply| !reply.is_closed());
-        let wait = next_at.saturating_sub(clock.monotonic());
-        if closing.is_empty() && !asked.is_empty() && wait.is_zero() {
-            next_at = clock.monotonic() + CLOSINGS;
-            let (env, durable, asked) = (env.clone(), durable.subscribe(), std::mem::take(&mut asked));
-            closing.spawn(async move { tell(asked, &crate::close::close(env, durable).await) });
+        if closing.is_empty() {
+            if let Some(begun) = asked.begin(clock.monotonic()) {
+                let (env, durable) = (env.clone(), durable.subscribe());
+                closing.spawn(async move { begun.answer(&crate::close::close(env, durable).await) });
+            }
         }
-        let wait = if closing.is_empty() && !asked.is_empty() { wait.min(TICK) } else { TICK };
+        let wait = if closing.is_empty() { asked.wait(clock.monotonic()) } else { None };
         tokio::select! {
             biased;
-            Some(Command::Close(reply)) = commands.recv() => asked.push(reply),
+            Some(Command::Close(reply)) = commands.recv() => asked.ask(reply),
             Some(_) = closing.join_next(), if !closing.is_empty() => {}
-            () = env.sleep(wait) => {}
+            () = env.sleep(wait.map_or(TICK, |wait| wait.min(TICK))) => {}
         }
-    }
-}
-
-/// Gives everybody who asked the one answer.
-fn tell(asked: Vec<oneshot::Sender<Result<FrontierVector>>>, closed: &Result<FrontierVector>) {
-    for reply in asked {
-        // Who left does not take it.
-        let _ = reply.send(match closed {
-            Ok(frontier) => Ok(frontier.clone()),
-            Err(error) => Err(error.again()),
-        });
     }
 }

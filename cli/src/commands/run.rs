@@ -4,9 +4,10 @@
 //! is theirs; here is only the order in which they begin and end.
 //!
 //! **Invariants.** (1) What can be refused is refused before the journal is claimed: a port in use or a missing key
-//! must not fence a healthy process. (2) A store that is away or busy ends no start [`Start::ride`]: what is waited for stands
-//! in `/readyz`, which is served from the first moment; what needs a hand does end it, with the remedy. (3) A stop flushes: the watcher ends first, then what reads behind it. (3) A
-//! fenced process ends with 4, so that its supervisor can leave it down.
+//! must not fence a healthy process. (2) A store that is away or busy ends no start [`Start::ride`]: what is waited for
+//! stands in `/readyz`, which is served from the first moment; what needs a hand does end it, with the remedy. (3) A stop
+//! flushes: the watcher ends first, then what reads behind it. (4) A fenced process ends with 4, so that its supervisor can
+//! leave it down.
 
 use std::{sync::Arc, time::Duration};
 

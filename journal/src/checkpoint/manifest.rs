@@ -108,7 +108,7 @@ impl Manifest {
     pub(super) async fn add(journal: &Journal, checkpoint: Checkpoint) -> Result<()> {
         loop {
             let manifest = Self::read(journal).await?;
-            if manifest.checkpoints.iter().any(|c| c.pos == checkpoint.pos) {
+            if manifest.checkpoints.iter().any(|c| c.pos == checkpoint.pos && c.segment >= checkpoint.segment) {
                 return Ok(());
             }
             let number = manifest.number + 1;
@@ -151,8 +151,9 @@ impl Manifest {
         journal.store().create(&path, Bytes::from(bytes)).await
     }
 
-    /// The next manifest: this one and a checkpoint more.
-    async fn with(self, journal: &Journal, checkpoint: Checkpoint) -> Result<Self> {
+    /// The next manifest: this one and a checkpoint more, or one moved on.
+    async fn with(mut self, journal: &Journal, checkpoint: Checkpoint) -> Result<Self> {
+        self.checkpoints.retain(|c| c.pos != checkpoint.pos);
         let mut next = if self.checkpoints.len() < MOST { self } else { self.turned(journal).await? };
         next.checkpoints.push(checkpoint);
         next.checkpoints.sort_by_key(|c| c.pos);

@@ -185,6 +185,36 @@ async fn sealed_values_open_with_the_key_after_any_number_of_patches_and_a_check
 }
 
 #[tokio::test]
+async fn an_idle_journal_is_read_from_where_its_checkpoint_moved_on_to() {
+    let journal = journal();
+    let mut writer = write(&journal, "widgets", 5, 3).await;
+    let checkpoint = async || {
+        let mut reader = Reader::open(&journal).await.expect("opens");
+        let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
+        crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes")
+    };
+    let first = checkpoint().await;
+    let (_, before) = at(&journal, At::Now, &Scope::default()).await;
+    for n in 1..=40 {
+        writer.stage(Vec::new(), frontier(25 + n, 25_000 + n as i64 * 1000)).await.expect("stages");
+        writer.commit().await.expect("commits");
+    }
+    let moved = checkpoint().await;
+    assert_eq!((moved.pos, moved.segment, moved.cut().rev()), (first.pos, first.segment + 40, 65));
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    assert_eq!(reader.manifest().count(), 1);
+    let mut moment = reader.resolve(&At::Now).await.expect("resolves");
+    assert!(moment.closed && moment.cut.rev() == 65 && reader.tail_size().0 == 1, "{:?}", reader.tail_size());
+    let state = reader.state(&mut moment, &Scope::default()).await.expect("folds");
+    let read = |state: &State| state.objects.values().map(|e| (e.row.rv, datum(e))).collect::<Vec<_>>();
+    assert_eq!(read(&state), read(&before));
+    for rv in [12, 24, 25, 30, 64] {
+        let (moment, state) = at(&journal, rev(rv), &Scope::default()).await;
+        assert!(moment.closed && state.objects.len() as u64 == (rv - 10).min(5), "rev {rv}: {moment:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_writer_fences_the_first() {
     let journal = journal();
     let mut old = write(&journal, "widgets", 1, 1).await;

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 
 use super::Store;
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
 
 /// Steps that are taken at once.
 const STEPS: u32 = 8;
@@ -30,8 +30,7 @@ impl Store {
         let mut step = 0;
         while high.is_none() {
             if step > LONGEST {
-                return Err(Error::new(ErrorKind::Refused, name(low).to_string(), "is there, as any name seems to be")
-                    .with_hint("something else than the store answers: a proxy or a login page; check the endpoint"));
+                return Err(super::foreign(&name(low)));
             }
             let numbers: Vec<u64> = (step..step + STEPS).map(|shift| after + 1 + (1 << shift)).collect();
             (low, high) = self.between(&name, low, high, numbers).await?;

@@ -147,10 +147,7 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
     let out = |kind, reason: String| Error::new(kind, path.to_string(), reason);
     if let Some(page) = page(&text) {
         return out(page, format!("something else than the store answered: {}", before_page(&text)))
-            .with_hint(
-                "a proxy, a login page or a console answers in the store's place: check the endpoint and its port, and HTTPS_PROXY, \
-                 HTTP_PROXY and NO_PROXY",
-            )
+            .with_hint(ELSE)
             .with_source(Page);
     }
     let sign = SIGNS.iter().find(|sign| sign.says.iter().any(|part| text.contains(part)));
@@ -190,6 +187,14 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
         None => error,
     }
 }
+
+/// Something answers that any name is there.
+pub(crate) fn foreign(path: &Path) -> Error {
+    Error::new(ErrorKind::Refused, path.to_string(), "something else than the store answered: it says that any name is there").with_hint(ELSE)
+}
+
+const ELSE: &str = "a proxy, a login page or a console answers in the store's place: check the endpoint and its port, and HTTPS_PROXY, \
+                    HTTP_PROXY and NO_PROXY";
 
 const PERMISSION: &str = "the store refused permission";
 

@@ -32,6 +32,10 @@ pub enum Fault {
     /// Answered with this status, with S3's error body for it; the store never sees it. With 200, as a success that did
     /// nothing: what a store that ignores create-if-absent says the second time.
     Status(u16),
+    /// The same with a code of S3's: a status has several.
+    Refused(u16, &'static str),
+    /// Answered with this status and a page for people, as a proxy or a login page does; the store never sees it.
+    Page(u16),
     /// The connection is cut; the store never sees the request.
     CutBefore,
     /// The store answers (normally: has acted), then the connection is cut instead of passing the answer on.
@@ -224,6 +228,18 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Answer> {
             strike();
             return s3_error(status);
         }
+        Fault::Refused(status, code) => {
+            request.into_body().collect().await?;
+            strike();
+            return s3_document(status, code);
+        }
+        Fault::Page(status) => {
+            request.into_body().collect().await?;
+            strike();
+            let page = "<!DOCTYPE html><html><body>Please log in</body></html>";
+            let answer = Response::builder().status(StatusCode::from_u16(status)?);
+            return Ok(answer.header("content-type", "text/html").body(Full::new(page.into()))?);
+        }
         Fault::Delay(latency) => {
             strike();
             tokio::time::sleep(latency).await;
@@ -277,6 +293,10 @@ fn s3_error(status: u16) -> Result<Answer> {
         507 => "XMinioStorageFull",
         _ => "InternalError",
     };
+    s3_document(status, code)
+}
+
+fn s3_document(status: u16, code: &str) -> Result<Answer> {
     let text = format!("<Error><Code>{code}</Code><Message>injected</Message></Error>");
     let answer = Response::builder().status(StatusCode::from_u16(status)?);
     Ok(answer.header("content-type", "application/xml").body(Full::new(text.into()))?)

@@ -1,13 +1,15 @@
 //! MinIO, an S3-compatible store, as a child process.
 //!
-//! It speaks plain HTTP on loopback, so that [`super::HttpProxy`] can stand before it and see each request.
+//! It speaks plain HTTP on loopback, so that [`super::HttpProxy`] can stand before it and see each request; or HTTPS with a
+//! certificate of an authority that no system trusts.
 //! A bucket is a folder of its data made before the start: no client here can create one over the API.
 
 use super::build::Program;
 use super::process::{Port, Process, Workdir};
+use super::tls::Authority;
 use anyhow::Result;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::{ObjectStoreExt, RetryConfig};
+use object_store::{Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -24,16 +26,34 @@ pub struct Minio {
     process: Process,
     port: Port,
     dir: Workdir,
+    /// The certificate of its authority as PEM, if it speaks HTTPS.
+    authority: Option<String>,
 }
 
 impl Minio {
     /// Builds it if needed, starts it, and returns when it answers.
     pub async fn start() -> Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// The same, speaking HTTPS with a certificate of this authority.
+    pub async fn start_https(authority: &Authority) -> Result<Self> {
+        Self::start_with(Some(authority)).await
+    }
+
+    async fn start_with(authority: Option<&Authority>) -> Result<Self> {
         let program = tokio::task::spawn_blocking(|| Program::Minio.ensure()).await??;
         let dir = Workdir::new()?;
         let port = Port::lease()?;
         let data = dir.path().join("data");
         fs::create_dir_all(data.join(BUCKET))?;
+        if let Some(authority) = authority {
+            let certs = dir.path().join(".minio/certs");
+            let identity = authority.serving(&[])?;
+            fs::create_dir_all(&certs)?;
+            fs::write(certs.join("public.crt"), identity.cert)?;
+            fs::write(certs.join("private.key"), identity.key)?;
+        }
         let process = Process::new("minio", program, dir.path())
             .args([
                 "server".to_owned(),
@@ -48,7 +68,8 @@ impl Minio {
             // Lets the data lie on the root disk, as a temporary folder often does.
             .env("MINIO_CI_CD", "1")
             .env("HOME", &dir.path().display().to_string());
-        let minio = Self { process, port, dir };
+        let authority = authority.map(Authority::pem);
+        let minio = Self { process, port, dir, authority };
         minio.restart().await?;
         Ok(minio)
     }
@@ -76,12 +97,17 @@ impl Minio {
     /// The same through another port, such as a proxy's.
     pub fn env_via(&self, port: u16) -> Vec<(&'static str, String)> {
         vec![
-            ("AWS_ENDPOINT", format!("http://127.0.0.1:{port}")),
+            ("AWS_ENDPOINT", self.endpoint(port)),
             ("AWS_ACCESS_KEY_ID", USER.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", PASSWORD.to_owned()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ALLOW_HTTP", "true".to_owned()),
         ]
+    }
+
+    fn endpoint(&self, port: u16) -> String {
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{port}")
     }
 
     /// A client for its bucket.
@@ -97,8 +123,14 @@ impl Minio {
     /// The same before it is built, for a client with retries or timeouts of its own.
     pub fn builder_via(&self, port: u16) -> AmazonS3Builder {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut options = ClientOptions::new();
+        if let Some(authority) = &self.authority {
+            let authority = Certificate::from_pem(authority.as_bytes());
+            options = options.with_root_certificate(authority.expect("it was made here"));
+        }
         AmazonS3Builder::new()
-            .with_endpoint(format!("http://127.0.0.1:{port}"))
+            .with_client_options(options)
+            .with_endpoint(self.endpoint(port))
             .with_bucket_name(BUCKET)
             .with_access_key_id(USER)
             .with_secret_access_key(PASSWORD)

@@ -11,6 +11,7 @@ mod scale;
 mod scene;
 mod secrets;
 mod soak;
+mod stores;
 mod stuck;
 mod testbed;
 

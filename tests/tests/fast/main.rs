@@ -1,4 +1,5 @@
 //! Tests that need nothing but this machine's processor: the simulator and the rules of the tree.
 
+mod checkpoints;
 mod sim;
 mod tidy;

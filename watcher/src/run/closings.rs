@@ -1,0 +1,66 @@
+//! Who waits for a closed cut, and when the next one may begin.
+//!
+//! **Invariants.** (1) One closing runs at a time, and the next begins no sooner than [`APART`] after it began: each asks the
+//! API server about every kind that lags, and anybody who reaches the listener can ask. (2) Whoever asks while one runs
+//! means a later now than that one closes: all of those share the next. (3) A closing that nobody waits for any more does not begin.
+
+use std::time::Duration;
+
+use hindcast_journal::FrontierVector;
+use tokio::sync::oneshot;
+
+use crate::Result;
+
+/// The least time from the beginning of one closing to that of the next.
+const APART: Duration = Duration::from_secs(1);
+
+type Reply = oneshot::Sender<Result<FrontierVector>>;
+
+/// Who waits for the next closing.
+#[derive(Debug, Default)]
+pub(super) struct Closings {
+    asked: Vec<Reply>,
+    next_at: Duration,
+}
+
+/// A closing, with those who share it.
+#[derive(Debug)]
+pub(super) struct Begun(Vec<Reply>);
+
+impl Closings {
+    /// Somebody asks.
+    pub(super) fn ask(&mut self, reply: Reply) {
+        self.asked.push(reply);
+    }
+
+    /// How long until the next may begin, if anybody waits for it.
+    pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
+        (!self.asked.is_empty()).then(|| self.next_at.saturating_sub(now))
+    }
+
+    /// The next closing if it is wanted and due. None may run.
+    pub(super) fn begin(&mut self, now: Duration) -> Option<Begun> {
+        self.asked.retain(|reply| !reply.is_closed());
+        if self.asked.is_empty() || now < self.next_at {
+            return None;
+        }
+        self.next_at = now + APART;
+        Some(Begun(std::mem::take(&mut self.asked)))
+    }
+}
+
+impl Begun {
+    /// Gives all of them the one answer.
+    pub(super) fn answer(self, closed: &Result<FrontierVector>) {
+        for reply in self.0 {
+            // Who left does not take it.
+            let _ = reply.send(match closed {
+                Ok(frontier) => Ok(frontier.clone()),
+                Err(error) => Err(error.again()),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
