@@ -17,6 +17,7 @@
 mod cover;
 mod observe;
 mod status;
+mod values;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -124,6 +125,7 @@ pub(crate) struct Core {
     /// Domains that stood still and wait for a list.
     stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
+    values: values::Values,
 }
 
 /// The core, shared between streams.
@@ -180,6 +182,7 @@ impl Core {
             beat: 0,
             stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
+            values: values::Values::default(),
         }
     }
 
@@ -422,7 +425,7 @@ impl Core {
         let kind = self.kinds.get(key);
         let let_go = kind.is_some_and(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));
         let room = self.store_down.is_none() && self.buffer.bytes() < self.settings.buffer_bytes / 2;
-        let_go && !room
+        let_go && !room || self.waits_to_seal(key)
     }
 }
 
