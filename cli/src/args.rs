@@ -183,6 +183,13 @@ pub(crate) struct Run {
     /// Store the values of Secrets in clear: who reads the journal reads them
     #[arg(long)]
     pub(crate) plaintext_secrets: bool,
+    /// Seal these fields as the values of Secrets are: configmaps:/data/password, widgets.example.com:/spec/users/*/token;
+    /// may be repeated
+    #[arg(long, value_name = "KIND:PATH", conflicts_with = "plaintext_secrets")]
+    pub(crate) seal: Vec<String>,
+    /// Go on with a key file that holds none of the journal's keys: what they sealed can then be read only with theirs
+    #[arg(long)]
+    pub(crate) new_key: bool,
     /// How to write the log on stderr
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -514,7 +521,7 @@ pub(crate) struct Rules {
 pub(crate) enum KeyVerb {
     /// Make a key: a new key file, or one more key in it that new values are sealed with
     Init {
-        /// The key's name [default: key-1, key-2, …]
+        /// The key's name, to which its fingerprint is added [default: key-1, key-2, …]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
     },

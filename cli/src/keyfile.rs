@@ -72,11 +72,13 @@ pub(crate) fn add(path: &Path, name: Option<&str>, parts: &Parts) -> Result<Key>
             "has other than letters, digits, `-` and `_`",
         ));
     }
-    if file.keys.iter().any(|key| key.name == name) {
+    if file.keys.iter().any(|key| is_called(key, &name)) {
         return Err(Failure::new(&what, format!("holds a key `{name}` already"))
             .hint("give the new key another name with --name"));
     }
-    let key = Key::generate(&name, &rfc3339(parts.clock.now()), parts);
+    let mut key = Key::generate(&name, &rfc3339(parts.clock.now()), parts);
+    // Two files that begin with a `key-1` each hold different keys: their names say so.
+    key.name = key.id();
     file.keys.insert(0, key.clone());
     write(path, file.to_text().as_bytes(), fresh)
         .map_err(|e| Failure::new(what, format!("cannot be written: {e}")))?;
@@ -87,8 +89,13 @@ fn next_name(file: &KeyFile) -> String {
     // Of one more names than there are keys, one is free.
     (1..=file.keys.len() + 1)
         .map(|n| format!("key-{n}"))
-        .find(|name| file.keys.iter().all(|key| key.name != *name))
+        .find(|name| !file.keys.iter().any(|key| is_called(key, name)))
         .unwrap_or_default()
+}
+
+/// Whether a key has a name, with its fingerprint or, as older ones, without.
+fn is_called(key: &Key, name: &str) -> bool {
+    key.name == name || key.name == format!("{name}-{}", key.fingerprint())
 }
 
 /// Writes aside, then puts the file under its name: a fresh one only if nothing stands there.

@@ -17,17 +17,18 @@ use hindcast_journal::{
     At, Cut, Journal, Micros, Moment, Parts, Scope,
     cut::MAIN,
     facts::{CoverEnd, Discovery, Gap},
-    fold::KindState,
+    fold::{KindState, ObjectKey},
     seal::Key,
     store::Patience,
 };
-use hindcast_restorer::{Protection, Timeline, View};
+use hindcast_restorer::{Object, Protection, Timeline, Unsure, View};
 
 use crate::{
     commands::Context,
     failure::{Exit, Failure, Result},
     keyfile, kinds,
     moment::T,
+    redact::Hide,
     store::{self, Access, Location},
     view,
 };
@@ -441,6 +442,45 @@ impl Past<'_> {
         }
     }
 
+    /// What hides values in outputs.
+    pub(crate) fn hide(&self) -> Hide<'_> {
+        Hide::new(self.timeline.rules(), self.timeline.key().map(|key| &**key))
+    }
+
+    /// Names objects with values that are not stored: a reservation where values were asked for, else a note.
+    pub(crate) fn reserve_values<'o>(&mut self, objects: impl IntoIterator<Item = &'o Object>, asked: bool) {
+        let lacking = objects.into_iter().filter(|object| !object.unstored.is_empty());
+        let names: Vec<String> = lacking.map(|object| object_name(&ObjectKey::of(&object.row))).collect();
+        if names.is_empty() {
+            return;
+        }
+        let text = format!("values of {} are not stored at that moment: there was no key, or none that worked", some(&names));
+        if asked {
+            self.reserve("values-not-stored", text);
+        } else {
+            self.context.printer.note(format!("note: {text}"));
+        }
+    }
+
+    /// Names objects with values of which nobody can tell whether they differ.
+    pub(crate) fn reserve_unsure(&mut self, unsure: &[Unsure]) {
+        for stored in [false, true] {
+            let names: Vec<String> =
+                unsure.iter().filter(|one| one.stored == stored).map(|one| object_name(&one.key)).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let text = match stored {
+                false => format!("values of {} are not stored at one of the moments, so they may differ", some(&names)),
+                true => format!(
+                    "values of {} were sealed with two keys, so they may be equal where hashes differ; the key file with both tells",
+                    some(&names)
+                ),
+            };
+            self.reserve("values-not-compared", text);
+        }
+    }
+
     /// Names a gap: a lost one is a reservation, a healed one a note.
     pub(crate) fn gap(&mut self, kind: &str, gap: &Gap) {
         let wall = &self.context.wall;
@@ -527,6 +567,12 @@ pub(crate) fn kind_name(key: &str) -> String {
         .map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
 }
 
+/// `shop/db` of a kind, as one names it in a sentence: `secrets shop/db`.
+pub(crate) fn object_name(key: &ObjectKey) -> String {
+    let place = if key.namespace.is_empty() { String::new() } else { format!("{}/", key.namespace) };
+    format!("{} {place}{}", kinds::named(&key.group, &key.resource), key.name)
+}
+
 fn shown(t: &T, wall: &crate::moment::Wall) -> String {
     match t {
         T::Time(time) => wall.show(*time),
@@ -539,7 +585,7 @@ fn shown(t: &T, wall: &crate::moment::Wall) -> String {
 }
 
 /// A few of many.
-fn some(names: &[String]) -> String {
+pub(crate) fn some(names: &[String]) -> String {
     let shown = names.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
 }

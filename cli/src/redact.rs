@@ -1,7 +1,7 @@
 //! What never leaves without being asked for: the values of Secrets.
 //!
 //! **Words**: a *sealed path* is a place whose value the journal treats as secret (its rule is the journal's:
-//! `seal::sealed_paths`); a *placeholder* stands for a value with its length and keyed hash.
+//! `seal::Rules`); a *placeholder* stands for a value with its length and keyed hash.
 //!
 //! **Invariants.**
 //! 1. Whatever way a journal keeps Secrets (sealed, dropped, in clear), an object or patch that went through
@@ -14,70 +14,97 @@
 use hindcast_journal::{
     Op, Row,
     exact::{self, Value},
-    seal::{self, Key},
+    seal::{self, Key, Rules},
 };
 
 #[cfg(test)]
 mod tests;
 
-const LAST_APPLIED: &str =
-    "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+/// What hides values: the rules of the journal, and the key that shown hashes are made with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hide<'a> {
+    rules: &'a Rules,
+    key: Option<&'a Key>,
+}
+
+impl<'a> Hide<'a> {
+    pub(crate) fn new(rules: &'a Rules, key: Option<&'a Key>) -> Self {
+        Self { rules, key }
+    }
+
+    /// Whether hidden values could be guessed from the hashes of a row, since they are no keyed ones.
+    pub(crate) fn guesses(&self, row: &Row) -> bool {
+        let secret = row.group.is_empty() && row.resource == "secrets";
+        (secret || self.rules.is_named(&row.group, &row.resource)) && row.cells.is_empty() && row.hash_key.is_empty()
+    }
+}
+
+impl<'a> From<Option<&'a Key>> for Hide<'a> {
+    /// Hides Secrets alone.
+    fn from(key: Option<&'a Key>) -> Self {
+        static SECRETS: Rules = Rules::NONE;
+        Self { rules: &SECRETS, key }
+    }
+}
 
 /// Hides the sealed values of an object.
-pub(crate) fn object(group: &str, resource: &str, object: &mut Value, key: Option<&Key>) {
-    for path in seal::sealed_paths(group, resource, object) {
+pub(crate) fn object<'a>(group: &str, resource: &str, object: &mut Value, hide: impl Into<Hide<'a>>) {
+    let with = hide.into();
+    for path in with.rules.sealed_paths(group, resource, object) {
         if let Some(value) = object.pointer_mut(&path) {
-            hide(value, &path, key);
+            hide_value(value, &path, with.key);
         }
     }
 }
 
+/// Hides the sealed values of a version as a row or the state has it. Of one that was written before copies in annotations
+/// were sealed, and whose values are, nobody can tell which annotation holds one: all are hidden.
+pub(crate) fn version(row: &Row, value: &mut Value, hide: Hide<'_>) {
+    object(&row.group, &row.resource, value, hide);
+    let is_sealed = |value: &Value| value.as_str().is_some_and(is_placeholder);
+    let data = value.get("data").and_then(Value::as_object);
+    let blind = in_doubt(row) && data.is_some_and(|data| data.iter().any(|(_, value)| is_sealed(value)));
+    let annotations = value.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
+    if let (true, Some(annotations)) = (blind, annotations.and_then(Value::as_object_mut)) {
+        for (_, value) in annotations.iter_mut().filter(|(_, value)| !is_sealed(value)) {
+            hide_value(value, "", hide.key);
+        }
+    }
+}
+
+/// Whether a row is of a Secret, and may be of before copies in annotations were sealed, or hold values in clear.
+fn in_doubt(row: &Row) -> bool {
+    row.group.is_empty() && row.resource == "secrets" && row.hash_key.is_empty()
+}
+
 /// Whether an object that went through here has something hidden in it.
-pub(crate) fn hides(group: &str, resource: &str, object: &Value) -> bool {
-    seal::sealed_paths(group, resource, object)
+pub(crate) fn hides(group: &str, resource: &str, object: &Value, hide: Hide<'_>) -> bool {
+    hide.rules
+        .sealed_paths(group, resource, object)
         .iter()
         .any(|path| object.pointer(path).and_then(Value::as_str).is_some_and(is_placeholder))
 }
 
 /// Hides the sealed values that an RFC 6902 patch brings. A patch has no object to look at: of a `ConfigMap` all data
 /// counts as sealed where `helm` says that it is a Helm release, and the payload by its name in any case.
-pub(crate) fn patch(group: &str, resource: &str, patch: &mut Value, helm: bool, key: Option<&Key>) {
-    let fields: &[&str] = match (group, resource, helm) {
-        ("", "secrets", _) => &["/data", "/stringData", LAST_APPLIED],
-        ("", "configmaps", true) => &["/data", "/binaryData"],
-        ("", "configmaps", false) => &["/data/release"],
-        _ => return,
-    };
+#[cfg(test)]
+pub(crate) fn patch<'a>(group: &str, resource: &str, patch: &mut Value, helm: bool, hide: impl Into<Hide<'a>>) {
+    patch_of((group, resource), patch, helm, true, hide.into());
+}
+
+fn patch_of(kind: (&str, &str), patch: &mut Value, helm: bool, doubt: bool, hide: Hide<'_>) {
     for operation in patch.as_array_mut().into_iter().flatten() {
         let place = operation.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if let Some(value) = operation.get_mut("value") {
-            below(&place, value, fields, key);
-        }
-    }
-}
-
-/// Hides in a value that stands at `path` whatever is sealed there, above or below.
-fn below(path: &str, value: &mut Value, fields: &[&str], key: Option<&Key>) {
-    let inside = fields.iter().any(|field| {
-        path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    });
-    let above =
-        fields.iter().any(|field| field.strip_prefix(path).is_some_and(|r| r.starts_with('/')));
-    // A map of values shows which of them there are; their keys are no secret.
-    let is_map = fields.contains(&path) && path.matches('/').count() == 1;
-    match value {
-        Value::Object(members) if above || is_map => {
-            for (name, value) in members.iter_mut() {
-                below(&format!("{path}/{}", seal::escape_pointer(name)), value, fields, key);
+        let Some(value) = operation.get_mut("value") else { continue };
+        for path in hide.rules.in_patch(kind, &place, value, helm, doubt) {
+            if let Some(value) = value.pointer_mut(&path) {
+                hide_value(value, &format!("{place}{path}"), hide.key);
             }
         }
-        Value::Null if inside => {}
-        value if inside => hide(value, path, key),
-        _ => {}
     }
 }
 
-fn hide(value: &mut Value, path: &str, key: Option<&Key>) {
+fn hide_value(value: &mut Value, path: &str, key: Option<&Key>) {
     let shown = match value.as_str() {
         Some(text) if is_placeholder(text) => seal::short_placeholder(text),
         _ => seal::placeholder(value, path, key, 4),
@@ -85,52 +112,34 @@ fn hide(value: &mut Value, path: &str, key: Option<&Key>) {
     *value = Value::from(shown);
 }
 
-/// Whether a text is what the journal writes in place of a value, to the letter: nothing else may pass as one.
-pub(crate) fn is_placeholder(text: &str) -> bool {
-    if text == "<not stored: no key>" {
-        return true;
-    }
-    let Some(inner) = text.strip_prefix("<redacted ").and_then(|t| t.strip_suffix('>')) else {
-        return false;
-    };
-    let Some((count, rest)) = inner.split_once(" bytes") else { return false };
-    let hash = match rest {
-        "" => "",
-        rest => match rest.strip_prefix(" hmac:") {
-            Some(hash) if !hash.is_empty() => hash,
-            _ => return false,
-        },
-    };
-    !count.is_empty()
-        && count.len() <= 8
-        && count.bytes().all(|b| b.is_ascii_digit())
-        && hash.len() <= 32
-        && hash.bytes().all(|b| b.is_ascii_hexdigit())
-}
+pub(crate) use hindcast_journal::seal::is_placeholder;
 
 /// The body of a row with its sealed values hidden. Bytes that cannot be read are not shown at all.
-pub(crate) fn bytes(row: &Row, body: &[u8], is_patch: bool, key: Option<&Key>) -> Value {
+pub(crate) fn bytes<'a>(row: &Row, body: &[u8], is_patch: bool, hide: impl Into<Hide<'a>>) -> Value {
+    let hide = hide.into();
     let (group, resource) = (row.group.as_str(), row.resource.as_str());
     // A Secret that is no JSON still is a Secret.
     let Ok(mut value) = exact::parse(body) else {
         return Value::from(format!("<unreadable, {} bytes>", body.len()));
     };
     if row.op == Op::Unreadable {
-        unreadable(group, resource, &mut value, key);
+        unreadable(group, resource, &mut value, hide);
     } else if is_patch {
-        patch(group, resource, &mut value, row.name.starts_with("sh.helm.release."), key);
+        let helm = row.name.starts_with("sh.helm.release.");
+        patch_of((group, resource), &mut value, helm, in_doubt(row), hide);
     } else {
-        object(group, resource, &mut value, key);
+        version(row, &mut value, hide);
     }
     value
 }
 
 /// Hides the raw bytes that stand for an object that is no JSON, where its kind has sealed values.
-pub(crate) fn unreadable(group: &str, resource: &str, value: &mut Value, key: Option<&Key>) {
-    if !seal::may_seal(group, resource) {
+pub(crate) fn unreadable<'a>(group: &str, resource: &str, value: &mut Value, hide: impl Into<Hide<'a>>) {
+    let hide = hide.into();
+    if !hide.rules.may_seal(group, resource) {
         return;
     }
     if let Some(raw) = value.get_mut("raw") {
-        hide(raw, "/raw", key);
+        hide_value(raw, "/raw", hide.key);
     }
 }

@@ -1,6 +1,6 @@
 //! Text for people, and YAML: from values to what is printed.
 
-use hindcast_journal::{exact::Value, seal::Key};
+use hindcast_journal::{exact::Value, seal::NOT_STORED};
 use hindcast_restorer::Object;
 use serde::Serialize;
 
@@ -9,7 +9,8 @@ use crate::{
     failure::{Failure, Result},
     moment::Wall,
     printer::{Printer, Style, Text},
-    redact, view,
+    redact::{self, Hide},
+    view,
 };
 
 pub(crate) mod blame;
@@ -41,13 +42,18 @@ pub(crate) fn document(printer: &Printer, output: Output, document: &impl Serial
 }
 
 /// An object with its Secret values hidden.
-pub(crate) fn hidden(object: &Object, key: Option<&Key>) -> Value {
+pub(crate) fn hidden(object: &Object, hide: Hide<'_>) -> Value {
     let mut value = object.value.clone();
     let row = &object.row;
     if object.unreadable.is_some() {
-        redact::unreadable(&row.group, &row.resource, &mut value, key);
+        redact::unreadable(&row.group, &row.resource, &mut value, hide);
     } else {
-        redact::object(&row.group, &row.resource, &mut value, key);
+        for path in &object.unstored {
+            if let Some(place) = value.pointer_mut(path) {
+                *place = Value::from(NOT_STORED);
+            }
+        }
+        redact::version(row, &mut value, hide);
     }
     value
 }

@@ -207,7 +207,8 @@ pub(crate) async fn records(
         }
     };
     let plaintext = past.secrets().await?.as_deref() == Some("plaintext");
-    Ok(Records::new(store, past::keys(context)?, plaintext))
+    let rules = past.timeline.rules().clone();
+    Ok(Records::new(store, past::keys(context)?, plaintext).with_rules(rules))
 }
 
 /// The name that is typed to confirm deletes: of the namespace, or of the object where it has none, or `all`.

@@ -8,8 +8,13 @@
 //! 2. A chain never crosses a uid or a reread, and has at most [`CHAIN_LIMIT`] patches between full objects.
 //! 3. Bytes that are not JSON we can keep exactly become an `unreadable` row with the bytes in it, never an error.
 //! 4. `body` is in public form [`crate::seal`].
+//! 5. A patch is between forms that are kept alike: where the base holds in clear what is sealed now, or stands for a value
+//!    that was not stored, the row is a full object. A value that did not change keeps the placeholder of the base, also
+//!    one of an older key.
 //!
 //! Not here: which versions to observe and when (the watcher), positions and encryption (`writer`).
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -20,7 +25,7 @@ use crate::{
     exact::{self, Document, Node, Value},
     facts::Discovery,
     row::{Body, Cell, Change, Op, Source, StateHash},
-    seal::{Secrets, may_seal, publish, sealed_paths},
+    seal::{Key, NOT_STORED, Rules, Secrets, is_placeholder, publish, publish_onto},
 };
 
 /// The most patches between two full objects.
@@ -77,6 +82,9 @@ pub struct Encoded {
 #[derive(Debug, Clone)]
 pub struct Encoder {
     secrets: Secrets,
+    /// Every key that placeholders in a base may be of.
+    keys: Vec<Arc<Key>>,
+    rules: Rules,
 }
 
 /// A version taken apart.
@@ -88,13 +96,40 @@ struct Version {
     public: Bytes,
     managed: Bytes,
     hash: Option<StateHash>,
+    hash_key: String,
     cells: Vec<Cell>,
+    /// The sealed places, also where values are kept in clear.
+    paths: Vec<String>,
+    /// Whether the base keeps a value in another way: in clear, not at all, or sealed where now it is not stored.
+    otherwise: bool,
 }
 
 impl Encoder {
     /// An encoder that treats Secret values as `secrets` says.
     pub fn new(secrets: Secrets) -> Self {
-        Self { secrets }
+        let keys = secrets.key().cloned().into_iter().collect();
+        Self { secrets, keys, rules: Rules::default() }
+    }
+
+    /// With the older keys too, so that a value that is kept under one of them is known again.
+    #[must_use]
+    pub fn with_keys(mut self, keys: &[Arc<Key>]) -> Self {
+        let known = |key: &&Arc<Key>| self.keys.iter().any(|own| own.hmac == key.hmac);
+        let more: Vec<Arc<Key>> = keys.iter().filter(|key| !known(key)).cloned().collect();
+        self.keys.extend(more);
+        self
+    }
+
+    /// With the places of a policy beside Secrets.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// What is sealed.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// How Secret values are treated.
@@ -104,7 +139,7 @@ impl Encoder {
 
     /// A version of an object: `add` without a base of the same uid, else `modify`.
     pub fn observe(&self, seen: &Observation<'_>, base: Option<&Base>) -> Encoded {
-        let version = match self.version(seen) {
+        let version = match self.version(seen, base) {
             Ok(version) => version,
             Err(reason) => return self.unreadable(seen, base, &reason),
         };
@@ -115,20 +150,63 @@ impl Encoder {
 
     /// The same version of an object, read differently: a full object at the revision of the list.
     pub fn reread(&self, seen: &Observation<'_>, base: &Base) -> Encoded {
-        match self.version(seen) {
+        match self.version(seen, Some(base)) {
             Ok(version) => self.encode(seen, Op::Reread, version, Some(base)),
             Err(reason) => self.unreadable(seen, Some(base), &reason),
         }
     }
 
-    /// Whether the bytes read the same as the base, but for the resourceVersion.
+    /// Whether the bytes, which are of the base's own version, read the same as it, but for the resourceVersion. A value that
+    /// the base has in any way is the same; one that it has not, or in clear where it is sealed now, makes another reading,
+    /// unless this encoder would not store it either.
     pub fn reads_as(&self, seen: &Observation<'_>, base: &Base) -> bool {
-        self.version(seen).is_ok_and(|v| v.public == base.public)
+        let Ok(version) = self.version(seen, Some(base)) else { return false };
+        if version.public == base.public {
+            return true;
+        }
+        if version.cells.is_empty() {
+            return self.opens(&version, base);
+        }
+        let (Ok(mut new), Ok(old)) = (exact::parse_canonical(&version.public), exact::parse_canonical(&base.public)) else {
+            return false;
+        };
+        let clear = |path: &str| old.pointer(path).is_some_and(|v| !v.as_str().is_some_and(is_placeholder));
+        if matches!(self.secrets, Secrets::Dropped) && version.cells.iter().any(|c| c.path.starts_with("/data") && clear(&c.path)) {
+            // To read it again would only forget what is known.
+            return true;
+        }
+        for cell in &version.cells {
+            let before = old.pointer(&cell.path).and_then(Value::as_str);
+            let kept = before.filter(|text| is_placeholder(text) && (*text != NOT_STORED || cell.secret.is_empty()));
+            if let (Some(kept), Some(place)) = (kept, new.pointer_mut(&cell.path)) {
+                *place = Value::from(kept);
+            }
+        }
+        new == old
+    }
+
+    /// Whether a version in clear is the base's, where that is sealed: to store it in clear as well would help nobody.
+    fn opens(&self, version: &Version, base: &Base) -> bool {
+        if !matches!(self.secrets, Secrets::Plaintext(_)) {
+            return false;
+        }
+        let (Ok(mut new), Ok(old)) = (exact::parse_canonical(&version.public), exact::parse_canonical(&base.public)) else {
+            return false;
+        };
+        let paths = version.paths.iter();
+        for path in paths {
+            let before = old.pointer(path).and_then(Value::as_str);
+            let kept = before.filter(|text| is_placeholder(text) && *text != NOT_STORED);
+            if let (Some(kept), Some(place)) = (kept, new.pointer_mut(path)) {
+                *place = Value::from(kept);
+            }
+        }
+        new == old
     }
 
     /// A delete whose event brought the last state: a patch stands in the row if it differs from the base.
     pub fn delete(&self, seen: &Observation<'_>, base: Option<&Base>) -> Change {
-        let Ok(version) = self.version(seen) else {
+        let Ok(version) = self.version(seen, base) else {
             let (name, namespace) = lenient(seen.bytes).map_or_else(Default::default, |m| (m.name, m.namespace));
             return self.forget(seen, &namespace, &name, base);
         };
@@ -154,7 +232,7 @@ impl Encoder {
         }
     }
 
-    fn version(&self, seen: &Observation<'_>) -> Result<Version, String> {
+    fn version(&self, seen: &Observation<'_>, base: Option<&Base>) -> Result<Version, String> {
         let ingested = exact::ingest(seen.bytes).map_err(|e| e.to_string())?;
         let header = ingested.header;
         let object_rv = header
@@ -168,39 +246,90 @@ impl Encoder {
             namespace: header.namespace.unwrap_or_default(),
             object_rv,
             hash: None,
+            hash_key: String::new(),
+            otherwise: false,
+            paths: Vec::new(),
             public: Bytes::new(),
             managed: ingested.managed_fields.map(Bytes::from).unwrap_or_default(),
             cells: Vec::new(),
         };
         let exact_bytes = ingested.exact;
-        if let Some((value, paths)) = self.to_seal(seen.kind, &exact_bytes) {
-            version.hash = self.secrets.key().map(|key| key.state_hash(&exact_bytes));
-            let mut value = value;
-            version.cells = publish(&mut value, &paths, &self.secrets);
-            version.public = Bytes::from(exact::to_canonical(&value));
-        } else {
+        let before = base.filter(|b| b.uid == version.uid && !b.public.is_empty());
+        let Some((mut value, before, paths)) = self.to_seal(seen.kind, &exact_bytes, before) else {
             version.hash = Some(exact::state_hash(&exact_bytes));
             version.public = Bytes::from(exact_bytes);
+            return Ok(version);
+        };
+        version.otherwise = paths.iter().any(|path| self.kept_otherwise(before.as_ref(), path));
+        if matches!(self.secrets, Secrets::Plaintext(_)) {
+            version.hash = Some(exact::state_hash(&exact_bytes));
+            version.public = Bytes::from(exact_bytes);
+        } else {
+            let key = self.secrets.key();
+            version.hash = key.map(|key| key.state_hash(&exact_bytes));
+            version.hash_key = key.map(|key| key.id()).unwrap_or_default();
+            version.cells = publish_onto(&mut value, &paths, &self.secrets, before.as_ref(), &self.keys);
+            version.public = Bytes::from(exact::to_canonical(&value));
         }
+        version.paths = paths;
         Ok(version)
     }
 
-    /// The object and its sealed paths, if any of them has to be sealed.
-    fn to_seal(&self, kind: &Discovery, exact_bytes: &[u8]) -> Option<(Value, Vec<String>)> {
-        if matches!(self.secrets, Secrets::Plaintext(_)) || !may_seal(&kind.group, &kind.resource) {
+    /// The object, its base, and its sealed paths, if there are any.
+    fn to_seal(
+        &self,
+        kind: &Discovery,
+        exact_bytes: &[u8],
+        base: Option<&Base>,
+    ) -> Option<(Value, Option<Value>, Vec<String>)> {
+        let (group, resource) = (kind.group.as_str(), kind.resource.as_str());
+        if !self.rules.may_seal(group, resource) {
             return None;
         }
-        if kind.resource == "configmaps" && !mentions_helm(exact_bytes) {
+        let named = self.rules.is_named(group, resource);
+        if resource == "configmaps" && !named && !mentions_helm(exact_bytes) {
             return None;
         }
         let value = exact::parse_canonical(exact_bytes).ok()?;
-        let paths = sealed_paths(&kind.group, &kind.resource, &value);
-        if paths.is_empty() { None } else { Some((value, paths)) }
+        let before = base.and_then(|base| exact::parse_canonical(&base.public).ok());
+        let mut paths = self.rules.sealed_paths(group, resource, &value);
+        paths.extend(self.still_sealed(&value, before.as_ref(), &paths));
+        paths.sort_unstable();
+        if paths.is_empty() { None } else { Some((value, before, paths)) }
+    }
+
+    /// Annotations that were sealed and say what they said: they held a value of the object, which may have another by
+    /// now, and the old one is no less a secret.
+    fn still_sealed(&self, value: &Value, before: Option<&Value>, paths: &[String]) -> Vec<String> {
+        let annotations = |value: &Value| value.pointer("/metadata/annotations").and_then(Value::as_object).cloned();
+        let (Some(old), Some(new)) = (before.and_then(annotations), annotations(value)) else { return Vec::new() };
+        let mut out = Vec::new();
+        for (name, text) in new.iter() {
+            let path = format!("/metadata/annotations/{}", crate::seal::escape_pointer(name));
+            let placeholder = old.get(name).and_then(Value::as_str).filter(|text| is_placeholder(text));
+            let Some(placeholder) = placeholder.filter(|_| !paths.contains(&path)) else { continue };
+            // Without a key nobody can tell whether it is the same text, so that it stays sealed.
+            if self.keys.is_empty() || crate::seal::stands_for(placeholder, text, &self.keys) {
+                out.push(path);
+            }
+        }
+        out
+    }
+
+    /// Whether a base has the value at a path in another way than it would be kept now.
+    fn kept_otherwise(&self, base: Option<&Value>, path: &str) -> bool {
+        let Some(value) = base.and_then(|base| base.pointer(path)) else { return false };
+        let text = value.as_str().filter(|text| is_placeholder(text));
+        match (&self.secrets, text) {
+            (Secrets::Plaintext(_), text) => text.is_some(),
+            (Secrets::Dropped, text) => text != Some(NOT_STORED),
+            (Secrets::Sealed(_), text) => text.is_none_or(|text| text == NOT_STORED),
+        }
     }
 
     fn encode(&self, seen: &Observation<'_>, op: Op, version: Version, base: Option<&Base>) -> Encoded {
         let patch = base
-            .filter(|b| op != Op::Reread && b.chain < CHAIN_LIMIT && !b.public.is_empty())
+            .filter(|b| op != Op::Reread && b.chain < CHAIN_LIMIT && !b.public.is_empty() && !version.otherwise)
             .and_then(|b| exact::diff_state_bytes(&b.public, &version.public));
         let (manager, manager_op, subresource) =
             latest_manager(base.map_or(&[], |b| b.managed.as_ref()), &version.managed);
@@ -212,6 +341,7 @@ impl Encoder {
             base_rv: base.map(|b| b.rv),
             base_hash: base.and_then(|b| b.hash),
             state_hash: version.hash,
+            hash_key: version.hash_key,
             manager,
             manager_op,
             ..row_of(seen, op)
@@ -244,7 +374,7 @@ impl Encoder {
     fn unreadable(&self, seen: &Observation<'_>, base: Option<&Base>, reason: &str) -> Encoded {
         let head = lenient(seen.bytes).unwrap_or_default();
         let raw = base64::engine::general_purpose::STANDARD.encode(seen.bytes);
-        let seals = may_seal(&seen.kind.group, &seen.kind.resource);
+        let seals = self.rules.may_seal(&seen.kind.group, &seen.kind.resource);
         let (raw, cells) = match &self.secrets {
             Secrets::Plaintext(_) => (raw, Vec::new()),
             _ if !seals => (raw, Vec::new()),

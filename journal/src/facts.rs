@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Error, Micros, Op, Result, Revision, exact, row::Body};
+use crate::{Change, Error, Micros, Op, Result, Revision, exact, row::Body, seal::Rules};
 
 /// Why a kind is not, or no longer, protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum Uncovered {
     DomainChanged,
     /// The server's revisions went backwards: a new incarnation begins.
     Incarnation,
+    /// Its values cannot be sealed.
+    Unsealable,
     /// Anything a newer version may say.
     #[serde(other)]
     Other,
@@ -54,6 +56,7 @@ impl Uncovered {
             Self::BufferFull => "let go: buffer full",
             Self::DomainChanged => "revision domain changed",
             Self::Incarnation => "revisions went backwards",
+            Self::Unsealable => "let go: its values cannot be sealed",
             Self::Other => "other",
         }
     }
@@ -182,6 +185,18 @@ impl Discovery {
     }
 }
 
+/// How versions of objects are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The [edition](crate::seal::rules::EDITION) of the rules.
+    pub edition: u32,
+    /// How values are stored: `sealed`, `plaintext` or `dropped`.
+    pub secrets: String,
+    /// What is sealed beside Secrets.
+    #[serde(default)]
+    pub seal: Rules,
+}
+
 /// `mark`: other facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "mark")]
@@ -200,6 +215,8 @@ pub enum Mark {
         /// Whether Secret values are stored: `sealed`, `plaintext` or `dropped`.
         secrets: String,
     },
+    /// The newest version of every object is kept in this way: what was kept in another has been read again.
+    Kept(Kept),
     /// A domain's counter went backwards.
     Incarnation {
         /// The last revision of the life before.

@@ -22,6 +22,7 @@ use crate::{
     exact::Value,
     facts::{self, CoverEnd, Discovery, Gap},
     row::{Body, Cell, Op, StateHash},
+    seal::is_placeholder,
 };
 
 /// An object's key, in the order of checkpoints: namespace first.
@@ -129,6 +130,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The paths of values that were not stored.
+    pub fn unstored(&self) -> impl Iterator<Item = &str> {
+        let missing = self.cells.values().filter(|cell| cell.key_id.is_empty() && cell.secret.is_empty());
+        missing.map(|cell| cell.path.as_str())
+    }
+
     /// The object in public form, canonical.
     pub fn public(&self) -> Bytes {
         self.public.bytes()
@@ -247,6 +254,8 @@ pub struct State {
     pub last: Position,
     /// How the newest writer stores Secret values: `sealed`, `plaintext` or `dropped`.
     pub secrets: Option<String>,
+    /// How the newest version of every object is kept, as the newest writer that saw to it said.
+    pub kept: Option<facts::Kept>,
 }
 
 impl State {
@@ -317,11 +326,14 @@ impl State {
             return Ok(());
         }
         if row.op == Op::Mark {
-            if let facts::Mark::Start { secrets, .. } = facts::read(row)? {
-                self.secrets = Some(secrets);
-                self.facts.retain(|fact| fact.op != Op::Mark);
-                self.facts.push(row.clone());
+            match facts::read(row)? {
+                facts::Mark::Start { secrets, .. } => self.secrets = Some(secrets),
+                facts::Mark::Kept(kept) => self.kept = Some(kept),
+                _ => return Ok(()),
             }
+            let same = |fact: &Row| fact.op == Op::Mark && is_kept(fact) == is_kept(row);
+            self.facts.retain(|fact| !same(fact));
+            self.facts.push(row.clone());
             return Ok(());
         }
         if matches!(row.op, Op::Seal | Op::Expiry) {
@@ -383,7 +395,7 @@ impl State {
         for entry in self.objects.values_mut().filter(|e| e.touched) {
             entry.touched = false;
             let Some(hash) = entry.hash else { continue };
-            if !entry.cells.is_empty() {
+            if !entry.cells.is_empty() || !entry.row.hash_key.is_empty() {
                 continue;
             }
             if exact::state_hash(&entry.public()) != hash {
@@ -392,6 +404,11 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Whether a mark says how versions are kept; of these and of starts the newest counts, each for itself.
+fn is_kept(mark: &Row) -> bool {
+    matches!(facts::read(mark), Ok(facts::Mark::Kept(_)))
 }
 
 fn raise(cursor: &mut Option<CutPoint>, to: CutPoint) {
@@ -462,7 +479,9 @@ impl Entry {
         exact::set_resource_version(state, &row.rv.to_string());
         if !self.cells.is_empty() || !row.cells.is_empty() {
             self.cells.extend(row.cells.iter().map(|c| (c.path.clone(), c.clone())));
-            self.cells.retain(|path, _| state.pointer(path).is_some());
+            // Where something else stands by now, as an annotation that no longer repeats a value, the cell is of the past.
+            let stands = |path: &str| state.pointer(path).and_then(Value::as_str).is_some_and(is_placeholder);
+            self.cells.retain(|path, _| stands(path));
         }
         if let Some(patch) = &row.managed_fields {
             let patch = exact::parse(patch).map_err(|e| bad(row, &e.to_string()))?;
@@ -498,6 +517,7 @@ fn bodyless(row: &Row) -> Row {
             base_rv: c.base_rv,
             base_hash: c.base_hash,
             state_hash: c.state_hash,
+            hash_key: c.hash_key.clone(),
             time_lo: c.time_lo,
             time_hi: c.time_hi,
             source: c.source,

@@ -62,6 +62,11 @@ impl Layout {
         self.below("keys", id)
     }
 
+    /// The folder of wrapped data keys.
+    pub fn data_keys(&self) -> Path {
+        self.root.clone().join("keys")
+    }
+
     fn below(&self, folder: &str, name: &str) -> Path {
         self.root.clone().join(folder).join(name)
     }

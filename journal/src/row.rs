@@ -10,6 +10,9 @@
 //! 3. [`Row::canonical`] is injective, so the chain value fixes every column of every row
 //!    [`chain_step`; a test changes each column].
 //! 4. Values under a sealed path are never in `body`; they are in `cells` as ciphertext [checked in `seal`].
+//! 5. A keyed hash names its key: `hash_key` is empty where the hash is a plain one, where there is none, and in rows
+//!    written before keys were named. Only where it is not empty it is part of the canonical bytes, behind all else, so
+//!    that the chain of older rows is what it was.
 //!
 //! Not here: the file encoding (`segment`), what the facts say (`facts`).
 
@@ -182,6 +185,8 @@ pub struct Change {
     pub state_hash: Option<StateHash>,
     /// Hash of the exact form before this row.
     pub base_hash: Option<StateHash>,
+    /// The [id](crate::seal::Key::id) of the key that made `state_hash`, where it is a keyed one.
+    pub hash_key: String,
     /// Field manager of this write, as far as managedFields tell.
     pub manager: String,
     /// Its operation: `Apply` or `Update`.
@@ -215,6 +220,7 @@ impl Change {
             body: Body::None,
             state_hash: None,
             base_hash: None,
+            hash_key: String::new(),
             manager: String::new(),
             manager_op: String::new(),
             managed_fields: None,
@@ -314,6 +320,9 @@ impl Row {
             number(&mut out, cell.pos);
             number(&mut out, cell.rv);
             text(&mut out, &cell.secret);
+        }
+        if !c.hash_key.is_empty() {
+            text(&mut out, c.hash_key.as_bytes());
         }
         out
     }

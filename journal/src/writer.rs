@@ -14,7 +14,7 @@
 //!
 //! Not here: when to cut a segment, retrying and buffering (the watcher).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -258,6 +258,42 @@ impl Writer {
         let mut change = Change::new(Op::Seal, domain, 0, rv);
         (change.time_lo, change.time_hi, change.body) = (time, time, body);
         Ok(Some(change))
+    }
+
+    /// Looks for the data keys of these changes' values, and makes those that are not there yet. Says in which namespaces
+    /// and since which error values cannot be sealed; the others stage.
+    pub async fn unsealable(&self, changes: &[Change]) -> Vec<(String, Error)> {
+        let Some(keys) = &self.keys else { return Vec::new() };
+        let mut asked: BTreeMap<String, (&str, Micros)> = BTreeMap::new();
+        let has_values = |change: &&Change| change.cells.iter().any(|cell| !cell.secret.is_empty());
+        for change in changes.iter().filter(has_values) {
+            if let Some(key) = keys.key() {
+                let id = DataKeys::id(&change.namespace, change.time_hi, key);
+                asked.insert(id, (&change.namespace, change.time_hi));
+            }
+        }
+        let mut out = Vec::new();
+        for (namespace, time) in asked.into_values() {
+            if let Err(error) = keys.ready(self.journal.store(), namespace, time).await {
+                out.push((namespace.to_owned(), error));
+            }
+        }
+        out
+    }
+
+    /// Whether values of a namespace can be sealed now.
+    pub async fn can_seal(&self, namespace: &str) -> bool {
+        let now = self.journal.parts().clock.now();
+        match &self.keys {
+            Some(keys) => keys.ready(self.journal.store(), namespace, now).await.is_ok(),
+            None => true,
+        }
+    }
+
+    /// Whether the store answers at all: where it does not, nothing can be said of a key in it.
+    pub async fn store_answers(&self) -> bool {
+        let store = self.journal.store();
+        store.get_opt(&store.layout().meta("probe", 1)).await.is_ok()
     }
 
     async fn seal_cells(&self, pos: Position, change: &mut Change) -> Result<()> {

@@ -15,7 +15,7 @@ use hindcast_journal::{
     Cut, Error, Micros, Op, Position, Result, Revision, Row, Source,
     exact::{self, Value},
     row::Body,
-    seal::escape_pointer,
+    seal::{escape_pointer, is_placeholder},
 };
 
 use crate::{Event, Object, lists};
@@ -160,6 +160,9 @@ pub fn of(events: &[Event], cut: &Cut, object: &Object) -> Result<Blame> {
         let origin = Origin::of(row, blame.is_none());
         let found = row.managed_fields.as_ref().filter(|_| origin.first && origin.listed);
         let found = found.and_then(|bytes| exact::parse(bytes).ok());
+        if let (Op::Reread, Some(blame)) = (row.op, &mut blame) {
+            kept_alike(&mut blame.value, &next);
+        }
         advance(&mut blame, origin, next, found);
     }
     // What was seen live and is not in the journal yet is in no history.
@@ -172,6 +175,21 @@ pub fn of(events: &[Event], cut: &Cut, object: &Object) -> Result<Blame> {
     })
 }
 
+/// The same version, whose values are kept in another way from here on: nobody changed them.
+fn kept_alike(old: &mut Value, new: &Value) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            for (name, old) in old.iter_mut() {
+                if let Some(new) = new.get(name) {
+                    kept_alike(old, new);
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => old.iter_mut().zip(new).for_each(|(old, new)| kept_alike(old, new)),
+        (old, new) if [&*old, new].into_iter().filter_map(Value::as_str).any(is_placeholder) => *old = new.clone(),
+        _ => {}
+    }
+}
 
 fn patched(row: &Row, patch: &[u8], base: &Value) -> Result<Value> {
     let patch = exact::parse(patch).map_err(|e| bad(row, &e.to_string()))?;

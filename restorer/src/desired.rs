@@ -14,7 +14,7 @@ use hindcast_journal::{
     exact::Value,
     facts::Discovery,
     fold::{KindState, ObjectKey},
-    seal::Key,
+    seal::{Key, Rules},
 };
 
 use crate::{Protection, intent::Surroundings, rules};
@@ -95,6 +95,10 @@ pub struct Desired {
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// The journal's key, which placeholders and hashes of Secrets are made with.
     pub key: Option<Arc<Key>>,
+    /// Keys that older hashes were made with: what a restore left is known again after a rotation.
+    pub older: Vec<Arc<Key>>,
+    /// What is sealed beside Secrets.
+    pub rules: Rules,
 }
 
 impl Desired {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_journal::{
     exact::Value,
     fold::ObjectKey,
-    seal::{self, Key},
+    seal::{Key, Rules},
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub struct Surroundings {
     pub resized: BTreeMap<ObjectKey, BTreeSet<String>>,
     /// The volumes that are there, or come back with this restore, by the `PersistentVolume`'s name.
     pub volumes: BTreeMap<String, Volume>,
+    /// What is sealed beside Secrets: no output may show it.
+    #[serde(skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
     /// The path that was asked for alone (`--path`), as a JSON pointer: it is somebody's intent to put it back.
     pub asked: Option<String>,
 }
@@ -179,7 +182,7 @@ pub fn fingerprint(
     // Which part was asked for is no part of what the object is.
     let around = Surroundings { asked: None, ..around.clone() };
     let kept = kept(key, Some(object), Some(object), &around);
-    let sealed = seal::sealed_paths(&key.group, &key.resource, &object.value);
+    let sealed = around.rules.sealed_paths(&key.group, &key.resource, &object.value);
     digest(&form(&object.value, &kept), &sealed, hmac)
 }
 

@@ -26,7 +26,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hindcast_journal::{
     Error, ErrorKind, Micros, Parts, Result,
     fold::ObjectKey,
-    seal::{DataKeys, Key, Secrets},
+    seal::{DataKeys, Key, Rules, Secrets},
     store::{Put, Store},
 };
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,7 @@ const TOLD: usize = 5;
 pub struct Records {
     store: Store,
     keys: Vec<Arc<Key>>,
+    rules: Rules,
     plaintext: bool,
 }
 
@@ -116,6 +117,7 @@ pub struct Record {
     id: String,
     store: Store,
     keys: DataKeys,
+    rules: Rules,
     plan: Plan,
     /// Actions whose values cannot be recorded, and why.
     unrecorded: BTreeMap<ObjectKey, String>,
@@ -135,7 +137,14 @@ impl Records {
     /// The records in the folder of a journal, or in one of their own. The first key seals; all of them open. Without a key
     /// values are only recorded if the journal holds them in clear as well.
     pub fn new(store: Store, keys: Vec<Arc<Key>>, plaintext: bool) -> Self {
-        Self { store, keys, plaintext }
+        Self { store, keys, plaintext, rules: Rules::default() }
+    }
+
+    /// With what is sealed beside Secrets.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
     }
 
     fn secrets(&self) -> Secrets {
@@ -176,6 +185,7 @@ impl Records {
             store: self.store.clone(),
             plan: prepared.plan.clone(),
             unrecorded: body::unrecorded(prepared, &self.secrets()),
+            rules: self.rules.clone(),
             outcomes: Mutex::default(),
             pending: Mutex::default(),
             bypassed: Mutex::default(),
@@ -298,6 +308,7 @@ impl Records {
             keys: self.data_keys(&plan.cluster),
             store: self.store.clone(),
             unrecorded: BTreeMap::new(),
+            rules: self.rules.clone(),
             outcomes: Mutex::new(outcomes),
             pending: Mutex::default(),
             bypassed: Mutex::new(bypassed),

@@ -16,7 +16,7 @@ use hindcast_journal::{
     exact::{self, Value},
     facts::{CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey},
-    seal::{DataKeys, Key, Place},
+    seal::{self, DataKeys, Key, Place, Rules},
 };
 
 /// The most rows that one history holds; the newest are kept.
@@ -27,6 +27,7 @@ const HISTORY: usize = 200_000;
 pub struct Timeline {
     reader: Reader,
     keys: DataKeys,
+    rules: Rules,
 }
 
 /// An object as it was.
@@ -40,6 +41,8 @@ pub struct Object {
     pub managed_fields: Option<Value>,
     /// The JSON pointers of the placeholders.
     pub sealed: Vec<String>,
+    /// The JSON pointers of values that were not stored.
+    pub unstored: Vec<String>,
     /// Why it cannot be read, if its bytes were not exact JSON; `value` then holds them in base64.
     pub unreadable: Option<String>,
     entry: Entry,
@@ -91,6 +94,21 @@ impl View {
         let point = self.moment.cut.domains.get(&kind.discovery.domain);
         point.map(|p| kind.gaps_at(*p).cloned().collect()).unwrap_or_default()
     }
+}
+
+/// An object with values of which nobody can tell whether they differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsure {
+    /// Which one.
+    pub key: ObjectKey,
+    /// Whether the values are stored on both sides, so that a key file that holds the keys of both would tell.
+    pub stored: bool,
+}
+
+/// Whether a value differs between two forms that need not differ in it: they are of two keys, or kept in two ways.
+fn unlike(old: &Object, new: &Object, path: &str) -> bool {
+    let (Some(old), Some(new)) = (old.value.pointer(path), new.value.pointer(path)) else { return false };
+    old != new && !matches!((old.as_str(), new.as_str()), (Some(old), Some(new)) if seal::comparable(old, new))
 }
 
 /// What part of the log is wanted.
@@ -159,6 +177,12 @@ pub struct Status {
     pub recoverable_from: Option<Micros>,
     /// The newest `mark` of a start: whether Secret values are stored.
     pub secrets: Option<String>,
+    /// What is sealed beside Secrets.
+    pub rules: Rules,
+    /// Objects with values that are not stored.
+    pub unstored: Vec<ObjectKey>,
+    /// Secrets of which the newest version has values in clear.
+    pub in_clear: u64,
     /// How many checkpoints there are.
     pub checkpoints: u64,
 }
@@ -167,7 +191,7 @@ impl Timeline {
     /// The timeline of a journal. `keys` open sealed values; none are needed to read the rest.
     pub async fn open(journal: &Journal, keys: Vec<Arc<Key>>) -> Result<Self> {
         let keys = DataKeys::new(journal.cluster(), keys, journal.parts().clone());
-        Ok(Self { reader: Reader::open(journal).await?, keys })
+        Ok(Self { reader: Reader::open(journal).await?, keys, rules: Rules::read(journal).await? })
     }
 
     /// The cluster whose past it reads.
@@ -178,6 +202,16 @@ impl Timeline {
     /// The key that keyed hashes in outputs are made with.
     pub fn key(&self) -> Option<&Arc<Key>> {
         self.keys.key()
+    }
+
+    /// Every key, that one first.
+    pub fn keys(&self) -> &[Arc<Key>] {
+        self.keys.keys()
+    }
+
+    /// What is sealed: by the rules of the newest writer, whatever the moment asked about.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The cut of a question.
@@ -223,7 +257,7 @@ impl Timeline {
         let place = Place { cluster: journal.cluster(), key: &key, namespace: &object.row.namespace };
         for (path, cell) in &object.entry.cells {
             let plain = match (cell.key_id.is_empty(), cell.secret.is_empty()) {
-                (true, true) => continue,
+                (true, true) => Value::from(seal::NOT_STORED),
                 // Seen live and not in the journal yet: it was never sealed.
                 (true, false) => exact::parse(&cell.secret)
                     .map_err(|e| Error::internal(format!("{path} of {key}"), e.to_string()))?,
@@ -237,16 +271,47 @@ impl Timeline {
                 *place = plain;
             }
         }
-        if let (Some(key), Some(hash)) = (self.keys.key(), object.entry.hash()) {
-            let sealed = object.entry.cells.values().any(|c| !c.secret.is_empty());
-            if sealed && key.state_hash(&exact::to_canonical(&value)) != hash {
-                return Err(Error::corrupt(
-                    format!("{} at position {}", object.row.key(), object.row.pos),
-                    "its opened values do not have the hash written for them",
-                ));
-            }
+        let sealed = object.entry.cells.values().any(|c| !c.secret.is_empty());
+        if let (Some(hash), true, true) = (object.entry.hash(), sealed && self.keys.can_open(), object.unstored.is_empty()) {
+            let what = format!("{key} at position {}", object.row.pos);
+            self.keys.check_hash(&what, &object.row.hash_key, &exact::to_canonical(&value), hash)?;
         }
         Ok(value)
+    }
+
+    /// Makes the forms of two moments comparable: values that are kept in different ways, or under two keys, are opened, and
+    /// look alike if they are. Returns the objects with values of which nobody can tell.
+    pub async fn align(&self, from: &[Object], to: &mut [Object]) -> Vec<Unsure> {
+        let before: BTreeMap<ObjectKey, &Object> = from.iter().map(|object| (ObjectKey::of(&object.row), object)).collect();
+        let mut out = Vec::new();
+        for object in to {
+            let key = ObjectKey::of(&object.row);
+            let Some(old) = before.get(&key).filter(|old| old.value != object.value) else { continue };
+            let paths: Vec<String> = object.sealed.iter().chain(&old.sealed).filter(|path| unlike(old, object, path)).cloned().collect();
+            if paths.is_empty() {
+                continue;
+            }
+            let absent = |path: &String| old.unstored.contains(path) || object.unstored.contains(path);
+            let (absent, kept): (Vec<&String>, Vec<&String>) = paths.iter().partition(|path| absent(path));
+            let opened = match kept.is_empty() {
+                true => None,
+                false => self.reveal(old).await.ok().zip(self.reveal(object).await.ok()),
+            };
+            // A value that was not stored is not known to have changed; one that cannot be opened may not have.
+            let mut alike: Vec<&String> = absent.clone();
+            if let Some((old, new)) = &opened {
+                alike.extend(kept.iter().filter(|path| old.pointer(path) == new.pointer(path)));
+            }
+            for path in alike {
+                if let (Some(old), Some(place)) = (old.value.pointer(path).cloned(), object.value.pointer_mut(path)) {
+                    *place = old;
+                }
+            }
+            if !absent.is_empty() || (!kept.is_empty() && opened.is_none()) {
+                out.push(Unsure { key, stored: absent.is_empty() });
+            }
+        }
+        out
     }
 
     /// The changes of a range that are in `scope`, oldest first.
@@ -294,6 +359,15 @@ impl Timeline {
         for key in state.objects.keys() {
             *by_kind.entry(key.kind_key()).or_default() += 1;
         }
+        let lacking = state.objects.iter().filter(|(_, entry)| entry.unstored().next().is_some());
+        let unstored = lacking.map(|(key, _)| key.clone()).collect();
+        let secret = |key: &ObjectKey| key.group.is_empty() && key.resource == "secrets";
+        let clear = |entry: &Entry| {
+            let value = exact::parse_canonical(&entry.public()).unwrap_or(Value::Null);
+            let paths = self.rules.sealed_paths("", "secrets", &value);
+            paths.iter().any(|path| !value.pointer(path).and_then(Value::as_str).is_some_and(seal::is_placeholder))
+        };
+        let in_clear = state.objects.iter().filter(|(key, entry)| secret(key) && clear(entry)).count() as u64;
         let starts = state.kinds.values().flat_map(|k| &k.covers).map(|c| c.from_time);
         Ok(Status {
             cluster: self.reader.journal().cluster().to_owned(),
@@ -306,6 +380,9 @@ impl Timeline {
             by_kind,
             recoverable_from: starts.min(),
             secrets: state.secrets,
+            rules: self.rules.clone(),
+            unstored,
+            in_clear,
             kinds: state.kinds,
             checkpoints: self.reader.manifest().count(),
         })
@@ -326,6 +403,7 @@ fn object(entry: Entry) -> Result<Object> {
         value,
         managed_fields,
         sealed: entry.cells.keys().cloned().collect(),
+        unstored: entry.unstored().map(str::to_owned).collect(),
         unreadable: entry.unreadable.clone(),
         entry,
     })

@@ -180,6 +180,7 @@ fn write(out: &mut Vec<u8>, c: &Change) {
         &c.uid,
         &c.manager,
         &c.manager_op,
+        &c.hash_key,
     ] {
         put(out, text.as_bytes());
     }
@@ -242,6 +243,7 @@ fn read(raw: &mut Bytes) -> Change {
         &mut c.uid,
         &mut c.manager,
         &mut c.manager_op,
+        &mut c.hash_key,
     ] {
         *field = get_text(raw);
     }

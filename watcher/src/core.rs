@@ -18,6 +18,7 @@ mod cover;
 mod observe;
 mod status;
 mod stuck;
+mod values;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -140,6 +141,7 @@ pub(crate) struct Core {
     /// Domains that stood still and wait for a list.
     stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
+    values: values::Values,
 }
 
 /// The core, shared between streams.
@@ -199,6 +201,7 @@ impl Core {
             leases: BTreeMap::new(),
             stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
+            values: values::Values::default(),
         }
     }
 
@@ -511,7 +514,7 @@ impl Core {
         let kind = self.kinds.get(key);
         let let_go = kind.is_some_and(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));
         let room = self.store_down.is_none() && self.buffer.bytes() < self.settings.buffer_bytes / 2;
-        let_go && !room
+        let_go && !room || self.waits_to_seal(key)
     }
 }
 

@@ -2,11 +2,18 @@
 //!
 //! **Invariants.** (1) Exactly one segment is in flight; the buffer grows meanwhile. (2) A segment that the store did
 //! not take is offered again, the same bytes, for ever; only being fenced or a mistake of ours ends the run.
+//! A value that cannot be sealed ends nothing: its row goes without it, and its kind is let go until sealing works again
+//! [`Flusher::seal_or_let_go`].
 //! (3) The oldest buffered change waits at most `linger` before its PUT starts, if no PUT is in flight.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use hindcast_journal::{Parts, Writer, cut::MAIN};
+use bytes::Bytes;
+use hindcast_journal::{Change, Parts, Writer, cut::MAIN};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -25,7 +32,16 @@ pub(crate) struct Flusher {
     pub(crate) durable: watch::Sender<DurableState>,
     /// Set when the run stops: what is buffered is flushed, then the flusher ends.
     pub(crate) stop: watch::Receiver<bool>,
+    /// Namespaces whose values cannot be sealed, and when that is tried next, on the monotonic clock.
+    pub(crate) broken: BTreeSet<String>,
+    pub(crate) probe_at: Duration,
 }
+
+/// How long sealing may fail, while the store answers, before the kind is let go.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often it is tried again then.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// How often the chain is sealed.
 const SEAL: Duration = Duration::from_hours(1);
@@ -35,11 +51,17 @@ impl Flusher {
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut seal_at = self.parts.clock.monotonic() + SEAL;
         while !*self.stop.borrow_and_update() {
+            if !self.broken.is_empty() && self.parts.clock.monotonic() >= self.probe_at {
+                self.try_to_seal().await;
+            }
             if self.parts.clock.monotonic() >= seal_at {
                 seal_at += SEAL;
                 self.seal().await?;
             }
-            let due = self.core.lock().due();
+            let due = match self.core.lock().due() {
+                Due::In(wait) if !self.broken.is_empty() => Due::In(wait.min(PROBE)),
+                due => due,
+            };
             match due {
                 Due::Now => self.flush().await?,
                 Due::In(wait) => {
@@ -79,19 +101,13 @@ impl Flusher {
 
     /// Commits a batch, however long the store takes.
     async fn commit(&mut self, batch: Batch) -> Result<()> {
-        // Sealing may need the store for a new data key, so changes with sealed values can fail to stage.
-        let spare = batch.changes.iter().any(|c| !c.cells.is_empty()).then(|| batch.changes.clone());
+        let mut batch = batch;
+        self.seal_or_let_go(&mut batch.changes).await;
         let mut changes = Some(batch.changes);
         let mut failures = 0;
         while !self.writer.is_pending() {
-            let next = changes.take().or_else(|| spare.clone()).unwrap_or_default();
-            match self.writer.stage(next, batch.frontier.clone()).await {
-                Ok(()) => {}
-                Err(error) if error.kind().may_pass() && spare.is_some() => {
-                    self.refused(&error, &mut failures).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
+            // Every data key is at hand, so that only a mistake of ours can fail here.
+            self.writer.stage(changes.take().unwrap_or_default(), batch.frontier.clone()).await?;
         }
         let done = loop {
             match self.writer.commit().await {
@@ -110,6 +126,56 @@ impl Flusher {
             time: self.parts.clock.now(),
         });
         Ok(())
+    }
+
+    /// Makes ready to seal the values of these changes. Those that cannot be sealed, though the store answers, go without:
+    /// a key that does not work, or that nobody may read, must not stop the rest.
+    async fn seal_or_let_go(&mut self, changes: &mut [Change]) {
+        let began = self.parts.clock.monotonic();
+        let mut failures = 0;
+        let broken = loop {
+            let broken = self.writer.unsealable(changes).await;
+            let Some((_, error)) = broken.iter().find(|(_, error)| error.kind().may_pass()) else { break broken };
+            // A store that is away takes no segment either, and what waits for it is not lost.
+            // What still waits of a kind that was let go need not wait as long again.
+            let long = self.parts.clock.monotonic().saturating_sub(began) >= PATIENCE || !self.broken.is_empty();
+            if long && self.writer.store_answers().await {
+                break broken;
+            }
+            self.refused(error, &mut failures).await;
+        };
+        if broken.is_empty() {
+            return;
+        }
+        let mut lacking: BTreeMap<String, (BTreeSet<String>, String)> = BTreeMap::new();
+        for change in changes.iter_mut().filter(|change| !change.cells.is_empty()) {
+            let Some((_, error)) = broken.iter().find(|(namespace, _)| *namespace == change.namespace) else { continue };
+            for cell in &mut change.cells {
+                // Neither ciphertext nor data key: a value that was not stored.
+                cell.secret = Bytes::new();
+            }
+            let name = if change.namespace.is_empty() { change.name.clone() } else { format!("{}/{}", change.namespace, change.name) };
+            let entry = lacking.entry(change.kind_key()).or_insert_with(|| (BTreeSet::new(), error.to_string()));
+            entry.0.insert(name);
+        }
+        self.broken.extend(broken.into_iter().map(|(namespace, _)| namespace));
+        self.probe_at = self.parts.clock.monotonic() + PROBE;
+        let mut core = self.core.lock();
+        for (kind, (names, detail)) in lacking {
+            core.unsealable(&kind, names, &detail);
+        }
+    }
+
+    /// Looks whether values can be sealed that could not be.
+    async fn try_to_seal(&mut self) {
+        self.probe_at = self.parts.clock.monotonic() + PROBE;
+        while let Some(namespace) = self.broken.first() {
+            if !self.writer.can_seal(namespace).await {
+                return;
+            }
+            self.broken.pop_first();
+        }
+        self.core.lock().sealable();
     }
 
     async fn refused(&self, error: &hindcast_journal::Error, failures: &mut u32) {

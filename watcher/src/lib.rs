@@ -28,6 +28,7 @@ mod heal;
 mod json;
 mod lines;
 mod metrics;
+mod reread;
 mod retained;
 mod run;
 mod settings;

@@ -107,6 +107,8 @@ pub async fn run(
         wake,
         durable: durable.clone(),
         stop: stopped,
+        broken: std::collections::BTreeSet::new(),
+        probe_at: Duration::ZERO,
     };
     let mut flusher = tokio::spawn(flusher.run());
     let main = Main {
@@ -151,7 +153,7 @@ impl Main {
         let Self { env, kinds, commands, status, durable } = self;
         let follow = protect(&env, kinds);
         let answer = answer(&env, commands, status, durable);
-        futures::future::join3(follow, answer, watchdog::watch(&env)).await;
+        futures::future::join4(follow, answer, watchdog::watch(&env), crate::reread::keep(&env)).await;
     }
 }
 

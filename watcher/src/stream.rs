@@ -395,7 +395,7 @@ impl<'a> Pages<'a> {
 }
 
 /// An item of a list as a watch would send it: items of built-in lists lack `apiVersion` and `kind`.
-fn typed(kind: &Discovery, item: Bytes) -> (Header, Bytes) {
+pub(crate) fn typed(kind: &Discovery, item: Bytes) -> (Header, Bytes) {
     let header = Header::of(&item);
     let brace = item.iter().position(|b| *b == b'{');
     let (false, Some(brace)) = (header.typed, brace) else { return (header, item) };

@@ -53,8 +53,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
     }
     let blame = blame::of(&history.events, &view.moment.cut, object)?;
     let mut shown = blame.value.clone();
-    let key = past.timeline.key().map(|key| &**key);
-    redact::object(&object.row.group, &object.row.resource, &mut shown, key);
+    redact::version(&object.row, &mut shown, past.hide());
     let detail = if args.all { Detail::All } else { Detail::Wanted };
     let shown = detail.of(shown);
     match context.common.output {

@@ -7,7 +7,7 @@ use hindcast_journal::{
     exact::Value,
     facts::{Discovery, Uncovered},
     fold::ObjectKey,
-    seal,
+    seal::Rules,
 };
 use hindcast_restorer::{
     Object, Protection, Range, View,
@@ -56,6 +56,8 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Diff) -> Result<Exit
         past.reserve_view(view, &compared);
         view.objects.retain(|object| names.contains(&object.row.kind_key()) && question.places(object));
     }
+    let unsure = past.timeline.align(&before.objects, &mut after.objects).await;
+    past.reserve_unsure(&unsure);
     let (shown, folded) = select(&question, &before, &after);
     let newest = newest(&mut past, &question, &before, &after, shown.is_empty()).await?;
     if let (true, Some(Asked { kinds, name: Some(name) })) = (shown.is_empty(), &question.asked) {
@@ -271,7 +273,7 @@ async fn changed(
     }
     let [mut from, mut to] = sides;
     if let (Some(old), Some(new)) = (difference.from, difference.to) {
-        tell_apart(old, new, (&mut from, &mut to));
+        tell_apart(past.timeline.rules(), old, new, (&mut from, &mut to));
     }
     let changes = match (&from, &to) {
         (Some(from), Some(to)) => diff::fields(from, to).iter().map(Field::new).collect(),
@@ -296,9 +298,9 @@ async fn changed(
 
 /// Hidden values that differ may look the same, where there is no key to hash them with: the new one then says that it
 /// is another.
-fn tell_apart(old: &Object, new: &Object, shown: (&mut Option<Value>, &mut Option<Value>)) {
+fn tell_apart(rules: &Rules, old: &Object, new: &Object, shown: (&mut Option<Value>, &mut Option<Value>)) {
     let (Some(from), Some(to)) = shown else { return };
-    for path in seal::sealed_paths(&new.row.group, &new.row.resource, &new.value) {
+    for path in rules.sealed_paths(&new.row.group, &new.row.resource, &new.value) {
         let differ = old.value.pointer(&path) != new.value.pointer(&path);
         if differ && from.pointer(&path) == to.pointer(&path) {
             if let Some(value) = to.pointer_mut(&path) {

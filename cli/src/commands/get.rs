@@ -27,13 +27,21 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
             .hint("give the namespace with -n, or leave the name out"));
     }
     let namespaces = places(context, &asked.kinds, &args.place);
-    let view = past.timeline.view(moment, &scope(&asked, &namespaces)).await?;
+    let mut view = past.timeline.view(moment, &scope(&asked, &namespaces)).await?;
     let protected = past.protected(&view, &asked.kinds)?;
     past.reserve_view(&view, &protected);
+    if !matches!(context.common.output, Output::Json | Output::Yaml) {
+        // A column of a table may be of a field that is sealed.
+        let rules = past.timeline.rules();
+        for object in view.objects.iter_mut().filter(|o| rules.is_named(&o.row.group, &o.row.resource)) {
+            object.value = render::hidden(object, past.hide());
+        }
+    }
     let objects = select(&view, &protected, &namespaces, &selector);
     if let (Some(name), true) = (&asked.name, objects.is_empty()) {
         return Err(not_found(context, &asked, name, &namespaces, &view));
     }
+    past.reserve_values(objects.iter().copied(), args.show_secrets);
     let columns =
         render::get::Shape { context, kinds: &protected, all: namespaces == Namespaces::All };
     match context.common.output {
@@ -107,7 +115,7 @@ pub(super) async fn value(past: &Past<'_>, object: &Object, show_secrets: bool) 
     if show_secrets {
         return Ok(past.timeline.reveal(object).await?);
     }
-    Ok(render::hidden(object, past.timeline.key().map(|key| &**key)))
+    Ok(render::hidden(object, past.hide()))
 }
 
 /// The error for a name that was not there.

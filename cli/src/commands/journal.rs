@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context<'_>, verb: &JournalVerb) -> Result<Exi
     match verb {
         JournalVerb::Ls => list(context, &past.journal).await,
         JournalVerb::Cat { what } => {
-            let key = past.timeline.key().map(|key| &**key);
+            let hide = past.hide();
             let rows = rows(&past.journal, what).await?;
             if rows.is_empty() {
                 context
@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context<'_>, verb: &JournalVerb) -> Result<Exi
                     .note("no rows: a file without rows says who writes, or how far was seen");
             }
             for row in rows {
-                render::row(context.printer, context.common.output, &RowView::new(&row, key))?;
+                render::row(context.printer, context.common.output, &RowView::new(&row, hide))?;
             }
             Ok(Exit::Done)
         }

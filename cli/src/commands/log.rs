@@ -237,7 +237,7 @@ fn say_range(context: &Context<'_>, question: &Question, history: &History) {
 
 /// The changes that were asked for, as views, oldest first.
 fn wanted(past: &Past<'_>, question: &Question, events: &[Event]) -> Vec<Change> {
-    let key = past.timeline.key().map(|key| &**key);
+    let hide = past.hide();
     let placed = |event: &&Event| match &question.namespaces {
         Namespaces::One(namespace) => {
             event.row.namespace == *namespace || event.row.namespace.is_empty()
@@ -261,6 +261,6 @@ fn wanted(past: &Past<'_>, question: &Question, events: &[Event]) -> Vec<Change>
         .filter(|event| (first..=last).contains(&event.row.pos))
         .filter(placed)
         .filter(labelled)
-        .map(|event| Change::new(&event.row, key))
+        .map(|event| Change::new(&event.row, hide))
         .collect()
 }

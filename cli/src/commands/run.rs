@@ -16,7 +16,7 @@ use hindcast_journal::{
     Change, Durable, Encoder, Error, ErrorKind, Journal, Op, Outage, Parts, Secrets, Writer,
     cut::MAIN,
     facts::{self, Mark},
-    seal::{DataKeys, Key},
+    seal::{self, DataKeys, Key, Rules},
     store::Patience,
     writer::Identity,
 };
@@ -63,6 +63,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     }
     let location = past::locate(context, Access::Write)?;
     let (secrets, keys) = secrets(context, args)?;
+    let rules = Rules::parse(&args.seal).map_err(Failure::from)?;
+    if matches!(secrets, Secrets::Dropped) && !rules.is_empty() {
+        return Err(Failure::new("--seal", "needs a key to seal with").hint("--key-file FILE; `hindcast key init` makes one"));
+    }
     let journal =
         Journal::open(location.store.clone(), &location.prefix, &uid, context.parts.clone());
     start.ride("trying out the store", async || journal.store().probe().await).await?;
@@ -70,8 +74,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let name = identity.writer.clone();
     let keys =
         (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
+    prove(context, args, &mut start, &journal, keys.as_deref()).await?;
+    let encoder = Encoder::new(secrets.clone()).with_keys(keys.as_deref().map_or(&[], DataKeys::keys)).with_rules(rules.clone());
     let claim = async || Writer::claim(&journal, identity.clone(), keys.clone()).await;
     let mut writer = start.ride("claiming the journal", claim).await?;
+    start.ride("writing down what is sealed", async || rules.write(&journal).await).await?;
     mark(&mut start, &mut writer, &name, &secrets).await?;
     tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch = writer.epoch(), "protecting");
     let parts = watcher::Parts {
@@ -79,7 +86,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         connector,
         journal: journal.clone(),
         writer,
-        encoder: Encoder::new(secrets),
+        encoder,
         metrics,
         commands,
     };
@@ -217,6 +224,34 @@ fn secrets(context: &Context<'_>, args: &Run) -> Result<(Secrets, Vec<Arc<Key>>)
         return Ok((Secrets::Dropped, keys));
     };
     Ok((Secrets::Sealed(key), keys))
+}
+
+/// Proves the keys against what the journal holds. With another file nothing older could be read, and every change of a
+/// Secret would look like one of all its values.
+async fn prove(
+    context: &Context<'_>,
+    args: &Run,
+    start: &mut Start,
+    journal: &Journal,
+    keys: Option<&DataKeys>,
+) -> Result<()> {
+    let Some(keys) = keys else { return Ok(()) };
+    let proof = start.ride("trying out the key", async || keys.prove(journal.store()).await).await?;
+    let seal::Proof { opened, missing } = proof;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(", ");
+    if opened.is_empty() && !args.new_key {
+        return Err(Failure::new("the key file", format!("holds none of the keys that this journal's values are sealed with ({names})"))
+            .hint("give the journal's own key file; `hindcast key init --key-file FILE` adds a new key to it")
+            .hint("if it is lost, --new-key goes on with this one: what is sealed so far stays unreadable"));
+    }
+    context.printer.warning(format!(
+        "values sealed with {names} cannot be read or restored with this key file: it does not hold {}",
+        if missing.len() == 1 { "that key" } else { "those keys" }
+    ));
+    Ok(())
 }
 
 /// Who writes. The instance is what a supervisor restarts: the same host and parent process.

@@ -34,9 +34,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Show) -> Result<Exit> {
             "this version was not JSON that can be kept exactly ({reason}); its bytes follow in base64"
         ));
     }
+    past.reserve_values([object], args.show_secrets);
     let value = get::value(&past, object, args.show_secrets).await?;
     let hidden =
-        !args.show_secrets && redact::hides(&object.row.group, &object.row.resource, &value);
+        !args.show_secrets && redact::hides(&object.row.group, &object.row.resource, &value, past.hide());
     let output = if context.common.output == Output::Json { Output::Json } else { Output::Yaml };
     render::object(context.printer, output, &value);
     if hidden {

@@ -32,6 +32,23 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         if cluster.secrets == "dropped" {
             warn("secrets-dropped", "Secrets not restorable: no key".to_owned());
         }
+        if !status.unstored.is_empty() {
+            let names: Vec<String> = status.unstored.iter().map(past::object_name).collect();
+            let again = if cluster.secrets == "dropped" { "with a key" } else { "at its next start" };
+            warn(
+                "values-not-stored",
+                format!(
+                    "values of {} are not stored, since there was no key when they were recorded, or none that worked: {}; \
+                     `run` reads them again {again}",
+                    past::count(names.len(), "object"),
+                    past::some(&names)
+                ),
+            );
+        }
+        if cluster.secrets == "sealed" && status.in_clear > 0 {
+            let secrets = past::count(status.in_clear as usize, "Secret");
+            warn("values-in-clear", format!("the newest version of {secrets} is kept with values in clear; `run` seals them at its next start"));
+        }
         let lost = cluster.gaps.iter().filter(|gap| gap.grade == "lost").count();
         if lost > 0 {
             warn("lost-gap", past::count(lost, "interval") + " in which changes may be missing");

@@ -12,8 +12,10 @@ fn a_key_file_is_made_added_to_and_never_lost() {
     let third = add(&path, None, &parts).unwrap();
     let names: Vec<String> =
         read_existing(&path).unwrap().keys.into_iter().map(|key| key.name).collect();
-    assert_eq!(names, ["key-2", "other", "key-1"], "newest first");
-    assert_eq!([first.name, second.name, third.name], ["key-1", "other", "key-2"]);
+    let named = |name: &str, key: &Key| format!("{name}-{}", key.fingerprint());
+    let expected = [named("key-2", &third), named("other", &second), named("key-1", &first)];
+    assert_eq!(names, expected, "newest first, each with its fingerprint");
+    assert_eq!([third.name, second.name, first.name], expected);
     let failure = add(&path, Some("other"), &parts).unwrap_err();
     assert!(failure.to_string().contains("`other` already"), "{failure}");
     assert!(add(&path, Some("a b"), &parts).is_err());

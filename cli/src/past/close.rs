@@ -207,7 +207,8 @@ fn seen(
         Some(key) => Secrets::Sealed(key.clone()),
         None => Secrets::Plaintext(None),
     };
-    let encoder = Encoder::new(secrets);
+    let timeline = &past.timeline;
+    let encoder = Encoder::new(secrets).with_keys(timeline.keys()).with_rules(timeline.rules().clone());
     let mut changes = Vec::new();
     let mut reached = frontier.clone();
     for (domain, point) in &mut reached {

@@ -148,3 +148,41 @@ fn a_helm_payload_in_a_config_map_is_hidden_by_its_name_alone() {
         assert!(!shown.contains(PLANTED), "{shown}");
     }
 }
+
+#[test]
+fn of_rows_from_before_copies_were_sealed_every_annotation_of_a_secret_is_hidden() {
+    let stored = "<redacted 15 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34>";
+    let body = format!(r#"{{"data":{{"p":"{stored}"}},"metadata":{{"annotations":{{"note":"{PLANTED}"}},"labels":{{"app":"shop"}}}}}}"#);
+    let operations = format!(r#"[{{"op":"replace","path":"/metadata/annotations/note","value":"{PLANTED}"}}]"#);
+    let mut old = row(Op::Modify, "secrets");
+    for (text, is_patch) in [(&body, false), (&operations, true)] {
+        let shown = bytes(&old, text.as_bytes(), is_patch, Some(&key())).to_string();
+        assert!(!shown.contains(PLANTED), "{shown}");
+    }
+    assert!(bytes(&old, body.as_bytes(), false, None).to_string().contains(r#""app":"shop""#), "labels are shown");
+    // A row that names the key of its hash is in public form by the rules of now.
+    old.change.hash_key = key().id();
+    let shown = bytes(&old, operations.as_bytes(), true, Some(&key())).to_string();
+    assert!(shown.contains(PLANTED), "{shown}");
+}
+
+#[test]
+fn places_of_a_policy_are_hidden_in_objects_patches_and_raw_bytes() {
+    let rules = Rules::parse(&["widgets.example.com:/spec/users/*/token".to_owned()]).unwrap();
+    let key = key();
+    let hide = Hide::new(&rules, Some(&key));
+    let mut change = hindcast_journal::Change::new(Op::Modify, "main", 0, 7);
+    (change.group, change.resource) = ("example.com".to_owned(), "widgets".to_owned());
+    let row = Row { pos: 1, change };
+    let unreadable = Row { change: hindcast_journal::Change { op: Op::Unreadable, ..row.change.clone() }, pos: 2 };
+    for (row, text, is_patch) in [
+        (&row, format!(r#"{{"spec":{{"users":[{{"token":"{PLANTED}"}}]}}}}"#), false),
+        (&row, format!(r#"[{{"op":"add","path":"/spec/users/0","value":{{"token":"{PLANTED}"}}}}]"#), true),
+        (&row, format!(r#"[{{"op":"replace","path":"/spec/users/0/token","value":"{PLANTED}"}}]"#), true),
+        (&unreadable, format!(r#"{{"raw":"{PLANTED}","reason":"no JSON"}}"#), false),
+    ] {
+        let shown = bytes(row, text.as_bytes(), is_patch, hide).to_string();
+        assert!(!shown.contains(PLANTED) && shown.contains("<redacted "), "{shown}");
+        assert!(bytes(row, text.as_bytes(), is_patch, Some(&key)).to_string().contains(PLANTED), "by the policy alone");
+    }
+}

@@ -48,12 +48,19 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         (Some(from), Some(to)) => format!("{} to {}", when(from), when(to)),
         _ => "nothing yet".to_owned(),
     };
-    let secrets = match cluster.secrets.as_str() {
+    let mut secrets = match cluster.secrets.as_str() {
         "sealed" => "sealed with a key",
         "plaintext" => "stored in clear",
         "dropped" => "not stored: Secrets not restorable: no key",
         other => other,
-    };
+    }
+    .to_owned();
+    if !cluster.sealed_places.is_empty() {
+        secrets.push_str(&format!("; so are {}", cluster.sealed_places.join(", ")));
+    }
+    if cluster.values_not_stored > 0 && cluster.secrets != "dropped" {
+        secrets.push_str(&format!(", but not those of {} objects", cluster.values_not_stored));
+    }
     let protected = cluster.kinds.iter().filter(|kind| kind.protected).count();
     let rows = [
         ("cluster", format!("{name}{}", cluster.uid)),
@@ -77,7 +84,7 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
                 cluster.objects, cluster.checkpoints
             ),
         ),
-        ("Secret values", secrets.to_owned()),
+        ("Secret values", secrets),
         ("written by", cluster.writer.clone()),
     ];
     for (label, value) in rows {

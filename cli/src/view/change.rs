@@ -1,10 +1,13 @@
 //! One change, as `hindcast log -o json` prints it on a line.
 
-use hindcast_journal::{Op, Row, exact::Value, row::Body, seal::Key};
+use hindcast_journal::{Op, Row, exact::Value, row::Body};
 use serde::Serialize;
 
 use super::API_VERSION;
-use crate::{moment::rfc3339, redact};
+use crate::{
+    moment::rfc3339,
+    redact::{self, Hide},
+};
 
 /// Which object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,9 +78,9 @@ pub(crate) struct Change {
 
 impl Change {
     /// A row about an object.
-    pub(crate) fn new(row: &Row, key: Option<&Key>) -> Self {
+    pub(crate) fn new<'a>(row: &Row, hide: impl Into<Hide<'a>>) -> Self {
         let patch = match &row.body {
-            Body::Patch(bytes) => Some(redact::bytes(row, bytes, true, key)),
+            Body::Patch(bytes) => Some(redact::bytes(row, bytes, true, hide)),
             _ => None,
         };
         let operations = patch.as_ref().and_then(Value::as_array).unwrap_or_default().to_vec();

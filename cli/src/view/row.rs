@@ -4,12 +4,14 @@ use hindcast_journal::{
     exact::Value,
     row,
     row::Body,
-    seal::{Key, may_seal},
 };
 use serde::Serialize;
 
 use super::{API_VERSION, ObjectName};
-use crate::{moment::rfc3339, redact};
+use crate::{
+    moment::rfc3339,
+    redact::{self, Hide},
+};
 
 /// The files of a journal.
 #[derive(Debug, Clone, Serialize)]
@@ -94,22 +96,24 @@ pub(crate) struct Row {
     managed_fields: Option<serde_json::Value>,
     state_hash: Option<String>,
     base_hash: Option<String>,
+    /// The key that made the state hash.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    hash_key: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cells: Vec<Cell>,
 }
 
 impl Row {
     /// A row of the log.
-    pub(crate) fn new(row: &hindcast_journal::Row, key: Option<&Key>) -> Self {
+    pub(crate) fn new<'a>(row: &hindcast_journal::Row, hide: impl Into<Hide<'a>>) -> Self {
+        let hide = hide.into();
         let (patch, body) = match &row.body {
             Body::None => (None, None),
-            Body::Patch(bytes) => (Some(redact::bytes(row, bytes, true, key).to_serde()), None),
-            Body::Object(bytes) => (None, Some(redact::bytes(row, bytes, false, key).to_serde())),
+            Body::Patch(bytes) => (Some(redact::bytes(row, bytes, true, hide).to_serde()), None),
+            Body::Object(bytes) => (None, Some(redact::bytes(row, bytes, false, hide).to_serde())),
         };
         // The hash of a Secret in clear is no keyed one: a short value could be guessed from it.
-        let guessable = may_seal(&row.group, &row.resource)
-            && row.resource == "secrets"
-            && row.cells.is_empty();
+        let guessable = hide.guesses(row);
         let hash = |hash: Option<row::StateHash>| hash.filter(|_| !guessable).map(hex);
         Self {
             api_version: API_VERSION,
@@ -136,6 +140,7 @@ impl Row {
             }),
             state_hash: hash(row.state_hash),
             base_hash: hash(row.base_hash),
+            hash_key: row.hash_key.clone(),
             cells: row
                 .cells
                 .iter()

@@ -53,6 +53,11 @@ pub(crate) struct Cluster {
     pub(crate) objects: u64,
     /// `sealed`, `plaintext` or `dropped`.
     pub(crate) secrets: String,
+    /// Objects of which values are not stored, and Secrets that are kept in clear.
+    pub(crate) values_not_stored: u64,
+    pub(crate) secrets_in_clear: u64,
+    /// The places that are sealed beside Secrets.
+    pub(crate) sealed_places: Vec<String>,
     pub(crate) checkpoints: u64,
     /// The moments that can be asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +138,9 @@ impl Cluster {
             last_durable: rfc3339(status.written),
             writer: status.writer.clone(),
             objects: status.objects,
+            values_not_stored: status.unstored.len() as u64,
+            secrets_in_clear: status.in_clear,
+            sealed_places: status.rules.words().map(str::to_owned).collect(),
             secrets: status.secrets.clone().unwrap_or_else(|| "unknown".to_owned()),
             checkpoints: status.checkpoints,
             recoverable_from: status.recoverable_from.map(rfc3339),

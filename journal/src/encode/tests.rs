@@ -146,3 +146,86 @@ fn a_delete_says_what_its_last_state_changed() {
     let other = encoder.delete(&see(&kind, 9, &object(9, r#"{"a":"2"}"#, "[]")), Some(&first.base));
     assert!(matches!(other.body, Body::Patch(_) | Body::Object(_)), "{:?}", other.body);
 }
+
+fn named(name: &str, byte: u8) -> Arc<Key> {
+    Arc::new(Key { name: name.into(), created: String::new(), wrap: [byte; 32], hmac: [byte; 32], seal: [byte; 32] })
+}
+
+fn patch_of(change: &Change) -> String {
+    match &change.body {
+        Body::Patch(patch) => String::from_utf8_lossy(patch).into_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_rotation_shows_as_no_change_and_a_change_after_it_is_seen() {
+    let kind = kind("secrets");
+    let (old, new) = (named("key-1", 1), named("key-2", 2));
+    let before = Encoder::new(Secrets::Sealed(old.clone()));
+    let after = Encoder::new(Secrets::Sealed(new.clone())).with_keys(&[new.clone(), old.clone()]);
+    let first = before.observe(&see(&kind, 5, &object(5, r#"{"a":"b25l","b":"dHdv"}"#, "[]")), None);
+    assert_eq!(first.change.hash_key, old.id());
+    let same = object(5, r#"{"a":"b25l","b":"dHdv"}"#, "[]");
+    assert!(after.reads_as(&see(&kind, 5, &same), &first.base), "a list after the rotation writes nothing");
+    let changed = object(6, r#"{"a":"b25l","b":"dGhyZWU="}"#, "[]");
+    let second = after.observe(&see(&kind, 6, &changed), Some(&first.base));
+    let patch = patch_of(&second.change);
+    assert!(patch.contains("/data/b") && !patch.contains("/data/a"), "{patch}");
+    assert_eq!(second.change.cells.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["/data/b"]);
+    assert_eq!((second.change.hash_key, second.change.state_hash), (new.id(), Some(new.state_hash(&exact::ingest(&changed).expect("JSON").exact))));
+    // Without the older key nobody can tell that a value is the same: it counts as changed, never the other way round.
+    let blind = Encoder::new(Secrets::Sealed(new)).observe(&see(&kind, 6, &changed), Some(&first.base));
+    let shown = |base: &Base| exact::parse(&base.public).expect("canonical").pointer("/data/a").cloned();
+    assert_ne!(shown(&blind.base), shown(&first.base));
+    assert_eq!(shown(&second.base), shown(&first.base));
+}
+
+#[test]
+fn what_was_kept_in_another_way_is_followed_by_a_full_object() {
+    let kind = kind("secrets");
+    let bytes = object(5, r#"{"a":"b25l"}"#, "[]");
+    let next = object(6, r#"{"a":"b25l","b":"dHdv"}"#, "[]");
+    let modes = [Secrets::Dropped, Secrets::Plaintext(None), sealed()];
+    for from in &modes {
+        for to in &modes {
+            let base = Encoder::new(from.clone()).observe(&see(&kind, 5, &bytes), None).base;
+            let row = Encoder::new(to.clone()).observe(&see(&kind, 6, &next), Some(&base)).change;
+            let alike = from.as_str() == to.as_str();
+            assert_eq!(matches!(row.body, Body::Patch(_)), alike, "{} to {}", from.as_str(), to.as_str());
+            // Read again where values were not stored and are now, or were in clear and are sealed now.
+            let again = !Encoder::new(to.clone()).reads_as(&see(&kind, 5, &bytes), &base);
+            let wanted = matches!((from.as_str(), to.as_str()), ("dropped", "sealed" | "plaintext") | ("plaintext", "sealed"));
+            assert_eq!(again, wanted, "{} to {}", from.as_str(), to.as_str());
+        }
+    }
+}
+
+#[test]
+fn an_annotation_that_held_a_value_stays_sealed_while_it_says_the_same() {
+    let kind = kind("secrets");
+    let encoder = Encoder::new(sealed());
+    let secret = |rv: u64, note: &str, value: &str| {
+        format!(r#"{{"kind":"K","metadata":{{"annotations":{{"note":"{note}"}},"name":"n","namespace":"ns","uid":"u","resourceVersion":"{rv}"}},"data":{{"a":"{value}"}}}}"#)
+    };
+    let first = encoder.observe(&see(&kind, 5, secret(5, "planted-1", "cGxhbnRlZC0x").as_bytes()), None);
+    assert!(!String::from_utf8_lossy(&first.base.public).contains("planted-1"));
+    let second = encoder.observe(&see(&kind, 6, secret(6, "planted-1", "cGxhbnRlZC0y").as_bytes()), Some(&first.base));
+    assert!(!String::from_utf8_lossy(&second.base.public).contains("planted-1"), "the older value is no less a secret");
+    assert!(!patch_of(&second.change).contains("note"), "{}", patch_of(&second.change));
+    let third = encoder.observe(&see(&kind, 7, secret(7, "harmless", "cGxhbnRlZC0y").as_bytes()), Some(&second.base));
+    assert!(patch_of(&third.change).contains("harmless"), "{}", patch_of(&third.change));
+}
+
+#[test]
+fn a_field_of_a_policy_is_sealed_and_the_rest_reads_without_the_key() {
+    let kind = kind("configmaps");
+    let rules = Rules::parse(&["configmaps:/data/a".to_owned()]).expect("a place");
+    let encoder = Encoder::new(sealed()).with_rules(rules);
+    let row = encoder.observe(&see(&kind, 5, &object(5, r#"{"a":"planted","b":"shown"}"#, "[]")), None);
+    let text = String::from_utf8_lossy(&row.base.public).into_owned();
+    assert!(!text.contains("planted") && text.contains("shown"), "{text}");
+    assert_eq!(row.change.cells.len(), 1);
+    let broken = encoder.observe(&see(&kind, 6, b"{\"a\":\"planted\",\"a\":1}"), None);
+    assert!(!format!("{:?}", broken.change.body).contains("planted"), "bytes that cannot be read are sealed whole");
+}

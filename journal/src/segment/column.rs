@@ -53,7 +53,11 @@ const SCHEMA: &str = "message hindcast {
     required binary manager_op (UTF8);
     optional binary managed_fields (UTF8);
     optional binary sealed (UTF8);
+    optional binary hash_key (UTF8);
 }";
+
+/// Columns of the first files of format 1; those behind came later, and read as empty where a file lacks them.
+const FIRST: usize = 26;
 
 static PARSED: LazyLock<TypePtr> =
     LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the schema above is well-formed")));
@@ -230,7 +234,8 @@ fn write_group(group: &mut Group<'_>, rows: &[Row]) -> Written {
     words(group, rows, |r| &r.manager)?;
     words(group, rows, |r| &r.manager_op)?;
     payload(group, rows, |r| r.managed_fields.clone())?;
-    payload(group, rows, |r| cells_text(&r.cells))
+    payload(group, rows, |r| cells_text(&r.cells))?;
+    payload(group, rows, |r| (!r.hash_key.is_empty()).then(|| Bytes::from(r.hash_key.clone().into_bytes())))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -350,7 +355,7 @@ pub(crate) fn read_group<R: ChunkReader + 'static>(
     index: usize,
 ) -> Result<Vec<Row>> {
     let schema = reader.metadata().file_metadata().schema_descr();
-    if schema.num_columns() != PARSED.get_fields().len()
+    if !(FIRST..=PARSED.get_fields().len()).contains(&schema.num_columns())
         || schema.columns().iter().zip(PARSED.get_fields()).any(|(c, f)| c.name() != f.name())
     {
         return Err(Error::corrupt(what, "does not have the columns of format 1"));
@@ -384,6 +389,8 @@ pub(crate) fn read_group<R: ChunkReader + 'static>(
     let mut manager_op = c.words()?;
     let mut managed_fields = c.payload()?;
     let mut sealed = c.payload()?;
+    let keyed = schema.num_columns() > FIRST;
+    let mut hash_key = if keyed { c.payload()? } else { vec![None; count].into_iter() };
 
     let mut rows = Vec::with_capacity(count);
     let short = || Error::corrupt(what, "a column is shorter than the others");
@@ -419,6 +426,10 @@ pub(crate) fn read_group<R: ChunkReader + 'static>(
             body,
             state_hash: state_hash.next().ok_or_else(short)?,
             base_hash: base_hash.next().ok_or_else(short)?,
+            hash_key: match hash_key.next().ok_or_else(short)? {
+                None => String::new(),
+                Some(text) => String::from_utf8(text.to_vec()).map_err(|e| unreadable(what, &e))?,
+            },
             manager: manager.next().ok_or_else(short)?,
             manager_op: manager_op.next().ok_or_else(short)?,
             managed_fields: managed_fields.next().ok_or_else(short)?,

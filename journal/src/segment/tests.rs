@@ -35,6 +35,7 @@ fn full_row(pos: u64) -> Row {
         body: Body::Patch(Bytes::from_static(b"[]")),
         state_hash: Some([1; 8]),
         base_hash: Some([2; 8]),
+        hash_key: "key-1-3f2a9c".into(),
         manager: "m".into(),
         manager_op: "Apply".into(),
         managed_fields: Some(Bytes::from_static(b"[{}]")),
@@ -126,7 +127,7 @@ fn payload_columns_have_no_statistics() {
 fn the_chain_depends_on_every_column() {
     let before = chain_start("c");
     let base = chain_step(&before, &full_row(1));
-    let alter: [fn(&mut Row); 25] = [
+    let alter: [fn(&mut Row); 26] = [
         |r| r.pos = 2,
         |r| r.change.domain = "x".into(),
         |r| r.change.incarnation = 2,
@@ -147,6 +148,7 @@ fn the_chain_depends_on_every_column() {
         |r| r.change.body = Body::Object(Bytes::from_static(b"[]")),
         |r| r.change.state_hash = None,
         |r| r.change.base_hash = None,
+        |r| r.change.hash_key = "x".into(),
         |r| r.change.manager = "x".into(),
         |r| r.change.manager_op = "x".into(),
         |r| r.change.managed_fields = None,

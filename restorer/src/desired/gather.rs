@@ -22,9 +22,6 @@ use crate::{
     selection::{Reach, What},
 };
 
-/// What stands in the place of a value that a journal without a key did not store.
-const NOT_STORED: &str = "<not stored: no key>";
-
 impl Desired {
     /// The objects of the selection at a moment that [`Timeline::resolve`] gave just before.
     pub async fn gather(timeline: &mut Timeline, moment: Moment, selection: &Selection) -> Result<Self> {
@@ -46,6 +43,8 @@ impl Desired {
             scalers: BTreeMap::new(),
             around: crate::intent::Surroundings::default(),
             key: timeline.key().cloned(),
+            older: timeline.keys().iter().skip(1).cloned().collect(),
+            rules: timeline.rules().clone(),
         };
         let View { objects, .. } = view;
         if let What::Namespace(namespace) = &selection.what {
@@ -211,7 +210,7 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
         wanted.object = Err(format!("its bytes could not be read as JSON when they were recorded: {reason}"));
         return wanted;
     }
-    let mut redact = seal::sealed_paths(&row.group, &row.resource, &object.value);
+    let mut redact = timeline.rules().sealed_paths(&row.group, &row.resource, &object.value);
     redact.extend(object.sealed.iter().cloned());
     redact.sort_unstable();
     redact.dedup();
@@ -223,7 +222,7 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
     };
     wanted.object = match opened {
         Ok(value) => match missing(&value, &wanted.redact) {
-            Some(path) => Err(format!("its values were not stored, since the journal had no key ({path})")),
+            Some(path) => Err(format!("its values were not stored, since there was no key, or none that worked ({path})")),
             None => Ok(Arc::new(Full { value, managed: object.managed_fields.take() })),
         },
         Err(error) => Err(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))),
@@ -233,6 +232,6 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
 
 /// The first place whose value the journal does not have.
 fn missing<'p>(value: &Value, paths: &'p [String]) -> Option<&'p str> {
-    let gone = |path: &&String| value.pointer(path).and_then(Value::as_str) == Some(NOT_STORED);
+    let gone = |path: &&String| value.pointer(path).and_then(Value::as_str) == Some(seal::NOT_STORED);
     paths.iter().find(gone).map(String::as_str)
 }

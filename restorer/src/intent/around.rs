@@ -27,7 +27,8 @@ pub fn is_scaler(key: &ObjectKey) -> bool {
 /// What the rules need to know. `asked` is the selection's path; `planned` is what the plan does to scalers, as far as
 /// that is known.
 pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Planned) -> Surroundings {
-    let mut out = Surroundings { asked: asked.map(str::to_owned), ..Surroundings::default() };
+    let rules = desired.rules.clone();
+    let mut out = Surroundings { asked: asked.map(str::to_owned), rules, ..Surroundings::default() };
     let kinds: Vec<&Discovery> = desired.kinds.values().map(|(kind, _)| kind).collect();
     let then = desired
         .objects

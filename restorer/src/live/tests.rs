@@ -190,6 +190,8 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         scalers: BTreeMap::new(),
         around: crate::intent::Surroundings::default(),
         key: None,
+        older: Vec::new(),
+        rules: hindcast_journal::seal::Rules::default(),
     };
     for (resource, name, rv, body) in objects {
         let value = exact::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));

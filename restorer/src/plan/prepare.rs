@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use hindcast_journal::{exact::Value, fold::ObjectKey, seal};
+use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
     Action, Bodies, FieldChange, KeptChange, Left, LiveRef, OwnerRef, Plan, Prepared, Propagation, Verb, WantedRef, Wave, digest, evidence,
@@ -295,7 +295,7 @@ impl<'a> Planner<'a> {
             Some(Fate::Follows(reason)) => return Err(why("owned", reason.clone())),
             _ => self.may_go(key, live)?,
         };
-        let redact = sealed(key, &[Some(&live.object.value)]);
+        let redact = self.sealed(key, &[Some(&live.object.value)]);
         let mut action = self.action(key, Verb::Delete, &live.object.value);
         let kept = intent::kept(key, None, Some(&live.object), &self.around);
         let form = intent::form(&live.object.value, &kept);
@@ -460,13 +460,19 @@ impl<'a> Planner<'a> {
         })
     }
 
+    /// The places that no output may show, on any side.
+    fn sealed(&self, key: &ObjectKey, sides: &[Option<&Value>]) -> Vec<String> {
+        let sides: Vec<&Value> = sides.iter().flatten().copied().collect();
+        self.around.rules.sealed_in_any(&key.group, &key.resource, &sides)
+    }
+
     /// What is to be sent, and how that differs from what is there.
     fn make(&self, key: &ObjectKey, full: &Full, live: Option<&Present>, parts: &[&str]) -> Result<Made, Why> {
         let before = live.map(|live| &*live.object);
         let kept: Vec<Kept> = intent::kept(key, Some(full), before, &self.around);
         let wanted_form = intent::form(&full.value, &kept);
         let live_form = before.map(|before| intent::form(&before.value, &kept));
-        let redact = sealed(key, &[Some(&full.value), before.map(|before| &before.value)]);
+        let redact = self.sealed(key, &[Some(&full.value), before.map(|before| &before.value)]);
         let hmac = self.desired.key.as_deref();
         let hidden = Hidden { paths: &redact, key: hmac };
         let mut made = Made {
@@ -558,13 +564,4 @@ fn mapped_full(full: &Arc<Full>, mapped: &Mapped) -> Arc<Full> {
 
 fn live_ref(live: &Present, hash: String) -> LiveRef {
     LiveRef { uid: live.uid.clone(), rv: live.rv.clone(), hash }
-}
-
-/// The places that no output may show, on any side.
-fn sealed(key: &ObjectKey, sides: &[Option<&Value>]) -> Vec<String> {
-    let sides = sides.iter().flatten();
-    let mut paths: Vec<String> = sides.flat_map(|side| seal::sealed_paths(&key.group, &key.resource, side)).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    paths
 }

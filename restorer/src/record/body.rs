@@ -92,7 +92,8 @@ pub(super) fn unrecorded(prepared: &Prepared, secrets: &Secrets) -> BTreeMap<Obj
     }
     let why = "its values cannot be recorded, so that this could not be undone: there is no key; give the key file that \
                `run` used, with --key-file or HINDCAST_KEY_FILE";
-    let holds = |key: &ObjectKey, value: &Value| !seal::sealed_paths(&key.group, &key.resource, value).is_empty();
+    let rules = &prepared.around.rules;
+    let holds = |key: &ObjectKey, value: &Value| !rules.sealed_paths(&key.group, &key.resource, value).is_empty();
     prepared
         .bodies
         .iter()
@@ -121,11 +122,11 @@ pub(super) async fn batch(
         let keep = !record.unrecorded.contains_key(&action.key);
         let before = bodies.before.as_deref().filter(|_| keep);
         let before = match before {
-            Some(full) => Some(pack(record, secrets, &action.key, "before", &full.value, full.managed.as_ref()).await?),
+            Some(full) => Some(pack(record, secrets, (&action.key, "before"), &full.value, full.managed.as_ref(), &bodies.redact).await?),
             None => None,
         };
         let target = match bodies.target.as_ref().filter(|_| keep) {
-            Some(value) => Some(pack(record, secrets, &action.key, "target", value, None).await?),
+            Some(value) => Some(pack(record, secrets, (&action.key, "target"), value, None, &bodies.redact).await?),
             None => None,
         };
         out.actions.push(Stored {
@@ -158,13 +159,17 @@ fn bound(record: &Record, key: &ObjectKey, side: &str) -> String {
 async fn pack(
     record: &Record,
     secrets: &Secrets,
-    key: &ObjectKey,
-    side: &str,
+    (key, side): (&ObjectKey, &str),
     value: &Value,
     managed: Option<&Value>,
+    redact: &[String],
 ) -> Result<Body> {
     let mut public = value.clone();
-    let paths = seal::sealed_paths(&key.group, &key.resource, value);
+    let mut paths = record.rules.sealed_paths(&key.group, &key.resource, value);
+    // An annotation may hold a value of the other side.
+    let beside = redact.iter().filter(|path| value.pointer(path).is_some());
+    let beside: Vec<String> = beside.filter(|path| !paths.iter().any(|own| covers(own, path))).cloned().collect();
+    paths.extend(beside);
     let bound = bound(record, key, side);
     let place = Place { cluster: &record.plan.cluster, key: &bound, namespace: &key.namespace };
     let mut cells = Vec::new();
@@ -173,6 +178,11 @@ async fn pack(
         cells.push(Sealed { path: cell.path, key: cell.key_id, secret: STANDARD.encode(&cell.secret) });
     }
     Ok(Body { object: text(&public), managed: managed.map(text), cells })
+}
+
+/// Whether a path is another, or lies below it.
+fn covers(outer: &str, path: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 async fn unpack(record: &Record, key: &ObjectKey, side: &str, body: Body) -> Result<Full> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Error, Result, cut::MAIN, facts::Discovery, seal};
+use hindcast_journal::{Error, Result, cut::MAIN, facts::Discovery};
 
 use super::{Record, body};
 use crate::{
@@ -47,6 +47,8 @@ impl Record {
             scalers: BTreeMap::new(),
             around,
             key: self.keys.key().cloned(),
+            older: self.keys.keys().iter().skip(1).cloned().collect(),
+            rules: self.rules.clone(),
         };
         for action in &self.plan.actions {
             let Some(entry) = outcomes.get(&action.key).filter(|e| e.touched) else { continue };
@@ -69,7 +71,7 @@ impl Record {
             let live = action.live.as_ref();
             let redact = before
                 .as_ref()
-                .map(|b| seal::sealed_paths(&action.key.group, &action.key.resource, &b.value))
+                .map(|b| self.rules.sealed_paths(&action.key.group, &action.key.resource, &b.value))
                 .unwrap_or_default();
             let wanted = Wanted {
                 pos: 0,

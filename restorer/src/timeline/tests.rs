@@ -109,3 +109,97 @@ async fn an_overlay_closes_a_cut_without_writing() {
     let revealed = timeline.reveal(view.objects.first().expect("one object")).await.expect("reveals");
     assert_eq!(revealed.to_string(), bytes);
 }
+
+fn named(name: &str, byte: u8) -> Arc<Key> {
+    Arc::new(Key { name: name.into(), created: String::new(), wrap: [byte; 32], hmac: [byte; 32], seal: [byte; 32] })
+}
+
+/// A journal that was written before rows named the key of their hash: a Secret under `key-1`, then, with `key-2` first in
+/// the file, another label and another value.
+async fn written_before() -> Journal {
+    use base64::Engine as _;
+    use object_store::ObjectStoreExt as _;
+    let store = InMemory::new();
+    let files: BTreeMap<String, String> =
+        serde_json::from_str(include_str!("../../../tests/golden/v1/two-keys.json")).expect("a map of files");
+    for (name, text) in files {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).expect("base64");
+        store.put(&Path::from(name), bytes.into()).await.expect("memory takes it");
+    }
+    Journal::open(Arc::new(store), &Path::default(), "c", Parts::system())
+}
+
+async fn at(timeline: &mut Timeline, rv: u64) -> View {
+    let moment = timeline.resolve(&At::Rev { rv, incarnation: None, domain: None }).await.expect("resolves");
+    timeline.view(moment, &Scope::default()).await.expect("views")
+}
+
+#[tokio::test]
+async fn a_journal_from_before_keys_were_named_reads_after_its_rotation() {
+    let journal = written_before().await;
+    let (old, new) = (named("key-1", 1), named("key-2", 2));
+    let mut timeline = Timeline::open(&journal, vec![new.clone(), old.clone()]).await.expect("opens");
+    for (rv, value) in [(2, "cGxhbnRlZC1vbmU="), (3, "cGxhbnRlZC1vbmU="), (4, "cGxhbnRlZC10d28=")] {
+        let view = at(&mut timeline, rv).await;
+        let revealed = timeline.reveal(view.objects.first().expect("one")).await.expect("opens and is checked");
+        assert_eq!(revealed.pointer("/data/pw").and_then(Value::as_str), Some(value), "rev:{rv}");
+    }
+    // What the older program took for a change of the value is none; the next one is.
+    let before = at(&mut timeline, 2).await;
+    for (rv, changed) in [(3, false), (4, true)] {
+        let mut after = at(&mut timeline, rv).await;
+        assert_eq!(timeline.align(&before.objects, &mut after.objects).await, []);
+        let [from, to] = [&before, &after].map(|view| view.objects.first().and_then(|o| o.value.pointer("/data/pw").cloned()));
+        assert_eq!(from != to, changed, "rev:{rv}");
+    }
+    // Without the keys nobody can tell, and that is said; the difference stays in sight.
+    let mut blind = Timeline::open(&journal, Vec::new()).await.expect("opens");
+    let (before, mut after) = (at(&mut blind, 2).await, at(&mut blind, 3).await);
+    let unsure = blind.align(&before.objects, &mut after.objects).await;
+    assert_eq!(unsure.iter().map(|one| one.stored).collect::<Vec<_>>(), [true]);
+    assert_ne!(before.objects.first().map(|o| &o.value), after.objects.first().map(|o| &o.value));
+}
+
+#[tokio::test]
+async fn a_hash_whose_key_is_not_at_hand_names_it_and_a_value_that_was_not_stored_is_no_change() {
+    let journal = Journal::open(Arc::new(InMemory::new()), &Path::default(), "c", Parts::system());
+    let (old, new) = (named("key-1", 1), named("key-2", 2));
+    let kind = kind("secrets");
+    let mut base = None;
+    let modes = [
+        (2, "a", Secrets::Dropped, vec![old.clone()]),
+        (3, "b", Secrets::Sealed(old.clone()), vec![old.clone()]),
+        (4, "c", Secrets::Sealed(new.clone()), vec![new.clone(), old.clone()]),
+    ];
+    for (rv, label, secrets, keys) in modes {
+        let data = Arc::new(DataKeys::new("c", keys.clone(), Parts::system()));
+        let identity = Identity { writer: "w".into(), instance: "i".into() };
+        let mut writer = Writer::claim(&journal, identity, Some(data)).await.expect("claims");
+        let mut changes = Vec::new();
+        if base.is_none() {
+            changes.push(Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) });
+            changes.push(Change { time_hi: 1000, ..facts::about(Op::CoverBegin, &kind, 0, 1) });
+        }
+        let bytes = secret(rv, label, "b25l");
+        let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
+        let seen = Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo, time_hi, bytes: bytes.as_bytes() };
+        let encoded = Encoder::new(secrets).with_keys(&keys).observe(&seen, base.as_ref());
+        base = Some(encoded.base);
+        changes.push(encoded.change);
+        writer.stage(changes, frontier(rv)).await.expect("stages");
+        writer.commit().await.expect("commits");
+    }
+    let mut timeline = Timeline::open(&journal, vec![old.clone()]).await.expect("opens");
+    let view = at(&mut timeline, 4).await;
+    let error = timeline.reveal(view.objects.first().expect("one")).await.expect_err("only a label changed, under the newer key");
+    assert!(error.to_string().contains(&new.id()) && error.hint().is_some(), "{error}");
+    let mut timeline = Timeline::open(&journal, vec![new, old]).await.expect("opens");
+    let view = at(&mut timeline, 4).await;
+    assert_eq!(timeline.reveal(view.objects.first().expect("one")).await.expect("opens").to_string(), secret(4, "c", "b25l"));
+    let (before, mut after) = (at(&mut timeline, 2).await, at(&mut timeline, 3).await);
+    assert_eq!(before.objects.first().map(|o| o.unstored.as_slice()), Some(["/data/pw".to_owned()].as_slice()));
+    let unsure = timeline.align(&before.objects, &mut after.objects).await;
+    assert_eq!(unsure.iter().map(|one| one.stored).collect::<Vec<_>>(), [false]);
+    let [from, to] = [&before, &after].map(|view| view.objects.first().and_then(|o| o.value.pointer("/data/pw").cloned()));
+    assert_eq!(from, to);
+}

@@ -55,6 +55,7 @@ async fn trial(name: &str) -> Result<String> {
                 apiserver_restarts: 4,
                 etcd_pauses: 3,
                 schema_changes: 4,
+                rotations: 3,
                 down: Duration::from_mins(2),
                 rate: 50.0,
                 between: Duration::from_secs(8),

@@ -97,12 +97,12 @@ struct Past {
 /// Checks every answer. `outages` are the spans (our clock) in which rows count as caught up with, not live.
 pub async fn check(
     journal: &Journal,
-    key: &Arc<Key>,
+    keys: &[Arc<Key>],
     written: &Written,
     outages: &[(i64, i64)],
 ) -> Result<Verdict> {
     let answers = &written.answers;
-    let past = read(journal, key).await?;
+    let past = read(journal, keys).await?;
     let mut verdict = Verdict {
         rows: past.rows,
         gaps: (
@@ -305,8 +305,8 @@ fn judge_time(
     }
 }
 
-async fn read(journal: &Journal, key: &Arc<Key>) -> Result<Past> {
-    let keys = DataKeys::new(journal.cluster(), vec![key.clone()], journal.parts().clone());
+async fn read(journal: &Journal, keys: &[Arc<Key>]) -> Result<Past> {
+    let keys = DataKeys::new(journal.cluster(), keys.to_vec(), journal.parts().clone());
     let reader = Reader::open(journal).await?;
     // From the very first row, without checkpoints: every version must be there.
     let mut rows = Vec::new();
@@ -362,7 +362,7 @@ async fn read(journal: &Journal, key: &Arc<Key>) -> Result<Past> {
 pub async fn exact_lists_agree(
     client: &Client,
     journal: &Journal,
-    key: &Arc<Key>,
+    keys: &[Arc<Key>],
     revisions: usize,
     (low, high): (u64, u64),
     seed: u64,
@@ -371,7 +371,7 @@ pub async fn exact_lists_agree(
     let mut compared = 0;
     for _ in 0..revisions {
         let rv = low + draw.below(high - low + 1);
-        let mut timeline = Timeline::open(journal, vec![key.clone()]).await?;
+        let mut timeline = Timeline::open(journal, keys.to_vec()).await?;
         let moment = timeline.resolve(&At::Rev { rv, incarnation: None, domain: None }).await?;
         ensure!(moment.closed, "rev:{rv} is not closed: {:?}", moment.lagging);
         let view = timeline.view(moment, &Scope::default()).await?;

@@ -93,10 +93,22 @@ impl Hindcast {
         Ok(Self { binary: binary.into(), place, kubeconfig, key_file, dir: dir.to_owned() })
     }
 
-    /// The key in the key file.
+    /// The newest key in the key file.
     pub fn key(&self) -> Result<Arc<Key>> {
+        self.keys()?.into_iter().next().context("one key")
+    }
+
+    /// The keys in the key file, newest first.
+    pub fn keys(&self) -> Result<Vec<Arc<Key>>> {
         let file = KeyFile::parse("the test's key file", &std::fs::read(&self.key_file)?)?;
-        Ok(Arc::new(file.keys.into_iter().next().context("one key")?))
+        Ok(file.keys.into_iter().map(Arc::new).collect())
+    }
+
+    /// Adds a key to the key file, which is the one to seal with from the next start on.
+    pub async fn rotate(&self) -> Result<()> {
+        let output = self.call(&["key", "init"], false).await?;
+        ensure!(output.status.success(), "key init: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
     }
 
     /// Starts `hindcast run` and waits until every kind is protected.

@@ -28,6 +28,8 @@ pub struct Faults {
     pub etcd_pauses: u32,
     /// Changes of a CRD's schema.
     pub schema_changes: u32,
+    /// Changes of the key that seals, each with a restart.
+    pub rotations: u32,
     /// How long Hindcast is down once, beside.
     pub down: Duration,
     /// Writes a second.
@@ -39,7 +41,7 @@ pub struct Faults {
 impl Faults {
     /// How long the load goes on: all faults, the down time, and room at both ends.
     fn seconds(&self) -> f64 {
-        let count = self.kills + self.kills_in_put + self.stops + self.apiserver_restarts + self.etcd_pauses + self.schema_changes;
+        let count = self.kills + self.kills_in_put + self.stops + self.apiserver_restarts + self.etcd_pauses + self.schema_changes + self.rotations;
         f64::from(count) * (self.between.as_secs_f64() + 4.0) + self.down.as_secs_f64() + 15.0
     }
 }
@@ -73,10 +75,10 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
 
     let journal = hindcast.place.journal().await?;
     let outages = trial.outages.clone();
-    let verdict = oracle::check(&journal, &hindcast.key()?, &written, &outages).await?;
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &outages).await?;
     let newest = newest_revision(&cluster).await?;
     running.close().await?;
-    oracle::exact_lists_agree(&client, &journal, &hindcast.key()?, 3, (newest, newest), 9).await?;
+    oracle::exact_lists_agree(&client, &journal, &hindcast.keys()?, 3, (newest, newest), 9).await?;
     running.stop().await?;
     ensure!(
         verdict.failures.is_empty(),
@@ -99,7 +101,7 @@ struct Trial<'a> {
 impl Trial<'_> {
     async fn all(&mut self, faults: &Faults) -> Result<()> {
         // Taking turns, so that each fault meets the others' aftermath.
-        let most = [faults.kills, faults.kills_in_put, faults.stops, faults.apiserver_restarts, faults.etcd_pauses, faults.schema_changes]
+        let most = [faults.kills, faults.kills_in_put, faults.stops, faults.apiserver_restarts, faults.etcd_pauses, faults.schema_changes, faults.rotations]
             .into_iter()
             .max()
             .unwrap_or(0);
@@ -114,6 +116,11 @@ impl Trial<'_> {
                 let begun = now();
                 schema(self.cluster, round + 1).await?;
                 self.over(begun);
+            }
+            if due(faults.rotations) {
+                tokio::time::sleep(faults.between).await;
+                self.hindcast.rotate().await?;
+                self.kill_and_restart(Duration::ZERO).await?;
             }
             if due(faults.kills_in_put) {
                 tokio::time::sleep(faults.between).await;

@@ -47,12 +47,12 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.key()?, &written, &[(begun, now())]).await?;
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[(begun, now())]).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
     ensure!(verdict.lost > 0 && verdict.gaps.1 > 0, "an interval must be lost in this trial: {verdict}");
     let newest = newest_revision(&cluster).await?;
     running.close().await?;
-    oracle::exact_lists_agree(&client, &journal, &hindcast.key()?, 1, (newest, newest), 3).await?;
+    oracle::exact_lists_agree(&client, &journal, &hindcast.keys()?, 1, (newest, newest), 3).await?;
     told(&hindcast, inside).await?;
     running.stop().await?;
     Ok(verdict)

@@ -50,7 +50,7 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.key()?, &written, &[]).await?;
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[]).await?;
     println!("oracle: {verdict}");
     for failure in verdict.time_failures.iter().take(5) {
         println!("oracle: off the clock: {failure}");
@@ -64,7 +64,7 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
 
     let high = newest_revision(&client).await?;
     running.close().await?;
-    let compared = oracle::exact_lists_agree(&client, &journal, &hindcast.key()?, 30, (low, high), 7).await?;
+    let compared = oracle::exact_lists_agree(&client, &journal, &hindcast.keys()?, 30, (low, high), 7).await?;
     ensure!(compared == 30);
     running.stop().await
 }

@@ -3,6 +3,7 @@
 //! **Invariants.** The scan that finds nothing in a sealed journal finds the value in one that holds it in clear, and
 //! in the answer to `--show-secrets`: it is no blind scan.
 
+mod keys;
 mod scan;
 
 use std::{
@@ -34,7 +35,14 @@ fn secret(name: &str, value: &str) -> serde_json::Value {
         "metadata": {
             "name": name,
             "labels": {"planted": "yes"},
-            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied.to_string()},
+            "annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": applied.to_string(),
+                "kapp.k14s.io/original": applied.to_string(),
+                "objectset.rio.cattle.io/applied": BASE64_STANDARD.encode(applied.to_string()),
+                "banzaicloud.com/last-applied": applied.to_string(),
+                "example.com/note": format!("the password is {value}, remember it"),
+                "example.com/copy": BASE64_STANDARD.encode(json!({"note": value}).to_string()),
+            },
         },
         "data": data,
     })

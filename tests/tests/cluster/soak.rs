@@ -17,6 +17,7 @@ async fn nothing_is_lost_while_everything_breaks() -> Result<()> {
         apiserver_restarts: 1,
         etcd_pauses: 1,
         schema_changes: 2,
+        rotations: 2,
         down: Duration::from_secs(10),
         rate: 50.0,
         between: Duration::from_secs(2),

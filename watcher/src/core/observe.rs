@@ -137,7 +137,9 @@ impl Core {
             time_hi: hi,
             bytes: &seen.bytes,
         };
+        let base = self.whole(key, name, base);
         let encoded = self.encoder.observe(&observation, base.as_ref());
+        self.has_whole(key, name);
         if encoded.change.op == Op::Unreadable {
             self.metrics.unreadable.inc();
             tracing::warn!(kind = key, object = name, rv, "an object is kept as unreadable bytes");
@@ -210,10 +212,11 @@ impl Core {
             time_hi,
             bytes: &seen.bytes,
         };
-        if self.encoder.reads_as(&observation, &base) {
+        if !self.is_lacking(key, name) && self.encoder.reads_as(&observation, &base) {
             return;
         }
         let encoded = self.encoder.reread(&observation, &base);
+        self.has_whole(key, name);
         self.keep(key, name, encoded.base, seen.header.stamp);
         self.push(encoded.change);
     }

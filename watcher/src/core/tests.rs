@@ -327,3 +327,80 @@ fn what_lay_waiting_for_a_watch_says_nothing_of_commits_until_a_list_was_begun_b
     core.event("/things", &Event::Added(object("d", "u4", 14, 1)), 10);
     assert_eq!(lower(&mut core), [1004 * S, 1004 * S]);
 }
+
+fn sealed_core() -> Core {
+    let (hints, _) = mpsc::unbounded_channel();
+    let key = hindcast_journal::seal::Key::generate("k", "", &Parts::system());
+    let mut core = Core::new(
+        Parts::system(),
+        Arc::new(Settings::default()),
+        Metrics::default(),
+        Encoder::new(Secrets::Sealed(Arc::new(key))),
+        hints,
+        Arc::new(Notify::new()),
+    );
+    core.describe(kind("secrets"));
+    core.resume_kept(None);
+    core.begin_list("/secrets");
+    core.listed("/secrets", &secret("a", 5), 10);
+    core.end_list("/secrets", 10, Span { lo: 1, hi: 1 });
+    core
+}
+
+fn secret(name: &str, rv: Revision) -> Sighting {
+    let bytes: bytes::Bytes = format!(
+        r#"{{"apiVersion":"v1","data":{{"p":"cGxhbnRlZA=="}},"kind":"Secret","metadata":{{"name":"{name}","namespace":"ns","uid":"u","resourceVersion":"{rv}"}}}}"#
+    )
+    .into();
+    Sighting { header: Header::of(&bytes), bytes, source: Source::List, at: Span { lo: 1, hi: 1 }, live: false }
+}
+
+#[test]
+fn a_kind_whose_values_cannot_be_sealed_is_let_go_waits_and_has_them_stored_when_it_comes_back() {
+    let mut core = sealed_core();
+    drain(&mut core);
+    core.unsealable("/secrets", ["ns/a".to_owned()], "keys/x: refused");
+    core.unsealable("/secrets", ["ns/a".to_owned()], "keys/x: refused");
+    assert_eq!(drain(&mut core).0, ["cover_end 10"], "told once");
+    assert!(core.must_wait("/secrets") && !core.must_wait("/things"));
+    core.sealable();
+    assert!(!core.must_wait("/secrets"));
+    // The same version, listed again: nothing about it differs but that its value is not in the journal.
+    core.begin_list("/secrets");
+    core.listed("/secrets", &secret("a", 5), 20);
+    core.end_list("/secrets", 20, Span { lo: 2, hi: 2 });
+    let batch = core.take();
+    let reread = batch.changes.iter().find(|change| change.op == Op::Reread).expect("it is read again");
+    assert!(reread.cells.iter().all(|cell| !cell.secret.is_empty()) && !reread.cells.is_empty());
+    core.committed(1);
+    core.begin_list("/secrets");
+    core.listed("/secrets", &secret("a", 5), 30);
+    assert_eq!(drain(&mut core).0, [] as [&str; 0], "once");
+}
+
+#[test]
+fn what_is_kept_as_it_would_be_now_is_not_written_again_and_that_is_said_once() {
+    let mut core = sealed_core();
+    drain(&mut core);
+    let due = core.to_reread().expect("a journal that does not say how it keeps versions is looked through");
+    assert_eq!(due.resource, "secrets");
+    core.reread("/secrets", &secret("a", 5), 20);
+    core.reread_done("/secrets");
+    assert_eq!(core.to_reread().map(|kind| kind.resource.clone()), None);
+    assert_eq!(drain(&mut core).0, ["mark 10"]);
+    assert_eq!(core.to_reread().map(|kind| kind.resource.clone()), None);
+    assert_eq!(drain(&mut core).0, [] as [&str; 0]);
+}
+
+#[test]
+fn an_object_that_lacks_values_is_next_written_whole() {
+    let mut core = sealed_core();
+    drain(&mut core);
+    core.lacks("/secrets", "ns/a");
+    let seen = secret("a", 11);
+    core.event("/secrets", &Event::Modified(seen.bytes), 0);
+    let batch = core.take();
+    let row = batch.changes.first().expect("one row");
+    assert!(matches!(row.body, Body::Object(_)) && row.op == Op::Modify, "{row:?}");
+    assert_eq!(row.cells.len(), 1, "also the value that did not change");
+}

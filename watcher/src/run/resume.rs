@@ -51,8 +51,12 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
                 ..Discovery::default()
             });
         }
+        if entry.unstored().next().is_some() {
+            core.lacks(&key.kind_key(), &name);
+        }
         core.keep(&key.kind_key(), &name, entry.base(), None);
     }
+    core.resume_kept(state.kept.as_ref());
     Ok(())
 }
 

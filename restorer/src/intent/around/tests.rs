@@ -33,6 +33,8 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         around: Surroundings::default(),
         scalers: scalers.into_iter().map(|(key, json)| (key, Arc::new(full(json)))).collect(),
         key: None,
+        older: Vec::new(),
+        rules: hindcast_journal::seal::Rules::default(),
     }
 }
 

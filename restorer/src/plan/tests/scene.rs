@@ -142,6 +142,8 @@ impl Scene {
                 scalers: BTreeMap::new(),
                 around: crate::intent::Surroundings::default(),
                 key: None,
+        older: Vec::new(),
+        rules: hindcast_journal::seal::Rules::default(),
             },
             live,
             known,
