@@ -197,10 +197,13 @@ pub enum Mark {
         /// Whether Secret values are stored: `sealed`, `plaintext` or `dropped`.
         secrets: String,
     },
-    /// A domain's counter went backwards.
+    /// The server's store was put back to an older copy: another life of a domain's counter begins.
     Incarnation {
         /// The last revision of the life before.
         last: Revision,
+        /// What told so.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
     },
     /// Anything a newer version may say.
     #[serde(other)]

@@ -15,6 +15,7 @@
 //! Not here: talking to the server ([`crate::stream`]), committing ([`crate::flush`]). Start at [`Core::event`].
 
 mod cover;
+mod life;
 mod observe;
 mod status;
 
@@ -31,7 +32,8 @@ use hindcast_journal::{
 use tokio::sync::{Notify, mpsc};
 
 pub(crate) use self::{
-    cover::{Healed, Known},
+    cover::{Healed, Known, Resumed},
+    life::{Witness, contradicts},
     observe::{Sighting, Verdict, object_name},
 };
 use crate::{
@@ -81,6 +83,10 @@ pub(crate) struct Kind {
     moved: bool,
     /// When its watch was opened after the newest outage or list, on the monotonic clock.
     opened: Duration,
+    /// When its stream last brought anything, on the monotonic clock.
+    pub(crate) alive: Duration,
+    /// Whether versions beyond the cursor were recorded, by a healing that has not ended.
+    pub(crate) torn: bool,
 }
 
 /// One revision domain.
@@ -92,6 +98,8 @@ pub(crate) struct Domain {
     pub(crate) caught_up: Revision,
     /// Only what is newer counts as received live: set by a list after this process stood still.
     pub(crate) live_from: Revision,
+    /// How far the journal was closed when it was taken up: life, revision and moment.
+    pub(crate) resumed: Option<(u32, Revision, Micros)>,
     /// When a watch was last opened that follows on an outage or a list, on the monotonic clock.
     opened: Duration,
     /// When the newest list of it was begun, on the monotonic clock, and its revision.

@@ -23,7 +23,7 @@ use crate::{
     discovery::{self, API_SERVICES, CRDS, Crd, LEASES, wanted, watchable},
     domains::{self, Found},
     env::{Env, LEASES_PATH, OPAQUE},
-    stream,
+    life, stream,
 };
 
 /// Rounds with a write between before a domain counts as settled.
@@ -84,7 +84,10 @@ impl Kinds {
         let kinds = self.read().await?;
         if let Some(reference) = reference(kinds.values()) {
             match self.env.sample(reference).await {
-                Ok(rv) => self.catch_up(rv).await,
+                Ok(rv) => {
+                    life::confirm(&self.env, MAIN, Duration::ZERO).await?;
+                    self.catch_up(rv).await;
+                }
                 // Then each stream finds out for itself.
                 Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
                 Err(failure) => return Err(failure),
