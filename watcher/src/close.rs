@@ -131,15 +131,16 @@ async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Re
 }
 
 async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<(), Failure> {
-    let (alive, watched) = {
-        let core = env.core.lock();
+    let (alive, watched, stalled) = {
+        let mut core = env.core.lock();
+        core.beat();
+        let stalled = core.stalled_at;
         let kind = core.kinds.get(key);
-        kind.map_or((Duration::ZERO, true), |kind| (kind.alive, kind.phase == Phase::Watching))
+        kind.map_or((Duration::ZERO, true, stalled), |kind| (kind.alive, kind.phase == Phase::Watching, stalled))
     };
     // A stream that is silent for longer than a bookmark takes may be cut off without knowing.
-    if !watched || env.parts.clock.monotonic().saturating_sub(alive) > SILENT {
-        life::confirm(env, &kind.domain, alive).await?;
-    }
+    let silent = env.parts.clock.monotonic().saturating_sub(alive) > SILENT;
+    life::confirm(env, &kind.domain, if watched && !silent { stalled } else { alive }).await?;
     env.sample(kind).await?;
     let cursor = env.core.lock().kinds.get(key).map_or(0, |k| k.cursor);
     if cursor >= target || cursor == 0 {

@@ -98,6 +98,8 @@ pub(crate) struct Domain {
     pub(crate) caught_up: Revision,
     /// Only what is newer counts as received live: set by a list after this process stood still.
     pub(crate) live_from: Revision,
+    /// When a stream of it last broke, on the monotonic clock.
+    pub(crate) doubted: Duration,
     /// How far the journal was closed when it was taken up: life, revision and moment.
     pub(crate) resumed: Option<(u32, Revision, Micros)>,
     /// When a watch was last opened that follows on an outage or a list, on the monotonic clock.
@@ -131,6 +133,8 @@ pub(crate) struct Core {
     pub(crate) started: bool,
     /// When the process was last known to run, on the monotonic clock.
     beat: Duration,
+    /// When the process was last seen to have stood still, on the monotonic clock.
+    pub(crate) stalled_at: Duration,
     /// Domains that stood still and wait for a list.
     stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
@@ -190,6 +194,7 @@ impl Core {
             timekeeper,
             started: false,
             beat: Duration::ZERO,
+            stalled_at: Duration::ZERO,
             stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
         }
@@ -235,6 +240,7 @@ impl Core {
 
     /// Events may have lain waiting: only what is newer than a list begun from here on is live.
     fn stall(&mut self) {
+        self.stalled_at = self.parts.clock.monotonic();
         for (name, domain) in &mut self.domains {
             domain.live_from = Revision::MAX;
             self.stalled.insert(name.clone());

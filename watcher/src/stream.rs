@@ -40,6 +40,10 @@ use crate::{
 /// How often a list that expires half-way is begun anew before that counts as a failure.
 const LIST_TRIES: u32 = 5;
 
+/// A store is not put back in less: the API server has to stop and start. A server that ends a watch has sent a bookmark
+/// two seconds before.
+const SWAP: Duration = Duration::from_secs(4);
+
 /// Protects one kind until it is aborted. `broken` says why its cursor cannot be trusted, when that is known.
 pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) {
     let mut stream = Stream {
@@ -89,6 +93,9 @@ impl Stream<'_> {
         }
         if cursor == 0 {
             self.open = false;
+            // What is listed now is of the life that the server is in, whoever of the domain has noticed.
+            let doubted = self.env.core.lock().doubted(&kind.domain);
+            life::confirm(self.env, &kind.domain, doubted).await?;
             self.list(&kind).await?;
         } else if !self.confirmed(&kind, covered).await? {
             return Ok(());
@@ -109,11 +116,20 @@ impl Stream<'_> {
 
     /// After an interval in which nobody watched: whether the cursor is one of the server's life still.
     async fn confirmed(&mut self, kind: &Discovery, covered: bool) -> Result<bool, Failure> {
-        if covered && self.broken.is_none() && self.caught_up.is_some() {
-            return Ok(true);
-        }
-        let alive = self.env.core.lock().kinds.get(self.key).map_or(Duration::ZERO, |kind| kind.alive);
-        life::confirm(self.env, &kind.domain, alive).await?;
+        let (alive, doubted, stalled, now) = {
+            let mut core = self.env.core.lock();
+            core.beat();
+            let alive = core.kinds.get(self.key).map_or(Duration::ZERO, |kind| kind.alive);
+            (alive, core.doubted(&kind.domain), core.stalled_at, self.env.parts.clock.monotonic())
+        };
+        // Also a watch that ended properly may have done so long ago.
+        let unbroken = covered && self.broken.is_none() && self.caught_up.is_some();
+        let since = match (unbroken && now.saturating_sub(alive) < SWAP, covered) {
+            (true, _) => stalled,
+            (false, true) => alive,
+            (false, false) => alive.max(doubted),
+        };
+        life::confirm(self.env, &kind.domain, since).await?;
         Ok(self.env.core.lock().kinds.get(self.key).is_some_and(|kind| kind.cursor > 0))
     }
 
@@ -201,6 +217,7 @@ impl Stream<'_> {
         {
             let mut core = env.core.lock();
             core.trouble(self.key, &failure.to_string());
+            core.doubt(self.key);
             core.phase(self.key, Phase::Resuming);
         }
         match failure {

@@ -13,7 +13,7 @@
 //!
 //! Not here: asking the server [`crate::life`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hindcast_journal::{
     Micros, Op, Revision,
@@ -50,6 +50,18 @@ impl Core {
     /// Which life a domain is in.
     pub(crate) fn life(&mut self, domain: &str) -> u32 {
         self.domain(domain).incarnation
+    }
+
+    /// A kind's stream broke: whether its domain is still in the life that it was in has to be asked.
+    pub(crate) fn doubt(&mut self, key: &str) {
+        let Some(domain) = self.kinds.get(key).map(|kind| kind.discovery.domain.clone()) else { return };
+        self.domain(&domain).doubted = self.parts.clock.monotonic();
+    }
+
+    /// When there was last a reason to ask, on the monotonic clock: a stream broke, or the process stood still, so that
+    /// what it reads has lain waiting.
+    pub(crate) fn doubted(&self, domain: &str) -> Duration {
+        self.domains.get(domain).map_or(self.stalled_at, |domain| domain.doubted.max(self.stalled_at))
     }
 
     /// Whether the kind's domain is still in that life.
