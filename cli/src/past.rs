@@ -203,7 +203,8 @@ impl Past<'_> {
         let wants_more = match at {
             At::NowOpen => false,
             At::Now => true,
-            _ => !moment.closed,
+            // Of a life of the counter that has ended no more will be known, however long one waits.
+            _ => !moment.closed && moment.ended.is_empty(),
         };
         if wants_more {
             moment = close::close(self, self.context, &at, moment).await?;
@@ -288,6 +289,7 @@ impl Past<'_> {
     fn say(&self, moment: &Moment) {
         let state = match (moment.closed, moment.beyond) {
             (true, _) => "closed",
+            (false, None) if !moment.ended.is_empty() => "last known",
             (false, None) => "open",
             (false, Some(_)) => "stale",
         };
@@ -297,7 +299,7 @@ impl Past<'_> {
         }
         let main = moment.cut.domains.get(MAIN);
         let life = main
-            .filter(|p| p.incarnation > 0)
+            .filter(|p| p.incarnation > 0 || moment.ended.iter().any(|ended| ended.domain == MAIN))
             .map_or(String::new(), |p| format!("@{}", p.incarnation));
         self.context.printer.note(format!(
             "at {} = rev {}{life}{others} ({state})",
@@ -390,7 +392,7 @@ impl Past<'_> {
         let (mut protected, mut missing) = (Vec::new(), Vec::new());
         for kind in asked {
             match view.protection(&kind.kind_key()) {
-                Protection::Protected => protected.push(kind.clone()),
+                Protection::Protected | Protection::LastKnown { .. } => protected.push(kind.clone()),
                 Protection::NotProtected(end) => missing.push((kinds::label(kind), why(end.as_ref()))),
             }
         }
@@ -414,7 +416,9 @@ impl Past<'_> {
     /// Names what a view lacks: an open cut and its lagging kinds, lost gaps; healed ones are noted.
     pub(crate) fn reserve_view(&mut self, view: &View, asked: &[Discovery]) {
         let moment = &view.moment;
-        if !moment.closed && moment.beyond.is_none() {
+        if !moment.ended.is_empty() {
+            self.reserve_ended(view, asked);
+        } else if !moment.closed && moment.beyond.is_none() {
             let asked: Vec<String> = asked.iter().map(Discovery::kind_key).collect();
             let (mine, others): (Vec<_>, Vec<_>) =
                 moment.lagging.iter().partition(|(key, _)| asked.contains(key));
@@ -479,6 +483,28 @@ impl Past<'_> {
             };
             self.reserve("values-not-compared", text);
         }
+    }
+
+    /// Names what is known of the last moments before the server's store was put back, each kind with its newest good one.
+    fn reserve_ended(&mut self, view: &View, asked: &[Discovery]) {
+        let wall = &self.context.wall;
+        let last = |kind: &Discovery| match view.protection(&kind.kind_key()) {
+            Protection::LastKnown { rv, time } => {
+                Some(format!("{} up to {} (rev {rv})", kinds::label(kind), wall.show_millis(time)))
+            }
+            _ => None,
+        };
+        let known: Vec<String> = asked.iter().filter_map(last).collect();
+        let when = match view.moment.ended.iter().filter_map(|ended| ended.next).min() {
+            Some(next) => format!("was put back to an older copy before {}", wall.show_millis(next)),
+            None => "was put back to an older copy".to_owned(),
+        };
+        let what = if known.is_empty() {
+            "what was asked for has been seen up to that moment, but not every kind".to_owned()
+        } else {
+            format!("this is the last that is known, and later changes may be missing; known are {}", known.join(", "))
+        };
+        self.reserve("ended-life", format!("the server's store {when}: {what}"));
     }
 
     /// Names a gap: a lost one is a reservation, a healed one a note.

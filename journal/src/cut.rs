@@ -5,6 +5,8 @@
 //!
 //! **Invariants.** (1) State at a cut is all rows with a revision up to the cut's, never a prefix of positions.
 //! (2) A moment after the closed time is "later than the journal knows", never the tip [`Moment::beyond`].
+//! (3) A moment belongs to the life of a counter that was the newest one seen by then, whatever revisions say: those of a
+//! later life may be lower, and what a store held when it was put back was committed before.
 
 use std::collections::BTreeMap;
 
@@ -104,4 +106,35 @@ pub struct Moment {
     pub uncertain: Vec<(Position, Micros, Micros)>,
     /// How far the journal is closed.
     pub frontier: FrontierVector,
+    /// Where the cut lies in a life of a domain's counter that has ended, beyond what was closed of it.
+    pub ended: Vec<Ended>,
+}
+
+/// A life of a domain's counter that has ended, since the server's store was put back to an older copy. What is known
+/// of its last moments is what each kind had been seen up to [`crate::fold::KindState::known_at`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The domain.
+    pub domain: String,
+    /// Which life of its counter.
+    pub incarnation: u32,
+    /// Everything committed before this moment is in the journal, in every kind; 0 if that is of none.
+    pub known: Micros,
+    /// When the next life was first seen, if it was.
+    pub next: Option<Micros>,
+    /// The time that was asked for, where the question was one.
+    pub asked: Option<Micros>,
+}
+
+/// One life of a domain's counter: the revisions in which the journal knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// Its number.
+    pub incarnation: u32,
+    /// The first revision from which a kind was protected.
+    pub from: Revision,
+    /// When that was.
+    pub since: Micros,
+    /// The last revision that was seen; `None` while it lasts.
+    pub to: Option<Revision>,
 }

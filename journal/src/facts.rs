@@ -217,10 +217,13 @@ pub enum Mark {
     },
     /// The newest version of every object is kept in this way: what was kept in another has been read again.
     Kept(Kept),
-    /// A domain's counter went backwards.
+    /// The server's store was put back to an older copy: another life of a domain's counter begins.
     Incarnation {
         /// The last revision of the life before.
         last: Revision,
+        /// What told so.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
     },
     /// Anything a newer version may say.
     #[serde(other)]

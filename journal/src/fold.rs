@@ -18,10 +18,10 @@ use bytes::Bytes;
 
 use crate::{
     Base, Change, Error, Micros, Position, Result, Revision, Row, exact,
-    cut::{Cut, CutPoint},
+    cut::{Cut, CutPoint, Moment},
     exact::Value,
-    facts::{self, CoverEnd, Discovery, Gap},
-    row::{Body, Cell, Op, StateHash},
+    facts::{self, CoverEnd, Discovery, Gap, Uncovered},
+    row::{Body, Cell, Op, Source, StateHash},
     seal::is_placeholder,
 };
 
@@ -192,6 +192,17 @@ pub struct Cover {
     pub end: Option<(CutPoint, Micros, CoverEnd)>,
 }
 
+/// What is known of a kind at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Knowledge {
+    /// All there was.
+    All,
+    /// What there was at this point of a life of the counter that ended, complete up to that time.
+    UpTo(CutPoint, Micros),
+    /// Nothing, and why, if that is known.
+    Not(Option<CoverEnd>),
+}
+
 /// What is known of a kind.
 #[derive(Debug, Clone, Default)]
 pub struct KindState {
@@ -205,6 +216,8 @@ pub struct KindState {
     pub gaps: Vec<(u32, Gap)>,
     /// Every change up to this point is in the journal.
     pub cursor: Option<CutPoint>,
+    /// The newest version that was recovered out of order, by a healing that has not ended if this is beyond the cursor.
+    pub ahead: Option<CutPoint>,
 }
 
 impl KindState {
@@ -218,6 +231,8 @@ impl KindState {
                 break;
             }
             match &cover.end {
+                // Up to the revision at which a life of the counter ended the kind is known, whatever time that was.
+                Some((end, _, reason)) if point <= *end && reason.reason == Uncovered::Incarnation => return Ok(()),
                 Some((end, ended, reason)) if point > *end || (point == *end && time >= *ended) => {
                     why = Some(reason.clone());
                 }
@@ -225,6 +240,30 @@ impl KindState {
             }
         }
         Err(why.or_else(|| self.uncovered.clone()))
+    }
+
+    /// What is known of the kind at a moment.
+    pub fn known_at(&self, moment: &Moment) -> Knowledge {
+        let domain = &self.discovery.domain;
+        let Some(point) = moment.cut.domains.get(domain) else { return Knowledge::Not(self.uncovered.clone()) };
+        if let Some(ended) = moment.ended.iter().find(|ended| ended.domain == *domain)
+            && let Some((end, known)) = self.last_known(*point, ended.asked)
+        {
+            return Knowledge::UpTo(end, known);
+        }
+        match self.covered_at(*point, moment.time) {
+            Ok(()) => Knowledge::All,
+            Err(why) => Knowledge::Not(why),
+        }
+    }
+
+    /// Up to where and when the kind is known, if its life of the counter ended before the point or the time that was
+    /// asked for: what there was then is the last that will ever be known of that life.
+    fn last_known(&self, point: CutPoint, asked: Option<Micros>) -> Option<(CutPoint, Micros)> {
+        let cover = self.covers.iter().rev().find(|cover| cover.from <= point)?;
+        let (end, known, _) = cover.end.as_ref().filter(|(_, _, why)| why.reason == Uncovered::Incarnation)?;
+        let later = point > *end || (point == *end && asked.is_some_and(|time| time >= *known));
+        (end.incarnation == point.incarnation && later).then_some((*end, *known))
     }
 
     /// Whether the kind is protected with what has been read so far.
@@ -256,16 +295,22 @@ pub struct State {
     pub secrets: Option<String>,
     /// How the newest version of every object is kept, as the newest writer that saw to it said.
     pub kept: Option<facts::Kept>,
+    /// The newest life of each domain's counter that a row was of.
+    pub lives: BTreeMap<String, u32>,
 }
 
 impl State {
     /// Takes a row in: objects only if wanted and within `cut` (`None`: everything), facts always.
     pub fn apply(&mut self, row: &Row, scope: &Scope, cut: Option<&Cut>) -> Result<()> {
         self.last = self.last.max(row.pos);
+        match self.lives.get_mut(&row.domain) {
+            Some(life) => *life = row.incarnation.max(*life),
+            None => _ = self.lives.insert(row.domain.clone(), row.incarnation),
+        }
         let within = cut.is_none_or(|c| c.holds(row));
         if row.op.is_object() {
-            if cut.is_none() && row.source == crate::row::Source::Watch {
-                self.raise_cursor(row);
+            if cut.is_none() {
+                self.see(row);
             }
             if within && scope.wants_row(row) {
                 self.apply_object(row)?;
@@ -381,11 +426,14 @@ impl State {
         Some(labels.unwrap_or(Value::Null))
     }
 
-    fn raise_cursor(&mut self, row: &Row) {
+    /// How far a row tells that its kind was seen.
+    fn see(&mut self, row: &Row) {
         let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
         if let Some(kind) = self.kinds.get_mut(&row.kind_key()) {
-            if kind.is_covered() {
-                raise(&mut kind.cursor, point);
+            match row.source {
+                Source::Watch if kind.is_covered() => raise(&mut kind.cursor, point),
+                Source::Healed => raise(&mut kind.ahead, point),
+                _ => {}
             }
         }
     }

@@ -6,9 +6,11 @@
 //!
 //! **Invariants.** (1) A read goes through one manifest, and those that it continues. (2) The cut of a time is, per domain, the greatest revision
 //! whose upper bound is not after it. (3) Objects of a kind that was not covered at the cut are not in the state: they
-//! are not known to be all of them.
+//! are not known to be all of them. (4) A cut in a life of the counter that has ended is answered from that life alone.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
+
+mod lives;
 
 use std::{cmp::Ordering, collections::BTreeMap, ops::Range, pin::Pin, sync::Arc};
 
@@ -19,7 +21,7 @@ use crate::{
     checkpoint::{Checkpoint, Doubts, Manifest, Origin},
     cut::{At, Cut, CutPoint, MAIN, Moment},
     facts::{self, CoverEnd, Uncovered},
-    fold::{KindState, Scope, State},
+    fold::{KindState, Knowledge, Scope, State},
     journal::Segment,
     row::{Op, Source},
     segment::{FrontierVector, Meta},
@@ -194,16 +196,16 @@ impl Reader {
             At::Now => {
                 self.begin(|_| true).await?;
                 self.load(&Until::End).await?;
-                let cut = Cut::of(&self.frontier());
-                let time = self.frontier().get(MAIN).map_or(0, |p| p.time);
-                Ok(self.moment(cut, time, None))
+                let frontier = self.newest_closed();
+                let time = frontier.get(MAIN).map_or(0, |p| p.time);
+                Ok(self.moment(Cut::of(&frontier), time, None, None))
             }
             At::NowOpen => {
                 self.begin(|_| true).await?;
                 self.load(&Until::End).await?;
                 let (cut, time) = self.greatest(|_| true);
                 let newest = self.rows().map(|row| row.time_hi).max().unwrap_or(0);
-                Ok(self.moment(cut, time.max(newest), None))
+                Ok(self.moment(cut, time.max(newest), None, None))
             }
             At::Time(time) => self.resolve_time(*time, false).await,
             At::BeforeTime(time) => self.resolve_time(*time, true).await,
@@ -221,17 +223,23 @@ impl Reader {
         // What was recovered of a kind that had been let go stands later in the log, and has a say.
         while self.left().is_some_and(|left| !self.is_past(left + RECOVERY)) && self.read_on().await? {}
         let known_before = |hi: Micros| if before { hi < time } else { hi <= time };
-        let (cut, _) = self.greatest(|row| known_before(row.time_hi));
-        let closed_time = self.frontier().values().map(|p| p.time).min();
+        let lives = self.lives_read();
+        let begun = |row: &Row| lives.since(row).is_none_or(known_before);
+        let (cut, _) = self.greatest(|row| known_before(row.time_hi) && begun(row));
+        let closed_time = self.newest_closed().values().map(|p| p.time).min();
         let beyond = match closed_time {
             Some(closed) if closed < time => Some(closed),
             None => Some(0),
             Some(_) => None,
         };
-        let mut moment = self.moment(cut, time, beyond);
+        let mut moment = self.moment(cut, time, beyond, Some(time));
         // What has a revision up to the cut's was committed before, whatever its own bounds say.
         let reach = |row: &&Row| {
-            row.op.is_object() && row.time_lo <= time && !known_before(row.time_hi) && !moment.cut.holds(row)
+            row.op.is_object()
+                && row.time_lo <= time
+                && !known_before(row.time_hi)
+                && begun(row)
+                && !moment.cut.holds(row)
         };
         let uncertain = self
             .rows()
@@ -246,11 +254,11 @@ impl Reader {
     }
 
     async fn resolve_rev(&mut self, rv: u64, incarnation: Option<u32>, domain: &str) -> Result<Moment> {
-        let newest = match incarnation {
+        let incarnation = match incarnation {
             Some(incarnation) => incarnation,
-            None => self.newest_incarnation(domain).await?,
+            None => self.life_of(rv, domain).await?,
         };
-        let point = CutPoint { incarnation: newest, rv };
+        let point = CutPoint { incarnation, rv };
         self.begin(|c| c.cut().domains.get(domain).is_some_and(|p| *p <= point)).await?;
         self.load(&Until::Point(domain.to_owned(), point)).await?;
         let frontier = self.frontier();
@@ -267,7 +275,7 @@ impl Reader {
         } else {
             Some(frontier.get(domain).map_or(0, |p| p.time))
         };
-        Ok(self.moment(cut, time, beyond))
+        Ok(self.moment(cut, time, beyond, None))
     }
 
     async fn newest_incarnation(&mut self, domain: &str) -> Result<u32> {
@@ -306,13 +314,14 @@ impl Reader {
             self.begin(|c| c.pos < pos && !too_new(c)).await?;
         }
         self.load(&Until::Point(row.domain.clone(), point)).await?;
-        Ok(self.moment(cut, row.time_hi, None))
+        Ok(self.moment(cut, row.time_hi, None, None))
     }
 
-    /// The moment of a cut with what has been read.
-    fn moment(&self, cut: Cut, time: Micros, beyond: Option<Micros>) -> Moment {
-        let frontier = self.frontier();
-        let closed = beyond.is_none() && !cut.domains.is_empty() && cut.within(&frontier);
+    /// The moment of a cut with what has been read; `asked` is the time, where the question was one.
+    fn moment(&self, cut: Cut, time: Micros, beyond: Option<Micros>, asked: Option<Micros>) -> Moment {
+        let frontier = self.newest_closed();
+        let ended = self.ended(&cut, asked);
+        let closed = beyond.is_none() && !cut.domains.is_empty() && ended.is_empty() && cut.within(&frontier);
         Moment {
             before_start: cut.domains.is_empty(),
             cut,
@@ -322,6 +331,7 @@ impl Reader {
             beyond,
             uncertain: Vec::new(),
             frontier,
+            ended,
         }
     }
 
@@ -349,7 +359,10 @@ impl Reader {
     fn greatest(&self, fits: impl Fn(&Row) -> bool) -> (Cut, Micros) {
         let mut cut = self.start.as_ref().map(Checkpoint::cut).unwrap_or_default();
         let mut time = self.start.as_ref().map_or(0, Checkpoint::time);
-        let counts = |row: &&Row| row.op.is_object() || row.op == Op::CoverBegin || row.op == Op::Gap;
+        let lives = self.lives_read();
+        let counts = |row: &&Row| {
+            (row.op.is_object() && !lives.torn(row)) || row.op == Op::CoverBegin || row.op == Op::Gap
+        };
         for row in self.rows().filter(counts).filter(|r| fits(r)) {
             let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
             let at = cut.domains.entry(row.domain.clone()).or_insert(point);
@@ -369,7 +382,13 @@ impl Reader {
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
         let mut applied = 0;
         loop {
+            let lives = self.lives_read();
             for row in self.rows_from(applied) {
+                // What a healing brought from beyond the end of a life was another life's.
+                let own = moment.cut.domains.get(&row.domain).is_some_and(|point| point.incarnation == row.incarnation);
+                if own && lives.torn(row) {
+                    continue;
+                }
                 state.apply(row, scope, Some(&moment.cut))?;
                 seen.apply(row, &nothing, None)?;
             }
@@ -459,7 +478,8 @@ impl Reader {
                 if !held && row.op != Op::Frontier && row.pos < fold_from.0 {
                     fold_from = (row.pos, segment.meta.segment);
                 }
-                if held && row.op.is_object() {
+                // The versions of a new life may be older than the moment it was first seen at.
+                if held && (row.op.is_object() || row.op == Op::CoverBegin) {
                     let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
                     let newest = newest.entry(row.domain.clone()).or_insert((point, row.time_hi));
                     match point.cmp(&newest.0) {
@@ -595,13 +615,10 @@ fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)>
 }
 
 fn keep_covered(state: &mut State, moment: &Moment) {
-    let covered = |key: &crate::fold::ObjectKey, kinds: &BTreeMap<String, KindState>| {
-        let kind = kinds.get(&key.kind_key())?;
-        let point = moment.cut.domains.get(&kind.discovery.domain)?;
-        kind.covered_at(*point, moment.time).ok()
-    };
     let State { objects, kinds, .. } = state;
-    objects.retain(|key, _| covered(key, kinds).is_some());
+    objects.retain(|key, _| {
+        kinds.get(&key.kind_key()).is_some_and(|kind| !matches!(kind.known_at(moment), Knowledge::Not(_)))
+    });
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@
 use std::{collections::{BTreeMap, VecDeque}, sync::Arc};
 
 use hindcast_journal::{
-    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Position, Reader, Result, Row, Scope, State,
+    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Position, Reader, Result, Revision, Row, Scope, State,
     exact::{self, Value},
-    facts::{CoverEnd, Discovery, Gap},
-    fold::{KindState, ObjectKey},
+    facts::{self, CoverEnd, Discovery, Gap, Mark},
+    fold::{KindState, Knowledge, ObjectKey},
     seal::{self, DataKeys, Key, Place, Rules},
 };
 
@@ -53,8 +53,23 @@ pub struct Object {
 pub enum Protection {
     /// Protected: what is shown is all there was.
     Protected,
+    /// Protected in a life of the server's counter that ended: what is shown is all there was at this revision, and up to
+    /// this time; what happened between then and the moment asked for will never be known.
+    LastKnown {
+        /// The revision.
+        rv: Revision,
+        /// The newest good moment.
+        time: Micros,
+    },
     /// Not protected, and why, if that is known.
     NotProtected(Option<CoverEnd>),
+}
+
+impl Protection {
+    /// Whether the kind's objects are known, if only as they last were.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::NotProtected(_))
+    }
 }
 
 /// The state at a moment, as far as it was asked for.
@@ -79,12 +94,10 @@ impl View {
     /// What is known of a kind at the moment.
     pub fn protection(&self, kind_key: &str) -> Protection {
         let Some(kind) = self.kinds.get(kind_key) else { return Protection::NotProtected(None) };
-        let Some(point) = self.moment.cut.domains.get(&kind.discovery.domain) else {
-            return Protection::NotProtected(kind.uncovered.clone());
-        };
-        match kind.covered_at(*point, self.moment.time) {
-            Ok(()) => Protection::Protected,
-            Err(why) => Protection::NotProtected(why),
+        match kind.known_at(&self.moment) {
+            Knowledge::All => Protection::Protected,
+            Knowledge::UpTo(point, time) => Protection::LastKnown { rv: point.rv, time },
+            Knowledge::Not(why) => Protection::NotProtected(why),
         }
     }
 
@@ -135,6 +148,31 @@ pub struct Event {
     pub labels_after: Option<Value>,
 }
 
+/// The server's store was put back to an older copy: from here on a domain's counter is in another life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jump {
+    /// The position of the row that says so.
+    pub pos: Position,
+    /// When that was noticed.
+    pub time: Micros,
+    /// The domain.
+    pub domain: String,
+    /// The life that begins.
+    pub incarnation: u32,
+    /// The last revision that was seen of the life before.
+    pub last: Revision,
+    /// What told so.
+    pub why: String,
+}
+
+impl Jump {
+    fn of(row: &Row) -> Option<Self> {
+        let Ok(Mark::Incarnation { last, why }) = facts::read(row) else { return None };
+        let (domain, incarnation) = (row.domain.clone(), row.incarnation);
+        Some(Self { pos: row.pos, time: row.time_hi, domain, incarnation, last, why })
+    }
+}
+
 /// A part of the log.
 #[derive(Debug, Default)]
 pub struct History {
@@ -146,6 +184,8 @@ pub struct History {
     pub kinds: BTreeMap<String, KindState>,
     /// Gaps that overlap the range, with their kind key.
     pub gaps: Vec<(String, Gap)>,
+    /// Where the server's store was put back within the range.
+    pub jumps: Vec<Jump>,
     /// The position of the newest row that was looked at.
     pub last: Position,
     /// How far the journal is closed.
@@ -321,6 +361,7 @@ impl Timeline {
         let mut walk = Walk { state: State::default(), events: VecDeque::new(), truncated: false };
         let (state, mut rows) = self.reader.history(since, scope, range.labels).await?;
         walk.state = state;
+        let mut jumps = Vec::new();
         while let Some(segment) = rows.next().await? {
             for row in segment.rows.iter() {
                 let wanted = scope.wants_row(row)
@@ -328,6 +369,8 @@ impl Timeline {
                     && row.time_hi >= since
                     && row.time_lo <= until
                     && range.after.is_none_or(|after| row.pos > after);
+                let within = row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
+                jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(|row| Jump::of(row)));
                 walk.step(row, scope, wanted, range.labels)?;
             }
         }
@@ -343,6 +386,7 @@ impl Timeline {
             events: walk.events.into(),
             truncated: walk.truncated,
             gaps,
+            jumps,
             kinds,
             last: walk.state.last,
             frontier,

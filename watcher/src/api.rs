@@ -182,6 +182,13 @@ impl Api {
         page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
     }
 
+    /// One page of a list, of each object its metadata alone.
+    pub(crate) async fn metadata(&self, path: &str, query: &str) -> Result<Page, Failure> {
+        const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        let answer = self.get(&format!("{path}?{query}"), ACCEPT).await?;
+        page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
+    }
+
     /// The revision of a consistent list, which is begun after this is called. It also makes the server's watch
     /// cache of the kind catch up with it.
     pub(crate) async fn sample(&self, path: &str) -> Result<Page, Failure> {

@@ -37,6 +37,8 @@ pub(crate) struct RevisionClock {
     certain: Rising,
     guessed: Rising,
     upper: Falling,
+    /// When this life of the counter was first seen: none of it belongs to a moment before.
+    born: Micros,
 }
 
 /// A write of a lease.
@@ -128,6 +130,17 @@ impl Falling {
 }
 
 impl RevisionClock {
+    /// The clock of a life that was first seen then. Its older revisions were committed before, in the life that ended, so
+    /// that their own samples of time would date this life back.
+    pub(crate) fn born(at: Micros) -> Self {
+        Self { born: at, ..Self::default() }
+    }
+
+    /// When this life was first seen, if it is not the first.
+    pub(crate) fn begin(&self) -> Option<Micros> {
+        (self.born > 0).then_some(self.born)
+    }
+
     /// A row of revision `rv` was received; `live` when its stream is past catching up.
     pub(crate) fn receipt(&mut self, rv: Revision, at: Span, live: bool) {
         self.upper.add(rv, at.hi);
@@ -170,7 +183,7 @@ impl RevisionClock {
         stamp: Option<Micros>,
         fresh: bool,
     ) -> (Micros, Micros) {
-        let hi = self.upper.at(rv).map_or(at.hi, |t| t.min(at.hi));
+        let hi = self.upper.at(rv).map_or(at.hi, |t| t.min(at.hi)).max(self.born.min(at.hi));
         // A deletionTimestamp lies ahead by the grace period, and a client may write any time: past `hi` it is no stamp.
         let stamp = stamp.filter(|s| *s <= at.lo);
         // What is certain contradicts a guess that a slow server made false.

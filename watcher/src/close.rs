@@ -19,8 +19,9 @@ use crate::{
     core::Verdict,
     discovery::path,
     env::{Env, opaque},
-    handle::DurableState,
+    handle::{DurableState, Phase},
     header::Header,
+    life,
     lines::{self, Event},
 };
 
@@ -33,6 +34,8 @@ const WATCHES: usize = 1024;
 const LISTS: usize = 32;
 /// Longest wait for a kind that is being healed or whose server is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Bookmarks come every minute or so.
+const SILENT: Duration = Duration::from_secs(75);
 /// How often such a kind is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -149,9 +152,19 @@ pub(crate) async fn bring_once(env: &Env, key: &str, kind: &Discovery, target: R
 }
 
 async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<(), Failure> {
+    let (alive, watched, stalled) = {
+        let mut core = env.core.lock();
+        core.beat();
+        let stalled = core.stalled_at;
+        let kind = core.kinds.get(key);
+        kind.map_or((Duration::ZERO, true, stalled), |kind| (kind.alive, kind.phase == Phase::Watching, stalled))
+    };
+    // A stream that is silent for longer than a bookmark takes may be cut off without knowing.
+    let silent = env.parts.clock.monotonic().saturating_sub(alive) > SILENT;
+    life::confirm(env, &kind.domain, if watched && !silent { stalled } else { alive }).await?;
     env.sample(kind).await?;
     let cursor = env.core.lock().kinds.get(key).map_or(0, |k| k.cursor);
-    if cursor >= target {
+    if cursor >= target || cursor == 0 {
         return Ok(());
     }
     let query = format!("resourceVersion={cursor}&timeoutSeconds={SECONDS}");
@@ -214,6 +227,12 @@ pub async fn close_cut(
             let rv = page.and_then(|p| p.rv.ok_or_else(opaque)).map_err(|f| fatal(&kind.kind_key(), &f))?;
             targets.insert(&kind.domain, rv);
         }
+    }
+    // A list of now below what was seen before: the server's store was put back, and nothing follows on the cursors.
+    let back = kinds.iter().find(|(kind, cursor)| targets.get(kind.domain.as_str()).is_some_and(|rv| rv < cursor));
+    if let Some((kind, cursor)) = back {
+        let reason = format!("stands below revision {cursor}, which the journal knows: the server's store was put back since");
+        return Err(Error::unavailable(kind.kind_key(), reason).with_hint("`hindcast run` takes up its new life"));
     }
     let follow = kinds.iter().map(async |(kind, cursor)| {
         let target = targets.get(kind.domain.as_str()).copied().unwrap_or(0);

@@ -15,6 +15,7 @@
 //! Not here: talking to the server ([`crate::stream`]), committing ([`crate::flush`]). Start at [`Core::event`].
 
 mod cover;
+mod life;
 mod observe;
 mod status;
 mod stuck;
@@ -33,7 +34,8 @@ use hindcast_journal::{
 use tokio::sync::{Notify, mpsc};
 
 pub(crate) use self::{
-    cover::{Healed, Known},
+    cover::{Healed, Known, Resumed},
+    life::{Witness, contradicts},
     observe::{Sighting, Verdict, object_name},
 };
 use self::stuck::Pace;
@@ -88,6 +90,10 @@ pub(crate) struct Kind {
     pub(crate) pace: Pace,
     /// Where and when its protection ended, while it is not covered and what it missed may still be recovered.
     left: Option<(Revision, Micros)>,
+    /// When its stream last brought anything, on the monotonic clock.
+    pub(crate) alive: Duration,
+    /// Whether versions beyond the cursor were recorded, by a healing that has not ended.
+    pub(crate) torn: bool,
 }
 
 /// One revision domain.
@@ -99,6 +105,10 @@ pub(crate) struct Domain {
     pub(crate) caught_up: Revision,
     /// Only what is newer counts as received live: set by a list after this process stood still.
     pub(crate) live_from: Revision,
+    /// When a stream of it last broke, on the monotonic clock.
+    pub(crate) doubted: Duration,
+    /// How far the journal was closed when it was taken up: life, revision and moment.
+    pub(crate) resumed: Option<(u32, Revision, Micros)>,
     /// When a watch was last opened that follows on an outage or a list, on the monotonic clock.
     opened: Duration,
     /// When the newest list of it was begun, on the monotonic clock, and its revision.
@@ -138,6 +148,8 @@ pub(crate) struct Core {
     beat: Duration,
     /// When each lease said last that it was renewed.
     leases: BTreeMap<String, Micros>,
+    /// When the process was last seen to have stood still, on the monotonic clock.
+    pub(crate) stalled_at: Duration,
     /// Domains that stood still and wait for a list.
     stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
@@ -199,6 +211,7 @@ impl Core {
             started: false,
             beat: Duration::ZERO,
             leases: BTreeMap::new(),
+            stalled_at: Duration::ZERO,
             stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
             values: values::Values::default(),
@@ -245,6 +258,7 @@ impl Core {
 
     /// Events may have lain waiting: only what is newer than a list begun from here on is live.
     fn stall(&mut self) {
+        self.stalled_at = self.parts.clock.monotonic();
         for (name, domain) in &mut self.domains {
             domain.live_from = Revision::MAX;
             self.stalled.insert(name.clone());

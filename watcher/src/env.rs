@@ -24,6 +24,8 @@ pub(crate) struct Env {
     pub(crate) heals: Gate,
     /// Intervals of the main domain whose leases were read back.
     pub(crate) leases: tokio::sync::Mutex<Vec<(Revision, Revision)>>,
+    /// When each domain's life was last confirmed.
+    pub(crate) confirmed: crate::life::Confirmed,
 }
 
 impl Env {

@@ -26,6 +26,7 @@ mod handle;
 mod header;
 mod heal;
 mod json;
+mod life;
 mod lines;
 mod metrics;
 mod reread;

@@ -27,12 +27,13 @@ use hindcast_journal::{
 pub(crate) use self::overhear::overhear;
 use crate::{
     api::{self, Failure},
-    core::{Healed, Known, Sighting, Verdict},
+    core::{Core, Healed, Known, Sighting, Verdict},
     discovery::{self, path, path_in},
     env::{Env, OPAQUE, opaque},
     handle::Phase,
     header::Header,
     heal::{History, Walk},
+    life,
     lines::{self, Event},
 };
 
@@ -41,6 +42,9 @@ const LIST_TRIES: u32 = 5;
 
 /// How often a list looks whether there is room for its next page.
 const CROWDED: Duration = Duration::from_millis(200);
+/// A store is not put back in less: the API server has to stop and start. A server that ends a watch has sent a bookmark
+/// two seconds before.
+const SWAP: Duration = Duration::from_secs(4);
 
 /// Protects one kind until it is aborted. `broken` says why its cursor cannot be trusted, when that is known.
 pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) {
@@ -66,8 +70,8 @@ struct Stream<'a> {
     key: &'a str,
     /// Why the cursor cannot be resumed from.
     broken: Option<String>,
-    /// The revision of a list whose watch has not yet proved to follow on it.
-    listed: Option<Revision>,
+    /// The revision of a list whose watch has not yet proved to follow on it, and the life it is of.
+    listed: Option<(Revision, u32)>,
     /// Up to here the stream catches up; not known after an outage.
     caught_up: Option<Revision>,
     /// Whether its watch was opened since the newest outage or list.
@@ -92,7 +96,12 @@ impl Stream<'_> {
         }
         if cursor == 0 {
             self.open = false;
+            // What is listed now is of the life that the server is in, whoever of the domain has noticed.
+            let doubted = self.env.core.lock().doubted(&kind.domain);
+            life::confirm(self.env, &kind.domain, doubted).await?;
             self.list(&kind).await?;
+        } else if !self.confirmed(&kind, covered).await? {
+            return Ok(());
         } else if !covered || self.broken.is_some() {
             self.open = false;
             let reason = self.broken.clone().unwrap_or_else(|| "not protected in between".to_owned());
@@ -108,12 +117,31 @@ impl Stream<'_> {
         self.watch(&kind).await
     }
 
+    /// After an interval in which nobody watched: whether the cursor is one of the server's life still.
+    async fn confirmed(&mut self, kind: &Discovery, covered: bool) -> Result<bool, Failure> {
+        let (alive, doubted, stalled, now) = {
+            let mut core = self.env.core.lock();
+            core.beat();
+            let alive = core.kinds.get(self.key).map_or(Duration::ZERO, |kind| kind.alive);
+            (alive, core.doubted(&kind.domain), core.stalled_at, self.env.parts.clock.monotonic())
+        };
+        // Also a watch that ended properly may have done so long ago.
+        let unbroken = covered && self.broken.is_none() && self.caught_up.is_some();
+        let since = match (unbroken && now.saturating_sub(alive) < SWAP, covered) {
+            (true, _) => stalled,
+            (false, true) => alive,
+            (false, false) => alive.max(doubted),
+        };
+        life::confirm(self.env, &kind.domain, since).await?;
+        Ok(self.env.core.lock().kinds.get(self.key).is_some_and(|kind| kind.cursor > 0))
+    }
+
     /// Watches from the cursor until the watch ends.
     async fn watch(&mut self, kind: &Discovery) -> Result<(), Failure> {
         let env = self.env;
         let listed = self.listed.take();
         let cursor = env.core.lock().kinds.get(self.key).map(|k| k.cursor);
-        let Some(cursor) = listed.or(cursor) else { return Ok(()) };
+        let Some(cursor) = listed.map(|(list, _)| list).or(cursor) else { return Ok(()) };
         let limit = env.settings.watch_timeout;
         let seconds = (limit + env.jitter(limit / 5)).as_secs().max(1);
         let query = format!("resourceVersion={cursor}&timeoutSeconds={seconds}");
@@ -124,9 +152,12 @@ impl Stream<'_> {
         env.core.lock().dated(&watch.when);
         self.down_since = None;
         let mut first = None;
-        if let Some(list) = listed {
+        if let Some((list, life)) = listed {
             first = prove(env, &mut watch).await?;
             let mut core = env.core.lock();
+            if !core.is_life(self.key, life) {
+                return Ok(());
+            }
             let at = core.now();
             core.end_list(self.key, list, at);
         }
@@ -145,6 +176,7 @@ impl Stream<'_> {
                 },
             };
             silent = false;
+            env.core.lock().alive(self.key);
             let event = lines::event(&line)
                 .ok_or_else(|| Failure::Server("the watch sent what is no event".to_owned()))?;
             if let Event::Error(status) = &event {
@@ -192,6 +224,7 @@ impl Stream<'_> {
         {
             let mut core = env.core.lock();
             core.trouble(self.key, &failure.to_string());
+            core.doubt(self.key);
             core.phase(self.key, Phase::Resuming);
         }
         match failure {
@@ -257,6 +290,7 @@ impl Stream<'_> {
                     Ok(Some(items)) => {
                         for (header, bytes) in items {
                             let mut core = self.env.core.lock();
+                            pages.check(&mut core, self.key, &header)?;
                             let at = core.now();
                             let seen = Sighting { header, bytes, source: Source::List, at, live: false };
                             core.listed(self.key, &seen, pages.rv);
@@ -270,7 +304,7 @@ impl Stream<'_> {
                 Err(failure) => return Err(failure),
                 Ok(_) => {
                     (self.broken, self.caught_up) = (None, Some(pages.rv));
-                    self.listed = Some(pages.rv);
+                    self.listed = Some((pages.rv, pages.life));
                     return Ok(());
                 }
             }
@@ -302,25 +336,30 @@ impl Stream<'_> {
             core.known(self.key)
         };
         let Some(mut known) = known else { return Ok(0) };
-        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from };
+        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from, life: 0 };
         let mut outcome = Outcome::default();
         let mut pages = Pages::new(env, kind);
+        let began = pages.life;
         while let Some(items) = pages.next().await? {
             if pages.first {
-                if pages.regressed {
-                    return Err(Failure::Transport("revisions went backwards".to_owned()));
+                if !env.core.lock().is_life(self.key, began) {
+                    return Err(another_life());
                 }
                 if kind.domain == MAIN {
                     env.read_leases(known.from, pages.rv).await;
                 }
             }
-            let moved = healing.sort(items, &mut known.objects, pages.rv);
+            healing.life = pages.life;
+            let moved = healing.sort(items, &mut known.objects, &pages)?;
             healing.walk(moved, pages.rv, &mut outcome).await?;
         }
         let Known { from, heard, objects } = known;
         let gone = objects.into_iter().map(|(name, known)| (name, Some(known), None)).collect();
         healing.walk(gone, pages.rv, &mut outcome).await?;
         let mut core = env.core.lock();
+        if !core.is_life(self.key, pages.life) {
+            return Err(another_life());
+        }
         let healed = Healed {
             from,
             to: pages.rv,
@@ -356,15 +395,16 @@ struct Pages<'a> {
     done: bool,
     /// Whether the page just returned was the first.
     first: bool,
-    /// Whether it told that revisions went backwards.
-    regressed: bool,
     /// The list's revision, once a page was read.
     rv: Revision,
+    /// The life of the counter in which it was begun.
+    life: u32,
 }
 
 impl<'a> Pages<'a> {
     fn new(env: &'a Env, kind: &'a Discovery) -> Self {
-        Self { env, kind, path: path(kind), next: None, done: false, first: false, regressed: false, rv: 0 }
+        let life = env.core.lock().life(&kind.domain);
+        Self { env, kind, path: path(kind), next: None, done: false, first: false, rv: 0, life }
     }
 
     /// The objects of the next page, with kind and version put in where the list leaves them out.
@@ -385,13 +425,31 @@ impl<'a> Pages<'a> {
         if self.first {
             self.rv = rv;
             let mut core = self.env.core.lock();
-            self.regressed = core.check_list(&self.kind.domain, reached, rv);
+            if core.check_list(&self.kind.domain, reached, rv) {
+                self.life += 1;
+            }
             core.sample(&self.kind.domain, rv, &page.when);
         }
         self.next = page.next;
         self.done = self.next.is_none();
         Ok(Some(page.items.into_iter().map(|item| typed(self.kind, item)).collect()))
     }
+
+    /// Whether an object of the list may be recorded: it is of the life that the domain is in. If it cannot be, the next
+    /// one begins.
+    fn check(&self, core: &mut Core, key: &str, header: &Header) -> Result<(), Failure> {
+        if !core.is_life(key, self.life) {
+            return Err(another_life());
+        }
+        let Some(why) = core.contradiction(key, header) else { return Ok(()) };
+        core.begin_life(&self.kind.domain, self.life, self.rv, &why);
+        Err(another_life())
+    }
+}
+
+/// The failure of what was begun in a life of the counter that has ended.
+fn another_life() -> Failure {
+    Failure::Transport("the server's store was put back".to_owned())
 }
 
 /// An item of a list as a watch would send it: items of built-in lists lack `apiVersion` and `kind`.
@@ -427,6 +485,8 @@ struct Healing<'a> {
     key: &'a str,
     floor: AtomicU64,
     from: Revision,
+    /// The life of the counter that the list is of.
+    life: u32,
 }
 
 impl History for Healing<'_> {
@@ -444,10 +504,11 @@ impl Healing<'_> {
         &mut self,
         items: Vec<(Header, Bytes)>,
         known: &mut BTreeMap<String, (Box<str>, Revision)>,
-        list: Revision,
-    ) -> Vec<Moved> {
+        pages: &Pages<'_>,
+    ) -> Result<Vec<Moved>, Failure> {
         let mut moved = Vec::new();
         for (header, bytes) in items {
+            pages.check(&mut self.env.core.lock(), self.key, &header)?;
             let name = crate::core::object_name(&header);
             let before = known.remove(&name);
             let same = before.as_ref().is_some_and(|(uid, rv)| {
@@ -457,13 +518,13 @@ impl Healing<'_> {
                 let mut core = self.env.core.lock();
                 let at = core.now();
                 let seen = Sighting { header, bytes, source: Source::List, at, live: false };
-                core.listed(self.key, &seen, list);
+                core.listed(self.key, &seen, pages.rv);
             } else {
                 // A copy: a slice would keep its whole page in memory.
                 moved.push((name, before, Some(Bytes::copy_from_slice(&bytes))));
             }
         }
-        moved
+        Ok(moved)
     }
 
     /// Walks the objects that moved back to the cursor, several at once.
@@ -478,7 +539,12 @@ impl Healing<'_> {
                 walk.run(self, &self.floor).await?
             };
             let complete = found.complete;
-            let count = self.env.core.lock().recovered(self.key, &name, found);
+            let mut core = self.env.core.lock();
+            if !core.is_life(self.key, self.life) {
+                return Err(another_life());
+            }
+            let count = core.recovered(self.key, &name, found);
+            drop(core);
             Ok::<_, Failure>((count, (!complete).then(|| name.clone())))
         });
         let mut walks = std::pin::pin!(

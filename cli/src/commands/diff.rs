@@ -223,7 +223,7 @@ fn unknown(view: &View, key: &str) -> Option<String> {
         return None;
     }
     match view.protection(key) {
-        Protection::Protected => None,
+        Protection::Protected | Protection::LastKnown { .. } => None,
         Protection::NotProtected(Some(end)) if end.reason == Uncovered::Gone => None,
         Protection::NotProtected(end) => Some(past::why(end.as_ref())),
     }

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hindcast_journal::{At, Micros, Position, Scope, facts::Discovery, fold::KindState};
-use hindcast_restorer::{Event, History, Range};
+use hindcast_journal::{At, Micros, Position, Scope, cut::MAIN, facts::Discovery, fold::KindState};
+use hindcast_restorer::{Event, History, Jump, Range};
 
 use super::{Context, get};
 use crate::{
@@ -51,6 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
         }
     }
     say_range(context, &question, &history);
+    say_jumps(context, &history.jumps);
     let changes = wanted(&past, &question, &history.events);
     text::print(
         context,
@@ -78,6 +79,7 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
     let work = async {
         loop {
             let history = past.timeline.history(&question.range, &question.scope).await?;
+            say_jumps(context, &history.jumps);
             let changes = wanted(&past, &question, &history.events);
             shown += changes.len();
             text::print(
@@ -233,6 +235,23 @@ fn say_range(context: &Context<'_>, question: &Question, history: &History) {
     let closed =
         known.map_or(String::new(), |known| format!(" (closed up to {})", wall.show_millis(known)));
     context.printer.note(format!("from {from} until {until}{closed}"));
+}
+
+/// One line for each time that the server's store was put back: the changes on either side are of two lives.
+fn say_jumps(context: &Context<'_>, jumps: &[Jump]) {
+    for jump in jumps {
+        let domain = if jump.domain == MAIN { String::new() } else { format!(" ({})", jump.domain) };
+        let why = if jump.why.is_empty() { String::new() } else { format!(": {}", jump.why) };
+        context.printer.note(format!(
+            "{} the server's store was put back to an older copy{domain} at pos {}: revisions up to {} were of incarnation {}, \
+             what follows is of {}{why}",
+            context.wall.show_millis(jump.time),
+            jump.pos,
+            jump.last,
+            jump.incarnation.saturating_sub(1),
+            jump.incarnation,
+        ));
+    }
 }
 
 /// The changes that were asked for, as views, oldest first.

@@ -318,3 +318,76 @@ async fn closed_times_that_a_clock_had_put_ahead_are_doubted_from_the_next_start
     writer.commit().await.expect("commits");
     assert_eq!(asked().await, (13, true));
 }
+
+/// Two lives: in the first, `/widgets` is seen to revision 20 and complete to 18 s, then the store is put back; the second
+/// begins with a list at 15, at 40 s.
+async fn two_lives() -> Journal {
+    let journal = journal();
+    let mut writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");
+    let (kind, encoder) = (kind("widgets"), Encoder::new(Secrets::Dropped));
+    let version = |life: u32, rv: u64, hi: i64, source: Source, base: Option<&crate::Base>| {
+        let bytes = format!(r#"{{"metadata":{{"name":"a","namespace":"ns","uid":"u","resourceVersion":"{rv}"}},"n":{rv}}}"#);
+        let seen = Observation { kind: &kind, incarnation: life, rv, source, time_lo: hi - 10, time_hi: hi, bytes: bytes.as_bytes() };
+        encoder.observe(&seen, base)
+    };
+    let point = |incarnation, rv, time| FrontierVector::from([(MAIN.to_owned(), FrontierPoint { incarnation, rv, time })]);
+    let first = version(0, 12, 12_000, Source::Watch, None);
+    let second = version(0, 20, 20_000, Source::Watch, Some(&first.base));
+    let begin = vec![
+        Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 10) },
+        Change { time_hi: 10_000, ..facts::about(Op::CoverBegin, &kind, 0, 10) },
+        first.change,
+    ];
+    writer.stage(begin, point(0, 12, 12_000)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    writer.stage(vec![second.change], point(0, 20, 18_000)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    let end = facts::CoverEnd { reason: facts::Uncovered::Incarnation, detail: String::new() };
+    let last = vec![Change { time_hi: 18_000, body: facts::body(&end).expect("json"), ..facts::about(Op::CoverEnd, &kind, 0, 20) }];
+    writer.stage(last, FrontierVector::new()).await.expect("stages");
+    writer.commit().await.expect("commits");
+    // The listed version is older, and by its stamps it was committed long before the list.
+    let listed = version(1, 12, 12_500, Source::List, Some(&second.base));
+    let next = vec![listed.change, Change { time_hi: 40_000, ..facts::about(Op::CoverBegin, &kind, 1, 15) }];
+    writer.stage(next, point(1, 15, 40_000)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    journal
+}
+
+#[tokio::test]
+async fn the_last_moments_before_a_store_was_put_back_are_the_last_known() {
+    let journal = two_lives().await;
+    for (time, rv, closed) in [(13_000, 12, true), (17_000, 12, true), (21_000, 20, false), (39_000, 20, false)] {
+        let (moment, state) = at(&journal, At::Time(time), &Scope::default()).await;
+        let point = moment.cut.domains.get(MAIN).copied();
+        assert_eq!(point, Some(CutPoint { incarnation: 0, rv }), "at {time}");
+        assert_eq!((moment.closed, moment.beyond), (closed, None), "at {time}");
+        let kind = state.kinds.get("/widgets").expect("known");
+        let expected = match closed {
+            true => Knowledge::All,
+            false => Knowledge::UpTo(CutPoint { incarnation: 0, rv: 20 }, 18_000),
+        };
+        assert_eq!(kind.known_at(&moment), expected, "at {time}");
+        assert_eq!(state.objects.values().map(|e| e.object_rv).collect::<Vec<_>>(), [rv], "at {time}");
+    }
+    let (moment, state) = at(&journal, At::Time(40_000), &Scope::default()).await;
+    assert_eq!((moment.closed, moment.cut.rev(), state.objects.len()), (true, 15, 1));
+    assert_eq!(state.objects.values().map(|e| e.object_rv).collect::<Vec<_>>(), [12]);
+}
+
+#[tokio::test]
+async fn a_revision_that_stands_in_two_lives_asks_which() {
+    let journal = two_lives().await;
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    let error = reader.resolve(&rev(16)).await.expect_err("is in both");
+    let hint = error.hint().unwrap_or_default().to_owned();
+    assert!(hint.contains("rev:16@0 (1970-01-01T00:00:00.012Z)") && hint.contains("rev:16@1 ("), "{hint}");
+    // Only the first life was seen at 12, since protection in the second begins at its list.
+    let (moment, _) = at(&journal, rev(12), &Scope::default()).await;
+    assert_eq!(moment.cut.domains.get(MAIN).map(|p| p.incarnation), Some(0));
+    assert!(moment.closed, "{moment:?}");
+    let exact = At::Rev { rv: 20, incarnation: Some(0), domain: None };
+    let (moment, state) = at(&journal, exact, &Scope::default()).await;
+    assert!(moment.closed && moment.ended.is_empty(), "everything up to it was seen: {moment:?}");
+    assert_eq!(state.objects.values().map(|e| e.object_rv).collect::<Vec<_>>(), [20]);
+}

@@ -1,6 +1,7 @@
 //! Gathering from the timeline: the objects at the moment, and what the journal knows of now.
 //!
-//! **Invariants.** (1) Only a closed cut is gathered: what is put back is what was, exactly. (2) A value that the journal does not
+//! **Invariants.** (1) Only a closed cut is gathered: what is put back is what was, exactly; or the last that is known of
+//! a life of the counter that ended, which each kind's protection says. (2) A value that the journal does not
 //! have is never taken for one: its object is an error.
 
 use std::{
@@ -112,7 +113,8 @@ fn known(moment: &Moment) -> Result<()> {
 
 /// Refuses an open cut, where a kind that lags behind it is one that the selection can hold.
 fn closed(moment: &Moment, selection: &Selection) -> Result<()> {
-    if moment.closed {
+    // Of a life that has ended no more will ever be known: what each kind was seen up to is a reservation of the plan.
+    if moment.closed || !moment.ended.is_empty() {
         return Ok(());
     }
     let asked = |kind: &String| match selection.scope().kinds {
@@ -137,7 +139,7 @@ fn protected(desired: &Desired, selection: &Selection) -> Result<()> {
     let What::Object { kind, name, .. } = &selection.what else { return Ok(()) };
     let (group, resource) = kind.split_once('/').unwrap_or(("", kind));
     let why = match desired.kinds.get(kind) {
-        Some((_, Protection::Protected)) => return Ok(()),
+        Some((_, Protection::Protected | Protection::LastKnown { .. })) => return Ok(()),
         Some((_, Protection::NotProtected(Some(end)))) => end.reason.as_str(),
         Some((_, Protection::NotProtected(None))) | None => "not yet",
     };

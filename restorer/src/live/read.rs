@@ -174,7 +174,7 @@ impl<'a> Reading<'a> {
     }
 
     fn protected(&self, kind: &str) -> bool {
-        let protected = |(_, protection): &(Discovery, Protection)| *protection == Protection::Protected;
+        let protected = |(_, protection): &(Discovery, Protection)| protection.is_known();
         self.desired.kinds.get(kind).is_some_and(protected)
             || self.table.get(kind).is_some_and(|kind| self.desired.was_undefined(kind))
     }

@@ -2,8 +2,8 @@
 //!
 //! Absence is no evidence: a kind that was excluded, forbidden or not there yet looks empty. **Invariant.** An object is
 //! deleted only if its kind was protected at the cut and without a break until now, no `lost` gap of the kind ends after the
-//! cut, and the journal itself holds the object as there now, with the uid that is live; or if the restore that is undone
-//! created it.
+//! cut, no life of the server's counter ended in between, and the journal itself holds the object as there now, with the uid
+//! that is live; or if the restore that is undone created it.
 
 use hindcast_journal::{
     Micros,
@@ -55,6 +55,13 @@ pub(super) fn of(
     match desired.kinds.get(&kind) {
         _ if undefined => {}
         Some((_, Protection::Protected)) => {}
+        Some((_, Protection::LastKnown { time: known, .. })) => {
+            let why = format!(
+                "its kind is known only up to {}, when the server's store was put back, so that it was not there is not proven",
+                time(*known)
+            );
+            return Err(missing("not-protected", why));
+        }
         Some((_, Protection::NotProtected(why))) => return Err(unprotected(why.as_ref())),
         None => return Err(unprotected(None)),
     }
@@ -147,4 +154,10 @@ fn present(key: &ObjectKey, uid: &str, known: &Known) -> Result<String, Missing>
 pub(super) fn time(micros: Micros) -> String {
     jiff::Timestamp::from_microsecond(micros)
         .map_or_else(|_| micros.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// The same, to the millisecond.
+pub(super) fn millis(micros: Micros) -> String {
+    jiff::Timestamp::from_microsecond(micros - micros.rem_euclid(1000))
+        .map_or_else(|_| micros.to_string(), |t| format!("{t:.3}"))
 }

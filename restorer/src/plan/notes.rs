@@ -34,6 +34,7 @@ pub(super) fn add(planner: &mut Planner<'_>) {
     owners(planner);
     if planner.desired.source == Source::Journal {
         unprotected(planner);
+        last_known(planner);
         inside_gaps(planner);
     }
     unread(planner);
@@ -211,7 +212,7 @@ fn unprotected(planner: &mut Planner<'_>) {
             continue;
         }
         let why = match planner.desired.kinds.get(key).map(|(_, protection)| protection) {
-            Some(Protection::Protected) => continue,
+            Some(Protection::Protected | Protection::LastKnown { .. }) => continue,
             _ if planner.desired.was_undefined(kind) => continue,
             Some(Protection::NotProtected(Some(end))) if end.reason == Uncovered::NotWatchable => continue,
             Some(Protection::NotProtected(Some(end))) => evidence::reason(end),
@@ -222,6 +223,27 @@ fn unprotected(planner: &mut Planner<'_>) {
     for (why, kinds) in by {
         let kinds = some(&kinds);
         planner.plan.reservations.push(format!("not protected at that moment, so left alone: {kinds} ({why})"));
+    }
+}
+
+/// Kinds of the selection of which only what they last were in a life of the server's counter is known.
+fn last_known(planner: &mut Planner<'_>) {
+    let hers = planner.desired.kinds.iter().filter(|(key, (kind, _))| {
+        !INFRASTRUCTURE.contains(&key.as_str()) && planner.selection.wants_kind(key, kind.namespaced)
+    });
+    let known: Vec<String> = hers
+        .filter_map(|(key, (_, protection))| match protection {
+            Protection::LastKnown { rv, time } => {
+                Some(format!("{} up to {} (rev {rv})", kind_name(key), evidence::millis(*time)))
+            }
+            _ => None,
+        })
+        .collect();
+    if !known.is_empty() {
+        planner.plan.reservations.push(format!(
+            "the server's store was put back to an older copy, and the moment is among the last before it: what is put back is the              last that is known, and later changes may be missing; known are {}",
+            known.join(", ")
+        ));
     }
 }
 

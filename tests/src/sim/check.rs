@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use hindcast_journal::{
     At, FrontierVector, Journal, Op, Row, Scope, Source, State, fold,
-    facts::{Gap, Grade},
+    facts::{self, Gap, Grade, Mark, Uncovered},
     fold::ObjectKey,
 };
 use hindcast_restorer::{Protection, Timeline};
@@ -42,6 +42,7 @@ const CUTS: usize = 10;
 
 /// A version as the log has it.
 struct Version {
+    life: u32,
     op: Op,
     source: Source,
     pos: u64,
@@ -59,6 +60,8 @@ struct Log {
     frontiers: Vec<(u64, FrontierVector)>,
     /// Op, position, revision and upper bound of every row, for messages.
     told: Vec<(Op, u64, u64, i64)>,
+    /// Why each further life of a counter was begun.
+    lives: Vec<String>,
 }
 
 /// Compares a bucket with the server's record. `events` says whether Events are protected.
@@ -72,13 +75,28 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
     };
     let mut problems = Vec::new();
     let clocks_err = clocks_err(server);
+    let fired = server.world().faults.fired();
+    // The newest life of the main counter: that of the server, and as the log has it.
+    let life = log.state.lives.get(hindcast_journal::cut::MAIN).copied().unwrap_or(0);
+    if life > u32::from(fired.contains_key(&Fault::EtcdSwap)) {
+        problems.push(format!("incarnation {life} begins without a reason: {:?}", log.lives));
+    }
     server.look(|state| {
         for (kind, ks) in &state.kinds {
-            versions(kind, ks, &log, clocks_err, &mut problems);
+            let newest = if ks.kind.domain == 0 { life } else { 0 };
+            // Where all that the copy lacks is gone without a trace, and the history before is compacted, it looks as if it
+            // had been deleted.
+            let before = state.ended.as_ref().filter(|_| newest == 0).and_then(|(_, kinds)| kinds.get(kind));
+            versions(kind, ks, before, (&log, newest, clocks_err), &mut problems);
             coverage(kind, ks, events, &log.state, &mut problems);
         }
+        if let Some((_, ended)) = state.ended.as_ref().filter(|_| life > 0) {
+            for (kind, ks) in ended.iter().filter(|(_, ks)| ks.kind.domain == 0) {
+                versions(kind, ks, None, (&log, 0, clocks_err), &mut problems);
+            }
+        }
     });
-    if !server.world().faults.fired().contains_key(&Fault::LongOutage) {
+    if !fired.contains_key(&Fault::LongOutage) && !fired.contains_key(&Fault::EtcdSwap) {
         for (kind, known) in &log.state.kinds {
             for (_, gap) in known.gaps.iter().filter(|(_, gap)| gap.grade == Grade::Lost) {
                 problems.push(format!("{kind}: lost without a long outage: {gap:?}"));
@@ -88,12 +106,13 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
     server.look(|state| {
         for (segment, frontier) in &log.frontiers {
             let slack = if clocks_err { 260_000 } else { 0 };
-            closed_time((*segment, frontier), state, &log.state, slack, &mut problems);
+            closed_time((*segment, frontier), state, (&log, life), slack, &mut problems);
         }
     });
-    cuts(server, &journal, &log, &mut problems).await;
+    let honest = !clocks_err && !fired.contains_key(&Fault::ServerClock);
+    cuts(server, &journal, (&log, life), honest, &mut problems).await;
     for _ in 0..CUTS {
-        if let Err(e) = moment(server, &journal, &log, &mut problems).await {
+        if let Err(e) = moment(server, &journal, (&log, life), &mut problems).await {
             problems.push(format!("a moment cannot be read: {e}"));
         }
     }
@@ -112,7 +131,13 @@ async fn read(journal: &Journal) -> Result<Log, String> {
     if numbers.start != 1 || numbers.is_empty() {
         return Err("the first segment is not number 1".to_owned());
     }
-    let mut log = Log { versions: BTreeMap::new(), state: State::default(), frontiers: Vec::new(), told: Vec::new() };
+    let mut log = Log {
+        versions: BTreeMap::new(),
+        state: State::default(),
+        frontiers: Vec::new(),
+        told: Vec::new(),
+        lives: Vec::new(),
+    };
     let mut segments = Box::pin(journal.read(numbers));
     while let Some(segment) = segments.next().await {
         let segment = segment.map_err(|e| format!("the journal is broken: {e}"))?;
@@ -128,19 +153,23 @@ impl Log {
     /// The rows of an object in few words.
     fn rows(&self, kind: &str, key: &Key) -> String {
         let all = self.versions.get(&(kind.to_owned(), key.clone()));
-        let row = |v: &Version| format!("{}:{} {} {}/{}", v.pos, v.op, v.source, v.object_rv, v.rv);
+        let row = |v: &Version| format!("{}:{} {} {}/{}@{}", v.pos, v.op, v.source, v.object_rv, v.rv, v.life);
         all.map_or_else(String::new, |all| all.iter().map(row).collect::<Vec<_>>().join(", "))
     }
 
     fn take(&mut self, row: &Row) -> hindcast_journal::Result<()> {
         self.state.apply(row, &Scope::default(), None)?;
         self.told.push((row.op, row.pos, row.rv, row.time_hi));
+        if let (Op::Mark, Ok(Mark::Incarnation { last, why })) = (row.op, facts::read(row)) {
+            self.lives.push(format!("{} after {last}: {why}", row.incarnation));
+        }
         if !row.op.is_object() {
             return Ok(());
         }
         let entry = self.state.objects.get(&ObjectKey::of(row));
         let key = (row.kind_key(), (row.namespace.clone(), row.name.clone()));
         self.versions.entry(key).or_default().push(Version {
+            life: row.incarnation,
             op: row.op,
             source: row.source,
             pos: row.pos,
@@ -195,18 +224,31 @@ fn excused(ks: &KindState, event: &Event, gaps: &[(u32, Gap)]) -> bool {
 }
 
 /// Every write of a kind against the log, and the log against every write.
-fn versions(kind: &str, ks: &KindState, log: &Log, clocks_err: bool, problems: &mut Vec<String>) {
+fn versions(
+    kind: &str,
+    ks: &KindState,
+    before: Option<&KindState>,
+    (log, life, clocks_err): (&Log, u32, bool),
+    problems: &mut Vec<String>,
+) {
     let known = log.state.kinds.get(kind);
-    let gaps = known.map_or(&[][..], |k| &k.gaps);
+    let gaps: Vec<(u32, Gap)> = known.map_or(&[][..], |k| &k.gaps).iter().filter(|(of, _)| *of == life).cloned().collect();
+    let gaps = gaps.as_slice();
     let covers = known.map_or(&[][..], |k| &k.covers);
     let covered = |rv: u64| {
-        covers.iter().any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
+        let mut own = covers.iter().filter(|c| c.from.incarnation == life);
+        own.any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
     };
     // A clock that is off by less than what clocks may differ by is believed.
     let slack = if clocks_err { 260_000 } else { 0 };
+    // A healing that met the next life before anybody knew of it: readers leave out what it brought.
+    let end = covers.iter().filter_map(|c| c.end.as_ref()).find(|(end, _, why)| {
+        end.incarnation == life && why.reason == Uncovered::Incarnation
+    });
+    let torn = |version: &Version| version.source == Source::Healed && end.is_some_and(|(end, ..)| version.rv > end.rv);
     for event in ks.events.iter().filter(|e| covered(e.rv)) {
         let found = log.versions.get(&(kind.to_owned(), event.key.clone()));
-        let found = found.and_then(|all| all.iter().find(|v| v.rv == event.rv && v.op != Op::Reread));
+        let found = found.and_then(|all| all.iter().find(|v| v.life == life && v.rv == event.rv && v.op != Op::Reread));
         let what = format!("{kind} {}/{} at {} ({:?})", event.key.0, event.key.1, event.rv, event.verb);
         let Some(found) = found else {
             if !excused(ks, event, gaps) {
@@ -229,8 +271,9 @@ fn versions(kind: &str, ks: &KindState, log: &Log, clocks_err: bool, problems: &
         if of != kind {
             continue;
         }
-        for version in all {
-            let real = ks.events.iter().find(|e| e.key == *key && e.rv == version.object_rv);
+        for version in all.iter().filter(|version| version.life == life && !torn(version)) {
+            let all = ks.events.iter().chain(before.into_iter().flat_map(|before| &before.events));
+            let real = all.clone().find(|e| e.key == *key && e.rv == version.object_rv);
             let known_loss = gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, version.rv));
             // What went while the kind was not covered is only known to be gone.
             let gone = version.op == Op::Delete && version.source == Source::List && !covered(version.rv);
@@ -248,23 +291,38 @@ fn versions(kind: &str, ks: &KindState, log: &Log, clocks_err: bool, problems: &
     }
 }
 
-/// Whether a revision of a kind lies in an interval of its protection.
-fn is_covered(known: &fold::KindState, rv: u64) -> bool {
-    known.covers.iter().any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
+/// Whether a revision of a kind lies in an interval of its protection in a life of its counter.
+fn is_covered(known: &fold::KindState, life: u32, rv: u64) -> bool {
+    let mut own = known.covers.iter().filter(|c| c.from.incarnation == life);
+    own.any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
+}
+
+/// Every write of a kind in a life of its counter, when the newest one is `newest`. Nothing where a store was put back and
+/// nobody could tell: then both lives are one.
+fn writes<'a>(state: &'a ServerState, kind: &str, life: u32, newest: u32) -> &'a [Event] {
+    let ks = match &state.ended {
+        Some(_) if newest == 0 => None,
+        Some((_, ended)) if life < newest => ended.get(kind),
+        _ => state.kinds.get(kind),
+    };
+    ks.map_or(&[], |ks| &ks.events)
 }
 
 /// What a segment says is closed is: nothing that was committed before the closed time has a higher revision.
 fn closed_time(
     (segment, frontier): (u64, &FrontierVector),
     state: &ServerState,
-    log: &State,
+    (log, newest): (&Log, u32),
     slack: i64,
     problems: &mut Vec<String>,
 ) {
-    for (kind, ks) in &state.kinds {
-        let Some(known) = log.kinds.get(kind) else { continue };
+    for kind in state.kinds.keys() {
+        let Some(known) = log.state.kinds.get(kind) else { continue };
         let Some(point) = frontier.get(&known.discovery.domain) else { continue };
-        let late = ks.events.iter().find(|e| e.rv > point.rv && e.at + slack < point.time && is_covered(known, e.rv));
+        let life = point.incarnation;
+        let newest = if known.discovery.domain == hindcast_journal::cut::MAIN { newest } else { life };
+        let mut late = writes(state, kind, life, newest).iter();
+        let late = late.find(|e| e.rv > point.rv && e.at + slack < point.time && is_covered(known, life, e.rv));
         if let Some(event) = late {
             problems.push(format!(
                 "segment {segment} says that {} is closed at {} up to {}, but {kind} {}/{} was written at {}, at {}",
@@ -279,7 +337,7 @@ fn closed_time(
 async fn moment(
     server: &Server,
     journal: &Journal,
-    log: &Log,
+    (log, newest): (&Log, u32),
     problems: &mut Vec<String>,
 ) -> hindcast_journal::Result<()> {
     let Some((_, frontier)) = log.frontiers.last() else { return Ok(()) };
@@ -295,17 +353,20 @@ async fn moment(
     let slack = if clocks_err(server) { 260_000 } else { 0 };
     let stamped_wrong = server.world().faults.fired().contains_key(&Fault::ServerClock);
     server.look(|state| {
-        for (kind, ks) in &state.kinds {
+        for kind in state.kinds.keys() {
             let Some(known) = log.state.kinds.get(kind) else { continue };
             let Some(cut) = moment.cut.domains.get(&known.discovery.domain) else { continue };
-            for event in ks.events.iter().filter(|e| is_covered(known, e.rv)) {
+            let life = cut.incarnation;
+            let newest = if known.discovery.domain == hindcast_journal::cut::MAIN { newest } else { life };
+            let written = writes(state, kind, life, newest).iter();
+            for event in written.filter(|e| is_covered(known, life, e.rv)) {
                 let what = || format!("{kind} {}/{} at {}", event.key.0, event.key.1, event.rv);
                 if event.rv <= cut.rv && event.at > time + slack {
                     let by: Vec<_> = log.told.iter().filter(|row| row.2 == cut.rv).collect();
                     problems.push(format!("{} was committed {} µs after {time}, and is in its cut: {by:?}", what(), event.at - time));
                 }
                 let row = log.versions.get(&(kind.clone(), event.key.clone()));
-                let row = row.and_then(|all| all.iter().find(|v| v.rv == event.rv && v.op != Op::Reread));
+                let row = row.and_then(|all| all.iter().find(|v| v.life == life && v.rv == event.rv && v.op != Op::Reread));
                 let named = |pos: u64| moment.uncertain.iter().any(|(uncertain, ..)| *uncertain == pos);
                 let row = row.filter(|row| event.rv > cut.rv && event.at <= time && !named(row.pos));
                 // The server's own stamps tighten lower bounds, and are wrong where its clock was.
@@ -332,44 +393,74 @@ fn coverage(kind: &str, ks: &KindState, events: bool, state: &State, problems: &
     }
 }
 
-/// The state at some revisions, and at the end, through the public reader.
-async fn cuts(server: &Server, journal: &Journal, log: &Log, problems: &mut Vec<String>) {
+/// The state at some revisions and times, and at the end, through the public reader.
+async fn cuts(server: &Server, journal: &Journal, (log, life): (&Log, u32), honest: bool, problems: &mut Vec<String>) {
     // Leases are written all the time, and nobody protects them.
-    let tip = server.look(|state| {
-        let all = state.kinds.iter().filter(|(kind, ks)| ks.kind.domain == 0 && *kind != super::api::LEASES);
-        all.filter_map(|(_, ks)| ks.events.last()).map(|e| e.rv).max().unwrap_or(0)
+    fn written(kinds: &BTreeMap<String, KindState>) -> Vec<u64> {
+        let main = kinds.iter().filter(|(kind, ks)| ks.kind.domain == 0 && *kind != super::api::LEASES);
+        let mut all: Vec<u64> = main.flat_map(|(_, ks)| ks.events.iter().map(|e| e.rv)).collect();
+        all.sort_unstable();
+        all
+    }
+    let (now, ended) = server.look(|state| {
+        let ended = state.ended.as_ref().filter(|_| life > 0);
+        let unseen = state.ended.as_ref().filter(|_| life == 0).map_or(0, |(_, kinds)| written(kinds).last().copied().unwrap_or(0));
+        let mut now = written(&state.kinds);
+        now.retain(|rv| *rv > unseen);
+        (now, ended.map(|(at, kinds)| (*at, written(kinds))))
     });
-    let mut revisions: Vec<u64> = server.look(|state| {
-        let all = state.kinds.iter().filter(|(kind, ks)| ks.kind.domain == 0 && *kind != super::api::LEASES);
-        all.flat_map(|(_, ks)| ks.events.iter().map(|e| e.rv)).collect()
-    });
-    revisions.sort_unstable();
+    let tip = now.last().copied().unwrap_or(0);
     for i in 0..=CUTS {
-        let rv = if i == CUTS {
-            tip
-        } else {
-            server.world().draw(|rng| rng.pick(&revisions).copied()).unwrap_or(tip)
+        let rv = server.world().draw(|rng| rng.pick(&now).copied()).unwrap_or(tip);
+        let question = match &ended {
+            _ if i == CUTS => (At::Now, life),
+            Some((_, before)) if i % 2 == 1 => {
+                let rv = server.world().draw(|rng| rng.pick(before).copied()).unwrap_or(0);
+                (At::Rev { rv, incarnation: Some(0), domain: None }, 0)
+            }
+            Some(_) => (At::Rev { rv, incarnation: Some(life), domain: None }, life),
+            None => (At::Rev { rv, incarnation: None, domain: None }, life),
         };
-        if let Err(e) = cut((server, journal, log), rv, i == CUTS, problems).await {
-            problems.push(format!("the state at {rv} cannot be read: {e}"));
+        if let Err(e) = cut((server, journal, log), &question, tip, problems).await {
+            problems.push(format!("the state at {question:?} cannot be read: {e}"));
+        }
+    }
+    // The moments around the end of a life are answered from it, and nothing later is claimed to be certain.
+    let Some((swapped, _)) = ended.filter(|_| honest) else { return };
+    for _ in 0..CUTS {
+        let time = swapped - server.world().draw(|rng| rng.below(30_000_000)) as i64;
+        if let Err(e) = cut((server, journal, log), &(At::Time(time), 0), tip, problems).await {
+            problems.push(format!("the state at {time} cannot be read: {e}"));
         }
     }
 }
 
 async fn cut(
     (server, journal, log): (&Server, &Journal, &Log),
-    rv: u64,
-    last: bool,
+    (at, life): &(At, u32),
+    tip: u64,
     problems: &mut Vec<String>,
 ) -> hindcast_journal::Result<()> {
     let mut timeline = Timeline::open(journal, Vec::new()).await?;
-    let at = if last { At::Now } else { At::Rev { rv, incarnation: None, domain: None } };
-    let moment = timeline.resolve(&at).await?;
-    if !moment.closed || (last && moment.cut.rev() < rv) {
-        problems.push(format!("the cut at {rv} is not closed: {:?}", moment.cut));
+    let moment = timeline.resolve(at).await?;
+    let last = *at == At::Now;
+    let Some(point) = moment.cut.domains.get(hindcast_journal::cut::MAIN).copied() else {
+        if last {
+            problems.push("nothing is known of now".to_owned());
+        }
+        return Ok(());
+    };
+    let rv = point.rv;
+    if point.incarnation != *life {
+        problems.push(format!("{at:?} is answered from another life than {life}: {:?}", moment.cut));
         return Ok(());
     }
-    let rv = moment.cut.rev();
+    let is_open = !moment.closed && moment.ended.is_empty();
+    if (is_open && !matches!(at, At::Time(_))) || (last && (!moment.closed || rv < tip)) {
+        problems.push(format!("the cut at {at:?} is not closed: {:?}", moment.cut));
+        return Ok(());
+    }
+    let closed = moment.closed;
     let view = timeline.view(moment, &Scope::default()).await?;
     let mut found: BTreeMap<(String, Key), _> = BTreeMap::new();
     for object in &view.objects {
@@ -378,11 +469,29 @@ async fn cut(
         found.insert((row.kind_key(), (row.namespace.clone(), row.name.clone())), exact);
     }
     server.look(|state| {
-        for (kind, ks) in state.kinds.iter().filter(|(_, ks)| ks.kind.domain == 0) {
-            if view.protection(kind) != Protection::Protected {
-                continue;
+        let newest = state.ended.as_ref().filter(|_| *life == 0 && log.state.lives.get(hindcast_journal::cut::MAIN) > Some(&0));
+        let kinds = newest.map_or(&state.kinds, |(_, kinds)| kinds);
+        for (kind, ks) in kinds.iter().filter(|(_, ks)| ks.kind.domain == 0) {
+            let rv = match view.protection(kind) {
+                Protection::Protected => rv,
+                Protection::LastKnown { rv: last, .. } => rv.min(last),
+                Protection::NotProtected(_) => continue,
+            };
+            if let (true, At::Time(time)) = (closed, at) {
+                // What may have been before or after that time is named beside the answer.
+                let straddles = |event: &&Event| {
+                    let all = log.versions.get(&(kind.clone(), event.key.clone()));
+                    all.is_some_and(|all| all.iter().any(|v| v.life == *life && v.rv == event.rv && v.bounds.0 <= *time))
+                };
+                let after = ks.events.iter().filter(|event| event.rv > rv && event.at <= *time);
+                for event in after.filter(|event| !straddles(event)) {
+                    problems.push(format!("at {time} {kind} at {} ({:?}) had happened, and the cut {rv} is closed", event.rv, event.key));
+                }
             }
-            let gaps = view.kinds.get(kind).map_or(&[][..], |k| &k.gaps);
+            let gaps: Vec<(u32, Gap)> = view.kinds.get(kind).map_or_else(Vec::new, |k| {
+                k.gaps.iter().filter(|(of, _)| of == life).cloned().collect()
+            });
+            let gaps = gaps.as_slice();
             let then = ks.at(rv);
             for (key, event) in &then {
                 let exact = found.remove(&(kind.clone(), (*key).clone()));
@@ -393,7 +502,7 @@ async fn cut(
                 if !right && !lossy && !excused(ks, event, gaps) {
                     let found = exact.map(|e| String::from_utf8_lossy(&e).into_owned());
                     problems.push(format!(
-                        "at {rv} {kind} {}/{} is {found:?}, not {}; gaps {:?}; rows {}",
+                        "at {at:?} = {rv} {kind} {}/{} is {found:?}, not {}; gaps {:?}; rows {}",
                         key.0, key.1, self::exact(ks, event, ks.schema()), short(gaps), log.rows(kind, key)
                     ));
                 }
@@ -401,13 +510,13 @@ async fn cut(
         }
         found.retain(|(kind, _), _| {
             let gaps = view.kinds.get(kind).map_or(&[][..], |k| &k.gaps);
-            let main = state.kinds.get(kind).is_none_or(|ks| ks.kind.domain == 0);
-            main && !gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, rv))
+            let main = kinds.get(kind).is_none_or(|ks| ks.kind.domain == 0);
+            main && !gaps.iter().any(|(of, g)| of == life && g.grade == Grade::Lost && inside(g, rv))
         });
     });
     for (kind, key) in found.into_keys() {
         let gaps = view.kinds.get(&kind).map_or_else(Vec::new, |k| short(&k.gaps));
-        problems.push(format!("at {rv} {kind} {}/{} is there, and was not; gaps {gaps:?}; rows {}", key.0, key.1, log.rows(&kind, &key)));
+        problems.push(format!("at {at:?} = {rv} {kind} {}/{} is there, and was not; gaps {gaps:?}; rows {}", key.0, key.1, log.rows(&kind, &key)));
     }
     Ok(())
 }

@@ -102,6 +102,10 @@ struct Cluster {
     problems: Vec<String>,
     /// Whether Events are journaled, and count apart.
     events: bool,
+    /// The revision from which the cluster is whole.
+    first: u64,
+    /// Whether etcd was put back.
+    swapped: bool,
 }
 
 struct Connect(Server, Arc<Process>);
@@ -122,6 +126,9 @@ impl Cluster {
         Self {
             bucket: Bucket::new(world),
             world: world.clone(),
+            // The two leases come a moment later.
+            first: server.revision() + 2,
+            swapped: false,
             server,
             profile,
             members: Vec::new(),
@@ -228,7 +235,7 @@ impl Cluster {
         let world = self.world.clone();
         let process = self.members.last().map(|m| m.process.clone());
         let Some(process) = process else { return };
-        match world.draw(|rng| rng.below(32)) {
+        match world.draw(|rng| rng.below(35)) {
             0..3 => process.die_at_step(world.draw(|rng| rng.between(1, 60))),
             3..6 => process.die_at_put(world.draw(|rng| rng.between(1, 3))),
             6..9 => self.pause(&process),
@@ -267,7 +274,33 @@ impl Cluster {
             }
             27 => self.server_clock(),
             28..31 => self.trouble(),
+            31..34 => self.swap_etcd().await,
             _ => self.long_outage().await,
+        }
+    }
+
+    /// etcd is put back to an older copy, once in a run: while somebody watches, or while nobody does and its counter
+    /// overtakes what was known.
+    async fn swap_etcd(&mut self) {
+        if std::mem::replace(&mut self.swapped, true) {
+            return;
+        }
+        let (back, bump, unwatched, down) = self.world.draw(|rng| {
+            let bump = [0, 0, 500, 1_000_000_000][rng.below(4) as usize];
+            (rng.between(1, 120), bump, rng.permille(500), rng.between(5_000, 12_000))
+        });
+        if unwatched {
+            for member in &self.members {
+                member.process.kill();
+            }
+        }
+        self.server.put_back(self.first, back, bump, Duration::from_millis(down)).await;
+        if unwatched {
+            for _ in 0..self.world.draw(|rng| rng.below(200)) {
+                self.write();
+                self.world.dawdle(0, 100).await;
+            }
+            self.supervise();
         }
     }
 

@@ -56,6 +56,8 @@ faults! {
     SlowReader = "watch: slow reader closed",
     /// The API server restarts: watches break, caches start anew.
     ApiRestart = "api server restart",
+    /// etcd is put back to an older copy, with its counter lower, overtaken or bumped.
+    EtcdSwap = "etcd put back to an older copy",
     /// The process and the API server do not reach each other for a while.
     Partition = "partition",
     /// A CRD's schema changes under load.

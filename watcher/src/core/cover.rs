@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hindcast_journal::{
     Micros, Op, Revision, Source,
-    facts::{CoverEnd, Discovery, Gap, Grade, Mark, Uncovered},
+    facts::{CoverEnd, Discovery, Gap, Grade, Uncovered},
 };
 
 use super::{Core, Kind, Sighting, observe::object_name, stuck::Pace};
@@ -27,6 +27,21 @@ pub(crate) struct Known {
     pub(crate) heard: Micros,
     /// Name → uid and revision.
     pub(crate) objects: BTreeMap<String, (Box<str>, Revision)>,
+}
+
+/// A kind as the journal left it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Resumed {
+    /// Up to where it was seen, if it was covered.
+    pub(crate) cursor: Option<Revision>,
+    /// Why it was not.
+    pub(crate) ended: Option<Uncovered>,
+    /// When it was last heard of.
+    pub(crate) heard: Micros,
+    /// Whether versions beyond the cursor were recorded.
+    pub(crate) torn: bool,
+    /// Whether what is retained is of another counter, or of a life of it that has ended.
+    pub(crate) reborn: bool,
 }
 
 /// How a broken interval was mended.
@@ -65,6 +80,8 @@ impl Core {
                 opened: Duration::ZERO,
                 pace: Pace::astray_since(self.parts.clock.monotonic()),
                 left: None,
+                alive: Duration::ZERO,
+                torn: false,
             };
             self.kinds.insert(key, kind);
             return;
@@ -80,18 +97,14 @@ impl Core {
     }
 
     /// Takes a kind in as the journal left it.
-    pub(crate) fn resume(
-        &mut self,
-        discovery: Discovery,
-        cursor: Option<Revision>,
-        ended: Option<Uncovered>,
-        heard: Micros,
-    ) {
+    pub(crate) fn resume(&mut self, discovery: Discovery, as_left: Resumed) {
         let key = discovery.kind_key();
         self.describe(discovery);
         if let Some(kind) = self.kinds.get_mut(&key) {
+            let Resumed { cursor, ended, heard, torn, reborn } = as_left;
             (kind.covered, kind.cursor) = (cursor.is_some(), cursor.unwrap_or(0));
             (kind.ended, kind.described, kind.heard) = (ended, true, heard);
+            (kind.torn, kind.reborn) = (torn, reborn);
         }
     }
 
@@ -107,6 +120,14 @@ impl Core {
         let kind = self.kinds.get(key)?;
         let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), (entry.uid.clone(), entry.object_rv)));
         Some(Known { from: kind.cursor, heard: kind.heard, objects: objects.collect() })
+    }
+
+    /// A kind's stream brought something.
+    pub(crate) fn alive(&mut self, key: &str) {
+        let now = self.parts.clock.monotonic();
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.alive = now;
+        }
     }
 
     /// A whole list of a kind begins (anew).
@@ -129,9 +150,10 @@ impl Core {
         });
         match retained {
             Some((true, known)) if known == rv => self.same(key, &name, seen, list),
-            Some((true, known)) if known > rv && !reborn => {}
             Some((false, known)) => {
-                self.vanished(key, &name, rv.saturating_sub(1).max(known), Source::List);
+                let before = rv.saturating_sub(1);
+                let at = if reborn { before } else { before.max(known) };
+                self.vanished(key, &name, at, Source::List);
                 self.present(key, &name, seen, rv);
             }
             _ => self.present(key, &name, seen, rv),
@@ -156,7 +178,7 @@ impl Core {
         self.write_discovery(key, from);
         let Some(kind) = self.kinds.get_mut(key) else { return };
         let discovery = kind.discovery.clone();
-        (kind.cursor, kind.heard, kind.moved) = (from, at, false);
+        (kind.cursor, kind.heard, kind.moved, kind.torn) = (from, at, false, false);
         let left = kind.left.take();
         if !kind.covered {
             (kind.covered, kind.ended) = (true, None);
@@ -188,6 +210,9 @@ impl Core {
             }
         }
         self.metrics.healed.inc_by(count);
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.torn |= count > 0;
+        }
         count
     }
 
@@ -225,6 +250,13 @@ impl Core {
 
     /// The same, where protection ended that long ago.
     pub(crate) fn uncover_since(&mut self, key: &str, reason: Uncovered, detail: &str, ago: Duration) {
+        let since = self.now().lo - ago.as_micros() as Micros;
+        let heard = self.kinds.get(key).map_or(since, |kind| kind.heard);
+        self.uncover_at(key, reason, detail, since.max(heard));
+    }
+
+    /// The same, where it is known when protection ended.
+    pub(super) fn uncover_at(&mut self, key: &str, reason: Uncovered, detail: &str, since: Micros) {
         let Some(kind) = self.kinds.get_mut(key) else { return };
         detail.clone_into(&mut kind.detail);
         kind.phase = Phase::Unprotected;
@@ -232,15 +264,16 @@ impl Core {
             return;
         }
         (kind.covered, kind.ended) = (false, Some(reason));
-        let (discovery, heard, followed) = (kind.discovery.clone(), kind.heard, kind.cursor > 0);
+        let (discovery, followed) = (kind.discovery.clone(), kind.cursor > 0);
         kind.left = None;
         let rv = if followed { kind.cursor } else { self.newest(&discovery.domain) };
         self.write_discovery(key, rv);
         tracing::info!(kind = key, reason = reason.as_str(), detail, "not protected");
         let now = self.now();
-        // Not before its newest change, whose revision this fact stands at.
+        // Not before its newest change, whose revision this fact stands at; but for a life that has ended, of which it is
+        // known up to when it was complete.
         let newest = self.domain(&discovery.domain).clock.bounds(rv, now, None, false).1;
-        let since = (now.lo - ago.as_micros() as Micros).max(heard).max(newest);
+        let since = if reason == Uncovered::Incarnation { since } else { since.max(newest) };
         let end = CoverEnd { reason, detail: detail.to_owned() };
         self.fact_at(Op::CoverEnd, &discovery, rv, Some(&end), since);
         let recoverable = reason == Uncovered::Stuck && followed;
@@ -250,7 +283,7 @@ impl Core {
     }
 
     /// The newest revision of a domain that is known of.
-    fn newest(&self, domain: &str) -> Revision {
+    pub(super) fn newest(&self, domain: &str) -> Revision {
         let here = self.kinds.values().filter(|k| k.discovery.domain == domain);
         let start = self.domains.get(domain).map_or(0, |d| d.caught_up);
         here.map(|k| k.cursor).max().unwrap_or(0).max(start)
@@ -259,9 +292,10 @@ impl Core {
     /// The kind is gone from the server: its objects with it. Its next life begins with a list.
     pub(crate) fn gone(&mut self, key: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
-        let rv = kind.cursor + 1;
+        // Revisions of the life before say nothing of when it went.
+        let (rv, reborn) = if kind.reborn { (self.newest(&kind.discovery.domain), true) } else { (kind.cursor + 1, false) };
         // A healing that was cut short may have brought versions beyond the cursor.
-        let after = |known: Revision| rv.max(known + 1);
+        let after = |known: Revision| if reborn { rv } else { rv.max(known + 1) };
         let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), after(entry.rv)));
         for (name, rv) in objects.collect::<Vec<_>>() {
             self.vanished(key, &name, rv, Source::List);
@@ -299,25 +333,8 @@ impl Core {
         if list >= highest || self.domain(domain).incarnation != life {
             return false;
         }
-        tracing::warn!(domain, highest, now = list, "revisions went backwards: a new incarnation begins");
-        let of_domain = self.kinds.iter().filter(|(_, kind)| kind.discovery.domain == domain);
-        let keys: Vec<String> = of_domain.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            if self.kinds.get(&key).is_some_and(|kind| kind.covered) {
-                self.uncover(&key, Uncovered::Incarnation, "");
-            }
-            if let Some(kind) = self.kinds.get_mut(&key) {
-                (kind.cursor, kind.reborn) = (0, true);
-            }
-        }
-        let life = self.domain(domain);
-        life.incarnation += 1;
-        life.caught_up = list;
-        life.clock = crate::clock::RevisionClock::default();
-        let mark = Mark::Incarnation { last: highest };
-        let about = Discovery { domain: domain.to_owned(), ..Discovery::default() };
-        self.fact(Op::Mark, &about, list, Some(&mark));
-        true
+        let why = format!("revisions went back from {highest} to {list}");
+        self.begin_life(domain, life, list, &why)
     }
 
     /// The kind is counted in another domain than believed: protected there from its next list on.

@@ -404,3 +404,28 @@ fn an_object_that_lacks_values_is_next_written_whole() {
     assert!(matches!(row.body, Body::Object(_)) && row.op == Op::Modify, "{row:?}");
     assert_eq!(row.cells.len(), 1, "also the value that did not change");
 }
+
+#[test]
+fn an_object_that_stands_below_what_was_seen_of_it_contradicts_the_life() {
+    let core = covered();
+    let seen = |name: &str, uid: &str, rv| core.contradiction("/things", &sighting(name, uid, rv, 1).header);
+    assert_eq!(seen("a", "u1", 5), None, "as it is retained");
+    assert_eq!(seen("a", "u1", 11), None, "changed since");
+    assert_eq!(seen("b", "u2", 11), None, "made since");
+    assert!(seen("a", "u1", 4).is_some(), "a version that was followed by another");
+    assert!(seen("a", "u1", 7).is_some(), "a version that was not sent, below the cursor");
+    assert!(seen("b", "u2", 10).is_some(), "an object that was not sent, at the cursor");
+}
+
+#[test]
+fn protection_ends_with_a_life_when_it_was_last_known_to_be_complete() {
+    let mut core = covered();
+    let life = core.life("main");
+    core.domain("main").resumed = Some((life, 10, 77));
+    assert!(core.begin_life("main", life, 1_000_000_010, "a test"));
+    assert!(!core.begin_life("main", life, 1_000_000_010, "another that saw the same"));
+    let batch = core.take();
+    let end = batch.changes.iter().find(|c| c.op == Op::CoverEnd).map(|c| (c.rv, c.incarnation, c.time_hi));
+    assert_eq!(end, Some((10, 0, 77)));
+    assert!(!core.is_life("/things", life), "what was begun in it is no longer recorded");
+}

@@ -23,7 +23,7 @@ use crate::{
     discovery::{self, API_SERVICES, CRDS, Crd, LEASES, wanted, watchable},
     domains::{self, Found},
     env::{Env, LEASES_PATH, OPAQUE},
-    stream,
+    life, stream,
 };
 
 /// Rounds with a write between before a domain counts as settled.
@@ -86,7 +86,10 @@ impl Kinds {
         self.read_crds().await?;
         let kinds = self.read().await?;
         match self.first_sample(&references(kinds.values())).await {
-            Ok(rv) => self.catch_up(rv).await,
+            Ok(rv) => {
+                life::confirm(&self.env, MAIN, Duration::ZERO).await?;
+                self.catch_up(rv).await;
+            }
             // Then each stream finds out for itself.
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
             Err(failure) => return Err(failure),

@@ -3,11 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{
-    Error, ErrorKind, Journal, Micros, Reader, State, Writer, cut::MAIN, facts::Discovery, fold::KindState, store::Patience,
+    Error, ErrorKind, Journal, Micros, Reader, Revision, State, Writer,
+    cut::MAIN,
+    facts::{Discovery, Uncovered},
+    fold::KindState,
+    store::Patience,
 };
 use tokio::sync::watch;
 
-use crate::{Result, Status, core::Core};
+use crate::{
+    Result, Status,
+    clock::RevisionClock,
+    core::{Core, Resumed},
+};
 
 /// Where the status is published.
 type Told = watch::Sender<Arc<Status>>;
@@ -16,15 +24,7 @@ type Told = watch::Sender<Arc<Status>>;
 pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, told: &Told) -> Result<()> {
     let now = core.now();
     let state = read(journal, now.hi, told).await?;
-    for (name, point) in writer.frontier() {
-        core.domain(name).incarnation = point.incarnation;
-    }
-    for kind in state.kinds.values() {
-        if let Some(point) = kind.covers.last().map(|cover| cover.from).max(kind.cursor) {
-            let domain = core.domain(&kind.discovery.domain);
-            domain.incarnation = domain.incarnation.max(point.incarnation);
-        }
-    }
+    lives(core, &state, writer);
     for (key, kind) in state.kinds {
         if kind.discovery.resource.is_empty() {
             tracing::debug!(kind = key, "the journal has facts of a kind it does not describe");
@@ -83,6 +83,48 @@ async fn read(journal: &Journal, now: Micros, told: &Told) -> Result<State> {
     }
 }
 
+/// In which life each domain is, how far it was closed, and since when that life is known.
+fn lives(core: &mut Core, state: &State, writer: &Writer) {
+    for (name, life) in &state.lives {
+        core.domain(name).incarnation = *life;
+    }
+    for (name, point) in writer.frontier() {
+        let domain = core.domain(name);
+        domain.incarnation = domain.incarnation.max(point.incarnation);
+        domain.resumed = Some((point.incarnation, point.rv, point.time));
+    }
+    for kind in state.kinds.values() {
+        if let Some(point) = kind.covers.last().map(|cover| cover.from).max(kind.cursor) {
+            let domain = core.domain(&kind.discovery.domain);
+            domain.incarnation = domain.incarnation.max(point.incarnation);
+        }
+    }
+    for kind in state.kinds.values() {
+        let domain = core.domain(&kind.discovery.domain);
+        let life = domain.incarnation;
+        let begins = kind.covers.iter().filter(|cover| life > 0 && cover.from.incarnation == life);
+        if let Some(born) = begins.map(|cover| cover.from_time).min() {
+            domain.clock = RevisionClock::born(domain.clock.begin().map_or(born, |known| known.min(born)));
+        }
+    }
+    // The journal may have been left between the end of a life and the first word of the next.
+    let mut ended: BTreeMap<&str, Revision> = BTreeMap::new();
+    for kind in state.kinds.values() {
+        let name = kind.discovery.domain.as_str();
+        let end = kind.covers.last().and_then(|cover| cover.end.as_ref());
+        if let Some((point, _, end)) = end
+            && end.reason == Uncovered::Incarnation
+            && point.incarnation == core.life(name)
+        {
+            let last = ended.entry(name).or_default();
+            *last = point.rv.max(*last);
+        }
+    }
+    for (name, last) in ended {
+        core.next_life(name, last, 0, "");
+    }
+}
+
 fn take(core: &mut Core, writer: &Writer, kind: KindState, now: Micros) {
     let incarnation = core.domain(&kind.discovery.domain).incarnation;
     let closed = writer.frontier().get(&kind.discovery.domain).copied();
@@ -94,8 +136,18 @@ fn take(core: &mut Core, writer: &Writer, kind: KindState, now: Micros) {
     });
     let end = kind.covers.last().and_then(|cover| cover.end.as_ref());
     let ended = end.map(|(_, _, end)| end.reason).or(kind.uncovered.as_ref().map(|end| end.reason));
-    let heard = closed.map_or(0, |point| point.time.min(now));
-    core.resume(kind.discovery, cursor, ended.filter(|_| cursor.is_none()), heard);
+    let ahead = kind.ahead.filter(|ahead| ahead.incarnation == incarnation).map(|ahead| ahead.rv);
+    let older = end.map_or(incarnation > 0, |(point, ..)| point.incarnation < incarnation);
+    let left = matches!(ended, Some(Uncovered::Incarnation | Uncovered::DomainChanged));
+    let resumed = Resumed {
+        ended: ended.filter(|_| cursor.is_none()),
+        heard: closed.map_or(0, |point| point.time.min(now)),
+        torn: ahead > cursor,
+        // What is retained is of another counter, or of another life of it.
+        reborn: cursor.is_none() && (older || left),
+        cursor,
+    };
+    core.resume(kind.discovery, resumed);
 }
 
 /// The least cursor of the main domain's covered kinds: from here on time has to be read back.

@@ -1,21 +1,23 @@
 //! Listening to objects that are not journaled, for what they tell: leases of time, definitions and API services of
 //! what is served. Nothing of them becomes a row.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::Failure,
     discovery::LEASES,
     env::{Env, opaque},
     header::Header,
+    life,
     lines::{self, Event},
 };
 
 /// Listens to objects that are not journaled, for what they tell of time and discovery.
 pub(crate) async fn overhear(env: Arc<Env>, key: &'static str, path: String) {
     let mut failures = 0;
+    let mut alive = Duration::ZERO;
     loop {
-        let failure = listen(&env, key, &path, &mut failures).await;
+        let failure = listen(&env, key, &path, &mut failures, &mut alive).await;
         if let Err(failure) = failure {
             tracing::debug!(kind = key, %failure, "overhearing broke");
             env.sleep(env.backoff(failures)).await;
@@ -24,7 +26,18 @@ pub(crate) async fn overhear(env: Arc<Env>, key: &'static str, path: String) {
     }
 }
 
-async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32) -> Result<(), Failure> {
+async fn listen(
+    env: &Env,
+    key: &str,
+    path: &str,
+    failures: &mut u32,
+    alive: &mut Duration,
+) -> Result<(), Failure> {
+    // Leases of another life would tell when revisions of this one were committed.
+    let domain = env.core.lock().kinds.get(key).map(|kind| kind.discovery.domain.clone());
+    if let Some(domain) = domain {
+        life::confirm(env, &domain, *alive).await?;
+    }
     let (mut next, mut rv) = (None::<String>, 0);
     loop {
         let page = env.page(path, next.as_deref()).await?;
@@ -43,7 +56,7 @@ async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32) -> Result<
         let mut watch = env.api.watch(path, &query).await?;
         let opened = env.parts.clock.monotonic();
         while let Some(line) = watch.line(env.settings.idle_timeout).await? {
-            *failures = 0;
+            (*failures, *alive) = (0, env.parts.clock.monotonic());
             match lines::event(&line) {
                 Some(Event::Added(bytes) | Event::Modified(bytes)) => {
                     rv = Header::of(&bytes).rv.unwrap_or(rv);

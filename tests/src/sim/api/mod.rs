@@ -79,7 +79,7 @@ impl Server {
         });
         let server = Self(Arc::new(Inner {
             world: world.clone(),
-            state: Mutex::new(State { clock_off: 0, domains: domains.into(), kinds: kinds.collect() }),
+            state: Mutex::new(State { clock_off: 0, domains: domains.into(), kinds: kinds.collect(), ended: None }),
             changed: Signal::new(0),
             boot: Signal::new(Some(1)),
         }));
@@ -283,6 +283,27 @@ impl Server {
         let boot = self.0.boot.get().unwrap_or(0);
         self.0.boot.set(None);
         self.0.world.sleep(down).await;
+        self.change(|state, _| {
+            let revisions: Vec<u64> = state.domains.iter().map(|d| d.revision).collect();
+            for ks in state.kinds.values_mut() {
+                ks.reset_cache(revisions.get(ks.kind.domain).copied().unwrap_or(0));
+            }
+        });
+        self.0.boot.set(Some(boot + 1));
+    }
+
+    /// The API server stops, etcd is put back to what it held `back` revisions ago (no further than to the `first`), its
+    /// counter goes up by `bump`, and the API server starts on it. Nothing happens where there is nothing to lose.
+    pub async fn put_back(&self, first: u64, back: u64, bump: u64, down: Duration) {
+        let boot = self.0.boot.get().unwrap_or(0);
+        self.0.boot.set(None);
+        self.0.world.sleep(down).await;
+        let to = self.revision().saturating_sub(back).max(first);
+        if to < self.revision() {
+            self.0.world.fired(Fault::EtcdSwap);
+            self.0.world.note(format_args!("put back from {} to {to}, up by {bump}", self.revision()));
+            self.change(|state, now| state.put_back(to, bump, now));
+        }
         self.change(|state, _| {
             let revisions: Vec<u64> = state.domains.iter().map(|d| d.revision).collect();
             for ks in state.kinds.values_mut() {

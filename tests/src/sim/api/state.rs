@@ -134,8 +134,8 @@ pub enum Trouble {
     Silent,
 }
 
-/// A kind and all of its past.
-#[derive(Debug)]
+/// A kind and all of its past, in one life of its counter.
+#[derive(Debug, Clone)]
 pub struct KindState {
     /// The kind.
     pub kind: Kind,
@@ -248,6 +248,8 @@ pub struct State {
     pub domains: Vec<Domain>,
     /// The kinds by `group/resource`.
     pub kinds: BTreeMap<String, KindState>,
+    /// When the main etcd was put back, and what it held before.
+    pub ended: Option<(Micros, BTreeMap<String, KindState>)>,
 }
 
 impl State {
@@ -316,6 +318,33 @@ impl State {
         let event = ks.living(key).ok_or(Refused::Object)?;
         let (uid, object) = (event.uid.clone(), (*event.object).clone());
         Ok(self.commit(kind, Verb::Deleted, key, uid, object, at))
+    }
+
+    /// Puts the main etcd back to what it held at revision `to`, as from a copy, and its counter up by `bump`. With a bump
+    /// all before it counts as compacted.
+    pub fn put_back(&mut self, to: u64, bump: u64, at: Micros) {
+        self.ended = Some((at, self.kinds.clone()));
+        let Some(domain) = self.domains.first_mut() else { return };
+        domain.revision = to + bump;
+        let compacted = if bump > 0 { domain.revision } else { domain.compacted.min(to) };
+        (domain.compacted, domain.ticked) = (compacted, domain.ticked.min(to).max(compacted));
+        let revision = domain.revision;
+        for ks in self.kinds.values_mut().filter(|ks| ks.kind.domain == 0) {
+            ks.events.retain(|event| event.rv <= to);
+            ks.newest = ks.events.iter().enumerate().map(|(at, event)| (event.key.clone(), at)).collect();
+            ks.schemas.retain(|(from, _)| *from <= to);
+            if ks.schemas.is_empty() {
+                ks.schemas.push((0, Schema::default()));
+            }
+            ks.reset_cache(revision);
+        }
+        let defined: Vec<String> = self.kinds.get(super::CRDS).map_or_else(Vec::new, |crds| {
+            let living = crds.newest.keys().filter(|key| crds.living(key).is_some());
+            living.map(|key| key.1.clone()).collect()
+        });
+        for ks in self.kinds.values_mut().filter(|ks| ks.kind.custom) {
+            ks.served = defined.contains(&format!("{}.{}", ks.kind.resource, ks.kind.group));
+        }
     }
 
     /// The newest revision of a kind's domain.

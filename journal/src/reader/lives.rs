@@ -1,0 +1,189 @@
+//! Which life of a domain's counter a question is about, and what is certain of one that has ended.
+//!
+//! **Words**: see [`Life`] and [`Ended`]. A row is *torn* if a healing recorded it beyond the revision at which its kind's
+//! protection ended with its life: what it shows was read from the next one.
+//!
+//! **Invariant.** All of it is derived from coverage: where protection began and ended, and in which life. A checkpoint
+//! carries that, so nothing else has to be kept.
+
+use std::collections::BTreeMap;
+
+use super::{Reader, Until};
+use crate::{
+    Error, FrontierVector, Micros, Result, Revision, Row,
+    cut::{At, Cut, CutPoint, Ended, Life, MAIN},
+    facts::{self, CoverEnd, Uncovered},
+    fold::{KindState, Scope, State},
+    row::Op,
+};
+
+/// What the rows that were read tell of lives.
+#[derive(Debug, Default)]
+pub(super) struct LivesRead {
+    /// Domain and life → when it was first protected, of lives that began in what was read.
+    begun: BTreeMap<(String, u32), Option<Micros>>,
+    /// Kind and life → the revision at which its protection ended with the life.
+    ends: BTreeMap<(String, u32), Revision>,
+    /// Domain → the newest life that is known to have begun, or to have to.
+    newest: BTreeMap<String, u32>,
+}
+
+impl LivesRead {
+    /// The moment before which nothing of the row's life belongs to any question about a time. `None`: no such moment.
+    pub(super) fn since(&self, row: &Row) -> Option<Micros> {
+        self.begun.get(&(row.domain.clone(), row.incarnation)).map(|since| since.unwrap_or(Micros::MAX))
+    }
+
+    /// Whether a row was recorded in a life that had ended.
+    pub(super) fn torn(&self, row: &Row) -> bool {
+        !self.ends.is_empty()
+            && row.op.is_object()
+            && self.ends.get(&(row.kind_key(), row.incarnation)).is_some_and(|end| row.rv > *end)
+    }
+}
+
+impl Reader {
+    /// The lives in what has been read.
+    pub(super) fn lives_read(&self) -> LivesRead {
+        let mut lives = LivesRead::default();
+        let start = self.start.as_ref().map(crate::Checkpoint::cut).unwrap_or_default();
+        let held = |domain: &str| start.domains.get(domain).map_or(0, |point| point.incarnation);
+        for row in self.rows() {
+            if row.incarnation > held(&row.domain) {
+                let since = lives.begun.entry((row.domain.clone(), row.incarnation)).or_default();
+                if row.op == Op::CoverBegin {
+                    *since = Some(since.map_or(row.time_hi, |since| since.min(row.time_hi)));
+                }
+            }
+            let mut newest = row.incarnation;
+            if row.op == Op::CoverEnd && facts::read(row).is_ok_and(|end: CoverEnd| end.reason == Uncovered::Incarnation) {
+                lives.ends.insert((row.kind_key(), row.incarnation), row.rv);
+                newest += 1;
+            }
+            match lives.newest.get_mut(&row.domain) {
+                Some(known) => *known = newest.max(*known),
+                None => _ = lives.newest.insert(row.domain.clone(), newest),
+            }
+        }
+        lives
+    }
+
+    /// The domains of the cut whose life has ended before everything up to the cut was seen of it, or before the time that
+    /// was asked for.
+    pub(super) fn ended(&self, cut: &Cut, asked: Option<Micros>) -> Vec<Ended> {
+        let lives = self.lives_read();
+        let newest = |domain: &String| {
+            let frontier = self.segments.last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
+            lives.newest.get(domain).copied().max(frontier).unwrap_or(0)
+        };
+        let past = cut.domains.iter().filter(|(domain, point)| point.incarnation < newest(domain));
+        let judged = past.filter_map(|(domain, point)| {
+            let frontiers = self.segments.iter().filter_map(|segment| segment.meta.frontier.get(domain));
+            let own = || frontiers.clone().filter(|f| f.incarnation == point.incarnation);
+            let at_start = self.start.as_ref().and_then(|c| c.cut().domains.get(domain).copied()) == Some(*point);
+            let seen = own().any(|f| f.rv >= point.rv && asked.is_none_or(|time| f.time >= time));
+            let begins = lives.begun.iter().filter(|((d, life), _)| d == domain && *life > point.incarnation);
+            (!seen && !(at_start && asked.is_none())).then(|| Ended {
+                domain: domain.clone(),
+                incarnation: point.incarnation,
+                known: own().map(|f| f.time).max().unwrap_or(0),
+                next: begins.filter_map(|(_, since)| *since).min(),
+                asked,
+            })
+        });
+        judged.collect()
+    }
+
+    /// How far the log is closed; between two lives, how far the one that ended was.
+    pub(super) fn newest_closed(&self) -> FrontierVector {
+        let mut frontier = self.frontier();
+        if !frontier.contains_key(MAIN)
+            && let Some(last) = self.segments.iter().rev().find_map(|s| s.meta.frontier.get(MAIN))
+        {
+            frontier.insert(MAIN.to_owned(), *last);
+        }
+        frontier
+    }
+
+    /// The lives of a domain's counter that the journal knows, in order.
+    pub async fn lives(&mut self, domain: &str) -> Result<Vec<Life>> {
+        self.begin(|_| true).await?;
+        self.load(&Until::End).await?;
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let mut state = match &self.start {
+            Some(checkpoint) => checkpoint.load(&self.journal, &nothing).await?,
+            None => State::default(),
+        };
+        for row in self.rows().filter(|row| !row.op.is_object()) {
+            state.apply(row, &nothing, None)?;
+        }
+        let of_domain = state.kinds.values().filter(|kind| kind.discovery.domain == domain);
+        Ok(lives_of(of_domain))
+    }
+
+    /// The life that a revision is of, where the question does not say. One that stands in several is not guessed at.
+    pub(super) async fn life_of(&mut self, rv: Revision, domain: &str) -> Result<u32> {
+        let newest = self.newest_incarnation(domain).await?;
+        let lives = self.lives(domain).await?;
+        if lives.len() < 2 {
+            return Ok(newest.max(lives.first().map_or(0, |life| life.incarnation)));
+        }
+        let holds = |life: &&Life| life.from <= rv && life.to.is_none_or(|to| rv <= to);
+        let holding: Vec<&Life> = lives.iter().filter(holds).collect();
+        match holding.as_slice() {
+            [life] => Ok(life.incarnation),
+            [] => {
+                // Beyond the newest life is later than the journal knows; what lies between two was never given.
+                let next = lives.iter().find(|life| life.from > rv);
+                let before = lives.iter().rev().find(|life| life.to.is_some_and(|to| to < rv));
+                match (before, next) {
+                    (Some(before), Some(next)) => Err(Error::not_found(
+                        format!("rev:{rv}"),
+                        format!(
+                            "was not seen in any life of the counter: that of incarnation {} was seen up to {}, that of {} begins at {}",
+                            before.incarnation, before.to.unwrap_or(0), next.incarnation, next.from
+                        ),
+                    )
+                    .with_hint(format!("ask for a time, or for rev:{}@{}", before.to.unwrap_or(0), before.incarnation))),
+                    (None, Some(next)) => Ok(next.incarnation),
+                    _ => Ok(newest),
+                }
+            }
+            several => {
+                let mut choices = Vec::new();
+                for life in several.iter().map(|life| life.incarnation).collect::<Vec<_>>() {
+                    let question = At::Rev { rv, incarnation: Some(life), domain: Some(domain.to_owned()) };
+                    let time = Box::pin(self.resolve(&question)).await?.time;
+                    choices.push(format!("rev:{rv}@{life} ({})", utc(time)));
+                }
+                Err(Error::invalid(
+                    format!("rev:{rv}"),
+                    format!("stands in {} lives of the counter, since the server's store was put back to an older copy", choices.len()),
+                )
+                .with_hint(format!("say which is meant: {}", choices.join(" or "))))
+            }
+        }
+    }
+}
+
+/// The lives that kinds were protected in.
+fn lives_of<'a>(kinds: impl Iterator<Item = &'a KindState>) -> Vec<Life> {
+    let mut lives: BTreeMap<u32, Life> = BTreeMap::new();
+    for cover in kinds.flat_map(|kind| &kind.covers) {
+        let CutPoint { incarnation, rv } = cover.from;
+        let fresh = Life { incarnation, from: rv, since: cover.from_time, to: None };
+        let life = lives.entry(incarnation).or_insert(fresh);
+        life.from = life.from.min(rv);
+        life.since = life.since.min(cover.from_time);
+        if let Some((end, ..)) = cover.end.as_ref().filter(|(_, _, why)| why.reason == Uncovered::Incarnation) {
+            life.to = life.to.max(Some(end.rv));
+        }
+    }
+    lives.into_values().collect()
+}
+
+/// A moment in UTC, to the millisecond.
+fn utc(time: Micros) -> String {
+    jiff::Timestamp::from_microsecond(time - time.rem_euclid(1000))
+        .map_or_else(|_| format!("{time} µs"), |time| format!("{time:.3}"))
+}

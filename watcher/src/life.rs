@@ -1,0 +1,250 @@
+//! Whether the server still is what the journal knows: asked after every interval in which its store could have been
+//! put back to an older copy, before anything is followed, healed or closed beyond what was known.
+//!
+//! A revision alone does not tell: a store that was put back may have overtaken the old cursor, or was made to skip
+//! beyond it. So the server is asked for what stood *at* the cursors (`Exact` lists, metadata only) of a sample of
+//! kinds, and that must be what is retained. Where the history is gone, lists of now are held against it: they can only
+//! contradict.
+//!
+//! **Invariants.** (1) [`confirm`] costs at most [`KINDS`] lists of [`PAGE`] objects' metadata and [`OBJECTS`] reads of
+//! one, twice that where the history is gone, and one list of one object; streams that broke together share it. (2) An
+//! answer that fails is evidence of nothing; a kind that does not answer holds the others up for [`PATIENCE`] at most.
+//! (3) Only a contradiction, or a leap of revisions that no cluster can write, begins a new life [`Core::begin_life`].
+//! What differs only outside of the sample is met by the lists that follow, page by page, or not at all.
+//!
+//! [`Core::begin_life`]: crate::core::Core::begin_life
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use hindcast_journal::Revision;
+
+use crate::{
+    api::{self, Failure, Page},
+    core::{Witness, contradicts, object_name},
+    discovery::{path, path_in},
+    env::Env,
+    header::Header,
+};
+
+/// Kinds of a sample.
+const KINDS: usize = 24;
+/// Objects on the page of each.
+const PAGE: usize = 100;
+/// Objects beyond their kind's page that are asked for by name, the newest.
+const OBJECTS: usize = 16;
+/// Of one kind at most.
+const PER_KIND: usize = 4;
+/// Questions at once.
+const AT_ONCE: usize = 8;
+/// Longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A leap of revisions that no cluster writes in any outage that its history was lost in, and the most that one can
+/// write in a second beside.
+const LEAP: Revision = 100_000_000;
+const WRITES: Revision = 50_000;
+
+/// When each domain's life was last confirmed: the moment that was begun, on the monotonic clock.
+#[derive(Debug, Default)]
+pub(crate) struct Confirmed(std::sync::Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Duration>>>>>);
+
+impl Confirmed {
+    fn of(&self, domain: &str) -> Arc<tokio::sync::Mutex<Option<Duration>>> {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.entry(domain.to_owned()).or_default().clone()
+    }
+}
+
+/// What the sample told.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// Objects stand in the server's history as they are retained.
+    Same,
+    /// Nothing that could be compared.
+    Nothing,
+    /// What cannot be of one life.
+    Another(String),
+}
+
+/// Makes sure that a domain is in the life that the journal knows, unless that was done after `since` on the monotonic
+/// clock. If it is not, its new life has begun when this returns.
+pub(crate) async fn confirm(env: &Env, domain: &str, since: Duration) -> Result<(), Failure> {
+    let turn = env.confirmed.of(domain);
+    let mut confirmed = turn.lock().await;
+    if confirmed.is_some_and(|began| began >= since) {
+        return Ok(());
+    }
+    let began = env.parts.clock.monotonic();
+    let (life, sample) = {
+        let mut core = env.core.lock();
+        let sample = core.witnesses(domain, KINDS, 2 * PAGE, PER_KIND);
+        (core.life(domain), sample.into_iter().map(Arc::new).collect::<Vec<_>>())
+    };
+    if let Some((list, why)) = examine(env, life, &sample).await? {
+        env.core.lock().begin_life(domain, life, list, &why);
+    }
+    *confirmed = Some(began);
+    Ok(())
+}
+
+/// The revision of a new life and what tells of it, if one does.
+async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option<(Revision, String)>, Failure> {
+    let mut failed = None;
+    let mut list = None;
+    for witness in sample {
+        match env.parts.timeout(PATIENCE, env.sample(&witness.kind)).await {
+            Some(Ok(rv)) => {
+                list = Some((rv, witness));
+                break;
+            }
+            Some(Err(failure)) => failed = Some(failure),
+            None => failed = Some(Failure::Transport("no answer in time".to_owned())),
+        }
+    }
+    let Some((list, asked)) = list else {
+        // A domain without a kind that is followed has nothing to be confirmed.
+        return failed.map_or(Ok(None), Err);
+    };
+    if !env.core.lock().is_life(&asked.kind.kind_key(), life) {
+        // The list itself told that revisions went back.
+        return Ok(None);
+    }
+    let mut told = ask(env, sample, true).await?;
+    if told == Told::Nothing {
+        told = ask(env, sample, false).await?;
+        let now = env.core.lock().now().lo;
+        if told == Told::Nothing && leapt(sample, list, now) {
+            told = Told::Another(format!("revisions leapt to {list}, and the history before is compacted"));
+        }
+    }
+    Ok(match told {
+        Told::Another(why) => Some((list, why)),
+        Told::Same | Told::Nothing => None,
+    })
+}
+
+/// Whether revisions have leapt further than a cluster can write in that time.
+fn leapt(sample: &[Arc<Witness>], list: Revision, now: hindcast_journal::Micros) -> bool {
+    let newest = sample.iter().max_by_key(|witness| witness.cursor);
+    newest.is_some_and(|newest| {
+        let seconds = u64::try_from((now - newest.heard) / 1_000_000).unwrap_or(0);
+        list.saturating_sub(newest.cursor) > LEAP.saturating_add(seconds.saturating_mul(WRITES))
+    })
+}
+
+/// One question of a sample.
+enum Question {
+    Page(Arc<Witness>),
+    Object(Arc<Witness>, String, (Box<str>, Revision)),
+}
+
+/// Asks for the sample: at the cursors out of the server's history, or as it is now.
+async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Failure> {
+    // What was recorded beyond the cursor makes the state at it unknown; of now it says no less.
+    let usable = || sample.iter().filter(|witness| !exact || !witness.torn);
+    let mut questions: Vec<Question> = usable().cloned().map(Question::Page).collect();
+    let named = usable().filter(|witness| witness.last.is_some()).flat_map(|witness| {
+        let newest = witness.newest.iter().cloned();
+        newest.map(|(name, known)| Question::Object(witness.clone(), name, known))
+    });
+    questions.extend(named.take(OBJECTS));
+    let asked = questions.len();
+    let answers = questions.into_iter().map(|question| async move {
+        let answer = env.parts.timeout(PATIENCE, put(env, &question, exact)).await;
+        (question, answer)
+    });
+    let mut answers = std::pin::pin!(futures::stream::iter(answers).buffer_unordered(AT_ONCE));
+    let (mut agree, mut silent) = (0, 0);
+    while let Some((question, answer)) = answers.next().await {
+        let page = match answer {
+            Some(Ok(page)) => page,
+            Some(Err(Failure::Transport(_))) | None => {
+                silent += 1;
+                continue;
+            }
+            // Compacted, forbidden, not served, or a server that is not well: no evidence.
+            Some(Err(_)) => continue,
+        };
+        match question.judge(&page, exact) {
+            Ok(equal) => agree += equal,
+            Err(why) => return Ok(Told::Another(why)),
+        }
+    }
+    if asked > 0 && silent == asked {
+        return Err(Failure::Transport("nothing of what was asked was answered".to_owned()));
+    }
+    Ok(if exact && agree > 0 { Told::Same } else { Told::Nothing })
+}
+
+async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failure> {
+    let (witness, mut query, target) = match question {
+        Question::Page(witness) => (witness, format!("limit={PAGE}"), path(&witness.kind)),
+        Question::Object(witness, name, _) => {
+            let (namespace, bare) = name.split_once('/').unwrap_or(("", name.as_str()));
+            (witness, api::by_name(bare), path_in(&witness.kind, namespace))
+        }
+    };
+    if exact {
+        query.push_str(&format!("&resourceVersion={}&resourceVersionMatch=Exact", witness.cursor));
+    }
+    let _place = env.opens.enter(witness.cursor).await;
+    env.api.metadata(&target, &query).await
+}
+
+impl Question {
+    /// How many objects agree with what is retained, or what contradicts it.
+    fn judge(&self, page: &Page, exact: bool) -> Result<usize, String> {
+        let headers: Vec<Header> = page.items.iter().map(|item| Header::of(item)).collect();
+        match self {
+            Self::Page(witness) => compare(witness, &headers, page.next.is_none(), exact),
+            Self::Object(witness, name, (uid, rv)) => {
+                let (key, known) = (witness.kind.kind_key(), (&**uid, *rv));
+                let Some(found) = headers.first() else { return absent(&key, name, known, exact, witness.cursor) };
+                match contradicts(&key, name, Some(known), found, witness.cursor) {
+                    Some(why) => Err(why),
+                    None => Ok(usize::from(**uid == *found.uid && Some(*rv) == found.rv)),
+                }
+            }
+        }
+    }
+}
+
+/// Holds a page against what is retained: how many objects agree, or what contradicts. `whole` if no page follows.
+fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Result<usize, String> {
+    let key = witness.kind.kind_key();
+    let cursor = witness.cursor;
+    let known_to = |name: &str| witness.last.as_deref().is_none_or(|last| name <= last);
+    let mut agree = 0;
+    let mut shown = std::collections::BTreeSet::new();
+    for header in page {
+        let name = object_name(header);
+        if !known_to(&name) {
+            continue;
+        }
+        let known = witness.objects.get(&name).map(|(uid, rv)| (uid.as_ref(), *rv));
+        if let Some(why) = contradicts(&key, &name, known, header, cursor) {
+            return Err(why);
+        }
+        agree += usize::from(known.is_some_and(|(uid, rv)| *uid == *header.uid && Some(rv) == header.rv));
+        shown.insert(name);
+    }
+    let end = page.last().map(object_name);
+    let listed = |name: &str| whole || end.as_deref().is_some_and(|end| name <= end);
+    for (name, (uid, rv)) in &witness.objects {
+        if listed(name) && !shown.contains(name) {
+            absent(&key, name, (uid, *rv), exact, cursor)?;
+        }
+    }
+    Ok(agree)
+}
+
+/// Judges that a retained object is not there. Of now that means that it was deleted.
+fn absent(key: &str, name: &str, (uid, rv): (&str, Revision), exact: bool, cursor: Revision) -> Result<usize, String> {
+    if exact && rv <= cursor && !uid.is_empty() {
+        return Err(format!("{key} {name} was seen at revision {rv}, and the history at {cursor} does not have it"));
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests;
