@@ -336,7 +336,7 @@ impl Stream<'_> {
             core.known(self.key)
         };
         let Some(mut known) = known else { return Ok(0) };
-        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from, life: 0 };
+        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from, life: 0, list: 0 };
         let mut outcome = Outcome::default();
         let mut pages = Pages::new(env, kind);
         let began = pages.life;
@@ -349,7 +349,7 @@ impl Stream<'_> {
                     env.read_leases(known.from, pages.rv).await;
                 }
             }
-            healing.life = pages.life;
+            (healing.life, healing.list) = (pages.life, pages.rv);
             let moved = healing.sort(items, &mut known.objects, &pages)?;
             healing.walk(moved, pages.rv, &mut outcome).await?;
         }
@@ -487,14 +487,25 @@ struct Healing<'a> {
     from: Revision,
     /// The life of the counter that the list is of.
     life: u32,
+    /// The list's revision.
+    list: Revision,
 }
 
 impl History for Healing<'_> {
     async fn at(&self, namespace: &str, name: &str, rv: Revision) -> Result<Option<Bytes>, Failure> {
         let path = path_in(self.kind, namespace);
         let page = self.env.exact(&path, &api::by_name(name), rv, self.from).await?;
-        self.env.core.lock().moved(self.key);
-        Ok(page.items.into_iter().next().map(|item| typed(self.kind, item).1))
+        let Some((header, bytes)) = page.items.into_iter().next().map(|item| typed(self.kind, item)) else {
+            return Ok(None);
+        };
+        // Beyond the cursor the history cannot hold an older version than the retained one.
+        let mut core = self.env.core.lock();
+        core.moved(self.key);
+        if let Some(why) = core.contradiction(self.key, &header).filter(|_| core.is_life(self.key, self.life)) {
+            core.begin_life(&self.kind.domain, self.life, self.list, &why);
+            return Err(another_life());
+        }
+        Ok(Some(bytes))
     }
 }
 

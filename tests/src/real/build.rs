@@ -22,6 +22,8 @@ use std::time::Instant;
 pub enum Program {
     /// The API server's store.
     Etcd,
+    /// Puts a copy of etcd's data back, as an operator does.
+    Etcdutl,
     /// The API server.
     Apiserver,
     /// Garbage collection, namespace deletion, deployments, service accounts.
@@ -34,13 +36,14 @@ pub enum Program {
 
 impl Program {
     /// Every program the testbed can build.
-    pub const ALL: [Self; 5] =
-        [Self::Etcd, Self::Apiserver, Self::ControllerManager, Self::Kubectl, Self::Minio];
+    pub const ALL: [Self; 6] =
+        [Self::Etcd, Self::Etcdutl, Self::Apiserver, Self::ControllerManager, Self::Kubectl, Self::Minio];
 
     /// The path of the built program. Builds its recipe first if the cache does not hold it; blocks meanwhile.
     pub fn ensure(self) -> Result<PathBuf> {
         let (recipe, name) = match self {
             Self::Etcd => (&ETCD, "etcd"),
+            Self::Etcdutl => (&ETCDUTL, "etcdutl"),
             Self::Apiserver => (&KUBERNETES, "kube-apiserver"),
             Self::ControllerManager => (&KUBERNETES, "kube-controller-manager"),
             Self::Kubectl => (&KUBERNETES, "kubectl"),
@@ -84,6 +87,15 @@ const ETCD: Recipe = Recipe {
     go_sum: include_str!("../../servers/etcd/go.sum"),
     ldflags: "-s -w",
     packages: &[("etcd", "go.etcd.io/etcd/server/v3", "30 s")],
+};
+
+const ETCDUTL: Recipe = Recipe {
+    folder: "etcdutl",
+    version: "3.6.14",
+    go_mod: include_str!("../../servers/etcdutl/go.mod"),
+    go_sum: include_str!("../../servers/etcdutl/go.sum"),
+    ldflags: "-s -w",
+    packages: &[("etcdutl", "go.etcd.io/etcd/etcdutl/v3", "40 s")],
 };
 
 const MINIO: Recipe = Recipe {

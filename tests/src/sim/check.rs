@@ -87,12 +87,14 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
             // Where all that the copy lacks is gone without a trace, and the history before is compacted, it looks as if it
             // had been deleted.
             let before = state.ended.as_ref().filter(|_| newest == 0).and_then(|(_, kinds)| kinds.get(kind));
-            versions(kind, ks, before, (&log, newest, clocks_err), &mut problems);
+            versions(kind, ks, before, (&log, newest, clocks_err, u64::MAX), &mut problems);
             coverage(kind, ks, events, &log.state, &mut problems);
         }
         if let Some((_, ended)) = state.ended.as_ref().filter(|_| life > 0) {
-            for (kind, ks) in ended.iter().filter(|(_, ks)| ks.kind.domain == 0) {
-                versions(kind, ks, None, (&log, 0, clocks_err), &mut problems);
+            let main = ended.iter().filter(|(_, ks)| ks.kind.domain == 0);
+            let tip = main.clone().filter_map(|(_, ks)| ks.events.last()).map(|e| e.rv).max().unwrap_or(0);
+            for (kind, ks) in main {
+                versions(kind, ks, None, (&log, 0, clocks_err, tip), &mut problems);
             }
         }
     });
@@ -228,7 +230,7 @@ fn versions(
     kind: &str,
     ks: &KindState,
     before: Option<&KindState>,
-    (log, life, clocks_err): (&Log, u32, bool),
+    (log, life, clocks_err, tip): (&Log, u32, bool, u64),
     problems: &mut Vec<String>,
 ) {
     let known = log.state.kinds.get(kind);
@@ -245,13 +247,18 @@ fn versions(
     let end = covers.iter().filter_map(|c| c.end.as_ref()).find(|(end, _, why)| {
         end.incarnation == life && why.reason == Uncovered::Incarnation
     });
-    let torn = |version: &Version| version.source == Source::Healed && end.is_some_and(|(end, ..)| version.rv > end.rv);
+    // So did what was listed beyond the last revision of the life, by a kind that nothing contradicted.
+    let torn = |version: &Version| {
+        version.rv > tip || (version.source == Source::Healed && end.is_some_and(|(end, ..)| version.rv > end.rv))
+    };
+    // What was made and put back is gone inside an interval that reaches into the next life.
+    let put_back = |rv: u64| gaps.iter().any(|(_, gap)| gap.to > tip && inside(gap, rv));
     for event in ks.events.iter().filter(|e| covered(e.rv)) {
         let found = log.versions.get(&(kind.to_owned(), event.key.clone()));
         let found = found.and_then(|all| all.iter().find(|v| v.life == life && v.rv == event.rv && v.op != Op::Reread));
         let what = format!("{kind} {}/{} at {} ({:?})", event.key.0, event.key.1, event.rv, event.verb);
         let Some(found) = found else {
-            if !excused(ks, event, gaps) {
+            if !excused(ks, event, gaps) && !put_back(event.rv) {
                 problems.push(format!("{what} is missing; gaps {:?}; rows {}", short(gaps), log.rows(kind, &event.key)));
             }
             continue;
@@ -471,6 +478,8 @@ async fn cut(
     server.look(|state| {
         let newest = state.ended.as_ref().filter(|_| *life == 0 && log.state.lives.get(hindcast_journal::cut::MAIN) > Some(&0));
         let kinds = newest.map_or(&state.kinds, |(_, kinds)| kinds);
+        let own = kinds.iter().filter(|(_, ks)| ks.kind.domain == 0);
+        let tip = own.filter_map(|(_, ks)| ks.events.last()).map(|e| e.rv).max().unwrap_or(0);
         for (kind, ks) in kinds.iter().filter(|(_, ks)| ks.kind.domain == 0) {
             let rv = match view.protection(kind) {
                 Protection::Protected => rv,
@@ -483,9 +492,13 @@ async fn cut(
                     let all = log.versions.get(&(kind.clone(), event.key.clone()));
                     all.is_some_and(|all| all.iter().any(|v| v.life == *life && v.rv == event.rv && v.bounds.0 <= *time))
                 };
+                let all = view.kinds.get(kind).map_or(&[][..], |k| &k.gaps);
                 let after = ks.events.iter().filter(|event| event.rv > rv && event.at <= *time);
-                for event in after.filter(|event| !straddles(event)) {
-                    problems.push(format!("at {time} {kind} at {} ({:?}) had happened, and the cut {rv} is closed", event.rv, event.key));
+                for event in after.filter(|event| !straddles(event) && !excused(ks, event, all)) {
+                    problems.push(format!(
+                        "at {time} {kind} at {} ({:?}) had happened, and the cut {rv} is closed; rows {}",
+                        event.rv, event.key, log.rows(kind, &event.key)
+                    ));
                 }
             }
             let gaps: Vec<(u32, Gap)> = view.kinds.get(kind).map_or_else(Vec::new, |k| {
@@ -499,7 +512,9 @@ async fn cut(
                     if last { self::exact(ks, event, ks.schema()).as_bytes() == exact } else { reads_as(ks, event, exact) }
                 });
                 let lossy = gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, rv));
-                if !right && !lossy && !excused(ks, event, gaps) {
+                // As in [`versions`]: an interval that reaches into the next life.
+                let put_back = newest.is_some() && gaps.iter().any(|(_, g)| g.to > tip && inside(g, event.rv));
+                if !right && !lossy && !put_back && !excused(ks, event, gaps) {
                     let found = exact.map(|e| String::from_utf8_lossy(&e).into_owned());
                     problems.push(format!(
                         "at {at:?} = {rv} {kind} {}/{} is {found:?}, not {}; gaps {:?}; rows {}",
