@@ -123,6 +123,11 @@ impl Core {
         life.incarnation += 1;
         life.caught_up = list;
         life.clock = crate::clock::RevisionClock::born(born);
+        // Revisions of the life that ended compare with none of this one.
+        life.listed = Default::default();
+        if life.live_from != Revision::MAX {
+            life.live_from = list;
+        }
         let mark = Mark::Incarnation { last, why: why.to_owned() };
         let about = Discovery { domain: domain.to_owned(), ..Discovery::default() };
         self.fact_at(Op::Mark, &about, list, Some(&mark), born);
