@@ -49,7 +49,8 @@ Exit codes:
   1    differences, or partly done
   2    failed, refused, not found, declined
   3    answered, with a reservation named on stderr (wins over 0 and 1): the cut is open, a gap graded `lost`,
-       an answer older than asked (--allow-stale), or some of the kinds asked for were not protected then
+       an answer older than asked (--allow-stale), some of the kinds asked for were not protected then, or a version
+       is known only as a later definition of its kind reads it
   4    fenced: another `hindcast run` took this journal over; do not restart this one
   130  interrupted
 
@@ -57,6 +58,7 @@ Environment:
   HINDCAST_JOURNAL    the journal, as --journal        HINDCAST_TZ         the zone, as --tz
   HINDCAST_KEY_FILE   the key file, as --key-file      NO_COLOR            as --no-color
   KUBECONFIG          as kubectl                       AWS_…, AZURE_…, GOOGLE_…  credentials of the store
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY  to the cluster as kubectl, to the store as curl
 
 Readers need the journal alone: neither a kubeconfig nor a running Hindcast. With a kubeconfig whose cluster is the
 journal's, they also see the last second. Values of Secrets are shown only with --show-secrets and the key file.";

@@ -1,19 +1,34 @@
-//! The kubeconfig: the default namespace, and a client where one is needed.
+//! The kubeconfig: the default namespace, and the way to a cluster where one is needed.
 //!
-//! **Invariant.** For a reader everything here is optional: no kubeconfig, a broken one or a missing context leaves
-//! the namespace at `default` and is an error only where a cluster is needed (`run`).
+//! **Map.** `files` says what the files say together, `config` what a context means, `proxy` what stands between, `exec` how
+//! a credential plugin is asked, `credentials` who we are and for how long, `client` how requests are made with all that.
+//!
+//! **Invariants.** (1) For a reader everything here is optional: no kubeconfig, a broken one or a missing context leaves
+//! the namespace at `default` and is an error only where a cluster is needed (`run`). (2) A cluster that kubectl reaches with
+//! the same files and environment is reached, by the same way and as the same user. (3) No token, key or password stands in
+//! an error.
+
+mod client;
+mod config;
+mod credentials;
+mod exec;
+mod files;
+mod proxy;
+
+use std::io::IsTerminal as _;
 
 use hindcast_journal::Error;
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
-};
+use kube::{Client, Config, config::Kubeconfig};
 
+pub(crate) use self::{client::Reach, credentials::Interaction};
 use crate::{
     args::{Common, Place},
     commands::Context,
     failure::{Failure, Result},
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Which namespaces are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,22 +65,7 @@ pub(crate) fn namespace(context: &Context<'_>, place: &Place) -> Namespaces {
 
 /// The kubeconfig of the options; nothing if none was named and there is none.
 fn read(common: &Common) -> Result<Option<Kubeconfig>> {
-    let found = match &common.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    match found {
-        Ok(config) => Ok(Some(config)),
-        Err(KubeconfigError::FindPath) => Ok(None),
-        Err(KubeconfigError::ReadConfig(e, _))
-            if common.kubeconfig.is_none() && e.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Ok(None)
-        }
-        Err(e) => {
-            Err(Failure::new("kubeconfig", Error::causes(&e)).hint("--kubeconfig FILE, or KUBECONFIG"))
-        }
-    }
+    Ok(files::find(common.kubeconfig.as_deref())?.config)
 }
 
 /// Whether there is a kubeconfig to find a cluster with.
@@ -88,45 +88,83 @@ pub(crate) fn context_name(common: &Common) -> Option<String> {
     common.context.clone().or(config.current_context)
 }
 
-/// How to reach the cluster of the options: the kubeconfig, else the Pod this runs in.
-pub(crate) async fn config(common: &Common) -> Result<Config> {
-    let options =
-        KubeConfigOptions { context: common.context.clone(), ..KubeConfigOptions::default() };
-    let mut config = match read(common)? {
-        Some(kubeconfig) => {
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| {
-                Failure::new("kubeconfig", Error::causes(&e))
-                    .hint("--kubeconfig FILE and --context NAME choose another")
-            })?
-        }
-        None => Config::incluster().map_err(|_| {
-            Failure::new("kubeconfig", "there is none, and this is not a Pod of a cluster").hint(
-                "--kubeconfig FILE, or KUBECONFIG; readers (log, get, show, status) need none",
-            )
-        })?,
+/// How to reach the cluster of the options: the kubeconfig, else the Pod this runs in. `interaction` says whether a plugin may
+/// ask a person.
+pub(crate) fn reach(context: &Context<'_>, interaction: Interaction) -> Result<Reach> {
+    let environment = proxy::Environment::of_process();
+    let found = files::find(context.common.kubeconfig.as_deref())?;
+    let Some(kubeconfig) = found.config else {
+        let pod = Config::incluster().map_err(|_| {
+            let failure = Failure::new("kubeconfig", "there is none, and this is not a Pod of a cluster")
+                .hint("--kubeconfig FILE, or KUBECONFIG; readers (log, get, show, status) need none");
+            let missing: Vec<_> = found.missing.iter().map(|path| path.display().to_string()).collect();
+            match missing.as_slice() {
+                [] => failure,
+                missing => failure.hint(format!("KUBECONFIG names what is not there: {}", missing.join(", "))),
+            }
+        })?;
+        return config::of_pod(pod, &environment, &context.parts);
     };
-    // Watches stay open for minutes: only connecting has a limit here, requests have their own.
-    config.read_timeout = None;
-    // The client's own retries of 429, 503 and 504 go on for minutes: an API that is down would be a request that hangs.
-    // The watcher has rules of its own, and a reader does without the cluster.
-    config.default_retry = false;
-    Ok(config)
+    let wanted = context.common.context.as_deref();
+    config::of_context(&kubeconfig, wanted, &environment, interaction, &context.parts)
+}
+
+/// Whether somebody sits at standard input.
+pub(crate) fn interaction() -> Interaction {
+    if std::io::stdin().is_terminal() { Interaction::Terminal } else { Interaction::None }
 }
 
 /// The uid of kube-system, which is the identity of a cluster.
-pub(crate) async fn cluster_uid(client: &Client) -> Result<String> {
+pub(crate) async fn cluster_uid(client: &Client, reach: &Reach) -> Result<String> {
     let what = "the cluster";
     let request = http::Request::get("/api/v1/namespaces/kube-system")
         .body(Vec::new())
         .map_err(|e| Failure::new(what, e.to_string()))?;
-    let object: serde_json::Value = client.request(request).await.map_err(|e| {
-        Failure::new(what, format!("namespace kube-system cannot be read: {}", Error::causes(&e)))
-            .hint("the API server has to answer, and this user to have get on namespaces")
-    })?;
+    let object: serde_json::Value = client.request(request).await.map_err(|e| refused(&e, reach))?;
     let uid =
         object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).unwrap_or_default();
     if uid.is_empty() {
         return Err(Failure::new(what, "namespace kube-system has no uid"));
     }
     Ok(uid.to_owned())
+}
+
+/// Why the cluster does not say which it is, and what to do about it.
+fn refused(error: &kube::Error, reach: &Reach) -> Failure {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(own) = cause.downcast_ref::<Failure>() {
+            return own.clone();
+        }
+        next = cause.source();
+    }
+    let failure = |reason: &str| Failure::new("the cluster", format!("namespace kube-system cannot be read: {reason}"));
+    match error {
+        // The server's own words: the error's would be its whole Status, twice.
+        kube::Error::Api(status) if status.code == 401 => failure(&format!("{} (401)", status.message))
+            .hint("the API server does not know these credentials: log in anew, or renew the token or certificate of the kubeconfig's user"),
+        kube::Error::Api(status) if status.code == 403 => failure(&format!("{} (403)", status.message))
+            .hint("give this account get, list and watch on all resources; get on the namespace kube-system is the least"),
+        kube::Error::Api(status) => failure(&format!("{} ({})", status.message, status.code))
+            .hint("the API server has to answer, and this user to have get on namespaces"),
+        other => {
+            let failed = failure(&Error::causes(without_layer(other)));
+            match reach.proxy() {
+                Some(proxy) => failed.hint(format!(
+                    "{} is reached through the proxy {proxy}: does it let this through? NO_PROXY names what is reached without \
+                     it, proxy-url of the kubeconfig another",
+                    reach.server()
+                )),
+                None => failed.hint("the API server has to answer, and this user to have get on namespaces"),
+            }
+        }
+    }
+}
+
+/// What a layer of the client passes on, without its name.
+fn without_layer(error: &kube::Error) -> &(dyn std::error::Error + 'static) {
+    match error {
+        kube::Error::Service(inner) => inner.as_ref(),
+        other => other,
+    }
 }

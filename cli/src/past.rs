@@ -14,7 +14,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
-    At, Cut, Journal, Micros, Moment, Parts, Scope,
+    At, Cut, Journal, Micros, Moment, Parts, Row, Scope, Source,
     cut::MAIN,
     facts::{CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey},
@@ -393,22 +393,23 @@ impl Past<'_> {
         for kind in asked {
             match view.protection(&kind.kind_key()) {
                 Protection::Protected | Protection::LastKnown { .. } => protected.push(kind.clone()),
-                Protection::NotProtected(end) => missing.push((kinds::label(kind), why(end.as_ref()))),
+                Protection::NotProtected(end) => missing.push(Missing::new(kind, end.as_ref())),
             }
         }
         let at = self.context.wall.show(view.moment.time);
+        let mut groups = grouped(missing).into_iter();
         if protected.is_empty() {
-            let (kind, why) = missing.first().cloned().unwrap_or_default();
-            let mut failure = Failure::new(&kind, format!("not protected at {at}: {why}"));
-            for (kind, why) in missing.iter().skip(1) {
-                failure = failure.hint(format!("{kind}: not protected either: {why}"));
+            let (kinds, why) = groups.next().unwrap_or_default();
+            let mut failure = Failure::new(kinds, format!("not protected at {at}: {why}"));
+            for (kinds, why) in groups {
+                failure = failure.hint(format!("{kinds}: not protected either: {why}"));
             }
             return Err(failure.hint(
                 "this does not say that there were none; `hindcast status` shows since when each kind is protected",
             ));
         }
-        for (kind, why) in missing {
-            self.reserve("not-protected", format!("{kind}: not protected at {at}: {why}"));
+        for (kinds, why) in groups {
+            self.reserve("not-protected", format!("{kinds}: not protected at {at}: {why}"));
         }
         Ok(protected)
     }
@@ -526,6 +527,26 @@ impl Past<'_> {
         }
     }
 
+    /// Versions among these that are known only as a later definition of their kind reads them are a reservation: they are not
+    /// told exactly.
+    pub(crate) fn reserve_later<'r>(&mut self, rows: impl IntoIterator<Item = &'r Row>) {
+        let later = rows.into_iter().filter(|row| row.source == Source::HealedLater);
+        let mut named: Vec<String> = later
+            .map(|row| format!("{} {} at rev {}", kind_name(&row.kind_key()), row.name, row.rv))
+            .collect();
+        named.dedup();
+        if !named.is_empty() {
+            self.reserve(
+                "later-definition",
+                format!(
+                    "recovered after the definition of the kind had changed, and read through the later one, whose defaults may stand in \
+                     it and which may have dropped fields: {}",
+                    some(&named)
+                ),
+            );
+        }
+    }
+
     /// One line for all healed gaps.
     fn tell_of_healed(&self) {
         let from = self.healed.iter().map(|(_, gap)| gap.time_from).min();
@@ -580,11 +601,46 @@ fn named(kinds: &BTreeMap<String, KindState>) -> Vec<Discovery> {
 
 /// Why a kind was not protected, in words.
 pub(crate) fn why(end: Option<&CoverEnd>) -> String {
-    match end {
-        Some(end) if end.detail.is_empty() => end.reason.as_str().to_owned(),
-        Some(end) => format!("{} ({})", end.reason.as_str(), end.detail),
-        None => "not yet at that moment".to_owned(),
+    end.map_or_else(|| "not yet at that moment".to_owned(), CoverEnd::words)
+}
+
+/// A kind that was not protected.
+#[derive(Debug, Clone)]
+pub(crate) struct Missing {
+    kind: String,
+    why: String,
+    /// The same without what names the kind.
+    shared: String,
+}
+
+impl Missing {
+    pub(crate) fn new(kind: &Discovery, end: Option<&CoverEnd>) -> Self {
+        let why = why(end);
+        let shared = end.map_or_else(|| why.clone(), |end| end.shared(kind));
+        Self { kind: kinds::label(kind), why, shared }
     }
+}
+
+/// Kinds that were not protected for the same reason, with that reason: an account with few rights is told of in one line,
+/// not in one for each kind.
+pub(crate) fn grouped(missing: Vec<Missing>) -> Vec<(String, String)> {
+    let mut groups: Vec<Vec<Missing>> = Vec::new();
+    for kind in missing {
+        let same = groups.iter_mut().find(|group| group.first().is_some_and(|first| first.shared == kind.shared));
+        match same {
+            Some(group) => group.push(kind),
+            None => groups.push(vec![kind]),
+        }
+    }
+    let line = |group: Vec<Missing>| match group.as_slice() {
+        [one] => (one.kind.clone(), one.why.clone()),
+        several => {
+            let names: Vec<&str> = several.iter().map(|kind| kind.kind.as_str()).collect();
+            let shared = several.first().map(|kind| kind.shared.clone()).unwrap_or_default();
+            (names.join(", "), shared)
+        }
+    };
+    groups.into_iter().map(line).collect()
 }
 
 /// A kind key as a person reads it.

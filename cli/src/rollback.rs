@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use hindcast_journal::{Error, Journal, Moment, cut::MAIN, facts::{Discovery, Uncovered}};
+use hindcast_journal::{Journal, Moment, cut::MAIN, facts::{Discovery, Uncovered}};
 use hindcast_restorer::{
     Desired, Known, Live, Plan, Prepared, Protection, Records, Selection,
     live::{self, Listed},
@@ -57,12 +57,13 @@ pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Past<'a>> {
 
 /// The cluster of the context; refused if it is another one than the journal's.
 pub(crate) async fn cluster(context: &Context<'_>, past: &Past<'_>) -> Result<Cluster> {
-    let config = kubeconfig::config(context.common).await?;
-    let server = config.cluster_url.to_string();
+    let reach = kubeconfig::reach(context, kubeconfig::interaction())?;
+    let server = reach.server();
     let name = kubeconfig::context_name(context.common);
-    let client =
-        Client::try_from(config).map_err(|e| Failure::new("kubeconfig", Error::causes(&e)))?;
-    let asked = kubeconfig::cluster_uid(&client);
+    // A plugin that asks somebody to log in has all the time of that.
+    reach.log_in().await?;
+    let client = reach.connect()?;
+    let asked = kubeconfig::cluster_uid(&client, &reach);
     #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
     let uid = tokio::time::timeout(LIMIT, asked).await.map_err(|_| {
         Failure::new(

@@ -72,6 +72,26 @@ pub struct CoverEnd {
     pub detail: String,
 }
 
+impl CoverEnd {
+    /// The reason in words, with what the server said.
+    pub fn words(&self) -> String {
+        said(self.reason, &self.detail)
+    }
+
+    /// The same without what names the kind: equal for all kinds that one cause leaves out, so that it can be said once.
+    pub fn shared(&self, kind: &Discovery) -> String {
+        let (group, resource) = (&kind.group, &kind.resource);
+        let named = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+        let detail = self.detail.strip_prefix(&format!("{named} is forbidden: ")).unwrap_or(&self.detail);
+        let detail = detail.replace(&format!(" resource \"{resource}\" in API group \"{group}\""), "");
+        said(self.reason, &detail)
+    }
+}
+
+fn said(reason: Uncovered, detail: &str) -> String {
+    if detail.is_empty() { reason.as_str().to_owned() } else { format!("{} ({detail})", reason.as_str()) }
+}
+
 /// How much of a broken interval is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -258,3 +278,6 @@ pub fn about(op: Op, kind: &Discovery, incarnation: u32, rv: Revision) -> Change
         ..Change::new(op, kind.domain.clone(), incarnation, rv)
     }
 }
+
+#[cfg(test)]
+mod tests;

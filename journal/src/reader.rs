@@ -244,7 +244,7 @@ impl Reader {
         let uncertain = self
             .rows()
             .filter(reach)
-            .filter(|row| row.source == Source::Watch || row.source == Source::Healed)
+            .filter(|row| row.source != Source::List)
             .take(UNCERTAIN)
             .map(|row| (row.pos, row.time_lo, row.time_hi))
             .collect();

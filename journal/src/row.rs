@@ -107,6 +107,9 @@ names! {
         List = "list",
         /// Recovered from the server's history after a broken watch.
         Healed = "healed",
+        /// Recovered likewise, but read through a definition of its kind that is younger than the write: what it adds, drops or
+        /// converts may not have been so then.
+        HealedLater = "healed-later",
     }
 }
 

@@ -20,6 +20,7 @@ use hindcast_journal::{
 use crate::{Protection, intent::Surroundings, rules};
 
 mod gather;
+mod later;
 mod needs;
 #[cfg(test)]
 mod tests;
@@ -84,6 +85,9 @@ pub struct Desired {
     /// The names of all definitions of custom resources at the moment, where that is known: a kind whose definition was not there
     /// had no objects.
     pub definitions: Option<BTreeSet<String>>,
+    /// Objects whose version then is known only as read through a later definition of their kind, with the places where that
+    /// had added something; it is taken out again.
+    pub later: BTreeMap<ObjectKey, Vec<String>>,
     /// For an undo: what the restore created, with the uid it gave it; the evidence for their deletes.
     pub created: BTreeMap<ObjectKey, String>,
     /// For an undo: every object the restore touched, with the [fingerprint](crate::intent::fingerprint) it left it with

@@ -274,7 +274,7 @@ async fn send(
         .header(http::header::ACCEPT_ENCODING, "identity")
         .body(Body::empty())
         .map_err(|e| Failure::NotFound(format!("{path}: {e}")))?;
-    let response = client.send(request).await.map_err(|e| Failure::Transport(hindcast_journal::Error::causes(&e)))?;
+    let response = client.send(request).await.map_err(|e| Failure::Transport(reason(&e)))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -289,6 +289,11 @@ async fn send(
 fn date(response: &http::Response<Body>) -> Option<Micros> {
     let date = response.headers().get(http::header::DATE)?;
     date_micros(date.to_str().ok()?)
+}
+
+/// Why there was no answer. The client's own error says only which of its layers passes the reason on.
+fn reason(error: &kube::Error) -> String {
+    hindcast_journal::Error::causes(std::error::Error::source(error).unwrap_or(error))
 }
 
 async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {

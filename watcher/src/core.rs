@@ -19,6 +19,7 @@ mod life;
 mod observe;
 mod status;
 mod stuck;
+mod told;
 mod values;
 
 use std::{
@@ -153,6 +154,7 @@ pub(crate) struct Core {
     /// Domains that stood still and wait for a list.
     stalled: BTreeSet<String>,
     durable_kinds: BTreeSet<String>,
+    untold: told::Untold,
     values: values::Values,
 }
 
@@ -214,6 +216,7 @@ impl Core {
             stalled_at: Duration::ZERO,
             stalled: BTreeSet::new(),
             durable_kinds: BTreeSet::new(),
+            untold: told::Untold::default(),
             values: values::Values::default(),
         }
     }

@@ -18,6 +18,8 @@ use crate::{
 
 /// The kind of custom resource definitions.
 pub(crate) const CRDS: &str = "apiextensions.k8s.io/customresourcedefinitions";
+/// Where definitions are.
+pub(crate) const CRDS_PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// The kind of API services.
 pub(crate) const API_SERVICES: &str = "apiregistration.k8s.io/apiservices";
 /// The kind of leases.

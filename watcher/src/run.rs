@@ -210,7 +210,11 @@ async fn answer(
     let mut asked = Closings::default();
     let mut closing = JoinSet::new();
     loop {
-        let now = env.core.lock().status();
+        let now = {
+            let mut core = env.core.lock();
+            core.tell_of_losses();
+            core.status()
+        };
         status.send_replace(Arc::new(now));
         if closing.is_empty() {
             if let Some(begun) = asked.begin(clock.monotonic()) {

@@ -37,6 +37,8 @@ use crate::{
     lines::{self, Event},
 };
 
+/// Objects that are walked before what was found of them is recorded.
+const WALKED: usize = 64;
 /// How often a list that expires half-way is begun anew before that counts as a failure.
 const LIST_TRIES: u32 = 5;
 
@@ -538,8 +540,17 @@ impl Healing<'_> {
         Ok(moved)
     }
 
-    /// Walks the objects that moved back to the cursor, several at once.
-    async fn walk(&self, moved: Vec<Moved>, to: Revision, out: &mut Outcome) -> Result<(), Failure> {
+    /// Walks the objects that moved back to the cursor.
+    async fn walk(&self, mut moved: Vec<Moved>, to: Revision, out: &mut Outcome) -> Result<(), Failure> {
+        while !moved.is_empty() {
+            let some = moved.drain(..moved.len().min(WALKED)).collect();
+            self.walk_some(some, to, out).await?;
+        }
+        Ok(())
+    }
+
+    /// The same of a few, several at once.
+    async fn walk_some(&self, moved: Vec<Moved>, to: Revision, out: &mut Outcome) -> Result<(), Failure> {
         let walks = moved.into_iter().map(async |(name, known, end)| {
             let (namespace, bare) = name.split_once('/').unwrap_or(("", &name));
             let known = known.as_ref().map(|(uid, rv)| (&**uid, *rv));
@@ -549,23 +560,40 @@ impl Healing<'_> {
             } else {
                 walk.run(self, &self.floor).await?
             };
-            let complete = found.complete;
-            let mut core = self.env.core.lock();
-            if !core.is_life(self.key, self.life) {
-                return Err(another_life());
-            }
-            let count = core.recovered(self.key, &name, found);
-            drop(core);
-            Ok::<_, Failure>((count, (!complete).then(|| name.clone())))
+            Ok::<_, Failure>((name, found))
         });
         let mut walks = std::pin::pin!(
             futures::stream::iter(walks).buffer_unordered(self.env.settings.heal_calls.max(1))
         );
-        while let Some(walked) = walks.next().await {
-            let (count, unknown) = walked?;
-            out.recovered += count;
-            out.unknown.extend(unknown);
+        let mut walked = Vec::new();
+        while let Some(found) = walks.next().await {
+            walked.push(found?);
+        }
+        let defined = self.defined().await?;
+        let mut core = self.env.core.lock();
+        if !core.is_life(self.key, self.life) {
+            return Err(another_life());
+        }
+        for (name, found) in walked {
+            let complete = found.complete;
+            out.recovered += core.recovered(self.key, &name, found, defined);
+            out.unknown.extend((!complete).then_some(name));
         }
         Ok(())
+    }
+
+    /// The revision at which the kind's definition was last written. Asked after the versions were read: the server reads its
+    /// whole history through the definition of the moment, so what is older may have been read through a younger one. Where
+    /// nobody can tell, everything may have been.
+    async fn defined(&self) -> Result<Revision, Failure> {
+        if self.kind.crd_uid.is_empty() {
+            return Ok(0);
+        }
+        let path = format!("{}/{}.{}", discovery::CRDS_PATH, self.kind.resource, self.kind.group);
+        match self.env.api.get(&path, "application/json").await {
+            Ok(answer) => Ok(Header::of(&answer.body).rv.unwrap_or(Revision::MAX)),
+            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => Ok(Revision::MAX),
+            Err(failure) => Err(failure),
+        }
     }
 }

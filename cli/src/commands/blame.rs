@@ -51,6 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
             past.gap(&past::kind_name(key), gap);
         }
     }
+    past.reserve_later(history.events.iter().map(|event| &event.row).filter(|row| row.rv <= object.row.rv));
     let blame = blame::of(&history.events, &view.moment.cut, object)?;
     let mut shown = blame.value.clone();
     redact::version(&object.row, &mut shown, past.hide());

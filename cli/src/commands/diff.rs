@@ -22,7 +22,7 @@ use crate::{
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
     moment,
-    past::{self, Past},
+    past::{self, Missing, Past},
     render,
     selector::Selector,
     view::{self, Changed, Cut, Field, Gap, Last},
@@ -66,6 +66,9 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Diff) -> Result<Exit
             return Err(get::not_found(context, &asked, name, &question.namespaces, &after));
         }
     }
+    let differ: Vec<ObjectKey> = shown.iter().filter_map(|d| d.object()).map(|o| ObjectKey::of(&o.row)).collect();
+    let rows = before.objects.iter().chain(&after.objects).map(|object| &object.row);
+    past.reserve_later(rows.filter(|row| differ.contains(&ObjectKey::of(row))));
     let mut objects = Vec::with_capacity(shown.len());
     for difference in &shown {
         let mut changed = changed(&past, difference, question.detail, args.show_secrets).await?;
@@ -196,28 +199,30 @@ fn comparable(
     if let Some(asked) = &question.asked {
         all = asked.kinds.iter().map(|kind| (kind.kind_key(), kind.clone())).collect();
     }
-    let (mut compared, mut missing) = (Vec::new(), Vec::new());
+    let mut compared = Vec::new();
+    let mut missing: BTreeMap<Micros, Vec<Missing>> = BTreeMap::new();
     for (key, kind) in all {
         match (unknown(before, &key), unknown(after, &key)) {
             (None, None) => compared.push(kind),
             (Some(_), Some(_)) if question.asked.is_none() => {}
-            (Some(why), _) => missing.push((kinds::label(&kind), before.moment.time, why)),
-            (None, Some(why)) => missing.push((kinds::label(&kind), after.moment.time, why)),
+            (Some(why), _) => missing.entry(before.moment.time).or_default().push(why),
+            (None, Some(why)) => missing.entry(after.moment.time).or_default().push(why),
         }
     }
-    for (at, (kind, time, why)) in missing.into_iter().enumerate() {
-        let reason = format!("not protected at {}: {why}", context.wall.show(time));
-        if at == 0 && compared.is_empty() && question.asked.is_some() {
-            return Err(Failure::new(kind, reason)
+    let at = |time| move |(kinds, why): (String, String)| (kinds, format!("not protected at {}: {why}", context.wall.show(time)));
+    let lines = missing.into_iter().flat_map(|(time, missing)| past::grouped(missing).into_iter().map(at(time)));
+    for (kinds, reason) in lines {
+        if compared.is_empty() && question.asked.is_some() {
+            return Err(Failure::new(kinds, reason)
                 .hint("this does not say that there were none; `hindcast status` shows what is protected"));
         }
-        past.reserve("not-protected", format!("{kind}: {reason}"));
+        past.reserve("not-protected", format!("{kinds}: {reason}"));
     }
     Ok(compared)
 }
 
 /// Why it is not known which objects of a kind there were; a kind that the server did not have then had none.
-fn unknown(view: &View, key: &str) -> Option<String> {
+fn unknown(view: &View, key: &str) -> Option<Missing> {
     let kind = view.kinds.get(key)?;
     if kind.discovery.resource.is_empty() || kind.discovery.gone {
         return None;
@@ -225,7 +230,7 @@ fn unknown(view: &View, key: &str) -> Option<String> {
     match view.protection(key) {
         Protection::Protected | Protection::LastKnown { .. } => None,
         Protection::NotProtected(Some(end)) if end.reason == Uncovered::Gone => None,
-        Protection::NotProtected(end) => Some(past::why(end.as_ref())),
+        Protection::NotProtected(end) => Some(Missing::new(&kind.discovery, end.as_ref())),
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
         return Err(not_found(context, &asked, name, &namespaces, &view));
     }
     past.reserve_values(objects.iter().copied(), args.show_secrets);
+    past.reserve_later(objects.iter().map(|object| &object.row));
     let columns =
         render::get::Shape { context, kinds: &protected, all: namespaces == Namespaces::All };
     match context.common.output {

@@ -50,6 +50,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
             past.gap(&past::kind_name(key), gap);
         }
     }
+    past.reserve_later(history.events.iter().map(|event| &event.row));
     say_range(context, &question, &history);
     say_jumps(context, &history.jumps);
     let changes = wanted(&past, &question, &history.events);
@@ -194,7 +195,7 @@ fn check_protection(
     let Some(asked) = &question.asked else { return Ok(()) };
     let since = question.range.since.unwrap_or(Micros::MIN);
     let until = question.range.until.unwrap_or(Micros::MAX);
-    let mut missing = Vec::new();
+    let mut missing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for kind in &asked.kinds {
         let state = states.get(&kind.kind_key());
         let covered = state.is_some_and(|state| {
@@ -208,18 +209,19 @@ fn check_protection(
                 before.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(s.uncovered.as_ref())
             });
             let why = end.map_or("not yet in that time", |end| end.reason.as_str());
-            missing.push(format!("{}: not protected then: {why}", kinds::label(kind)));
+            missing.entry(why).or_default().push(kinds::label(kind));
         }
     }
-    if missing.len() == asked.kinds.len() {
-        let text = missing.first().cloned().unwrap_or_default();
-        let (what, reason) = text.split_once(": ").unwrap_or(("kind", &text));
+    let unprotected = missing.values().map(Vec::len).sum::<usize>();
+    let lines = missing.into_iter().map(|(why, kinds)| (kinds.join(", "), format!("not protected then: {why}")));
+    if unprotected == asked.kinds.len() {
+        let (what, reason) = lines.into_iter().next().unwrap_or_default();
         return Err(Failure::new(what, reason).hint(
             "this does not say that nothing changed; `hindcast status` shows what is protected",
         ));
     }
-    for text in missing {
-        past.reserve("not-protected", text);
+    for (kinds, reason) in lines.collect::<Vec<_>>() {
+        past.reserve("not-protected", format!("{kinds}: {reason}"));
     }
     Ok(())
 }

@@ -49,10 +49,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     };
     let served = tokio::spawn(listen::serve(listener, served, ended(stopped.clone())));
     start.waits_for("the API server");
-    let config = kubeconfig::config(context.common).await?;
-    let connector = Arc::new(Clients(config));
-    let client = connector.connect().map_err(Failure::from)?;
-    let uid = kubeconfig::cluster_uid(&client).await?;
+    let reach = kubeconfig::reach(context, kubeconfig::interaction())?;
+    reach.log_in().await?;
+    if let Some(proxy) = reach.proxy() {
+        tracing::info!(server = reach.server(), proxy, "the API server is reached through a proxy");
+    }
+    let client = reach.connect()?;
+    let uid = kubeconfig::cluster_uid(&client, &reach).await?;
+    let connector = Arc::new(Clients(reach));
     let wanted = context.common.cluster.as_deref();
     if let Some(wanted) = wanted.filter(|wanted| !uid.starts_with(wanted)) {
         return Err(Failure::new(
@@ -175,17 +179,11 @@ impl Start {
 }
 
 /// Clients of one kubeconfig, each with connections of its own.
-struct Clients(kube::Config);
+struct Clients(kubeconfig::Reach);
 
 impl Connector for Clients {
     fn connect(&self) -> watcher::Result<kube::Client> {
-        kube::Client::try_from(self.0.clone()).map_err(|e| {
-            watcher::Error::new(
-                watcher::ErrorKind::Invalid,
-                "the kubeconfig",
-                Error::causes(&e),
-            )
-        })
+        self.0.connect().map_err(|e| watcher::Error::new(watcher::ErrorKind::Invalid, e.what, e.reason))
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Show) -> Result<Exit> {
         past.finish();
         return Err(get::not_found(context, &asked, &name, &namespaces, &view));
     };
+    past.reserve_later([&object.row]);
     if let Some(reason) = &object.unreadable {
         context.printer.warning(format!(
             "this version was not JSON that can be kept exactly ({reason}); its bytes follow in base64"

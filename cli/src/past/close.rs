@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use hindcast_journal::{
-    At, Change, Encoder, Error, FrontierPoint, FrontierVector, Micros, Moment, Observation,
+    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Moment, Observation,
     Revision, Scope, Secrets, Source, facts::Discovery,
 };
 use hindcast_restorer::Range;
@@ -17,7 +17,7 @@ use super::Past;
 use crate::{
     commands::Context,
     failure::{Failure, Result},
-    kubeconfig,
+    kubeconfig::{self, Interaction},
 };
 
 /// How often the bucket is looked at while waiting.
@@ -122,9 +122,10 @@ async fn look(
     if !kubeconfig::is_there(context.common) {
         return Ok(None);
     }
-    let client = kube::Client::try_from(kubeconfig::config(context.common).await?)
-        .map_err(|e| Failure::new("kubeconfig", Error::causes(&e)))?;
-    let uid = limited(CLUSTER_LIMIT, kubeconfig::cluster_uid(&client)).await??;
+    // A reader asks nobody: it can do without the cluster.
+    let reach = kubeconfig::reach(context, Interaction::None)?;
+    let client = reach.connect()?;
+    let uid = limited(CLUSTER_LIMIT, kubeconfig::cluster_uid(&client, &reach)).await??;
     if uid != past.journal.cluster() {
         if context.common.verbose > 0 {
             context

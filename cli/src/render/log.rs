@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::{Source, exact::Value};
 
 use super::{path::spell, table};
 use crate::{
@@ -200,7 +200,11 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
     } else {
         summary(change)
     };
-    let op = if change.source == "healed" { format!("{}*", change.op) } else { change.op.clone() };
+    let op = match change.source.as_str() {
+        "healed" => format!("{}*", change.op),
+        later if later == Source::HealedLater.as_str() => format!("{}!", change.op),
+        _ => change.op.clone(),
+    };
     vec![
         context.wall.show_change(change.micros),
         change.pos.to_string(),

@@ -7,7 +7,7 @@ use crate::{
     columns::span,
     commands::Context,
     printer::{Style, Text},
-    view::{Cluster, Status},
+    view::{Cluster, Kind, Status},
 };
 
 /// Prints a status.
@@ -96,11 +96,16 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
 
 /// The kinds that are not protected, by reason; the protected ones with objects.
 fn kinds(context: &Context<'_>, cluster: &Cluster) {
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut reasons: BTreeMap<&str, Vec<&Kind>> = BTreeMap::new();
     for kind in cluster.kinds.iter().filter(|kind| !kind.protected) {
-        reasons.entry(kind.reason.as_deref().unwrap_or_default()).or_default().push(&kind.name);
+        reasons.entry(kind.shared.as_deref().unwrap_or_default()).or_default().push(kind);
     }
-    for (reason, names) in reasons {
+    for (shared, kinds) in reasons {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
+        let reason = match kinds.as_slice() {
+            [one] => one.reason.as_deref().unwrap_or_default(),
+            _ => shared,
+        };
         let mut line = Text::default();
         line.push(Style::Yellow, format!("{:<14}", "not protected"))
             .push(Style::Plain, format!("{reason}: {}", names.join(", ")));

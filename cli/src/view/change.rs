@@ -54,7 +54,7 @@ pub(crate) struct Change {
     pub(crate) time: String,
     /// `add`, `modify`, `delete`, `reread` or `unreadable`.
     pub(crate) op: String,
-    /// `watch`, `list` or `healed`.
+    /// `watch`, `list`, `healed` or `healed-later`.
     pub(crate) source: String,
     pub(crate) object: ObjectName,
     /// The field manager of the write, and its operation.

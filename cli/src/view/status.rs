@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{FrontierVector, Micros, fold::KindState};
+use hindcast_journal::{FrontierVector, Micros, facts::CoverEnd, fold::KindState};
 use serde::Serialize;
 
 use super::{API_VERSION, Cut, Gap, Warning};
@@ -87,6 +87,9 @@ pub(crate) struct Kind {
     /// Why not, while it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// The same without what names the kind, for a table.
+    #[serde(skip)]
+    pub(crate) shared: Option<String>,
     pub(crate) objects: u64,
     pub(crate) rev: u64,
     /// How many intervals of protection there are.
@@ -174,11 +177,10 @@ impl Kind {
         let last = state.covers.last();
         let end =
             last.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(state.uncovered.as_ref());
-        let reason = end.map(|end| match end.detail.as_str() {
-            "" => end.reason.as_str().to_owned(),
-            detail => format!("{} ({detail})", end.reason.as_str()),
-        });
         let kind = &state.discovery;
+        let not_yet = || "not yet listed".to_owned();
+        let reason = (!protected).then(|| end.map_or_else(not_yet, CoverEnd::words));
+        let shared = (!protected).then(|| end.map_or_else(not_yet, |end| end.shared(kind)));
         Self {
             name: kinds::label(kind),
             kind: kind.kind.clone(),
@@ -189,11 +191,8 @@ impl Kind {
             domain: kind.domain.clone(),
             protected,
             since: last.filter(|_| protected).map(|cover| rfc3339(cover.from_time)),
-            reason: if protected {
-                None
-            } else {
-                Some(reason.unwrap_or_else(|| "not yet listed".to_owned()))
-            },
+            reason,
+            shared,
             objects,
             rev: state.cursor.map_or(0, |cursor| cursor.rv),
             intervals: state.covers.len(),

@@ -24,7 +24,8 @@ use crate::{
 };
 
 impl Desired {
-    /// The objects of the selection at a moment that [`Timeline::resolve`] gave just before.
+    /// The objects of the selection at a moment that [`Timeline::resolve`] gave just before; it has to be resolved again for any
+    /// other question.
     pub async fn gather(timeline: &mut Timeline, moment: Moment, selection: &Selection) -> Result<Self> {
         selection.selector()?;
         known(&moment)?;
@@ -39,6 +40,7 @@ impl Desired {
             objects: BTreeMap::new(),
             kinds: kinds(&view),
             definitions: None,
+            later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             scalers: BTreeMap::new(),
@@ -69,7 +71,8 @@ impl Desired {
         }
         desired.definitions = definitions(timeline, &moment, &desired).await?;
         protected(&desired, selection)?;
-        desired.scalers = scalers(timeline, moment, selection).await?;
+        desired.scalers = scalers(timeline, moment.clone(), selection).await?;
+        desired.without_later(timeline, moment).await?;
         Ok(desired)
     }
 
@@ -78,6 +81,7 @@ impl Desired {
         for object in objects {
             let key = ObjectKey::of(&object.row);
             if belongs(&key) {
+                self.note_later(&key, object.row.source);
                 self.objects.insert(key, wanted(timeline, object).await);
             }
         }

@@ -185,6 +185,7 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         objects: BTreeMap::new(),
         kinds: kinds().into_iter().map(|kind| (kind.kind_key(), (kind, Protection::Protected))).collect(),
         definitions: None,
+        later: BTreeMap::new(),
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         scalers: BTreeMap::new(),

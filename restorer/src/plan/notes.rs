@@ -36,6 +36,7 @@ pub(super) fn add(planner: &mut Planner<'_>) {
         unprotected(planner);
         last_known(planner);
         inside_gaps(planner);
+        read_later(planner);
     }
     unread(planner);
     unseen(planner);
@@ -203,7 +204,8 @@ pub(super) fn kind_name(key: &str) -> String {
 
 /// Kinds of the selection that were not protected then: nothing of them is restored.
 fn unprotected(planner: &mut Planner<'_>) {
-    let mut by: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // The same for all that one rule leaves out, beside what names the kind.
+    let mut by: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for (key, state) in &planner.known.kinds {
         let kind = &state.discovery;
         let lists = kind.verbs.is_empty() || kind.verbs.iter().any(|verb| verb == "watch");
@@ -215,13 +217,17 @@ fn unprotected(planner: &mut Planner<'_>) {
             Some(Protection::Protected | Protection::LastKnown { .. }) => continue,
             _ if planner.desired.was_undefined(kind) => continue,
             Some(Protection::NotProtected(Some(end))) if end.reason == Uncovered::NotWatchable => continue,
-            Some(Protection::NotProtected(Some(end))) => evidence::reason(end),
-            Some(Protection::NotProtected(None)) | None => "not yet".to_owned(),
+            Some(Protection::NotProtected(Some(end))) => (end.shared(kind), evidence::reason(end)),
+            Some(Protection::NotProtected(None)) | None => ("not yet".to_owned(), "not yet".to_owned()),
         };
-        by.entry(why).or_default().push(kind_name(key));
+        by.entry(why.0).or_default().push((kind_name(key), why.1));
     }
-    for (why, kinds) in by {
-        let kinds = some(&kinds);
+    for (shared, kinds) in by {
+        let why = match kinds.as_slice() {
+            [(_, why)] => why.clone(),
+            _ => shared,
+        };
+        let kinds = some(&kinds.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
         planner.plan.reservations.push(format!("not protected at that moment, so left alone: {kinds} ({why})"));
     }
 }
@@ -241,8 +247,26 @@ fn last_known(planner: &mut Planner<'_>) {
         .collect();
     if !known.is_empty() {
         planner.plan.reservations.push(format!(
-            "the server's store was put back to an older copy, and the moment is among the last before it: what is put back is the              last that is known, and later changes may be missing; known are {}",
+            "the server's store was put back to an older copy, and the moment is among the last before it: what is put back is the \
+             last that is known, and later changes may be missing; known are {}",
             known.join(", ")
+        ));
+    }
+}
+
+/// Objects that are known only as a later definition of their kind reads them.
+fn read_later(planner: &mut Planner<'_>) {
+    let mut by: BTreeMap<String, (usize, BTreeSet<&str>)> = BTreeMap::new();
+    for (key, added) in planner.desired.later.iter().filter(|(key, _)| planner.desired.objects.contains_key(*key)) {
+        let (count, all) = by.entry(kind_name(&key.kind_key())).or_default();
+        *count += 1;
+        all.extend(added.iter().map(String::as_str));
+    }
+    for (kind, (count, added)) in by {
+        let added: Vec<String> = added.into_iter().map(str::to_owned).collect();
+        let left = if added.is_empty() { String::new() } else { format!("; what it added is left out: {}", some(&added)) };
+        planner.plan.reservations.push(format!(
+            "{kind}: {count} of the moment known only as a later definition of the kind reads them, so what it dropped is not known{left}"
         ));
     }
 }

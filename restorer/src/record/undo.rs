@@ -42,6 +42,7 @@ impl Record {
             objects: BTreeMap::new(),
             kinds: BTreeMap::new(),
             definitions: None,
+            later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             scalers: BTreeMap::new(),

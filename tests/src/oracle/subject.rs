@@ -67,7 +67,7 @@ pub struct Hindcast {
     binary: PathBuf,
     /// The journal.
     pub place: Place,
-    /// Kubeconfig of `run`.
+    /// Kubeconfig of `run`; an empty path to name none.
     pub kubeconfig: PathBuf,
     /// The key file; an empty path for none.
     pub key_file: PathBuf,
@@ -126,11 +126,12 @@ impl Hindcast {
             "run".to_owned(),
             "--journal".to_owned(),
             self.place.url.clone(),
-            "--kubeconfig".to_owned(),
-            self.kubeconfig.display().to_string(),
             "--listen".to_owned(),
             address.clone(),
         ]);
+        if !self.kubeconfig.as_os_str().is_empty() {
+            process = process.args(["--kubeconfig".to_owned(), self.kubeconfig.display().to_string()]);
+        }
         if !self.key_file.as_os_str().is_empty() {
             process = process.args(["--key-file".to_owned(), self.key_file.display().to_string()]);
         }
@@ -163,7 +164,7 @@ impl Hindcast {
         if !self.key_file.as_os_str().is_empty() {
             command.env("HINDCAST_KEY_FILE", &self.key_file);
         }
-        if cluster {
+        if cluster && !self.kubeconfig.as_os_str().is_empty() {
             command.args(["--kubeconfig", &self.kubeconfig.display().to_string()]);
         } else {
             command.env("HOME", &self.dir).env("KUBECONFIG", self.dir.join("none"));

@@ -226,6 +226,14 @@ impl Cluster {
         write_kubeconfig(dir, &format!("admin-{port}"), port, &ca, &json!({ "token": self.token }))
     }
 
+    /// A kubeconfig `name` of the caller's making: this `server` (any address of the API server, whose certificate is
+    /// verified as loopback's) as this `user`.
+    pub fn kubeconfig_of(&self, name: &str, server: &str, user: &serde_json::Value) -> Result<PathBuf> {
+        let mut config = kubeconfig(name, server, &self.authority.pem(), user);
+        config["clusters"][0]["cluster"]["tls-server-name"] = json!("localhost");
+        save(self.dir.path(), name, &config)
+    }
+
     /// A client from a kubeconfig of this testbed.
     pub async fn client_from(kubeconfig: &Path) -> Result<Client> {
         Ok(Client::try_from(load(kubeconfig).await?)?)
@@ -416,8 +424,11 @@ fn write_kubeconfig(
     ca: &str,
     user: &serde_json::Value,
 ) -> Result<PathBuf> {
-    let server = format!("https://127.0.0.1:{port}");
-    let config = json!({
+    save(dir, name, &kubeconfig(name, &format!("https://127.0.0.1:{port}"), ca, user))
+}
+
+fn kubeconfig(name: &str, server: &str, ca: &str, user: &serde_json::Value) -> serde_json::Value {
+    json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "testbed", "cluster": {
@@ -426,9 +437,12 @@ fn write_kubeconfig(
         "users": [{ "name": name, "user": user }],
         "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": name}}],
         "current-context": "testbed",
-    });
+    })
+}
+
+fn save(dir: &Path, name: &str, config: &serde_json::Value) -> Result<PathBuf> {
     let path = dir.join(format!("{name}.kubeconfig"));
-    fs::write(&path, serde_json::to_vec_pretty(&config)?)?;
+    fs::write(&path, serde_json::to_vec_pretty(config)?)?;
     Ok(path)
 }
 

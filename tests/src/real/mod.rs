@@ -3,6 +3,7 @@
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
 //! - [`Minio`]: an S3-compatible store.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
+//! - [`ConnectProxy`]: the proxy of a company, through which everything has to go.
 //! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
 //! - [`Terminal`]: a terminal with somebody at it.
 //! - [`Program`]: the pinned servers, built once into a cache outside the checkout.
@@ -16,6 +17,7 @@
 pub mod aggregated;
 pub mod build;
 mod cluster;
+mod connect_proxy;
 mod http_proxy;
 mod https;
 mod minio;
@@ -28,6 +30,7 @@ mod webhook;
 pub use aggregated::AggregatedApi;
 pub use build::Program;
 pub use cluster::{Builder, Cluster, Part};
+pub use connect_proxy::ConnectProxy;
 pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use minio::Minio;
 pub use proxy::{Mode, Proxy};

@@ -4,7 +4,7 @@
 //! 1. the log is one: numbers, positions, epochs and chain follow, and every row proves its predecessor;
 //! 2. every write of a covered kind stands in the log at its revision with its exact form, or lies in a `lost` gap, or
 //!    is of an object born and gone inside a `healed` one;
-//! 3. the log says nothing that did not happen;
+//! 3. the log says nothing that did not happen, and marks what it can only tell through a later schema;
 //! 4. the state at revisions, through the public timeline, is the server's state then;
 //! 5. who should be covered at the end is, who should not is not, and nothing is `lost` without a reason.
 //!
@@ -196,6 +196,12 @@ fn exact(ks: &KindState, event: &Event, schema: &Schema) -> String {
     out
 }
 
+/// Whether the reading of the write by the schema of its own time is `found`.
+fn read_then(ks: &KindState, event: &Event, found: &[u8]) -> bool {
+    let schema = ks.schemas.iter().rfind(|(from, _)| *from <= event.rv).map_or_else(|| ks.schema(), |(_, schema)| schema);
+    exact(ks, event, schema).as_bytes() == found
+}
+
 /// Whether some reading of the write, by its own schema or a later one, is `found`.
 fn reads_as(ks: &KindState, event: &Event, found: &[u8]) -> bool {
     let first = ks.schemas.partition_point(|(from, _)| *from <= event.rv).saturating_sub(1);
@@ -268,6 +274,12 @@ fn versions(
         } else if found.op != Op::Delete && !reads_as(ks, event, &found.exact) {
             let text = String::from_utf8_lossy(&found.exact);
             problems.push(format!("{what} reads as {text}, not as {}", exact(ks, event, ks.schema())));
+        }
+        if found.source == Source::Healed && found.op != Op::Delete && !read_then(ks, event, &found.exact) {
+            problems.push(format!("{what} was read through a later schema and is not marked, at position {}", found.pos));
+        }
+        if found.source == Source::HealedLater && !ks.schemas.iter().any(|(from, _)| *from > event.rv) {
+            problems.push(format!("{what} is said to be read through a later schema, and there was none, at position {}", found.pos));
         }
         if found.bounds.1 + slack < event.at {
             let (at, (lo, hi)) = (event.at, found.bounds);

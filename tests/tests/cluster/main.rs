@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
+mod access;
 mod bad_input;
 mod coverage;
+mod later;
 mod oracle;
 mod restore;
 mod rollback;

@@ -189,8 +189,8 @@ impl Core {
         self.heard(key);
     }
 
-    /// Versions of one object that were missing.
-    pub(crate) fn recovered(&mut self, key: &str, name: &str, steps: Recovered) -> u64 {
+    /// Versions of one object that were missing. What is older than `defined` was read through a definition that came after it.
+    pub(crate) fn recovered(&mut self, key: &str, name: &str, steps: Recovered, defined: Revision) -> u64 {
         let at = self.now();
         let mut count = 0;
         for step in steps.steps {
@@ -198,7 +198,8 @@ impl Core {
             match step {
                 Step::Version { rv, bytes } if retained.is_none_or(|known| known < rv) => {
                     let header = Header::of(&bytes);
-                    let seen = Sighting { header, bytes, source: Source::Healed, at, live: false };
+                    let source = if rv < defined { Source::HealedLater } else { Source::Healed };
+                    let seen = Sighting { header, bytes, source, at, live: false };
                     self.present(key, name, &seen, rv);
                     count += 1;
                 }
@@ -268,13 +269,13 @@ impl Core {
         kind.left = None;
         let rv = if followed { kind.cursor } else { self.newest(&discovery.domain) };
         self.write_discovery(key, rv);
-        tracing::info!(kind = key, reason = reason.as_str(), detail, "not protected");
         let now = self.now();
         // Not before its newest change, whose revision this fact stands at; but for a life that has ended, of which it is
         // known up to when it was complete.
         let newest = self.domain(&discovery.domain).clock.bounds(rv, now, None, false).1;
         let since = if reason == Uncovered::Incarnation { since } else { since.max(newest) };
         let end = CoverEnd { reason, detail: detail.to_owned() };
+        self.untold.add(key, &discovery, &end, self.parts.clock.monotonic());
         self.fact_at(Op::CoverEnd, &discovery, rv, Some(&end), since);
         let recoverable = reason == Uncovered::Stuck && followed;
         if let Some(kind) = self.kinds.get_mut(key).filter(|_| recoverable) {

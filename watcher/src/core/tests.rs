@@ -175,6 +175,16 @@ fn a_list_records_what_differs_what_is_gone_and_what_reads_differently() {
 }
 
 #[test]
+fn recovered_versions_older_than_the_kinds_definition_are_marked() {
+    let mut core = covered();
+    let version = |rv| Step::Version { rv, bytes: object("a", "u1", rv, rv) };
+    let steps = vec![version(12), version(15), version(16)];
+    core.recovered("/things", "ns/a", Recovered { steps, complete: true }, 15);
+    let sources: Vec<_> = core.take().changes.iter().map(|c| (c.rv, c.source)).collect();
+    assert_eq!(sources, [(12, Source::HealedLater), (15, Source::Healed), (16, Source::Healed)]);
+}
+
+#[test]
 fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_gap() {
     let mut core = covered();
     let steps = vec![
@@ -183,9 +193,9 @@ fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_ga
         Step::Version { rv: 16, bytes: object("a", "u7", 16, 3) },
     ];
     let recovered = Recovered { steps, complete: true };
-    assert_eq!(core.recovered("/things", "ns/a", recovered.clone()), 3);
+    assert_eq!(core.recovered("/things", "ns/a", recovered.clone(), 0), 3);
     // Once more, as after a heal that broke half-way.
-    assert_eq!(core.recovered("/things", "ns/a", recovered), 0);
+    assert_eq!(core.recovered("/things", "ns/a", recovered, 0), 0);
     let batch = core.take();
     let shapes: Vec<(Op, bool)> =
         batch.changes.iter().map(|c| (c.op, matches!(c.body, Body::Patch(_)))).collect();

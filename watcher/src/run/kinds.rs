@@ -20,7 +20,7 @@ use super::resume::{oldest_cursor, other_domains};
 use crate::{
     api::Failure,
     core::Hint,
-    discovery::{self, API_SERVICES, CRDS, Crd, LEASES, wanted, watchable},
+    discovery::{self, API_SERVICES, CRDS, CRDS_PATH, Crd, LEASES, wanted, watchable},
     domains::{self, Found},
     env::{Env, LEASES_PATH, OPAQUE},
     life, stream,
@@ -34,8 +34,6 @@ const FIRST_TRIES: usize = 3;
 const BETWEEN: Duration = Duration::from_secs(7);
 /// A kind that no definition explains counts as gone after discovery left it out for this long.
 const MISSING: Duration = Duration::from_secs(10);
-/// Where definitions are.
-const CRDS_PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// Readings of discovery that wait for a definition to be served.
 const WAITS: u32 = 50;
 

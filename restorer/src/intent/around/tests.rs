@@ -28,6 +28,7 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         objects: BTreeMap::new(),
         kinds: BTreeMap::from([(rollouts.kind_key(), (rollouts, Protection::Protected))]),
         definitions: None,
+        later: BTreeMap::new(),
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         around: Surroundings::default(),

@@ -137,6 +137,7 @@ impl Scene {
                 objects: BTreeMap::new(),
                 kinds,
                 definitions: None,
+                later: BTreeMap::new(),
                 created: BTreeMap::new(),
                 touched: BTreeMap::new(),
                 scalers: BTreeMap::new(),

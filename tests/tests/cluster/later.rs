@@ -1,0 +1,77 @@
+//! A version that was missed, and is recovered after the definition of its kind has changed: the server reads it through the
+//! new definition, and nobody takes that for what was.
+
+use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::real::{Cluster, Mode, Proxy, process::Workdir};
+use serde_json::json;
+
+use crate::scene::{SOON, ask, ask_with_cluster, crd, create, create_when_served, on_folder, rv, send, until};
+
+/// The schema of the kind, with this for the field `mode`.
+fn schema(mode: &serde_json::Value) -> serde_json::Value {
+    json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "size": {"type": "integer"}, "mode": mode,
+    }}}})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_default_that_a_later_definition_brought_is_told_and_never_taken_for_intent() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let cluster = Cluster::start().await?;
+    let client = cluster.client();
+    let between = Proxy::start(cluster.port()).await?;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let mut definition = crd("example.com", "gizmos", "Gizmo");
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema(&json!({"type": "string"}));
+    create(&client, definitions, definition).await?;
+    let gizmos = "/apis/example.com/v1/namespaces/default/gizmos";
+    let gizmo = json!({"apiVersion": "example.com/v1", "kind": "Gizmo", "metadata": {"name": "g"}, "spec": {"size": 1}});
+    create_when_served(&client, gizmos, &gizmo).await?;
+
+    let dir = Workdir::new()?;
+    let mut hindcast = on_folder(&dir, "main", cluster.kubeconfig_via(between.port())?)?;
+    let running = hindcast.run(&[]).await?;
+    running.close().await?;
+
+    // Missed: a write, then a definition with a default. The write is read with that from now on.
+    between.set(Mode::Refuse).await?;
+    let g = format!("{gizmos}/g");
+    let missed = send(&client, "PATCH", &g, Some(json!({"spec": {"size": 2}}))).await?;
+    ensure!(missed["spec"].get("mode").is_none(), "no default yet: {missed}");
+    let patch = json!([{
+        "op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema",
+        "value": schema(&json!({"type": "string", "default": "fast"})),
+    }]);
+    let named = format!("{definitions}/gizmos.example.com");
+    let body = Some(patch.to_string().into_bytes());
+    let (status, _) = hindcast_tests::oracle::request(&client, "PATCH", &named, body, "application/json-patch+json").await?;
+    ensure!(status == 200, "the definition was not changed: {status}");
+    until("the default is read", SOON, async || Ok(send(&client, "GET", &g, None).await?["spec"]["mode"] == "fast")).await?;
+    between.set(Mode::Pass).await?;
+    let at = format!("rev:{}", rv(&missed));
+    let args = ["show", "gizmo/g", "-n", "default", "--at", &at];
+    until("the write is recovered", SOON, async || {
+        let said = ask(&hindcast, &args).await?;
+        Ok(running.close().await.is_ok() && said.out.contains("size: 2"))
+    })
+    .await?;
+
+    let why = "recovered after the definition of the kind had changed, and read through the later one";
+    ask(&hindcast, &args).await?.is(3, &[why])?;
+    ask(&hindcast, &["log", "gizmo/g", "-n", "default"]).await?.is(3, &["modify!", why])?;
+    ask(&hindcast, &["blame", "gizmo/g", "-n", "default", "--at", &at]).await?.is(3, &[why])?;
+    let later = send(&client, "PATCH", &g, Some(json!({"spec": {"size": 3, "mode": "slow"}}))).await?;
+    running.close().await?;
+    let later = format!("rev:{}", rv(&later));
+    ask(&hindcast, &["diff", "gizmo/g", "-n", "default", "--from", &at, "--to", &later]).await?.is(3, &[why])?;
+    // A version that was seen as it was written is told without it.
+    ask(&hindcast, &["show", "gizmo/g", "-n", "default", "--at", &later]).await?.is(0, &["slow"])?.never(&[why])?;
+
+    hindcast.kubeconfig = cluster.kubeconfig();
+    let said = ask_with_cluster(&hindcast, &["plan", "gizmo/g", "-n", "default", "--at", &at, "-o", "json"]).await?;
+    let plan = said.is(3, &["what it added is left out: /spec/mode"])?.json()?;
+    let changes = plan["actions"][0]["changes"].as_array().context("the plan changes the object")?;
+    ensure!(changes.iter().any(|change| change["path"].as_str().is_some_and(|path| path.contains("size"))), "{plan:#}");
+    ensure!(!serde_json::to_string(changes)?.contains("fast"), "the default is taken for intent: {plan:#}");
+    running.stop().await
+}
