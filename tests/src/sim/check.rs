@@ -39,6 +39,8 @@ pub const PREFIX: &str = "p";
 
 /// Revisions at which the state is compared.
 const CUTS: usize = 10;
+/// Clocks that differ by less agree, and one that drifts is told of with the next answer, in microseconds.
+const CLOCKS_AGREE: i64 = 400_000;
 
 /// A version as the log has it.
 struct Version {
@@ -107,7 +109,7 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
     }
     server.look(|state| {
         for (segment, frontier) in &log.frontiers {
-            let slack = if clocks_err { 260_000 } else { 0 };
+            let slack = if clocks_err { CLOCKS_AGREE } else { 0 };
             closed_time((*segment, frontier), state, (&log, life), slack, &mut problems);
         }
     });
@@ -248,7 +250,7 @@ fn versions(
         own.any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
     };
     // A clock that is off by less than what clocks may differ by is believed.
-    let slack = if clocks_err { 260_000 } else { 0 };
+    let slack = if clocks_err { CLOCKS_AGREE } else { 0 };
     // A healing that met the next life before anybody knew of it: readers leave out what it brought.
     let end = covers.iter().filter_map(|c| c.end.as_ref()).find(|(end, _, why)| {
         end.incarnation == life && why.reason == Uncovered::Incarnation
@@ -369,7 +371,7 @@ async fn moment(
     if moment.beyond.is_some() {
         problems.push(format!("{time} is closed at the end ({closed}), and said to be beyond: {moment:?}"));
     }
-    let slack = if clocks_err(server) { 260_000 } else { 0 };
+    let slack = if clocks_err(server) { CLOCKS_AGREE } else { 0 };
     let stamped_wrong = server.world().faults.fired().contains_key(&Fault::ServerClock);
     server.look(|state| {
         for kind in state.kinds.keys() {

@@ -325,10 +325,14 @@ impl Server {
                 if self.0.boot.get().is_some() {
                     // The API server renews its own.
                     let own = name.starts_with("apiserver-");
-                    let at = rfc3339_micro(if own { self.clock() } else { self.0.world.now() });
-                    let _ = self.update(LEASES, "kube-system", name, (name, ""), |o| {
-                        o.at("spec").set("renewTime", at);
+                    let now = if own { self.clock() } else { self.0.world.now() };
+                    let renewed = self.update(LEASES, "kube-system", name, (name, ""), |o| {
+                        o.at("spec").set("renewTime", rfc3339_micro(now));
                     });
+                    // One that etcd was put back to before is made anew.
+                    if renewed.is_err() {
+                        let _ = self.create(LEASES, "kube-system", name, lease(now));
+                    }
                 }
             }
         }
