@@ -313,7 +313,7 @@ async fn keys(hindcast: &Hindcast, dir: &Workdir, at: &str) -> Result<()> {
     let other = other.to_string().replace("\"name\":\"test\"", "\"name\":\"other\"");
     let path = dir.path().join("other.key");
     write_key_file(&path, &other, 0o600)?;
-    with(path.clone()).await?.is(2, &["is wrapped by key \"test\", which the key file does not hold\nhint: give the key file that `run` used"])?;
+    with(path.clone()).await?.is(2, &["is checked with key \"test-", "which the key file does not hold\nhint: give the key file that `run` uses now"])?;
     // Without asking for values, no key is needed, and any will do.
     ask(&by(path), &show[..show.len() - 1]).await?.is(0, &["<redacted 1 bytes"])?;
     Ok(())
