@@ -27,7 +27,6 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-
 use crate::failure::{Failure, Result};
 
 #[cfg(test)]

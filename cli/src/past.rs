@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use hindcast_journal::{
     At, Cut, Journal, Micros, Moment, Parts, Row, Scope, Source,
     cut::MAIN,
-    facts::{CoverEnd, Discovery, Gap},
+    facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey},
     seal::Key,
     store::Patience,
@@ -94,18 +94,8 @@ pub(crate) fn locate(context: &Context<'_>, access: Access) -> Result<Location> 
 
 /// The clusters that have a journal at the location; there is at least one.
 pub(crate) async fn clusters(parts: &Parts, location: &Location) -> Result<Vec<String>> {
-    let mut patience = Patience::new(parts);
-    let found = loop {
-        match Journal::clusters(&*location.store, &location.prefix).await {
-            Ok(found) => break Ok(found),
-            Err(error) => {
-                if let Err(error) = patience.after(error).await {
-                    break Err(error);
-                }
-            }
-        }
-    };
-    let found = found.map_err(|error| {
+    let ask = || Journal::clusters(&*location.store, &location.prefix);
+    let found = Patience::ask(parts, ask).await.map_err(|error| {
         // What the store itself refuses is about the journal, not about a name in it.
         let mut failure = Failure::from(error);
         failure.what = format!("journal {}", location.url);
@@ -624,23 +614,8 @@ impl Missing {
 /// Kinds that were not protected for the same reason, with that reason: an account with few rights is told of in one line,
 /// not in one for each kind.
 pub(crate) fn grouped(missing: Vec<Missing>) -> Vec<(String, String)> {
-    let mut groups: Vec<Vec<Missing>> = Vec::new();
-    for kind in missing {
-        let same = groups.iter_mut().find(|group| group.first().is_some_and(|first| first.shared == kind.shared));
-        match same {
-            Some(group) => group.push(kind),
-            None => groups.push(vec![kind]),
-        }
-    }
-    let line = |group: Vec<Missing>| match group.as_slice() {
-        [one] => (one.kind.clone(), one.why.clone()),
-        several => {
-            let names: Vec<&str> = several.iter().map(|kind| kind.kind.as_str()).collect();
-            let shared = several.first().map(|kind| kind.shared.clone()).unwrap_or_default();
-            (names.join(", "), shared)
-        }
-    };
-    groups.into_iter().map(line).collect()
+    let groups = facts::by_cause(missing.into_iter().map(|kind| (kind.shared, kind.why, kind.kind)));
+    groups.into_iter().map(|(why, kinds)| (kinds.join(", "), why)).collect()
 }
 
 /// A kind key as a person reads it.

@@ -39,20 +39,11 @@ impl<'a> Hide<'a> {
     }
 }
 
-impl<'a> From<Option<&'a Key>> for Hide<'a> {
-    /// Hides Secrets alone.
-    fn from(key: Option<&'a Key>) -> Self {
-        static SECRETS: Rules = Rules::NONE;
-        Self { rules: &SECRETS, key }
-    }
-}
-
 /// Hides the sealed values of an object.
-pub(crate) fn object<'a>(group: &str, resource: &str, object: &mut Value, hide: impl Into<Hide<'a>>) {
-    let with = hide.into();
-    for path in with.rules.sealed_paths(group, resource, object) {
+pub(crate) fn object(group: &str, resource: &str, object: &mut Value, hide: Hide<'_>) {
+    for path in hide.rules.sealed_paths(group, resource, object) {
         if let Some(value) = object.pointer_mut(&path) {
-            hide_value(value, &path, with.key);
+            hide_value(value, &path, hide.key);
         }
     }
 }
@@ -87,12 +78,8 @@ pub(crate) fn hides(group: &str, resource: &str, object: &Value, hide: Hide<'_>)
 
 /// Hides the sealed values that an RFC 6902 patch brings. A patch has no object to look at: of a `ConfigMap` all data
 /// counts as sealed where `helm` says that it is a Helm release, and the payload by its name in any case.
-#[cfg(test)]
-pub(crate) fn patch<'a>(group: &str, resource: &str, patch: &mut Value, helm: bool, hide: impl Into<Hide<'a>>) {
-    patch_of((group, resource), patch, helm, true, hide.into());
-}
-
-fn patch_of(kind: (&str, &str), patch: &mut Value, helm: bool, doubt: bool, hide: Hide<'_>) {
+/// `doubt` says that it may hold copies of values in clear.
+fn patch(kind: (&str, &str), patch: &mut Value, helm: bool, doubt: bool, hide: Hide<'_>) {
     for operation in patch.as_array_mut().into_iter().flatten() {
         let place = operation.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
         let Some(value) = operation.get_mut("value") else { continue };
@@ -115,8 +102,7 @@ fn hide_value(value: &mut Value, path: &str, key: Option<&Key>) {
 pub(crate) use hindcast_journal::seal::is_placeholder;
 
 /// The body of a row with its sealed values hidden. Bytes that cannot be read are not shown at all.
-pub(crate) fn bytes<'a>(row: &Row, body: &[u8], is_patch: bool, hide: impl Into<Hide<'a>>) -> Value {
-    let hide = hide.into();
+pub(crate) fn bytes(row: &Row, body: &[u8], is_patch: bool, hide: Hide<'_>) -> Value {
     let (group, resource) = (row.group.as_str(), row.resource.as_str());
     // A Secret that is no JSON still is a Secret.
     let Ok(mut value) = exact::parse(body) else {
@@ -126,7 +112,7 @@ pub(crate) fn bytes<'a>(row: &Row, body: &[u8], is_patch: bool, hide: impl Into<
         unreadable(group, resource, &mut value, hide);
     } else if is_patch {
         let helm = row.name.starts_with("sh.helm.release.");
-        patch_of((group, resource), &mut value, helm, in_doubt(row), hide);
+        patch((group, resource), &mut value, helm, in_doubt(row), hide);
     } else {
         version(row, &mut value, hide);
     }
@@ -134,8 +120,7 @@ pub(crate) fn bytes<'a>(row: &Row, body: &[u8], is_patch: bool, hide: impl Into<
 }
 
 /// Hides the raw bytes that stand for an object that is no JSON, where its kind has sealed values.
-pub(crate) fn unreadable<'a>(group: &str, resource: &str, value: &mut Value, hide: impl Into<Hide<'a>>) {
-    let hide = hide.into();
+pub(crate) fn unreadable(group: &str, resource: &str, value: &mut Value, hide: Hide<'_>) {
     if !hide.rules.may_seal(group, resource) {
         return;
     }

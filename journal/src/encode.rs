@@ -176,11 +176,7 @@ impl Encoder {
             return true;
         }
         for cell in &version.cells {
-            let before = old.pointer(&cell.path).and_then(Value::as_str);
-            let kept = before.filter(|text| is_placeholder(text) && (*text != NOT_STORED || cell.secret.is_empty()));
-            if let (Some(kept), Some(place)) = (kept, new.pointer_mut(&cell.path)) {
-                *place = Value::from(kept);
-            }
+            keep_as(&mut new, &old, &cell.path, cell.secret.is_empty());
         }
         new == old
     }
@@ -193,13 +189,8 @@ impl Encoder {
         let (Ok(mut new), Ok(old)) = (exact::parse_canonical(&version.public), exact::parse_canonical(&base.public)) else {
             return false;
         };
-        let paths = version.paths.iter();
-        for path in paths {
-            let before = old.pointer(path).and_then(Value::as_str);
-            let kept = before.filter(|text| is_placeholder(text) && *text != NOT_STORED);
-            if let (Some(kept), Some(place)) = (kept, new.pointer_mut(path)) {
-                *place = Value::from(kept);
-            }
+        for path in &version.paths {
+            keep_as(&mut new, &old, path, false);
         }
         new == old
     }
@@ -305,7 +296,7 @@ impl Encoder {
         let (Some(old), Some(new)) = (before.and_then(annotations), annotations(value)) else { return Vec::new() };
         let mut out = Vec::new();
         for (name, text) in new.iter() {
-            let path = format!("/metadata/annotations/{}", crate::seal::escape_pointer(name));
+            let path = crate::seal::rules::annotation(name);
             let placeholder = old.get(name).and_then(Value::as_str).filter(|text| is_placeholder(text));
             let Some(placeholder) = placeholder.filter(|_| !paths.contains(&path)) else { continue };
             // Without a key nobody can tell whether it is the same text, so that it stays sealed.
@@ -398,6 +389,16 @@ impl Encoder {
         };
         let base = Base { rv: seen.rv, object_rv: seen.rv, uid: head.uid, ..Base::default() };
         Encoded { change, base }
+    }
+}
+
+/// Puts the placeholder that a base has at a path in the place of the value there; one of a value that was not stored only if
+/// `unstored` says that this one would not be either.
+fn keep_as(new: &mut Value, old: &Value, path: &str, unstored: bool) {
+    let before = old.pointer(path).and_then(Value::as_str);
+    let kept = before.filter(|text| is_placeholder(text) && (unstored || *text != NOT_STORED));
+    if let (Some(kept), Some(place)) = (kept, new.pointer_mut(path)) {
+        *place = Value::from(kept);
     }
 }
 

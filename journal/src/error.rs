@@ -108,6 +108,14 @@ impl Error {
         self
     }
 
+    /// As [`Error::causes`], of what is beneath an error that says only which layer passes it on, as the API client's do.
+    pub fn causes_beneath(error: &dyn std::error::Error) -> String {
+        match error.source() {
+            Some(cause) => Self::causes(cause),
+            None => Self::causes(error),
+        }
+    }
+
     /// Any error with its causes on one line, where they say something that the ones before did not.
     pub fn causes(error: &dyn std::error::Error) -> String {
         // Stores answer with documents of several lines; on one line they can be compared and read.

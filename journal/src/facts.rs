@@ -88,6 +88,19 @@ impl CoverEnd {
     }
 }
 
+/// Groups kinds by what leaves them out, told of in one line each: of each kind the words that it shares with others, its own, and
+/// what stands for it. A group of one is told in its own words. Groups come in the order of their first.
+pub fn by_cause<T>(left_out: impl IntoIterator<Item = (String, String, T)>) -> Vec<(String, Vec<T>)> {
+    let mut groups: Vec<(String, String, Vec<T>)> = Vec::new();
+    for (shared, own, kind) in left_out {
+        match groups.iter_mut().find(|(known, ..)| *known == shared) {
+            Some((.., kinds)) => kinds.push(kind),
+            None => groups.push((shared, own, vec![kind])),
+        }
+    }
+    groups.into_iter().map(|(shared, own, kinds)| (if kinds.len() == 1 { own } else { shared }, kinds)).collect()
+}
+
 fn said(reason: Uncovered, detail: &str) -> String {
     if detail.is_empty() { reason.as_str().to_owned() } else { format!("{} ({detail})", reason.as_str()) }
 }

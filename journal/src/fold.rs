@@ -432,7 +432,7 @@ impl State {
         if let Some(kind) = self.kinds.get_mut(&row.kind_key()) {
             match row.source {
                 Source::Watch if kind.is_covered() => raise(&mut kind.cursor, point),
-                Source::Healed => raise(&mut kind.ahead, point),
+                source if source.is_healed() => raise(&mut kind.ahead, point),
                 _ => {}
             }
         }

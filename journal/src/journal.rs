@@ -254,7 +254,7 @@ impl Journal {
     }
 
     /// The log as it ends with segment `n`.
-    pub(crate) async fn at(&self, n: u64) -> Result<Tail> {
+    async fn at(&self, n: u64) -> Result<Tail> {
         let meta = self.segment(n).await?.meta;
         Ok(Tail {
             segment: n,

@@ -25,7 +25,7 @@ pub use encode::{Base, Encoded, Encoder, Observation};
 pub use error::{Error, ErrorKind, Outage, Result};
 pub use fold::{Entry, Scope, State};
 pub use journal::Journal;
-pub use parts::{Clock, Micros, Parts, Random};
+pub use parts::{Clock, Micros, Parts, Random, utc_millis};
 pub use reader::Reader;
 pub use row::{Change, Op, Position, Revision, Row, Source};
 pub use seal::Secrets;

@@ -8,6 +8,12 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 /// A moment in microseconds since 1970-01-01 UTC.
 pub type Micros = i64;
 
+/// A moment in UTC, to the millisecond.
+pub fn utc_millis(time: Micros) -> String {
+    jiff::Timestamp::from_microsecond(time - time.rem_euclid(1000))
+        .map_or_else(|_| format!("{time} µs"), |time| format!("{time:.3}"))
+}
+
 /// A boxed future, as [`Clock::sleep`] returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -16,6 +16,7 @@ use std::{cmp::Ordering, collections::BTreeMap, ops::Range, pin::Pin, sync::Arc}
 
 use futures::{Stream, StreamExt as _};
 
+use self::lives::LivesRead;
 use crate::{
     Change, Error, ErrorKind, Journal, Micros, Position, Result, Row,
     checkpoint::{Checkpoint, Doubts, Manifest, Origin},
@@ -129,19 +130,23 @@ impl Reader {
         if self.segments.iter().any(|s| until.reached(s)) {
             return Ok(());
         }
-        let rest = self.numbers.start + self.segments.len() as u64..self.numbers.end;
+        self.take(self.numbers.end, |segment| until.reached(segment)).await
+    }
+
+    /// Reads on, up to before segment `end` or to the first that is `enough`.
+    async fn take(&mut self, end: u64, enough: impl Fn(&Segment) -> bool) -> Result<()> {
         let mut link = crate::journal::Link::default();
-        for segment in &self.segments {
-            link.check(&segment.meta)?;
+        if let Some(last) = self.segments.last() {
+            link.check(&last.meta)?;
         }
-        let mut stream = Box::pin(self.journal.read(rest));
+        let mut stream = Box::pin(self.journal.read(self.numbers.start + self.segments.len() as u64..end));
         while let Some(segment) = stream.next().await {
             let mut segment = segment?;
             link.check(&segment.meta)?;
             self.manifest.correct(&mut segment.meta);
-            let reached = until.reached(&segment);
+            let enough = enough(&segment);
             self.segments.push(segment);
-            if reached {
+            if enough {
                 break;
             }
         }
@@ -173,21 +178,10 @@ impl Reader {
         if self.segments.last().is_some_and(|s| s.meta.role == OVERLAY) {
             return Ok(false);
         }
-        let from = self.numbers.start + self.segments.len() as u64;
-        let next = from..self.numbers.end.min(from + READ_ON);
-        let mut link = crate::journal::Link::default();
-        if let Some(last) = self.segments.last() {
-            link.check(&last.meta)?;
-        }
-        let more = !next.is_empty();
-        let mut stream = Box::pin(self.journal.read(next));
-        while let Some(segment) = stream.next().await {
-            let mut segment = segment?;
-            link.check(&segment.meta)?;
-            self.manifest.correct(&mut segment.meta);
-            self.segments.push(segment);
-        }
-        Ok(more)
+        let read = self.segments.len();
+        let end = self.numbers.end.min(self.numbers.start + read as u64 + READ_ON);
+        self.take(end, |_| false).await?;
+        Ok(self.segments.len() > read)
     }
 
     /// The cut of a question.
@@ -198,14 +192,15 @@ impl Reader {
                 self.load(&Until::End).await?;
                 let frontier = self.newest_closed();
                 let time = frontier.get(MAIN).map_or(0, |p| p.time);
-                Ok(self.moment(Cut::of(&frontier), time, None, None))
+                Ok(self.moment(&self.lives_read(), Cut::of(&frontier), time, None, None))
             }
             At::NowOpen => {
                 self.begin(|_| true).await?;
                 self.load(&Until::End).await?;
-                let (cut, time) = self.greatest(|_| true);
+                let lives = self.lives_read();
+                let (cut, time) = self.greatest(&lives, |_| true);
                 let newest = self.rows().map(|row| row.time_hi).max().unwrap_or(0);
-                Ok(self.moment(cut, time.max(newest), None, None))
+                Ok(self.moment(&lives, cut, time.max(newest), None, None))
             }
             At::Time(time) => self.resolve_time(*time, false).await,
             At::BeforeTime(time) => self.resolve_time(*time, true).await,
@@ -225,14 +220,14 @@ impl Reader {
         let known_before = |hi: Micros| if before { hi < time } else { hi <= time };
         let lives = self.lives_read();
         let begun = |row: &Row| lives.since(row).is_none_or(known_before);
-        let (cut, _) = self.greatest(|row| known_before(row.time_hi) && begun(row));
+        let (cut, _) = self.greatest(&lives, |row| known_before(row.time_hi) && begun(row));
         let closed_time = self.newest_closed().values().map(|p| p.time).min();
         let beyond = match closed_time {
             Some(closed) if closed < time => Some(closed),
             None => Some(0),
             Some(_) => None,
         };
-        let mut moment = self.moment(cut, time, beyond, Some(time));
+        let mut moment = self.moment(&lives, cut, time, beyond, Some(time));
         // What has a revision up to the cut's was committed before, whatever its own bounds say.
         let reach = |row: &&Row| {
             row.op.is_object()
@@ -269,25 +264,14 @@ impl Reader {
         let time = self.rows().filter(|r| hi(r)).map(|r| r.time_hi).max().unwrap_or(0);
         let time = time.max(self.start.as_ref().map_or(0, Checkpoint::time));
         let known = frontier.get(domain).map(|p| CutPoint { incarnation: p.incarnation, rv: p.rv });
-        let seen = self.greatest(|_| true).0.domains.get(domain).copied();
+        let lives = self.lives_read();
+        let seen = self.greatest(&lives, |_| true).0.domains.get(domain).copied();
         let beyond = if known >= Some(point) || seen >= Some(point) {
             None
         } else {
             Some(frontier.get(domain).map_or(0, |p| p.time))
         };
-        Ok(self.moment(cut, time, beyond, None))
-    }
-
-    async fn newest_incarnation(&mut self, domain: &str) -> Result<u32> {
-        let known = self.manifest.checkpoints.last().map_or(0, |c| c.segment);
-        let newest = match known {
-            0 => self.journal.segments_after(0).await?.last().unwrap_or(0),
-            known => self.journal.newest(known).await?,
-        };
-        if newest == 0 {
-            return Ok(0);
-        }
-        Ok(self.journal.at(newest).await?.frontier.get(domain).map_or(0, |p| p.incarnation))
+        Ok(self.moment(&lives, cut, time, beyond, None))
     }
 
     async fn resolve_pos(&mut self, pos: Position, before: bool) -> Result<Moment> {
@@ -314,13 +298,20 @@ impl Reader {
             self.begin(|c| c.pos < pos && !too_new(c)).await?;
         }
         self.load(&Until::Point(row.domain.clone(), point)).await?;
-        Ok(self.moment(cut, row.time_hi, None, None))
+        Ok(self.moment(&self.lives_read(), cut, row.time_hi, None, None))
     }
 
     /// The moment of a cut with what has been read; `asked` is the time, where the question was one.
-    fn moment(&self, cut: Cut, time: Micros, beyond: Option<Micros>, asked: Option<Micros>) -> Moment {
+    fn moment(
+        &self,
+        lives: &LivesRead,
+        cut: Cut,
+        time: Micros,
+        beyond: Option<Micros>,
+        asked: Option<Micros>,
+    ) -> Moment {
         let frontier = self.newest_closed();
-        let ended = self.ended(&cut, asked);
+        let ended = self.ended(lives, &cut, asked);
         let closed = beyond.is_none() && !cut.domains.is_empty() && ended.is_empty() && cut.within(&frontier);
         Moment {
             before_start: cut.domains.is_empty(),
@@ -356,10 +347,9 @@ impl Reader {
     }
 
     /// Per domain the greatest revision of the object rows that fit, and their newest time.
-    fn greatest(&self, fits: impl Fn(&Row) -> bool) -> (Cut, Micros) {
+    fn greatest(&self, lives: &LivesRead, fits: impl Fn(&Row) -> bool) -> (Cut, Micros) {
         let mut cut = self.start.as_ref().map(Checkpoint::cut).unwrap_or_default();
         let mut time = self.start.as_ref().map_or(0, Checkpoint::time);
-        let lives = self.lives_read();
         let counts = |row: &&Row| {
             (row.op.is_object() && !lives.torn(row)) || row.op == Op::CoverBegin || row.op == Op::Gap
         };

@@ -200,6 +200,13 @@ pub struct Change {
     pub cells: Vec<Cell>,
 }
 
+impl Source {
+    /// Whether it was recovered by a healing, however it was read.
+    pub fn is_healed(self) -> bool {
+        matches!(self, Self::Healed | Self::HealedLater)
+    }
+}
+
 impl Change {
     /// A change with the given op and everything else empty.
     pub fn new(op: Op, domain: impl Into<String>, incarnation: u32, rv: Revision) -> Self {

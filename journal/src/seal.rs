@@ -76,6 +76,21 @@ pub fn escape_pointer(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }
 
+/// A token of a JSON pointer as it was before [`escape_pointer`].
+pub fn unescape_pointer(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+/// The tokens of a JSON pointer.
+pub fn pointer_tokens(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(unescape_pointer).collect()
+}
+
+/// Whether a JSON pointer is another one, or leads below it.
+pub fn is_within(pointer: &str, outer: &str) -> bool {
+    pointer.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// What stands for a value that was not stored.
 pub const NOT_STORED: &str = "<not stored: no key>";
 

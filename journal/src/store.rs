@@ -100,34 +100,23 @@ impl Store {
 
     /// Whether there is an object of that name.
     pub(crate) async fn exists(&self, path: &Path) -> Result<bool> {
-        let mut patience = Patience::new(&self.parts);
-        loop {
-            let failed = match self.limited(path, self.inner.head(path)).await {
-                Ok(Ok(_)) => return Ok(true),
-                Ok(Err(object_store::Error::NotFound { .. })) => return Ok(false),
-                Ok(Err(e)) => convert(path, e),
-                Err(e) => e,
-            };
-            patience.after(failed).await?;
-        }
+        let ask = async || match self.limited(path, self.inner.head(path)).await? {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(convert(path, e)),
+        };
+        Patience::ask(&self.parts, ask).await
     }
 
     /// The object's bytes, or `None` when there is no such object.
     pub async fn get_opt(&self, path: &Path) -> Result<Option<Bytes>> {
-        let mut patience = Patience::new(&self.parts);
-        loop {
-            let read = async {
-                match self.inner.get(path).await {
-                    Ok(found) => found.bytes().await.map(Some),
-                    Err(object_store::Error::NotFound { .. }) => Ok(None),
-                    Err(e) => Err(e),
-                }
-            };
-            match self.limited(path, read).await.and_then(|read| read.map_err(|e| convert(path, e))) {
-                Ok(read) => return Ok(read),
-                Err(e) => patience.after(e).await?,
-            }
-        }
+        let read = async || match self.inner.get(path).await {
+            Ok(found) => found.bytes().await.map(Some),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e),
+        };
+        let ask = async || self.limited(path, read()).await?.map_err(|e| convert(path, e));
+        Patience::ask(&self.parts, ask).await
     }
 
     /// The object's bytes.
@@ -139,14 +128,9 @@ impl Store {
 
     /// A range of the object's bytes.
     pub async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
-        let mut patience = Patience::new(&self.parts);
-        loop {
-            let read = self.limited(path, self.inner.get_range(path, range.clone())).await;
-            match read.and_then(|read| read.map_err(|e| convert(path, e))) {
-                Ok(read) => return Ok(read),
-                Err(e) => patience.after(e).await?,
-            }
-        }
+        let read = || self.inner.get_range(path, range.clone());
+        let ask = async || self.limited(path, read()).await?.map_err(|e| convert(path, e));
+        Patience::ask(&self.parts, ask).await
     }
 
     /// The objects below `folder` whose names sort after `after`, in order.

@@ -15,7 +15,7 @@ use hindcast_journal::{
     Cut, Error, Micros, Op, Position, Result, Revision, Row, Source,
     exact::{self, Value},
     row::Body,
-    seal::{escape_pointer, is_placeholder},
+    seal::{escape_pointer, is_placeholder, unescape_pointer},
 };
 
 use crate::{Event, Object, lists};
@@ -94,7 +94,7 @@ impl Blame {
             node = match &node.inside {
                 Inside::Nothing => return None,
                 Inside::Members(members) => {
-                    members.get(token.replace("~1", "/").replace("~0", "~").as_str())?
+                    members.get(unescape_pointer(token).as_str())?
                 }
                 Inside::Elements(elements) => elements.get(token.parse::<usize>().ok()?)?,
             };

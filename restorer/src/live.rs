@@ -19,11 +19,6 @@ mod tests;
 
 pub use read::read;
 
-/// Why a request had no answer. The client's own error says only which of its layers passes the reason on.
-pub(crate) fn unanswered(error: &kube::Error) -> String {
-    hindcast_journal::Error::causes(std::error::Error::source(error).unwrap_or(error))
-}
-
 /// The live side.
 #[derive(Debug, Clone, Default)]
 pub struct Live {

@@ -364,12 +364,10 @@ impl Timeline {
         let mut jumps = Vec::new();
         while let Some(segment) = rows.next().await? {
             for row in segment.rows.iter() {
+                let within = row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
                 let wanted = scope.wants_row(row)
                     && row.op.is_object()
-                    && row.time_hi >= since
-                    && row.time_lo <= until
-                    && range.after.is_none_or(|after| row.pos > after);
-                let within = row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
+                    && within;
                 jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(|row| Jump::of(row)));
                 walk.step(row, scope, wanted, range.labels)?;
             }

@@ -185,7 +185,11 @@ impl Api {
     /// One page of a list, of each object its metadata alone.
     pub(crate) async fn metadata(&self, path: &str, query: &str) -> Result<Page, Failure> {
         const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-        let answer = self.get(&format!("{path}?{query}"), ACCEPT).await?;
+        self.paged(path, query, ACCEPT).await
+    }
+
+    async fn paged(&self, path: &str, query: &str, accept: &str) -> Result<Page, Failure> {
+        let answer = self.get(&format!("{path}?{query}"), accept).await?;
         page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
     }
 
@@ -274,7 +278,7 @@ async fn send(
         .header(http::header::ACCEPT_ENCODING, "identity")
         .body(Body::empty())
         .map_err(|e| Failure::NotFound(format!("{path}: {e}")))?;
-    let response = client.send(request).await.map_err(|e| Failure::Transport(reason(&e)))?;
+    let response = client.send(request).await.map_err(|e| Failure::Transport(hindcast_journal::Error::causes_beneath(&e)))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -289,11 +293,6 @@ async fn send(
 fn date(response: &http::Response<Body>) -> Option<Micros> {
     let date = response.headers().get(http::header::DATE)?;
     date_micros(date.to_str().ok()?)
-}
-
-/// Why there was no answer. The client's own error says only which of its layers passes the reason on.
-fn reason(error: &kube::Error) -> String {
-    hindcast_journal::Error::causes(std::error::Error::source(error).unwrap_or(error))
 }
 
 async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {

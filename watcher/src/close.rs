@@ -34,8 +34,6 @@ const WATCHES: usize = 1024;
 const LISTS: usize = 32;
 /// Longest wait for a kind that is being healed or whose server is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Bookmarks come every minute or so.
-const SILENT: Duration = Duration::from_secs(75);
 /// How often such a kind is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -50,20 +48,14 @@ pub(crate) async fn close(
     }
     let mut targets = BTreeMap::new();
     for (domain, kinds) in references {
-        let mut failed = None;
-        // One kind that is stuck is no reason for the others to stay open.
-        for kind in kinds {
-            match env.sample(&kind).await {
-                Ok(rv) => {
-                    targets.insert(domain.clone(), rv);
-                    break;
-                }
-                Err(failure) => failed = Some(fatal(&format!("close: {}", kind.kind_key()), &failure)),
+        match env.any_sample(&kinds).await {
+            Ok(rv) => _ = targets.insert(domain, rv),
+            Err(failure) if domain == MAIN => {
+                let asked = kinds.last().map_or_else(String::new, |kind| kind.kind_key());
+                return Err(fatal(&format!("close: {asked}"), &failure));
             }
-        }
-        // A domain that does not answer stays open; the others close.
-        if domain == MAIN && !targets.contains_key(MAIN) && let Some(failed) = failed {
-            return Err(failed);
+            // A domain that does not answer stays open; the others close.
+            Err(_) => {}
         }
     }
     let lagging = lagging(&env, &targets);
@@ -160,7 +152,7 @@ async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -
         kind.map_or((Duration::ZERO, true, stalled), |kind| (kind.alive, kind.phase == Phase::Watching, stalled))
     };
     // A stream that is silent for longer than a bookmark takes may be cut off without knowing.
-    let silent = env.parts.clock.monotonic().saturating_sub(alive) > SILENT;
+    let silent = env.parts.clock.monotonic().saturating_sub(alive) > env.settings.quiet_after;
     life::confirm(env, &kind.domain, if watched && !silent { stalled } else { alive }).await?;
     env.sample(kind).await?;
     let cursor = env.core.lock().kinds.get(key).map_or(0, |k| k.cursor);

@@ -37,7 +37,7 @@ use tokio::sync::{Notify, mpsc};
 pub(crate) use self::{
     cover::{Healed, Known, Resumed},
     life::{Witness, contradicts},
-    observe::{Sighting, Verdict, object_name},
+    observe::{Sighting, Verdict, object_name, placed},
 };
 use self::stuck::Pace;
 use crate::{
@@ -283,25 +283,27 @@ impl Core {
     /// Per domain, covered kinds whose lists tell its revision; those that are watched first.
     pub(crate) fn references(&self) -> BTreeMap<String, Vec<Arc<Discovery>>> {
         const STAND_INS: usize = 3;
-        let mut out: BTreeMap<String, Vec<Arc<Discovery>>> = BTreeMap::new();
-        let mut kinds: Vec<&Kind> = self.kinds.values().filter(|kind| kind.covered).collect();
-        kinds.sort_by_key(|kind| kind.phase != Phase::Watching);
-        for kind in kinds {
-            let of_domain = out.entry(kind.discovery.domain.clone()).or_default();
-            if of_domain.len() < STAND_INS {
-                of_domain.push(kind.discovery.clone());
-            }
-        }
-        out
+        let of_domain = |name: &String| {
+            let kinds = self.covered_in(name);
+            let chosen: Vec<_> = kinds.into_iter().take(STAND_INS).map(|kind| kind.discovery.clone()).collect();
+            (!chosen.is_empty()).then(|| (name.clone(), chosen))
+        };
+        self.domains.keys().filter_map(of_domain).collect()
     }
 
-    /// A covered kind of a domain to ask for; another one after each failure, those that are watched first.
+    /// A covered kind of a domain to ask for; another one after each failure.
     fn sampled_kind(&self, domain: &str, failed: usize) -> Option<Arc<Discovery>> {
+        let kinds = self.covered_in(domain);
+        let chosen = failed.checked_rem(kinds.len()).and_then(|at| kinds.get(at));
+        chosen.map(|kind| kind.discovery.clone())
+    }
+
+    /// The covered kinds of a domain, those that are watched first.
+    fn covered_in(&self, domain: &str) -> Vec<&Kind> {
         let covered = self.kinds.values().filter(|kind| kind.covered && kind.discovery.domain == domain);
         let mut kinds: Vec<&Kind> = covered.collect();
         kinds.sort_by_key(|kind| kind.phase != Phase::Watching);
-        let chosen = failed.checked_rem(kinds.len()).and_then(|at| kinds.get(at));
-        chosen.map(|kind| kind.discovery.clone())
+        kinds
     }
 
     /// A list that was to tell a domain's time failed.

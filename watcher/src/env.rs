@@ -58,6 +58,18 @@ impl Env {
         Ok(rv)
     }
 
+    /// The revision of the first of some kinds of a domain that answers: one that is stuck stands in nobody's way.
+    pub(crate) async fn any_sample(&self, kinds: &[Arc<Discovery>]) -> Result<Revision, Failure> {
+        let mut last = Failure::NotFound("there is nothing to list".to_owned());
+        for kind in kinds {
+            match self.sample(kind).await {
+                Ok(rv) => return Ok(rv),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
     /// A page of a kind's consistent list.
     pub(crate) async fn page(&self, path: &str, next: Option<&str>) -> Result<Page, Failure> {
         let _place = self.opens.enter(0).await;

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     Result,
     buffer::Batch,
-    core::{Due, Shared},
+    core::{Due, Shared, placed},
     handle::DurableState,
 };
 
@@ -100,15 +100,11 @@ impl Flusher {
     }
 
     /// Commits a batch, however long the store takes.
-    async fn commit(&mut self, batch: Batch) -> Result<()> {
-        let mut batch = batch;
+    async fn commit(&mut self, mut batch: Batch) -> Result<()> {
         self.seal_or_let_go(&mut batch.changes).await;
-        let mut changes = Some(batch.changes);
+        // Every data key is at hand, so that only a mistake of ours can fail here.
+        self.writer.stage(batch.changes, batch.frontier.clone()).await?;
         let mut failures = 0;
-        while !self.writer.is_pending() {
-            // Every data key is at hand, so that only a mistake of ours can fail here.
-            self.writer.stage(changes.take().unwrap_or_default(), batch.frontier.clone()).await?;
-        }
         let done = loop {
             match self.writer.commit().await {
                 Ok(done) => break done,
@@ -154,9 +150,8 @@ impl Flusher {
                 // Neither ciphertext nor data key: a value that was not stored.
                 cell.secret = Bytes::new();
             }
-            let name = if change.namespace.is_empty() { change.name.clone() } else { format!("{}/{}", change.namespace, change.name) };
             let entry = lacking.entry(change.kind_key()).or_insert_with(|| (BTreeSet::new(), error.to_string()));
-            entry.0.insert(name);
+            entry.0.insert(placed(&change.namespace, &change.name));
         }
         self.broken.extend(broken.into_iter().map(|(namespace, _)| namespace));
         self.probe_at = self.parts.clock.monotonic() + PROBE;

@@ -158,7 +158,7 @@ async fn newest(
     let history = past.timeline.history(&range, &question.scope()).await?;
     let between = |row: &&Row| last.moment.cut.holds(row) && !first.moment.cut.holds(row);
     for row in history.events.iter().map(|event| &event.row).filter(between) {
-        let change = view::Change::new(row, None);
+        let change = view::Change::new(row, past.hide());
         let told = Last { pos: row.pos, micros: row.time_hi, manager: row.manager.clone() };
         let meant = !render::log::is_quiet(&change);
         let entry = newest.entry(ObjectKey::of(row)).or_insert((meant, told.clone()));

@@ -45,8 +45,8 @@ impl Environment {
     /// The environment that `variable` tells; names in capitals come first, and an empty value is none.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let either = |name: &str| {
-            let found = [name.to_owned(), name.to_lowercase()].into_iter().filter_map(|name| variable(&name));
-            found.into_iter().find(|value| !value.is_empty()).unwrap_or_default()
+            let mut found = [name.to_owned(), name.to_lowercase()].into_iter().filter_map(|name| variable(&name));
+            found.find(|value| !value.is_empty()).unwrap_or_default()
         };
         let exceptions = either("NO_PROXY").split(',').filter_map(Exception::read).collect();
         Self { http: either("HTTP_PROXY"), https: either("HTTPS_PROXY"), exceptions }

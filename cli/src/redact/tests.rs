@@ -12,6 +12,12 @@ fn key() -> Key {
     }
 }
 
+/// Hides Secrets alone.
+fn secrets(key: Option<&Key>) -> Hide<'_> {
+    static RULES: Rules = Rules::NONE;
+    Hide::new(&RULES, key)
+}
+
 fn value(json: &str) -> Value {
     exact::parse(json.as_bytes()).unwrap()
 }
@@ -22,7 +28,7 @@ fn an_object_in_clear_is_hidden_everywhere() {
         r#"{{"metadata":{{"annotations":{{"a":"stays","kubectl.kubernetes.io/last-applied-configuration":"{{\"data\":\"{PLANTED}\"}}"}}}},
         "data":{{"password":"{PLANTED}","n~/x":"{PLANTED}"}},"stringData":{{"p":"{PLANTED}"}},"type":"Opaque"}}"#
     ));
-    object("", "secrets", &mut secret, Some(&key()));
+    object("", "secrets", &mut secret, secrets(Some(&key())));
     let text = secret.to_string();
     assert!(!text.contains(PLANTED), "{text}");
     assert!(text.contains(r#""a":"stays""#) && text.contains(r#""type":"Opaque""#), "{text}");
@@ -39,7 +45,7 @@ fn an_object_in_clear_is_hidden_everywhere() {
 #[test]
 fn without_a_key_there_is_no_hash() {
     let mut secret = value(&format!(r#"{{"data":{{"p":"{PLANTED}"}}}}"#));
-    object("", "secrets", &mut secret, None);
+    object("", "secrets", &mut secret, secrets(None));
     assert_eq!(secret.pointer("/data/p").and_then(Value::as_str), Some("<redacted 15 bytes>"));
 }
 
@@ -68,20 +74,20 @@ fn patches_are_hidden_at_above_and_below_a_sealed_path() {
         ),
     ] {
         let mut operations = value(&format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#));
-        patch("", "secrets", &mut operations, false, Some(&key()));
+        patch(("", "secrets"), &mut operations, false, true, secrets(Some(&key())));
         let text = operations.to_string();
         assert!(!text.contains(PLANTED) && text.contains("<redacted "), "{path}: {text}");
     }
     let plain = r#"[{"op":"add","path":"/metadata/labels/a","value":"b"},{"op":"remove","path":"/data/x"}]"#;
     let mut operations = value(plain);
-    patch("", "secrets", &mut operations, false, None);
+    patch(("", "secrets"), &mut operations, false, true, secrets(None));
     assert_eq!(operations, value(plain), "what is no value stays");
     let config = format!(r#"[{{"op":"add","path":"/data/release","value":"{PLANTED}"}}]"#);
     let config = config.replace("release", "chunk");
     let mut operations = value(&config);
-    patch("", "configmaps", &mut operations, false, None);
+    patch(("", "configmaps"), &mut operations, false, true, secrets(None));
     assert_eq!(operations, value(&config), "what an application is configured with is no secret");
-    patch("", "configmaps", &mut operations, true, None);
+    patch(("", "configmaps"), &mut operations, true, true, secrets(None));
     assert!(!operations.to_string().contains(PLANTED), "a Helm release in a ConfigMap");
 }
 
@@ -89,7 +95,7 @@ fn patches_are_hidden_at_above_and_below_a_sealed_path() {
 fn a_stored_placeholder_is_shown_short_and_nothing_else_passes_as_one() {
     let stored = "<redacted 12 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34>";
     let mut secret = value(&format!(r#"{{"data":{{"p":"{stored}","q":"<not stored: no key>"}}}}"#));
-    object("", "secrets", &mut secret, Some(&key()));
+    object("", "secrets", &mut secret, secrets(Some(&key())));
     assert_eq!(
         secret.pointer("/data/p").and_then(Value::as_str),
         Some("<redacted 12 bytes hmac:ab12cd34>")
@@ -108,7 +114,7 @@ fn a_stored_placeholder_is_shown_short_and_nothing_else_passes_as_one() {
     ] {
         assert!(!is_placeholder(text), "{text}");
         let mut secret = value(&format!(r#"{{"data":{{"p":"{text}"}}}}"#));
-        object("", "secrets", &mut secret, None);
+        object("", "secrets", &mut secret, secrets(None));
         let shown = secret.pointer("/data/p").and_then(Value::as_str).unwrap();
         assert!(is_placeholder(shown) && !shown.contains("hunter2"), "{text} became {shown}");
     }
@@ -122,7 +128,7 @@ fn row(op: Op, resource: &str) -> Row {
 
 #[test]
 fn bytes_that_are_no_json_show_their_length_only() {
-    let shown = bytes(&row(Op::Modify, "secrets"), format!("{{{PLANTED}").as_bytes(), false, None);
+    let shown = bytes(&row(Op::Modify, "secrets"), format!("{{{PLANTED}").as_bytes(), false, secrets(None));
     assert_eq!(shown.as_str(), Some("<unreadable, 21 bytes>"));
 }
 
@@ -130,9 +136,9 @@ fn bytes_that_are_no_json_show_their_length_only() {
 fn the_raw_bytes_of_an_unreadable_secret_are_hidden() {
     let body = format!(r#"{{"raw":"{PLANTED}","reason":"duplicate key at byte 3"}}"#);
     let shown =
-        bytes(&row(Op::Unreadable, "secrets"), body.as_bytes(), false, Some(&key())).to_string();
+        bytes(&row(Op::Unreadable, "secrets"), body.as_bytes(), false, secrets(Some(&key()))).to_string();
     assert!(!shown.contains(PLANTED) && shown.contains("duplicate key"), "{shown}");
-    let shown = bytes(&row(Op::Unreadable, "pods"), body.as_bytes(), false, None).to_string();
+    let shown = bytes(&row(Op::Unreadable, "pods"), body.as_bytes(), false, secrets(None)).to_string();
     assert!(shown.contains(PLANTED), "other kinds keep what was received");
 }
 
@@ -144,7 +150,7 @@ fn a_helm_payload_in_a_config_map_is_hidden_by_its_name_alone() {
     ] {
         let operations = format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#);
         let shown =
-            bytes(&row(Op::Modify, "configmaps"), operations.as_bytes(), true, None).to_string();
+            bytes(&row(Op::Modify, "configmaps"), operations.as_bytes(), true, secrets(None)).to_string();
         assert!(!shown.contains(PLANTED), "{shown}");
     }
 }
@@ -156,13 +162,13 @@ fn of_rows_from_before_copies_were_sealed_every_annotation_of_a_secret_is_hidden
     let operations = format!(r#"[{{"op":"replace","path":"/metadata/annotations/note","value":"{PLANTED}"}}]"#);
     let mut old = row(Op::Modify, "secrets");
     for (text, is_patch) in [(&body, false), (&operations, true)] {
-        let shown = bytes(&old, text.as_bytes(), is_patch, Some(&key())).to_string();
+        let shown = bytes(&old, text.as_bytes(), is_patch, secrets(Some(&key()))).to_string();
         assert!(!shown.contains(PLANTED), "{shown}");
     }
-    assert!(bytes(&old, body.as_bytes(), false, None).to_string().contains(r#""app":"shop""#), "labels are shown");
+    assert!(bytes(&old, body.as_bytes(), false, secrets(None)).to_string().contains(r#""app":"shop""#), "labels are shown");
     // A row that names the key of its hash is in public form by the rules of now.
     old.change.hash_key = key().id();
-    let shown = bytes(&old, operations.as_bytes(), true, Some(&key())).to_string();
+    let shown = bytes(&old, operations.as_bytes(), true, secrets(Some(&key()))).to_string();
     assert!(shown.contains(PLANTED), "{shown}");
 }
 
@@ -183,6 +189,6 @@ fn places_of_a_policy_are_hidden_in_objects_patches_and_raw_bytes() {
     ] {
         let shown = bytes(row, text.as_bytes(), is_patch, hide).to_string();
         assert!(!shown.contains(PLANTED) && shown.contains("<redacted "), "{shown}");
-        assert!(bytes(row, text.as_bytes(), is_patch, Some(&key)).to_string().contains(PLANTED), "by the policy alone");
+        assert!(bytes(row, text.as_bytes(), is_patch, secrets(Some(&key))).to_string().contains(PLANTED), "by the policy alone");
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Source, exact::Value};
+use hindcast_journal::exact::Value;
 
 use super::{path::spell, table};
 use crate::{
@@ -202,7 +202,7 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
     };
     let op = match change.source.as_str() {
         "healed" => format!("{}*", change.op),
-        later if later == Source::HealedLater.as_str() => format!("{}!", change.op),
+        "healed-later" => format!("{}!", change.op),
         _ => change.op.clone(),
     };
     vec![

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::{exact::Value, seal::unescape_pointer};
 
 /// `spec.containers[0].image`, `metadata.labels["a.b/c"]`
 pub(crate) fn spell(pointer: &str) -> String {
@@ -21,7 +21,7 @@ fn spelled(pointer: &str, object: Option<&Value>) -> String {
     let mut out = String::new();
     let mut at = object;
     for token in pointer.split('/').skip(1) {
-        let token = token.replace("~1", "/").replace("~0", "~");
+        let token = unescape_pointer(token);
         let index = token.parse::<usize>().ok().filter(|_| token.bytes().all(|b| b.is_ascii_digit()));
         let list = at.and_then(Value::as_array);
         // Without the object at hand a number is taken for an index, which it is but in maps that count.

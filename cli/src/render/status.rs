@@ -1,13 +1,13 @@
 //! `hindcast status` as text: the answer to "am I protected?" first, the details below.
 
-use std::collections::BTreeMap;
+use hindcast_journal::facts;
 
 use super::table;
 use crate::{
     columns::span,
     commands::Context,
     printer::{Style, Text},
-    view::{Cluster, Kind, Status},
+    view::{Cluster, Status},
 };
 
 /// Prints a status.
@@ -96,16 +96,12 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
 
 /// The kinds that are not protected, by reason; the protected ones with objects.
 fn kinds(context: &Context<'_>, cluster: &Cluster) {
-    let mut reasons: BTreeMap<&str, Vec<&Kind>> = BTreeMap::new();
-    for kind in cluster.kinds.iter().filter(|kind| !kind.protected) {
-        reasons.entry(kind.shared.as_deref().unwrap_or_default()).or_default().push(kind);
-    }
-    for (shared, kinds) in reasons {
-        let names: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
-        let reason = match kinds.as_slice() {
-            [one] => one.reason.as_deref().unwrap_or_default(),
-            _ => shared,
-        };
+    let words = |words: &Option<String>| words.clone().unwrap_or_default();
+    let left_out = cluster.kinds.iter().filter(|kind| !kind.protected);
+    let mut left_out: Vec<(String, String, &str)> =
+        left_out.map(|kind| (words(&kind.shared), words(&kind.reason), kind.name.as_str())).collect();
+    left_out.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for (reason, names) in facts::by_cause(left_out) {
         let mut line = Text::default();
         line.push(Style::Yellow, format!("{:<14}", "not protected"))
             .push(Style::Plain, format!("{reason}: {}", names.join(", ")));

@@ -78,7 +78,7 @@ pub(crate) struct Change {
 
 impl Change {
     /// A row about an object.
-    pub(crate) fn new<'a>(row: &Row, hide: impl Into<Hide<'a>>) -> Self {
+    pub(crate) fn new(row: &Row, hide: Hide<'_>) -> Self {
         let patch = match &row.body {
             Body::Patch(bytes) => Some(redact::bytes(row, bytes, true, hide)),
             _ => None,

@@ -105,8 +105,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// A row of the log.
-    pub(crate) fn new<'a>(row: &hindcast_journal::Row, hide: impl Into<Hide<'a>>) -> Self {
-        let hide = hide.into();
+    pub(crate) fn new(row: &hindcast_journal::Row, hide: Hide<'_>) -> Self {
         let (patch, body) = match &row.body {
             Body::None => (None, None),
             Body::Patch(bytes) => (Some(redact::bytes(row, bytes, true, hide).to_serde()), None),

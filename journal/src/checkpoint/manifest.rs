@@ -104,28 +104,38 @@ impl Manifest {
         }
     }
 
-    /// Adds a checkpoint; tries again on the newest manifest when another was first.
+    /// Adds a checkpoint.
     pub(super) async fn add(journal: &Journal, checkpoint: Checkpoint) -> Result<()> {
-        loop {
-            let manifest = Self::read(journal).await?;
-            if manifest.checkpoints.iter().any(|c| c.pos == checkpoint.pos && c.segment >= checkpoint.segment) {
-                return Ok(());
+        let checkpoint = &checkpoint;
+        let add = |manifest: Self| async move {
+            let known = |c: &Checkpoint| c.pos == checkpoint.pos && c.segment >= checkpoint.segment;
+            if manifest.checkpoints.iter().any(known) {
+                return Ok(None);
             }
-            let number = manifest.number + 1;
-            let next = manifest.with(journal, checkpoint.clone()).await?;
-            if next.write(journal, number).await? == Put::Created {
-                return Ok(());
-            }
-        }
+            manifest.with(journal, checkpoint.clone()).await.map(Some)
+        };
+        Self::change(journal, add).await
     }
 
-    /// Adds segments to doubt; tries again on the newest manifest when another was first.
+    /// Adds segments to doubt.
     pub(crate) async fn add_doubt(journal: &Journal, doubt: Doubt) -> Result<()> {
+        let add = |mut manifest: Self| {
+            manifest.doubted.retain(|known| !doubt.holds(known));
+            manifest.doubted.push(doubt.clone());
+            std::future::ready(Ok(Some(manifest)))
+        };
+        Self::change(journal, add).await
+    }
+
+    /// Writes what `change` makes of the newest manifest, if anything; tries again on the one that another was first with.
+    async fn change<F: Future<Output = Result<Option<Self>>>>(
+        journal: &Journal,
+        change: impl Fn(Self) -> F,
+    ) -> Result<()> {
         loop {
-            let mut next = Self::read(journal).await?;
-            next.doubted.retain(|known| !doubt.holds(known));
-            next.doubted.push(doubt.clone());
-            let number = next.number + 1;
+            let newest = Self::read(journal).await?;
+            let number = newest.number + 1;
+            let Some(next) = change(newest).await? else { return Ok(()) };
             if next.write(journal, number).await? == Put::Created {
                 return Ok(());
             }

@@ -109,3 +109,21 @@ fn coverage_has_a_beginning_an_end_and_a_reason() {
     // Nothing was written while it was not protected: the time alone tells.
     assert_eq!((at(25, 499), at(25, 500), at(25, 599), at(25, 600)), (Ok(()), not.clone(), not, Ok(())));
 }
+
+#[test]
+fn what_a_healing_brought_is_ahead_of_the_cursor_through_whichever_definition_it_was_read() {
+    for source in [Source::Healed, Source::HealedLater] {
+        let mut state = State::default();
+        let fact = |pos, op, rv, body| Row { pos, change: Change { body, ..facts::about(op, &kind(), 0, rv) } };
+        let discovery = fact(1, Op::Discovery, 3, facts::body(&kind()).expect("json"));
+        let begin = fact(2, Op::CoverBegin, 5, Body::None);
+        let mut healed = Row { pos: 3, change: see(&Encoder::new(Secrets::Dropped), 9, "one", None).change };
+        healed.change.source = source;
+        for row in [&discovery, &begin, &healed] {
+            state.apply(row, &Scope::default(), None).expect("applies");
+        }
+        let kind = &state.kinds["/widgets"];
+        let point = |rv| Some(CutPoint { incarnation: 0, rv });
+        assert_eq!((kind.cursor, kind.ahead), (point(5), point(9)), "{source:?}");
+    }
+}

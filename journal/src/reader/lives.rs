@@ -15,6 +15,7 @@ use crate::{
     facts::{self, CoverEnd, Uncovered},
     fold::{KindState, Scope, State},
     row::Op,
+    utc_millis,
 };
 
 /// What the rows that were read tell of lives.
@@ -70,8 +71,7 @@ impl Reader {
 
     /// The domains of the cut whose life has ended before everything up to the cut was seen of it, or before the time that
     /// was asked for.
-    pub(super) fn ended(&self, cut: &Cut, asked: Option<Micros>) -> Vec<Ended> {
-        let lives = self.lives_read();
+    pub(super) fn ended(&self, lives: &LivesRead, cut: &Cut, asked: Option<Micros>) -> Vec<Ended> {
         let newest = |domain: &String| {
             let frontier = self.segments.last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
             lives.newest.get(domain).copied().max(frontier).unwrap_or(0)
@@ -123,8 +123,8 @@ impl Reader {
 
     /// The life that a revision is of, where the question does not say. One that stands in several is not guessed at.
     pub(super) async fn life_of(&mut self, rv: Revision, domain: &str) -> Result<u32> {
-        let newest = self.newest_incarnation(domain).await?;
         let lives = self.lives(domain).await?;
+        let newest = self.frontier().get(domain).map_or(0, |point| point.incarnation);
         if lives.len() < 2 {
             return Ok(newest.max(lives.first().map_or(0, |life| life.incarnation)));
         }
@@ -154,7 +154,7 @@ impl Reader {
                 for life in several.iter().map(|life| life.incarnation).collect::<Vec<_>>() {
                     let question = At::Rev { rv, incarnation: Some(life), domain: Some(domain.to_owned()) };
                     let time = Box::pin(self.resolve(&question)).await?.time;
-                    choices.push(format!("rev:{rv}@{life} ({})", utc(time)));
+                    choices.push(format!("rev:{rv}@{life} ({})", utc_millis(time)));
                 }
                 Err(Error::invalid(
                     format!("rev:{rv}"),
@@ -180,10 +180,4 @@ fn lives_of<'a>(kinds: impl Iterator<Item = &'a KindState>) -> Vec<Life> {
         }
     }
     lives.into_values().collect()
-}
-
-/// A moment in UTC, to the millisecond.
-fn utc(time: Micros) -> String {
-    jiff::Timestamp::from_microsecond(time - time.rem_euclid(1000))
-        .map_or_else(|_| format!("{time} µs"), |time| format!("{time:.3}"))
 }

@@ -332,4 +332,3 @@ pub(super) fn year_month(time: i64) -> (i64, i64) {
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month)
 }
-

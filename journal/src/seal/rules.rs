@@ -21,7 +21,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{copies, escape_pointer, is_placeholder};
+use super::{copies, escape_pointer, is_placeholder, pointer_tokens, unescape_pointer};
 use crate::{Error, Journal, Result, exact, exact::Value, store::Put};
 
 /// The number of the rules in this version. A writer that finds another in the journal reads sealed kinds again, so that
@@ -82,7 +82,7 @@ impl Place {
         }
         let rest = path.strip_prefix('/').filter(|rest| !rest.is_empty());
         let rest = rest.ok_or_else(|| refuse("does not end with a JSON pointer to a field"))?;
-        let tokens: Vec<String> = rest.split('/').map(unescape).collect();
+        let tokens: Vec<String> = rest.split('/').map(unescape_pointer).collect();
         let first = tokens.first().map(String::as_str);
         let annotation = first == Some("metadata") && tokens.get(1).map(String::as_str) == Some("annotations");
         if matches!(first, Some("apiVersion" | "kind" | "*")) || (first == Some("metadata") && !annotation) {
@@ -110,7 +110,7 @@ struct Field {
 
 impl Field {
     fn new(pointer: &str) -> Self {
-        Self { tokens: tokens(pointer), map: true }
+        Self { tokens: pointer_tokens(pointer), map: true }
     }
 
     fn stands(&self, at: &[String]) -> Stands {
@@ -262,7 +262,7 @@ impl Rules {
         let copies = (group.is_empty() && resource == "secrets") || self.is_named(group, resource);
         let mut out = Vec::new();
         let walk = Walk { fields: &fields, copies, doubt };
-        walk.value(&tokens(path), String::new(), value, &mut out);
+        walk.value(&pointer_tokens(path), String::new(), value, &mut out);
         out
     }
 }
@@ -333,7 +333,7 @@ impl Walk<'_> {
 }
 
 /// The JSON pointer of an annotation.
-fn annotation(name: &str) -> String {
+pub(crate) fn annotation(name: &str) -> String {
     format!("/metadata/annotations/{}", escape_pointer(name))
 }
 
@@ -412,12 +412,4 @@ fn outermost(paths: &[String]) -> Vec<String> {
     let all: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
     let above = |path: &str| path.match_indices('/').any(|(at, _)| at > 0 && path.get(..at).is_some_and(|p| all.contains(p)));
     paths.iter().filter(|path| !above(path)).cloned().collect()
-}
-
-fn tokens(pointer: &str) -> Vec<String> {
-    pointer.split('/').skip(1).map(unescape).collect()
-}
-
-fn unescape(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
 }

@@ -31,6 +31,17 @@ impl Patience {
         Self { parts: parts.clone(), since: parts.clock.monotonic(), failures: 0, reached: 0 }
     }
 
+    /// Asks until there is an answer, or it is enough.
+    pub async fn ask<T, F: Future<Output = Result<T>>>(parts: &Parts, mut ask: impl FnMut() -> F) -> Result<T> {
+        let mut patience = Self::new(parts);
+        loop {
+            match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => patience.after(error).await?,
+            }
+        }
+    }
+
     /// What was asked for has come as far as `reached`: if that is further than before, failures count anew.
     pub(crate) fn progress(&mut self, reached: u64) {
         if reached > self.reached {

@@ -24,7 +24,7 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 
 use super::{Settings, pace::Pace};
-use crate::{desired::Full, live, path};
+use crate::{desired::Full, path};
 
 /// The name that our writes are made under.
 pub(crate) const MANAGER: &str = "hindcast";
@@ -203,7 +203,7 @@ impl<'a> Link<'a> {
                 .header(http::header::CONTENT_TYPE, ask.content)
                 .body(Body::from(ask.body.to_vec()))
                 .map_err(|e| format!("{}: {e}", ask.path))?;
-            let response = self.client.send(request).await.map_err(|e| live::unanswered(&e))?;
+            let response = self.client.send(request).await.map_err(|e| Error::causes_beneath(&e))?;
             let status = response.status().as_u16();
             let after = response.headers().get(http::header::RETRY_AFTER).cloned();
             let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);

@@ -5,7 +5,10 @@
 //!
 //! **Invariant.** A field that several managers own is the one's who wrote last; one that none owns is nobody's.
 
-use hindcast_journal::exact::{self, Value};
+use hindcast_journal::{
+    exact::{self, Value},
+    seal::unescape_pointer,
+};
 
 /// The manager that owns the value at a pointer, its operation and its subresource.
 pub(super) fn of(managed: &Value, object: &Value, pointer: &str) -> Option<(String, String, String)> {
@@ -27,7 +30,7 @@ fn holds(fields: &Value, value: &Value, path: &[&str]) -> bool {
     if members.is_empty() {
         return true;
     }
-    let token = token.replace("~1", "/").replace("~0", "~");
+    let token = unescape_pointer(token);
     let (below, next) = match value {
         Value::Object(object) => (members.get(&format!("f:{token}")), object.get(&token)),
         Value::Array(list) => {

@@ -218,7 +218,7 @@ impl<'a> Server<'a> {
             .header(http::header::ACCEPT, accept)
             .body(Body::empty())
             .map_err(|e| Refusal::Failed(format!("{path}: {e}")))?;
-        let response = self.client.send(request).await.map_err(|e| Refusal::Busy(super::unanswered(&e), None))?;
+        let response = self.client.send(request).await.map_err(|e| Refusal::Busy(Error::causes_beneath(&e), None))?;
         let status = response.status();
         let after = response.headers().get(http::header::RETRY_AFTER);
         let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);

@@ -155,9 +155,3 @@ pub(super) fn time(micros: Micros) -> String {
     jiff::Timestamp::from_microsecond(micros)
         .map_or_else(|_| micros.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
-
-/// The same, to the millisecond.
-pub(super) fn millis(micros: Micros) -> String {
-    jiff::Timestamp::from_microsecond(micros - micros.rem_euclid(1000))
-        .map_or_else(|_| micros.to_string(), |t| format!("{t:.3}"))
-}

@@ -6,7 +6,7 @@
 
 use hindcast_journal::{
     exact::Value,
-    seal::{self, Key, escape_pointer},
+    seal::{self, Key, escape_pointer, is_within},
 };
 
 use super::{FieldChange, KeptChange, narrow};
@@ -29,14 +29,11 @@ pub(crate) struct Hidden<'a> {
 impl Hidden<'_> {
     /// A value as it may be shown at `path`.
     fn show(&self, path: &str, value: &Value) -> Value {
-        let below = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if let Some(sealed) = self.paths.iter().find(|sealed| below(path, sealed)) {
+        if let Some(sealed) = self.paths.iter().find(|sealed| is_within(path, sealed)) {
             return Value::from(seal::placeholder(value, sealed, self.key, 4));
         }
         let mut value = value.clone();
-        for sealed in self.paths.iter().filter(|sealed| below(sealed, path)) {
+        for sealed in self.paths.iter().filter(|sealed| is_within(sealed, path)) {
             let inner = sealed.get(path.len()..).and_then(|rest| value.pointer_mut(rest));
             if let Some(place) = inner {
                 *place = Value::from(seal::placeholder(place, sealed, self.key, 4));

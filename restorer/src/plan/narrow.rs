@@ -3,11 +3,14 @@
 //! **Words**: a *path* is a JSON pointer in which an element of a list may be named by one of its fields:
 //! `/spec/template/spec/containers/[name=web]/image`.
 
-use hindcast_journal::exact::{Object, Value};
+use hindcast_journal::{
+    exact::{Object, Value},
+    seal::pointer_tokens,
+};
 
 /// The value at a path.
 pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
-    tokens(path).iter().try_fold(value, |value, token| match value {
+    pointer_tokens(path).iter().try_fold(value, |value, token| match value {
         Value::Object(members) => members.get(token),
         Value::Array(list) => list.get(index(list, token)?),
         _ => None,
@@ -17,7 +20,7 @@ pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
 /// Sets the value at a path, or takes it away; whether that was possible. Maps on the way are made where they are missing;
 /// elements of lists are not.
 pub(super) fn put(value: &mut Value, path: &str, new: Option<&Value>) -> bool {
-    let tokens = tokens(path);
+    let tokens = pointer_tokens(path);
     match tokens.split_last() {
         None => {
             *value = new.cloned().unwrap_or_default();
@@ -75,10 +78,6 @@ fn here(value: &mut Value, token: &str, new: Option<&Value>) -> bool {
         },
         (_, new) => new.is_none(),
     }
-}
-
-fn tokens(path: &str) -> Vec<String> {
-    path.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
 }
 
 /// Which element a token means: its index, or the one it names.

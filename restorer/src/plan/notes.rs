@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{
     exact::{Object, Value},
-    facts::{Grade, Uncovered},
+    facts::{self, Grade, Uncovered},
     fold::ObjectKey,
+    utc_millis,
 };
 
 use super::{
@@ -205,7 +206,7 @@ pub(super) fn kind_name(key: &str) -> String {
 /// Kinds of the selection that were not protected then: nothing of them is restored.
 fn unprotected(planner: &mut Planner<'_>) {
     // The same for all that one rule leaves out, beside what names the kind.
-    let mut by: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut left_out = Vec::new();
     for (key, state) in &planner.known.kinds {
         let kind = &state.discovery;
         let lists = kind.verbs.is_empty() || kind.verbs.iter().any(|verb| verb == "watch");
@@ -220,14 +221,11 @@ fn unprotected(planner: &mut Planner<'_>) {
             Some(Protection::NotProtected(Some(end))) => (end.shared(kind), evidence::reason(end)),
             Some(Protection::NotProtected(None)) | None => ("not yet".to_owned(), "not yet".to_owned()),
         };
-        by.entry(why.0).or_default().push((kind_name(key), why.1));
+        left_out.push((why.0, why.1, kind_name(key)));
     }
-    for (shared, kinds) in by {
-        let why = match kinds.as_slice() {
-            [(_, why)] => why.clone(),
-            _ => shared,
-        };
-        let kinds = some(&kinds.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+    left_out.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for (why, kinds) in facts::by_cause(left_out) {
+        let kinds = some(&kinds);
         planner.plan.reservations.push(format!("not protected at that moment, so left alone: {kinds} ({why})"));
     }
 }
@@ -240,7 +238,7 @@ fn last_known(planner: &mut Planner<'_>) {
     let known: Vec<String> = hers
         .filter_map(|(key, (_, protection))| match protection {
             Protection::LastKnown { rv, time } => {
-                Some(format!("{} up to {} (rev {rv})", kind_name(key), evidence::millis(*time)))
+                Some(format!("{} up to {} (rev {rv})", kind_name(key), utc_millis(*time)))
             }
             _ => None,
         })

@@ -168,7 +168,7 @@ async fn pack(
     let mut paths = record.rules.sealed_paths(&key.group, &key.resource, value);
     // An annotation may hold a value of the other side.
     let beside = redact.iter().filter(|path| value.pointer(path).is_some());
-    let beside: Vec<String> = beside.filter(|path| !paths.iter().any(|own| covers(own, path))).cloned().collect();
+    let beside: Vec<String> = beside.filter(|path| !paths.iter().any(|own| seal::is_within(path, own))).cloned().collect();
     paths.extend(beside);
     let bound = bound(record, key, side);
     let place = Place { cluster: &record.plan.cluster, key: &bound, namespace: &key.namespace };
@@ -178,11 +178,6 @@ async fn pack(
         cells.push(Sealed { path: cell.path, key: cell.key_id, secret: STANDARD.encode(&cell.secret) });
     }
     Ok(Body { object: text(&public), managed: managed.map(text), cells })
-}
-
-/// Whether a path is another, or lies below it.
-fn covers(outer: &str, path: &str) -> bool {
-    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 async fn unpack(record: &Record, key: &ObjectKey, side: &str, body: Body) -> Result<Full> {

@@ -245,10 +245,7 @@ fn versions(
     let gaps: Vec<(u32, Gap)> = known.map_or(&[][..], |k| &k.gaps).iter().filter(|(of, _)| *of == life).cloned().collect();
     let gaps = gaps.as_slice();
     let covers = known.map_or(&[][..], |k| &k.covers);
-    let covered = |rv: u64| {
-        let mut own = covers.iter().filter(|c| c.from.incarnation == life);
-        own.any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
-    };
+    let covered = |rv: u64| known.is_some_and(|known| is_covered(known, life, rv));
     // A clock that is off by less than what clocks may differ by is believed.
     let slack = if clocks_err { CLOCKS_AGREE } else { 0 };
     // A healing that met the next life before anybody knew of it: readers leave out what it brought.

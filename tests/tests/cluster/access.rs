@@ -22,7 +22,7 @@ use hindcast_tests::{
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, send, until};
+use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, run_to_its_end, send, until};
 
 /// How `run` ends that reached the cluster, and only looked at which it is.
 const REACHED: &str = "the context's cluster is ";
@@ -255,7 +255,7 @@ impl Stage<'_> {
 
 /// `run` as far as to which cluster it is.
 async fn look(hindcast: &Hindcast) -> Result<Said> {
-    ask_with_cluster(hindcast, &["run", "--listen", "127.0.0.1:0", "--cluster", "nonsense"]).await
+    run_to_its_end(hindcast, &["--cluster", "nonsense"]).await
 }
 
 /// What the log says of kinds that are not protected.

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{
     BINARY, SOON, Said, ask, ask_with_cluster, crd, create, create_when_served, exact, on_folder,
-    rv, send, until,
+    run_to_its_end, rv, send, until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -319,20 +319,15 @@ async fn keys(hindcast: &Hindcast, dir: &Workdir, at: &str) -> Result<()> {
     Ok(())
 }
 
-/// `run` to its end.
-async fn run(hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
-    ask_with_cluster(hindcast, &[&["run", "--listen", "127.0.0.1:0"], args].concat()).await
-}
-
 async fn kubeconfigs(cluster: &Cluster, hindcast: &Hindcast, at: &str) -> Result<()> {
     let by = |kubeconfig: PathBuf| with(hindcast, |other| other.kubeconfig = kubeconfig);
     let missing = by("/nowhere/config".into());
-    run(&missing, &[]).await?.is(
+    run_to_its_end(&missing, &[]).await?.is(
         2,
         &["error: kubeconfig: ", "/nowhere/config", "hint: --kubeconfig FILE, or KUBECONFIG"],
     )?;
     ask(hindcast, &["run", "--listen", "127.0.0.1:0"]).await?.is(2, &["error: kubeconfig: there is none, and this is not a Pod of a cluster\nhint: --kubeconfig FILE, or KUBECONFIG"])?;
-    run(hindcast, &["--context", "nowhere"]).await?.is(
+    run_to_its_end(hindcast, &["--context", "nowhere"]).await?.is(
         2,
         &[
             "error: kubeconfig: ",
@@ -342,14 +337,14 @@ async fn kubeconfigs(cluster: &Cluster, hindcast: &Hindcast, at: &str) -> Result
     )?;
     let closed = Port::lease()?;
     let unreachable = by(cluster.kubeconfig_via(closed.number())?);
-    run(&unreachable, &[]).await?.is(
+    run_to_its_end(&unreachable, &[]).await?.is(
         2,
         &[
             "error: the cluster: namespace kube-system cannot be read",
             "hint: the API server has to answer",
         ],
     )?;
-    run(hindcast, &["--cluster", "nonsense"]).await?.is(
+    run_to_its_end(hindcast, &["--cluster", "nonsense"]).await?.is(
         2,
         &[
             "error: --cluster nonsense: the context's cluster is ",
@@ -374,7 +369,7 @@ async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
 
     let closed = Port::lease()?;
     let unreachable = at(Place::minio(&minio, "gate", closed.number()), "unreachable")?;
-    for said in [run(&unreachable, &[]).await?, ask(&unreachable, &["status"]).await?] {
+    for said in [run_to_its_end(&unreachable, &[]).await?, ask(&unreachable, &["status"]).await?] {
         said.is(
             2,
             &[
@@ -391,11 +386,11 @@ async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
         }
     }
     let stranger = at(place, "stranger")?;
-    for said in [run(&stranger, &[]).await?, ask(&stranger, &["status"]).await?] {
+    for said in [run_to_its_end(&stranger, &[]).await?, ask(&stranger, &["status"]).await?] {
         said.is(2, &["error: ", "the store refused permission", "hint: "])?;
     }
     let twice = proxy.inject("PUT", "/meta/probe/", 2, Fault::Status(200));
-    run(&fine, &[]).await?.is(
+    run_to_its_end(&fine, &[]).await?.is(
         2,
         &[
             "error: the store: let gate/",
@@ -406,7 +401,7 @@ async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     ensure!(twice.struck() == 2, "both creates were answered with success");
 
     let full = proxy.inject("PUT", "/wal/", u64::MAX, Fault::Status(507));
-    run(&fine, &[]).await?.is(
+    run_to_its_end(&fine, &[]).await?.is(
         2,
         &["error: gate/", "/wal/", ": the store is full: ", "hint: make room in the store"],
     )?;

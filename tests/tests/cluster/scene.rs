@@ -95,6 +95,11 @@ pub(crate) async fn ask_with_cluster(hindcast: &Hindcast, args: &[&str]) -> Resu
     Ok(Said::new(args.join(" "), &hindcast.call(args, true).await?))
 }
 
+/// `run` to its end, with these arguments more.
+pub(crate) async fn run_to_its_end(hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
+    ask_with_cluster(hindcast, &[&["run", "--listen", "127.0.0.1:0"], args].concat()).await
+}
+
 /// Hindcast with a `file://` journal in a folder of its own.
 pub(crate) fn on_folder(dir: &Workdir, name: &str, kubeconfig: PathBuf) -> Result<Hindcast> {
     let dir = dir.path().join(name);

@@ -11,7 +11,7 @@ use hindcast_tests::{
 };
 use http::Method;
 
-use crate::scene::{BINARY, SOON, Said, ask, ask_with_cluster, create, until};
+use crate::scene::{BINARY, SOON, ask, create, run_to_its_end, until};
 
 /// What a start may take while the store is busy.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -76,11 +76,6 @@ async fn a_start_rides_out_what_passes_by_itself_and_says_what_it_waits_for() ->
     running.stop().await
 }
 
-/// `run` to its end.
-async fn run(hindcast: &Hindcast) -> Result<Said> {
-    ask_with_cluster(hindcast, &["run", "--listen", "127.0.0.1:0"]).await
-}
-
 /// The same with other environment.
 fn with(hindcast: &Hindcast, name: &str, value: Option<&str>) -> Hindcast {
     let mut other = hindcast.clone();
@@ -111,7 +106,7 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
         (Fault::Refused(404, "NoSuchBucket"), "there is no such bucket", "make the bucket"),
     ] {
         let rule = proxy.inject("PUT", "", u64::MAX, fault);
-        let said = run(&hindcast).await?;
+        let said = run_to_its_end(&hindcast, &[]).await?;
         said.is(2, &["error: ", reason, "hint: ", remedy])?.never(&["check that the store is up", "Please log in"])?;
         rule.withdraw();
     }
@@ -126,7 +121,7 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
         rule.withdraw();
     }
     let plain = with(&hindcast, "AWS_ALLOW_HTTP", None);
-    for said in [run(&plain).await?, ask(&plain, &["status"]).await?] {
+    for said in [run_to_its_end(&plain, &[]).await?, ask(&plain, &["status"]).await?] {
         said.is(2, &["plain http, which is not allowed unasked", "hint: AWS_ALLOW_HTTP=true"])?;
     }
 
@@ -139,11 +134,11 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
     let folder = dir.path().join("secure");
     std::fs::create_dir_all(&folder)?;
     let secure = Hindcast::new(BINARY, &folder, place, cluster.kubeconfig())?;
-    for said in [run(&secure).await?, ask(&secure, &["status"]).await?] {
+    for said in [run_to_its_end(&secure, &[]).await?, ask(&secure, &["status"]).await?] {
         said.is(2, &["certificate is signed by nobody this machine trusts", "hint: ", "AWS_CA_BUNDLE=FILE"])?;
     }
     for (path, reason) in [("/nowhere.pem", "cannot be read"), (&*hindcast.key_file.display().to_string(), "holds no certificate")] {
-        let said = run(&with(&secure, "AWS_CA_BUNDLE", Some(path))).await?;
+        let said = run_to_its_end(&with(&secure, "AWS_CA_BUNDLE", Some(path)), &[]).await?;
         said.is(2, &[&format!("AWS_CA_BUNDLE {path}: "), reason])?;
     }
     let trusting = with(&secure, "AWS_CA_BUNDLE", Some(&named));

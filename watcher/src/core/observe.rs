@@ -354,11 +354,12 @@ impl Core {
     }
 }
 
-/// `namespace/name`, or the bare name; names have no slash.
+/// The name of an object in its kind.
 pub(crate) fn object_name(header: &Header) -> String {
-    if header.namespace.is_empty() {
-        header.name.clone()
-    } else {
-        format!("{}/{}", header.namespace, header.name)
-    }
+    placed(&header.namespace, &header.name)
+}
+
+/// `namespace/name`, or the bare name; names have no slash.
+pub(crate) fn placed(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
 }

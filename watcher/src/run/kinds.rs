@@ -83,7 +83,7 @@ impl Kinds {
         self.look_at_the_clock().await?;
         self.read_crds().await?;
         let kinds = self.read().await?;
-        match self.first_sample(&references(kinds.values())).await {
+        match self.env.any_sample(&references(kinds.values())).await {
             Ok(rv) => {
                 life::confirm(&self.env, MAIN, Duration::ZERO).await?;
                 self.catch_up(rv).await;
@@ -96,18 +96,6 @@ impl Kinds {
         self.apply(kinds).await;
         self.start_overhearing();
         Ok(())
-    }
-
-    /// The revision of the first of some kinds that answers.
-    async fn first_sample(&self, kinds: &[Arc<Discovery>]) -> Result<Revision, Failure> {
-        let mut last = Failure::NotFound("there is nothing to list".to_owned());
-        for kind in kinds {
-            match self.env.sample(kind).await {
-                Ok(rv) => return Ok(rv),
-                Err(failure) => last = failure,
-            }
-        }
-        Err(last)
     }
 
     /// What is not newer than `rv` was committed before the start; when, the leases of the time tell.
@@ -152,7 +140,7 @@ impl Kinds {
     async fn look_at_the_clock(&self) -> Result<(), Failure> {
         match self.env.api.get("/version", "application/json").await {
             Ok(answer) => self.env.core.lock().dated(&answer.when),
-            Err(Failure::Transport(message)) => return Err(Failure::Transport(message)),
+            Err(failure @ Failure::Transport(_)) => return Err(failure),
             // Every later answer tells it as well.
             Err(_) => {}
         }
@@ -167,7 +155,7 @@ impl Kinds {
                 Ok(page) => page,
                 // Without them columns and uids are missing, and kinds are found all the same.
                 Err(Failure::Forbidden(_) | Failure::NotFound(_)) => break,
-                Err(Failure::Transport(message)) => return Err(Failure::Transport(message)),
+                Err(failure @ Failure::Transport(_)) => return Err(failure),
                 Err(failure) => {
                     tracing::warn!(%failure, "definitions cannot be read; they are asked for again");
                     return Ok(());
@@ -193,7 +181,7 @@ impl Kinds {
                 let groups = page.items.iter().filter_map(|item| discovery::aggregated_group(item));
                 self.aggregated = groups.collect();
             }
-            Err(Failure::Transport(message)) => return Err(Failure::Transport(message)),
+            Err(failure @ Failure::Transport(_)) => return Err(failure),
             // What is known stays; of a group that nobody names, a probe tells how it counts.
             Err(_) => {}
         }

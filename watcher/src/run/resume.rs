@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::{
     Result, Status,
     clock::RevisionClock,
-    core::{Core, Resumed},
+    core::{Core, Resumed, placed},
 };
 
 /// Where the status is published.
@@ -33,11 +33,7 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
         take(core, writer, kind, now.hi);
     }
     for (key, entry) in state.objects {
-        let name = if key.namespace.is_empty() {
-            key.name.clone()
-        } else {
-            format!("{}/{}", key.namespace, key.name)
-        };
+        let name = placed(&key.namespace, &key.name);
         if !core.kinds.contains_key(&key.kind_key()) {
             // A first list was cut short before its kind was described. What it brought must be known, or nobody would
             // ever tell that an object of it has gone since.

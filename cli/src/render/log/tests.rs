@@ -1,6 +1,7 @@
-use hindcast_journal::{Change as Raw, Op, Row, row::Body};
+use hindcast_journal::{Change as Raw, Op, Row, row::Body, seal::Rules};
 
 use super::*;
+use crate::redact::Hide;
 
 fn change(pos: u64, name: &str, op: Op, manager: &str, patch: &str) -> Change {
     let mut raw = Raw::new(op, "main", 0, 100 + pos);
@@ -11,7 +12,7 @@ fn change(pos: u64, name: &str, op: Op, manager: &str, patch: &str) -> Change {
     if !patch.is_empty() {
         raw.body = Body::Patch(bytes::Bytes::from(patch.to_owned()));
     }
-    Change::new(&Row { pos, change: raw }, None)
+    Change::new(&Row { pos, change: raw }, Hide::new(&Rules::default(), None))
 }
 
 const STATUS: &str = r#"[{"op":"replace","path":"/status/phase","value":"Running"}]"#;

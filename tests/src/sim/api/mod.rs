@@ -280,9 +280,15 @@ impl Server {
     /// Goes down for a while. Every watch breaks; every cache starts anew at the revision of the restart.
     pub async fn restart(&self, down: Duration) {
         self.0.world.fired(Fault::ApiRestart);
+        self.stop_for(down, || {}).await;
+    }
+
+    /// Goes down for a while, in which something happens to what it stores.
+    async fn stop_for(&self, down: Duration, meanwhile: impl FnOnce()) {
         let boot = self.0.boot.get().unwrap_or(0);
         self.0.boot.set(None);
         self.0.world.sleep(down).await;
+        meanwhile();
         self.change(|state, _| {
             let revisions: Vec<u64> = state.domains.iter().map(|d| d.revision).collect();
             for ks in state.kinds.values_mut() {
@@ -295,22 +301,15 @@ impl Server {
     /// The API server stops, etcd is put back to what it held `back` revisions ago (no further than to the `first`), its
     /// counter goes up by `bump`, and the API server starts on it. Nothing happens where there is nothing to lose.
     pub async fn put_back(&self, first: u64, back: u64, bump: u64, down: Duration) {
-        let boot = self.0.boot.get().unwrap_or(0);
-        self.0.boot.set(None);
-        self.0.world.sleep(down).await;
-        let to = self.revision().saturating_sub(back).max(first);
-        if to < self.revision() {
-            self.0.world.fired(Fault::EtcdSwap);
-            self.0.world.note(format_args!("put back from {} to {to}, up by {bump}", self.revision()));
-            self.change(|state, now| state.put_back(to, bump, now));
-        }
-        self.change(|state, _| {
-            let revisions: Vec<u64> = state.domains.iter().map(|d| d.revision).collect();
-            for ks in state.kinds.values_mut() {
-                ks.reset_cache(revisions.get(ks.kind.domain).copied().unwrap_or(0));
+        let put_back = || {
+            let to = self.revision().saturating_sub(back).max(first);
+            if to < self.revision() {
+                self.0.world.fired(Fault::EtcdSwap);
+                self.0.world.note(format_args!("put back from {} to {to}, up by {bump}", self.revision()));
+                self.change(|state, now| state.put_back(to, bump, now));
             }
-        });
-        self.0.boot.set(Some(boot + 1));
+        };
+        self.stop_for(down, put_back).await;
     }
 
     /// Leases renew, as those of the API server and its controllers do: the counter moves, and says when.

@@ -17,8 +17,8 @@ use hindcast_tests::{
 use object_store::local::LocalFileSystem;
 use ring::digest;
 
-use super::{normal, root, run, uid, with};
-use crate::scene::ask;
+use super::{normal, root, uid, with};
+use crate::scene::{ask, run_to_its_end};
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
@@ -112,7 +112,7 @@ pub(super) async fn damages(dir: &Workdir, hindcast: &Hindcast, at: &str) -> Res
         let listed = ask(&copy, &["journal", "ls"]).await?;
         let reason = reason.lines().next().unwrap_or_default();
         listed.is(2, &[&number, reason, "00000000000000000001.parquet"])?;
-        let refused = run(&copy, &[]).await?;
+        let refused = run_to_its_end(&copy, &[]).await?;
         ensure!(refused.code == 2 && normal(&copy, &refused)?.contains(reason), "{refused}");
     }
     let (copy, file) = copied(dir, hindcast, "removed")?;
@@ -146,7 +146,7 @@ pub(super) async fn journals_of_others(dir: &Workdir, hindcast: &Hindcast) -> Re
     drop(Writer::claim(&journal, identity, None).await?);
     fs::rename(folder.join(other), folder.join(&uid))?;
     let belongs = format!(": belongs to cluster {other}, not {uid}\nhint: ");
-    run(&foreign, &[]).await?.is(2, &[&belongs])?;
+    run_to_its_end(&foreign, &[]).await?.is(2, &[&belongs])?;
     // Two clusters side by side are told apart only by name.
     let (copy, _) = copied(dir, hindcast, "two")?;
     let two = dir.path().join("two");

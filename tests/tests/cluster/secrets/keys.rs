@@ -17,7 +17,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::scan::{FIRST, SECOND, Scan};
-use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, send, until};
+use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, run_to_its_end, send, until};
 
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 
@@ -51,11 +51,6 @@ async fn moment(running: &Running) -> Result<String> {
     // What was written is received first: until then it may be after any moment of now.
     running.close().await?;
     crate::scene::moment(running).await
-}
-
-/// Adds a key to the file, as `key init` does.
-async fn rotate(hindcast: &Hindcast) -> Result<()> {
-    hindcast.rotate().await
 }
 
 async fn shown(hindcast: &Hindcast, name: &str, at: &str) -> Result<Said> {
@@ -96,7 +91,7 @@ async fn after_a_rotation_of_the_key_secrets_read_compare_and_restore_as_before(
     let first = moment(&running).await?;
     running.stop().await?;
 
-    rotate(&hindcast).await?;
+    hindcast.rotate().await?;
     let running = hindcast.run(&[]).await?;
     label(&client, "kept", "two").await?;
     set(&client, "changed", SECOND).await?;
@@ -132,7 +127,7 @@ async fn after_a_rotation_of_the_key_secrets_read_compare_and_restore_as_before(
     let id = restored.is(0, &[])?.json()?["id"].as_str().context("a restore has an id")?.to_owned();
     ensure!(live(&client, "kept").await? == FIRST && live(&client, "changed").await? == FIRST, "{restored}");
     running.stop().await?;
-    rotate(&hindcast).await?;
+    hindcast.rotate().await?;
     let running = hindcast.run(&[]).await?;
     running.close().await?;
     let undone = ask_with_cluster(&hindcast, &["undo", &id, "--yes"]).await?;
@@ -176,8 +171,7 @@ async fn a_run_with_another_key_file_is_refused_before_it_fences_a_healthy_one()
         let mut other = hindcast.clone();
         let key = Key::generate(name, "2026-01-01T00:00:00Z", &Parts::system());
         other.key_file = write_keys(dir.path(), &format!("{name}.key"), vec![key])?;
-        let said = Said::new(format!("run with {name}"), &run_to_its_end(&other).await?);
-        said.is(2, &["key", "test", "hint: "])?;
+        run_to_its_end(&other, &[]).await?.is(2, &["key", "test", "hint: "])?;
     }
     ensure!(newest_epoch(&hindcast).await? == epoch, "the journal was claimed");
     // The healthy one goes on.
@@ -189,11 +183,6 @@ async fn a_run_with_another_key_file_is_refused_before_it_fences_a_healthy_one()
 
 async fn newest_epoch(hindcast: &Hindcast) -> Result<u64> {
     Ok(hindcast.place.journal().await?.tail(0).await?.epoch)
-}
-
-/// A run that is expected to end by itself.
-async fn run_to_its_end(hindcast: &Hindcast) -> Result<std::process::Output> {
-    hindcast.call(&["run", "--listen", "127.0.0.1:0"], true).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
