@@ -586,12 +586,15 @@ impl Healing<'_> {
     /// whole history through the definition of the moment, so what is older may have been read through a younger one. Where
     /// nobody can tell, everything may have been.
     async fn defined(&self) -> Result<Revision, Failure> {
-        if self.kind.crd_uid.is_empty() {
+        // The group of a definition has a dot in it. That of the kind may be there and not have been read.
+        if !self.kind.group.contains('.') {
             return Ok(0);
         }
         let path = format!("{}/{}.{}", discovery::CRDS_PATH, self.kind.resource, self.kind.group);
         match self.env.api.get(&path, "application/json").await {
             Ok(answer) => Ok(Header::of(&answer.body).rv.unwrap_or(Revision::MAX)),
+            // A built-in kind; or a custom one of which no definition could be read, ever.
+            Err(Failure::Forbidden(_) | Failure::NotFound(_)) if self.kind.crd_uid.is_empty() => Ok(0),
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) => Ok(Revision::MAX),
             Err(failure) => Err(failure),
         }
