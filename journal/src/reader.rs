@@ -65,7 +65,8 @@ impl Until {
         let frontier = &segment.meta.frontier;
         match self {
             Self::End => false,
-            Self::Time(time) => !frontier.is_empty() && frontier.values().all(|p| p.time >= *time),
+            // Between two lives of its counter nothing closes the main domain, whatever others do.
+            Self::Time(time) => frontier.contains_key(MAIN) && frontier.values().all(|p| p.time >= *time),
             Self::Point(domain, point) => frontier
                 .get(domain)
                 .is_some_and(|p| CutPoint { incarnation: p.incarnation, rv: p.rv } >= *point),

@@ -320,8 +320,8 @@ async fn closed_times_that_a_clock_had_put_ahead_are_doubted_from_the_next_start
 }
 
 /// Two lives: in the first, `/widgets` is seen to revision 20 and complete to 18 s, then the store is put back; the second
-/// begins with a list at 15, at 40 s.
-async fn two_lives() -> Journal {
+/// begins with a list at 15, at 40 s. What stands between the two closes `between`.
+async fn two_lives(between: FrontierVector) -> Journal {
     let journal = journal();
     let mut writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");
     let (kind, encoder) = (kind("widgets"), Encoder::new(Secrets::Dropped));
@@ -344,7 +344,7 @@ async fn two_lives() -> Journal {
     writer.commit().await.expect("commits");
     let end = facts::CoverEnd { reason: facts::Uncovered::Incarnation, detail: String::new() };
     let last = vec![Change { time_hi: 18_000, body: facts::body(&end).expect("json"), ..facts::about(Op::CoverEnd, &kind, 0, 20) }];
-    writer.stage(last, FrontierVector::new()).await.expect("stages");
+    writer.stage(last, between).await.expect("stages");
     writer.commit().await.expect("commits");
     // The listed version is older, and by its stamps it was committed long before the list.
     let listed = version(1, 12, 12_500, Source::List, Some(&second.base));
@@ -356,7 +356,17 @@ async fn two_lives() -> Journal {
 
 #[tokio::test]
 async fn the_last_moments_before_a_store_was_put_back_are_the_last_known() {
-    let journal = two_lives().await;
+    last_known(two_lives(FrontierVector::new()).await).await;
+}
+
+/// A domain with a store of its own goes on closing while the main one's is put back.
+#[tokio::test]
+async fn they_are_so_too_where_another_domain_closes_in_between() {
+    let other = FrontierPoint { incarnation: 0, rv: 7, time: 100_000 };
+    last_known(two_lives(FrontierVector::from([("events".to_owned(), other)])).await).await;
+}
+
+async fn last_known(journal: Journal) {
     for (time, rv, closed) in [(13_000, 12, true), (17_000, 12, true), (21_000, 20, false), (39_000, 20, false)] {
         let (moment, state) = at(&journal, At::Time(time), &Scope::default()).await;
         let point = moment.cut.domains.get(MAIN).copied();
@@ -377,7 +387,7 @@ async fn the_last_moments_before_a_store_was_put_back_are_the_last_known() {
 
 #[tokio::test]
 async fn a_revision_that_stands_in_two_lives_asks_which() {
-    let journal = two_lives().await;
+    let journal = two_lives(FrontierVector::new()).await;
     let mut reader = Reader::open(&journal).await.expect("opens");
     let error = reader.resolve(&rev(16)).await.expect_err("is in both");
     let hint = error.hint().unwrap_or_default().to_owned();
