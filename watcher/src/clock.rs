@@ -155,6 +155,11 @@ impl RevisionClock {
         self.upper.add(rv, ended.hi);
     }
 
+    /// Everything committed before `time` is known to have a revision up to `rv`.
+    pub(crate) fn closed(&mut self, rv: Revision, time: Micros) {
+        self.certain.add(rv + 1, time);
+    }
+
     /// A lease's write, seen at `seen`. Samples that contradict what is known from others tell of a wrong clock, not of
     /// time, and are dropped; says whether this one was taken.
     pub(crate) fn lease(&mut self, lease: &Renewal, seen: Span) -> bool {

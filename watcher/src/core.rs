@@ -114,12 +114,28 @@ pub(crate) struct Domain {
     opened: Duration,
     /// When the newest list of it was begun, on the monotonic clock, and its revision.
     listed: (Duration, Revision),
+    /// The highest revision that a list of this life showed.
+    pub(crate) shown: Revision,
+    /// The newest write of a lease that was heard of in this life.
+    renewed: Option<Renewed>,
+    /// When this life was begun, on the monotonic clock.
+    begun: Duration,
     /// When something certain last told its time, on the monotonic clock.
     told: Duration,
     /// Since when it has been told again and again, on the monotonic clock: its server answers.
     pub(crate) answers_since: Option<Duration>,
     /// Counts the lists that failed, so that the next one asks for another kind.
     failed: usize,
+}
+
+/// A write of a lease that was heard of.
+#[derive(Debug, Clone)]
+struct Renewed {
+    name: String,
+    uid: Box<str>,
+    rv: Revision,
+    /// When, on the monotonic clock.
+    heard: Duration,
 }
 
 /// The state behind the lock.
@@ -332,14 +348,14 @@ impl Core {
     }
 
     /// A consistent list of a domain's kind told its revision.
-    pub(crate) fn sample(&mut self, domain: &str, rv: Revision, when: &When) {
-        self.dated(when);
+    fn sample(&mut self, domain: &str, rv: Revision, when: &When) {
         let (began, ended) = (self.timekeeper.at(when.began), self.timekeeper.at(when.ended));
         let domain = self.domain(domain);
         domain.clock.list(rv, began, ended);
         if when.began > domain.listed.0 {
             domain.listed = (when.began, rv);
         }
+        domain.shown = domain.shown.max(rv);
         domain.told = domain.told.max(when.began);
     }
 

@@ -52,10 +52,8 @@ impl Env {
         let reached = self.core.lock().reached(&kind.domain);
         let page = self.api.sample(&discovery::path(kind)).await?;
         let rv = page.rv.ok_or_else(opaque)?;
-        let mut core = self.core.lock();
-        core.check_list(&kind.domain, reached, rv);
-        core.sample(&kind.domain, rv, &page.when);
-        Ok(rv)
+        let shown = self.core.lock().shown(&kind.domain, reached, rv, &page.when);
+        shown.map(|_| rv).ok_or_else(another_life)
     }
 
     /// The revision of the first of some kinds of a domain that answers: one that is stuck stands in nobody's way.
@@ -157,6 +155,11 @@ type Sample = (Revision, Option<i64>);
 
 /// Leases of the control plane: few, and renewed all the time.
 pub(crate) const LEASES_PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+
+/// The failure of what was begun in a life of the counter that has ended.
+pub(crate) fn another_life() -> Failure {
+    Failure::Transport("the server's store was put back".to_owned())
+}
 
 /// The failure of a kind whose revisions are no numbers.
 pub(crate) fn opaque() -> Failure {

@@ -8,7 +8,8 @@
 //!
 //! **Invariants.** (1) [`confirm`] costs at most [`KINDS`] lists of [`PAGE`] objects' metadata and [`OBJECTS`] reads of
 //! one, twice that where the history is gone, and one list of one object; streams that broke together share it. (2) An
-//! answer that fails is evidence of nothing; a kind that does not answer holds the others up for [`PATIENCE`] at most.
+//! answer that fails is evidence of nothing, and asked for again; a kind that does not answer holds the others up for
+//! [`PATIENCE`] at most.
 //! (3) Only a contradiction, or a leap of revisions that no cluster can write, begins a new life [`Core::begin_life`].
 //! What differs only outside of the sample is met by the lists that follow, page by page, or not at all.
 //!
@@ -17,7 +18,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use hindcast_journal::Revision;
+use hindcast_journal::{Revision, facts::Discovery};
 
 use crate::{
     api::{self, Failure, Page},
@@ -37,8 +38,9 @@ const OBJECTS: usize = 16;
 const PER_KIND: usize = 4;
 /// Questions at once.
 const AT_ONCE: usize = 8;
-/// Longest wait for one answer.
+/// Longest wait for the answers, and for the first answer of each.
 const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(2);
 /// A leap of revisions that no cluster writes in any outage that its history was lost in, and the most that one can
 /// write in a second beside.
 const LEAP: Revision = 100_000_000;
@@ -80,15 +82,23 @@ pub(crate) async fn confirm(env: &Env, domain: &str, since: Duration) -> Result<
         let sample = core.witnesses(domain, KINDS, 2 * PAGE, PER_KIND);
         (core.life(domain), sample.into_iter().map(Arc::new).collect::<Vec<_>>())
     };
-    if let Some((list, why)) = examine(env, life, &sample).await? {
-        env.core.lock().begin_life(domain, life, list, &why);
+    if let Some((kind, why)) = examine(env, life, &sample).await? {
+        begin(env, &kind, life, &why).await;
     }
     *confirmed = Some(began);
     Ok(())
 }
 
-/// The revision of a new life and what tells of it, if one does.
-async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option<(Revision, String)>, Failure> {
+/// Begins a new life of a kind's domain, as long as it is in `life` still. The store may have been put back after the lists that
+/// are known of, so another one tells where the new life stands.
+pub(crate) async fn begin(env: &Env, kind: &Discovery, life: u32, why: &str) {
+    let list = env.parts.timeout(PATIENCE, env.sample(kind)).await;
+    let list = list.and_then(Result::ok).unwrap_or(0);
+    env.core.lock().begin_life(&kind.domain, life, list, why);
+}
+
+/// A kind that answers and what tells of a new life, if something does.
+async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option<(Arc<Discovery>, String)>, Failure> {
     let mut failed = None;
     let mut list = None;
     for witness in sample {
@@ -118,7 +128,7 @@ async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option
         }
     }
     Ok(match told {
-        Told::Another(why) => Some((list, why)),
+        Told::Another(why) => Some((asked.kind.clone(), why)),
         Told::Same | Told::Nothing => None,
     })
 }
@@ -138,42 +148,52 @@ enum Question {
     Object(Arc<Witness>, String, (Box<str>, Revision)),
 }
 
-/// Asks for the sample: at the cursors out of the server's history, or as it is now.
+/// Asks for the sample: at the cursors out of the server's history, or as it is now. A copy of the store holds the history up
+/// to the newest object that is found in it as it is retained; who knows of a newer one, and failed, is asked again.
 async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Failure> {
     // What was recorded beyond the cursor makes the state at it unknown; of now it says no less.
     let usable = || sample.iter().filter(|witness| !exact || !witness.torn);
-    let mut questions: Vec<Question> = usable().cloned().map(Question::Page).collect();
+    let paged = usable().filter(|witness| !witness.objects.is_empty() || witness.last.is_none());
+    let mut questions: Vec<Question> = paged.cloned().map(Question::Page).collect();
     let named = usable().filter(|witness| witness.last.is_some()).flat_map(|witness| {
         let newest = witness.newest.iter().cloned();
         newest.map(|(name, known)| Question::Object(witness.clone(), name, known))
     });
     questions.extend(named.take(OBJECTS));
-    let asked = questions.len();
-    let answers = questions.into_iter().map(|question| async move {
-        let answer = env.parts.timeout(PATIENCE, put(env, &question, exact)).await;
-        (question, answer)
-    });
-    let mut answers = std::pin::pin!(futures::stream::iter(answers).buffer_unordered(AT_ONCE));
-    let (mut agree, mut silent) = (0, 0);
-    while let Some((question, answer)) = answers.next().await {
-        let page = match answer {
-            Some(Ok(page)) => page,
-            Some(Err(Failure::Transport(_))) | None => {
-                silent += 1;
-                continue;
+    let monotonic = || env.parts.clock.monotonic();
+    let (until, mut limit) = (monotonic() + PATIENCE, ANSWER);
+    let (mut agreed, mut heard) = (0, questions.is_empty());
+    loop {
+        let within = limit;
+        let answers = questions.into_iter().map(|question| async move {
+            let answer = env.parts.timeout(within, put(env, &question, exact)).await;
+            (question, answer)
+        });
+        let mut answers = std::pin::pin!(futures::stream::iter(answers).buffer_unordered(AT_ONCE));
+        let mut failed = Vec::new();
+        while let Some((question, answer)) = answers.next().await {
+            heard |= !matches!(answer, Some(Err(Failure::Transport(_))) | None);
+            match answer {
+                Some(Ok(page)) => match question.judge(&page, exact) {
+                    Ok(newest) => agreed = newest.max(agreed),
+                    Err(why) => return Ok(Told::Another(why)),
+                },
+                None | Some(Err(Failure::Transport(_) | Failure::Server(_) | Failure::Throttled(_))) => failed.push(question),
+                // Compacted, forbidden or not served: no evidence.
+                Some(Err(_)) => {}
             }
-            // Compacted, forbidden, not served, or a server that is not well: no evidence.
-            Some(Err(_)) => continue,
-        };
-        match question.judge(&page, exact) {
-            Ok(equal) => agree += equal,
-            Err(why) => return Ok(Told::Another(why)),
         }
+        questions = failed.into_iter().filter(|question| question.newest() > agreed).collect();
+        limit = until.saturating_sub(monotonic());
+        if questions.is_empty() || limit.is_zero() {
+            break;
+        }
+        env.sleep(env.backoff(0)).await;
     }
-    if asked > 0 && silent == asked {
+    if !heard {
         return Err(Failure::Transport("nothing of what was asked was answered".to_owned()));
     }
-    Ok(if exact && agree > 0 { Told::Same } else { Told::Nothing })
+    Ok(if exact && agreed > 0 { Told::Same } else { Told::Nothing })
 }
 
 async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failure> {
@@ -192,8 +212,19 @@ async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failur
 }
 
 impl Question {
-    /// How many objects agree with what is retained, or what contradicts it.
-    fn judge(&self, page: &Page, exact: bool) -> Result<usize, String> {
+    /// The newest revision that an answer can agree on.
+    fn newest(&self) -> Revision {
+        match self {
+            Self::Page(witness) => {
+                let known = witness.objects.values().map(|(_, rv)| *rv);
+                known.filter(|rv| *rv <= witness.cursor).max().unwrap_or(0)
+            }
+            Self::Object(_, _, (_, rv)) => *rv,
+        }
+    }
+
+    /// The newest revision of what agrees with what is retained, 0 if nothing does; or what contradicts it.
+    fn judge(&self, page: &Page, exact: bool) -> Result<Revision, String> {
         let headers: Vec<Header> = page.items.iter().map(|item| Header::of(item)).collect();
         match self {
             Self::Page(witness) => compare(witness, &headers, page.next.is_none(), exact),
@@ -202,19 +233,19 @@ impl Question {
                 let Some(found) = headers.first() else { return absent(&key, name, known, exact, witness.cursor) };
                 match contradicts(&key, name, Some(known), found, witness.cursor) {
                     Some(why) => Err(why),
-                    None => Ok(usize::from(**uid == *found.uid && Some(*rv) == found.rv)),
+                    None => Ok(found.rv.filter(|found_rv| **uid == *found.uid && rv == found_rv).unwrap_or(0)),
                 }
             }
         }
     }
 }
 
-/// Holds a page against what is retained: how many objects agree, or what contradicts. `whole` if no page follows.
-fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Result<usize, String> {
+/// Holds a page against what is retained: the newest revision of what agrees, or what contradicts. `whole` if no page follows.
+fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Result<Revision, String> {
     let key = witness.kind.kind_key();
     let cursor = witness.cursor;
     let known_to = |name: &str| witness.last.as_deref().is_none_or(|last| name <= last);
-    let mut agree = 0;
+    let mut agreed = 0;
     let mut shown = std::collections::BTreeSet::new();
     for header in page {
         let name = object_name(header);
@@ -225,7 +256,8 @@ fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Resu
         if let Some(why) = contradicts(&key, &name, known, header, cursor) {
             return Err(why);
         }
-        agree += usize::from(known.is_some_and(|(uid, rv)| *uid == *header.uid && Some(rv) == header.rv));
+        let same = known.filter(|(uid, rv)| **uid == *header.uid && Some(*rv) == header.rv);
+        agreed = same.map_or(agreed, |(_, rv)| rv.max(agreed));
         shown.insert(name);
     }
     let end = page.last().map(object_name);
@@ -235,11 +267,11 @@ fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Resu
             absent(&key, name, (uid, *rv), exact, cursor)?;
         }
     }
-    Ok(agree)
+    Ok(agreed)
 }
 
 /// Judges that a retained object is not there. Of now that means that it was deleted.
-fn absent(key: &str, name: &str, (uid, rv): (&str, Revision), exact: bool, cursor: Revision) -> Result<usize, String> {
+fn absent(key: &str, name: &str, (uid, rv): (&str, Revision), exact: bool, cursor: Revision) -> Result<Revision, String> {
     if exact && rv <= cursor && !uid.is_empty() {
         return Err(format!("{key} {name} was seen at revision {rv}, and the history at {cursor} does not have it"));
     }

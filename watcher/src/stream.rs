@@ -29,7 +29,7 @@ use crate::{
     api::{self, Failure},
     core::{Core, Healed, Known, Sighting, Verdict},
     discovery::{self, path, path_in},
-    env::{Env, OPAQUE, opaque},
+    env::{Env, OPAQUE, another_life, opaque},
     handle::Phase,
     header::Header,
     heal::{History, Walk},
@@ -166,7 +166,14 @@ impl Stream<'_> {
         if !std::mem::replace(&mut self.open, true) {
             env.core.lock().opened(self.key);
         }
-        env.core.lock().watching(self.key);
+        {
+            let mut core = env.core.lock();
+            if core.kinds.get(self.key).is_none_or(|kind| !kind.covered) {
+                // It was let go while the watch was opened.
+                return Ok(());
+            }
+            core.watching(self.key);
+        }
         let caught_up = self.caught_up.unwrap_or(Revision::MAX);
         let mut silent = true;
         loop {
@@ -338,7 +345,7 @@ impl Stream<'_> {
             core.known(self.key)
         };
         let Some(mut known) = known else { return Ok(0) };
-        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from, life: 0, list: 0 };
+        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from, life: 0 };
         let mut outcome = Outcome::default();
         let mut pages = Pages::new(env, kind);
         let began = pages.life;
@@ -351,7 +358,7 @@ impl Stream<'_> {
                     env.read_leases(known.from, pages.rv).await;
                 }
             }
-            (healing.life, healing.list) = (pages.life, pages.rv);
+            healing.life = pages.life;
             let moved = healing.sort(items, &mut known.objects, &pages)?;
             healing.walk(moved, pages.rv, &mut outcome).await?;
         }
@@ -426,11 +433,8 @@ impl<'a> Pages<'a> {
         self.first = self.rv == 0;
         if self.first {
             self.rv = rv;
-            let mut core = self.env.core.lock();
-            if core.check_list(&self.kind.domain, reached, rv) {
-                self.life += 1;
-            }
-            core.sample(&self.kind.domain, rv, &page.when);
+            let put_back = self.env.core.lock().shown(&self.kind.domain, reached, rv, &page.when);
+            self.life += u32::from(put_back.ok_or_else(another_life)?);
         }
         self.next = page.next;
         self.done = self.next.is_none();
@@ -447,11 +451,6 @@ impl<'a> Pages<'a> {
         core.begin_life(&self.kind.domain, self.life, self.rv, &why);
         Err(another_life())
     }
-}
-
-/// The failure of what was begun in a life of the counter that has ended.
-fn another_life() -> Failure {
-    Failure::Transport("the server's store was put back".to_owned())
 }
 
 /// An item of a list as a watch would send it: items of built-in lists lack `apiVersion` and `kind`.
@@ -489,8 +488,6 @@ struct Healing<'a> {
     from: Revision,
     /// The life of the counter that the list is of.
     life: u32,
-    /// The list's revision.
-    list: Revision,
 }
 
 impl History for Healing<'_> {
@@ -501,10 +498,13 @@ impl History for Healing<'_> {
             return Ok(None);
         };
         // Beyond the cursor the history cannot hold an older version than the retained one.
-        let mut core = self.env.core.lock();
-        core.moved(self.key);
-        if let Some(why) = core.contradiction(self.key, &header).filter(|_| core.is_life(self.key, self.life)) {
-            core.begin_life(&self.kind.domain, self.life, self.list, &why);
+        let contradicted = {
+            let mut core = self.env.core.lock();
+            core.moved(self.key);
+            core.contradiction(self.key, &header).filter(|_| core.is_life(self.key, self.life))
+        };
+        if let Some(why) = contradicted {
+            life::begin(self.env, self.kind, self.life, &why).await;
             return Err(another_life());
         }
         Ok(Some(bytes))

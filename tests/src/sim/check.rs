@@ -311,8 +311,13 @@ fn versions(
 
 /// Whether a revision of a kind lies in an interval of its protection in a life of its counter.
 fn is_covered(known: &fold::KindState, life: u32, rv: u64) -> bool {
-    let mut own = known.covers.iter().filter(|c| c.from.incarnation == life);
-    own.any(|c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
+    covers(known, life, rv).next().is_some()
+}
+
+/// The intervals that it lies in.
+fn covers(known: &fold::KindState, life: u32, rv: u64) -> impl Iterator<Item = &fold::Cover> {
+    let own = known.covers.iter().filter(move |c| c.from.incarnation == life);
+    own.filter(move |c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
 }
 
 /// Every write of a kind in a life of its counter, when the newest one is `newest`. Nothing where a store was put back and
@@ -377,7 +382,9 @@ async fn moment(
             let life = cut.incarnation;
             let newest = if known.discovery.domain == hindcast_journal::cut::MAIN { newest } else { life };
             let written = writes(state, kind, life, newest).iter();
-            for event in written.filter(|e| is_covered(known, life, e.rv)) {
+            // A kind that was taken in later may have been listed at a revision before: its protection began with a moment.
+            let begun = |e: &&Event| covers(known, life, e.rv).any(|cover| cover.from_time <= time);
+            for event in written.filter(begun) {
                 let what = || format!("{kind} {}/{} at {}", event.key.0, event.key.1, event.rv);
                 if event.rv <= cut.rv && event.at > time + slack {
                     let by: Vec<_> = log.told.iter().filter(|row| row.2 == cut.rv).collect();
@@ -390,8 +397,8 @@ async fn moment(
                 // The server's own stamps tighten lower bounds, and are wrong where its clock was.
                 if let Some(row) = row.filter(|_| !stamped_wrong) {
                     problems.push(format!(
-                        "{} was committed {} µs before {time}, and is neither in its cut nor uncertain: {:?}",
-                        what(), time - event.at, row.bounds
+                        "{} was committed {} µs before {time}, and is neither in its cut {:?} nor uncertain: {:?}",
+                        what(), time - event.at, moment.cut.domains, row.bounds
                     ));
                 }
             }

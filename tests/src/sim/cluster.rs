@@ -174,7 +174,9 @@ impl Cluster {
     fn start(&mut self) {
         let process = Process::new(format!("m{}", self.started), &self.world);
         self.started += 1;
-        if !self.swaps && self.world.draw(|rng| rng.permille(60)) {
+        let wrong = self.world.draw(|rng| rng.permille(60));
+        // Two clocks that are wrong from the start leave nobody to tell.
+        if wrong && !self.swaps && !self.server.is_clock_off() {
             self.world.fired(Fault::ClockWrong);
             process.step_clock(self.world.draw(|rng| rng.below(20_000_000_000)) as i64 - 10_000_000_000);
         }

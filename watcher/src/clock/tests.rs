@@ -78,6 +78,15 @@ fn closed_time_needs_certainty() {
 }
 
 #[test]
+fn what_was_closed_holds_against_the_clocks_of_the_time() {
+    let mut clock = RevisionClock::default();
+    clock.closed(10, 90 * S);
+    // Holder and server had the same wrong clock, and nobody is left who could tell.
+    assert!(!clock.lease(&renewal(12, 40 * S), at(200 * S)));
+    assert_eq!(clock.bounds(11, at(200 * S), None, false), (90 * S, 200 * S));
+}
+
+#[test]
 fn a_guess_that_something_certain_contradicts_is_dropped() {
     let mut clock = RevisionClock::default();
     clock.list(5, at(90 * S), at(90 * S));

@@ -9,6 +9,7 @@ use hindcast_journal::{
 
 use super::{Core, Kind, Sighting, observe::object_name, stuck::Pace};
 use crate::{
+    api::When,
     handle::Phase,
     header::Header,
     heal::{Recovered, Step},
@@ -324,30 +325,41 @@ impl Core {
 
     /// What a domain is known to have reached: incarnation and revision.
     pub(crate) fn reached(&mut self, domain: &str) -> (u32, Revision) {
-        (self.domain(domain).incarnation, self.newest(domain))
+        let newest = self.newest(domain);
+        let domain = self.domain(domain);
+        (domain.incarnation, newest.max(domain.shown))
     }
 
-    /// A consistent list, begun when the domain was known to have `reached` that, told revision `list`. Before it, the
-    /// counter went back: the whole domain begins a new life. Says whether that is so.
-    pub(crate) fn check_list(&mut self, domain: &str, reached: (u32, Revision), list: Revision) -> bool {
+    /// A consistent list, begun when the domain was known to have `reached` that, showed revision `list`. Before it, the
+    /// counter went back: the whole domain begins a new life. Says whether that is so; nothing, where the life that it was
+    /// begun in has ended meanwhile.
+    pub(crate) fn shown(&mut self, domain: &str, reached: (u32, Revision), list: Revision, when: &When) -> Option<bool> {
         let (life, highest) = reached;
-        if list >= highest || self.domain(domain).incarnation != life {
-            return false;
+        self.dated(when);
+        if self.life(domain) != life {
+            return None;
         }
-        let why = format!("revisions went back from {highest} to {list}");
-        self.begin_life(domain, life, list, &why)
+        let put_back = list < highest;
+        if put_back {
+            self.begin_life(domain, life, list, &format!("revisions went back from {highest} to {list}"));
+        }
+        self.sample(domain, list, when);
+        Some(put_back)
     }
 
     /// The kind is counted in another domain than believed: protected there from its next list on.
     pub(crate) fn change_domain(&mut self, key: &str, domain: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
-        if kind.discovery.domain == domain {
+        let from = kind.discovery.domain.clone();
+        if from == domain {
             return;
         }
         tracing::info!(kind = key, domain, "counted in another revision domain");
         if kind.covered {
             self.uncover(key, Uncovered::DomainChanged, domain);
         }
+        // What its lists showed was of another counter.
+        self.domain(&from).shown = 0;
         self.domain(domain);
         if let Some(kind) = self.kinds.get_mut(key) {
             let mut discovery = (*kind.discovery).clone();

@@ -20,8 +20,8 @@ use hindcast_journal::{
     facts::{Discovery, Mark, Uncovered},
 };
 
-use super::{Core, Kind, object_name};
-use crate::header::Header;
+use super::{Core, Kind, Renewed, object_name};
+use crate::{discovery::LEASES, header::Header};
 
 /// What is retained of a kind, to be held against what the server has.
 #[derive(Debug, Clone)]
@@ -89,11 +89,27 @@ impl Core {
         let mut chosen: Vec<(Revision, &Kind)> =
             self.kinds.values().filter(of_domain).map(|kind| (written(kind), kind)).collect();
         chosen.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
-        chosen.into_iter().take(kinds).map(|(_, kind)| witness(kind, objects, newest)).collect()
+        let lease = self.lease_heard(domain);
+        lease.into_iter().chain(chosen.into_iter().take(kinds).map(|(_, kind)| witness(kind, objects, newest))).collect()
+    }
+
+    /// The newest write of a lease that was heard of, though leases are not journaled.
+    fn lease_heard(&self, domain: &str) -> Option<Witness> {
+        let kind = self.kinds.get(LEASES).filter(|kind| kind.discovery.domain == domain && kind.cursor == 0)?;
+        let Renewed { name, uid, rv, heard } = self.domains.get(domain)?.renewed.clone()?;
+        Some(Witness {
+            kind: kind.discovery.clone(),
+            cursor: rv,
+            heard: self.timekeeper.at(heard).lo,
+            objects: BTreeMap::new(),
+            last: Some(String::new()),
+            newest: vec![(name, (uid, rv))],
+            torn: false,
+        })
     }
 
     /// The server's store was put back: the whole domain begins a new life, as long as it is in `life` still. `list` is
-    /// the revision of a list of the new one. Says whether that is so.
+    /// the revision of a list of the new one, 0 if there is none yet. Says whether that is so.
     pub(crate) fn begin_life(&mut self, domain: &str, life: u32, list: Revision, why: &str) -> bool {
         if self.life(domain) != life {
             return false;
@@ -118,13 +134,13 @@ impl Core {
 
     /// The next life of a domain, whose kinds are told that theirs has ended.
     pub(crate) fn next_life(&mut self, domain: &str, last: Revision, list: Revision, why: &str) {
-        let born = self.now().hi;
+        let (born, began) = (self.now().hi, self.parts.clock.monotonic());
         let life = self.domain(domain);
         life.incarnation += 1;
         life.caught_up = list;
         life.clock = crate::clock::RevisionClock::born(born);
         // Revisions of the life that ended compare with none of this one.
-        life.listed = Default::default();
+        (life.listed, life.shown, life.renewed, life.begun) = (Default::default(), list, None, began);
         if life.live_from != Revision::MAX {
             life.live_from = list;
         }

@@ -8,7 +8,7 @@ use hindcast_journal::{
     facts::Discovery,
 };
 
-use super::{Core, Hint};
+use super::{Core, Hint, Renewed};
 use crate::{
     clock::Renewal,
     discovery::{API_SERVICES, CRDS, LEASES},
@@ -338,14 +338,29 @@ impl Core {
         {
             let at = self.now();
             self.beat();
+            let header = Header::of(bytes);
+            self.renewed(&domain, &header, opened);
             let opened = opened.unwrap_or(Duration::MAX);
-            let live = Header::of(bytes).rv.filter(|rv| self.is_live(&domain, opened, *rv));
+            let live = header.rv.filter(|rv| self.is_live(&domain, opened, *rv));
             if let Some(rv) = live {
                 self.domain(&domain).clock.receipt(rv, at, true);
             }
             self.lease(&domain, bytes, live.is_some());
         }
         self.tell(key, bytes);
+    }
+
+    /// A watch brought a lease's write: nobody writes as often, so that the newest tells which copy of the store this is.
+    fn renewed(&mut self, domain: &str, header: &Header, opened: Option<Duration>) {
+        let heard = self.parts.clock.monotonic();
+        let domain = self.domain(domain);
+        let newest = domain.renewed.as_ref().map_or(0, |renewed| renewed.rv);
+        if let (Some(rv), Some(opened)) = (header.rv, opened)
+            && opened >= domain.begun
+            && rv > newest
+        {
+            domain.renewed = Some(Renewed { name: object_name(header), uid: header.uid.as_str().into(), rv, heard });
+        }
     }
 
     /// What is served may have changed.

@@ -8,7 +8,7 @@
 //!
 //! **Invariants.** (1) A server that answers nobody makes no kind stuck: nothing would close without it either
 //! [`answers_since`]. (2) A kind that is let go is a coverage row with what the server said [`Core::let_go`]. (3) Its
-//! stream goes on trying; what it recovers completely is covered as if it had never been let go (`cover`). Not here:
+//! stream goes on trying, one that waits for a silent watch anew; what it recovers completely is covered as if it had never been let go (`cover`). Not here:
 //! noticing that a watch is silent, which takes requests ([`crate::watchdog`]).
 
 use std::{collections::BTreeMap, time::Duration};
@@ -38,6 +38,8 @@ pub(crate) struct Pace {
     pub(crate) heard: Duration,
     /// When its watch was opened last.
     opened: Duration,
+    /// Whether its watch was open when it was let go: it may stay so, silent, for long.
+    pub(crate) deaf: bool,
 }
 
 impl Pace {
@@ -61,7 +63,7 @@ impl Core {
         let now = self.parts.clock.monotonic();
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.phase = Phase::Watching;
-            (kind.pace.moved, kind.pace.opened) = (now, now);
+            (kind.pace.moved, kind.pace.opened, kind.pace.deaf) = (now, now, false);
         }
     }
 
@@ -132,6 +134,7 @@ impl Core {
             let long = now.saturating_sub(since.max(answers));
             let still = now.saturating_sub(pace.moved.max(answers));
             if long >= PATIENCE || long >= limit && (pace.silent.is_some() || still >= limit) {
+                pace.deaf = kind.phase == Phase::Watching;
                 stuck.push((key.clone(), kind.detail.clone(), now.saturating_sub(since)));
             }
         }

@@ -219,9 +219,10 @@ fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_ga
 fn revisions_that_go_back_begin_a_new_incarnation() {
     let mut core = covered();
     let reached = core.reached("main");
-    assert!(!core.check_list("main", reached, 10));
-    assert!(core.check_list("main", reached, 7));
-    assert!(!core.check_list("main", reached, 6), "another list that was begun before");
+    let at = when(1, 1);
+    assert_eq!(core.shown("main", reached, 10, &at), Some(false));
+    assert_eq!(core.shown("main", reached, 7, &at), Some(true));
+    assert_eq!(core.shown("main", reached, 6, &at), None, "another list that was begun before");
     assert_eq!(drain(&mut core).0, ["cover_end 10", "mark 7"]);
     core.begin_list("/things");
     core.listed("/things", &sighting("a", "u1", 3, 1), 7);
@@ -230,6 +231,19 @@ fn revisions_that_go_back_begin_a_new_incarnation() {
     let rows: Vec<_> = batch.changes.iter().map(|c| (c.op, c.rv, c.incarnation)).collect();
     assert_eq!(rows, [(Op::Modify, 3, 1), (Op::CoverBegin, 7, 1)]);
     assert_eq!(batch.frontier.get("main").map(|p| (p.incarnation, p.rv)), Some((1, 7)));
+}
+
+#[test]
+fn what_any_list_showed_is_what_a_domain_has_reached() {
+    let mut core = covered();
+    let reached = core.reached("main");
+    assert_eq!(core.shown("main", reached, 30, &when(1, 1)), Some(false));
+    // No stream has got that far.
+    let reached = core.reached("main");
+    assert_eq!(core.shown("main", reached, 20, &when(2, 2)), Some(true));
+    let reached = core.reached("main");
+    assert_eq!(reached, (1, 20));
+    assert_eq!(core.shown("main", reached, 20, &when(3, 3)), Some(false));
 }
 
 #[test]

@@ -83,10 +83,11 @@ impl Kinds {
         self.look_at_the_clock().await?;
         self.read_crds().await?;
         let kinds = self.read().await?;
+        let began_in = self.env.core.lock().life(MAIN);
         match self.env.any_sample(&references(kinds.values())).await {
             Ok(rv) => {
                 life::confirm(&self.env, MAIN, Duration::ZERO).await?;
-                self.catch_up(rv).await;
+                self.catch_up(rv, began_in).await;
             }
             // Then each stream finds out for itself.
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
@@ -98,10 +99,14 @@ impl Kinds {
         Ok(())
     }
 
-    /// What is not newer than `rv` was committed before the start; when, the leases of the time tell.
-    async fn catch_up(&self, rv: Revision) {
+    /// What is not newer than `rv` was committed before the start; when, the leases of the time tell. Unless the store was put
+    /// back meanwhile: then nothing is followed that anybody would have to catch up with.
+    async fn catch_up(&self, rv: Revision, began_in: u32) {
         let oldest = {
             let mut core = self.env.core.lock();
+            if core.life(MAIN) != began_in {
+                return;
+            }
             core.domain(MAIN).caught_up = rv;
             oldest_cursor(&core)
         };
@@ -338,8 +343,8 @@ impl Kinds {
         }
     }
 
-    /// Streams of kinds whose domain began anew wait for events of their old life: they are started again. So is one
-    /// that ended by a mistake of ours: the rest goes on, and the kind resumes from its cursor.
+    /// Streams of kinds whose domain began anew wait for events of their old life, and that of one that was let go waits for a
+    /// watch that is silent: they are started again. So is one that ended by a mistake of ours: the rest goes on, and the kind resumes from its cursor.
     pub(crate) fn mend(&mut self) {
         while let Some(ended) = self.tasks.try_join_next() {
             if ended.is_err_and(|error| error.is_panic()) {
@@ -353,11 +358,15 @@ impl Kinds {
         }
         let stuck: Vec<String> = {
             let core = self.env.core.lock();
-            let reborn = core.kinds.iter().filter(|(_, kind)| {
-                matches!(kind.ended, Some(Uncovered::Incarnation | Uncovered::DomainChanged))
-                    && kind.phase == crate::Phase::Unprotected
+            let waiting = core.kinds.iter().filter(|(_, kind)| {
+                kind.phase == crate::Phase::Unprotected
+                    && match kind.ended {
+                        Some(Uncovered::Incarnation | Uncovered::DomainChanged) => true,
+                        Some(Uncovered::Stuck) => kind.pace.deaf,
+                        _ => false,
+                    }
             });
-            reborn.map(|(key, _)| key.clone()).filter(|key| self.streams.contains_key(key)).collect()
+            waiting.map(|(key, _)| key.clone()).filter(|key| self.streams.contains_key(key)).collect()
         };
         for key in stuck {
             self.end(&key);
@@ -387,13 +396,15 @@ impl Kinds {
 
     /// One round of domain probes; returns when the next is due.
     pub(crate) async fn probe(&mut self) -> Duration {
-        let (kinds, mut others) = {
+        let (kinds, main, mut others) = {
             let core = self.env.core.lock();
             let asked = core.kinds.iter().filter(|(key, kind)| kind.covered || self.unprobed.contains(*key));
             let kinds = domains::candidates(asked.map(|(_, kind)| kind.discovery.clone()));
-            (kinds, other_domains(&core, &self.aggregated))
+            // A kind of which nothing is known yet fits itself always.
+            let known = kinds.iter().filter(|kind| !self.unprobed.contains(&kind.kind_key()));
+            let main = references(known.map(AsRef::as_ref));
+            (kinds, main, other_domains(&core, &self.aggregated))
         };
-        let main = references(kinds.iter().map(AsRef::as_ref));
         let Ok(round) = domains::any_round(&self.env, &main, &kinds, &mut others).await else { return BETWEEN };
         for (key, found) in round.found {
             match found {

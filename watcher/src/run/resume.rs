@@ -103,6 +103,13 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
             domain.clock = RevisionClock::born(domain.clock.begin().map_or(born, |known| known.min(born)));
         }
     }
+    // What the journal closed holds against whatever the clocks of the time say later.
+    let now = core.now();
+    for domain in core.domains.values_mut() {
+        if let Some((_, rv, time)) = domain.resumed.filter(|(life, _, time)| *life == domain.incarnation && *time <= now.lo) {
+            domain.clock.closed(rv, time);
+        }
+    }
     // The journal may have been left between the end of a life and the first word of the next.
     let mut ended: BTreeMap<&str, Revision> = BTreeMap::new();
     for kind in state.kinds.values() {

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::SWAP;
 use crate::{
     api::Failure,
     discovery::LEASES,
@@ -72,6 +73,10 @@ async fn listen(
                 Some(Event::Error(status)) => return Err(Failure::of_event(&status)),
                 None => return Err(Failure::Server("the watch sent what is no event".to_owned())),
             }
+        }
+        // Also a watch that ended properly may have done so when the store was put back.
+        if env.parts.clock.monotonic().saturating_sub(*alive) >= SWAP {
+            return Ok(());
         }
     }
 }

@@ -201,6 +201,11 @@ impl Server {
         self.change(|state, _| state.clock_off = off);
     }
 
+    /// Whether it is.
+    pub fn is_clock_off(&self) -> bool {
+        self.look(|state| state.clock_off != 0)
+    }
+
     /// The time by the server's clock.
     fn clock(&self) -> Micros {
         self.0.world.now() + self.look(|state| state.clock_off)
