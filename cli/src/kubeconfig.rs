@@ -1,7 +1,8 @@
 //! The kubeconfig: the default namespace, and the way to a cluster where one is needed.
 //!
-//! **Map.** `files` says what the files say together, `config` what a context means, `proxy` what stands between, `exec` how
-//! a credential plugin is asked, `credentials` who we are and for how long, `client` how requests are made with all that.
+//! **Map.** `files` says what the files say together, `text` what one of them says, `config` what a context means, `proxy` what stands between, `exec` how
+//! a credential plugin is asked, `credentials` who we are and for how long, `client` how requests are made with all that, `refusal`
+//! why the first of them got no answer.
 //!
 //! **Invariants.** (1) For a reader everything here is optional: no kubeconfig, a broken one or a missing context leaves
 //! the namespace at `default` and is an error only where a cluster is needed (`run`). (2) A cluster that kubectl reaches with
@@ -14,8 +15,10 @@ mod credentials;
 mod exec;
 mod files;
 mod proxy;
+mod refusal;
+mod text;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use hindcast_journal::Error;
 use kube::{Client, Config, config::Kubeconfig};
@@ -26,9 +29,6 @@ use crate::{
     commands::Context,
     failure::{Failure, Result},
 };
-
-#[cfg(test)]
-mod tests;
 
 /// Which namespaces are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,25 +88,38 @@ pub(crate) fn context_name(common: &Common) -> Option<String> {
     common.context.clone().or(config.current_context)
 }
 
-/// How to reach the cluster of the options: the kubeconfig, else the Pod this runs in. `interaction` says whether a plugin may
+/// How to reach the cluster of the options: the kubeconfig's if it chooses one, else the Pod's that this runs in. `interaction` says whether a plugin may
 /// ask a person.
 pub(crate) fn reach(context: &Context<'_>, interaction: Interaction) -> Result<Reach> {
     let environment = proxy::Environment::of_process();
     let found = files::find(context.common.kubeconfig.as_deref())?;
-    let Some(kubeconfig) = found.config else {
-        let pod = Config::incluster().map_err(|_| {
-            let failure = Failure::new("kubeconfig", "there is none, and this is not a Pod of a cluster")
-                .hint("--kubeconfig FILE, or KUBECONFIG; readers (log, get, show, status) need none");
-            let missing: Vec<_> = found.missing.iter().map(|path| path.display().to_string()).collect();
-            match missing.as_slice() {
-                [] => failure,
-                missing => failure.hint(format!("KUBECONFIG names what is not there: {}", missing.join(", "))),
-            }
-        })?;
-        return config::of_pod(pod, &environment, &context.parts);
-    };
     let wanted = context.common.context.as_deref();
-    config::of_context(&kubeconfig, wanted, &environment, interaction, &context.parts)
+    if let Some(kubeconfig) = found.choosing(wanted) {
+        return config::of_context(kubeconfig, wanted, &environment, interaction, &context.parts);
+    }
+    match (Config::incluster(), &found.config) {
+        (Ok(pod), _) => config::of_pod(pod, &environment, &context.parts),
+        (Err(_), Some(kubeconfig)) => {
+            config::of_context(kubeconfig, wanted, &environment, interaction, &context.parts)
+        }
+        (Err(error), None) => Err(nowhere(&error, &found.missing)),
+    }
+}
+
+/// Why there is no way to a cluster at all.
+fn nowhere(error: &kube::config::InClusterError, missing: &[PathBuf]) -> Failure {
+    use kube::config::InClusterError::ReadEnvironmentVariable;
+    let failure = match error {
+        ReadEnvironmentVariable(_) => Failure::new("kubeconfig", "there is none, and this is not a Pod of a cluster")
+            .hint("--kubeconfig FILE, or KUBECONFIG; readers (log, get, show, status) need none"),
+        broken => Failure::new("kubeconfig", format!("there is none, and this Pod's account cannot be used: {}", Error::causes(broken)))
+            .hint("the Pod needs its service account's token (automountServiceAccountToken), or a kubeconfig"),
+    };
+    let missing: Vec<_> = missing.iter().map(|path| path.display().to_string()).collect();
+    match missing.as_slice() {
+        [] => failure,
+        missing => failure.hint(format!("KUBECONFIG names what is not there: {}", missing.join(", "))),
+    }
 }
 
 /// Whether somebody sits at standard input.
@@ -120,51 +133,11 @@ pub(crate) async fn cluster_uid(client: &Client, reach: &Reach) -> Result<String
     let request = http::Request::get("/api/v1/namespaces/kube-system")
         .body(Vec::new())
         .map_err(|e| Failure::new(what, e.to_string()))?;
-    let object: serde_json::Value = client.request(request).await.map_err(|e| refused(&e, reach))?;
+    let object: serde_json::Value = client.request(request).await.map_err(|e| refusal::refused(&e, reach))?;
     let uid =
         object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).unwrap_or_default();
     if uid.is_empty() {
         return Err(Failure::new(what, "namespace kube-system has no uid"));
     }
     Ok(uid.to_owned())
-}
-
-/// Why the cluster does not say which it is, and what to do about it.
-fn refused(error: &kube::Error, reach: &Reach) -> Failure {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(own) = cause.downcast_ref::<Failure>() {
-            return own.clone();
-        }
-        next = cause.source();
-    }
-    let failure = |reason: &str| Failure::new("the cluster", format!("namespace kube-system cannot be read: {reason}"));
-    match error {
-        // The server's own words: the error's would be its whole Status, twice.
-        kube::Error::Api(status) if status.code == 401 => failure(&format!("{} (401)", status.message))
-            .hint("the API server does not know these credentials: log in anew, or renew the token or certificate of the kubeconfig's user"),
-        kube::Error::Api(status) if status.code == 403 => failure(&format!("{} (403)", status.message))
-            .hint("give this account get, list and watch on all resources; get on the namespace kube-system is the least"),
-        kube::Error::Api(status) => failure(&format!("{} ({})", status.message, status.code))
-            .hint("the API server has to answer, and this user to have get on namespaces"),
-        other => {
-            let failed = failure(&Error::causes(without_layer(other)));
-            match reach.proxy() {
-                Some(proxy) => failed.hint(format!(
-                    "{} is reached through the proxy {proxy}: does it let this through? NO_PROXY names what is reached without \
-                     it, proxy-url of the kubeconfig another",
-                    reach.server()
-                )),
-                None => failed.hint("the API server has to answer, and this user to have get on namespaces"),
-            }
-        }
-    }
-}
-
-/// What a layer of the client passes on, without its name.
-fn without_layer(error: &kube::Error) -> &(dyn std::error::Error + 'static) {
-    match error {
-        kube::Error::Service(inner) => inner.as_ref(),
-        other => other,
-    }
 }

@@ -160,12 +160,15 @@ impl Main {
 
 /// Starts the streams, then follows what is served.
 async fn protect(env: &Env, mut kinds: Kinds) {
-    let mut failures = 0;
+    let mut failures: u32 = 0;
     while let Err(failure) = kinds.start().await {
-        tracing::warn!(%failure, "the API server does not answer; trying again");
         failures += 1;
+        if failures.is_power_of_two() {
+            tracing::warn!(%failure, failures, "the API server does not answer; trying again");
+        }
         env.sleep(env.backoff(failures)).await;
     }
+    failures = 0;
     env.core.lock().started = true;
     let clock = env.parts.clock.clone();
     let mut discover_at = clock.monotonic() + env.settings.discovery_every;
@@ -174,11 +177,19 @@ async fn protect(env: &Env, mut kinds: Kinds) {
         let now = clock.monotonic();
         if now >= discover_at {
             discover_at = match kinds.discover().await {
-                Ok(true) => now + env.settings.discovery_every,
-                // A definition is established but not yet served, or a kind is missing and may come back.
-                Ok(false) => now + SETTLE,
+                Ok(whole) => {
+                    if failures > 0 {
+                        tracing::info!(failures, "discovery works again");
+                    }
+                    failures = 0;
+                    // A definition is established but not yet served, or a kind is missing and may come back.
+                    now + if whole { env.settings.discovery_every } else { SETTLE }
+                }
                 Err(failure) => {
-                    tracing::warn!(%failure, "discovery failed; what is known stays");
+                    failures += 1;
+                    if failures.is_power_of_two() {
+                        tracing::warn!(%failure, failures, "discovery failed; what is known stays");
+                    }
                     now + env.backoff(4)
                 }
             };

@@ -67,7 +67,15 @@ impl Reach {
 }
 
 fn connect(config: Config) -> Result<Client> {
-    Client::try_from(config).map_err(|e| Failure::new("kubeconfig", Error::causes(&e)))
+    let user = &config.auth_info;
+    let certified = user.client_certificate.is_some() || user.client_certificate_data.is_some();
+    Client::try_from(config).map_err(|e| {
+        let failure = Failure::new("kubeconfig", Error::causes_beneath(&e));
+        if !certified {
+            return failure;
+        }
+        failure.hint("client-certificate and client-key of the kubeconfig's user are PEM, each a file or as base64 in …-data, and belong together")
+    })
 }
 
 struct Renewing {

@@ -10,7 +10,7 @@ use hindcast_journal::Parts;
 use http::Uri;
 use kube::{
     Config,
-    config::{AuthInfo, Cluster, ExecAuthCluster, Kubeconfig},
+    config::{AuthInfo, AuthProviderConfig, Cluster, ExecAuthCluster, Kubeconfig},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
@@ -37,7 +37,9 @@ pub(crate) fn of_context(
     if let Some(namespace) = namespace {
         config.default_namespace = namespace;
     }
-    config.root_cert = authority(cluster)?;
+    let authority = authority(cluster)?;
+    config.root_cert = authority.certificates;
+    config.root_cert_file = authority.file;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
     config.disable_compression = cluster.disable_compression.unwrap_or(false);
     config.tls_server_name.clone_from(&cluster.tls_server_name);
@@ -98,64 +100,116 @@ fn chosen<'a>(
 fn server(cluster: &Cluster) -> Result<Uri> {
     let text = cluster.server.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| broken("the cluster", "names no server"))?;
-    let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let secured = cluster.certificate_authority.is_some()
+        || cluster.certificate_authority_data.is_some()
+        || cluster.insecure_skip_tls_verify == Some(true);
+    let whole = match text.contains("://") {
+        true => text.to_owned(),
+        false if secured => format!("https://{text}"),
+        // As kubectl: nothing speaks of TLS.
+        false => format!("http://{text}"),
+    };
     whole.parse().map_err(|e| broken(&format!("the server {text:?}"), &format!("is no URL: {e}")))
 }
 
-/// The certificates that the server's has to be signed by; nothing for those of the system.
-fn authority(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>> {
-    let full = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let (what, pem) = match (full(&cluster.certificate_authority_data), full(&cluster.certificate_authority)) {
+/// Whom the server's certificate has to be signed by.
+#[derive(Debug, Default)]
+struct Authority {
+    /// Nothing for those whom the system trusts.
+    certificates: Option<Vec<Vec<u8>>>,
+    /// The file they are in, which is read again: authorities are rotated too.
+    file: Option<PathBuf>,
+}
+
+fn authority(cluster: &Cluster) -> Result<Authority> {
+    let file = cluster.certificate_authority.as_ref();
+    let (what, pem) = match (&cluster.certificate_authority_data, file) {
         (Some(data), _) => {
             let what = "certificate-authority-data".to_owned();
-            let pem = BASE64_STANDARD.decode(data.trim()).map_err(|e| broken(&what, &e.to_string()))?;
+            let pem = BASE64_STANDARD.decode(data).map_err(|_| broken(&what, "is no base64"))?;
             (what, pem)
         }
         (None, Some(file)) => {
             let what = format!("certificate-authority {file}");
-            let pem = std::fs::read(&file).map_err(|e| broken(&what, &e.to_string()))?;
+            let pem = std::fs::read(file).map_err(|e| broken(&what, &e.to_string()))?;
             (what, pem)
         }
-        (None, None) => return Ok(None),
+        (None, None) => return Ok(Authority::default()),
     };
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = read.map_err(|e| broken(&what, &e.to_string()))?;
-    if found.is_empty() {
+    let count = found.len();
+    // One that cannot be read takes nothing from the others.
+    let trusted = |der: &CertificateDer<'_>| rustls::RootCertStore::empty().add(der.clone().into_owned()).is_ok();
+    let good: Vec<_> = found.into_iter().filter(trusted).map(|der| der.as_ref().to_vec()).collect();
+    if good.is_empty() {
         return Err(broken(&what, "holds no certificate"));
     }
-    Ok(Some(found.into_iter().map(|der| der.as_ref().to_vec()).collect()))
+    // Who reads the file again takes all of it or nothing.
+    let whole = good.len() == count && cluster.certificate_authority_data.is_none();
+    let file = file.filter(|_| whole).map(PathBuf::from);
+    Ok(Authority { certificates: Some(good), file })
 }
 
-/// Takes out of a user what is renewed here, and leaves what is good for ever.
+/// Takes out of a user what is renewed here, and leaves what is good for ever. Of several credentials one is used, and it is
+/// the one that kubectl uses; where kubectl refuses to choose, a name and a password go before a token.
 fn renewed(user: &mut AuthInfo, interaction: Interaction) -> Result<Option<Source>> {
-    // Kept as the client has them: both are from before plugins.
-    if user.auth_provider.is_some() || user.username.is_some() {
+    let provider = user.auth_provider.take();
+    let exec = user.exec.take();
+    let file = user.token_file.take();
+    let token = user.token.take();
+    if user.username.is_some() {
+        user.password.get_or_insert_with(|| String::new().into());
         return Ok(None);
     }
-    let file = user.token_file.take().filter(|path| !path.is_empty());
-    let exec = user.exec.take();
-    let token = user.token.as_ref().map(|token| secrecy::ExposeSecret::expose_secret(token).trim().to_owned());
+    let token = token.map(|token| secrecy::ExposeSecret::expose_secret(&token).trim().to_owned());
     let token = token.filter(|token| !token.is_empty());
-    let header = token.map(|token| {
-        bearer(&token).ok_or_else(|| broken("the user's token", "cannot stand in a header"))
+    let header = token.as_deref().map(|token| {
+        bearer(token).ok_or_else(|| broken("the user's token", "cannot stand in a header"))
     });
     let header = header.transpose()?;
     if let Some(path) = file {
-        user.token = None;
         return Ok(Some(Source::TokenFile(path.into(), header)));
     }
-    if header.is_some() {
+    if let Some(token) = token {
+        user.token = Some(token.into());
         return Ok(None);
     }
-    user.token = None;
-    if let Some(exec) = exec {
+    if let Some(provider) = provider {
+        let token = of_provider(provider)?;
+        bearer(&token).ok_or_else(|| broken("the user's id-token", "cannot stand in a header"))?;
+        user.token = Some(token.into());
+        return Ok(None);
+    }
+    let has_certificate = user.client_certificate.is_some() || user.client_certificate_data.is_some();
+    if let Some(exec) = exec.filter(|_| !has_certificate) {
         return Ok(Some(Source::Plugin(Box::new(exec), interaction)));
     }
-    let file = |data: bool, path: &Option<String>| path.clone().filter(|path| !data && !path.is_empty());
+    let file = |data: bool, path: &Option<String>| path.clone().filter(|_| !data);
     let certificate = file(user.client_certificate_data.is_some(), &user.client_certificate);
     let key = file(user.client_key_data.is_some(), &user.client_key);
     let files: Vec<PathBuf> = certificate.into_iter().chain(key).map(PathBuf::from).collect();
     Ok((!files.is_empty()).then_some(Source::CertificateFiles(files)))
+}
+
+/// The token of an `auth-provider`, which is what was before plugins.
+fn of_provider(mut provider: AuthProviderConfig) -> Result<String> {
+    let of = |name: &str| format!("the user's auth-provider {name}");
+    let successor = match provider.name.as_str() {
+        "oidc" => {
+            let token = provider.config.remove("id-token").map(|token| token.trim().to_owned());
+            // It is not renewed here: what the issuer gives for it would be kept from the kubeconfig's other users.
+            return token.filter(|token| !token.is_empty()).ok_or_else(|| {
+                Failure::new("kubeconfig", format!("{} holds no id-token", of("oidc")))
+                    .hint("log in anew, or use a credential plugin such as kubelogin, which renews its tokens")
+            });
+        }
+        "gcp" => "the plugin gke-gcloud-auth-plugin",
+        "azure" => "the plugin kubelogin (https://github.com/Azure/kubelogin)",
+        _ => "a credential plugin (exec)",
+    };
+    Err(Failure::new("kubeconfig", format!("{} is not known any more, to kubectl neither", of(&provider.name)))
+        .hint(format!("have the kubeconfig written anew, with {successor}")))
 }
 
 fn broken(what: &str, reason: &str) -> Failure {

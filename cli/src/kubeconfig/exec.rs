@@ -111,8 +111,8 @@ async fn run(
     let mut command = tokio::process::Command::new(name);
     command.args(exec.args.iter().flatten()).env("KUBERNETES_EXEC_INFO", info.to_string());
     for variable in exec.env.iter().flatten() {
-        if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
-            command.env(name, value);
+        if let Some(name) = variable.get("name") {
+            command.env(name, variable.get("value").map_or("", String::as_str));
         }
     }
     command.stdout(Stdio::piped()).kill_on_drop(true);

@@ -3,6 +3,8 @@
 //! **Invariants**, as kubectl has them. (1) A file that is named by `--kubeconfig` has to be there; one of several in
 //! `KUBECONFIG` may be missing, and hides none of the others. (2) The first file that says something wins. (3) A file
 //! that is there and cannot be read is an error, which names it.
+//!
+//! Not here: what the text of one means ([`super::text`]).
 
 use std::{
     ffi::OsString,
@@ -11,8 +13,9 @@ use std::{
 };
 
 use hindcast_journal::Error;
-use kube::config::{Kubeconfig, KubeconfigError};
+use kube::config::Kubeconfig;
 
+use super::text;
 use crate::failure::{Failure, Result};
 
 #[cfg(test)]
@@ -25,6 +28,13 @@ pub(crate) struct Found {
     pub(crate) config: Option<Kubeconfig>,
     /// Files that `KUBECONFIG` names and that are not there.
     pub(crate) missing: Vec<PathBuf>,
+}
+
+impl Found {
+    /// The kubeconfig, if it or `wanted` says which context is meant: one without says no more than none.
+    pub(crate) fn choosing(&self, wanted: Option<&str>) -> Option<&Kubeconfig> {
+        self.config.as_ref().filter(|config| wanted.is_some() || config.current_context.is_some())
+    }
 }
 
 /// The kubeconfig of `--kubeconfig`, else of `KUBECONFIG`, else of the home directory.
@@ -66,15 +76,13 @@ fn of_environment(kubeconfig: Option<OsString>, home: Option<PathBuf>) -> Result
 
 /// One file; nothing if it is not there.
 fn read(path: &Path) -> Result<Option<Kubeconfig>> {
-    let mut config = match Kubeconfig::read_from(path) {
-        Ok(config) => config,
-        Err(KubeconfigError::ReadConfig(e, _)) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(KubeconfigError::ReadConfig(e, _)) => return Err(unreadable(path, e.to_string())),
-        Err(e) => return Err(unreadable(path, Error::causes(&e))),
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(unreadable(path, e)),
     };
-    // An empty value says nothing, and must not win over what the next file says.
-    config.current_context = config.current_context.filter(|name| !name.is_empty());
-    Ok(Some(config))
+    let dir = path.parent().unwrap_or(Path::new(""));
+    text::kubeconfig(&bytes, dir).map(Some).map_err(|reason| unreadable(path, reason))
 }
 
 fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Failure {

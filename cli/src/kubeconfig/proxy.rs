@@ -165,6 +165,11 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Uri> {
             Err(Failure::new(said, "a name and a password for a SOCKS proxy are not supported")
                 .hint("use the proxy's HTTP port, or one that asks for none"))
         }
+        // The client would take port 80.
+        Some("socks5") if uri.port().is_none() => {
+            let host = uri.host().unwrap_or_default();
+            format!("socks5://{host}:1080").parse().map_err(|_| Failure::new(said, "is no URL").hint(forms))
+        }
         Some("socks5") => Ok(uri),
         scheme => Err(Failure::new(said, format!("`{}` is no kind of proxy", scheme.unwrap_or_default())).hint(forms)),
     }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hindcast_tests::{
     oracle::{
         request,
@@ -37,6 +38,7 @@ async fn a_cluster_is_reached_in_every_way_that_kubectl_reaches_it() -> Result<(
         stage.behind_a_proxy(),
         stage.spared_by_no_proxy(),
         stage.of_several_files(),
+        stage.of_files_written_by_hand(),
         stage.by_certificates_of_a_plugin(),
         stage.while_sessions_rotate(),
         stage.refused(),
@@ -132,6 +134,56 @@ impl Stage<'_> {
         let none = paths.first().context("three paths")?.display().to_string();
         let nowhere = self.hindcast("nowhere", PathBuf::new(), &[("KUBECONFIG", &none)])?;
         look(&nowhere).await?.is(2, &["error: kubeconfig: there is none", &format!("KUBECONFIG names what is not there: {none}")])?;
+        Ok(())
+    }
+
+    /// What templates and people write and kubectl reads; and what neither reads, of which nothing is quoted.
+    async fn of_files_written_by_hand(&self) -> Result<()> {
+        let (server, token) = (format!("https://127.0.0.1:{}", self.cluster.port()), self.cluster.token());
+        let authority = BASE64_STANDARD.encode(self.cluster.authority().pem());
+        let folded: String = authority.as_bytes().chunks(64).map(|line| format!("      {}\n", String::from_utf8_lossy(line))).collect();
+        let text = format!(
+            "apiVersion: v1
+apiVersion: v1
+current-context: hand
+preferences: null
+clusters:
+- name: hand
+  cluster:
+    server: {server}
+    proxy-url: ''
+    tls-server-name: ''
+    certificate-authority-data: |
+{folded}users:
+- {{name: other, user: {{exec: {{command: none, interactiveMode: '', provideClusterInfo: null}}}}}}
+- name: hand
+  user:
+    token: |
+      {token}
+    client-certificate-data: ''
+    client-key-data: ''
+    username: ''
+    password: ''
+    as: ''
+contexts:
+- {{name: half, context: {{namespace: some}}}}
+- {{name: hand, context: {{cluster: hand, user: hand}}}}
+"
+        );
+        let written = |name: &str, text: &str| -> Result<Hindcast> {
+            let path = self.dir.path().join(format!("{name}.yaml"));
+            std::fs::write(&path, text)?;
+            self.hindcast(name, path, &[])
+        };
+        look(&written("hand", &text)?).await?.is(2, &[REACHED])?;
+        let line = text.lines().position(|line| line.contains(token)).context("a token")?;
+        let unclosed = written("unclosed", &text.replace("    token: |\n      ", "    token: \""))?;
+        let said = look(&unclosed).await?;
+        said.is(2, &["error: kubeconfig: ", &format!("unclosed.yaml: line {line}: is no YAML")])?.never(&[token])?;
+        let named = json!({"exec": {"command": "none"}, "client-certificate-data": "bm8=", "client-key-data": "bm8="});
+        let named = self.cluster.kubeconfig_of("half", &server, &named)?;
+        let said = look(&self.hindcast("half", named, &[])?).await?;
+        said.is(2, &["error: kubeconfig: identity PEM", "hint: client-certificate and client-key"])?;
         Ok(())
     }
 

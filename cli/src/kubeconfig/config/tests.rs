@@ -1,7 +1,9 @@
-use super::*;
+use std::path::Path;
+
+use super::{super::text, *};
 
 fn kubeconfig(text: &str) -> Kubeconfig {
-    Kubeconfig::from_yaml(text).unwrap()
+    text::kubeconfig(text.as_bytes(), Path::new("/")).unwrap()
 }
 
 fn reach_of(cluster: &str, proxies: &[(&str, &str)]) -> Result<Reach> {
@@ -38,6 +40,7 @@ fn what_is_missing_or_broken_is_named() {
         ("{server: 'https://a', certificate-authority: /nowhere/ca.crt}", "/nowhere/ca.crt"),
         ("{server: 'https://a', certificate-authority-data: '***'}", "certificate-authority-data"),
         ("{server: 'https://a', certificate-authority-data: 'YQ=='}", "holds no certificate"),
+        ("{server: 'https://a', certificate-authority-data: 'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo='}", "holds no certificate"),
         ("{server: 'https://a', proxy-url: 'ftp://x'}", "proxy-url"),
     ] {
         let failure = reach_of(cluster, &[]).err().unwrap();
@@ -68,10 +71,61 @@ fn of_several_credentials_the_one_is_taken_that_kubectl_takes() {
     assert!(user.token.is_none() && user.exec.is_none() && user.token_file.is_none());
     let (inline, user) = source("{token: inline, exec: {command: c}}");
     assert!(inline.is_none() && user.token.is_some() && user.exec.is_none());
-    let (plugin, _) = source("{token: '', tokenFile: '', exec: {command: c}, client-certificate: a, client-key: b}");
+    let (plugin, _) = source("{token: '', tokenFile: '', client-certificate: '', exec: {command: c}}");
     assert!(matches!(plugin, Some(Source::Plugin(..))), "{plugin:?}");
-    let (files, _) = source("{client-certificate: a, client-key: b}");
-    assert!(matches!(files, Some(Source::CertificateFiles(_))), "{files:?}");
-    let (data, _) = source("{client-certificate-data: a, client-certificate: a, client-key-data: b}");
+    let (files, user) = source("{client-certificate: a, client-key: b, exec: {command: c}}");
+    let Some(Source::CertificateFiles(paths)) = files else { panic!("{files:?}") };
+    assert_eq!(paths, ["/a", "/b"].map(PathBuf::from));
+    assert!(user.exec.is_none() && user.client_key.is_some());
+    let (data, _) = source("{client-certificate-data: a, client-certificate: a, client-key-data: b, exec: {command: c}}");
     assert!(data.is_none(), "{data:?}");
+    let (name, user) = source("{username: a, exec: {command: c}}");
+    assert!(name.is_none() && user.exec.is_none() && user.password.is_some());
+    let (spaced, user) = source("{token: \"inline\\n\"}");
+    assert!(spaced.is_none());
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&user.token.unwrap()), "inline", "a header has no line ends");
+}
+
+#[test]
+fn a_provider_from_before_plugins_is_told_what_came_after_it() {
+    let of = |provider: &str| {
+        let mut user = AuthInfo { auth_provider: Some(serde_json::from_str(provider).unwrap()), ..AuthInfo::default() };
+        renewed(&mut user, Interaction::None).map(|source| (source.is_none(), user.token.is_some(), user.auth_provider.is_none()))
+    };
+    assert_eq!(of(r#"{"name": "oidc", "config": {"id-token": "t"}}"#).unwrap(), (true, true, true));
+    for (provider, hint) in [
+        (r#"{"name": "oidc"}"#, "log in anew"),
+        (r#"{"name": "gcp", "config": {"id-token": "t"}}"#, "gke-gcloud-auth-plugin"),
+        (r#"{"name": "azure"}"#, "kubelogin"),
+    ] {
+        let failure = of(provider).unwrap_err();
+        assert!(failure.hints[0].contains(hint), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_server_without_a_scheme_is_as_its_authority_says() {
+    for (cluster, server) in [
+        ("{server: 'localhost:8080'}", "http://localhost:8080/"),
+        ("{server: 'a:6443', insecure-skip-tls-verify: true}", "https://a:6443/"),
+        ("{server: 'https://rancher/k8s/clusters/c-xyz'}", "https://rancher/k8s/clusters/c-xyz"),
+    ] {
+        assert_eq!(reach_of(cluster, &[]).unwrap().server(), server);
+    }
+}
+
+#[test]
+fn a_file_of_authorities_is_followed_and_a_broken_one_among_them_takes_nothing_from_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.crt");
+    let good = include_str!("tests/ca.crt");
+    let of = |text: String| {
+        std::fs::write(&file, text).unwrap();
+        let path = Some(file.display().to_string());
+        authority(&Cluster { certificate_authority: path, ..Cluster::default() }).unwrap()
+    };
+    let whole = of(format!("# ours\n{good}"));
+    assert_eq!((whole.certificates.map(|all| all.len()), whole.file.as_ref()), (Some(1), Some(&file)));
+    let partly = of(format!("{good}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+    assert_eq!((partly.certificates.map(|all| all.len()), partly.file), (Some(1), None));
 }

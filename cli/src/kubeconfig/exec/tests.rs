@@ -53,11 +53,13 @@ async fn a_plugin_is_told_what_it_is_for_and_reads_nothing_where_nobody_is() {
     let mut exec = plugin(
         dir.path(),
         r#"read -r line && exit 9
+test "${CARGO_PKG_NAME-unset}" = "" || exit 8 # set, to nothing
 printf '{"apiVersion":"%s","kind":"ExecCredential","status":{"token":"%s-%s","expirationTimestamp":"2026-11-01T00:00:00Z"}}' "$2" "$1" "$WHO"
 printf '%s' "$KUBERNETES_EXEC_INFO" > "$0.info""#,
     );
     exec.args = Some(vec!["first".to_owned(), V1.to_owned()]);
-    exec.env = Some(vec![[("name", "WHO"), ("value", "me")].map(|(k, v)| (k.to_owned(), v.to_owned())).into()]);
+    let variable = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    exec.env = Some(vec![variable(&[("name", "WHO"), ("value", "me")]), variable(&[("name", "CARGO_PKG_NAME")])]);
     let given = ask(&exec, false, &Parts::system()).await.unwrap();
     assert_eq!(given.token.as_deref(), Some("first-me"));
     assert_eq!(given.expires, Some(1_793_491_200_000_000));

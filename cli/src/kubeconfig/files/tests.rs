@@ -45,3 +45,16 @@ fn a_file_that_is_there_and_cannot_be_read_is_named() {
     assert!(folder.reason.contains(&dir.path().display().to_string()), "{folder}");
     assert!(find(Some(&dir.path().join("none"))).unwrap_err().reason.contains("no such file"));
 }
+
+#[test]
+fn a_kubeconfig_that_chooses_nothing_is_as_good_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let [empty, work, home] = [("empty", ""), ("work", WORK), ("home", HOME)].map(|(name, text)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    });
+    assert!(listed(&[&empty, &work]).unwrap().choosing(None).is_none());
+    assert!(listed(&[&empty, &work]).unwrap().choosing(Some("shared")).is_some());
+    assert!(listed(&[&empty, &home]).unwrap().choosing(None).is_some());
+}

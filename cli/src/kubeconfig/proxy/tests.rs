@@ -83,6 +83,8 @@ fn a_proxy_needs_no_scheme_and_an_odd_one_is_told_without_its_password() {
     assert_eq!(proxy(&set, "https://a").as_deref(), Some("http://proxy.example.com:3128"));
     let set = [("HTTPS_PROXY", "socks5h://proxy:1080")];
     assert_eq!(proxy(&set, "https://a").as_deref(), Some("socks5://proxy:1080"));
+    let set = [("HTTPS_PROXY", "socks5://proxy")];
+    assert_eq!(proxy(&set, "https://a").as_deref(), Some("socks5://proxy:1080"), "the port of SOCKS");
     for odd in ["ftp://me:hunter2@proxy:21", "socks5://me:hunter2@proxy:1080", "http://me:hunter2@a b"] {
         let error = environment(&[("HTTPS_PROXY", odd)]).proxy_for(&"https://a".parse().unwrap());
         let failure = error.unwrap_err();
