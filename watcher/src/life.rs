@@ -9,7 +9,7 @@
 //! **Invariants.** (1) [`confirm`] costs at most [`KINDS`] lists of [`PAGE`] objects' metadata and [`OBJECTS`] reads of
 //! one, twice that where the history is gone, and one list of one object; streams that broke together share it. (2) An
 //! answer that fails is evidence of nothing, and asked for again; a kind that does not answer holds the others up for
-//! [`PATIENCE`] at most.
+//! as long as it takes to let it go, and no more once it has been astray for so long.
 //! (3) Only a contradiction, or a leap of revisions that no cluster can write, begins a new life [`Core::begin_life`].
 //! What differs only outside of the sample is met by the lists that follow, page by page, or not at all.
 //!
@@ -38,7 +38,7 @@ const OBJECTS: usize = 16;
 const PER_KIND: usize = 4;
 /// Questions at once.
 const AT_ONCE: usize = 8;
-/// Longest wait for the answers, and for the first answer of each.
+/// Longest wait for one answer, and for the first of each.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(2);
 /// A leap of revisions that no cluster writes in any outage that its history was lost in, and the most that one can
@@ -161,7 +161,7 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
     });
     questions.extend(named.take(OBJECTS));
     let monotonic = || env.parts.clock.monotonic();
-    let (until, mut limit) = (monotonic() + PATIENCE, ANSWER);
+    let (until, mut limit) = (monotonic() + env.settings.stuck_after, ANSWER);
     let (mut agreed, mut heard) = (0, questions.is_empty());
     loop {
         let within = limit;
@@ -183,8 +183,9 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
                 Some(Err(_)) => {}
             }
         }
-        questions = failed.into_iter().filter(|question| question.newest() > agreed).collect();
-        limit = until.saturating_sub(monotonic());
+        let worth = |question: &Question| question.newest() > agreed && !question.witness().astray;
+        questions = failed.into_iter().filter(worth).collect();
+        limit = until.saturating_sub(monotonic()).min(PATIENCE);
         if questions.is_empty() || limit.is_zero() {
             break;
         }
@@ -212,6 +213,12 @@ async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failur
 }
 
 impl Question {
+    fn witness(&self) -> &Witness {
+        match self {
+            Self::Page(witness) | Self::Object(witness, ..) => witness,
+        }
+    }
+
     /// The newest revision that an answer can agree on.
     fn newest(&self) -> Revision {
         match self {

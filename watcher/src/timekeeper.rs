@@ -9,7 +9,8 @@
 //! lies if that clock is right. A [`Span`] is a moment as far as it is known.
 //!
 //! **Invariants.** (1) A span holds the true time as long as more witnesses tell it than agree on any other, and also while
-//! none is believed more than the others: then it reaches from the earliest to the latest of them [`Timekeeper::settle`]. (2) A step of
+//! none is believed more than the others: then it reaches from the earliest to the latest of them, and of what they told before
+//! they were set [`Timekeeper::settle`]. (2) A step of
 //! this machine's clock, in either direction, widens what is known until the others have spoken; it never moves it
 //! in silence. Clocks that differ by less than [`AGREE`] are one time: so well is it known. (3) A clock that is outvoted is named [`Timekeeper::disagreement`] and does no harm; it is heard again
 //! when it agrees. Not here: which revision was committed when [`crate::clock`].
@@ -40,6 +41,8 @@ const SHAKEN: Micros = 3_600_000_000;
 const HELD: usize = 6;
 /// The API server's name among the witnesses.
 const SERVER: &str = "the API server";
+/// This machine's name among them.
+const OWN: &str = "this machine";
 /// Leases that API servers renew for themselves, by the server's own clock.
 const OWN_LEASES: &str = "apiserver-";
 
@@ -73,6 +76,8 @@ pub(crate) struct Timekeeper {
     /// When the machine's clock was last seen to step, on the monotonic clock.
     stepped: Option<Micros>,
     witnesses: BTreeMap<String, Window>,
+    /// Where the anchor lay by clocks that were set since, while nobody is believed: what they told then may be right.
+    left: Option<(Micros, Micros)>,
     /// What all that comes to: the least and the greatest anchor.
     anchor: Span,
     /// Who is outvoted, or that nobody is believed.
@@ -176,6 +181,8 @@ impl Timekeeper {
         if before.is_some_and(|before| before.hi + AGREE < window.lo || window.hi + AGREE < before.lo) {
             // Its clock was set, or this machine stood still.
             self.doubt();
+            let was = before.map(|before| (before.lo, before.hi));
+            self.left = self.left.into_iter().chain(was).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         }
         let narrowed = before.and_then(|before| narrow(&before, &window));
         self.witnesses.insert(name.to_owned(), narrowed.unwrap_or(window));
@@ -196,9 +203,6 @@ impl Timekeeper {
         let (best, lo, hi) = most(voters.iter());
         let (second, ..) = most(voters.iter().filter(|v| v.hi < lo || hi < v.lo));
         let agreeing = voters.iter().filter(|v| v.weight > 0 && v.lo <= hi && lo <= v.hi).count();
-        // A setting that this machine's clock has had, and another clock tells as well, is told by two.
-        let once = self.held.iter().any(|anchor| self.wall != Some(*anchor) && (lo - AGREE..=hi + AGREE).contains(anchor));
-        let agreeing = agreeing + usize::from(once && self.shaken(now));
         let unanimous = agreeing >= voters.iter().filter(|v| v.weight > 0).count();
         let certain = agreeing >= 2 || !self.shaken(now);
         let told = certain && (unanimous || (best > second && agreeing >= 2));
@@ -208,13 +212,16 @@ impl Timekeeper {
         let right: Vec<Micros> = self.held.iter().filter(fits).copied().collect();
         self.anchor = if !told {
             let witnesses = self.witnesses.values().map(|w| (w.lo, w.hi));
-            hull(witnesses.chain(self.held.iter().map(|anchor| (*anchor, *anchor))))
+            hull(witnesses.chain(self.left).chain(self.held.iter().map(|anchor| (*anchor, *anchor))))
         } else if right.is_empty() {
             let both = believed().fold((Micros::MIN, Micros::MAX), |both, w| (both.0.max(w.lo), both.1.min(w.hi)));
             if both.0 <= both.1 { hull([both].into_iter()) } else { hull(believed().map(|w| (w.lo, w.hi))) }
         } else {
             hull(right.iter().map(|anchor| (*anchor, *anchor)))
         };
+        if told {
+            self.left = None;
+        }
         let heard_since = |stepped: Micros| self.witnesses.values().any(|window| !window.stale && window.said > stepped);
         if told && !right.is_empty() && self.stepped.is_none_or(heard_since) {
             self.held = right;
@@ -230,8 +237,23 @@ impl Timekeeper {
     fn voters(&self, now: Micros) -> Vec<Voter> {
         let mut voters = Vec::with_capacity(self.witnesses.len() + 1);
         if let Some(wall) = self.wall {
-            let weight = if self.shaken(now) { 1 } else { 3 };
-            voters.push(Voter { name: "this machine".to_owned(), lo: wall - AGREE, hi: wall + AGREE, weight });
+            let own = |anchor: Micros, weight| Voter { name: OWN.to_owned(), lo: anchor - AGREE, hi: anchor + AGREE, weight };
+            if self.shaken(now) {
+                // Which of its settings is right is the question: one that another clock tells as well is told by two, and one
+                // that was refuted speaks for nobody.
+                let mut open: Vec<Micros> = Vec::new();
+                for anchor in self.held.iter().rev() {
+                    if open.iter().all(|other| (other - anchor).abs() > 2 * AGREE) {
+                        open.push(*anchor);
+                    }
+                }
+                if !open.contains(&wall) {
+                    voters.push(own(wall, 0));
+                }
+                voters.extend(open.into_iter().map(|anchor| own(anchor, 1)));
+            } else {
+                voters.push(own(wall, 3));
+            }
         }
         let server = self.witnesses.get(SERVER);
         for (name, window) in &self.witnesses {
@@ -247,7 +269,8 @@ impl Timekeeper {
     /// Names who disagrees; told when it changes.
     fn name(&mut self, voters: &[Voter], believed: Option<(Micros, Micros)>) {
         let (lo, hi) = believed.unwrap_or((Micros::MAX, Micros::MIN));
-        let out = voters.iter().filter(|v| v.hi + AGREE < lo || hi < v.lo - AGREE);
+        let standing = |v: &&Voter| v.name != OWN || self.wall == Some(v.lo + AGREE);
+        let out = voters.iter().filter(standing).filter(|v| v.hi + AGREE < lo || hi < v.lo - AGREE);
         let out: Vec<String> = out.map(|v| v.name.clone()).collect();
         if out == self.outvoted {
             return;

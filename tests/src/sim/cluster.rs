@@ -104,8 +104,6 @@ struct Cluster {
     events: bool,
     /// The revision from which the cluster is whole.
     first: u64,
-    /// Whether etcd is put back in this run. Clocks go wrong and kinds get stuck in others.
-    swaps: bool,
     /// Whether etcd was put back.
     swapped: bool,
 }
@@ -121,7 +119,6 @@ impl Connector for Connect {
 impl Cluster {
     fn new(world: &Arc<World>, profile: Profile) -> Self {
         let events = world.draw(|rng| rng.permille(300));
-        let swaps = world.draw(|rng| rng.permille(400));
         let server = Server::start(world, events);
         for (group, resource, kind, served) in CUSTOM {
             server.add_crd(group, resource, kind, served);
@@ -131,7 +128,6 @@ impl Cluster {
             world: world.clone(),
             // The two leases come a moment later.
             first: server.revision() + 2,
-            swaps,
             swapped: false,
             server,
             profile,
@@ -176,7 +172,7 @@ impl Cluster {
         self.started += 1;
         let wrong = self.world.draw(|rng| rng.permille(60));
         // Two clocks that are wrong from the start leave nobody to tell.
-        if wrong && !self.swaps && !self.server.is_clock_off() {
+        if wrong && !self.server.is_clock_off() {
             self.world.fired(Fault::ClockWrong);
             process.step_clock(self.world.draw(|rng| rng.below(20_000_000_000)) as i64 - 10_000_000_000);
         }
@@ -241,12 +237,7 @@ impl Cluster {
         let world = self.world.clone();
         let process = self.members.last().map(|m| m.process.clone());
         let Some(process) = process else { return };
-        let what = match world.draw(|rng| rng.below(35)) {
-            23..31 if self.swaps => 31,
-            31..34 if !self.swaps => 28,
-            what => what,
-        };
-        match what {
+        match world.draw(|rng| rng.below(35)) {
             0..3 => process.die_at_step(world.draw(|rng| rng.between(1, 60))),
             3..6 => process.die_at_put(world.draw(|rng| rng.between(1, 3))),
             6..9 => self.pause(&process),

@@ -39,6 +39,8 @@ pub(crate) struct Witness {
     pub(crate) newest: Vec<(String, (Box<str>, Revision))>,
     /// Whether versions beyond the cursor were recorded: then what stood at it is not known.
     pub(crate) torn: bool,
+    /// Whether its stream has failed for so long that nobody waits for it.
+    pub(crate) astray: bool,
 }
 
 /// Whether revisions of the kind's objects are those of one counter. An aggregated server may serve anything.
@@ -89,8 +91,12 @@ impl Core {
         let mut chosen: Vec<(Revision, &Kind)> =
             self.kinds.values().filter(of_domain).map(|kind| (written(kind), kind)).collect();
         chosen.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
-        let lease = self.lease_heard(domain);
-        lease.into_iter().chain(chosen.into_iter().take(kinds).map(|(_, kind)| witness(kind, objects, newest))).collect()
+        let (now, limit) = (self.parts.clock.monotonic(), self.settings.stuck_after);
+        let chosen = chosen.into_iter().take(kinds).map(|(_, kind)| {
+            let astray = kind.pace.astray.is_some_and(|since| now.saturating_sub(since) >= limit);
+            Witness { astray, ..witness(kind, objects, newest) }
+        });
+        self.lease_heard(domain).into_iter().chain(chosen).collect()
     }
 
     /// The newest write of a lease that was heard of, though leases are not journaled.
@@ -105,6 +111,7 @@ impl Core {
             last: Some(String::new()),
             newest: vec![(name, (uid, rv))],
             torn: false,
+            astray: false,
         })
     }
 
@@ -175,6 +182,7 @@ fn witness(kind: &Kind, objects: usize, newest: usize) -> Witness {
         last,
         newest: recent.into_iter().take(newest).map(pair).collect(),
         torn: kind.torn,
+        astray: false,
     }
 }
 

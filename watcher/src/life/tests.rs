@@ -11,6 +11,7 @@ fn witness(objects: &[(&str, &str, Revision)], last: Option<&str>) -> Witness {
         last: last.map(str::to_owned),
         newest: Vec::new(),
         torn: false,
+        astray: false,
     }
 }
 

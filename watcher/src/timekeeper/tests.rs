@@ -90,6 +90,34 @@ fn a_clock_that_nobody_contradicts_is_believed_as_it_is() {
 }
 
 #[test]
+fn what_a_clock_told_before_it_was_set_counts_while_nobody_is_believed() {
+    let mut scene = Scene::new(-2 * HOUR);
+    scene.date(0);
+    scene.pass(10 * S);
+    scene.date(-HOUR);
+    let (lo, hi) = scene.told();
+    assert!(lo <= 0 && 0 <= hi, "the only clock that was right was set: {lo} {hi}");
+    // Others come to agree, and what was told before is forgotten.
+    scene.lease("kube-controller-manager", 0);
+    scene.date(0);
+    scene.lease("kube-scheduler", 0);
+    let (lo, hi) = scene.told();
+    assert!(-3 * S < lo && hi < 3 * S, "{lo} {hi}");
+}
+
+#[test]
+fn a_setting_that_was_refuted_does_not_come_back_because_another_clock_is_as_wrong() {
+    let mut scene = Scene::new(0);
+    scene.date(0);
+    scene.set(-24 * S);
+    scene.told();
+    scene.date(0);
+    assert_eq!(scene.told(), (0, 0), "the server tells which setting was right");
+    scene.lease("slow", -25 * S);
+    assert_eq!(scene.told(), (0, 0));
+}
+
+#[test]
 fn a_clock_that_jumps_ahead_and_back_widens_the_time_until_others_have_spoken() {
     let mut scene = Scene::new(0);
     scene.date(0);

@@ -190,6 +190,7 @@ impl Server {
         self.change(|state, _| {
             if let Some(ks) = state.kinds.get_mut(kind) {
                 ks.trouble = trouble;
+                ks.delayed |= trouble == Some(Trouble::Silent);
                 ks.generation += u64::from(trouble != Some(Trouble::Silent));
             }
         });

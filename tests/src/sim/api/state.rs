@@ -147,6 +147,8 @@ pub struct KindState {
     pub forbidden: bool,
     /// How list and watch fail.
     pub trouble: Option<Trouble>,
+    /// Whether its watches ever fell silent, and brought what there was long after.
+    pub delayed: bool,
     /// The schemas it has had, each with the revision from which it held.
     pub schemas: Vec<(u64, Schema)>,
     /// All writes.
@@ -170,6 +172,7 @@ impl KindState {
             answers_at: 0,
             forbidden: false,
             trouble: None,
+            delayed: false,
             schemas: vec![(0, Schema::default())],
             events: Vec::new(),
             newest: BTreeMap::new(),
