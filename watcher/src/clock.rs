@@ -160,9 +160,9 @@ impl RevisionClock {
         self.certain.add(rv + 1, time);
     }
 
-    /// A lease's write, seen at `seen`. Samples that contradict what is known from others tell of a wrong clock, not of
-    /// time, and are dropped; says whether this one was taken.
-    pub(crate) fn lease(&mut self, lease: &Renewal, seen: Span) -> bool {
+    /// A lease's write, seen at `seen`, `live` if it was seen as it happened. Samples that contradict what is known from others
+    /// tell of a wrong clock, not of time, and are dropped; says whether this one was taken.
+    pub(crate) fn lease(&mut self, lease: &Renewal, seen: Span, live: bool) -> bool {
         let Renewal { rv, renewed, written, .. } = *lease;
         // An annotation may have come within the two seconds.
         let stamp = if lease.is_stamped() { written } else { renewed };
@@ -175,7 +175,8 @@ impl RevisionClock {
         // Where it may lie ahead of now, it may be ahead by as much as now is unknown.
         let doubt = if renewed > seen.lo { seen.hi - seen.lo } else { 0 };
         self.certain.add(rv, renewed - doubt);
-        self.upper.add(rv, late);
+        // A store that stalls commits later than that.
+        self.upper.add(rv, if live { seen.hi } else { late });
         true
     }
 

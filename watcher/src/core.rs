@@ -544,15 +544,15 @@ impl Core {
         self.buffer.bytes() > self.settings.buffer_bytes / 2
     }
 
-    /// Whether the kind was let go and there is not yet room for it to come back.
+    /// Whether the kind was let go and it is not yet time, or there is not yet room, for it to come back.
     pub(crate) fn must_wait(&self, key: &str) -> bool {
         let kind = self.kinds.get(key);
         let let_go = kind.is_some_and(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));
+        let rests = kind.is_some_and(|k| !k.covered && self.parts.clock.monotonic() < k.pace.rests_until);
         let room = self.store_down.is_none() && self.buffer.bytes() < self.settings.buffer_bytes / 2;
-        let_go && !room || self.waits_to_seal(key)
+        let_go && !room || rests || self.waits_to_seal(key)
     }
 }
-
 
 #[cfg(test)]
 mod tests;

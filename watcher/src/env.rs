@@ -105,7 +105,7 @@ impl Env {
     }
 
     /// Reads back when revisions in `(from, to]` of the main domain were committed, from the leases of the time.
-    pub(crate) async fn read_leases(&self, from: Revision, to: Revision) {
+    pub(crate) async fn read_leases(&self, mut from: Revision, to: Revision) {
         const ENOUGH: i64 = 4_000_000;
         const CALLS: usize = 64;
         let mut done = self.leases.lock().await;
@@ -113,7 +113,12 @@ impl Env {
         if domain.is_some_and(|domain| domain != MAIN) {
             return;
         }
-        if from >= to || done.iter().any(|(low, high)| *low <= from && to <= *high) {
+        let begin = from;
+        // Kinds that heal one after another ask for nearly the same: only what is new is read.
+        while let Some((_, high)) = done.iter().find(|(low, high)| *low <= from && from < *high) {
+            from = *high;
+        }
+        if from >= to {
             return;
         }
         let mut calls = 2;
@@ -138,13 +143,19 @@ impl Env {
                 })
                 .collect();
         }
-        done.push((from, to));
+        done.retain(|(low, high)| *low < begin || to < *high);
+        done.push((begin, to));
     }
 
     /// The newest `renewTime` at a revision; takes every lease of it as a sample.
     async fn newest_lease(&self, rv: Revision) -> Option<i64> {
+        let life = self.core.lock().life(MAIN);
         let page = self.exact(LEASES_PATH, "limit=500", rv, rv).await.ok()?;
         let mut core = self.core.lock();
+        // Leases of another life would tell when revisions of this one were committed.
+        if core.life(MAIN) != life {
+            return None;
+        }
         let items = page.items.iter().filter_map(|item| core.past_lease(MAIN, item));
         items.max()
     }

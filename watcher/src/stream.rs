@@ -42,6 +42,8 @@ const WALKED: usize = 64;
 /// How often a list that expires half-way is begun anew before that counts as a failure.
 const LIST_TRIES: u32 = 5;
 
+/// How often it is looked whether a wait is over.
+const LULL: Duration = Duration::from_secs(1);
 /// How often a list looks whether there is room for its next page.
 const CROWDED: Duration = Duration::from_millis(200);
 /// A store is not put back in less: the API server has to stop and start. A server that ends a watch has sent a bookmark
@@ -86,6 +88,9 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     async fn turn(&mut self) -> Result<(), Failure> {
+        while self.env.core.lock().must_wait(self.key) {
+            self.env.sleep(LULL).await;
+        }
         let (kind, covered, cursor, start) = {
             let mut core = self.env.core.lock();
             let Some(kind) = core.kinds.get(self.key) else { return Ok(()) };
@@ -93,9 +98,6 @@ impl Stream<'_> {
             let start = core.domain(&out.0.domain).caught_up;
             (out.0, out.1, out.2, start)
         };
-        while self.env.core.lock().must_wait(self.key) {
-            self.env.sleep(Duration::from_secs(1)).await;
-        }
         if cursor == 0 {
             self.open = false;
             // What is listed now is of the life that the server is in, whoever of the domain has noticed.
@@ -228,12 +230,16 @@ impl Stream<'_> {
         let Err(failure) = outcome else { return };
         tracing::debug!(kind = self.key, %failure, "the stream broke");
         let mut wait = env.backoff(self.failures);
+        // What fails again and again tells nothing new, and what is refused is no sign of another store.
+        let news = self.failures == 0 && !matches!(failure, Failure::Forbidden(_) | Failure::NotFound(_));
         self.failures += 1;
         (self.caught_up, self.open) = (None, false);
         {
             let mut core = env.core.lock();
             core.trouble(self.key, &failure.to_string());
-            core.doubt(self.key);
+            if news {
+                core.doubt(self.key);
+            }
             core.phase(self.key, Phase::Resuming);
         }
         match failure {
@@ -355,16 +361,22 @@ impl Stream<'_> {
                     return Err(another_life());
                 }
                 if kind.domain == MAIN {
-                    env.read_leases(known.from, pages.rv).await;
+                    // Others may be at it, or wait for it as well.
+                    let mut reading = std::pin::pin!(env.read_leases(known.from, pages.rv));
+                    while env.parts.timeout(LULL, &mut reading).await.is_none() {
+                        env.core.lock().moved(self.key);
+                    }
                 }
             }
             healing.life = pages.life;
             let moved = healing.sort(items, &mut known.objects, &pages)?;
             healing.walk(moved, pages.rv, &mut outcome).await?;
         }
-        let Known { from, heard, objects } = known;
+        let Known { from, heard, objects, torn } = known;
         let gone = objects.into_iter().map(|(name, known)| (name, Some(known), None)).collect();
         healing.walk(gone, pages.rv, &mut outcome).await?;
+        // Which objects an interrupted healing could not follow is not known any more, unless the history says that it could.
+        let lost = torn && outcome.unknown.is_empty() && healing.is_forgotten().await?;
         let mut core = env.core.lock();
         if !core.is_life(self.key, pages.life) {
             return Err(another_life());
@@ -374,9 +386,10 @@ impl Stream<'_> {
             to: pages.rv,
             time_from: heard,
             time_to: core.now().hi,
-            reason: reason.to_owned(),
+            reason: if lost { format!("{reason}; its recovery was interrupted") } else { reason.to_owned() },
             recovered: outcome.recovered,
             unknown: outcome.unknown,
+            lost,
         };
         core.healed(self.key, healed);
         Ok(pages.rv)
@@ -538,6 +551,15 @@ impl Healing<'_> {
             }
         }
         Ok(moved)
+    }
+
+    /// Whether the server has no history from the cursor on.
+    async fn is_forgotten(&self) -> Result<bool, Failure> {
+        match self.env.exact(&path(self.kind), "limit=1", self.from, self.from).await {
+            Ok(_) => Ok(false),
+            Err(Failure::Expired(_)) => Ok(true),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Walks the objects that moved back to the cursor.

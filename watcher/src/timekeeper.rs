@@ -39,6 +39,8 @@ const NARROW: Micros = 30_000_000;
 const SHAKEN: Micros = 3_600_000_000;
 /// Anchors between which nobody has decided; beyond this many only the outermost are kept.
 const HELD: usize = 6;
+/// Between two warnings of a disagreement.
+const BETWEEN: Micros = 60_000_000;
 /// The API server's name among the witnesses.
 const SERVER: &str = "the API server";
 /// This machine's name among them.
@@ -83,6 +85,8 @@ pub(crate) struct Timekeeper {
     /// Who is outvoted, or that nobody is believed.
     disagreement: String,
     outvoted: Vec<String>,
+    /// When that was last told of, on the monotonic clock.
+    named: Option<Micros>,
 }
 
 impl Timekeeper {
@@ -226,7 +230,7 @@ impl Timekeeper {
         if told && !right.is_empty() && self.stepped.is_none_or(heard_since) {
             self.held = right;
         }
-        self.name(&voters, told.then_some((lo, hi)));
+        self.name(&voters, told.then_some((lo, hi)), now);
     }
 
     /// Whether the machine's clock was set not long ago.
@@ -266,8 +270,8 @@ impl Timekeeper {
         voters
     }
 
-    /// Names who disagrees; told when it changes.
-    fn name(&mut self, voters: &[Voter], believed: Option<(Micros, Micros)>) {
+    /// Names who disagrees; told when it changes, but servers that take turns may differ with every answer.
+    fn name(&mut self, voters: &[Voter], believed: Option<(Micros, Micros)>, now: Micros) {
         let (lo, hi) = believed.unwrap_or((Micros::MAX, Micros::MIN));
         let standing = |v: &&Voter| v.name != OWN || self.wall == Some(v.lo + AGREE);
         let out = voters.iter().filter(standing).filter(|v| v.hi + AGREE < lo || hi < v.lo - AGREE);
@@ -281,9 +285,13 @@ impl Timekeeper {
             (false, Some(_)) => format!("the clock of {} is not believed: the others agree on another time", out.join(", ")),
             (false, None) => format!("the clocks of {} differ, and none is believed: times are ±{:.0} s", out.join(", "), apart / 2.0),
         };
-        if self.disagreement.is_empty() {
+        let often = self.named.is_some_and(|named| now - named < BETWEEN);
+        if often {
+            tracing::debug!(disagreement = self.disagreement, "the clocks tell another time again");
+        } else if self.disagreement.is_empty() {
             tracing::info!("the clocks agree again");
         } else {
+            self.named = Some(now);
             tracing::warn!("{}", self.disagreement);
         }
         self.outvoted = out;

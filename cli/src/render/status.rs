@@ -149,7 +149,7 @@ fn gaps(context: &Context<'_>, cluster: &Cluster) {
                 time(&gap.from),
                 time(&gap.to),
                 gap.recovered.to_string(),
-                gap.unknown.to_string(),
+                if gap.grade == facts::Grade::Lost.as_str() && gap.unknown == 0 { "?".to_owned() } else { gap.unknown.to_string() },
                 gap.reason.clone(),
             ]
         })

@@ -46,8 +46,8 @@ fn a_live_row_lies_between_the_row_before_and_its_receipt() {
 fn in_catch_up_leases_bound_a_row_to_its_moment_not_to_the_receipt() {
     let mut clock = RevisionClock::default();
     let now = 500 * S;
-    clock.lease(&renewal(100, 300 * S), at(now));
-    clock.lease(&renewal(200, 310 * S), at(now));
+    clock.lease(&renewal(100, 300 * S), at(now), false);
+    clock.lease(&renewal(200, 310 * S), at(now), false);
     clock.receipt(150, at(now), false);
     assert_eq!(clock.bounds(150, at(now), None, false), (300 * S, 312 * S));
     // The object's own stamp tightens it, and a fresh one bounds what the clock says.
@@ -60,7 +60,7 @@ fn in_catch_up_leases_bound_a_row_to_its_moment_not_to_the_receipt() {
 #[test]
 fn a_lease_from_the_future_is_ignored() {
     let mut clock = RevisionClock::default();
-    clock.lease(&renewal(10, 900 * S), at(100 * S));
+    clock.lease(&renewal(10, 900 * S), at(100 * S), false);
     assert_eq!(clock.bounds(11, at(100 * S), None, false), (0, 100 * S));
 }
 
@@ -71,7 +71,7 @@ fn closed_time_needs_certainty() {
     assert_eq!(clock.closed_time(10), 0);
     clock.list(10, at(90 * S), at(91 * S));
     assert_eq!(clock.closed_time(10), 90 * S);
-    clock.lease(&renewal(11, 95 * S), at(96 * S));
+    clock.lease(&renewal(11, 95 * S), at(96 * S), false);
     // The lease at 11 was written at or after 95 s: everything before 95 s is at most 10.
     assert_eq!(clock.closed_time(10), 95 * S);
     assert_eq!(clock.closed_time(9), 0);
@@ -82,7 +82,7 @@ fn what_was_closed_holds_against_the_clocks_of_the_time() {
     let mut clock = RevisionClock::default();
     clock.closed(10, 90 * S);
     // Holder and server had the same wrong clock, and nobody is left who could tell.
-    assert!(!clock.lease(&renewal(12, 40 * S), at(200 * S)));
+    assert!(!clock.lease(&renewal(12, 40 * S), at(200 * S), false));
     assert_eq!(clock.bounds(11, at(200 * S), None, false), (90 * S, 200 * S));
 }
 
@@ -138,10 +138,10 @@ fn a_lease_that_contradicts_what_is_known_is_no_sample() {
     let mut clock = RevisionClock::default();
     clock.list(10, at(500 * S), at(501 * S));
     // Everything from 11 on was committed at 500 s or later: a lease at 20 that says 300 s has a clock that is behind.
-    clock.lease(&renewal(20, 300 * S), at(510 * S));
+    clock.lease(&renewal(20, 300 * S), at(510 * S), false);
     assert_eq!(clock.bounds(15, at(510 * S), None, false), (500 * S, 510 * S));
     // And one that says a revision was written after it was received has a clock that is ahead.
     clock.receipt(30, at(520 * S), false);
-    clock.lease(&renewal(25, 530 * S), at(540 * S));
+    clock.lease(&renewal(25, 530 * S), at(540 * S), false);
     assert_eq!(clock.bounds(40, at(540 * S), None, false), (500 * S, 540 * S));
 }

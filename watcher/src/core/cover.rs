@@ -28,6 +28,8 @@ pub(crate) struct Known {
     pub(crate) heard: Micros,
     /// Name → uid and revision.
     pub(crate) objects: BTreeMap<String, (Box<str>, Revision)>,
+    /// Whether a healing from the cursor was interrupted: what it found of some objects may not be all that there was.
+    pub(crate) torn: bool,
 }
 
 /// A kind as the journal left it.
@@ -56,6 +58,8 @@ pub(crate) struct Healed {
     pub(crate) recovered: u64,
     /// Objects of which versions are missing.
     pub(crate) unknown: Vec<String>,
+    /// Whether versions may be missing of objects that nobody can name.
+    pub(crate) lost: bool,
 }
 
 impl Core {
@@ -105,6 +109,8 @@ impl Core {
             let Resumed { cursor, ended, heard, torn, reborn } = as_left;
             (kind.covered, kind.cursor) = (cursor.is_some(), cursor.unwrap_or(0));
             (kind.ended, kind.described, kind.heard) = (ended, true, heard);
+            // Its stream has not been begun: nothing was tried of it yet.
+            kind.pace.astray = None;
             (kind.torn, kind.reborn) = (torn, reborn);
         }
     }
@@ -120,7 +126,7 @@ impl Core {
     pub(crate) fn known(&self, key: &str) -> Option<Known> {
         let kind = self.kinds.get(key)?;
         let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), (entry.uid.clone(), entry.object_rv)));
-        Some(Known { from: kind.cursor, heard: kind.heard, objects: objects.collect() })
+        Some(Known { from: kind.cursor, heard: kind.heard, objects: objects.collect(), torn: kind.torn })
     }
 
     /// A kind's stream brought something.
@@ -176,6 +182,7 @@ impl Core {
     }
 
     fn cover(&mut self, key: &str, from: Revision, at: Micros) {
+        let now = self.parts.clock.monotonic();
         self.write_discovery(key, from);
         let Some(kind) = self.kinds.get_mut(key) else { return };
         let discovery = kind.discovery.clone();
@@ -183,6 +190,7 @@ impl Core {
         let left = kind.left.take();
         if !kind.covered {
             (kind.covered, kind.ended) = (true, None);
+            kind.pace.taken = now;
             kind.detail.clear();
             let (from, at) = left.unwrap_or((from, at));
             self.fact_at(Op::CoverBegin, &discovery, from, None::<&()>, at);
@@ -223,7 +231,7 @@ impl Core {
         let Some(kind) = self.kinds.get_mut(key) else { return };
         kind.detail.clear();
         let discovery = kind.discovery.clone();
-        let grade = if healed.unknown.is_empty() { Grade::Healed } else { Grade::Lost };
+        let grade = if healed.unknown.is_empty() && !healed.lost { Grade::Healed } else { Grade::Lost };
         // What was let go and is recovered whole is covered from where it was left, as if it had only been broken.
         let left = kind.left.filter(|(rv, _)| *rv == healed.from);
         kind.left = left.filter(|_| grade == Grade::Healed);
@@ -259,11 +267,15 @@ impl Core {
 
     /// The same, where it is known when protection ended.
     pub(super) fn uncover_at(&mut self, key: &str, reason: Uncovered, detail: &str, since: Micros) {
+        let now = self.parts.clock.monotonic();
         let Some(kind) = self.kinds.get_mut(key) else { return };
         detail.clone_into(&mut kind.detail);
         kind.phase = Phase::Unprotected;
         if !kind.covered && kind.ended == Some(reason) {
             return;
+        }
+        if kind.covered && matches!(reason, Uncovered::Stuck | Uncovered::Forbidden | Uncovered::ApiDown) {
+            kind.pace.fall(now);
         }
         (kind.covered, kind.ended) = (false, Some(reason));
         let (discovery, followed) = (kind.discovery.clone(), kind.cursor > 0);

@@ -317,6 +317,7 @@ impl Core {
 
     /// A lease of the server's history, as a sample of its domain's clock; returns when it was renewed, if it can be told.
     pub(crate) fn past_lease(&mut self, domain: &str, bytes: &[u8]) -> Option<Micros> {
+        self.renewed(domain, &Header::of(bytes));
         let renewal = Renewal::of(bytes)?;
         self.lease_sample(domain, &renewal, false).then_some(renewal.renewed)
     }
@@ -327,7 +328,7 @@ impl Core {
         let stamped = renewal.is_stamped() && self.timekeeper.believes_server();
         (renewed || stamped)
             && self.timekeeper.believes(&renewal.name)
-            && self.domain(domain).clock.lease(renewal, at)
+            && self.domain(domain).clock.lease(renewal, at, renewed)
     }
 
     /// An object that only discovery or the clock looks at: its kind is not journaled. `opened` is when the watch that brought
@@ -339,7 +340,10 @@ impl Core {
             let at = self.now();
             self.beat();
             let header = Header::of(bytes);
-            self.renewed(&domain, &header, opened);
+            // What a watch brings that was opened before may be of the life before.
+            if opened.is_none_or(|opened| opened >= self.domain(&domain).begun) {
+                self.renewed(&domain, &header);
+            }
             let opened = opened.unwrap_or(Duration::MAX);
             let live = header.rv.filter(|rv| self.is_live(&domain, opened, *rv));
             if let Some(rv) = live {
@@ -350,15 +354,12 @@ impl Core {
         self.tell(key, bytes);
     }
 
-    /// A watch brought a lease's write: nobody writes as often, so that the newest tells which copy of the store this is.
-    fn renewed(&mut self, domain: &str, header: &Header, opened: Option<Duration>) {
+    /// A lease's write was seen: nobody writes as often, so that the newest tells which copy of the store this is.
+    fn renewed(&mut self, domain: &str, header: &Header) {
         let heard = self.parts.clock.monotonic();
         let domain = self.domain(domain);
         let newest = domain.renewed.as_ref().map_or(0, |renewed| renewed.rv);
-        if let (Some(rv), Some(opened)) = (header.rv, opened)
-            && opened >= domain.begun
-            && rv > newest
-        {
+        if let Some(rv) = header.rv.filter(|rv| *rv > newest) {
             domain.renewed = Some(Renewed { name: object_name(header), uid: header.uid.as_str().into(), rv, heard });
         }
     }

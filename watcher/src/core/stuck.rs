@@ -22,6 +22,10 @@ use crate::handle::Phase;
 const LATELY: Duration = Duration::from_secs(13);
 /// A watch that has stayed open for this long after a failure has succeeded.
 const SETTLED: Duration = Duration::from_secs(3);
+/// Protection that ends sooner has not really begun; the next but one attempt waits, each time twice as long.
+const STEADY: Duration = Duration::from_mins(2);
+const REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_mins(5);
 /// A kind that is still being recovered after this long is let go, though it moves: etcd forgets meanwhile.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -40,12 +44,26 @@ pub(crate) struct Pace {
     opened: Duration,
     /// Whether its watch was open when it was let go: it may stay so, silent, for long.
     pub(crate) deaf: bool,
+    /// When it was taken under protection last.
+    pub(super) taken: Duration,
+    /// How often in a row protection ended soon after it had begun.
+    falls: u32,
+    /// Not taken up again before.
+    pub(crate) rests_until: Duration,
 }
 
 impl Pace {
     /// Of a kind that has never been heard.
     pub(super) fn astray_since(now: Duration) -> Self {
         Self { astray: Some(now), ..Self::default() }
+    }
+
+    /// Protection ends. A kind that can be listed and not watched would be taken up and let go without end.
+    pub(super) fn fall(&mut self, now: Duration) {
+        self.falls = if now.saturating_sub(self.taken) < STEADY { self.falls + 1 } else { 0 };
+        if self.falls > 1 {
+            self.rests_until = now + (REST * (1 << self.falls.min(8))).min(LONGEST_REST);
+        }
     }
 }
 

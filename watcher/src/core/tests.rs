@@ -210,6 +210,7 @@ fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_ga
         reason: "410".into(),
         recovered: 3,
         unknown: vec![],
+        lost: false,
     };
     core.healed("/things", healed);
     assert_eq!(drain(&mut core), (vec!["gap 20".into()], 20));

@@ -7,7 +7,7 @@ use super::SWAP;
 use crate::{
     api::Failure,
     discovery::LEASES,
-    env::{Env, opaque},
+    env::{Env, another_life, opaque},
     header::Header,
     life,
     lines::{self, Event},
@@ -36,16 +36,23 @@ async fn listen(
 ) -> Result<(), Failure> {
     // Leases of another life would tell when revisions of this one were committed.
     let domain = env.core.lock().kinds.get(key).map(|kind| kind.discovery.domain.clone());
-    if let Some(domain) = domain {
-        life::confirm(env, &domain, *alive).await?;
+    let mut began = 0;
+    if let Some(domain) = &domain {
+        life::confirm(env, domain, *alive).await?;
+        began = env.core.lock().life(domain);
     }
     let (mut next, mut rv) = (None::<String>, 0);
     loop {
         let page = env.page(path, next.as_deref()).await?;
         rv = page.rv.ok_or_else(opaque)?.max(rv);
-        for item in &page.items {
-            env.core.lock().overheard(key, item, None);
+        let mut core = env.core.lock();
+        if domain.as_ref().is_some_and(|domain| core.life(domain) != began) {
+            return Err(another_life());
         }
+        for item in &page.items {
+            core.overheard(key, item, None);
+        }
+        drop(core);
         next = page.next;
         if next.is_none() {
             break;
