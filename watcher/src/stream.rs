@@ -131,11 +131,8 @@ impl Stream<'_> {
         };
         // Also a watch that ended properly may have done so long ago.
         let unbroken = covered && self.broken.is_none() && self.caught_up.is_some();
-        let since = match (unbroken && now.saturating_sub(alive) < SWAP, covered) {
-            (true, _) => stalled,
-            (false, true) => alive,
-            (false, false) => alive.max(doubted),
-        };
+        // What was confirmed before it broke tells nothing of the time in which it was silent.
+        let since = if unbroken && now.saturating_sub(alive) < SWAP { stalled } else { alive.max(doubted) };
         life::confirm(self.env, &kind.domain, since).await?;
         Ok(self.env.core.lock().kinds.get(self.key).is_some_and(|kind| kind.cursor > 0))
     }
