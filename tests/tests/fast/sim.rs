@@ -110,23 +110,14 @@ fn writers_that_race_never_fork_the_journal() {
     all_pass(250, |seed| race(seed, Sabotage::None));
 }
 
-/// Seeds that show faults which are known and not put right: versions of a kind and moments close to when etcd was put back, as
-/// objects that were listed before the end of the life was noticed. Each has to go on failing, or it leaves this list.
-const KNOWN: [u64; 0] = [];
-
 #[test]
-fn a_cluster_survives_every_seed_but_the_known() {
+fn a_cluster_survives_every_seed() {
     let profile = Profile::default();
     assert!(profile.steps >= 200, "a seed has at least 200 steps");
     let fired = all_pass(500, |seed| {
         let mut outcome = simulate(seed, &profile);
         if outcome.faults() < 3 {
             outcome.problems.push(format!("only {} faults fired", outcome.faults()));
-        }
-        if KNOWN.contains(&seed) && asked().is_none() {
-            let put_right = outcome.problems.is_empty();
-            outcome.problems.clear();
-            outcome.problems.extend(put_right.then(|| "no longer fails: take it off the known".to_owned()));
         }
         outcome
     });
