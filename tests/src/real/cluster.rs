@@ -12,7 +12,7 @@
 use super::build::{Program, hex};
 use super::process::{Port, Process, Workdir};
 use super::tls::{Authority, Identity};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -335,6 +335,32 @@ impl Cluster {
         }
     }
 
+    /// A copy of what etcd holds at this moment, as `etcdctl snapshot save` takes it. It is in the cluster's folder.
+    pub async fn copy_etcd(&self) -> Result<PathBuf> {
+        let taken = fs::read_dir(self.dir())?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "copy"));
+        let copy = self.dir().join(format!("etcd-{}.copy", taken.count()));
+        fs::write(&copy, snapshot(&self.ports.etcd).await?)?;
+        Ok(copy)
+    }
+
+    /// Puts a copy of etcd back with `etcdutl snapshot restore` and these flags of it. The API server is away meanwhile; the
+    /// controllers are not told.
+    pub async fn put_back(&self, copy: &Path, flags: &[&str]) -> Result<()> {
+        let etcdutl = tokio::task::spawn_blocking(|| Program::Etcdutl.ensure()).await??;
+        self.kill(Part::Apiserver)?;
+        self.kill(Part::Etcd)?;
+        let data = self.dir().join("etcd");
+        fs::remove_dir_all(&data)?;
+        let peer = url(&self.ports.etcd_peer);
+        let mut restore = tokio::process::Command::new(etcdutl);
+        restore.args(["snapshot", "restore"]).arg(copy).arg(format!("--data-dir={}", data.display()));
+        restore.args([format!("--initial-cluster=default={peer}"), format!("--initial-advertise-peer-urls={peer}")]);
+        let output = restore.args(flags).output().await?;
+        ensure!(output.status.success(), "etcdutl: {}", String::from_utf8_lossy(&output.stderr));
+        self.restart(Part::Etcd).await?;
+        self.restart(Part::Apiserver).await
+    }
+
     /// The process id of a running part.
     pub fn pid(&self, part: Part) -> Result<Option<u32>> {
         Ok(self.process(part)?.pid())
@@ -478,6 +504,19 @@ async fn load(kubeconfig: &Path) -> Result<Config> {
 
 fn url(port: &Port) -> String {
     format!("http://127.0.0.1:{}", port.number())
+}
+
+/// All that an etcd holds, with its digest: the stream of its maintenance service, as its gateway gives it.
+async fn snapshot(etcd: &Port) -> Result<Vec<u8>> {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let body = reqwest::Client::new().post(format!("{}/v3/maintenance/snapshot", url(etcd))).body("{}").send().await?;
+    let mut copy = Vec::new();
+    for line in body.error_for_status()?.text().await?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        let blob = message["result"]["blob"].as_str().with_context(|| format!("no part of a copy: {message}"))?;
+        BASE64_STANDARD.decode_vec(blob, &mut copy)?;
+    }
+    Ok(copy)
 }
 
 async fn listens(port: &Port) -> bool {
