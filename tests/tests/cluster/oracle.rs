@@ -11,7 +11,7 @@ use hindcast_tests::{
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_hindcast-under-test");
 
 fn load(prefix: &str, writes: u64) -> Load {
-    Load { seed: 0x0dd5_eed5, writers: 16, writes, rate: None, prefix: prefix.to_owned() }
+    Load { seed: 0x0dd5_eed5, writers: 16, writes, rate: None, prefix: prefix.to_owned(), kinds: oracle::kinds() }
 }
 
 async fn cluster() -> Result<Cluster> {
