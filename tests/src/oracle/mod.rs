@@ -11,5 +11,5 @@ mod check;
 mod load;
 pub mod subject;
 
-pub use check::{Listed, Swap, Verdict, check, check_lives, exact_lists_agree};
+pub use check::{Listed, Met, Swap, Verdict, check, exact_lists_agree};
 pub use load::{Answer, Attempt, EVENTS, Kind, Load, Verb, Written, builder, kinds, now, prepare, request, run};

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{APPLY, JSON, conversion::Conversion, newest_revision, send};
 use crate::{
-    oracle::{self, EVENTS, Listed, Load, Verdict, now, request, subject::{Hindcast, Place, Running}},
+    oracle::{self, EVENTS, Listed, Load, Met, Verdict, now, request, subject::{Hindcast, Place, Running}},
     real::{Cluster, FakeClock, Fault, HttpProxy, Minio, Part, process::Workdir},
 };
 
@@ -59,7 +59,7 @@ impl Faults {
     fn seconds(&self) -> f64 {
         let count: u32 = self.counts().iter().sum();
         let longer = self.clocks + self.stuck;
-        f64::from(count) * (self.between.as_secs_f64() + 4.0) + f64::from(longer) * 25.0 + self.down.as_secs_f64() + 15.0
+        f64::from(count) * (self.between.as_secs_f64() + 4.0) + f64::from(longer) * 30.0 + self.down.as_secs_f64() + 15.0
     }
 }
 
@@ -93,7 +93,7 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
         conversion: &conversion,
         clock: clock.as_ref(),
         running: Some(running),
-        outages: Vec::new(),
+        met: Met::default(),
     };
     trial.all(&faults).await?;
     let written = writing.await??;
@@ -102,8 +102,7 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let outages = trial.outages.clone();
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &outages).await?;
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &trial.met).await?;
     let main = [oracle::kinds(), vec![Conversion::KIND]].concat();
     for (domain, kinds) in [("main", main), ("events", vec![EVENTS])] {
         let newest = newest_revision(&client, &kinds[0]).await?;
@@ -131,7 +130,7 @@ struct Trial<'a> {
     conversion: &'a Conversion,
     clock: Option<&'a FakeClock>,
     running: Option<Running>,
-    outages: Vec<(i64, i64)>,
+    met: Met,
 }
 
 impl Trial<'_> {
@@ -208,7 +207,7 @@ impl Trial<'_> {
 
     /// The fault is over; what it delayed may arrive for a few more seconds.
     fn over(&mut self, begun: i64) {
-        self.outages.push((begun - 1_000_000, now() + 10_000_000));
+        self.met.outages.push((begun - 1_000_000, now() + 10_000_000));
     }
 
     async fn kill_and_restart(&mut self, down: Duration) -> Result<()> {
@@ -226,8 +225,8 @@ impl Trial<'_> {
         let (ahead, slowly) = CLOCKS[round as usize % CLOCKS.len()];
         let begun = now();
         if slowly {
-            for step in 1..=100 {
-                clock.set(ahead * 10 * step)?;
+            for step in 1..=500 {
+                clock.set(ahead * 2 * step)?;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         } else {
@@ -242,6 +241,7 @@ impl Trial<'_> {
             self.running().wait_metric("hindcast_server_clock_offset_seconds", Duration::from_secs(40), noticed).await?;
         }
         self.over(begun);
+        self.met.wrong_clocks.extend(self.met.outages.last().copied());
         Ok(())
     }
 

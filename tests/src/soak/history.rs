@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::newest_revision;
 use crate::{
-    oracle::{self, Load, Verdict, now, subject::{Hindcast, Place}},
+    oracle::{self, Load, Met, Verdict, now, subject::{Hindcast, Place}},
     real::{Part, process::Workdir},
 };
 
@@ -48,7 +48,8 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[(begun, now())]).await?;
+    let met = Met { outages: vec![(begun, now())], ..Met::default() };
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &met).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
     ensure!(verdict.lost > 0 && verdict.gaps.1 > 0, "an interval must be lost in this trial: {verdict}");
     let newest = newest_revision(&client, &load.kinds[0]).await?;

@@ -12,7 +12,7 @@ use hindcast_restorer::Timeline;
 
 use super::newest_revision;
 use crate::{
-    oracle::{self, Listed, Load, Swap, Verdict, now, subject::{Hindcast, Place, Running}},
+    oracle::{self, Listed, Load, Met, Swap, Verdict, now, subject::{Hindcast, Place, Running}},
     real::{Cluster, Part, process::Workdir},
 };
 
@@ -65,7 +65,8 @@ pub async fn lives(binary: &str, size: Lives) -> Result<Verdict> {
     for (life, listed) in &trial.listed {
         listed.agrees(&journal, &keys, MAIN, Some(*life)).await?;
     }
-    let verdict = oracle::check_lives(&journal, &keys, &written, &[(0, i64::MAX)], &trial.swaps).await?;
+    let met = Met { outages: vec![(0, i64::MAX)], swaps: trial.swaps, ..Met::default() };
+    let verdict = oracle::check(&journal, &keys, &written, &met).await?;
     trial.running.stop().await?;
     let (failures, off) = (&verdict.failures, &verdict.time_failures);
     ensure!(failures.is_empty(), "{} are not accounted for: {:#?}", failures.len(), failures.iter().take(8).collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::{sync::{Arc, atomic::AtomicBool}, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    oracle::{self, Load, Verdict, subject::{Hindcast, Place, Running}},
+    oracle::{self, Load, Met, Verdict, subject::{Hindcast, Place, Running}},
     real::process::Workdir,
 };
 
@@ -59,7 +59,8 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     holder.wait_ready(Duration::from_mins(1)).await?;
     holder.close().await?;
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[(0, i64::MAX)]).await?;
+    let met = Met { outages: vec![(0, i64::MAX)], ..Met::default() };
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &met).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
     ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "nothing is lost: {verdict}");
     holder.stop().await?;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::{Arc, atomic::AtomicBool}, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{self, Load, Verdict, subject::{Hindcast, Place, Running}},
+    oracle::{self, Load, Met, Verdict, subject::{Hindcast, Place, Running}},
     real::{Cluster, Minio, process::Workdir},
 };
 
@@ -50,7 +50,7 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[]).await?;
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &Met::default()).await?;
     println!("oracle: {verdict}");
     for failure in verdict.time_failures.iter().take(5) {
         println!("oracle: off the clock: {failure}");
