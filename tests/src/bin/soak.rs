@@ -1,5 +1,6 @@
 //! `cargo soak`: the long trials, at full size. `cargo soak -- NAME …` runs some of them; `cargo soak -- rollback SEED [N]` runs
-//! that history, or N from it on, and takes steps away from the first that fails; `lives N` puts the store back N times.
+//! that history, or N from it on, and takes steps away from the first that fails; `faults N` meets an N-th of the faults, `lives N`
+//! puts the store back N times. Clocks go wrong by libfaketime, of the package `faketime`.
 
 use std::{
     process::ExitCode,
@@ -48,34 +49,19 @@ async fn trial(name: &str) -> Result<String> {
     let binary = binary.to_str().context("the temporary folder's name is not UTF-8")?;
     let numbers: Vec<u64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     match name {
-        "faults" if numbers.first() == Some(&1) => {
-            let size = Faults {
-                kills: 1,
-                kills_in_put: 1,
-                stops: 0,
-                apiserver_restarts: 1,
-                etcd_pauses: 0,
-                schema_changes: 1,
-                rotations: 1,
-                clocks: 6,
-                stuck: 1,
-                down: Duration::from_secs(10),
-                rate: 50.0,
-                between: Duration::from_secs(3),
-            };
-            Ok(faults(binary, size).await?.to_string())
-        }
         "faults" => {
+            let share = numbers.first().map_or(1, |number| (*number as u32).max(1));
+            let part = |count: u32| count.div_ceil(share);
             let size = Faults {
-                kills: 15,
-                kills_in_put: 6,
-                stops: 4,
-                apiserver_restarts: 4,
-                etcd_pauses: 3,
-                schema_changes: 4,
-                rotations: 3,
-                clocks: 6,
-                stuck: 2,
+                kills: part(15),
+                kills_in_put: part(6),
+                stops: part(4),
+                apiserver_restarts: part(4),
+                etcd_pauses: part(3),
+                schema_changes: part(4),
+                rotations: part(3),
+                clocks: part(6),
+                stuck: part(2),
                 down: Duration::from_mins(2),
                 rate: 50.0,
                 between: Duration::from_secs(8),
