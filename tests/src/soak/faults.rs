@@ -17,6 +17,8 @@ use crate::{
 
 /// Arguments of `run`.
 const RUN: [&str; 2] = ["--include", "events"];
+/// How long a clock stays wrong once that is noticed, and right before the next fault.
+const WRONG: Duration = Duration::from_secs(5);
 /// How far ahead the clock of `run` is set, in seconds, and whether bit by bit. Beyond 15 minutes the store refuses what it signs.
 const CLOCKS: [(i64, bool); 6] = [(600, false), (-3, true), (-10_800, false), (3, true), (-600, false), (10_800, false)];
 
@@ -59,7 +61,7 @@ impl Faults {
     fn seconds(&self) -> f64 {
         let count: u32 = self.counts().iter().sum();
         let longer = self.clocks + self.stuck;
-        f64::from(count) * (self.between.as_secs_f64() + 4.0) + f64::from(longer) * 30.0 + self.down.as_secs_f64() + 15.0
+        f64::from(count) * (self.between.as_secs_f64() + 4.0) + f64::from(longer) * 35.0 + self.down.as_secs_f64() + 15.0
     }
 }
 
@@ -219,7 +221,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Its clock is off until it has noticed, and in the first round while it starts.
+    /// Its clock is off until it has noticed and for a while more, and in the first round while it starts.
     async fn clock_off(&mut self, round: u32) -> Result<()> {
         let clock = self.clock.expect("there is a clock if it is to go wrong");
         let (ahead, slowly) = CLOCKS[round as usize % CLOCKS.len()];
@@ -239,6 +241,7 @@ impl Trial<'_> {
             clock.set(ahead * 1000)?;
             let noticed = |offset: f64| (offset + ahead as f64).abs() < 1.5;
             self.running().wait_metric("hindcast_server_clock_offset_seconds", Duration::from_secs(40), noticed).await?;
+            tokio::time::sleep(WRONG).await;
         }
         self.over(begun);
         self.met.wrong_clocks.extend(self.met.outages.last().copied());
