@@ -340,9 +340,10 @@ impl Core {
         }
     }
 
-    /// A domain that stood still was listed at `rv`.
-    pub(crate) fn runs_again(&mut self, domain: &str, rv: Revision) {
-        if self.stalled.remove(domain) {
+    /// A domain that stood still was listed at `rv`, by a list that was begun then. One from before tells nothing of what was
+    /// written while nobody looked.
+    pub(crate) fn runs_again(&mut self, domain: &str, rv: Revision, began: Duration) {
+        if began >= self.stalled_at && self.stalled.remove(domain) {
             self.domain(domain).live_from = rv;
         }
     }

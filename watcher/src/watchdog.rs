@@ -45,12 +45,13 @@ async fn sample(env: &Env) {
         let due = env.core.lock().to_sample();
         let busy = !due.is_empty();
         let asked = due.into_iter().map(async |kind| {
+            let began = env.parts.clock.monotonic();
             let rv = env.parts.timeout(SAMPLE_LIMIT, env.sample(&kind)).await;
             let mut core = env.core.lock();
             match rv {
                 Some(Ok(rv)) => {
                     core.moved(&kind.kind_key());
-                    core.runs_again(&kind.domain, rv);
+                    core.runs_again(&kind.domain, rv, began);
                 }
                 _ => core.not_sampled(&kind.domain),
             }

@@ -35,6 +35,13 @@ pub struct Kind {
     pub scale: bool,
 }
 
+impl Kind {
+    /// As rows name it.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.group, self.resource)
+    }
+}
+
 const fn kind(
     api: &'static str,
     group: &'static str,
@@ -44,7 +51,10 @@ const fn kind(
     Kind { api, group, resource, kind, namespaced: true, status: false, scale: false }
 }
 
-/// The kinds that the writers use.
+/// Events, which may be in a domain of their own and are protected only where that was asked for.
+pub const EVENTS: Kind = kind("/api/v1", "", "events", "Event");
+
+/// The kinds that writers use in the main domain.
 pub fn kinds() -> Vec<Kind> {
     vec![
         kind("/api/v1", "", "configmaps", "ConfigMap"),
@@ -172,6 +182,8 @@ pub struct Load {
     pub rate: Option<f64>,
     /// Prefix of namespaces and cluster-scoped names.
     pub prefix: String,
+    /// What is written.
+    pub kinds: Vec<Kind>,
 }
 
 /// Microseconds since 1970.
@@ -277,6 +289,7 @@ pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Re
                 draw: Rng::new(load.seed ^ (writer + 1).wrapping_mul(0x51ed_2701)),
                 client,
                 prefix: load.prefix.clone(),
+                kinds: load.kinds.clone(),
                 number: writer,
             };
             loop {
@@ -320,15 +333,15 @@ struct Writer {
     draw: Rng,
     client: Client,
     prefix: String,
+    kinds: Vec<Kind>,
     number: u64,
 }
 
 impl Writer {
     /// One random write.
     async fn write(&mut self) -> Result<Outcome> {
-        let all = kinds();
-        let kind =
-            *all.get(self.draw.below(all.len() as u64) as usize).context("kinds is not empty")?;
+        let kind = self.draw.below(self.kinds.len() as u64) as usize;
+        let kind = *self.kinds.get(kind).context("kinds is not empty")?;
         // Writers share names, so that they meet on the same objects.
         let (namespace, name) = (
             if kind.namespaced {
@@ -347,7 +360,7 @@ impl Writer {
         let roll = self.draw.below(100);
         let (verb, method, path, body, content_type) = match roll {
             0..22 => {
-                let object = self.object(&kind, &name)?;
+                let object = self.object(&kind, &namespace, &name)?;
                 (Verb::Create, "POST", collection, Some(object), "application/json")
             }
             22..34 => match self.replacement(&kind, &path).await? {
@@ -365,7 +378,7 @@ impl Writer {
                 )
             }
             62..70 => {
-                let object = self.object(&kind, &name)?;
+                let object = self.object(&kind, &namespace, &name)?;
                 let path = format!("{path}?fieldManager=applier-{}&force=true", self.draw.below(3));
                 (Verb::Patch, "PATCH", path, Some(object), "application/apply-patch+yaml")
             }
@@ -430,7 +443,7 @@ impl Writer {
         }
     }
 
-    fn object(&mut self, kind: &Kind, name: &str) -> Result<Vec<u8>> {
+    fn object(&mut self, kind: &Kind, namespace: &str, name: &str) -> Result<Vec<u8>> {
         let mut object = json!({
             "apiVersion": kind.api.trim_start_matches("/apis/").trim_start_matches("/api/"),
             "kind": kind.kind,
@@ -443,6 +456,10 @@ impl Writer {
         let spec = match kind.resource {
             "pods" => {
                 json!({ "spec": { "containers": [{ "name": "c", "image": format!("registry.local/app:{}", self.draw.below(99)) }] } })
+            }
+            "events" => {
+                let about = json!({ "kind": "Pod", "namespace": namespace, "name": "x" });
+                json!({ "involvedObject": about, "type": "Normal", "reason": "Oracle", "message": self.odd() })
             }
             "persistentvolumeclaims" => {
                 json!({ "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } })

@@ -11,5 +11,5 @@ mod check;
 mod load;
 pub mod subject;
 
-pub use check::{Verdict, check, exact_lists_agree};
-pub use load::{Answer, Attempt, Kind, Load, Verb, Written, builder, kinds, now, prepare, request, run};
+pub use check::{Listed, Met, Swap, Verdict, check, exact_lists_agree};
+pub use load::{Answer, Attempt, EVENTS, Kind, Load, Verb, Written, builder, kinds, now, prepare, request, run};

@@ -71,6 +71,8 @@ pub struct Hindcast {
     pub kubeconfig: PathBuf,
     /// The key file; an empty path for none.
     pub key_file: PathBuf,
+    /// Environment of `run` alone.
+    pub env: Vec<(String, String)>,
     dir: PathBuf,
 }
 
@@ -90,7 +92,7 @@ impl Hindcast {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             std::fs::set_permissions(&key_file, mode)?;
         }
-        Ok(Self { binary: binary.into(), place, kubeconfig, key_file, dir: dir.to_owned() })
+        Ok(Self { binary: binary.into(), place, kubeconfig, key_file, env: Vec::new(), dir: dir.to_owned() })
     }
 
     /// The newest key in the key file.
@@ -136,7 +138,7 @@ impl Hindcast {
             process = process.args(["--key-file".to_owned(), self.key_file.display().to_string()]);
         }
         process = process.args(extra.iter().map(|a| (*a).to_owned()));
-        for (name, value) in &self.place.env {
+        for (name, value) in self.place.env.iter().chain(&self.env) {
             process = process.env(name, value);
         }
         process.start()?;
@@ -212,6 +214,26 @@ impl Running {
             answer.split(' ').nth(1).and_then(|s| s.parse().ok()).context("no HTTP status")?;
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
         Ok((status, body))
+    }
+
+    /// A metric without labels, or with these as they are written.
+    pub async fn metric(&self, name: &str) -> Result<Option<f64>> {
+        let (_, metrics) = self.http("GET", "/metrics").await?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?)
+    }
+
+    /// Waits until a metric is as it should be: what was done had its effect.
+    pub async fn wait_metric(&self, name: &str, within: Duration, holds: impl Fn(f64) -> bool) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + within;
+        loop {
+            let value = self.metric(name).await?;
+            if value.is_some_and(&holds) {
+                return Ok(());
+            }
+            ensure!(tokio::time::Instant::now() < deadline, "{name} is {value:?}, and stays so for {within:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Closes the cut of now.

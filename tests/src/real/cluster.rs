@@ -12,7 +12,7 @@
 use super::build::{Program, hex};
 use super::process::{Port, Process, Workdir};
 use super::tls::{Authority, Identity};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -48,6 +48,14 @@ pub enum Part {
     Apiserver,
     /// The controllers ([`Builder::controller_manager`]).
     ControllerManager,
+}
+
+/// What the main etcd held at one moment.
+#[derive(Debug)]
+pub struct StoreCopy {
+    path: PathBuf,
+    /// The newest revision in it.
+    pub revision: u64,
 }
 
 /// A running cluster. Dropping it ends every part and removes its folder.
@@ -335,6 +343,33 @@ impl Cluster {
         }
     }
 
+    /// A copy of what etcd holds at this moment, as `etcdctl snapshot save` takes it. It is in the cluster's folder.
+    pub async fn copy_etcd(&self) -> Result<StoreCopy> {
+        let taken = fs::read_dir(self.dir())?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "copy"));
+        let path = self.dir().join(format!("etcd-{}.copy", taken.count()));
+        fs::write(&path, snapshot(&self.ports.etcd).await?)?;
+        let status = etcdutl(["snapshot", "status", "--write-out=json"].map(str::to_owned), &path).await?;
+        let status: serde_json::Value = serde_json::from_slice(&status)?;
+        let revision = status["revision"].as_u64().with_context(|| format!("a copy has a revision: {status}"))?;
+        Ok(StoreCopy { path, revision })
+    }
+
+    /// Puts a copy of etcd back with `etcdutl snapshot restore` and these flags of it. The API server is away meanwhile; the
+    /// controllers are not told.
+    pub async fn put_back(&self, copy: &StoreCopy, flags: &[&str]) -> Result<()> {
+        self.kill(Part::Apiserver)?;
+        self.kill(Part::Etcd)?;
+        let data = self.dir().join("etcd");
+        fs::remove_dir_all(&data)?;
+        let peer = url(&self.ports.etcd_peer);
+        let mut args = vec!["snapshot".to_owned(), "restore".to_owned(), format!("--data-dir={}", data.display())];
+        args.extend([format!("--initial-cluster=default={peer}"), format!("--initial-advertise-peer-urls={peer}")]);
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        etcdutl(args, &copy.path).await?;
+        self.restart(Part::Etcd).await?;
+        self.restart(Part::Apiserver).await
+    }
+
     /// The process id of a running part.
     pub fn pid(&self, part: Part) -> Result<Option<u32>> {
         Ok(self.process(part)?.pid())
@@ -478,6 +513,27 @@ async fn load(kubeconfig: &Path) -> Result<Config> {
 
 fn url(port: &Port) -> String {
     format!("http://127.0.0.1:{}", port.number())
+}
+
+/// Runs etcd's own tool on a copy; what it said.
+async fn etcdutl(args: impl IntoIterator<Item = String>, copy: &Path) -> Result<Vec<u8>> {
+    let program = tokio::task::spawn_blocking(|| Program::Etcdutl.ensure()).await??;
+    let output = tokio::process::Command::new(program).args(args).arg(copy).output().await?;
+    ensure!(output.status.success(), "etcdutl: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
+}
+
+/// All that an etcd holds, with its digest: the stream of its maintenance service, as its gateway gives it.
+async fn snapshot(etcd: &Port) -> Result<Vec<u8>> {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let body = reqwest::Client::new().post(format!("{}/v3/maintenance/snapshot", url(etcd))).body("{}").send().await?;
+    let mut copy = Vec::new();
+    for line in body.error_for_status()?.text().await?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        let blob = message["result"]["blob"].as_str().with_context(|| format!("no part of a copy: {message}"))?;
+        BASE64_STANDARD.decode_vec(blob, &mut copy)?;
+    }
+    Ok(copy)
 }
 
 async fn listens(port: &Port) -> bool {

@@ -5,6 +5,7 @@
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`ConnectProxy`]: the proxy of a company, through which everything has to go.
 //! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
+//! - [`FakeClock`]: the wall clock of one process.
 //! - [`Terminal`]: a terminal with somebody at it.
 //! - [`Program`]: the pinned servers, built once into a cache outside the checkout.
 //!
@@ -18,6 +19,7 @@ pub mod aggregated;
 pub mod build;
 mod cluster;
 mod connect_proxy;
+mod fake_clock;
 mod http_proxy;
 mod https;
 mod minio;
@@ -29,8 +31,9 @@ mod webhook;
 
 pub use aggregated::AggregatedApi;
 pub use build::Program;
-pub use cluster::{Builder, Cluster, Part};
+pub use cluster::{Builder, Cluster, Part, StoreCopy};
 pub use connect_proxy::ConnectProxy;
+pub use fake_clock::FakeClock;
 pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use minio::Minio;
 pub use proxy::{Mode, Proxy};

@@ -1,4 +1,5 @@
-//! Kills, pauses, restarts and schema changes under load: nothing may be lost, and intervals are healed.
+//! Kills, pauses, restarts, schema changes, wrong clocks and a kind that cannot be read, under load and with Events in an
+//! etcd of their own: nothing may be lost, and intervals are healed.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -8,10 +9,18 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
 
+use super::{APPLY, JSON, conversion::Conversion, newest_revision, send};
 use crate::{
-    oracle::{self, Load, Verdict, now, request, subject::{Hindcast, Place, Running}},
-    real::{Cluster, Fault, HttpProxy, Minio, Part, process::Workdir},
+    oracle::{self, EVENTS, Listed, Load, Met, Verdict, now, request, subject::{Hindcast, Place, Running}},
+    real::{Cluster, FakeClock, Fault, HttpProxy, Minio, Part, process::Workdir},
 };
+
+/// Arguments of `run`.
+const RUN: [&str; 2] = ["--include", "events"];
+/// How long a clock stays wrong once that is noticed, and right before the next fault.
+const WRONG: Duration = Duration::from_secs(5);
+/// How far ahead the clock of `run` is set, in seconds, and whether bit by bit. Beyond 15 minutes the store refuses what it signs.
+const CLOCKS: [(i64, bool); 6] = [(600, false), (-3, true), (-10_800, false), (3, true), (-600, false), (10_800, false)];
 
 /// How much of each fault.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +39,10 @@ pub struct Faults {
     pub schema_changes: u32,
     /// Changes of the key that seals, each with a restart.
     pub rotations: u32,
+    /// Clocks of `run` that go wrong for a while, ahead or back, at once or bit by bit.
+    pub clocks: u32,
+    /// Times that one kind cannot be read, for as long as it takes to let it go.
+    pub stuck: u32,
     /// How long Hindcast is down once, beside.
     pub down: Duration,
     /// Writes a second.
@@ -39,34 +52,51 @@ pub struct Faults {
 }
 
 impl Faults {
+    fn counts(&self) -> [u32; 9] {
+        let Self { kills, kills_in_put, stops, apiserver_restarts, etcd_pauses, schema_changes, rotations, clocks, stuck, .. } = *self;
+        [kills, kills_in_put, stops, apiserver_restarts, etcd_pauses, schema_changes, rotations, clocks, stuck]
+    }
+
     /// How long the load goes on: all faults, the down time, and room at both ends.
     fn seconds(&self) -> f64 {
-        let count = self.kills + self.kills_in_put + self.stops + self.apiserver_restarts + self.etcd_pauses + self.schema_changes + self.rotations;
-        f64::from(count) * (self.between.as_secs_f64() + 4.0) + self.down.as_secs_f64() + 15.0
+        let count: u32 = self.counts().iter().sum();
+        let longer = self.clocks + self.stuck;
+        f64::from(count) * (self.between.as_secs_f64() + 4.0) + f64::from(longer) * 35.0 + self.down.as_secs_f64() + 15.0
     }
 }
 
 /// Runs the trial with the binary at `binary`; what became of every acknowledged write.
 pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     let dir = Workdir::new()?;
-    let cluster = oracle::builder().start().await?;
+    let cluster = oracle::builder().events_etcd().start().await?;
     let minio = Minio::start().await?;
     let proxy = HttpProxy::start(minio.port()).await?;
     let place = Place::minio(&minio, "soak", proxy.port());
-    let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
+    let mut hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
+    let clock = (faults.clocks > 0).then(FakeClock::new).transpose()?;
+    hindcast.env = clock.as_ref().map(FakeClock::env).unwrap_or_default();
     let writes = (faults.seconds() * faults.rate) as u64;
-    let load = Load { seed: 77, writers: 16, writes, rate: Some(faults.rate), prefix: "soak".to_owned() };
+    let load = Load { seed: 77, writers: 16, writes, rate: Some(faults.rate), prefix: "soak".to_owned(), kinds: [oracle::kinds(), vec![EVENTS]].concat() };
     let client = cluster.client();
     oracle::prepare(&client, &load).await?;
     schema(&cluster, 0).await?;
-    let running = hindcast.run(&[]).await?;
+    let conversion = Conversion::start(&cluster).await?;
+    let running = hindcast.run(&RUN).await?;
 
     let forgiving = Arc::new(AtomicBool::new(true));
     let writing = {
         let (client, load) = (client.clone(), load.clone());
         tokio::spawn(async move { oracle::run(&client, &load, forgiving).await })
     };
-    let mut trial = Trial { cluster: &cluster, hindcast: &hindcast, proxy: &proxy, running: Some(running), outages: Vec::new() };
+    let mut trial = Trial {
+        cluster: &cluster,
+        hindcast: &hindcast,
+        proxy: &proxy,
+        conversion: &conversion,
+        clock: clock.as_ref(),
+        running: Some(running),
+        met: Met::default(),
+    };
     trial.all(&faults).await?;
     let written = writing.await??;
     let Some(running) = trial.running.take() else { bail!("the trial ends with Hindcast running") };
@@ -74,11 +104,13 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let outages = trial.outages.clone();
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &outages).await?;
-    let newest = newest_revision(&cluster).await?;
-    running.close().await?;
-    oracle::exact_lists_agree(&client, &journal, &hindcast.keys()?, 3, (newest, newest), 9).await?;
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &trial.met).await?;
+    let main = [oracle::kinds(), vec![Conversion::KIND]].concat();
+    for (domain, kinds) in [("main", main), ("events", vec![EVENTS])] {
+        let newest = newest_revision(&client, &kinds[0]).await?;
+        running.close().await?;
+        Listed::of(&client, &kinds, newest).await?.agrees(&journal, &hindcast.keys()?, domain, None).await?;
+    }
     running.stop().await?;
     ensure!(
         verdict.failures.is_empty(),
@@ -87,6 +119,9 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
         written.answers.len(),
         verdict.failures.iter().take(8).collect::<Vec<_>>()
     );
+    let off = &verdict.time_failures;
+    ensure!(off.is_empty(), "{} bounds are off the clock: {:#?}", off.len(), off.iter().take(8).collect::<Vec<_>>());
+    ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict}");
     Ok(verdict)
 }
 
@@ -94,17 +129,16 @@ struct Trial<'a> {
     cluster: &'a Cluster,
     hindcast: &'a Hindcast,
     proxy: &'a HttpProxy,
+    conversion: &'a Conversion,
+    clock: Option<&'a FakeClock>,
     running: Option<Running>,
-    outages: Vec<(i64, i64)>,
+    met: Met,
 }
 
 impl Trial<'_> {
     async fn all(&mut self, faults: &Faults) -> Result<()> {
         // Taking turns, so that each fault meets the others' aftermath.
-        let most = [faults.kills, faults.kills_in_put, faults.stops, faults.apiserver_restarts, faults.etcd_pauses, faults.schema_changes, faults.rotations]
-            .into_iter()
-            .max()
-            .unwrap_or(0);
+        let most = faults.counts().into_iter().max().unwrap_or(0);
         for round in 0..most {
             let due = |count: u32| round < count;
             if due(faults.kills) {
@@ -141,6 +175,14 @@ impl Trial<'_> {
                 self.cluster.restart(Part::Apiserver).await?;
                 self.over(begun);
             }
+            if due(faults.clocks) {
+                tokio::time::sleep(faults.between).await;
+                self.clock_off(round).await?;
+            }
+            if due(faults.stuck) {
+                tokio::time::sleep(faults.between).await;
+                self.stuck(round).await?;
+            }
             if due(faults.etcd_pauses) {
                 tokio::time::sleep(faults.between).await;
                 let begun = now();
@@ -157,20 +199,66 @@ impl Trial<'_> {
         Ok(())
     }
 
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("between faults it runs")
+    }
+
     fn process(&self) -> &crate::real::process::Process {
-        &self.running.as_ref().expect("between faults it runs").process
+        &self.running().process
     }
 
     /// The fault is over; what it delayed may arrive for a few more seconds.
     fn over(&mut self, begun: i64) {
-        self.outages.push((begun - 1_000_000, now() + 10_000_000));
+        self.met.outages.push((begun - 1_000_000, now() + 10_000_000));
     }
 
     async fn kill_and_restart(&mut self, down: Duration) -> Result<()> {
         let begun = now();
         self.process().kill();
         tokio::time::sleep(down).await;
-        self.running = Some(self.hindcast.run(&[]).await?);
+        self.running = Some(self.hindcast.run(&RUN).await?);
+        self.over(begun);
+        Ok(())
+    }
+
+    /// Its clock is off until it has noticed and for a while more, and in the first round while it starts.
+    async fn clock_off(&mut self, round: u32) -> Result<()> {
+        let clock = self.clock.expect("there is a clock if it is to go wrong");
+        let (ahead, slowly) = CLOCKS[round as usize % CLOCKS.len()];
+        let begun = now();
+        if slowly {
+            for step in 1..=500 {
+                clock.set(ahead * 2 * step)?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        } else {
+            clock.set(ahead * 1000)?;
+        }
+        if round == 0 {
+            self.kill_and_restart(Duration::ZERO).await?;
+        }
+        for ahead in [ahead, 0] {
+            clock.set(ahead * 1000)?;
+            let noticed = |offset: f64| (offset + ahead as f64).abs() < 1.5;
+            self.running().wait_metric("hindcast_server_clock_offset_seconds", Duration::from_secs(40), noticed).await?;
+            tokio::time::sleep(WRONG).await;
+        }
+        self.over(begun);
+        self.met.wrong_clocks.extend(self.met.outages.last().copied());
+        Ok(())
+    }
+
+    /// One kind cannot be read until it is let go; the others are closed meanwhile, and it is taken up again.
+    async fn stuck(&mut self, round: u32) -> Result<()> {
+        let (begun, kind) = (now(), Conversion::KIND.key());
+        let covered = format!("hindcast_covered{{kind=\"{kind}\"}}");
+        let soon = Duration::from_mins(1);
+        self.conversion.nobody_answers().await?;
+        self.running().wait_metric(&covered, soon, |covered| covered == 0.0).await?;
+        self.running().close().await?;
+        self.conversion.answered().await?;
+        self.running().wait_metric(&covered, soon, |covered| covered == 1.0).await?;
+        self.conversion.size(round).await?;
         self.over(begun);
         Ok(())
     }
@@ -205,7 +293,7 @@ async fn schema(cluster: &Cluster, version: u32) -> Result<()> {
         },
     });
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/schemeds.oracle.hindcast.dev?fieldManager=soak&force=true";
-    apply(&client, path, &crd).await?;
+    send(&client, "PATCH", path, APPLY, &crd).await?;
     let object = json!({
         "apiVersion": "oracle.hindcast.dev/v1", "kind": "Schemed",
         "metadata": { "name": format!("at-{version}") }, "spec": { "color": "blue" },
@@ -222,22 +310,8 @@ async fn schema(cluster: &Cluster, version: u32) -> Result<()> {
     Ok(())
 }
 
-async fn apply(client: &kube::Client, path: &str, object: &serde_json::Value) -> Result<()> {
-    let body = serde_json::to_vec(object)?;
-    let (status, answer) = request(client, "PATCH", path, Some(body), "application/apply-patch+yaml").await?;
-    ensure!((200..300).contains(&status), "PATCH {path}: {status} {}", String::from_utf8_lossy(&answer));
-    Ok(())
-}
-
 async fn create(client: &kube::Client, path: &str, object: &serde_json::Value) -> Result<()> {
-    let (status, answer) = request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json").await?;
+    let (status, answer) = request(client, "POST", path, Some(serde_json::to_vec(object)?), JSON).await?;
     ensure!(matches!(status, 201 | 409), "POST {path}: {status} {}", String::from_utf8_lossy(&answer));
     Ok(())
-}
-
-pub(super) async fn newest_revision(cluster: &Cluster) -> Result<u64> {
-    let (_, body) = request(&cluster.client(), "GET", "/api/v1/configmaps?limit=1", None, "").await?;
-    let list: serde_json::Value = serde_json::from_slice(&body)?;
-    let rv = list.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).unwrap_or_default();
-    Ok(rv.parse()?)
 }

@@ -4,9 +4,9 @@ use std::{sync::{Arc, atomic::AtomicBool}, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::faults::newest_revision;
+use super::newest_revision;
 use crate::{
-    oracle::{self, Load, Verdict, now, subject::{Hindcast, Place}},
+    oracle::{self, Load, Met, Verdict, now, subject::{Hindcast, Place}},
     real::{Part, process::Workdir},
 };
 
@@ -27,6 +27,7 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
         writes: ((down.as_secs_f64() + 12.0) * rate) as u64,
         rate: Some(rate),
         prefix: "gone".to_owned(),
+        kinds: oracle::kinds(),
     };
     oracle::prepare(&client, &load).await?;
     let running = hindcast.run(&[]).await?;
@@ -47,10 +48,11 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[(begun, now())]).await?;
+    let met = Met { outages: vec![(begun, now())], ..Met::default() };
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &met).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
     ensure!(verdict.lost > 0 && verdict.gaps.1 > 0, "an interval must be lost in this trial: {verdict}");
-    let newest = newest_revision(&cluster).await?;
+    let newest = newest_revision(&client, &load.kinds[0]).await?;
     running.close().await?;
     oracle::exact_lists_agree(&client, &journal, &hindcast.keys()?, 1, (newest, newest), 3).await?;
     told(&hindcast, inside).await?;

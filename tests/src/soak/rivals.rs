@@ -5,7 +5,7 @@ use std::{sync::{Arc, atomic::AtomicBool}, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    oracle::{self, Load, Verdict, subject::{Hindcast, Place, Running}},
+    oracle::{self, Load, Met, Verdict, subject::{Hindcast, Place, Running}},
     real::process::Workdir,
 };
 
@@ -30,7 +30,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
     let client = cluster.client();
     let seconds = f64::from(rivals.quick) * (rivals.pause.as_secs_f64() / 2.0 + 3.0) + f64::from(rivals.slow) * (rivals.stopped.as_secs_f64() + 6.0);
-    let load = Load { seed: 99, writers: 8, writes: (seconds * 20.0) as u64, rate: Some(20.0), prefix: "rival".to_owned() };
+    let load = Load { seed: 99, writers: 8, writes: (seconds * 20.0) as u64, rate: Some(20.0), prefix: "rival".to_owned(), kinds: oracle::kinds() };
     oracle::prepare(&client, &load).await?;
     let mut holder = hindcast.run(&[]).await?;
     let writing = {
@@ -59,7 +59,8 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     holder.wait_ready(Duration::from_mins(1)).await?;
     holder.close().await?;
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[(0, i64::MAX)]).await?;
+    let met = Met { outages: vec![(0, i64::MAX)], ..Met::default() };
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &met).await?;
     ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
     ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "nothing is lost: {verdict}");
     holder.stop().await?;

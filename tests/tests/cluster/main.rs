@@ -6,6 +6,7 @@ mod access;
 mod bad_input;
 mod coverage;
 mod later;
+mod lives;
 mod oracle;
 mod restore;
 mod rollback;

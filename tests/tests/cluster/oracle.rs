@@ -4,14 +4,14 @@ use std::{path::Path, sync::{Arc, atomic::AtomicBool}, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{self, Load, Verdict, subject::{Hindcast, Place, Running}},
+    oracle::{self, Load, Met, Verdict, subject::{Hindcast, Place, Running}},
     real::{Cluster, Minio, process::Workdir},
 };
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_hindcast-under-test");
 
 fn load(prefix: &str, writes: u64) -> Load {
-    Load { seed: 0x0dd5_eed5, writers: 16, writes, rate: None, prefix: prefix.to_owned() }
+    Load { seed: 0x0dd5_eed5, writers: 16, writes, rate: None, prefix: prefix.to_owned(), kinds: oracle::kinds() }
 }
 
 async fn cluster() -> Result<Cluster> {
@@ -50,7 +50,7 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
     running.close().await?;
 
     let journal = hindcast.place.journal().await?;
-    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &[]).await?;
+    let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &Met::default()).await?;
     println!("oracle: {verdict}");
     for failure in verdict.time_failures.iter().take(5) {
         println!("oracle: off the clock: {failure}");

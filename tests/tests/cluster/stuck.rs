@@ -4,30 +4,15 @@ use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
     oracle::subject::Hindcast,
     real::{Cluster, process::Workdir},
+    soak::Conversion,
 };
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, ask, create, create_when_served, crd, kinds, moment, on_folder, send, until};
-
-const GROUP: &str = "stuck.example.com";
-const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/parts.stuck.example.com";
-
-/// A definition that is stored in one version and served in another.
-fn definition() -> Value {
-    let mut crd = crd(GROUP, "parts", "Part");
-    let version = crd["spec"]["versions"][0].clone();
-    let named = |name: &str, served: bool, storage: bool| {
-        let mut version = version.clone();
-        (version["name"], version["served"], version["storage"]) = (name.into(), served.into(), storage.into());
-        version
-    };
-    crd["spec"]["versions"] = json!([named("v1", false, true), named("v2", true, false)]);
-    crd
-}
+use crate::scene::{SOON, ask, create, kinds, moment, on_folder, until};
 
 /// How `status` tells of the parts.
 async fn parts(hindcast: &Hindcast) -> Result<Value> {
-    let name = format!("parts.{GROUP}");
+    let name = format!("parts.{}", Conversion::KIND.group);
     let kinds = kinds(hindcast).await?;
     kinds.into_iter().find(|kind| kind["name"] == *name).context("status tells of the parts")
 }
@@ -38,27 +23,14 @@ async fn a_kind_whose_conversion_fails_is_let_go_and_all_others_close() -> Resul
     let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await?;
     let client = cluster.client();
-    create(&client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition()).await?;
-    let path = format!("/apis/{GROUP}/v2/namespaces/default/parts");
-    let part = json!({
-        "apiVersion": format!("{GROUP}/v2"), "kind": "Part", "metadata": {"name": "one"}, "spec": {"size": 1},
-    });
-    create_when_served(&client, &path, &part).await?;
+    let conversion = Conversion::start(&cluster).await?;
     let dir = Workdir::new()?;
     let hindcast = on_folder(&dir, "journal", cluster.kubeconfig())?;
     let running = hindcast.run(&[]).await?;
     let before = moment(&running).await?;
     ask(&hindcast, &["get", "parts", "-n", "default", "--at", &before]).await?.is(0, &["one"])?;
 
-    let convert = |conversion: Value| json!({"spec": {"conversion": conversion}});
-    let nobody = json!({
-        "strategy": "Webhook",
-        "webhook": {
-            "conversionReviewVersions": ["v1"],
-            "clientConfig": {"url": "https://127.0.0.1:1/convert", "caBundle": null},
-        },
-    });
-    send(&client, "PATCH", CRD, Some(convert(nobody))).await?;
+    conversion.nobody_answers().await?;
     let config = json!({"metadata": {"name": "later"}, "data": {"k": "v"}});
     create(&client, "/api/v1/namespaces/default/configmaps", config).await?;
     let took = until("the parts are let go", SOON, async || {
@@ -68,9 +40,8 @@ async fn a_kind_whose_conversion_fails_is_let_go_and_all_others_close() -> Resul
     println!("let go after {took:?}");
     let reason = parts(&hindcast).await?["reason"].as_str().unwrap_or_default().to_owned();
     ensure!(reason.contains("cannot be followed") && reason.contains("conversion webhook"), "why: {reason}");
-    let (_, metrics) = running.http("GET", "/metrics").await?;
-    let covered = format!("hindcast_covered{{kind=\"{GROUP}/parts\"}} 0");
-    ensure!(metrics.contains(&covered), "no {covered} in the metrics");
+    let covered = format!("hindcast_covered{{kind=\"{}\"}}", Conversion::KIND.key());
+    ensure!(running.metric(&covered).await? == Some(0.0), "no {covered} 0 in the metrics");
     let (status, ready) = running.http("GET", "/readyz").await?;
     ensure!(status == 200, "the rest is protected: {status} {ready}");
 
@@ -85,13 +56,12 @@ async fn a_kind_whose_conversion_fails_is_let_go_and_all_others_close() -> Resul
         .await?
         .is(3, &["later", "cannot be followed"])?;
 
-    send(&client, "PATCH", CRD, Some(convert(json!({"strategy": "None", "webhook": null})))).await?;
+    conversion.answered().await?;
     until("the parts are protected again", SOON, async || {
         Ok(parts(&hindcast).await?["protected"] == json!(true))
     })
     .await?;
-    let patch = json!({"spec": {"size": 2}});
-    send(&client, "PATCH", &format!("{path}/one"), Some(patch)).await?;
+    conversion.size(2).await?;
     // What was written is received first: until then it may be after any moment of now.
     running.close().await?;
     let after = moment(&running).await?;

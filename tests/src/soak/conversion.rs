@@ -1,0 +1,91 @@
+//! A kind that is stored in one version and served in another, so that every list and watch of it needs a conversion.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::{JSON, MERGE, send};
+use crate::{oracle::Kind, real::Cluster};
+
+const GROUP: &str = "stuck.example.com";
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// The kind `Part`, served as `v2`, with the object `one` in the namespace `default`.
+pub struct Conversion {
+    client: Client,
+}
+
+impl Conversion {
+    /// The kind.
+    pub const KIND: Kind = Kind {
+        api: "/apis/stuck.example.com/v2",
+        group: GROUP,
+        resource: "parts",
+        kind: "Part",
+        namespaced: true,
+        status: false,
+        scale: false,
+    };
+
+    const PATH: &str = "/apis/stuck.example.com/v2/namespaces/default/parts";
+
+    /// Defines it, and returns when it is served.
+    pub async fn start(cluster: &Cluster) -> Result<Self> {
+        let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("parts.{GROUP}")},
+            "spec": {
+                "group": GROUP,
+                "scope": "Namespaced",
+                "names": {"plural": "parts", "singular": "part", "kind": "Part"},
+                "versions": [
+                    {"name": "v1", "served": false, "storage": true, "schema": schema},
+                    {"name": "v2", "served": true, "storage": false, "schema": schema},
+                ],
+            },
+        });
+        let client = cluster.client();
+        send(&client, "POST", DEFINITIONS, JSON, &definition).await?;
+        let part = json!({
+            "apiVersion": format!("{GROUP}/v2"), "kind": "Part", "metadata": {"name": "one"}, "spec": {"size": 1},
+        });
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while let Err(error) = send(&client, "POST", Self::PATH, JSON, &part).await {
+            ensure!(Instant::now() < deadline, error);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(Self { client })
+    }
+
+    /// From now on a webhook converts, and nobody is there to answer for it.
+    pub async fn nobody_answers(&self) -> Result<()> {
+        self.convert(json!({
+            "strategy": "Webhook",
+            "webhook": {
+                "conversionReviewVersions": ["v1"],
+                "clientConfig": {"url": "https://127.0.0.1:1/convert", "caBundle": null},
+            },
+        }))
+        .await
+    }
+
+    /// From now on no webhook is needed.
+    pub async fn answered(&self) -> Result<()> {
+        self.convert(json!({"strategy": "None", "webhook": null})).await
+    }
+
+    /// Writes to its object.
+    pub async fn size(&self, size: u32) -> Result<()> {
+        let patch = json!({"spec": {"size": size}});
+        send(&self.client, "PATCH", &format!("{}/one", Self::PATH), MERGE, &patch).await
+    }
+
+    async fn convert(&self, conversion: Value) -> Result<()> {
+        let patch = json!({"spec": {"conversion": conversion}});
+        send(&self.client, "PATCH", &format!("{DEFINITIONS}/parts.{GROUP}"), MERGE, &patch).await
+    }
+}
