@@ -41,6 +41,15 @@ pub(crate) struct RevisionClock {
     born: Micros,
 }
 
+/// Which writes of leases are outdone: one before was renewed later, so that one of the two holders' clocks is wrong, or it was
+/// no renewal.
+pub(crate) fn outdone(renewals: &[Renewal]) -> Vec<bool> {
+    let outdone = |late: &Renewal| {
+        renewals.iter().any(|early| early.rv < late.rv && early.renewed > late.renewed + LEASE_DELAY)
+    };
+    renewals.iter().map(outdone).collect()
+}
+
 /// A write of a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Renewal {
@@ -158,6 +167,12 @@ impl RevisionClock {
     /// Everything committed before `time` is known to have a revision up to `rv`.
     pub(crate) fn closed(&mut self, rv: Revision, time: Micros) {
         self.certain.add(rv + 1, time);
+    }
+
+    /// The store may have been put back to a copy that holds the history up to `rv`: of what is newer it is not known any more
+    /// by when it was committed.
+    pub(crate) fn confirmed(&mut self, rv: Revision) {
+        self.upper.0.split_off(&(rv + 1));
     }
 
     /// A lease's write, seen at `seen`, `live` if it was seen as it happened. Samples that contradict what is known from others

@@ -156,8 +156,7 @@ impl Env {
         if core.life(MAIN) != life {
             return None;
         }
-        let items = page.items.iter().filter_map(|item| core.past_lease(MAIN, item));
-        items.max()
+        core.past_leases(MAIN, &page.items)
     }
 }
 

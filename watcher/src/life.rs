@@ -60,8 +60,8 @@ impl Confirmed {
 /// What the sample told.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
-    /// Objects stand in the server's history as they are retained.
-    Same,
+    /// Objects stand in the server's history as they are retained, the newest of them at that revision.
+    Same(Revision),
     /// Nothing that could be compared.
     Nothing,
     /// What cannot be of one life.
@@ -129,13 +129,18 @@ async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option
     }
     Ok(match told {
         Told::Another(why) => Some((asked.kind.clone(), why)),
-        Told::Same | Told::Nothing => None,
+        Told::Same(agreed) => {
+            env.core.lock().confirmed(&asked.kind.domain, life, agreed);
+            None
+        }
+        Told::Nothing => None,
     })
 }
 
 /// Whether revisions have leapt further than a cluster can write in that time.
 fn leapt(sample: &[Arc<Witness>], list: Revision, now: hindcast_journal::Micros) -> bool {
-    let newest = sample.iter().max_by_key(|witness| witness.cursor);
+    // A lease is as old as its newest write, not as what was seen of the counter.
+    let newest = sample.iter().filter(|witness| witness.is_followed()).max_by_key(|witness| witness.cursor);
     newest.is_some_and(|newest| {
         let seconds = u64::try_from((now - newest.heard) / 1_000_000).unwrap_or(0);
         list.saturating_sub(newest.cursor) > LEAP.saturating_add(seconds.saturating_mul(WRITES))
@@ -153,7 +158,7 @@ enum Question {
 async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Failure> {
     // What was recorded beyond the cursor makes the state at it unknown; of now it says no less.
     let usable = || sample.iter().filter(|witness| !exact || !witness.torn);
-    let paged = usable().filter(|witness| !witness.objects.is_empty() || witness.last.is_none());
+    let paged = usable().filter(|witness| witness.is_followed());
     let mut questions: Vec<Question> = paged.cloned().map(Question::Page).collect();
     let named = usable().filter(|witness| witness.last.is_some()).flat_map(|witness| {
         let newest = witness.newest.iter().cloned();
@@ -194,7 +199,7 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
     if !heard {
         return Err(Failure::Transport("nothing of what was asked was answered".to_owned()));
     }
-    Ok(if exact && agreed > 0 { Told::Same } else { Told::Nothing })
+    Ok(if exact && agreed > 0 { Told::Same(agreed) } else { Told::Nothing })
 }
 
 async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failure> {

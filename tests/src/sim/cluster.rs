@@ -237,7 +237,13 @@ impl Cluster {
         let world = self.world.clone();
         let process = self.members.last().map(|m| m.process.clone());
         let Some(process) = process else { return };
-        match world.draw(|rng| rng.below(35)) {
+        // No two of three clocks are wrong at once.
+        let what = match world.draw(|rng| rng.below(35)) {
+            23..27 if self.server.is_clock_off() => 28,
+            27 if self.members.iter().any(|member| member.process.is_clock_off()) => 28,
+            what => what,
+        };
+        match what {
             0..3 => process.die_at_step(world.draw(|rng| rng.between(1, 60))),
             3..6 => process.die_at_put(world.draw(|rng| rng.between(1, 3))),
             6..9 => self.pause(&process),

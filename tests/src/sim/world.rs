@@ -268,6 +268,11 @@ impl Process {
         self.partitioned.until(|cut| !cut).await;
     }
 
+    /// Whether its wall clock is off.
+    pub fn is_clock_off(&self) -> bool {
+        self.skew.load(Ordering::Relaxed) != 0 || self.drifted() != 0
+    }
+
     /// Steps its wall clock.
     pub fn step_clock(&self, by: Micros) {
         self.skew.fetch_add(by, Ordering::Relaxed);

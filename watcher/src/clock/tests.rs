@@ -78,6 +78,22 @@ fn closed_time_needs_certainty() {
 }
 
 #[test]
+fn a_lease_that_another_outdoes_tells_nothing() {
+    // The annotation on the last one was stamped by a clock that had been set back, so that it looks like the renewal long ago.
+    let all = [renewal(10, 20 * S), renewal(12, 21 * S), renewal(14, 0)];
+    assert_eq!(outdone(&all), [false, false, true]);
+}
+
+#[test]
+fn what_the_history_does_not_show_may_have_been_another_write() {
+    let mut clock = RevisionClock::default();
+    clock.list(20, at(90 * S), at(91 * S));
+    clock.confirmed(15);
+    assert_eq!(clock.bounds(18, at(200 * S), None, false).1, 200 * S);
+    assert_eq!(clock.bounds(21, at(200 * S), None, false), (90 * S, 200 * S), "it came after the list, whichever it is");
+}
+
+#[test]
 fn what_was_closed_holds_against_the_clocks_of_the_time() {
     let mut clock = RevisionClock::default();
     clock.closed(10, 90 * S);

@@ -43,6 +43,13 @@ pub(crate) struct Witness {
     pub(crate) astray: bool,
 }
 
+impl Witness {
+    /// Whether its cursor is that of a kind, of which the first names are known; not just one object.
+    pub(crate) fn is_followed(&self) -> bool {
+        !self.objects.is_empty() || self.last.is_none()
+    }
+}
+
 /// Whether revisions of the kind's objects are those of one counter. An aggregated server may serve anything.
 fn counted(kind: &Discovery) -> bool {
     kind.group.is_empty() || kind.domain != kind.group
@@ -58,6 +65,13 @@ impl Core {
     pub(crate) fn doubt(&mut self, key: &str) {
         let Some(domain) = self.kinds.get(key).map(|kind| kind.discovery.domain.clone()) else { return };
         self.domain(&domain).doubted = self.parts.clock.monotonic();
+    }
+
+    /// A domain is in the life that it was in, as far as can be told, and its history is what is known up to `rv`.
+    pub(crate) fn confirmed(&mut self, domain: &str, life: u32, rv: Revision) {
+        if self.life(domain) == life {
+            self.domain(domain).clock.confirmed(rv);
+        }
     }
 
     /// When there was last a reason to ask, on the monotonic clock: a stream broke, or the process stood still, so that

@@ -10,7 +10,7 @@ use hindcast_journal::{
 
 use super::{Core, Hint, Renewed};
 use crate::{
-    clock::Renewal,
+    clock::{self, Renewal},
     discovery::{API_SERVICES, CRDS, LEASES},
     header::Header,
     lines::Event,
@@ -315,11 +315,16 @@ impl Core {
         }
     }
 
-    /// A lease of the server's history, as a sample of its domain's clock; returns when it was renewed, if it can be told.
-    pub(crate) fn past_lease(&mut self, domain: &str, bytes: &[u8]) -> Option<Micros> {
-        self.renewed(domain, &Header::of(bytes));
-        let renewal = Renewal::of(bytes)?;
-        self.lease_sample(domain, &renewal, false).then_some(renewal.renewed)
+    /// The leases at one moment of the server's history, as samples of their domain's clock; returns when one was renewed last, as
+    /// far as it can be told.
+    pub(crate) fn past_leases(&mut self, domain: &str, items: &[Bytes]) -> Option<Micros> {
+        for item in items {
+            self.renewed(domain, &Header::of(item));
+        }
+        let renewals: Vec<Renewal> = items.iter().filter_map(|item| Renewal::of(item)).collect();
+        let outdone = clock::outdone(&renewals);
+        let told = renewals.into_iter().zip(outdone).filter(|(_, outdone)| !outdone);
+        told.filter(|(renewal, _)| self.lease_sample(domain, renewal, false)).map(|(renewal, _)| renewal.renewed).max()
     }
 
     /// Takes a lease's write as a sample, if it can be told that it renewed the lease and its holder's clock is right.
