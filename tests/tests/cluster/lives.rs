@@ -137,6 +137,8 @@ async fn unwatched_and_overtaken(scene: &Scene) -> Result<()> {
     let copy = scene.cluster.copy_etcd().await?;
     scene.map("vanishes-too").await?;
     let undone = scene.write("undone again").await?;
+    // What was written is received first: until then it may be after any moment of now.
+    running.close().await?;
     let then = moment(&running).await?;
     running.process.kill();
     scene.cluster.put_back(&copy, &[]).await?;
