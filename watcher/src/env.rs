@@ -24,6 +24,8 @@ pub(crate) struct Env {
     pub(crate) heals: Gate,
     /// Intervals of the main domain whose leases were read back.
     pub(crate) leases: tokio::sync::Mutex<Vec<(Revision, Revision)>>,
+    /// Held by whoever finds out where kinds count, so that no two domains get one name.
+    pub(crate) placing: tokio::sync::Mutex<()>,
     /// When each domain's life was last confirmed.
     pub(crate) confirmed: crate::life::Confirmed,
 }

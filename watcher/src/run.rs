@@ -90,6 +90,7 @@ pub async fn run(
         opens: Gate::new(settings.openings),
         heals: Gate::new(settings.heal_calls),
         leases: tokio::sync::Mutex::default(),
+        placing: tokio::sync::Mutex::default(),
         confirmed: crate::life::Confirmed::default(),
         settings: settings.clone(),
     });

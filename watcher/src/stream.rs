@@ -29,6 +29,7 @@ use crate::{
     api::{self, Failure},
     core::{Core, Healed, Known, Sighting, Verdict},
     discovery::{self, path, path_in},
+    domains,
     env::{Env, OPAQUE, another_life, opaque},
     handle::Phase,
     header::Header,
@@ -86,6 +87,7 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     async fn turn(&mut self) -> Result<(), Failure> {
+        domains::place(self.env, self.key).await?;
         let (kind, covered, cursor, start) = {
             let mut core = self.env.core.lock();
             let Some(kind) = core.kinds.get(self.key) else { return Ok(()) };

@@ -83,6 +83,7 @@ impl Core {
                 left: None,
                 alive: Duration::ZERO,
                 torn: false,
+                placed: false,
             };
             self.kinds.insert(key, kind);
             return;
@@ -105,7 +106,7 @@ impl Core {
             let Resumed { cursor, ended, heard, torn, reborn } = as_left;
             (kind.covered, kind.cursor) = (cursor.is_some(), cursor.unwrap_or(0));
             (kind.ended, kind.described, kind.heard) = (ended, true, heard);
-            (kind.torn, kind.reborn) = (torn, reborn);
+            (kind.torn, kind.reborn, kind.placed) = (torn, reborn, cursor.is_some());
         }
     }
 

@@ -1,0 +1,68 @@
+//! What one kind or one domain does to the protection of the others, told step by step in the simulator.
+
+use std::time::Duration;
+
+use hindcast_journal::cut::MAIN;
+use hindcast_tests::sim::{harness::in_simulated_time, scene::{Run, Scene}};
+use hindcast_watcher::Settings;
+
+const EVENTS: &str = "/events";
+
+fn with_events() -> Settings {
+    Settings { include: vec!["events".into()], discovery_every: Duration::from_secs(20), ..Settings::default() }
+}
+
+/// No life of the main counter has ended, and the Events are protected where they count.
+async fn events_are_found_apart(scene: &Scene, run: &Run) {
+    let closed = scene.closed().await;
+    assert_eq!(closed.get(MAIN).map(|point| point.incarnation), Some(0), "{closed:?}");
+    let events = run.kind(EVENTS);
+    assert!(events.covered && events.domain != MAIN, "{events:?}");
+    assert!(closed.contains_key(&events.domain), "{closed:?}");
+}
+
+#[test]
+fn a_kind_that_was_left_out_is_probed_before_it_is_taken_in() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(1);
+        for n in 0..20 {
+            scene.write(EVENTS, &format!("e{n}"), n);
+        }
+        let run = scene.run(Settings::default());
+        scene.pass(60).await;
+        run.stop().await;
+        let run = scene.run(with_events());
+        scene.pass(90).await;
+        events_are_found_apart(&scene, &run).await;
+        run.stop().await;
+    });
+}
+
+#[test]
+fn a_kind_that_was_forbidden_is_probed_before_it_is_taken_in() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(2);
+        scene.server.forbid(EVENTS, true);
+        let run = scene.run(with_events());
+        scene.pass(90).await;
+        assert!(!run.kind(EVENTS).covered);
+        scene.server.forbid(EVENTS, false);
+        scene.pass(120).await;
+        events_are_found_apart(&scene, &run).await;
+        run.stop().await;
+    });
+}
+
+#[test]
+fn a_kind_that_comes_later_is_probed_before_it_is_taken_in() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(3);
+        scene.server.serve(EVENTS, false);
+        let run = scene.run(with_events());
+        scene.pass(90).await;
+        scene.server.serve(EVENTS, true);
+        scene.pass(120).await;
+        events_are_found_apart(&scene, &run).await;
+        run.stop().await;
+    });
+}
