@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hindcast_journal::cut::MAIN;
-use hindcast_tests::sim::{harness::in_simulated_time, scene::{Run, Scene}};
+use hindcast_tests::sim::{api::state::Trouble, harness::in_simulated_time, scene::{Run, Scene}};
 use hindcast_watcher::Settings;
 
 const EVENTS: &str = "/events";
+const PODS: &str = "/pods";
 
 fn with_events() -> Settings {
     Settings { include: vec!["events".into()], discovery_every: Duration::from_secs(20), ..Settings::default() }
@@ -64,5 +65,25 @@ fn a_kind_that_comes_later_is_probed_before_it_is_taken_in() {
         scene.pass(120).await;
         events_are_found_apart(&scene, &run).await;
         run.stop().await;
+    });
+}
+
+#[test]
+fn a_closing_that_fails_lets_no_kind_go_that_is_well() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(4);
+        scene.server.set_apart(PODS);
+        let run = scene.run(with_events());
+        scene.pass(90).await;
+        assert_eq!(run.kind(PODS).domain, run.kind(EVENTS).domain);
+        scene.write(EVENTS, "one", 1);
+        scene.pass(1).await;
+        scene.server.trouble(PODS, Some(Trouble::Refuses));
+        let _ = run.handle.close().await;
+        scene.server.trouble(PODS, None);
+        scene.pass(45).await;
+        assert!(run.kind(PODS).covered, "{:?}", run.kind(PODS));
+        run.stop().await;
+        assert_eq!(scene.gaps(PODS).await, []);
     });
 }
