@@ -188,11 +188,8 @@ async fn sandwich(env: &Env, reference: &Discovery, kinds: &[Arc<Discovery>]) ->
 
 /// The revision of a consistent list; no sample for any clock, since the domain is in question.
 async fn revision(env: &Env, kind: &Discovery) -> Result<Revision, Failure> {
-    let list = async {
-        let _place = env.opens.enter(0).await;
-        env.api.sample(&path(kind)).await
-    };
-    let list = env.parts.timeout(PATIENCE, list).await;
+    let path = path(kind);
+    let list = env.parts.timeout(PATIENCE, env.asked(&path, env.api.sample(&path))).await;
     list.unwrap_or_else(|| Err(Failure::Transport("no answer in time".to_owned())))?.rv.ok_or_else(opaque)
 }
 

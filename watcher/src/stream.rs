@@ -149,10 +149,8 @@ impl Stream<'_> {
         let limit = env.settings.watch_timeout;
         let seconds = (limit + env.jitter(limit / 5)).as_secs().max(1);
         let query = format!("resourceVersion={cursor}&timeoutSeconds={seconds}");
-        let mut watch = {
-            let _place = env.opens.enter(0).await;
-            env.api.watch(&path(kind), &query).await?
-        };
+        let target = path(kind);
+        let mut watch = env.asked(&target, env.api.watch(&target, &query)).await?;
         env.core.lock().dated(&watch.when);
         self.down_since = None;
         let mut first = None;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use hindcast_journal::cut::MAIN;
-use hindcast_tests::sim::{api::state::Trouble, harness::in_simulated_time, scene::{Run, Scene}};
+use hindcast_tests::sim::{api::state::Trouble, faults::Fault, harness::in_simulated_time, scene::{Run, Scene}};
 use hindcast_watcher::Settings;
 
 const EVENTS: &str = "/events";
 const PODS: &str = "/pods";
+const MAPS: &str = "/configmaps";
 
 fn with_events() -> Settings {
     Settings { include: vec!["events".into()], discovery_every: Duration::from_secs(20), ..Settings::default() }
@@ -85,5 +86,40 @@ fn a_closing_that_fails_lets_no_kind_go_that_is_well() {
         assert!(run.kind(PODS).covered, "{:?}", run.kind(PODS));
         run.stop().await;
         assert_eq!(scene.gaps(PODS).await, []);
+    });
+}
+
+#[test]
+fn kinds_that_hang_take_no_place_from_those_that_are_well() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(5);
+        let hung: Vec<String> = (0..48).map(|n| format!("hung{n:02}")).collect();
+        for name in &hung {
+            scene.server.add_crd("hung.example.com", name, &name.to_uppercase(), &["v1"]);
+        }
+        let run = scene.run(Settings::default());
+        scene.pass(90).await;
+        for name in &hung {
+            let key = format!("hung.example.com/{name}");
+            assert!(run.kind(&key).covered);
+            scene.server.trouble(&key, Some(Trouble::Hangs));
+        }
+        scene.server.restart(Duration::from_millis(200)).await;
+        for n in 0..10 {
+            scene.pass(20).await;
+            // Open watches break once more, while all who hang wait for their turn.
+            scene.world.faults.set([(Fault::StreamReset, 1000)]);
+            scene.write(MAPS, "one", n);
+            scene.pass(1).await;
+            scene.world.faults.set([(Fault::StreamReset, 0)]);
+        }
+        let gone = hung.iter().filter(|name| !run.kind(&format!("hung.example.com/{name}")).covered).count();
+        assert_eq!(gone, hung.len(), "those are let go");
+        run.stop().await;
+        for key in [MAPS, PODS, "/namespaces", "apps/deployments"] {
+            // After a restart of the server each is healed once.
+            let gaps = scene.gaps(key).await;
+            assert!(gaps.len() <= 1, "{key} was let go: {gaps:?}");
+        }
     });
 }
