@@ -29,7 +29,7 @@ use std::{
 };
 
 use hindcast_journal::{
-    Change, Encoder, FrontierPoint, FrontierVector, Micros, Op, Parts, Revision, Source,
+    Change, Encoder, FrontierPoint, FrontierVector, Micros, Op, Parts, Revision, Source, cut::MAIN,
     facts::{self, Discovery, Frontier, Uncovered},
 };
 use tokio::sync::{Notify, mpsc};
@@ -95,6 +95,8 @@ pub(crate) struct Kind {
     pub(crate) alive: Duration,
     /// Whether versions beyond the cursor were recorded, by a healing that has not ended.
     pub(crate) torn: bool,
+    /// Whether its revisions were found to be those of its domain, or were followed as such.
+    pub(crate) placed: bool,
 }
 
 /// One revision domain.
@@ -305,6 +307,21 @@ impl Core {
             (!chosen.is_empty()).then(|| (name.clone(), chosen))
         };
         self.domains.keys().filter_map(of_domain).collect()
+    }
+
+    /// Whether a kind's revisions may be taken for those of its domain. A kind that is named to be elsewhere than in the main
+    /// domain is; so are custom resources, which share one store, and kinds that are gone from here have nothing to be placed.
+    pub(crate) fn is_placed(&self, key: &str) -> bool {
+        self.kinds.get(key).is_none_or(|kind| {
+            kind.placed || kind.discovery.domain != MAIN || !kind.discovery.crd_uid.is_empty()
+        })
+    }
+
+    /// A kind was found to count in its domain; or may no longer, when another one can come under its name.
+    pub(crate) fn place(&mut self, key: &str, placed: bool) {
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.placed = placed;
+        }
     }
 
     /// A covered kind of a domain to ask for; another one after each failure.

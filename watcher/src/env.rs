@@ -1,6 +1,17 @@
-//! What the streams of a run share.
+//! What the streams of a run share, and how their requests wait for one another.
+//!
+//! **Words**: a request is *late* if it has no answer after a moment ([`PROMPT`]); so is then all that is asked of that path,
+//! until it is answered.
+//!
+//! **Invariants.** (1) What is late leaves its place to others: it moves behind a gate of its own, and what follows on that
+//! path waits there. So as many paths as that gate has places may hang, all at once, and hold up no other for more than a
+//! moment [`Env::behind`]. (2) No more requests are under way than both gates have places.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use hindcast_journal::{Parts, Revision, cut::MAIN, facts::Discovery};
 
@@ -12,6 +23,9 @@ use crate::{
     gate::Gate,
 };
 
+/// What has no answer after this long is late.
+const PROMPT: Duration = Duration::from_secs(1);
+
 /// What the streams of a run share.
 pub(crate) struct Env {
     pub(crate) api: Api,
@@ -22,8 +36,14 @@ pub(crate) struct Env {
     pub(crate) opens: Gate,
     /// Bounds the calls that recover versions.
     pub(crate) heals: Gate,
+    /// Bounds those of both that are late.
+    pub(crate) strays: Gate,
+    /// Paths of which the newest request is late.
+    pub(crate) late: Mutex<BTreeSet<String>>,
     /// Intervals of the main domain whose leases were read back.
     pub(crate) leases: tokio::sync::Mutex<Vec<(Revision, Revision)>>,
+    /// Held by whoever finds out where kinds count, so that no two domains get one name.
+    pub(crate) placing: tokio::sync::Mutex<()>,
     /// When each domain's life was last confirmed.
     pub(crate) confirmed: crate::life::Confirmed,
 }
@@ -48,9 +68,12 @@ impl Env {
 
     /// A consistent list of one object of a kind, for its revision.
     pub(crate) async fn sample(&self, kind: &Discovery) -> Result<Revision, Failure> {
-        let _place = self.opens.enter(0).await;
-        let reached = self.core.lock().reached(&kind.domain);
-        let page = self.api.sample(&discovery::path(kind)).await?;
+        let path = discovery::path(kind);
+        let list = async {
+            let reached = self.core.lock().reached(&kind.domain);
+            Ok((reached, self.api.sample(&path).await?))
+        };
+        let (reached, page) = self.asked(&path, list).await?;
         let rv = page.rv.ok_or_else(opaque)?;
         let shown = self.core.lock().shown(&kind.domain, reached, rv, &page.when);
         shown.map(|_| rv).ok_or_else(another_life)
@@ -70,13 +93,47 @@ impl Env {
 
     /// A page of a kind's consistent list.
     pub(crate) async fn page(&self, path: &str, next: Option<&str>) -> Result<Page, Failure> {
-        let _place = self.opens.enter(0).await;
         let limit = self.settings.page;
         let query = match next {
             None => format!("limit={limit}"),
             Some(token) => format!("limit={limit}&continue={}", crate::api::escape(token)),
         };
-        self.api.page(path, &query).await
+        self.asked(path, self.api.page(path, &query)).await
+    }
+
+    /// A request of a path, once there is a place for it.
+    pub(crate) async fn asked<T>(&self, path: &str, request: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        self.behind(&self.opens, 0, path, request).await
+    }
+
+    /// A request of a path behind a gate, which it leaves when it is late.
+    async fn behind<T>(
+        &self,
+        gate: &Gate,
+        urgency: u64,
+        path: &str,
+        request: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let late = || self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = late().contains(path);
+        let mut place = if known { &self.strays } else { gate }.enter(urgency).await;
+        let mut request = std::pin::pin!(request);
+        let answer = match self.parts.timeout(PROMPT, &mut request).await {
+            Some(answer) => answer,
+            None => {
+                late().insert(path.to_owned());
+                if let (false, Some(stray)) = (known, self.strays.try_enter()) {
+                    place = stray;
+                }
+                request.await
+            }
+        };
+        drop(place);
+        // One that cannot be reached has not answered.
+        if !matches!(answer, Err(Failure::Transport(_))) {
+            late().remove(path);
+        }
+        answer
     }
 
     /// A call to the server's history, behind the gate; waits out "too many requests".
@@ -90,10 +147,7 @@ impl Env {
         let query = format!("{query}&resourceVersion={rv}&resourceVersionMatch=Exact");
         let mut failures = 0;
         loop {
-            let answer = {
-                let _place = self.heals.enter(urgency).await;
-                self.api.page(path, &query).await
-            };
+            let answer = self.behind(&self.heals, urgency, path, self.api.page(path, &query)).await;
             let wait = match answer {
                 Err(Failure::Throttled(after)) => after.unwrap_or_else(|| self.backoff(failures)),
                 Err(Failure::Transport(_) | Failure::Server(_)) if failures < 4 => self.backoff(failures),

@@ -213,8 +213,7 @@ async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failur
     if exact {
         query.push_str(&format!("&resourceVersion={}&resourceVersionMatch=Exact", witness.cursor));
     }
-    let _place = env.opens.enter(witness.cursor).await;
-    env.api.metadata(&target, &query).await
+    env.asked(&path(&witness.kind), env.api.metadata(&target, &query)).await
 }
 
 impl Question {

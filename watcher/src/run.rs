@@ -89,7 +89,10 @@ pub async fn run(
         parts: parts.clone(),
         opens: Gate::new(settings.openings),
         heals: Gate::new(settings.heal_calls),
+        strays: Gate::new(settings.openings),
+        late: std::sync::Mutex::default(),
         leases: tokio::sync::Mutex::default(),
+        placing: tokio::sync::Mutex::default(),
         confirmed: crate::life::Confirmed::default(),
         settings: settings.clone(),
     });

@@ -36,7 +36,7 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Watches that share one client.
     pub streams_per_client: usize,
-    /// Lists and watch openings at once.
+    /// Lists and watch openings at once; as many again where answers are late.
     pub openings: usize,
     /// Calls at once that recover versions from the server's history.
     pub heal_calls: usize,

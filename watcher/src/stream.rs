@@ -29,6 +29,7 @@ use crate::{
     api::{self, Failure},
     core::{Core, Healed, Known, Sighting, Verdict},
     discovery::{self, path, path_in},
+    domains,
     env::{Env, OPAQUE, another_life, opaque},
     handle::Phase,
     header::Header,
@@ -91,6 +92,7 @@ impl Stream<'_> {
         while self.env.core.lock().must_wait(self.key) {
             self.env.sleep(LULL).await;
         }
+        domains::place(self.env, self.key).await?;
         let (kind, covered, cursor, start) = {
             let mut core = self.env.core.lock();
             let Some(kind) = core.kinds.get(self.key) else { return Ok(()) };
@@ -146,10 +148,8 @@ impl Stream<'_> {
         let limit = env.settings.watch_timeout;
         let seconds = (limit + env.jitter(limit / 5)).as_secs().max(1);
         let query = format!("resourceVersion={cursor}&timeoutSeconds={seconds}");
-        let mut watch = {
-            let _place = env.opens.enter(0).await;
-            env.api.watch(&path(kind), &query).await?
-        };
+        let target = path(kind);
+        let mut watch = env.asked(&target, env.api.watch(&target, &query)).await?;
         env.core.lock().dated(&watch.when);
         self.down_since = None;
         let mut first = None;

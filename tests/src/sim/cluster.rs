@@ -108,7 +108,7 @@ struct Cluster {
     swapped: bool,
 }
 
-struct Connect(Server, Arc<Process>);
+pub(super) struct Connect(pub(super) Server, pub(super) Arc<Process>);
 
 impl Connector for Connect {
     fn connect(&self) -> hindcast_watcher::Result<kube::Client> {
@@ -473,7 +473,7 @@ impl Cluster {
 }
 
 /// What `run` does: claim the journal, protect the cluster.
-async fn life(
+pub(super) async fn life(
     process: Arc<Process>,
     server: Server,
     bucket: Bucket,

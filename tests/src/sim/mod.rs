@@ -13,6 +13,7 @@ pub mod faults;
 pub mod harness;
 pub mod json;
 pub mod rng;
+pub mod scene;
 pub mod store;
 pub mod workload;
 pub mod world;

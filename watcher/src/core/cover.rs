@@ -87,6 +87,7 @@ impl Core {
                 left: None,
                 alive: Duration::ZERO,
                 torn: false,
+                placed: false,
             };
             self.kinds.insert(key, kind);
             return;
@@ -111,7 +112,7 @@ impl Core {
             (kind.ended, kind.described, kind.heard) = (ended, true, heard);
             // Its stream has not been begun: nothing was tried of it yet.
             kind.pace.astray = None;
-            (kind.torn, kind.reborn) = (torn, reborn);
+            (kind.torn, kind.reborn, kind.placed) = (torn, reborn, cursor.is_some());
         }
     }
 

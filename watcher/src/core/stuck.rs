@@ -118,14 +118,18 @@ impl Core {
         }
     }
 
-    /// Covered kinds whose open watch has brought nothing, not even a bookmark, for `long`.
+    /// Covered kinds whose open watch has brought nothing, not even a bookmark, for `long`; before them those that are taken
+    /// for silent, since that may have been a mistake.
     pub(crate) fn quiet(&self, long: Duration) -> Vec<String> {
         let now = self.parts.clock.monotonic();
         let quiet = |kind: &Kind| {
             let last = kind.pace.heard.max(kind.pace.opened);
-            kind.covered && kind.phase == Phase::Watching && now.saturating_sub(last) >= long
+            let long = kind.pace.silent.is_some() || now.saturating_sub(last) >= long;
+            kind.covered && kind.phase == Phase::Watching && long
         };
-        self.kinds.iter().filter(|(_, kind)| quiet(kind)).map(|(key, _)| key.clone()).collect()
+        let mut quiet: Vec<_> = self.kinds.iter().filter(|(_, kind)| quiet(kind)).collect();
+        quiet.sort_by_key(|(_, kind)| kind.pace.silent.is_none());
+        quiet.into_iter().map(|(key, _)| key.clone()).collect()
     }
 
     /// Lets go of the kinds that are stuck.

@@ -22,5 +22,7 @@ async fn the_most_urgent_goes_first_and_no_place_is_lost() {
         task.await.unwrap();
     }
     assert_eq!(*order.lock().unwrap(), [5, 9]);
+    assert!(gate.try_enter().is_some(), "the place is free again");
     let _again = gate.enter(0).await;
+    assert!(gate.try_enter().is_none());
 }

@@ -16,12 +16,12 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::resume::{oldest_cursor, other_domains};
+use super::resume::oldest_cursor;
 use crate::{
     api::Failure,
     core::Hint,
     discovery::{self, API_SERVICES, CRDS, CRDS_PATH, Crd, LEASES, wanted, watchable},
-    domains::{self, Found},
+    domains::{self, Found, references},
     env::{Env, LEASES_PATH, OPAQUE},
     life, stream,
 };
@@ -52,9 +52,8 @@ pub(crate) struct Kinds {
     awaited: BTreeMap<String, u32>,
     /// Kinds that discovery no longer names, with since when; on the monotonic clock.
     missing: BTreeMap<String, Duration>,
-    /// New kinds whose domain nobody could tell yet. They are not begun: their revisions would be taken for another
-    /// domain's.
-    unprobed: BTreeSet<String>,
+    /// Kinds that were found to be in the main domain before they were begun. The others find out for themselves.
+    placed: BTreeSet<String>,
     rounds: u32,
     /// Whether all definitions were read once.
     crds_read: bool,
@@ -72,7 +71,7 @@ impl Kinds {
             aggregated: BTreeSet::new(),
             awaited: BTreeMap::new(),
             missing: BTreeMap::new(),
-            unprobed: BTreeSet::new(),
+            placed: BTreeSet::new(),
             rounds: 0,
             crds_read: false,
         }
@@ -187,7 +186,7 @@ impl Kinds {
                 self.aggregated = groups.collect();
             }
             Err(failure @ Failure::Transport(_)) => return Err(failure),
-            // What is known stays; of a group that nobody names, a probe tells how it counts.
+            // What is known stays; of a kind whose group nobody names, a probe tells how it counts [`domains::place`].
             Err(_) => {}
         }
         let served = discovery::read(&self.env.api).await?;
@@ -207,7 +206,8 @@ impl Kinds {
         Ok(kinds)
     }
 
-    /// Before the first list, so that a kind with a counter of its own is not first taken for another's.
+    /// Of all kinds that nothing is followed of, in one go before the first lists. Those that do not answer are asked by their
+    /// streams.
     async fn first_probe(
         &mut self,
         mut kinds: BTreeMap<String, Discovery>,
@@ -217,14 +217,18 @@ impl Kinds {
             let core = self.env.core.lock();
             let new = |kind: &&Discovery| {
                 let key = kind.kind_key();
-                !core.kinds.contains_key(&key) && (key == LEASES || wanted(kind, settings))
+                core.kinds.get(&key).is_none_or(|kind| kind.cursor == 0) && (key == LEASES || wanted(kind, settings))
             };
             let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
             domains::candidates(fresh.into_iter())
         };
         let references = references(kinds.values());
-        let mut others = other_domains(&self.env.core.lock(), &self.aggregated);
+        let _turn = self.env.placing.lock().await;
+        let mut others = domains::others(&self.env.core.lock());
         for _ in 0..FIRST_TRIES {
+            if fresh.is_empty() {
+                break;
+            }
             let round = match domains::any_round(&self.env, &references, &fresh, &mut others).await {
                 Ok(round) => round,
                 // Then there is nothing to compare with; each stream finds out for itself.
@@ -237,11 +241,8 @@ impl Kinds {
                     kind.domain = domain;
                 }
             }
-            fresh.retain(|kind| round.silent.contains_key(&kind.kind_key()));
-            self.unprobed = round.silent.into_keys().collect();
-            if fresh.is_empty() {
-                break;
-            }
+            fresh.retain(|kind| !round.fits.contains(&kind.kind_key()) && kinds.get(&kind.kind_key()).is_some_and(|now| now.domain == MAIN));
+            self.placed.extend(round.fits);
         }
         Ok(kinds)
     }
@@ -259,7 +260,10 @@ impl Kinds {
                 self.missing.remove(&key);
                 self.end(&key);
                 self.crds.remove(&key);
-                self.env.core.lock().gone(&key);
+                let mut core = self.env.core.lock();
+                core.gone(&key);
+                // What comes back under its name may be served by somebody else.
+                core.place(&key, false);
             }
         }
         for (key, kind) in kinds {
@@ -289,8 +293,12 @@ impl Kinds {
         now.saturating_sub(since) >= MISSING
     }
 
-    fn apply_one(&mut self, key: String, kind: Discovery) {
+    fn apply_one(&mut self, key: String, mut kind: Discovery) {
         let before = self.env.core.lock().kinds.get(&key).map(|kind| kind.discovery.clone());
+        // Discovery names aggregated groups, and believes of the rest what was known when it was read.
+        if let Some(before) = before.as_ref().filter(|before| !before.gone && kind.domain == MAIN) {
+            kind.domain.clone_from(&before.domain);
+        }
         let why = if !wanted(&kind, &self.env.settings) {
             Some(Uncovered::Excluded)
         } else if !watchable(&kind) {
@@ -300,13 +308,8 @@ impl Kinds {
         };
         if let Some(why) = why {
             self.end(&key);
-            let mut core = self.env.core.lock();
-            core.describe(kind);
-            core.uncover(&key, why, "");
-            return;
-        }
-        if self.unprobed.contains(&key) {
-            self.env.core.lock().describe(kind);
+            self.describe(&key, kind);
+            self.env.core.lock().uncover(&key, why, "");
             return;
         }
         let running = self.streams.contains_key(&key);
@@ -321,13 +324,28 @@ impl Kinds {
                 self.end(&key);
                 broken = Some(format!("version {} is no longer served", before.version));
             } else if running && before.domain == kind.domain {
-                self.env.core.lock().describe(kind);
+                self.describe(&key, kind);
                 return;
             }
+            if before.domain != kind.domain {
+                self.end(&key);
+            }
         }
-        self.env.core.lock().describe(kind);
+        self.describe(&key, kind);
         if !self.streams.contains_key(&key) {
             self.begin(key, broken);
+        }
+    }
+
+    /// Takes up what is new about a kind. Where it counts elsewhere than believed, nothing of it goes on.
+    fn describe(&mut self, key: &str, kind: Discovery) {
+        let mut core = self.env.core.lock();
+        if core.kinds.get(key).is_some_and(|before| !before.discovery.gone) {
+            core.change_domain(key, &kind.domain);
+        }
+        core.describe(kind);
+        if self.placed.remove(key) {
+            core.place(key, true);
         }
     }
 
@@ -396,14 +414,14 @@ impl Kinds {
 
     /// One round of domain probes; returns when the next is due.
     pub(crate) async fn probe(&mut self) -> Duration {
+        let env = self.env.clone();
+        let _turn = env.placing.lock().await;
         let (kinds, main, mut others) = {
-            let core = self.env.core.lock();
-            let asked = core.kinds.iter().filter(|(key, kind)| kind.covered || self.unprobed.contains(*key));
-            let kinds = domains::candidates(asked.map(|(_, kind)| kind.discovery.clone()));
-            // A kind of which nothing is known yet fits itself always.
-            let known = kinds.iter().filter(|kind| !self.unprobed.contains(&kind.kind_key()));
-            let main = references(known.map(AsRef::as_ref));
-            (kinds, main, other_domains(&core, &self.aggregated))
+            let core = env.core.lock();
+            let asked = core.kinds.values().filter(|kind| kind.covered);
+            let kinds = domains::candidates(asked.map(|kind| kind.discovery.clone()));
+            let main = references(kinds.iter().map(AsRef::as_ref));
+            (kinds, main, domains::others(&core))
         };
         let Ok(round) = domains::any_round(&self.env, &main, &kinds, &mut others).await else { return BETWEEN };
         for (key, found) in round.found {
@@ -419,29 +437,7 @@ impl Kinds {
                 }
             }
         }
-        for key in std::mem::take(&mut self.unprobed) {
-            let known = self.env.core.lock().kinds.get(&key).is_some_and(|kind| !kind.discovery.gone);
-            if let Some(failure) = round.silent.get(&key) {
-                self.env.core.lock().trouble(&key, &failure.to_string());
-                self.unprobed.insert(key);
-            } else if known && !self.streams.contains_key(&key) {
-                self.begin(key, None);
-            }
-        }
         self.rounds += u32::from(round.written);
         if self.rounds < ROUNDS { BETWEEN } else { self.env.settings.probe_every }
     }
-}
-
-/// The kinds that others are compared with, one standing in for another. They are kinds that nobody gives a store of their
-/// own; where there are none of them, it is the first that can be listed.
-fn references<'a>(kinds: impl Iterator<Item = &'a Discovery>) -> Vec<Arc<Discovery>> {
-    const PLAIN: [&str; 3] = ["/configmaps", "/namespaces", "/serviceaccounts"];
-    let main: Vec<&Discovery> = kinds.filter(|kind| kind.domain == MAIN && watchable(kind)).collect();
-    let plain = PLAIN.iter().filter_map(|key| main.iter().find(|kind| kind.kind_key() == *key));
-    let mut chosen: Vec<Arc<Discovery>> = plain.map(|kind| Arc::new((*kind).clone())).collect();
-    if chosen.is_empty() {
-        chosen.extend(main.first().map(|kind| Arc::new((*kind).clone())));
-    }
-    chosen
 }

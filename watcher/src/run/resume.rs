@@ -158,18 +158,3 @@ pub(crate) fn oldest_cursor(core: &Core) -> Option<u64> {
     let covered = core.kinds.values().filter(|kind| kind.covered && kind.discovery.domain == MAIN);
     covered.map(|kind| kind.cursor).min()
 }
-
-/// The domains beside the main one and the aggregated ones, each with a kind of it.
-pub(crate) fn other_domains(
-    core: &Core,
-    aggregated: &std::collections::BTreeSet<String>,
-) -> BTreeMap<String, std::sync::Arc<hindcast_journal::facts::Discovery>> {
-    let mut out = BTreeMap::new();
-    for kind in core.kinds.values() {
-        let domain = &kind.discovery.domain;
-        if domain != MAIN && !aggregated.contains(&kind.discovery.group) {
-            out.entry(domain.clone()).or_insert_with(|| kind.discovery.clone());
-        }
-    }
-    out
-}

@@ -7,6 +7,7 @@ use super::SWAP;
 use crate::{
     api::Failure,
     discovery::LEASES,
+    domains,
     env::{Env, another_life, opaque},
     header::Header,
     life,
@@ -34,6 +35,7 @@ async fn listen(
     failures: &mut u32,
     alive: &mut Duration,
 ) -> Result<(), Failure> {
+    domains::place(env, key).await?;
     // Leases of another life would tell when revisions of this one were committed.
     let domain = env.core.lock().kinds.get(key).map(|kind| kind.discovery.domain.clone());
     let mut began = 0;

@@ -184,14 +184,37 @@ impl Server {
         });
     }
 
-    /// Makes list and watch of a kind fail, or answers them again. Its open watches end, but for those that fall silent.
+    /// Makes list and watch of a kind fail, or answers them again. Its open watches end, but for those that fall silent and
+    /// those of a kind that refuses.
     pub fn trouble(&self, kind: &str, trouble: Option<Trouble>) {
         self.0.world.note(format_args!("{kind} is in trouble: {trouble:?}"));
         self.change(|state, _| {
             if let Some(ks) = state.kinds.get_mut(kind) {
+                let stays = trouble == Some(Trouble::Silent) || [ks.trouble, trouble].contains(&Some(Trouble::Refuses));
                 ks.trouble = trouble;
                 ks.delayed |= trouble == Some(Trouble::Silent);
-                ks.generation += u64::from(trouble != Some(Trouble::Silent));
+                ks.generation += u64::from(!stays);
+            }
+        });
+    }
+
+    /// Lets a kind without objects count with the Events, in a domain beside the main one.
+    pub fn set_apart(&self, kind: &str) {
+        self.change(|state, _| {
+            let at = state.domains.get(1).map_or(0, |domain| domain.revision);
+            if let Some(ks) = state.kinds.get_mut(kind) {
+                ks.kind.domain = 1;
+                ks.reset_cache(at);
+            }
+        });
+    }
+
+    /// Serves a kind, or does so no more.
+    pub fn serve(&self, kind: &str, served: bool) {
+        self.change(|state, _| {
+            if let Some(ks) = state.kinds.get_mut(kind) {
+                ks.served = served;
+                ks.generation += 1;
             }
         });
     }

@@ -199,10 +199,10 @@ async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<
         return refused(now, &refusal);
     }
     match server.look(|state| state.kinds.get(&ask.kind).and_then(|ks| ks.trouble)) {
-        None | Some(Trouble::Silent) => {}
+        None | Some(Trouble::Silent | Trouble::Mute) => {}
         Some(Trouble::Hangs) => server.world().sleep(Duration::from_secs(120)).await,
         Some(Trouble::Busy) => return refused(now, &Refusal(429, "TooManyRequests", "storage is (re)initializing".into())),
-        Some(Trouble::Fails) => {
+        Some(Trouble::Fails | Trouble::Refuses) => {
             let said = format!("conversion webhook for {} failed: connection refused", ask.kind);
             return refused(now, &Refusal(500, "InternalError", said));
         }

@@ -132,6 +132,10 @@ pub enum Trouble {
     Hangs,
     /// Lists are answered and watches open, and say nothing any more.
     Silent,
+    /// With 500, while watches that are open go on.
+    Refuses,
+    /// Watches send no bookmarks, as those that the server takes to its store without a cache.
+    Mute,
 }
 
 /// A kind and all of its past, in one life of its counter.

@@ -122,7 +122,7 @@ impl Watch {
                 return self.reset().await;
             }
             let seen = inner.changed.get();
-            if self.silent() {
+            if self.in_trouble(Trouble::Silent) {
                 tokio::select! {
                     biased;
                     () = self.sender.closed() => return Err(Over),
@@ -160,11 +160,9 @@ impl Watch {
         }
     }
 
-    /// Whether its kind's watches say nothing.
-    fn silent(&self) -> bool {
-        self.server.look(|state| {
-            state.kinds.get(&self.ask.kind).is_some_and(|ks| ks.trouble == Some(Trouble::Silent))
-        })
+    /// Whether its kind is in that trouble.
+    fn in_trouble(&self, trouble: Trouble) -> bool {
+        self.server.look(|state| state.kinds.get(&self.ask.kind).is_some_and(|ks| ks.trouble == Some(trouble)))
     }
 
     /// Whether the cache this watch reads from is no more.
@@ -211,7 +209,7 @@ impl Watch {
 
     async fn bookmark(&mut self) -> Result<(), Over> {
         self.events().await?;
-        if !self.bookmarks || self.over() {
+        if !self.bookmarks || self.over() || self.in_trouble(Trouble::Mute) {
             return Ok(());
         }
         let (rv, kind) = self.server.look(|state| {
