@@ -45,9 +45,14 @@ pub(crate) struct RevisionClock {
 /// no renewal.
 pub(crate) fn outdone(renewals: &[Renewal]) -> Vec<bool> {
     let outdone = |late: &Renewal| {
-        renewals.iter().any(|early| early.rv < late.rv && early.renewed > late.renewed + LEASE_DELAY)
+        renewals.iter().any(|early| early.rv < late.rv && is_outdone(late.renewed, early.renewed))
     };
     renewals.iter().map(outdone).collect()
+}
+
+/// Whether a lease that was renewed at `known` and written before outdoes a renewal.
+pub(crate) fn is_outdone(renewed: Micros, known: Micros) -> bool {
+    known > renewed + LEASE_DELAY
 }
 
 /// A write of a lease.

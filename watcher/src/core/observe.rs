@@ -310,9 +310,20 @@ impl Core {
         if renewed {
             self.timekeeper.lease(&renewal.name, renewal.renewed, seen);
         }
-        if self.lease_sample(domain, &renewal, renewed) && renewed {
+        // Another that was renewed later was written before: then this is no renewal, or one of the two clocks is wrong.
+        let outdone = !renewed && self.leases.values().any(|known| clock::is_outdone(renewal.renewed, *known));
+        if !outdone && self.lease_sample(domain, &renewal, renewed) && renewed {
             self.domain(domain).told = seen;
         }
+    }
+
+    /// The leases as a list shows them now.
+    pub(crate) fn leases_listed(&mut self, domain: &str, items: &[Bytes]) {
+        let renewals = items.iter().filter_map(|item| Renewal::of(item));
+        for renewal in renewals.filter(Renewal::is_of_system) {
+            self.leases.insert(renewal.name, renewal.renewed);
+        }
+        self.past_leases(domain, items);
     }
 
     /// The leases at one moment of the server's history, as samples of their domain's clock; returns when one was renewed last, as

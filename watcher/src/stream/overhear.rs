@@ -51,8 +51,9 @@ async fn listen(
         if domain.as_ref().is_some_and(|domain| core.life(domain) != began) {
             return Err(another_life());
         }
-        for item in &page.items {
-            core.overheard(key, item, None);
+        match &domain {
+            Some(domain) if key == LEASES => core.leases_listed(domain, &page.items),
+            _ => page.items.iter().for_each(|item| core.overheard(key, item, None)),
         }
         drop(core);
         next = page.next;
