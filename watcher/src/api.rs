@@ -184,7 +184,8 @@ impl Api {
 
     /// One page of a list, of each object its metadata alone.
     pub(crate) async fn metadata(&self, path: &str, query: &str) -> Result<Page, Failure> {
-        const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        // A server that does not know of that gives the objects whole.
+        const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
         self.paged(path, query, ACCEPT).await
     }
 

@@ -23,10 +23,13 @@ use crate::{
     header::Header,
     life,
     lines::{self, Event},
+    mute::{self, Look},
 };
 
 /// Asked of the server for a closing watch; its bookmark comes two seconds before the end.
 const SECONDS: u32 = 3;
+/// A watch that ends sooner was cut off.
+const ENDED: Duration = Duration::from_secs(SECONDS as u64 - 1);
 /// Closing watches at once: as many as a big cluster has kinds, since each waits a second or two for its bookmark and
 /// costs nothing meanwhile.
 const WATCHES: usize = 1024;
@@ -61,7 +64,7 @@ pub(crate) async fn close(
     let lagging = lagging(&env, &targets);
     let env_ref = &env;
     let bring = lagging.into_iter().map(async move |(key, domain, target)| {
-        // A server of its own may send no bookmarks; its domain then stays open, and the others do not wait for it.
+        // A domain beside the main one stays open where that takes long, and the others do not wait for it.
         let patience = if domain == MAIN { PATIENCE } else { PATIENCE / 4 };
         (domain, bring(env_ref, &key, target, patience).await)
     });
@@ -116,8 +119,8 @@ async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Re
             kind.discovery.clone()
         };
         match bring_once(env, key, &kind, target).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
+            Ok(_) if is_there(env, key, target) => return Ok(()),
+            Ok(_) => {}
             Err(failure) => {
                 tracing::debug!(kind = key, %failure, "a closing watch broke");
                 // What has expired its own stream recovers.
@@ -137,13 +140,24 @@ async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Re
     }
 }
 
-/// One try to bring a kind to `target`; whether it got there.
-pub(crate) async fn bring_once(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<bool, Failure> {
-    short_watch(env, key, kind, target).await?;
-    Ok(env.core.lock().kinds.get(key).is_none_or(|kind| !kind.covered || kind.cursor >= target))
+/// One try to bring a kind to `target`, by a short watch, or as one whose watches send no bookmarks.
+pub(crate) async fn bring_once(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<Look, Failure> {
+    let (_, known) = env.core.lock().is_mute(key);
+    short_watch(env, key, kind, target, known).await?;
+    if is_there(env, key, target) {
+        return Ok(Look::Known);
+    }
+    let (mute, _) = env.core.lock().is_mute(key);
+    if mute { mute::look(env, key, kind).await } else { Ok(Look::More) }
 }
 
-async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<(), Failure> {
+/// Whether a kind was seen up to `target`, or nobody has to wait for it any more.
+fn is_there(env: &Env, key: &str, target: Revision) -> bool {
+    env.core.lock().kinds.get(key).is_none_or(|kind| !kind.covered || kind.cursor >= target)
+}
+
+/// Makes sure that the kind's domain is in the life that is known, and watches for a moment, unless that is `mute`.
+async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision, mute: bool) -> Result<(), Failure> {
     let (alive, watched, stalled) = {
         let mut core = env.core.lock();
         core.beat();
@@ -156,11 +170,24 @@ async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -
     life::confirm(env, &kind.domain, if watched && !silent { stalled } else { alive }).await?;
     env.sample(kind).await?;
     let cursor = env.core.lock().kinds.get(key).map_or(0, |k| k.cursor);
-    if cursor >= target || cursor == 0 {
-        return Ok(());
+    if cursor < target && cursor > 0 && !mute {
+        listen(env, key, kind, cursor, target).await?;
     }
+    Ok(())
+}
+
+/// Watches a kind from its cursor until it is seen up to `target`, or the watch ends. Says whether it was open for its time,
+/// ended as asked and left something to be said.
+pub(crate) async fn listen(
+    env: &Env,
+    key: &str,
+    kind: &Discovery,
+    cursor: Revision,
+    target: Revision,
+) -> Result<bool, Failure> {
     let query = format!("resourceVersion={cursor}&timeoutSeconds={SECONDS}");
     let mut watch = env.api.watch(&path(kind), &query).await?;
+    let opened = env.parts.clock.monotonic();
     while let Some(line) = watch.line(Duration::from_secs(2 * u64::from(SECONDS))).await? {
         let event = lines::event(&line).ok_or_else(|| Failure::Server("no event".to_owned()))?;
         if let Event::Error(status) = &event {
@@ -170,13 +197,13 @@ async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision) -
         // What it brings has lain waiting for it: it is no live watch.
         if core.event(key, &event, Revision::MAX) != Verdict::Go {
             // The main stream meets the same and knows what to do.
-            return Ok(());
+            return Ok(false);
         }
         if core.kinds.get(key).is_none_or(|k| k.cursor >= target) {
-            return Ok(());
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(env.parts.clock.monotonic().saturating_sub(opened) >= ENDED)
 }
 
 /// One kind, brought from its cursor to a closed revision.

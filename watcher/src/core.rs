@@ -95,6 +95,8 @@ pub(crate) struct Kind {
     pub(crate) alive: Duration,
     /// Whether versions beyond the cursor were recorded, by a healing that has not ended.
     pub(crate) torn: bool,
+    /// Whether its watches send bookmarks, as far as is known since one was opened after an outage or a list.
+    pub(crate) bookmarks: Option<bool>,
     /// Whether its revisions were found to be those of its domain, or were followed as such.
     pub(crate) placed: bool,
 }
@@ -354,7 +356,32 @@ impl Core {
         self.domain(&domain).opened = at;
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.opened = at;
+            // The server may have been started anew, without a cache for it.
+            kind.bookmarks = kind.bookmarks.filter(|sent| !sent);
         }
+    }
+
+    /// Whether a kind's watches may be such that send no bookmarks, and whether they are known to be.
+    pub(crate) fn is_mute(&self, key: &str) -> (bool, bool) {
+        let kind = self.kinds.get(key);
+        kind.map_or((false, false), |kind| {
+            (kind.bookmarks != Some(true) || kind.discovery.domain != MAIN, kind.bookmarks == Some(false))
+        })
+    }
+
+    /// A kind whose cursor stood at `from` when a list of it was begun, at `at`, is known up to that list's revision `rv`:
+    /// [`crate::mute`] says why. Says whether the cursor still stands there.
+    pub(crate) fn still(&mut self, key: &str, from: Revision, rv: Revision, at: Span) -> bool {
+        // One that is being recovered does not watch.
+        let stands = |kind: &&mut Kind| kind.covered && !kind.torn && kind.phase == Phase::Watching && kind.cursor == from;
+        let Some(kind) = self.kinds.get_mut(key).filter(stands) else { return false };
+        kind.bookmarks = kind.bookmarks.or(Some(false));
+        if rv > from {
+            (kind.cursor, kind.moved) = (rv, true);
+        }
+        kind.heard = kind.heard.max(at.lo);
+        self.looked(key);
+        true
     }
 
     /// A domain that stood still was listed at `rv`, by a list that was begun then. One from before tells nothing of what was

@@ -42,6 +42,8 @@ pub(crate) struct Env {
     pub(crate) late: Mutex<BTreeSet<String>>,
     /// Intervals of the main domain whose leases were read back.
     pub(crate) leases: tokio::sync::Mutex<Vec<(Revision, Revision)>>,
+    /// When kinds without bookmarks were last listed.
+    pub(crate) mute: crate::mute::Looked,
     /// Held by whoever finds out where kinds count, so that no two domains get one name.
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// When each domain's life was last confirmed.

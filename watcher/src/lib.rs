@@ -29,6 +29,7 @@ mod json;
 mod life;
 mod lines;
 mod metrics;
+mod mute;
 mod reread;
 mod retained;
 mod run;

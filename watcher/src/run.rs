@@ -92,6 +92,7 @@ pub async fn run(
         strays: Gate::new(settings.openings),
         late: std::sync::Mutex::default(),
         leases: tokio::sync::Mutex::default(),
+        mute: crate::mute::Looked::default(),
         placing: tokio::sync::Mutex::default(),
         confirmed: crate::life::Confirmed::default(),
         settings: settings.clone(),

@@ -3,15 +3,14 @@
 //!
 //! **Invariants.** (1) Each of these goes on whatever becomes of a request of another: a server that hangs holds up
 //! neither the beat nor the samples of other domains. (2) What is asked is small and bounded: a list of one object per
-//! domain and [`crate::Settings::sample_every`], and less where leases tell the time; a list of one object and a watch of
-//! three seconds for each kind whose watch sends no bookmarks. Not here: what follows [`crate::core`].
+//! domain and [`crate::Settings::sample_every`], and less where leases tell the time; for each kind whose watch sends no
+//! bookmarks a list of one object and a watch of three seconds, and what [`crate::mute`] takes. Not here: what follows
+//! [`crate::core`].
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use hindcast_journal::cut::MAIN;
-
-use crate::{api::Failure, close, env::Env};
+use crate::{api::Failure, close, env::Env, mute::Look};
 
 /// How often the process shows that it runs.
 const BEAT: Duration = Duration::from_millis(200);
@@ -21,10 +20,10 @@ const RESAMPLE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for a sample: the next one asks for another kind.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(5);
-/// Longest look at a silent watch; one takes two seconds.
-const BRING_LIMIT: Duration = Duration::from_secs(8);
+/// Longest look at a silent watch; one takes two seconds, or twice three where no bookmark comes.
+const BRING_LIMIT: Duration = Duration::from_secs(12);
 /// Silent watches looked at in one go.
-const QUIET: usize = 8;
+const QUIET: usize = 16;
 
 /// Runs until dropped.
 pub(crate) async fn watch(env: &Arc<Env>) {
@@ -100,10 +99,8 @@ async fn look(env: &Arc<Env>, key: &str) {
     let brought = brought.unwrap_or_else(|| Err(Failure::Transport("the server does not answer for it".to_owned())));
     let mut core = env.core.lock();
     match brought {
-        Ok(true) => core.looked(key),
-        // A server of its own may send no bookmarks: that it answers is all that can be asked of it.
-        Ok(false) if kind.domain != MAIN => core.looked(key),
-        Ok(false) => {
+        Ok(Look::Known | Look::NotYet) => core.looked(key),
+        Ok(Look::More) => {
             core.trouble(key, "its watch says nothing, though the server has more");
             core.silent(key);
         }

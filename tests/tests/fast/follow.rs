@@ -123,3 +123,64 @@ fn kinds_that_hang_take_no_place_from_those_that_are_well() {
         }
     });
 }
+
+#[test]
+fn main_kinds_without_bookmarks_are_followed_all_the_same() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(6);
+        scene.write(MAPS, "one", 1);
+        scene.server.trouble(MAPS, Some(Trouble::Mute));
+        let run = scene.run(Settings::default());
+        scene.pass(60).await;
+        scene.pass(600).await;
+        assert_eq!(scene.gaps(MAPS).await, []);
+        let lag = scene.lag(MAIN).await;
+        assert!(lag < 180, "closed time lags by {lag} s");
+        run.handle.close().await.expect("it closes");
+        scene.write(MAPS, "one", 2);
+        let at = scene.write(MAPS, "two", 1);
+        scene.pass(3).await;
+        assert!(run.kind(MAPS).cursor >= at);
+        run.stop().await;
+    });
+}
+
+#[test]
+fn a_main_kind_whose_watch_is_dead_is_let_go_though_it_never_sent_a_bookmark() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(7);
+        scene.write(MAPS, "one", 1);
+        scene.server.trouble(MAPS, Some(Trouble::Mute));
+        let run = scene.run(Settings::default());
+        scene.pass(200).await;
+        scene.server.trouble(MAPS, Some(Trouble::Silent));
+        let written = scene.write(MAPS, "one", 2);
+        scene.pass(180).await;
+        run.stop().await;
+        let gaps = scene.gaps(MAPS).await;
+        let recovered = gaps.iter().find(|gap| (gap.from + 1..=gap.to).contains(&written));
+        assert_eq!(recovered.map(|gap| gap.recovered), Some(1), "what it did not say was recovered: {gaps:?}");
+    });
+}
+
+#[test]
+fn a_quiet_kind_of_a_domain_without_bookmarks_does_not_hold_its_time() {
+    in_simulated_time(async {
+        let mut scene = Scene::new(8);
+        scene.server.set_apart(PODS);
+        for kind in [PODS, EVENTS] {
+            scene.write(kind, "first", 0);
+            scene.server.trouble(kind, Some(Trouble::Mute));
+        }
+        let run = scene.run(with_events());
+        for n in 0..90 {
+            scene.pass(7).await;
+            scene.write(EVENTS, "busy", n);
+        }
+        let (pods, events) = (run.kind(PODS), run.kind(EVENTS));
+        assert!(pods.covered && events.covered && pods.domain == events.domain && pods.domain != MAIN, "{pods:?}");
+        let lag = scene.lag(&pods.domain).await;
+        assert!(lag < 180, "closed time lags by {lag} s");
+        run.stop().await;
+    });
+}

@@ -87,6 +87,7 @@ impl Core {
                 left: None,
                 alive: Duration::ZERO,
                 torn: false,
+                bookmarks: None,
                 placed: false,
             };
             self.kinds.insert(key, kind);

@@ -110,6 +110,7 @@ impl Core {
         if !kind.covered {
             return Verdict::Stop;
         }
+        kind.bookmarks = Some(true);
         if rv > kind.cursor {
             (kind.cursor, kind.moved) = (rv, true);
         }

@@ -455,3 +455,35 @@ fn protection_ends_with_a_life_when_it_was_last_known_to_be_complete() {
     assert_eq!(end, Some((10, 0, 77)));
     assert!(!core.is_life("/things", life), "what was begun in it is no longer recorded");
 }
+
+#[test]
+fn a_list_moves_the_cursor_of_a_mute_kind_only_from_where_it_stood() {
+    let mut core = covered();
+    core.watching("/things");
+    let at = Span { lo: 1, hi: 1 };
+    assert_eq!(core.is_mute("/things"), (true, false));
+    assert!(core.still("/things", 10, 20, at));
+    assert_eq!((core.frontier().get("main").map(|p| p.rv), core.is_mute("/things")), (Some(20), (true, true)));
+    core.event("/things", &Event::Modified(object("a", "u1", 21, 2)), 0);
+    assert!(!core.still("/things", 20, 30, at), "something was seen since the list was begun");
+    core.event("/things", &bookmark(22), 0);
+    assert_eq!(core.is_mute("/things"), (false, false), "one that falls silent now is stuck");
+    core.opened("/things");
+    assert_eq!(core.is_mute("/things"), (true, false), "after an outage the server may be another");
+    core.phase("/things", Phase::Healing);
+    assert!(!core.still("/things", 22, 30, at), "one that is being recovered has more to come");
+}
+
+#[test]
+fn a_kind_is_placed_by_being_followed_or_named_or_found() {
+    let (mut core, _) = core();
+    core.describe(kind("news"));
+    core.describe(Discovery { crd_uid: "u".into(), ..kind("customs") });
+    core.describe(Discovery { domain: "events".into(), ..kind("events") });
+    core.resume(kind("followed"), Resumed { cursor: Some(5), ..Resumed::default() });
+    core.resume(kind("excluded"), Resumed { ended: Some(Uncovered::Excluded), ..Resumed::default() });
+    let unplaced: Vec<_> = core.kinds.keys().filter(|key| !core.is_placed(key)).cloned().collect();
+    assert_eq!(unplaced, ["/excluded", "/news"]);
+    core.place("/news", true);
+    assert!(core.is_placed("/news"));
+}
