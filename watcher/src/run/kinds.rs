@@ -28,8 +28,6 @@ use crate::{
 
 /// Rounds with a write between before a domain counts as settled.
 const ROUNDS: u32 = 5;
-/// How often a new kind is asked for its domain before the others start without it.
-const FIRST_TRIES: usize = 3;
 /// Between rounds, so that somebody writes.
 const BETWEEN: Duration = Duration::from_secs(7);
 /// A kind that no definition explains counts as gone after discovery left it out for this long.
@@ -213,11 +211,14 @@ impl Kinds {
         mut kinds: BTreeMap<String, Discovery>,
     ) -> Result<BTreeMap<String, Discovery>, Failure> {
         let settings = &self.env.settings;
-        let mut fresh = {
+        let fresh = {
             let core = self.env.core.lock();
             let new = |kind: &&Discovery| {
                 let key = kind.kind_key();
-                core.kinds.get(&key).is_none_or(|kind| kind.cursor == 0) && (key == LEASES || wanted(kind, settings))
+                let known = core.kinds.get(&key);
+                // What did not answer when the journal was left would hold up all others.
+                let failed = known.is_some_and(|kind| matches!(kind.ended, Some(Uncovered::Stuck | Uncovered::ApiDown)));
+                known.is_none_or(|kind| kind.cursor == 0) && !failed && (key == LEASES || wanted(kind, settings))
             };
             let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
             domains::candidates(fresh.into_iter())
@@ -225,25 +226,22 @@ impl Kinds {
         let references = references(kinds.values());
         let _turn = self.env.placing.lock().await;
         let mut others = domains::others(&self.env.core.lock());
-        for _ in 0..FIRST_TRIES {
-            if fresh.is_empty() {
-                break;
-            }
-            let round = match domains::any_round(&self.env, &references, &fresh, &mut others).await {
-                Ok(round) => round,
-                // Then there is nothing to compare with; each stream finds out for itself.
-                Err(Failure::Forbidden(_) | Failure::NotFound(_)) => break,
-                Err(failure) => return Err(failure),
-            };
-            for (key, found) in round.found {
-                if let (Some(kind), Found::Domain(domain)) = (kinds.get_mut(&key), found) {
-                    tracing::info!(kind = key, domain, "counted in its own revision domain");
-                    kind.domain = domain;
-                }
-            }
-            fresh.retain(|kind| !round.fits.contains(&kind.kind_key()) && kinds.get(&kind.kind_key()).is_some_and(|now| now.domain == MAIN));
-            self.placed.extend(round.fits);
+        if fresh.is_empty() {
+            return Ok(kinds);
         }
+        let round = match domains::any_round(&self.env, &references, &fresh, &mut others).await {
+            Ok(round) => round,
+            // Then there is nothing to compare with; each stream finds out for itself.
+            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => return Ok(kinds),
+            Err(failure) => return Err(failure),
+        };
+        for (key, found) in round.found {
+            if let (Some(kind), Found::Domain(domain)) = (kinds.get_mut(&key), found) {
+                tracing::info!(kind = key, domain, "counted in its own revision domain");
+                kind.domain = domain;
+            }
+        }
+        self.placed = round.fits;
         Ok(kinds)
     }
 
