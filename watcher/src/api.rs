@@ -356,6 +356,14 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
+/// The query for a page of a list: the first, or the one that a token continues with.
+pub(crate) fn page_query(limit: usize, next: Option<&str>) -> String {
+    match next {
+        None => format!("limit={limit}"),
+        Some(token) => format!("limit={limit}&continue={}", escape(token)),
+    }
+}
+
 /// The query that selects one object by its name.
 pub(crate) fn by_name(name: &str) -> String {
     let mut value = String::with_capacity(name.len());

@@ -73,9 +73,14 @@ pub(crate) struct Renewal {
 impl Renewal {
     /// Reads a lease.
     pub(crate) fn of(lease: &[u8]) -> Option<Self> {
+        Self::with(Header::of(lease), lease)
+    }
+
+    /// Reads a lease whose header is known.
+    pub(crate) fn with(header: Header, lease: &[u8]) -> Option<Self> {
         let renewed = json::member(lease, "spec").and_then(|spec| json::member(spec, "renewTime"));
         let renewed = renewed.and_then(json::text).and_then(|text| micros(&text))?;
-        let Header { namespace, name, rv: Some(rv), stamp: Some(written), .. } = Header::of(lease) else { return None };
+        let Header { namespace, name, rv: Some(rv), stamp: Some(written), .. } = header else { return None };
         Some(Self { namespace, name, rv, renewed, written })
     }
 

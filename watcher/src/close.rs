@@ -142,13 +142,13 @@ async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Re
 
 /// One try to bring a kind to `target`, by a short watch, or as one whose watches send no bookmarks.
 pub(crate) async fn bring_once(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<Look, Failure> {
-    let (_, known) = env.core.lock().is_mute(key);
-    short_watch(env, key, kind, target, known).await?;
+    let mute = env.core.lock().is_mute(key);
+    short_watch(env, key, kind, target, mute).await?;
     if is_there(env, key, target) {
         return Ok(Look::Known);
     }
-    let (mute, _) = env.core.lock().is_mute(key);
-    if mute { mute::look(env, key, kind).await } else { Ok(Look::More) }
+    let may_be = env.core.lock().may_be_mute(key);
+    if may_be { mute::look(env, key, kind).await } else { Ok(Look::More) }
 }
 
 /// Whether a kind was seen up to `target`, or nobody has to wait for it any more.

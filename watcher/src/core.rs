@@ -361,12 +361,14 @@ impl Core {
         }
     }
 
-    /// Whether a kind's watches may be such that send no bookmarks, and whether they are known to be.
-    pub(crate) fn is_mute(&self, key: &str) -> (bool, bool) {
-        let kind = self.kinds.get(key);
-        kind.map_or((false, false), |kind| {
-            (kind.bookmarks != Some(true) || kind.discovery.domain != MAIN, kind.bookmarks == Some(false))
-        })
+    /// Whether a kind's watches may be such that send no bookmarks.
+    pub(crate) fn may_be_mute(&self, key: &str) -> bool {
+        self.kinds.get(key).is_some_and(|kind| kind.bookmarks != Some(true) || kind.discovery.domain != MAIN)
+    }
+
+    /// Whether they are known to be.
+    pub(crate) fn is_mute(&self, key: &str) -> bool {
+        self.kinds.get(key).is_some_and(|kind| kind.bookmarks == Some(false))
     }
 
     /// A kind whose cursor stood at `from` when a list of it was begun, at `at`, is known up to that list's revision `rv`:

@@ -17,7 +17,7 @@ use hindcast_journal::{Parts, Revision, cut::MAIN, facts::Discovery};
 
 use crate::{
     Settings,
-    api::{Api, Failure, Page},
+    api::{self, Api, Failure, Page},
     core::Shared,
     discovery::{self, LEASES},
     gate::Gate,
@@ -95,11 +95,7 @@ impl Env {
 
     /// A page of a kind's consistent list.
     pub(crate) async fn page(&self, path: &str, next: Option<&str>) -> Result<Page, Failure> {
-        let limit = self.settings.page;
-        let query = match next {
-            None => format!("limit={limit}"),
-            Some(token) => format!("limit={limit}&continue={}", crate::api::escape(token)),
-        };
+        let query = api::page_query(self.settings.page, next);
         self.asked(path, self.api.page(path, &query)).await
     }
 

@@ -15,7 +15,7 @@
 //! **What stays open.** A server whose lists are right while two watches of a kind are open, send nothing, and one of them
 //! even ends in time, hides objects that are born and gone meanwhile. A kind whose watch has sent a bookmark since it was
 //! opened is never taken for mute in the main domain: that is how a cache that got stuck looks
-//! [`crate::core::Core::is_mute`]. A kind of more than [`MANY`] objects holds its domain's time until something of it is
+//! [`crate::core::Core::may_be_mute`]. A kind of more than [`MANY`] objects holds its domain's time until something of it is
 //! written, or its cursor expires and it is healed.
 //!
 //! **Invariants.** (1) The cursor goes on only if it stands where it stood when the list was begun [`Core::still`].
@@ -29,7 +29,7 @@ use std::{collections::BTreeMap, sync::Mutex, sync::PoisonError, time::Duration}
 use hindcast_journal::{Revision, facts::Discovery};
 
 use crate::{
-    api::{Failure, escape},
+    api::{self, Failure},
     close,
     core::object_name,
     discovery::path,
@@ -104,10 +104,7 @@ async fn compare(env: &Env, key: &str, kind: &Discovery) -> Result<Option<Revisi
     let path = path(kind);
     let (mut next, mut list, mut known) = (None::<String>, None, 0);
     loop {
-        let mut query = format!("limit={PAGE}");
-        if let Some(token) = &next {
-            query.push_str(&format!("&continue={}", escape(token)));
-        }
+        let query = api::page_query(PAGE, next.as_deref());
         let reached = env.core.lock().reached(&kind.domain);
         let page = env.asked(&path, env.api.metadata(&path, &query)).await?;
         let mut core = env.core.lock();

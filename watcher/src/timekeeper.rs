@@ -185,8 +185,7 @@ impl Timekeeper {
         if before.is_some_and(|before| before.hi + AGREE < window.lo || window.hi + AGREE < before.lo) {
             // Its clock was set, or this machine stood still.
             self.doubt();
-            let was = before.map(|before| (before.lo, before.hi));
-            self.left = self.left.into_iter().chain(was).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            self.left = around(self.left.into_iter().chain(before.map(|before| (before.lo, before.hi))));
         }
         let narrowed = before.and_then(|before| narrow(&before, &window));
         self.witnesses.insert(name.to_owned(), narrowed.unwrap_or(window));
@@ -329,8 +328,12 @@ fn narrow(before: &Window, now: &Window) -> Option<Window> {
 }
 
 fn hull(all: impl Iterator<Item = (Micros, Micros)>) -> Span {
-    let whole = all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-    whole.map_or(Span::default(), |(lo, hi)| Span { lo, hi })
+    around(all).map_or(Span::default(), |(lo, hi)| Span { lo, hi })
+}
+
+/// What reaches from the least to the greatest.
+fn around(all: impl Iterator<Item = (Micros, Micros)>) -> Option<(Micros, Micros)> {
+    all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// The least, the greatest and the newest of the anchors.

@@ -69,6 +69,20 @@ impl Verdict {
         let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
         sorted.get(at).copied().unwrap_or(0)
     }
+
+    /// Fails if an answer is not accounted for.
+    pub fn accounted(&self) -> Result<()> {
+        let some: Vec<&String> = self.failures.iter().take(8).collect();
+        ensure!(some.is_empty(), "{} are not accounted for: {some:#?}", self.failures.len());
+        Ok(())
+    }
+
+    /// Fails if the time bounds of a row do not meet the oracle's clock.
+    pub fn on_the_clock(&self) -> Result<()> {
+        let some: Vec<&String> = self.time_failures.iter().take(8).collect();
+        ensure!(some.is_empty(), "{} bounds are off the clock: {some:#?}", self.time_failures.len());
+        Ok(())
+    }
 }
 
 impl std::fmt::Display for Verdict {

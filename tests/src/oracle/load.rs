@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,6 +13,7 @@ use hindcast_journal::exact;
 use http::Request;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::sim::rng::Rng;
 
@@ -274,16 +275,29 @@ pub async fn request(
     Ok((status, bytes.to_vec()))
 }
 
-/// Runs the writers until `load.writes` are acknowledged. Requests that get no answer while `forgiving` is set are
-/// attempts; otherwise they end the run.
-pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Result<Written> {
+/// The newest revision of a kind's domain.
+pub async fn newest_revision(client: &Client, kind: &Kind) -> Result<u64> {
+    let (_, body) = request(client, "GET", &format!("{}/{}?limit=1", kind.api, kind.resource), None, "").await?;
+    let list: Value = serde_json::from_slice(&body)?;
+    let rv = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).context("a list has a revision")?;
+    Ok(rv.parse()?)
+}
+
+/// Starts the writers beside what goes on. Whether a request may go without an answer: see [`run`].
+pub fn begin(client: &Client, load: &Load, forgiving: bool) -> JoinHandle<Result<Written>> {
+    let (client, load) = (client.clone(), load.clone());
+    tokio::spawn(async move { run(&client, &load, forgiving).await })
+}
+
+/// Runs the writers until `load.writes` are acknowledged. Requests that get no answer are attempts if it is
+/// `forgiving`; otherwise they end the run.
+pub async fn run(client: &Client, load: &Load, forgiving: bool) -> Result<Written> {
     let written = Arc::new(Mutex::new(Written::default()));
     let count = Arc::new(AtomicU64::new(0));
     let start = tokio::time::Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for writer in 0..load.writers {
-        let (client, load, written, count, forgiving) =
-            (client.clone(), load.clone(), written.clone(), count.clone(), forgiving.clone());
+        let (client, load, written, count) = (client.clone(), load.clone(), written.clone(), count.clone());
         tasks.spawn(async move {
             let mut writer = Writer {
                 draw: Rng::new(load.seed ^ (writer + 1).wrapping_mul(0x51ed_2701)),
@@ -307,14 +321,14 @@ pub async fn run(client: &Client, load: &Load, forgiving: Arc<AtomicBool>) -> Re
                         continue;
                     }
                     Ok(Outcome::Refused) => {}
-                    Ok(Outcome::Unknown(_, Some(error))) if !forgiving.load(Ordering::Relaxed) => {
+                    Ok(Outcome::Unknown(_, Some(error))) if !forgiving => {
                         return Err(error);
                     }
                     Ok(Outcome::Unknown(attempt, _)) => {
                         written.lock().expect("no panic under it").attempts.push(attempt);
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     }
-                    Err(_) if forgiving.load(Ordering::Relaxed) => {
+                    Err(_) if forgiving => {
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     }
                     Err(e) => return Err(e),

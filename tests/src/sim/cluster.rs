@@ -108,7 +108,7 @@ struct Cluster {
     swapped: bool,
 }
 
-pub(super) struct Connect(pub(super) Server, pub(super) Arc<Process>);
+struct Connect(Server, Arc<Process>);
 
 impl Connector for Connect {
     fn connect(&self) -> hindcast_watcher::Result<kube::Client> {

@@ -1,12 +1,12 @@
 //! A kind that is stored in one version and served in another, so that every list and watch of it needs a conversion.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{JSON, MERGE, send};
+use super::{JSON, MERGE, send, until};
 use crate::{oracle::Kind, real::Cluster};
 
 const GROUP: &str = "stuck.example.com";
@@ -53,11 +53,7 @@ impl Conversion {
         let part = json!({
             "apiVersion": format!("{GROUP}/v2"), "kind": "Part", "metadata": {"name": "one"}, "spec": {"size": 1},
         });
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while let Err(error) = send(&client, "POST", Self::PATH, JSON, &part).await {
-            ensure!(Instant::now() < deadline, error);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until(Duration::from_secs(30), || send(&client, "POST", Self::PATH, JSON, &part)).await?;
         Ok(Self { client })
     }
 

@@ -1,17 +1,14 @@
 //! Kills, pauses, restarts, schema changes, wrong clocks and a kind that cannot be read, under load and with Events in an
 //! etcd of their own: nothing may be lost, and intervals are healed.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
 
-use super::{APPLY, JSON, conversion::Conversion, newest_revision, send};
+use super::{APPLY, JSON, conversion::Conversion, send, until};
 use crate::{
-    oracle::{self, EVENTS, Listed, Load, Met, Verdict, now, request, subject::{Hindcast, Place, Running}},
+    oracle::{self, EVENTS, Listed, Load, Met, Verdict, newest_revision, now, request, subject::{Hindcast, Place, Running}},
     real::{Cluster, FakeClock, Fault, HttpProxy, Minio, Part, process::Workdir},
 };
 
@@ -83,11 +80,7 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     let conversion = Conversion::start(&cluster).await?;
     let running = hindcast.run(&RUN).await?;
 
-    let forgiving = Arc::new(AtomicBool::new(true));
-    let writing = {
-        let (client, load) = (client.clone(), load.clone());
-        tokio::spawn(async move { oracle::run(&client, &load, forgiving).await })
-    };
+    let writing = oracle::begin(&client, &load, true);
     let mut trial = Trial {
         cluster: &cluster,
         hindcast: &hindcast,
@@ -112,15 +105,8 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
         Listed::of(&client, &kinds, newest).await?.agrees(&journal, &hindcast.keys()?, domain, None).await?;
     }
     running.stop().await?;
-    ensure!(
-        verdict.failures.is_empty(),
-        "{} of {} answers are not accounted for: {:#?}",
-        verdict.failures.len(),
-        written.answers.len(),
-        verdict.failures.iter().take(8).collect::<Vec<_>>()
-    );
-    let off = &verdict.time_failures;
-    ensure!(off.is_empty(), "{} bounds are off the clock: {:#?}", off.len(), off.iter().take(8).collect::<Vec<_>>());
+    verdict.accounted()?;
+    verdict.on_the_clock()?;
     ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "something was lost: {verdict}");
     Ok(verdict)
 }
@@ -300,14 +286,7 @@ async fn schema(cluster: &Cluster, version: u32) -> Result<()> {
     });
     // A field that the schema does not have now is pruned in silence, as a client of another day would see it.
     let path = "/apis/oracle.hindcast.dev/v1/namespaces/soak-0/schemeds?fieldValidation=Ignore";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while let Err(error) = create(&client, path, &object).await {
-        if tokio::time::Instant::now() > deadline {
-            return Err(error);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
+    until(Duration::from_secs(20), || create(&client, path, &object)).await
 }
 
 async fn create(client: &kube::Client, path: &str, object: &serde_json::Value) -> Result<()> {

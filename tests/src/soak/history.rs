@@ -1,12 +1,11 @@
 //! Down for longer than the server keeps history: exact again afterwards, and the lost interval is told by everyone.
 
-use std::{sync::{Arc, atomic::AtomicBool}, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::newest_revision;
 use crate::{
-    oracle::{self, Load, Met, Verdict, now, subject::{Hindcast, Place}},
+    oracle::{self, Load, Met, Verdict, newest_revision, now, subject::{Hindcast, Place}},
     real::{Part, process::Workdir},
 };
 
@@ -31,10 +30,7 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     };
     oracle::prepare(&client, &load).await?;
     let running = hindcast.run(&[]).await?;
-    let writing = {
-        let (client, load) = (client.clone(), load.clone());
-        tokio::spawn(async move { oracle::run(&client, &load, Arc::new(AtomicBool::new(true))).await })
-    };
+    let writing = oracle::begin(&client, &load, true);
     tokio::time::sleep(Duration::from_secs(5)).await;
     running.process.kill();
     let begun = now();
@@ -50,7 +46,7 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     let journal = hindcast.place.journal().await?;
     let met = Met { outages: vec![(begun, now())], ..Met::default() };
     let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &met).await?;
-    ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
+    verdict.accounted()?;
     ensure!(verdict.lost > 0 && verdict.gaps.1 > 0, "an interval must be lost in this trial: {verdict}");
     let newest = newest_revision(&client, &load.kinds[0]).await?;
     running.close().await?;

@@ -1,18 +1,15 @@
 //! etcd is put back to an older copy under load, watched or not, with a bump of its revisions or without: each life of the
 //! counter is told exactly, up to the last that was seen of it.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_journal::{At, Journal, cut::MAIN};
 use hindcast_restorer::Timeline;
 
-use super::newest_revision;
+use super::until;
 use crate::{
-    oracle::{self, Listed, Load, Met, Swap, Verdict, now, subject::{Hindcast, Place, Running}},
+    oracle::{self, Listed, Load, Met, Swap, Verdict, newest_revision, now, subject::{Hindcast, Place, Running}},
     real::{Cluster, Part, process::Workdir},
 };
 
@@ -50,10 +47,7 @@ pub async fn lives(binary: &str, size: Lives) -> Result<Verdict> {
     };
     oracle::prepare(&client, &load).await?;
     let running = hindcast.run(&[]).await?;
-    let writing = {
-        let (client, load) = (client.clone(), load.clone());
-        tokio::spawn(async move { oracle::run(&client, &load, Arc::new(AtomicBool::new(true))).await })
-    };
+    let writing = oracle::begin(&client, &load, true);
     let mut trial = Trial { cluster: &cluster, hindcast: &hindcast, load: &load, running, swaps: Vec::new(), listed: Vec::new() };
     for round in 0..size.swaps {
         trial.swap(round % 2 == 0, round % 4 < 2, size.between).await.with_context(|| format!("swap {round}"))?;
@@ -68,9 +62,8 @@ pub async fn lives(binary: &str, size: Lives) -> Result<Verdict> {
     let met = Met { outages: vec![(0, i64::MAX)], swaps: trial.swaps, ..Met::default() };
     let verdict = oracle::check(&journal, &keys, &written, &met).await?;
     trial.running.stop().await?;
-    let (failures, off) = (&verdict.failures, &verdict.time_failures);
-    ensure!(failures.is_empty(), "{} are not accounted for: {:#?}", failures.len(), failures.iter().take(8).collect::<Vec<_>>());
-    ensure!(off.is_empty(), "{} bounds are off the clock: {:#?}", off.len(), off.iter().take(8).collect::<Vec<_>>());
+    verdict.accounted()?;
+    verdict.on_the_clock()?;
     Ok(verdict)
 }
 
@@ -128,17 +121,14 @@ impl Trial<'_> {
 
     /// Waits until the journal is closed in a life: else the swap had no effect.
     async fn closed_in(&self, life: u32) -> Result<()> {
-        let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
-        loop {
-            let closed = self.running.close().await;
+        until(Duration::from_mins(1), || async {
+            self.running.close().await?;
             let moment = Timeline::open(&self.journal().await?, self.hindcast.keys()?).await?.resolve(&At::Now).await?;
             let known = moment.cut.domains.get(MAIN).map(|point| point.incarnation);
-            if closed.is_ok() && known == Some(life) {
-                return Ok(());
-            }
-            ensure!(tokio::time::Instant::now() < deadline, "incarnation {known:?} goes on, not {life}; closing: {closed:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+            ensure!(known == Some(life), "incarnation {known:?} goes on, not {life}");
+            Ok(())
+        })
+        .await
     }
 
     async fn journal(&self) -> Result<Journal> {

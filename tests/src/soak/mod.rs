@@ -10,6 +10,8 @@ mod history;
 mod lives;
 mod rivals;
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 pub use conversion::Conversion;
 pub use faults::{Faults, faults};
@@ -19,7 +21,7 @@ pub use lives::{Lives, lives};
 pub use rivals::{Rivals, rivals};
 use serde_json::Value;
 
-use crate::oracle::{Kind, request};
+use crate::oracle::request;
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
@@ -32,10 +34,12 @@ async fn send(client: &Client, method: &str, path: &str, content: &str, body: &V
     Ok(())
 }
 
-/// The newest revision of a kind's domain.
-async fn newest_revision(client: &Client, kind: &Kind) -> Result<u64> {
-    let (_, body) = request(client, "GET", &format!("{}/{}?limit=1", kind.api, kind.resource), None, "").await?;
-    let list: Value = serde_json::from_slice(&body)?;
-    let rv = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-    Ok(rv.parse()?)
+/// Tries until it succeeds, or until nothing came of it for so long.
+async fn until<F: Future<Output = Result<()>>>(bound: Duration, mut attempt: impl FnMut() -> F) -> Result<()> {
+    let deadline = Instant::now() + bound;
+    while let Err(error) = attempt().await {
+        ensure!(Instant::now() < deadline, error);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Two `hindcast run` on one journal: the newest wins, nothing forks, nothing is lost, the older ends with 4.
 
-use std::{sync::{Arc, atomic::AtomicBool}, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -33,10 +33,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     let load = Load { seed: 99, writers: 8, writes: (seconds * 20.0) as u64, rate: Some(20.0), prefix: "rival".to_owned(), kinds: oracle::kinds() };
     oracle::prepare(&client, &load).await?;
     let mut holder = hindcast.run(&[]).await?;
-    let writing = {
-        let (client, load) = (client.clone(), load.clone());
-        tokio::spawn(async move { oracle::run(&client, &load, Arc::new(AtomicBool::new(false))).await })
-    };
+    let writing = oracle::begin(&client, &load, false);
     let mut draw = crate::sim::rng::Rng::new(4);
     let mut fenced = 0;
     for round in 0..rivals.quick + rivals.slow {
@@ -61,7 +58,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     let journal = hindcast.place.journal().await?;
     let met = Met { outages: vec![(0, i64::MAX)], ..Met::default() };
     let verdict = oracle::check(&journal, &hindcast.keys()?, &written, &met).await?;
-    ensure!(verdict.failures.is_empty(), "{:#?}", verdict.failures.iter().take(8).collect::<Vec<_>>());
+    verdict.accounted()?;
     ensure!((verdict.lost, verdict.gaps.1) == (0, 0), "nothing is lost: {verdict}");
     holder.stop().await?;
     Ok((verdict, fenced))

@@ -18,7 +18,7 @@ use hindcast_journal::{
     seal::{Key, KeyFile},
 };
 use hindcast_tests::{
-    oracle::subject::{Hindcast, Running},
+    oracle::{self, subject::{Hindcast, Running}},
     real::{Cluster, process::Workdir},
 };
 use kube::Client;
@@ -158,7 +158,7 @@ async fn protect(
     let args = [&["-vv", "--log-format", "json"], args].concat();
     let running = hindcast.run(&args).await?;
     plant(&client, prefix).await?;
-    let at = format!("rev:{}", crate::oracle::newest_revision(&client).await?);
+    let at = format!("rev:{}", oracle::newest_revision(&client, &oracle::kinds()[0]).await?);
     running.close().await?;
     Ok(Protected { hindcast, folder: dir.path().join(prefix).join("journal"), running, at })
 }
@@ -286,7 +286,7 @@ async fn not_stored(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     hindcast.key_file = PathBuf::new();
     let running = hindcast.run(&[]).await?;
     plant(&client, "dropped").await?;
-    let at = format!("rev:{}", crate::oracle::newest_revision(&client).await?);
+    let at = format!("rev:{}", oracle::newest_revision(&client, &oracle::kinds()[0]).await?);
     running.close().await?;
     let it = Protected { hindcast, folder: dir.path().join("dropped/journal"), running, at };
     let mut scan = Scan::new();

@@ -106,10 +106,8 @@ impl Core {
             self.kinds.values().filter(of_domain).map(|kind| (written(kind), kind)).collect();
         chosen.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
         let (now, limit) = (self.parts.clock.monotonic(), self.settings.stuck_after);
-        let chosen = chosen.into_iter().take(kinds).map(|(_, kind)| {
-            let astray = kind.pace.astray.is_some_and(|since| now.saturating_sub(since) >= limit);
-            Witness { astray, ..witness(kind, objects, newest) }
-        });
+        let astray = |kind: &Kind| kind.pace.astray.is_some_and(|since| now.saturating_sub(since) >= limit);
+        let chosen = chosen.into_iter().take(kinds).map(|(_, kind)| witness(kind, objects, newest, astray(kind)));
         self.lease_heard(domain).into_iter().chain(chosen).collect()
     }
 
@@ -181,7 +179,7 @@ impl Core {
     }
 }
 
-fn witness(kind: &Kind, objects: usize, newest: usize) -> Witness {
+fn witness(kind: &Kind, objects: usize, newest: usize, astray: bool) -> Witness {
     let pair = |(name, entry): (&String, &crate::retained::Entry)| (name.clone(), (entry.uid.clone(), entry.object_rv));
     let mut recent: Vec<_> = kind.objects.iter().filter(|(_, entry)| entry.object_rv <= kind.cursor).collect();
     recent.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.object_rv));
@@ -196,7 +194,7 @@ fn witness(kind: &Kind, objects: usize, newest: usize) -> Witness {
         last,
         newest: recent.into_iter().take(newest).map(pair).collect(),
         torn: kind.torn,
-        astray: false,
+        astray,
     }
 }
 

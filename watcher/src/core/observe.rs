@@ -320,20 +320,31 @@ impl Core {
 
     /// The leases as a list shows them now.
     pub(crate) fn leases_listed(&mut self, domain: &str, items: &[Bytes]) {
-        let renewals = items.iter().filter_map(|item| Renewal::of(item));
-        for renewal in renewals.filter(Renewal::is_of_system) {
-            self.leases.insert(renewal.name, renewal.renewed);
+        let renewals = self.renewals(domain, items);
+        for renewal in renewals.iter().filter(|renewal| renewal.is_of_system()) {
+            self.leases.insert(renewal.name.clone(), renewal.renewed);
         }
-        self.past_leases(domain, items);
+        self.renewed_last(domain, renewals);
     }
 
     /// The leases at one moment of the server's history, as samples of their domain's clock; returns when one was renewed last, as
     /// far as it can be told.
     pub(crate) fn past_leases(&mut self, domain: &str, items: &[Bytes]) -> Option<Micros> {
-        for item in items {
-            self.renewed(domain, &Header::of(item));
-        }
-        let renewals: Vec<Renewal> = items.iter().filter_map(|item| Renewal::of(item)).collect();
+        let renewals = self.renewals(domain, items);
+        self.renewed_last(domain, renewals)
+    }
+
+    fn renewals(&mut self, domain: &str, items: &[Bytes]) -> Vec<Renewal> {
+        let read = items.iter().filter_map(|item| {
+            let header = Header::of(item);
+            self.renewed(domain, &header);
+            Renewal::with(header, item)
+        });
+        read.collect()
+    }
+
+    /// Takes what stands beside one another as samples; when one was renewed last.
+    fn renewed_last(&mut self, domain: &str, renewals: Vec<Renewal>) -> Option<Micros> {
         let outdone = clock::outdone(&renewals);
         let told = renewals.into_iter().zip(outdone).filter(|(_, outdone)| !outdone);
         told.filter(|(renewal, _)| self.lease_sample(domain, renewal, false)).map(|(renewal, _)| renewal.renewed).max()

@@ -223,12 +223,12 @@ impl Kinds {
             let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
             domains::candidates(fresh.into_iter())
         };
-        let references = references(kinds.values());
-        let _turn = self.env.placing.lock().await;
-        let mut others = domains::others(&self.env.core.lock());
         if fresh.is_empty() {
             return Ok(kinds);
         }
+        let references = references(kinds.values());
+        let _turn = self.env.placing.lock().await;
+        let mut others = domains::others(&self.env.core.lock());
         let round = match domains::any_round(&self.env, &references, &fresh, &mut others).await {
             Ok(round) => round,
             // Then there is nothing to compare with; each stream finds out for itself.
