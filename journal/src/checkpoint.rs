@@ -46,6 +46,16 @@ struct StoredPoint {
     incarnation: u32,
     rv: u64,
     hi: Micros,
+    /// Incarnation and revision of the newest row in it. The cut is that of what was seen, which may be further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    row: Option<(u32, u64)>,
+}
+
+impl StoredPoint {
+    fn told(&self) -> CutPoint {
+        let (incarnation, rv) = self.row.unwrap_or((self.incarnation, self.rv));
+        CutPoint { incarnation, rv }
+    }
 }
 
 /// One checkpoint, as the manifest names it.
@@ -76,8 +86,8 @@ pub struct Checkpoint {
 pub struct Origin {
     /// The closed cut.
     pub cut: Cut,
-    /// Per domain, by when everything in the cut was committed.
-    pub times: BTreeMap<String, Micros>,
+    /// Per domain the newest point that a row tells of, and by when everything in the cut was committed.
+    pub told: BTreeMap<String, (CutPoint, Micros)>,
     /// The newest segment looked at.
     pub segment: u64,
     /// The position of the newest row looked at.
@@ -99,10 +109,15 @@ impl Checkpoint {
         Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), point(p))).collect() }
     }
 
-    /// One domain's part of the cut, and by when that was committed.
-    pub(crate) fn point(&self, domain: &str) -> Option<(CutPoint, Micros)> {
+    /// One domain's part of what the rows in it tell of, and by when that was committed.
+    pub(crate) fn told(&self, domain: &str) -> Option<(CutPoint, Micros)> {
         let stored = self.domains.get(domain)?;
-        Some((CutPoint { incarnation: stored.incarnation, rv: stored.rv }, stored.hi))
+        Some((stored.told(), stored.hi))
+    }
+
+    /// The cut of what the rows in it tell of: that of any moment after them which nothing else belongs to.
+    pub(crate) fn told_cut(&self) -> Cut {
+        Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), p.told())).collect() }
     }
 
     /// By when everything in it was committed.
@@ -268,8 +283,10 @@ impl Checkpoint {
 /// The points of an origin's cut.
 fn stored(origin: &Origin) -> BTreeMap<String, StoredPoint> {
     let points = origin.cut.domains.iter().map(|(domain, point)| {
-        let hi = origin.times.get(domain).copied().unwrap_or(0);
-        (domain.clone(), StoredPoint { incarnation: point.incarnation, rv: point.rv, hi })
+        let told = origin.told.get(domain);
+        let row = told.map(|(row, _)| (row.incarnation, row.rv));
+        let hi = told.map_or(0, |(_, hi)| *hi);
+        (domain.clone(), StoredPoint { incarnation: point.incarnation, rv: point.rv, hi, row })
     });
     points.collect()
 }

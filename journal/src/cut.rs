@@ -44,6 +44,11 @@ impl Cut {
         self.domains.get(&change.domain).is_some_and(|point| at <= *point)
     }
 
+    /// Whether it lies at or past another in every domain of that one.
+    pub(crate) fn reaches(&self, other: &Self) -> bool {
+        other.domains.iter().all(|(domain, point)| self.domains.get(domain).is_some_and(|own| own >= point))
+    }
+
     /// The revision in the main domain.
     pub fn rev(&self) -> Revision {
         self.domains.get(MAIN).map_or(0, |p| p.rv)

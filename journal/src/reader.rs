@@ -7,6 +7,8 @@
 //! **Invariants.** (1) A read goes through one manifest, and those that it continues. (2) The cut of a time is, per domain, the greatest revision
 //! whose upper bound is not after it. (3) Objects of a kind that was not covered at the cut are not in the state: they
 //! are not known to be all of them. (4) A cut in a life of the counter that has ended is answered from that life alone.
+//! (5) A state is folded on a checkpoint whose cut is within its own [`Reader::load_within`]: what the checkpoint's cut
+//! holds is in it, and nothing else.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
@@ -128,10 +130,33 @@ impl Reader {
     }
 
     async fn load(&mut self, until: &Until) -> Result<()> {
-        if self.segments.iter().any(|s| until.reached(s)) {
+        // What the checkpoint took in may be closed by no segment before its own.
+        let first = self.start.as_ref().map_or(0, |start| start.segment);
+        let reached = |segment: &Segment| segment.meta.segment >= first && until.reached(segment);
+        if self.segments.iter().any(reached) {
             return Ok(());
         }
-        self.take(self.numbers.end, |segment| until.reached(segment)).await
+        self.take(self.numbers.end, reached).await
+    }
+
+    /// What has been read, without what stands behind the first segment that reaches so far: more may have been read before.
+    fn read_until(&self, until: &Until) -> &[Segment] {
+        let first = self.start.as_ref().map_or(0, |start| start.segment);
+        let reached = self.segments.iter().position(|s| s.meta.segment >= first && until.reached(s));
+        reached.and_then(|at| self.segments.get(..=at)).unwrap_or(&self.segments)
+    }
+
+    /// The cut that `resolve` makes of what has been read `until` then, from a checkpoint within it: in a domain that a kind
+    /// came under protection in with an older list, what is closed may have gone back since the newest one was made.
+    async fn load_within(&mut self, until: &Until, resolve: impl Fn(&Self) -> Result<Cut>) -> Result<Cut> {
+        loop {
+            self.load(until).await?;
+            let cut = resolve(self)?;
+            match self.start.as_ref().filter(|start| !cut.reaches(&start.cut())).map(|start| start.pos) {
+                Some(beyond) => self.begin(|c| c.pos < beyond && cut.reaches(&c.cut())).await?,
+                None => return Ok(cut),
+            }
+        }
     }
 
     /// Reads on, up to before segment `end` or to the first that is `enough`.
@@ -190,17 +215,19 @@ impl Reader {
         match at {
             At::Now => {
                 self.begin(|_| true).await?;
-                self.load(&Until::End).await?;
-                let frontier = self.newest_closed();
-                let time = frontier.get(MAIN).map_or(0, |p| p.time);
-                Ok(self.moment(&self.lives_read(), Cut::of(&frontier), time, None, None))
+                let newest = |reader: &Self| Ok(reader.cut_at(&reader.newest_closed(), &reader.segments));
+                let cut = self.load_within(&Until::End, newest).await?;
+                let time = self.newest_closed().get(MAIN).map_or(0, |p| p.time);
+                Ok(self.moment(&self.lives_read(), cut, time, None, None))
             }
             At::NowOpen => {
                 self.begin(|_| true).await?;
                 self.load(&Until::End).await?;
                 let lives = self.lives_read();
                 let (cut, time) = self.greatest(&lives, |_| true);
-                let newest = self.rows().map(|row| row.time_hi).max().unwrap_or(0);
+                let newest = self.rows().map(|row| row.time_hi);
+                let closed = self.frontier();
+                let newest = newest.chain(closed.values().map(|point| point.time)).max().unwrap_or(0);
                 Ok(self.moment(&lives, cut, time.max(newest), None, None))
             }
             At::Time(time) => self.resolve_time(*time, false).await,
@@ -255,15 +282,26 @@ impl Reader {
             None => self.life_of(rv, domain).await?,
         };
         let point = CutPoint { incarnation, rv };
-        self.begin(|c| c.cut().domains.get(domain).is_some_and(|p| *p <= point)).await?;
-        self.load(&Until::Point(domain.to_owned(), point)).await?;
+        // One at the very point may have taken in more of the other domains than was closed of them when the point was.
+        self.begin(|c| c.cut().domains.get(domain).is_some_and(|p| *p < point)).await?;
+        let until = Until::Point(domain.to_owned(), point);
+        let there = |reader: &Self| {
+            let read = reader.read_until(&until);
+            let frontier = read.last().map(|segment| segment.meta.frontier.clone()).unwrap_or_default();
+            let mut cut = reader.cut_at(&frontier, read);
+            cut.domains.insert(domain.to_owned(), point);
+            Ok(cut)
+        };
+        let cut = self.load_within(&until, there).await?;
+        // What more was read, to know in which life the revision is, tells of later.
+        let read = self.read_until(&until).len();
+        self.segments.truncate(read);
         let frontier = self.frontier();
-        let mut cut = Cut::of(&frontier);
-        cut.domains.insert(domain.to_owned(), point);
         // The end of a protection is told long after the revision up to which there was one.
         let hi = |row: &Row| row.domain == domain && cut.holds(row) && row.op != Op::CoverEnd;
         let time = self.rows().filter(|r| hi(r)).map(|r| r.time_hi).max().unwrap_or(0);
-        let time = time.max(self.start.as_ref().map_or(0, Checkpoint::time));
+        let at_start = self.start.as_ref().and_then(|start| start.told(domain));
+        let time = time.max(at_start.map_or(0, |(_, hi)| hi));
         let known = frontier.get(domain).map(|p| CutPoint { incarnation: p.incarnation, rv: p.rv });
         let lives = self.lives_read();
         let seen = self.greatest(&lives, |_| true).0.domains.get(domain).copied();
@@ -277,15 +315,27 @@ impl Reader {
 
     async fn resolve_pos(&mut self, pos: Position, before: bool) -> Result<Moment> {
         self.begin(|c| c.pos < pos).await?;
-        self.load(&Until::Pos(pos)).await?;
-        let segment = self.segments.iter().find(|s| s.meta.first <= pos && pos <= s.meta.last);
-        let Some((segment, row)) =
-            segment.and_then(|s| Some((s, s.rows.iter().find(|r| r.pos == pos)?.clone())))
-        else {
+        let cut = self.load_within(&Until::Pos(pos), |reader| Ok(reader.cut_of(pos, before)?.0)).await?;
+        let row = self.cut_of(pos, before)?.1;
+        if let Some(point) = cut.domains.get(&row.domain).copied() {
+            self.load(&Until::Point(row.domain.clone(), point)).await?;
+        }
+        Ok(self.moment(&self.lives_read(), cut, row.time_hi, None, None))
+    }
+
+    /// The cut at the row of a position, or `before` it, and the row.
+    fn cut_of(&self, pos: Position, before: bool) -> Result<(Cut, Row)> {
+        let at = self.segments.iter().position(|s| s.meta.first <= pos && pos <= s.meta.last);
+        let found = at.and_then(|at| {
+            let read = self.segments.get(..=at)?;
+            let segment = read.last()?;
+            Some((read, segment, segment.rows.iter().find(|row| row.pos == pos)?.clone()))
+        });
+        let Some((read, segment, row)) = found else {
             let last = self.segments.last().map_or(0, |s| s.meta.last);
             return Err(Error::not_found(format!("position {pos}"), format!("is not in the journal; its last is {last}")));
         };
-        let mut cut = Cut::of(&segment.meta.frontier);
+        let mut cut = self.cut_at(&segment.meta.frontier, read);
         let mut point = CutPoint { incarnation: row.incarnation, rv: row.rv };
         if row.source == Source::List || !row.op.is_object() {
             // A list's rows have the revisions of long ago: what the row stands for is the list.
@@ -294,12 +344,7 @@ impl Reader {
             point.rv = point.rv.saturating_sub(1);
         }
         cut.domains.insert(row.domain.clone(), point);
-        let too_new = |c: &Checkpoint| !c.cut().domains.iter().all(|(d, p)| cut.domains.get(d).is_some_and(|q| p <= q));
-        if self.start.as_ref().is_some_and(too_new) {
-            self.begin(|c| c.pos < pos && !too_new(c)).await?;
-        }
-        self.load(&Until::Point(row.domain.clone(), point)).await?;
-        Ok(self.moment(&self.lives_read(), cut, row.time_hi, None, None))
+        Ok((cut, row))
     }
 
     /// The moment of a cut with what has been read; `asked` is the time, where the question was one.
@@ -347,18 +392,22 @@ impl Reader {
             .filter(move |row| skip.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
     }
 
-    /// Per domain the greatest revision of the object rows that fit, and their newest time.
+    /// Per domain the greatest revision that the rows that fit show to be reached, and their newest time.
     fn greatest(&self, lives: &LivesRead, fits: impl Fn(&Row) -> bool) -> (Cut, Micros) {
-        let mut cut = self.start.as_ref().map(Checkpoint::cut).unwrap_or_default();
+        let mut cut = self.start.as_ref().map(Checkpoint::told_cut).unwrap_or_default();
         let mut time = self.start.as_ref().map_or(0, Checkpoint::time);
-        let counts = |row: &&Row| {
-            (row.op.is_object() && !lives.torn(row)) || row.op == Op::CoverBegin || row.op == Op::Gap
-        };
-        for row in self.rows().filter(counts).filter(|r| fits(r)) {
+        let mut take = |row: &Row| {
             let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
             let at = cut.domains.entry(row.domain.clone()).or_insert(point);
             *at = (*at).max(point);
             time = time.max(row.time_hi);
+        };
+        let counted = || self.rows().filter(|row| tells_revision(row) && !lives.torn(row) && fits(row));
+        counted().filter(|row| row.op != Op::CoverEnd).for_each(&mut take);
+        // Before anything was protected there is nothing to end, and so in each life.
+        let begun = |row: &&Row| lives.since(row).is_none_or(|since| since < Micros::MAX);
+        if counted().any(|row| row.op != Op::CoverEnd) || self.start.is_some() {
+            counted().filter(|row| row.op == Op::CoverEnd).filter(begun).for_each(&mut take);
         }
         (cut, time)
     }
@@ -446,11 +495,12 @@ impl Reader {
     }
 
     /// The state at the newest closed cut, and where it came from: what a checkpoint is made of. `None` while nothing
-    /// is closed.
+    /// is closed, or a domain is between two lives.
     pub async fn at_closed_cut(&mut self) -> Result<Option<(State, Origin)>> {
         let mut moment = self.resolve(&At::Now).await?;
         let Some(tail) = self.segments.last().map(|s| s.meta.clone()) else { return Ok(None) };
-        if !moment.closed {
+        // What a healing brought of the next life is told from the one that ended by its end, which must be in what is read.
+        if !moment.closed || self.is_between_lives() {
             return Ok(None);
         }
         let start = self.start.clone();
@@ -469,37 +519,37 @@ impl Reader {
                 if !held && row.op != Op::Frontier && row.pos < fold_from.0 {
                     fold_from = (row.pos, segment.meta.segment);
                 }
-                // The versions of a new life may be older than the moment it was first seen at.
-                if held && (row.op.is_object() || row.op == Op::CoverBegin) {
-                    let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
-                    let newest = newest.entry(row.domain.clone()).or_insert((point, row.time_hi));
-                    match point.cmp(&newest.0) {
-                        Ordering::Greater => *newest = (point, row.time_hi),
-                        Ordering::Equal => newest.1 = newest.1.min(row.time_hi),
-                        Ordering::Less => {}
-                    }
-                }
             }
         }
         for row in self.rows() {
             state.apply(row, &Scope::default(), Some(&moment.cut))?;
+            // The versions of a new life may be older than the moment it was first seen at.
+            if moment.cut.holds(row) && tells_revision(row) {
+                let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
+                let newest = newest.entry(row.domain.clone()).or_insert((point, row.time_hi));
+                match point.cmp(&newest.0) {
+                    Ordering::Greater => *newest = (point, row.time_hi),
+                    // Kinds are let go and taken up again while a revision stands.
+                    Ordering::Equal => newest.1 = newest.1.max(row.time_hi),
+                    Ordering::Less => {}
+                }
+            }
         }
         state.finish()?;
         let by_when = |domain: &String| {
-            let here = newest.get(domain).copied();
-            let before = start.as_ref().and_then(|start| start.point(domain));
-            match (here, before) {
-                (Some((point, hi)), Some((from, _))) if point > from => hi,
-                (_, Some((_, hi))) => hi,
-                (Some((_, hi)), None) => hi,
-                (None, None) => 0,
-            }
+            let before = start.as_ref().and_then(|start| start.told(domain));
+            let told = match (newest.get(domain).copied(), before) {
+                (Some(here), Some(before)) if here.0 > before.0 => here,
+                (Some(here), Some(before)) => (before.0, before.1.max(here.1)),
+                (here, before) => here.or(before)?,
+            };
+            Some((domain.clone(), told))
         };
-        let times = moment.cut.domains.keys().map(|domain| (domain.clone(), by_when(domain))).collect();
+        let told = moment.cut.domains.keys().filter_map(by_when).collect();
         moment.lagging.clear();
         let origin = Origin {
             cut: moment.cut,
-            times,
+            told,
             segment: tail.segment,
             last: tail.last,
             chain: tail.chain_after,
@@ -582,6 +632,21 @@ impl Segments<'_> {
     pub fn frontier(&self) -> &FrontierVector {
         &self.frontier
     }
+}
+
+/// Whether a row says by when its revision was committed. The end of a life stands at a moment before its revision's, when all
+/// that there was then was known.
+fn tells_revision(row: &Row) -> bool {
+    match row.op {
+        Op::CoverBegin | Op::Gap => true,
+        Op::CoverEnd => !is_end_of_life(row),
+        op => op.is_object(),
+    }
+}
+
+/// Whether the protection of a kind ended with a life of its domain's counter.
+fn is_end_of_life(row: &Row) -> bool {
+    row.op == Op::CoverEnd && facts::read(row).is_ok_and(|end: CoverEnd| end.reason == Uncovered::Incarnation)
 }
 
 /// When the kinds were let go that may have been taken up again later in the log, recovered: the latest of them.

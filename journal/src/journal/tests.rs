@@ -182,7 +182,7 @@ async fn segment(store: &Aged, journal: &Journal, n: u64) {
 async fn checkpoint(journal: &Journal, n: u64) {
     let origin = Origin {
         cut: Cut { domains: BTreeMap::from([(MAIN.to_owned(), CutPoint { incarnation: 0, rv: n })]) },
-        times: BTreeMap::from([(MAIN.to_owned(), n as Micros * 1000)]),
+        told: BTreeMap::from([(MAIN.to_owned(), (CutPoint { incarnation: 0, rv: n }, n as Micros * 1000))]),
         segment: n,
         last: n,
         chain: [1; 32],

@@ -6,15 +6,17 @@
 //! **Invariant.** All of it is derived from coverage: where protection began and ended, and in which life. A checkpoint
 //! carries that, so nothing else has to be kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Reader, Until};
+use super::{Reader, Until, is_end_of_life};
 use crate::{
     Error, FrontierVector, Micros, Result, Revision, Row,
     cut::{At, Cut, CutPoint, Ended, Life, MAIN},
-    facts::{self, CoverEnd, Uncovered},
+    facts::Uncovered,
     fold::{KindState, Scope, State},
+    journal::Segment,
     row::Op,
+    segment::FrontierPoint,
     utc_millis,
 };
 
@@ -57,7 +59,7 @@ impl Reader {
                 }
             }
             let mut newest = row.incarnation;
-            if row.op == Op::CoverEnd && facts::read(row).is_ok_and(|end: CoverEnd| end.reason == Uncovered::Incarnation) {
+            if is_end_of_life(row) {
                 lives.ends.insert((row.kind_key(), row.incarnation), row.rv);
                 newest += 1;
             }
@@ -80,7 +82,8 @@ impl Reader {
         let judged = past.filter_map(|(domain, point)| {
             let frontiers = self.segments.iter().filter_map(|segment| segment.meta.frontier.get(domain));
             let own = || frontiers.clone().filter(|f| f.incarnation == point.incarnation);
-            let at_start = self.start.as_ref().and_then(|c| c.cut().domains.get(domain).copied()) == Some(*point);
+            let at_start = self.start.as_ref().and_then(|c| c.cut().domains.get(domain).copied());
+            let at_start = at_start.is_some_and(|closed| closed.incarnation == point.incarnation && closed >= *point);
             let seen = own().any(|f| f.rv >= point.rv && asked.is_none_or(|time| f.time >= time));
             let begins = lives.begun.iter().filter(|((d, life), _)| d == domain && *life > point.incarnation);
             (!seen && !(at_start && asked.is_none())).then(|| Ended {
@@ -94,15 +97,45 @@ impl Reader {
         judged.collect()
     }
 
-    /// How far the log is closed; between two lives, how far the one that ended was.
+    /// How far the log is closed; while nothing of the main domain is protected, as between two lives, how far it was before.
     pub(super) fn newest_closed(&self) -> FrontierVector {
         let mut frontier = self.frontier();
-        if !frontier.contains_key(MAIN)
-            && let Some(last) = self.segments.iter().rev().find_map(|s| s.meta.frontier.get(MAIN))
-        {
-            frontier.insert(MAIN.to_owned(), *last);
+        if !frontier.contains_key(MAIN) {
+            let read = || self.segments.iter().rev().find_map(|s| s.meta.frontier.get(MAIN)).copied();
+            let before = || {
+                let (_, time) = self.start.as_ref()?.told(MAIN)?;
+                let point = self.start.as_ref()?.cut().domains.get(MAIN).copied()?;
+                Some(FrontierPoint { incarnation: point.incarnation, rv: point.rv, time })
+            };
+            frontier.extend(read().or_else(before).map(|last| (MAIN.to_owned(), last)));
         }
         frontier
+    }
+
+    /// The cut at a frontier, with the segments that have been read up to it. In a domain that the frontier lacks no kind is
+    /// protected, so there is nothing to wait for: all that was read of it belongs to the cut, also that its kinds were let
+    /// go. Between two lives it is what was closed of the one that ended.
+    pub(super) fn cut_at(&self, frontier: &FrontierVector, read: &[Segment]) -> Cut {
+        let between = between_lives(read);
+        let mut rest = self.start.as_ref().map(crate::Checkpoint::cut).unwrap_or_default().domains;
+        for domain in &between {
+            let closed = read.iter().rev().find_map(|segment| segment.meta.frontier.get(*domain));
+            rest.extend(closed.map(|p| ((*domain).to_owned(), CutPoint { incarnation: p.incarnation, rv: p.rv })));
+        }
+        let rows = read.iter().flat_map(|segment| segment.rows.iter());
+        for row in rows.filter(|row| !frontier.contains_key(&row.domain) && !between.contains(&*row.domain)) {
+            let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
+            let at = rest.entry(row.domain.clone()).or_insert(point);
+            *at = point.max(*at);
+        }
+        rest.extend(Cut::of(frontier).domains);
+        Cut { domains: rest }
+    }
+
+    /// Whether a life of a domain's counter has ended and nothing is known of the next one.
+    pub(super) fn is_between_lives(&self) -> bool {
+        let frontier = self.frontier();
+        between_lives(&self.segments).iter().any(|domain| !frontier.contains_key(*domain))
     }
 
     /// The lives of a domain's counter that the journal knows, in order.
@@ -164,6 +197,20 @@ impl Reader {
             }
         }
     }
+}
+
+/// The domains of which a life has ended and nothing was told of the next one.
+fn between_lives(read: &[Segment]) -> BTreeSet<&str> {
+    let mut ended: BTreeMap<&str, u32> = BTreeMap::new();
+    let rows = read.iter().flat_map(|segment| segment.rows.iter());
+    for row in rows.filter(|row| matches!(row.op, Op::CoverBegin | Op::CoverEnd)) {
+        if is_end_of_life(row) {
+            ended.insert(&row.domain, row.incarnation);
+        } else if ended.get(&*row.domain).is_some_and(|life| row.incarnation > *life) {
+            ended.remove(&*row.domain);
+        }
+    }
+    ended.into_keys().collect()
 }
 
 /// The lives that kinds were protected in.

@@ -1,3 +1,5 @@
+mod random;
+
 use std::sync::Arc;
 
 use object_store::{memory::InMemory, path::Path};
@@ -400,4 +402,49 @@ async fn a_revision_that_stands_in_two_lives_asks_which() {
     let (moment, state) = at(&journal, exact, &Scope::default()).await;
     assert!(moment.closed && moment.ended.is_empty(), "everything up to it was seen: {moment:?}");
     assert_eq!(state.objects.values().map(|e| e.object_rv).collect::<Vec<_>>(), [20]);
+}
+
+/// `/widgets`, of which the newest row is 16, is let go at 20, up to where it was seen; `/nodes` is followed on to 30.
+async fn let_go() -> Journal {
+    let journal = journal();
+    let mut writer = write(&journal, "widgets", 2, 3).await;
+    let nodes = kind("nodes");
+    let end = CoverEnd { reason: Uncovered::Excluded, detail: String::new() };
+    let end = |kind: &Discovery, rv: u64, time_hi: i64| Change { time_hi, body: facts::body(&end).expect("json"), ..facts::about(Op::CoverEnd, kind, 0, rv) };
+    let metrics = Discovery { domain: "metrics.k8s.io".into(), group: "metrics.k8s.io".into(), ..kind("pods") };
+    let changes = vec![
+        Change { time_hi: 17_000, ..facts::about(Op::CoverBegin, &nodes, 0, 16) },
+        Change { body: facts::body(&metrics).expect("json"), ..facts::about(Op::Discovery, &metrics, 0, 0) },
+        end(&metrics, 0, 17_000),
+        end(&kind("widgets"), 20, 20_000),
+    ];
+    writer.stage(changes, frontier(16, 17_000)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    for rv in [25, 30] {
+        writer.stage(Vec::new(), frontier(rv, rv as i64 * 1000)).await.expect("stages");
+        writer.commit().await.expect("commits");
+    }
+    journal
+}
+
+#[tokio::test]
+async fn a_kind_that_was_let_go_is_not_protected_though_nothing_came_since() {
+    let journal = let_go().await;
+    for (time, protected) in [(19_000, true), (20_000, false), (29_000, false)] {
+        let (moment, state) = at(&journal, At::Time(time), &Scope::default()).await;
+        assert!(moment.closed, "at {time}");
+        let known = state.kinds["/widgets"].known_at(&moment);
+        assert_eq!((known == Knowledge::All, state.objects.len()), (protected, if protected { 2 } else { 0 }), "at {time}");
+    }
+}
+
+#[tokio::test]
+async fn a_domain_without_a_protected_kind_keeps_no_checkpoint_back() {
+    let journal = let_go().await;
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    let (_, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
+    assert_eq!(origin.fold_from, (origin.last + 1, origin.segment));
+    let (moment, state) = at(&journal, At::Now, &Scope::default()).await;
+    let why = CoverEnd { reason: Uncovered::Excluded, detail: String::new() };
+    assert_eq!(state.kinds["metrics.k8s.io/pods"].known_at(&moment), Knowledge::Not(Some(why)));
 }
