@@ -76,13 +76,15 @@ pub(crate) async fn close(
             failed = failed.or((domain == MAIN).then_some(error));
         }
     }
-    env.core.lock().demand();
+    let demand = env.core.lock().demand();
     if let Some(failed) = failed {
         return Err(failed);
     }
     let closed = async {
+        // Where nothing is written the revision was durable before; the moment is only with a segment made since.
         let reached = |state: &DurableState| {
-            targets.iter().all(|(domain, rv)| state.frontier.get(domain).is_none_or(|p| p.rv >= *rv))
+            let all = || targets.iter().all(|(domain, rv)| state.frontier.get(domain).is_none_or(|p| p.rv >= *rv));
+            state.demand >= demand && all()
         };
         durable.wait_for(reached).await.map(|state| state.frontier.clone())
     };

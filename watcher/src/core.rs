@@ -157,8 +157,10 @@ pub(crate) struct Core {
     wake: Arc<Notify>,
     /// When the last frontier row was written, on the monotonic clock.
     framed: Duration,
-    /// A flush is wanted now, for a demanded close or a new coverage.
-    demanded: bool,
+    /// How often a segment was asked for at once, for a demanded close or the end of the run.
+    demands: u64,
+    /// How many of these the segments taken answer.
+    met: u64,
     /// Since when the store refuses, on the monotonic clock.
     pub(crate) store_down: Option<Duration>,
     /// Bytes taken in while the store is down, for the estimate of how long the buffer lasts.
@@ -226,7 +228,8 @@ impl Core {
             hints,
             wake,
             framed,
-            demanded: false,
+            demands: 0,
+            met: 0,
             store_down: None,
             outage_bytes: 0,
             timekeeper,
@@ -490,7 +493,7 @@ impl Core {
     /// Whether a segment should be made now, and if not, when to ask again.
     pub(crate) fn due(&self) -> Due {
         let now = self.parts.clock.monotonic();
-        if self.buffer.has_full() || self.demanded {
+        if self.buffer.has_full() || self.is_demanded() {
             return Due::Now;
         }
         let mut at = self.framed + self.settings.frontier_every;
@@ -502,24 +505,29 @@ impl Core {
 
     /// Whether nothing waits to be flushed.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.buffer.is_empty() && !self.demanded
+        self.buffer.is_empty() && !self.is_demanded()
     }
 
-    /// Asks for a segment at once.
-    pub(crate) fn demand(&mut self) {
-        self.demanded = true;
+    /// Asks for a segment at once that says how far all is closed now; which of these demands it is.
+    pub(crate) fn demand(&mut self) -> u64 {
+        self.demands += 1;
         self.wake.notify_one();
+        self.demands
+    }
+
+    fn is_demanded(&self) -> bool {
+        self.met < self.demands
     }
 
     /// Takes the next segment out of the buffer.
     pub(crate) fn take(&mut self) -> Batch {
         let now = self.parts.clock.monotonic();
         if !self.buffer.has_full() {
-            if self.demanded || now >= self.framed + self.settings.frontier_every {
+            if self.is_demanded() || now >= self.framed + self.settings.frontier_every {
                 self.write_frontier();
                 self.framed = now;
             }
-            self.demanded = false;
+            self.met = self.demands;
         }
         let frontier = self.frontier();
         let batch = self.buffer.take(|| frontier);
@@ -547,8 +555,8 @@ impl Core {
         }
     }
 
-    /// The segment in flight is durable.
-    pub(crate) fn committed(&mut self, bytes: u64) {
+    /// The segment in flight is durable; the newest demand that is met by it.
+    pub(crate) fn committed(&mut self, bytes: u64) -> u64 {
         self.buffer.done();
         self.store_down = None;
         self.outage_bytes = 0;
@@ -558,6 +566,7 @@ impl Core {
         for kind in &self.durable_kinds {
             self.metrics.last_durable.with_label_values(&[kind]).set(now);
         }
+        self.met
     }
 
     /// The store refused a segment.

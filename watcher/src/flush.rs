@@ -114,12 +114,13 @@ impl Flusher {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.core.lock().committed(done.bytes);
+        let demand = self.core.lock().committed(done.bytes);
         self.durable.send_replace(DurableState {
             segment: done.segment,
             last: done.last,
             frontier: batch.frontier,
             time: self.parts.clock.now(),
+            demand,
         });
         Ok(())
     }

@@ -103,6 +103,7 @@ pub async fn run(
         last: writer.last(),
         frontier: writer.frontier().clone(),
         time: parts.clock.now(),
+        demand: 0,
     });
     let (stop, stopped) = watch::channel(false);
     let flusher = Flusher {

@@ -40,7 +40,7 @@ pub const PREFIX: &str = "p";
 /// Revisions at which the state is compared.
 const CUTS: usize = 10;
 /// A server's `Date` is cut to a second, and a clock that differs from it by less than a quarter more agrees, in microseconds.
-const CLOCKS_AGREE: i64 = 1_250_000;
+pub(super) const CLOCKS_AGREE: i64 = 1_250_000;
 
 /// A version as the log has it.
 struct Version {

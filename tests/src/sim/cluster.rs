@@ -9,14 +9,17 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use hindcast_journal::{Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets, writer::{Identity, Sabotage, Writer}};
+use hindcast_journal::{
+    Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets, cut::MAIN,
+    writer::{Identity, Sabotage, Writer},
+};
 use hindcast_watcher::{Commands, Connector, ErrorKind, Handle, Metrics, Settings};
 use object_store::path::Path;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     api::{Server, state::Trouble},
-    check::{self, PREFIX},
+    check::{self, CLOCKS_AGREE, PREFIX},
     faults::Fault,
     harness::{Outcome, in_simulated_time, some},
     json::Json,
@@ -406,22 +409,34 @@ impl Cluster {
             let names: Vec<_> = self.members.iter().map(|m| m.process.name.clone()).collect();
             self.problems.push(format!("{names:?} all run: nobody was fenced"));
         }
-        let mut closed = false;
-        for _ in 0..5 {
+        // The second has nothing more to bring than a moment.
+        let mut wanted = 2;
+        for _ in 0..6 {
             self.supervise();
             let Some(member) = self.members.last() else { continue };
+            let asked = world.now();
             let close = tokio::time::timeout(Duration::from_mins(1), member.handle.close()).await;
             match close {
                 Ok(Ok(frontier)) => {
                     world.note(format_args!("closed at {frontier:?}"));
-                    closed = true;
-                    break;
+                    // By what a clock may be off unnoticed.
+                    let time = frontier.get(MAIN).map_or(0, |point| point.time);
+                    if time < asked - CLOCKS_AGREE {
+                        self.problems.push(format!("a close demanded at {asked} closed up to {time}"));
+                    }
+                    wanted -= 1;
+                    if wanted == 0 {
+                        break;
+                    }
+                    world.sleep(Duration::from_secs(3)).await;
                 }
-                other => world.note(format_args!("close says {other:?}; {:?}", member.handle.status())),
+                other => {
+                    world.note(format_args!("close says {other:?}; {:?}", member.handle.status()));
+                    world.sleep(Duration::from_secs(5)).await;
+                }
             }
-            world.sleep(Duration::from_secs(5)).await;
         }
-        if !closed {
+        if wanted > 0 {
             let status = self.members.last().map(|m| m.handle.status());
             self.problems.push(format!("nobody closes a cut after the faults have stopped: {status:?}"));
         }

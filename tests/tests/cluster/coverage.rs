@@ -170,14 +170,18 @@ async fn unprotected(
     Ok(())
 }
 
-/// A kind that no Hindcast could learn of, since its API was down from the beginning, is unknown: an error.
+/// A kind whose API was down from the beginning has never been protected: an error.
 async fn started_while_down(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     let hindcast = on_folder(dir, "late", cluster.kubeconfig())?;
     let running = hindcast.run(&[]).await?;
+    until("the gadgets are known not to be protected", SOON, async || {
+        Ok(gadgets_are_protected(&hindcast).await? == Some(false))
+    })
+    .await?;
     let at = moment(&running).await?;
     ask(&hindcast, &["get", "gadgets", "-n", "default", "--at", &at])
         .await?
-        .is(2, &["kind `gadgets`: not known"])?
+        .is(2, &["gadgets.testbed.hindcast.io: not protected at", "its API was down"])?
         .never(&NONE)?;
     running.stop().await
 }

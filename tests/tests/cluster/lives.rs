@@ -140,9 +140,6 @@ async fn unwatched_and_overtaken(scene: &Scene) -> Result<()> {
     // What was written is received first: until then it may be after any moment of now.
     running.close().await?;
     let then = moment(&running).await?;
-    // What comes after it is closed as well, and with it the moment.
-    scene.map("vanishes-last").await?;
-    running.close().await?;
     running.process.kill();
     scene.cluster.put_back(&copy, &[]).await?;
     scene.overtake(undone + 20).await?;
