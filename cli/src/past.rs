@@ -4,7 +4,7 @@
 //! unprotected kind); it is named and turns the exit code into 3. A *note* is worth knowing and changes nothing.
 //!
 //! **Invariants.**
-//! 1. Whatever T became is printed before the answer [`Past::moment`].
+//! 1. Whatever T became is printed before the answer [`Reading::at`].
 //! 2. A moment later than the journal knows is refused unless a stale answer was allowed; it is never answered with
 //!    the newest state in silence.
 //! 3. The bucket alone is enough: a kubeconfig only helps to see the last second.
@@ -14,7 +14,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
-    At, Cut, Journal, Micros, Moment, Parts, Row, Scope, Source,
+    At, Cut, Journal, Micros, Moment, Parts, Past, Row, Scope, Source,
     cut::MAIN,
     facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey},
@@ -39,7 +39,7 @@ mod close;
 const NAMED: usize = 3;
 
 /// A journal, opened.
-pub(crate) struct Past<'a> {
+pub(crate) struct Reading<'a> {
     context: &'a Context<'a>,
     /// The reading library.
     pub(crate) timeline: Timeline,
@@ -50,14 +50,12 @@ pub(crate) struct Past<'a> {
     /// Healed gaps that were met: kind and gap. They are told in one line, since a restart of the API server makes one
     /// of every kind.
     healed: Vec<(String, Gap)>,
-    /// What the newest moment was asked as.
-    at: At,
     /// Whether the timeline holds what only the cluster told.
     overlaid: bool,
 }
 
 /// Opens the journal of the common options, one cluster of it.
-pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Past<'a>> {
+pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
     let location = locate(context, Access::Read)?;
     let clusters = clusters(&context.parts, &location).await?;
     let cluster = choose(context, &location, &clusters).await?;
@@ -69,17 +67,16 @@ pub(crate) async fn open_cluster<'a>(
     context: &'a Context<'a>,
     location: &Location,
     cluster: &str,
-) -> Result<Past<'a>> {
+) -> Result<Reading<'a>> {
     let journal =
         Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Past {
+    Ok(Reading {
         context,
         timeline,
         journal,
         reservations: Vec::new(),
         healed: Vec::new(),
-        at: At::Now,
         overlaid: false,
     })
 }
@@ -185,11 +182,12 @@ fn question(t: &T, open: bool) -> Result<At> {
     })
 }
 
-impl Past<'_> {
-    /// The moment that T is, closed if there is a way to close it; says on stderr what T became.
-    pub(crate) async fn moment(&mut self, t: &T, open: bool) -> Result<Moment> {
+impl Reading<'_> {
+    /// The past at the moment that T is, closed if there is a way to close it; says on stderr what T became.
+    pub(crate) async fn at(&mut self, t: &T, open: bool) -> Result<Past> {
         let at = question(t, open)?;
-        let mut moment = self.timeline.resolve(&at).await?;
+        let mut past = self.timeline.at(&at).await?;
+        let moment = past.moment();
         let wants_more = match at {
             At::NowOpen => false,
             At::Now => true,
@@ -197,12 +195,11 @@ impl Past<'_> {
             _ => !moment.closed && moment.ended.is_empty(),
         };
         if wants_more {
-            moment = close::close(self, self.context, &at, moment).await?;
+            past = close::close(self, self.context, &at, past).await?;
         }
-        self.at = at;
-        self.judge(t, &moment).await?;
-        self.say(&moment);
-        Ok(moment)
+        self.judge(t, past.moment()).await?;
+        self.say(past.moment());
+        Ok(past)
     }
 
     /// Makes ready to ask what the journal itself knows of now: what happens in these kinds is given a moment to arrive
@@ -305,25 +302,19 @@ impl Past<'_> {
     }
 
     async fn kinds_of(&mut self, at: &At) -> Result<BTreeMap<String, KindState>> {
-        let moment = self.timeline.resolve(at).await?;
+        let past = self.timeline.at(at).await?;
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        Ok(self.timeline.view(moment, &nothing).await?.kinds)
-    }
-
-    /// Resolves the newest question again, after another one was asked between.
-    pub(crate) async fn again(&mut self) -> Result<Moment> {
-        Ok(self.timeline.resolve(&self.at).await?)
+        Ok(View::of(&past, &nothing).await?.kinds)
     }
 
     /// The moment that was this cut.
-    pub(crate) async fn at_cut(&mut self, cut: &Cut, time: Micros) -> Result<Moment> {
+    pub(crate) async fn at_cut(&mut self, cut: &Cut, time: Micros) -> Result<Past> {
         let main = cut.domains.get(MAIN);
         let rev = At::Rev { rv: cut.rev(), incarnation: main.map(|p| p.incarnation), domain: None };
         for at in [At::Time(time), rev] {
-            let moment = self.timeline.resolve(&at).await?;
-            if moment.cut == *cut {
-                self.at = at;
-                return Ok(moment);
+            let past = self.timeline.at(&at).await?;
+            if past.moment().cut == *cut {
+                return Ok(past);
             }
         }
         Err(Failure::new(
@@ -335,15 +326,15 @@ impl Past<'_> {
 
     /// How the journal keeps Secret values: `sealed`, `plaintext` or `dropped`.
     pub(crate) async fn secrets(&mut self) -> Result<Option<String>> {
-        let moment = self.timeline.resolve(&At::NowOpen).await?;
+        let now = self.timeline.at(&At::NowOpen).await?;
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        Ok(self.timeline.view(moment, &nothing).await?.secrets)
+        Ok(View::of(&now, &nothing).await?.secrets)
     }
 
     /// The kinds that the journal knew at the moment.
-    pub(crate) async fn kinds_at(&mut self, moment: &Moment) -> Result<Vec<Discovery>> {
+    pub(crate) async fn kinds_at(&self, past: &Past) -> Result<Vec<Discovery>> {
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        let view = self.timeline.view(moment.clone(), &nothing).await?;
+        let view = View::of(past, &nothing).await?;
         Ok(named(&view.kinds))
     }
 
@@ -356,11 +347,11 @@ impl Past<'_> {
     /// protected then, which is another answer than an unknown word.
     pub(crate) async fn asked(
         &mut self,
-        moment: &Moment,
+        past: &Past,
         kind: &str,
         name: Option<&str>,
     ) -> Result<kinds::Asked> {
-        let known = self.kinds_at(moment).await?;
+        let known = self.kinds_at(past).await?;
         match kinds::parse(kind, name, &known) {
             Ok(asked) => Ok(asked),
             Err(failure) => {
@@ -370,8 +361,6 @@ impl Past<'_> {
                         all.push(later);
                     }
                 }
-                // The question about later kinds may have begun from another checkpoint.
-                self.again().await?;
                 kinds::parse(kind, name, &all).map_err(|_| failure)
             }
         }
@@ -412,7 +401,7 @@ impl Past<'_> {
         } else if !moment.closed && moment.beyond.is_none() {
             let asked: Vec<String> = asked.iter().map(Discovery::kind_key).collect();
             let (mine, others): (Vec<_>, Vec<_>) =
-                moment.lagging.iter().partition(|(key, _)| asked.contains(key));
+                view.lagging.iter().partition(|(key, _)| asked.contains(key));
             let behind: Vec<String> = mine
                 .iter()
                 .chain(&others)
@@ -572,7 +561,7 @@ impl Past<'_> {
         if self.reservations.is_empty() { Exit::Done } else { Exit::Reserved }
     }
 
-    /// As [`Past::finish`], for an answer that ends otherwise than with 0; a reservation wins.
+    /// As [`Reading::finish`], for an answer that ends otherwise than with 0; a reservation wins.
     pub(crate) fn finish_with(&self, exit: Exit) -> Exit {
         match self.finish() {
             Exit::Done => exit,

@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use hindcast_journal::{Journal, Moment, cut::MAIN, facts::{Discovery, Uncovered}};
+use hindcast_journal::{Journal, Moment, Past, cut::MAIN, facts::{Discovery, Uncovered}};
 use hindcast_restorer::{
     Desired, Known, Live, Plan, Prepared, Protection, Records, Selection,
     live::{self, Listed},
@@ -20,7 +20,7 @@ use crate::{
     failure::{Failure, Result},
     kubeconfig,
     moment::{T, rfc3339},
-    past::{self, Past, kind_name},
+    past::{self, Reading, kind_name},
     store::{self, Access},
     view::Gap,
 };
@@ -47,7 +47,7 @@ pub(crate) struct Compared {
 }
 
 /// Opens the journal for a restore.
-pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Past<'a>> {
+pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
     if context.common.allow_stale {
         return Err(Failure::new("--allow-stale", "a restore needs a moment that is known exactly")
             .hint("leave it out; readers (diff, get, show) take it"));
@@ -56,7 +56,7 @@ pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Past<'a>> {
 }
 
 /// The cluster of the context; refused if it is another one than the journal's.
-pub(crate) async fn cluster(context: &Context<'_>, past: &Past<'_>) -> Result<Cluster> {
+pub(crate) async fn cluster(context: &Context<'_>, past: &Reading<'_>) -> Result<Cluster> {
     let reach = kubeconfig::reach(context, kubeconfig::interaction())?;
     let server = reach.server();
     let name = kubeconfig::context_name(context.common);
@@ -83,9 +83,9 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Past<'_>) -> Result<Cl
     Ok(Cluster { client, context: name, server })
 }
 
-/// The moment that T is; refused if it is not known exactly.
-pub(crate) async fn moment(past: &mut Past<'_>, t: &T) -> Result<Moment> {
-    past.moment(t, false).await.map_err(|mut failure| {
+/// The past at the moment that T is; refused if it is not known exactly.
+pub(crate) async fn at(past: &mut Reading<'_>, t: &T) -> Result<Past> {
+    past.at(t, false).await.map_err(|mut failure| {
         // What a reader could do about it, a restore cannot.
         failure.hints.retain(|hint| !hint.contains("--allow-stale"));
         failure
@@ -106,15 +106,15 @@ pub(crate) fn again(t: &T, moment: &Moment) -> String {
     }
 }
 
-/// The plan that puts a selection back to a moment that was just resolved.
+/// The plan that puts a selection back to a moment.
 pub(crate) async fn plan(
     context: &Context<'_>,
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     cluster: &Cluster,
-    moment: Moment,
+    then: &Past,
     selection: &Selection,
 ) -> Result<Compared> {
-    let desired = Desired::gather(&mut past.timeline, moment, selection).await?;
+    let desired = Desired::gather(&mut past.timeline, then, selection).await?;
     protected(context, selection, &desired)?;
     compare(context, past, cluster, selection, &desired).await
 }
@@ -136,7 +136,7 @@ fn protected(context: &Context<'_>, selection: &Selection, desired: &Desired) ->
 /// The plan that makes the live state what is desired.
 pub(crate) async fn compare(
     context: &Context<'_>,
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     cluster: &Cluster,
     selection: &Selection,
     desired: &Desired,
@@ -163,7 +163,7 @@ pub(crate) async fn compare(
 /// The plan of a restore that was interrupted before its first write, made again.
 pub(crate) async fn anew(
     context: &Context<'_>,
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     cluster: &Cluster,
     records: &Records,
     plan: &Plan,
@@ -172,8 +172,8 @@ pub(crate) async fn anew(
     let desired = match &plan.undoes {
         Some(id) => records.open(id).await?.desired().await?,
         None => {
-            let moment = past.at_cut(&plan.cut, plan.time).await?;
-            Desired::gather(&mut past.timeline, moment, selection).await?
+            let then = past.at_cut(&plan.cut, plan.time).await?;
+            Desired::gather(&mut past.timeline, &then, selection).await?
         }
     };
     Ok(compare(context, past, cluster, selection, &desired).await?.prepared)
@@ -196,7 +196,7 @@ fn exists(selection: &Selection, desired: &Desired, live: &Live) -> Result<()> {
 /// Where records of restores are: in the journal's bucket, or in a folder of their own.
 pub(crate) async fn records(
     context: &Context<'_>,
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     folder: Option<&Path>,
 ) -> Result<Records> {
     let store = match folder {

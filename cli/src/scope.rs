@@ -4,7 +4,7 @@
 //! (2) Every kind and name is resolved against the journal's own discovery, so that a word that means nothing is refused
 //! and never an empty scope.
 
-use hindcast_journal::{Moment, facts::Discovery, seal::escape_pointer};
+use hindcast_journal::{Past, facts::Discovery, seal::escape_pointer};
 use hindcast_restorer::selection::{Selection, What, Widen};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, Result},
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
-    past::Past,
+    past::Reading,
     selector::Selector,
 };
 
@@ -25,20 +25,18 @@ pub(crate) async fn selection(
     context: &Context<'_>,
     target: &Target,
     widen: &args::Widen,
-    past: &mut Past<'_>,
-    moment: &Moment,
+    past: &mut Reading<'_>,
+    then: &Past,
 ) -> Result<Selection> {
     let mut only = Vec::with_capacity(target.only.len());
     for word in &target.only {
-        let asked = past.asked(moment, word.trim(), None).await?;
+        let asked = past.asked(then, word.trim(), None).await?;
         only.push(one(&format!("--only {word}"), asked)?);
     }
     let mut wide = Widen::default();
     self::widen(&mut wide, widen, past).await?;
-    // Asking about later kinds may have begun from another checkpoint than the moment.
-    past.again().await?;
     Ok(Selection {
-        what: what(context, target, past, moment).await?,
+        what: what(context, target, past, then).await?,
         labels: target.selector.clone().unwrap_or_default(),
         only,
         path: target.path.as_deref().map(pointer).transpose()?,
@@ -47,7 +45,7 @@ pub(crate) async fn selection(
 }
 
 /// Adds what may be done beyond the default.
-pub(crate) async fn widen(widen: &mut Widen, args: &args::Widen, past: &mut Past<'_>) -> Result<()> {
+pub(crate) async fn widen(widen: &mut Widen, args: &args::Widen, past: &mut Reading<'_>) -> Result<()> {
     if !args.allow_delete.is_empty() {
         let known: Vec<Discovery> = past.kinds_ever().await?.into_values().map(|k| k.discovery).collect();
         for word in &args.allow_delete {
@@ -109,8 +107,8 @@ pub(crate) fn check(target: &Target) -> Result<()> {
 async fn what(
     context: &Context<'_>,
     target: &Target,
-    past: &mut Past<'_>,
-    moment: &Moment,
+    past: &mut Reading<'_>,
+    then: &Past,
 ) -> Result<What> {
     let Some(kind) = &target.kind else {
         return Ok(match &target.namespace {
@@ -118,7 +116,7 @@ async fn what(
             None => What::All,
         });
     };
-    let asked = past.asked(moment, kind, target.name.as_deref()).await?;
+    let asked = past.asked(then, kind, target.name.as_deref()).await?;
     let namespaced = asked.kinds.iter().any(|kind| kind.namespaced);
     let (kind, name) = one(kind, asked)?;
     let place = args::Place { namespace: target.namespace.clone(), all_namespaces: false };

@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use hindcast_journal::{Moment, cut::MAIN, facts, seal::KeyFile};
+use hindcast_journal::{cut::MAIN, facts, seal::KeyFile};
 use hindcast_restorer::View;
 use serde::Serialize;
 
@@ -132,8 +132,9 @@ impl Keys {
 }
 
 impl Cut {
-    /// The cut of a moment.
-    pub(crate) fn of(moment: &Moment) -> Self {
+    /// The cut of a view.
+    pub(crate) fn of(view: &View) -> Self {
+        let moment = &view.moment;
         let domains = &moment.cut.domains;
         Self {
             rev: moment.cut.rev(),
@@ -141,7 +142,7 @@ impl Cut {
             time: Some(rfc3339(moment.time)),
             closed: moment.closed,
             domains: domains.iter().map(|(domain, point)| (domain.clone(), point.rv)).collect(),
-            lagging: moment.lagging.iter().map(|(kind, _)| kind_name(kind)).collect(),
+            lagging: view.lagging.iter().map(|(kind, _)| kind_name(kind)).collect(),
         }
     }
 }

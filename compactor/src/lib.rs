@@ -167,7 +167,7 @@ async fn follow(policy: Policy, mut parts: Parts) {
 /// How long the tail is that a reader of now has.
 async fn measure(journal: &Journal) -> Result<Tail> {
     let mut reader = Reader::open(journal).await?;
-    reader.resolve(&At::Now).await?;
+    reader.at(&At::Now).await?;
     Ok(tail_of(&reader))
 }
 

@@ -101,8 +101,6 @@ pub struct Moment {
     pub time: Micros,
     /// Whether every protected kind has been seen at or past the cut.
     pub closed: bool,
-    /// Kinds that were not, with how far they were seen.
-    pub lagging: Vec<(String, Revision)>,
     /// The journal knows the past up to here, and the question is about later.
     pub beyond: Option<Micros>,
     /// The question is about a moment before anything was recorded.

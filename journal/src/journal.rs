@@ -233,7 +233,7 @@ impl Journal {
         let newest = numbers.end - 1;
         let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1);
         let newest = self.listed(from, newest).await?;
-        self.at(newest).await
+        self.tail_at(newest).await
     }
 
     /// The newest segment's number by a listing of what is after `from`, in which there may be no hole; at least `newest`.
@@ -254,7 +254,7 @@ impl Journal {
     }
 
     /// The log as it ends with segment `n`.
-    async fn at(&self, n: u64) -> Result<Tail> {
+    async fn tail_at(&self, n: u64) -> Result<Tail> {
         let meta = self.segment(n).await?.meta;
         Ok(Tail {
             segment: n,

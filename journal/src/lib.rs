@@ -1,6 +1,6 @@
 //! The truth: an append-only log in a bucket, and how to fold it.
 //!
-//! Start reading at [`Row`], then [`Writer`], then [`Reader`].
+//! Start reading at [`Row`], then [`Writer`], then [`Reader`] and its [`Past`].
 
 pub mod checkpoint;
 pub mod cut;
@@ -26,7 +26,7 @@ pub use error::{Error, ErrorKind, Outage, Result};
 pub use fold::{Entry, Scope, State};
 pub use journal::Journal;
 pub use parts::{Clock, Micros, Parts, Random, utc_millis};
-pub use reader::Reader;
+pub use reader::{Past, Reader};
 pub use row::{Change, Op, Position, Revision, Row, Source};
 pub use seal::Secrets;
 pub use segment::{FrontierPoint, FrontierVector};

@@ -1,8 +1,8 @@
 //! Reading the past: a question becomes a cut, a cut becomes a state.
 //!
 //! A [`Reader`] loads one manifest, picks the newest checkpoint that is not after the moment asked for, and reads the
-//! segments from there until the moment is closed or the log ends. What it has read it keeps, so that resolving and
-//! folding read every segment once.
+//! segments from there until the moment is closed or the log ends. What it has read it keeps, so that the next question
+//! reads only what is missing. An answer is a [`Past`]: a value of its own, which no later question changes.
 //!
 //! **Invariants.** (1) A read goes through one manifest, and those that it continues. (2) The cut of a time is, per domain, the greatest revision
 //! whose upper bound is not after it. (3) Objects of a kind that was not covered at the cut are not in the state: they
@@ -10,21 +10,29 @@
 //! (5) A state is folded on a checkpoint whose cut is within its own [`Reader::load_within`]: what the checkpoint's cut
 //! holds is in it, and nothing else.
 //!
+//! What was seen in the cluster and laid over the log stands behind its end in every answer that reads so far.
+//!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
+mod history;
 mod lives;
+mod past;
 
-use std::{cmp::Ordering, collections::BTreeMap, ops::Range, pin::Pin, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, ops::Range, sync::Arc};
 
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 
 use self::lives::LivesRead;
+pub use self::{
+    history::Segments,
+    past::{Answer, Past},
+};
 use crate::{
     Change, Error, ErrorKind, Journal, Micros, Position, Result, Row,
     checkpoint::{Checkpoint, Doubts, Manifest, Origin},
     cut::{At, Cut, CutPoint, MAIN, Moment},
     facts::{self, CoverEnd, Uncovered},
-    fold::{KindState, Knowledge, Scope, State},
+    fold::{Scope, State},
     journal::Segment,
     row::{Op, Source},
     segment::{FrontierVector, Meta},
@@ -41,16 +49,25 @@ const READ_ON: u64 = 16;
 /// The role of what was seen in the cluster and laid over what was read.
 const OVERLAY: &str = "overlay";
 
-/// Reads one journal.
-#[derive(Debug)]
+/// Reads one journal. A clone shares what has been read.
+#[derive(Debug, Clone)]
 pub struct Reader {
     journal: Journal,
-    manifest: Manifest,
-    start: Option<Checkpoint>,
+    manifest: Arc<Manifest>,
+    start: Option<Arc<Checkpoint>>,
     /// The segments from where it starts up to the newest known; the first of them have been read.
     numbers: Range<u64>,
-    segments: Vec<Segment>,
+    segments: Vec<Arc<Segment>>,
     loaded: bool,
+    /// What was seen in the cluster beyond the newest segment.
+    laid: Option<Arc<Overlay>>,
+}
+
+/// Changes that are not in the journal, and how far they close it.
+#[derive(Debug)]
+struct Overlay {
+    changes: Vec<Change>,
+    frontier: FrontierVector,
 }
 
 /// When to stop reading segments.
@@ -81,12 +98,13 @@ impl Reader {
     /// A reader of what the bucket holds now.
     pub async fn open(journal: &Journal) -> Result<Self> {
         Ok(Self {
-            manifest: Manifest::read(journal).await?,
+            manifest: Arc::new(Manifest::read(journal).await?),
             journal: journal.clone(),
             start: None,
             numbers: 0..0,
             segments: Vec::new(),
             loaded: false,
+            laid: None,
         })
     }
 
@@ -100,8 +118,11 @@ impl Reader {
         &self.journal
     }
 
-    /// Looks whether there are newer segments; whether there were.
+    /// Looks whether there are newer segments; whether there were. What was laid over the log stays the newest.
     pub async fn refresh(&mut self) -> Result<bool> {
+        if self.laid.is_some() {
+            return Ok(false);
+        }
         if self.numbers.is_empty() {
             self.numbers = self.journal.segments_after(self.first_segment() - 1).await?;
             return Ok(!self.numbers.is_empty());
@@ -123,7 +144,7 @@ impl Reader {
             return Ok(());
         }
         self.segments.clear();
-        self.start = start;
+        self.start = start.map(Arc::new);
         self.numbers = self.journal.segments_after(self.first_segment() - 1).await?;
         self.loaded = true;
         Ok(())
@@ -133,14 +154,14 @@ impl Reader {
         // What the checkpoint took in may be closed by no segment before its own.
         let first = self.start.as_ref().map_or(0, |start| start.segment);
         let reached = |segment: &Segment| segment.meta.segment >= first && until.reached(segment);
-        if self.segments.iter().any(reached) {
+        if self.segments.iter().any(|segment| reached(segment)) {
             return Ok(());
         }
         self.take(self.numbers.end, reached).await
     }
 
     /// What has been read, without what stands behind the first segment that reaches so far: more may have been read before.
-    fn read_until(&self, until: &Until) -> &[Segment] {
+    fn read_until(&self, until: &Until) -> &[Arc<Segment>] {
         let first = self.start.as_ref().map_or(0, |start| start.segment);
         let reached = self.segments.iter().position(|s| s.meta.segment >= first && until.reached(s));
         reached.and_then(|at| self.segments.get(..=at)).unwrap_or(&self.segments)
@@ -161,6 +182,9 @@ impl Reader {
 
     /// Reads on, up to before segment `end` or to the first that is `enough`.
     async fn take(&mut self, end: u64, enough: impl Fn(&Segment) -> bool) -> Result<()> {
+        if self.is_at_overlay() {
+            return Ok(());
+        }
         let mut link = crate::journal::Link::default();
         if let Some(last) = self.segments.last() {
             link.check(&last.meta)?;
@@ -171,12 +195,36 @@ impl Reader {
             link.check(&segment.meta)?;
             self.manifest.correct(&mut segment.meta);
             let enough = enough(&segment);
-            self.segments.push(segment);
+            self.segments.push(Arc::new(segment));
             if enough {
-                break;
+                return Ok(());
             }
         }
+        drop(stream);
+        if end >= self.numbers.end {
+            self.lay_over();
+        }
         Ok(())
+    }
+
+    /// Puts what was seen in the cluster behind the newest segment.
+    fn lay_over(&mut self) {
+        let (Some(laid), Some(last)) = (&self.laid, self.segments.last().map(|s| s.meta.clone())) else { return };
+        let first = last.last + 1;
+        let rows: Vec<Row> = (first..).zip(laid.changes.iter().cloned()).map(|(pos, change)| Row { pos, change }).collect();
+        let meta = Meta {
+            role: OVERLAY.to_owned(),
+            first,
+            last: first + rows.len() as u64 - 1,
+            chain_before: last.chain_after,
+            frontier: laid.frontier.clone(),
+            ..last
+        };
+        self.segments.push(Arc::new(Segment { meta, rows: Arc::new(rows), bytes: 0 }));
+    }
+
+    fn is_at_overlay(&self) -> bool {
+        self.segments.last().is_some_and(|segment| segment.meta.role == OVERLAY)
     }
 
     /// Whether what has been read is closed beyond a moment.
@@ -201,17 +249,20 @@ impl Reader {
 
     /// Reads a few segments more; whether there were any.
     async fn read_on(&mut self) -> Result<bool> {
-        if self.segments.last().is_some_and(|s| s.meta.role == OVERLAY) {
-            return Ok(false);
-        }
         let read = self.segments.len();
         let end = self.numbers.end.min(self.numbers.start + read as u64 + READ_ON);
         self.take(end, |_| false).await?;
         Ok(self.segments.len() > read)
     }
 
-    /// The cut of a question.
-    pub async fn resolve(&mut self, at: &At) -> Result<Moment> {
+    /// The answer to a question.
+    pub async fn at(&mut self, at: &At) -> Result<Past> {
+        let moment = self.resolve(at).await?;
+        Ok(Past::new(self.clone(), moment))
+    }
+
+    /// The moment of a question, with all read that its answer stands on.
+    async fn resolve(&mut self, at: &At) -> Result<Moment> {
         match at {
             At::Now => {
                 self.begin(|_| true).await?;
@@ -364,7 +415,6 @@ impl Reader {
             cut,
             time,
             closed,
-            lagging: Vec::new(),
             beyond,
             uncertain: Vec::new(),
             frontier,
@@ -394,8 +444,8 @@ impl Reader {
 
     /// Per domain the greatest revision that the rows that fit show to be reached, and their newest time.
     fn greatest(&self, lives: &LivesRead, fits: impl Fn(&Row) -> bool) -> (Cut, Micros) {
-        let mut cut = self.start.as_ref().map(Checkpoint::told_cut).unwrap_or_default();
-        let mut time = self.start.as_ref().map_or(0, Checkpoint::time);
+        let mut cut = self.start.as_ref().map(|start| start.told_cut()).unwrap_or_default();
+        let mut time = self.start.as_ref().map_or(0, |start| start.time());
         let mut take = |row: &Row| {
             let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
             let at = cut.domains.entry(row.domain.clone()).or_insert(point);
@@ -410,43 +460,6 @@ impl Reader {
             counted().filter(|row| row.op == Op::CoverEnd).filter(begun).for_each(&mut take);
         }
         (cut, time)
-    }
-
-    /// The state at a cut that [`Reader::resolve`] gave, as far as `scope` wants it.
-    pub async fn state(&mut self, moment: &mut Moment, scope: &Scope) -> Result<State> {
-        let mut state = match &self.start {
-            Some(checkpoint) => checkpoint.load(&self.journal, scope).await?,
-            None => State::default(),
-        };
-        let mut seen = State { kinds: state.kinds.clone(), ..State::default() };
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        let mut applied = 0;
-        loop {
-            let lives = self.lives_read();
-            for row in self.rows_from(applied) {
-                // What a healing brought from beyond the end of a life was another life's.
-                let own = moment.cut.domains.get(&row.domain).is_some_and(|point| point.incarnation == row.incarnation);
-                if own && lives.torn(row) {
-                    continue;
-                }
-                state.apply(row, scope, Some(&moment.cut))?;
-                seen.apply(row, &nothing, None)?;
-            }
-            applied = self.segments.len();
-            let Some(left) = left(&state) else { break };
-            if self.is_past(left + RECOVERY) || !self.read_on().await? {
-                break;
-            }
-        }
-        state.finish()?;
-        moment.lagging = lagging(&seen.kinds, &moment.cut);
-        // What was seen of a kind does not end with the cut.
-        for (key, kind) in state.kinds.iter_mut().filter(|(_, kind)| kind.is_covered()) {
-            let further = seen.kinds.get(key).filter(|seen| seen.is_covered());
-            kind.cursor = kind.cursor.max(further.and_then(|seen| seen.cursor));
-        }
-        keep_covered(&mut state, moment);
-        Ok(state)
     }
 
     /// Looks through what has been read for closed times that were ahead of the time, as an earlier version could store them
@@ -471,9 +484,9 @@ impl Reader {
             return Ok(());
         }
         Manifest::add_doubt(&self.journal, doubt).await?;
-        self.manifest = Manifest::read(&self.journal).await?;
+        self.manifest = Arc::new(Manifest::read(&self.journal).await?);
         for segment in &mut self.segments {
-            self.manifest.correct(&mut segment.meta);
+            self.manifest.correct(&mut Arc::make_mut(segment).meta);
         }
         Ok(())
     }
@@ -497,7 +510,7 @@ impl Reader {
     /// The state at the newest closed cut, and where it came from: what a checkpoint is made of. `None` while nothing
     /// is closed, or a domain is between two lives.
     pub async fn at_closed_cut(&mut self) -> Result<Option<(State, Origin)>> {
-        let mut moment = self.resolve(&At::Now).await?;
+        let moment = self.resolve(&At::Now).await?;
         let Some(tail) = self.segments.last().map(|s| s.meta.clone()) else { return Ok(None) };
         // What a healing brought of the next life is told from the one that ended by its end, which must be in what is read.
         if !moment.closed || self.is_between_lives() {
@@ -546,7 +559,6 @@ impl Reader {
             Some((domain.clone(), told))
         };
         let told = moment.cut.domains.keys().filter_map(by_when).collect();
-        moment.lagging.clear();
         let origin = Origin {
             cut: moment.cut,
             told,
@@ -560,35 +572,10 @@ impl Reader {
         Ok(Some((state, origin)))
     }
 
-    /// Adds changes that are not in the journal, seen in the live cluster, behind what has been read.
+    /// Lays changes that are not in the journal, seen in the live cluster, over what is read from here on.
     pub fn overlay(&mut self, changes: Vec<Change>, frontier: FrontierVector) {
-        let Some(last) = self.segments.last().map(|s| s.meta.clone()) else { return };
-        let first = last.last + 1;
-        let rows: Vec<Row> = (first..).zip(changes).map(|(pos, change)| Row { pos, change }).collect();
-        let meta = Meta {
-            role: OVERLAY.to_owned(),
-            first,
-            last: first + rows.len() as u64 - 1,
-            chain_before: last.chain_after,
-            frontier,
-            ..last
-        };
-        self.segments.push(Segment { meta, rows: Arc::new(rows), bytes: 0 });
-    }
-
-    /// The segments that hold what was committed since a moment, with the state they begin on: its kinds, and its
-    /// objects in `scope` if `objects` are wanted.
-    pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments<'_>)> {
-        let start = self.manifest.newest(&self.journal, |c| c.time() < since).await?;
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        let state = match &start {
-            Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,
-            None => State::default(),
-        };
-        let numbers = self.journal.segments_after(start.as_ref().map_or(1, |c| c.fold_from_segment) - 1).await?;
-        let skip = start.as_ref().map(|c| (c.pos, c.cut()));
-        let stream = Box::pin(self.journal.read(numbers));
-        Ok((state, Segments { stream, skip, manifest: self.manifest.clone(), frontier: FrontierVector::new() }))
+        self.segments.retain(|segment| segment.meta.role != OVERLAY);
+        self.laid = Some(Arc::new(Overlay { changes, frontier }));
     }
 
     /// How much has been read beyond the checkpoint: segments, rows and bytes.
@@ -599,38 +586,8 @@ impl Reader {
     }
 
     /// The segments that have been read.
-    pub fn segments(&self) -> &[Segment] {
+    pub fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
-    }
-}
-
-/// Segments in order, without the rows that a checkpoint holds.
-pub struct Segments<'a> {
-    stream: Pin<Box<dyn Stream<Item = Result<Segment>> + Send + 'a>>,
-    skip: Option<(Position, Cut)>,
-    manifest: Manifest,
-    frontier: FrontierVector,
-}
-
-impl Segments<'_> {
-    /// The next segment.
-    pub async fn next(&mut self) -> Result<Option<Segment>> {
-        let Some(segment) = self.stream.next().await else { return Ok(None) };
-        let mut segment = segment?;
-        self.manifest.correct(&mut segment.meta);
-        self.frontier = segment.meta.frontier.clone();
-        if let Some((pos, cut)) = &self.skip {
-            if segment.meta.first <= *pos {
-                let beyond = |row: &&Row| row.pos > *pos || !cut.holds(row);
-                segment.rows = Arc::new(segment.rows.iter().filter(beyond).cloned().collect());
-            }
-        }
-        Ok(Some(segment))
-    }
-
-    /// How far the log was closed with the newest segment read.
-    pub fn frontier(&self) -> &FrontierVector {
-        &self.frontier
     }
 }
 
@@ -658,23 +615,6 @@ fn left(state: &State) -> Option<Micros> {
 /// Whether a kind may be taken up again as if its protection had not ended.
 fn is_recoverable(end: &CoverEnd) -> bool {
     end.reason == Uncovered::Stuck
-}
-
-/// The kinds that are protected and were not seen up to the cut.
-fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)> {
-    let lag = |(kind, state): (&String, &KindState)| {
-        let target = cut.domains.get(&state.discovery.domain)?;
-        let at = state.cursor?;
-        (state.is_covered() && at < *target).then(|| (kind.clone(), at.rv))
-    };
-    kinds.iter().filter_map(lag).collect()
-}
-
-fn keep_covered(state: &mut State, moment: &Moment) {
-    let State { objects, kinds, .. } = state;
-    objects.retain(|key, _| {
-        kinds.get(&key.kind_key()).is_some_and(|kind| !matches!(kind.known_at(moment), Knowledge::Not(_)))
-    });
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@
 use std::{collections::{BTreeMap, VecDeque}, sync::Arc};
 
 use hindcast_journal::{
-    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Position, Reader, Result, Revision, Row, Scope, State,
+    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Past, Position, Reader, Result, Revision, Row, Scope, State,
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
     fold::{KindState, Knowledge, ObjectKey},
+    reader::Answer,
     seal::{self, DataKeys, Key, Place, Rules},
 };
 
@@ -77,6 +78,8 @@ impl Protection {
 pub struct View {
     /// The moment.
     pub moment: Moment,
+    /// Kinds that were protected and not seen up to the cut, with how far they were seen.
+    pub lagging: Vec<(String, Revision)>,
     /// The objects, sorted by namespace, group, resource and name.
     pub objects: Vec<Object>,
     /// All kinds known at the moment, by kind key.
@@ -86,6 +89,14 @@ pub struct View {
 }
 
 impl View {
+    /// What there was at a moment, as far as `scope` wants it.
+    pub async fn of(past: &Past, scope: &Scope) -> Result<Self> {
+        let Answer { state, lagging } = past.state(scope).await?;
+        let State { objects, kinds, secrets, .. } = state;
+        let objects = objects.into_values().map(object).collect::<Result<_>>()?;
+        Ok(Self { moment: past.moment().clone(), lagging, objects, kinds, secrets })
+    }
+
     /// The kinds as they were called at the moment.
     pub fn discovery(&self) -> impl Iterator<Item = &Discovery> {
         self.kinds.values().map(|k| &k.discovery).filter(|d| !d.resource.is_empty() && !d.gone)
@@ -107,6 +118,13 @@ impl View {
         let point = self.moment.cut.domains.get(&kind.discovery.domain);
         point.map(|p| kind.gaps_at(*p).cloned().collect()).unwrap_or_default()
     }
+}
+
+/// The uid and newest position of each object at a moment, as far as `scope` wants it, and the kinds.
+pub(crate) async fn present(past: &Past, scope: &Scope) -> Result<(BTreeMap<ObjectKey, (String, Position)>, BTreeMap<String, KindState>)> {
+    let State { objects, kinds, .. } = past.state(scope).await?.state;
+    let uid = |entry: Entry| (entry.row.change.uid, entry.row.pos);
+    Ok((objects.into_iter().map(|(key, entry)| (key, uid(entry))).collect(), kinds))
 }
 
 /// An object with values of which nobody can tell whether they differ.
@@ -254,9 +272,9 @@ impl Timeline {
         &self.rules
     }
 
-    /// The cut of a question.
-    pub async fn resolve(&mut self, at: &At) -> Result<Moment> {
-        self.reader.resolve(at).await
+    /// The past at a moment.
+    pub async fn at(&mut self, at: &At) -> Result<Past> {
+        self.reader.at(at).await
     }
 
     /// Looks for newer segments; whether there were any.
@@ -267,26 +285,6 @@ impl Timeline {
     /// Takes in what was seen of the live cluster beyond the journal, so that a cut closes; nothing is written.
     pub fn overlay(&mut self, changes: Vec<Change>, frontier: FrontierVector) {
         self.reader.overlay(changes, frontier);
-    }
-
-    /// The state at a moment that [`Timeline::resolve`] gave, as far as `scope` wants it.
-    pub async fn view(&mut self, mut moment: Moment, scope: &Scope) -> Result<View> {
-        let state = self.reader.state(&mut moment, scope).await?;
-        let State { objects, kinds, secrets, .. } = state;
-        let objects = objects.into_values().map(object).collect::<Result<_>>()?;
-        Ok(View { moment, objects, kinds, secrets })
-    }
-
-    /// The uid and newest position of each object at a moment that [`Timeline::resolve`] gave, as far as `scope` wants it,
-    /// and the kinds.
-    pub async fn present(
-        &mut self,
-        moment: &mut Moment,
-        scope: &Scope,
-    ) -> Result<(BTreeMap<ObjectKey, (String, Position)>, BTreeMap<String, KindState>)> {
-        let State { objects, kinds, .. } = self.reader.state(moment, scope).await?;
-        let uid = |entry: Entry| (entry.row.change.uid, entry.row.pos);
-        Ok((objects.into_iter().map(|(key, entry)| (key, uid(entry))).collect(), kinds))
     }
 
     /// The object with its sealed values opened.
@@ -393,8 +391,7 @@ impl Timeline {
 
     /// What the journal holds.
     pub async fn status(&mut self) -> Result<Status> {
-        let moment = self.reader.resolve(&At::NowOpen).await?;
-        let frontier = moment.frontier.clone();
+        let frontier = self.reader.at(&At::NowOpen).await?.moment().frontier.clone();
         let state = self.reader.resume().await?;
         let tail = self.reader.segments().last().map(|s| s.meta.clone());
         let mut by_kind: BTreeMap<String, u64> = BTreeMap::new();

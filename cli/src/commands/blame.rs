@@ -1,7 +1,7 @@
 //! `hindcast blame`: since when each field of an object is as it is.
 
 use hindcast_journal::Micros;
-use hindcast_restorer::{Object, Range, blame, diff::Detail};
+use hindcast_restorer::{Object, Range, View, blame, diff::Detail};
 
 use super::{Context, get};
 use crate::{
@@ -22,15 +22,15 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
             .hint("give the namespace with -n"));
     }
     let mut past = past::open(context).await?;
-    let moment = past.moment(&t, false).await?;
-    let asked = past.asked(&moment, &args.kind, args.name.as_deref()).await?;
+    let then = past.at(&t, false).await?;
+    let asked = past.asked(&then, &args.kind, args.name.as_deref()).await?;
     let (Some(name), [kind]) = (asked.name.clone(), asked.kinds.as_slice()) else {
         return Err(Failure::new(format!("`{}`", args.kind), "blame takes one object")
             .hint("KIND/NAME, as deploy/web; hindcast get lists objects"));
     };
     let namespaces = get::places(context, std::slice::from_ref(kind), &args.place);
     let scope = get::scope(&asked, &namespaces);
-    let view = past.timeline.view(moment, &scope).await?;
+    let view = View::of(&then, &scope).await?;
     let protected = past.protected(&view, &asked.kinds)?;
     past.reserve_view(&view, &protected);
     let Some(object) = view.objects.first() else {
@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
                     Some(Blamed::new(path, value, &origin))
                 })
                 .collect();
-            let mut answer = view::Blame::new(Cut::of(&view.moment), object, fields);
+            let mut answer = view::Blame::new(Cut::of(&view), object, fields);
             answer.gaps = Gap::of(&[&view], [kind.kind_key()]);
             answer.warnings.clone_from(&past.reservations);
             render::document(context.printer, context.common.output, &answer)?;

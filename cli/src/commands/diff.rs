@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hindcast_journal::{
-    Micros, Moment, Row, Scope,
+    Micros, Past, Row, Scope,
     exact::Value,
     facts::{Discovery, Uncovered},
     fold::ObjectKey,
@@ -22,7 +22,7 @@ use crate::{
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
     moment,
-    past::{self, Missing, Past},
+    past::{self, Missing, Reading},
     render,
     selector::Selector,
     view::{self, Changed, Cut, Field, Gap, Last},
@@ -45,11 +45,10 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Diff) -> Result<Exit
     let (from, to) = (moment::parse(&args.from, wall)?, moment::parse(&args.to, wall)?);
     let selector = Selector::parse(args.selector.as_deref().unwrap_or_default())?;
     let mut past = past::open(context).await?;
-    let moment = past.moment(&from, false).await?;
-    let question = resolve(context, args, selector, &mut past, &moment).await?;
-    let mut before = state(&mut past, &question, moment).await?;
-    let moment = past.moment(&to, false).await?;
-    let mut after = state(&mut past, &question, moment).await?;
+    let then = past.at(&from, false).await?;
+    let question = resolve(context, args, selector, &mut past, &then).await?;
+    let mut before = View::of(&then, &question.scope()).await?;
+    let mut after = View::of(&past.at(&to, false).await?, &question.scope()).await?;
     let compared = comparable(context, &mut past, &question, &before, &after)?;
     let names: Vec<String> = compared.iter().map(Discovery::kind_key).collect();
     for view in [&mut before, &mut after] {
@@ -78,7 +77,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Diff) -> Result<Exit
         objects.extend(changed);
     }
     let total = folded.values().sum();
-    let mut diff = view::Diff::new(Cut::of(&before.moment), Cut::of(&after.moment), objects, total);
+    let mut diff = view::Diff::new(Cut::of(&before), Cut::of(&after), objects, total);
     let exit = if diff.objects.is_empty() { Exit::Done } else { Exit::Differences };
     match context.common.output {
         Output::Json | Output::Yaml => {
@@ -104,11 +103,11 @@ async fn resolve(
     context: &Context<'_>,
     args: &args::Diff,
     selector: Selector,
-    past: &mut Past<'_>,
-    moment: &Moment,
+    past: &mut Reading<'_>,
+    then: &Past,
 ) -> Result<Question> {
     let asked = match &args.kind {
-        Some(kind) => Some(past.asked(moment, kind, args.name.as_deref()).await?),
+        Some(kind) => Some(past.asked(then, kind, args.name.as_deref()).await?),
         None => None,
     };
     let named = asked.as_ref().is_some_and(|asked| asked.name.is_some());
@@ -135,14 +134,10 @@ impl Question {
     }
 }
 
-async fn state(past: &mut Past<'_>, question: &Question, moment: Moment) -> Result<View> {
-    Ok(past.timeline.view(moment, &question.scope()).await?)
-}
-
 /// The newest change of each object between the moments that somebody meant; of status only or made by a controller
 /// where there is no other.
 async fn newest(
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     question: &Question,
     before: &View,
     after: &View,
@@ -187,7 +182,7 @@ impl Question {
 /// for or known at one of the moments.
 fn comparable(
     context: &Context<'_>,
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     question: &Question,
     before: &View,
     after: &View,
@@ -264,7 +259,7 @@ fn select<'v>(
 
 /// A difference as it may be shown.
 async fn changed(
-    past: &Past<'_>,
+    past: &Reading<'_>,
     difference: &Difference<'_>,
     detail: Detail,
     show_secrets: bool,

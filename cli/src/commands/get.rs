@@ -10,7 +10,7 @@ use crate::{
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
     moment,
-    past::{self, Past},
+    past::{self, Reading},
     render,
     selector::Selector,
 };
@@ -20,14 +20,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
     let t = moment::parse(&args.at, &context.wall)?;
     let selector = Selector::parse(args.selector.as_deref().unwrap_or_default())?;
     let mut past = past::open(context).await?;
-    let moment = past.moment(&t, args.open).await?;
-    let asked = past.asked(&moment, &args.kind, args.name.as_deref()).await?;
+    let then = past.at(&t, args.open).await?;
+    let asked = past.asked(&then, &args.kind, args.name.as_deref()).await?;
     if asked.name.is_some() && args.place.all_namespaces {
         return Err(Failure::new(format!("{} -A", args.kind), "a name is of one namespace")
             .hint("give the namespace with -n, or leave the name out"));
     }
     let namespaces = places(context, &asked.kinds, &args.place);
-    let mut view = past.timeline.view(moment, &scope(&asked, &namespaces)).await?;
+    let mut view = View::of(&then, &scope(&asked, &namespaces)).await?;
     let protected = past.protected(&view, &asked.kinds)?;
     past.reserve_view(&view, &protected);
     if !matches!(context.common.output, Output::Json | Output::Yaml) {
@@ -112,7 +112,7 @@ fn select<'v>(
 }
 
 /// An object for JSON or YAML: hidden, or opened where that was asked.
-pub(super) async fn value(past: &Past<'_>, object: &Object, show_secrets: bool) -> Result<Value> {
+pub(super) async fn value(past: &Reading<'_>, object: &Object, show_secrets: bool) -> Result<Value> {
     if show_secrets {
         return Ok(past.timeline.reveal(object).await?);
     }

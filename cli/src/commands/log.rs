@@ -12,7 +12,7 @@ use crate::{
     kinds::{self, Asked},
     kubeconfig::Namespaces,
     moment::{self, T},
-    past::{self, Past},
+    past::{self, Reading},
     render::log::{self as text, Order},
     selector::Selector,
     view::Change,
@@ -111,7 +111,7 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
     }
 }
 
-async fn resolve(context: &Context<'_>, args: &Log, past: &mut Past<'_>) -> Result<Question> {
+async fn resolve(context: &Context<'_>, args: &Log, past: &mut Reading<'_>) -> Result<Question> {
     let wall = &context.wall;
     let selector = Selector::parse(args.selector.as_deref().unwrap_or_default())?;
     let known: Vec<Discovery> = past
@@ -175,7 +175,7 @@ async fn resolve(context: &Context<'_>, args: &Log, past: &mut Past<'_>) -> Resu
 }
 
 /// The time of a moment, whichever way it was given.
-async fn time_of(past: &mut Past<'_>, t: &T) -> Result<Micros> {
+async fn time_of(past: &mut Reading<'_>, t: &T) -> Result<Micros> {
     let at = match t {
         T::Time(time) => return Ok(*time),
         T::Before(t) => return Ok(Box::pin(time_of(past, t)).await? - 1),
@@ -183,12 +183,12 @@ async fn time_of(past: &mut Past<'_>, t: &T) -> Result<Micros> {
         T::Rev(rv, incarnation) => At::Rev { rv: *rv, incarnation: *incarnation, domain: None },
         T::Pos(pos) => At::Pos(*pos),
     };
-    Ok(past.timeline.resolve(&at).await?.time)
+    Ok(past.timeline.at(&at).await?.moment().time)
 }
 
 /// A kind that was protected at no time of the range has no changes to show, which is not the same as none.
 fn check_protection(
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     question: &Question,
     states: &BTreeMap<String, KindState>,
 ) -> Result<()> {
@@ -257,7 +257,7 @@ fn say_jumps(context: &Context<'_>, jumps: &[Jump]) {
 }
 
 /// The changes that were asked for, as views, oldest first.
-fn wanted(past: &Past<'_>, question: &Question, events: &[Event]) -> Vec<Change> {
+fn wanted(past: &Reading<'_>, question: &Question, events: &[Event]) -> Vec<Change> {
     let hide = past.hide();
     let placed = |event: &&Event| match &question.namespaces {
         Namespaces::One(namespace) => {

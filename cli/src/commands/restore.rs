@@ -16,7 +16,7 @@ use crate::{
     args::{self, Going, Output, Widen},
     failure::{Exit, Failure, Result},
     moment, planfile,
-    past::{self, Past},
+    past::{self, Reading},
     printer::Text,
     progress::Watch,
     render,
@@ -29,7 +29,7 @@ const ROLLOUT: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// What is to be carried out.
 struct Work<'a> {
-    past: Past<'a>,
+    past: Reading<'a>,
     cluster: Cluster,
     prepared: Prepared,
     plan: view::Plan,
@@ -87,14 +87,14 @@ async fn gather<'a>(context: &'a Context<'a>, args: &args::Restore) -> Result<Wo
         .hint("--journal and --cluster choose another journal"));
     }
     let cluster = rollback::cluster(context, &past).await?;
-    let moment = rollback::moment(&mut past, &t).await?;
-    let at = rollback::again(&t, &moment);
+    let then = rollback::at(&mut past, &t).await?;
+    let at = rollback::again(&t, then.moment());
     let selection = match &file {
         Some(file) => file.selection.clone(),
-        None => scope::selection(context, &args.target, &args.widen, &mut past, &moment).await?,
+        None => scope::selection(context, &args.target, &args.widen, &mut past, &then).await?,
     };
     let rollback::Compared { mut prepared, gaps } =
-        rollback::plan(context, &mut past, &cluster, moment, &selection).await?;
+        rollback::plan(context, &mut past, &cluster, &then, &selection).await?;
     if let Some(file) = &file {
         let notes = file.confine(&mut prepared)?;
         prepared.plan.notes.extend(notes);

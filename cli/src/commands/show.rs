@@ -1,5 +1,7 @@
 //! `hindcast show`: one object as it was.
 
+use hindcast_restorer::View;
+
 use super::{Context, get};
 use crate::{
     args::{Output, Show},
@@ -15,14 +17,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Show) -> Result<Exit> {
             .hint("give the namespace with -n"));
     }
     let mut past = past::open(context).await?;
-    let moment = past.moment(&t, args.open).await?;
-    let asked = past.asked(&moment, &args.kind, args.name.as_deref()).await?;
+    let then = past.at(&t, args.open).await?;
+    let asked = past.asked(&then, &args.kind, args.name.as_deref()).await?;
     let (Some(name), [kind]) = (asked.name.clone(), asked.kinds.as_slice()) else {
         return Err(Failure::new(format!("`{}`", args.kind), "show takes one object")
             .hint("KIND/NAME, as deploy/web; hindcast get lists objects"));
     };
     let namespaces = get::places(context, std::slice::from_ref(kind), &args.place);
-    let view = past.timeline.view(moment, &get::scope(&asked, &namespaces)).await?;
+    let view = View::of(&then, &get::scope(&asked, &namespaces)).await?;
     let protected = past.protected(&view, &asked.kinds)?;
     past.reserve_view(&view, &protected);
     let Some(object) = view.objects.first() else {

@@ -7,13 +7,13 @@
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Moment, Observation,
+    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Observation, Past,
     Revision, Scope, Secrets, Source, facts::Discovery,
 };
-use hindcast_restorer::Range;
+use hindcast_restorer::{Range, View};
 use hindcast_watcher::{Closed, ErrorKind};
 
-use super::Past;
+use super::Reading;
 use crate::{
     commands::Context,
     failure::{Failure, Result},
@@ -38,13 +38,13 @@ const IDLE: Micros = 90_000_000;
 /// How long a change that was seen live may take to be in the bucket, while a Hindcast runs.
 const ARRIVAL: Duration = Duration::from_secs(3);
 
-/// The moment, closed if that can be done.
+/// The answer, closed if that can be done.
 pub(super) async fn close(
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     context: &Context<'_>,
     at: &At,
-    mut moment: Moment,
-) -> Result<Moment> {
+    mut answer: Past,
+) -> Result<Past> {
     match live(past, context, at).await {
         // What was laid over what was read stays the newest: nothing more is read behind it.
         Ok(Some(seen)) => return Ok(seen),
@@ -59,7 +59,7 @@ pub(super) async fn close(
         match ask_run(address, context.common.wait.max(CLOSE_LIMIT)).await {
             Ok(()) => {
                 past.timeline.refresh().await?;
-                moment = past.timeline.resolve(at).await?;
+                answer = past.timeline.at(at).await?;
             }
             Err(reason) => {
                 context.printer.note(format!("note: {address} did not close the cut: {reason}"));
@@ -67,37 +67,35 @@ pub(super) async fn close(
         }
     }
     // The newest closed cut is an answer as it stands; only a moment that was named is worth waiting for.
-    if moment.closed || *at == At::Now {
-        return Ok(moment);
+    if answer.moment().closed || *at == At::Now {
+        return Ok(answer);
     }
-    wait(past, context, at, moment).await
+    wait(past, context, at, answer).await
 }
 
 /// Closes the cut through the context's cluster, if it is the journal's.
-async fn live(past: &mut Past<'_>, context: &Context<'_>, at: &At) -> Result<Option<Moment>> {
+async fn live(past: &mut Reading<'_>, context: &Context<'_>, at: &At) -> Result<Option<Past>> {
     let Some(mut seen) = look(past, context, |_| true).await? else { return Ok(None) };
     // For a question about a time the bounds of the journal's own rows decide, so what is on its way into the bucket is
     // given a moment to arrive.
     let patience =
         if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
     drop_durable(past, context, patience, &seen.frontier, &mut seen.changes).await?;
-    // The question about the newest rows may have begun from another checkpoint.
-    past.timeline.resolve(at).await?;
     past.overlaid = true;
     past.timeline.overlay(seen.changes, seen.reached);
-    Ok(Some(past.timeline.resolve(at).await?))
+    Ok(Some(past.timeline.at(at).await?))
 }
 
 /// Gives what happened in the cluster up to now, in the kinds that `wants` says, a moment to arrive in the bucket; as
 /// long as there is a Hindcast that brings it. Nothing is laid over what was read.
 pub(super) async fn arrive(
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     context: &Context<'_>,
     wants: impl Fn(&Discovery) -> bool,
 ) -> Result<()> {
     past.timeline.refresh().await?;
-    let newest = past.timeline.resolve(&At::Now).await?;
-    let age = newest.frontier.values().map(|point| context.parts.clock.now() - point.time).min();
+    let newest = past.timeline.at(&At::Now).await?;
+    let age = newest.moment().frontier.values().map(|point| context.parts.clock.now() - point.time).min();
     if age.is_none_or(|age| age > IDLE) {
         return Ok(());
     }
@@ -115,7 +113,7 @@ struct Seen {
 
 /// Looks into the context's cluster, if it is the journal's.
 async fn look(
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     context: &Context<'_>,
     wants: impl Fn(&Discovery) -> bool,
 ) -> Result<Option<Seen>> {
@@ -137,9 +135,9 @@ async fn look(
     let clock = &context.parts.clock;
     let end = clock.monotonic() + context.common.wait;
     loop {
-        let newest = past.timeline.resolve(&At::NowOpen).await?;
+        let newest = past.timeline.at(&At::NowOpen).await?;
         let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        let view = past.timeline.view(newest, &nothing).await?;
+        let view = View::of(&newest, &nothing).await?;
         let frontier = view.moment.frontier.clone();
         let covered: Vec<(Discovery, Revision)> = view
             .kinds
@@ -171,7 +169,7 @@ async fn look(
 /// Drops what the journal holds itself, with better bounds of time than a late look has; waits for the rest to arrive
 /// as long as there is patience.
 async fn drop_durable(
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     context: &Context<'_>,
     patience: Duration,
     frontier: &FrontierVector,
@@ -197,7 +195,7 @@ async fn drop_durable(
 
 /// What was seen live, as rows behind the journal's, and how far that closes each domain.
 fn seen(
-    past: &Past<'_>,
+    past: &Reading<'_>,
     kinds: &[(Discovery, Revision)],
     closed: &[Closed],
     frontier: &FrontierVector,
@@ -276,23 +274,23 @@ async fn limited<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T>
 
 /// Waits for segments that close the moment.
 async fn wait(
-    past: &mut Past<'_>,
+    past: &mut Reading<'_>,
     context: &Context<'_>,
     at: &At,
-    mut moment: Moment,
-) -> Result<Moment> {
+    mut answer: Past,
+) -> Result<Past> {
     let clock = &context.parts.clock;
     let end = clock.monotonic() + context.common.wait;
     if context.common.verbose > 0 {
         context.printer.note("waiting for the journal to reach that moment");
     }
-    while !moment.closed && clock.monotonic() < end {
+    while !answer.moment().closed && clock.monotonic() < end {
         clock.sleep(LOOK_EVERY).await;
         if past.timeline.refresh().await? {
-            moment = past.timeline.resolve(at).await?;
+            answer = past.timeline.at(at).await?;
         }
     }
-    Ok(moment)
+    Ok(answer)
 }
 
 /// `POST /close` of a running Hindcast. Plain HTTP in a few lines: the address is a loopback or in-cluster one, and

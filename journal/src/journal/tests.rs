@@ -228,7 +228,8 @@ async fn a_log_of_a_million_segments_is_claimed_and_read_in_seconds_with_and_wit
         store.requests();
         let began = clock.monotonic();
         let mut reader = Reader::open(&journal).await.expect("opens");
-        let moment = reader.resolve(&At::Now).await.expect("is resolved");
+        let past = reader.at(&At::Now).await.expect("is resolved");
+    let moment = past.moment();
         assert_eq!(moment.cut.rev(), OLD + 2);
         let (took, asked) = (clock.monotonic() - began, store.requests());
         let tail = OLD - checkpoints.last().expect("there are some");
@@ -250,7 +251,8 @@ async fn a_moment_half_a_million_segments_ago_is_read_without_what_came_after() 
     let began = journal.parts().clock.monotonic();
     store.requests();
     let mut reader = Reader::open(&journal).await.expect("opens");
-    let moment = reader.resolve(&At::Time(500_001_000)).await.expect("is resolved");
+    let past = reader.at(&At::Time(500_001_000)).await.expect("is resolved");
+    let moment = past.moment();
     assert!(moment.closed, "{moment:?}");
     let (took, asked) = (journal.parts().clock.monotonic() - began, store.requests());
     assert!(took < SOON && asked < FEW, "{took:?} and {asked} requests");
@@ -287,6 +289,6 @@ async fn nobody_claims_a_log_in_front_of_a_hole() {
     // A reader is told too, where it can tell without a listing.
     segment(&store, &journal, OLD + 4).await;
     let mut reader = Reader::open(&journal).await.expect("opens");
-    let error = reader.resolve(&At::Now).await.expect_err("a hole");
+    let error = reader.at(&At::Now).await.expect_err("a hole");
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
 }

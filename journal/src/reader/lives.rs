@@ -6,7 +6,10 @@
 //! **Invariant.** All of it is derived from coverage: where protection began and ended, and in which life. A checkpoint
 //! carries that, so nothing else has to be kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Reader, Until, is_end_of_life};
 use crate::{
@@ -49,7 +52,7 @@ impl Reader {
     /// The lives in what has been read.
     pub(super) fn lives_read(&self) -> LivesRead {
         let mut lives = LivesRead::default();
-        let start = self.start.as_ref().map(crate::Checkpoint::cut).unwrap_or_default();
+        let start = self.start.as_ref().map(|start| start.cut()).unwrap_or_default();
         let held = |domain: &str| start.domains.get(domain).map_or(0, |point| point.incarnation);
         for row in self.rows() {
             if row.incarnation > held(&row.domain) {
@@ -115,9 +118,9 @@ impl Reader {
     /// The cut at a frontier, with the segments that have been read up to it. In a domain that the frontier lacks no kind is
     /// protected, so there is nothing to wait for: all that was read of it belongs to the cut, also that its kinds were let
     /// go. Between two lives it is what was closed of the one that ended.
-    pub(super) fn cut_at(&self, frontier: &FrontierVector, read: &[Segment]) -> Cut {
+    pub(super) fn cut_at(&self, frontier: &FrontierVector, read: &[Arc<Segment>]) -> Cut {
         let between = between_lives(read);
-        let mut rest = self.start.as_ref().map(crate::Checkpoint::cut).unwrap_or_default().domains;
+        let mut rest = self.start.as_ref().map(|start| start.cut()).unwrap_or_default().domains;
         for domain in &between {
             let closed = read.iter().rev().find_map(|segment| segment.meta.frontier.get(*domain));
             rest.extend(closed.map(|p| ((*domain).to_owned(), CutPoint { incarnation: p.incarnation, rv: p.rv })));
@@ -200,7 +203,7 @@ impl Reader {
 }
 
 /// The domains of which a life has ended and nothing was told of the next one.
-fn between_lives(read: &[Segment]) -> BTreeSet<&str> {
+fn between_lives(read: &[Arc<Segment>]) -> BTreeSet<&str> {
     let mut ended: BTreeMap<&str, u32> = BTreeMap::new();
     let rows = read.iter().flat_map(|segment| segment.rows.iter());
     for row in rows.filter(|row| matches!(row.op, Op::CoverBegin | Op::CoverEnd)) {

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     Change, Encoder, Observation, Parts, Secrets, Writer,
     facts::{self, Discovery},
+    fold::Knowledge,
     seal::{DataKeys, Key},
     segment::FrontierPoint,
     writer::Identity,
@@ -78,9 +79,9 @@ fn datum(entry: &crate::Entry) -> String {
 
 async fn at(journal: &Journal, question: At, scope: &Scope) -> (Moment, State) {
     let mut reader = Reader::open(journal).await.expect("opens");
-    let mut moment = reader.resolve(&question).await.expect("resolves");
-    let state = reader.state(&mut moment, scope).await.expect("folds");
-    (moment, state)
+    let past = reader.at(&question).await.expect("resolves");
+    let state = past.state(scope).await.expect("folds").state;
+    (past.moment().clone(), state)
 }
 
 fn rev(rv: u64) -> At {
@@ -205,9 +206,10 @@ async fn an_idle_journal_is_read_from_where_its_checkpoint_moved_on_to() {
     assert_eq!((moved.pos, moved.segment, moved.cut().rev()), (first.pos, first.segment + 40, 65));
     let mut reader = Reader::open(&journal).await.expect("opens");
     assert_eq!(reader.manifest().count(), 1);
-    let mut moment = reader.resolve(&At::Now).await.expect("resolves");
+    let past = reader.at(&At::Now).await.expect("resolves");
+    let moment = past.moment();
     assert!(moment.closed && moment.cut.rev() == 65 && reader.tail_size().0 == 1, "{:?}", reader.tail_size());
-    let state = reader.state(&mut moment, &Scope::default()).await.expect("folds");
+    let state = past.state(&Scope::default()).await.expect("folds").state;
     let read = |state: &State| state.objects.values().map(|e| (e.row.rv, datum(e))).collect::<Vec<_>>();
     assert_eq!(read(&state), read(&before));
     for rv in [12, 24, 25, 30, 64] {
@@ -303,7 +305,8 @@ async fn closed_times_that_a_clock_had_put_ahead_are_doubted_from_the_next_start
     }
     let asked = async || {
         let mut reader = Reader::open(&journal).await.expect("opens");
-        let moment = reader.resolve(&At::Time(1015 * S)).await.expect("resolves");
+        let past = reader.at(&At::Time(1015 * S)).await.expect("resolves");
+        let moment = past.moment();
         (moment.cut.rev(), moment.closed)
     };
     assert_eq!(asked().await, (11, true), "what came by 1010 s is missing, and nobody says so");
@@ -391,7 +394,7 @@ async fn last_known(journal: Journal) {
 async fn a_revision_that_stands_in_two_lives_asks_which() {
     let journal = two_lives(FrontierVector::new()).await;
     let mut reader = Reader::open(&journal).await.expect("opens");
-    let error = reader.resolve(&rev(16)).await.expect_err("is in both");
+    let error = reader.at(&rev(16)).await.expect_err("is in both");
     let hint = error.hint().unwrap_or_default().to_owned();
     assert!(hint.contains("rev:16@0 (1970-01-01T00:00:00.012Z)") && hint.contains("rev:16@1 ("), "{hint}");
     // Only the first life was seen at 12, since protection in the second begins at its list.

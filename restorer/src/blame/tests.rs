@@ -7,7 +7,7 @@ use hindcast_journal::{
 use object_store::{memory::InMemory, path::Path};
 
 use super::*;
-use crate::{Range, Timeline};
+use crate::{Range, Timeline, View};
 
 /// What a version of the object is: revision, source, manager, and the object but for its metadata's own fields.
 type Version<'a> = (u64, Source, &'a str, &'a str);
@@ -55,8 +55,8 @@ async fn blame(versions: &[Version<'_>], at: u64) -> Result<Blame> {
     writer.stage(changes, FrontierVector::from([("main".to_owned(), point)])).await.expect("stages");
     writer.commit().await.expect("commits");
     let mut timeline = Timeline::open(&journal, Vec::new()).await?;
-    let moment = timeline.resolve(&At::Rev { rv: at, incarnation: None, domain: None }).await?;
-    let view = timeline.view(moment, &Scope::default()).await?;
+    let past = timeline.at(&At::Rev { rv: at, incarnation: None, domain: None }).await?;
+    let view = View::of(&past, &Scope::default()).await?;
     let history = timeline.history(&Range::default(), &Scope::default()).await?;
     of(&history.events, &view.moment.cut, view.objects.first().expect("one object"))
 }

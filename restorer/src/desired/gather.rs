@@ -10,7 +10,7 @@ use std::{
 };
 
 use hindcast_journal::{
-    At, Error, Moment, Result, Scope,
+    At, Error, Moment, Past, Result, Scope,
     cut::MAIN,
     exact::Value,
     fold::ObjectKey,
@@ -21,16 +21,17 @@ use super::{DEFINITIONS, Desired, Full, Known, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
     selection::{Reach, What},
+    timeline::present,
 };
 
 impl Desired {
-    /// The objects of the selection at a moment that [`Timeline::resolve`] gave just before; it has to be resolved again for any
-    /// other question.
-    pub async fn gather(timeline: &mut Timeline, moment: Moment, selection: &Selection) -> Result<Self> {
+    /// The objects of the selection at a moment of the timeline.
+    pub async fn gather(timeline: &mut Timeline, past: &Past, selection: &Selection) -> Result<Self> {
         selection.selector()?;
-        known(&moment)?;
-        let view = timeline.view(moment.clone(), &selection.scope()).await?;
-        closed(&view.moment, selection)?;
+        let moment = past.moment();
+        known(moment)?;
+        let view = View::of(past, &selection.scope()).await?;
+        closed(&view, selection)?;
         let mut desired = Self {
             cluster: timeline.cluster().to_owned(),
             cut: moment.cut.clone(),
@@ -52,7 +53,7 @@ impl Desired {
         let View { objects, .. } = view;
         if let What::Namespace(namespace) = &selection.what {
             let scope = needs::scope();
-            let beside = timeline.view(moment.clone(), &scope).await?.objects;
+            let beside = View::of(past, &scope).await?.objects;
             let needed = needs::of(namespace, &objects, &beside);
             let belongs = |key: &ObjectKey| match selection.reach(key) {
                 Reach::Itself => true,
@@ -65,14 +66,14 @@ impl Desired {
         if let What::Object { namespace, .. } = &selection.what {
             // Where the object's namespace is gone, it has to be created first.
             if !namespace.is_empty() && !desired.objects.is_empty() {
-                let itself = timeline.view(moment.clone(), &needs::itself(namespace)).await?.objects;
+                let itself = View::of(past, &needs::itself(namespace)).await?.objects;
                 desired.take(timeline, itself, |_| true).await;
             }
         }
-        desired.definitions = definitions(timeline, &moment, &desired).await?;
+        desired.definitions = definitions(past, &desired).await?;
         protected(&desired, selection)?;
-        desired.scalers = scalers(timeline, moment.clone(), selection).await?;
-        desired.without_later(timeline, moment).await?;
+        desired.scalers = scalers(past, selection).await?;
+        desired.without_later(timeline, past).await?;
         Ok(desired)
     }
 
@@ -89,15 +90,15 @@ impl Desired {
 }
 
 impl Known {
-    /// What the journal knows of now. Asks the timeline about now: an earlier moment has to be resolved again after it.
+    /// What the journal knows of now.
     pub async fn gather(timeline: &mut Timeline, selection: &Selection) -> Result<Self> {
-        let mut moment = timeline.resolve(&At::NowOpen).await?;
-        let (mut present, kinds) = timeline.present(&mut moment, &selection.scope()).await?;
+        let now = timeline.at(&At::NowOpen).await?;
+        let (mut present, kinds) = present(&now, &selection.scope()).await?;
         if let What::Namespace(namespace) = &selection.what {
             let itself = needs::itself(namespace);
-            present.extend(timeline.present(&mut moment, &itself).await?.0);
+            present.extend(self::present(&now, &itself).await?.0);
         }
-        let closed = moment.frontier.get(MAIN).map_or(0, |point| point.time);
+        let closed = now.moment().frontier.get(MAIN).map_or(0, |point| point.time);
         Ok(Self { kinds, present, closed })
     }
 }
@@ -116,7 +117,8 @@ fn known(moment: &Moment) -> Result<()> {
 }
 
 /// Refuses an open cut, where a kind that lags behind it is one that the selection can hold.
-fn closed(moment: &Moment, selection: &Selection) -> Result<()> {
+fn closed(view: &View, selection: &Selection) -> Result<()> {
+    let moment = &view.moment;
     // Of a life that has ended no more will ever be known: what each kind was seen up to is a reservation of the plan.
     if moment.closed || !moment.ended.is_empty() {
         return Ok(());
@@ -126,8 +128,8 @@ fn closed(moment: &Moment, selection: &Selection) -> Result<()> {
         Some(kinds) => kinds.contains(kind),
     };
     let behind: Vec<&str> =
-        moment.lagging.iter().filter(|(kind, _)| asked(kind)).map(|(kind, _)| kind.as_str()).collect();
-    if behind.is_empty() && !moment.lagging.is_empty() {
+        view.lagging.iter().filter(|(kind, _)| asked(kind)).map(|(kind, _)| kind.as_str()).collect();
+    if behind.is_empty() && !view.lagging.is_empty() {
         return Ok(());
     }
     let names = behind.iter().take(3).map(|kind| kind.trim_start_matches('/')).collect::<Vec<_>>().join(", ");
@@ -167,22 +169,20 @@ fn kinds(view: &View) -> BTreeMap<String, (hindcast_journal::facts::Discovery, P
 
 /// The names of the definitions of the moment, if they were protected.
 async fn definitions(
-    timeline: &mut Timeline,
-    moment: &Moment,
+    past: &Past,
     desired: &Desired,
 ) -> Result<Option<BTreeSet<String>>> {
     if desired.kinds.get(DEFINITIONS).is_none_or(|(_, protection)| *protection != Protection::Protected) {
         return Ok(None);
     }
     let scope = Scope { kinds: Some(vec![DEFINITIONS.to_owned()]), namespace: Some(String::new()), name: None };
-    let (present, _) = timeline.present(&mut moment.clone(), &scope).await?;
+    let (present, _) = present(past, &scope).await?;
     Ok(Some(present.into_keys().map(|key| key.name).collect()))
 }
 
 /// What scaled objects in the selection's namespaces.
 async fn scalers(
-    timeline: &mut Timeline,
-    moment: Moment,
+    past: &Past,
     selection: &Selection,
 ) -> Result<BTreeMap<ObjectKey, Arc<Full>>> {
     if selection.namespace().is_some_and(str::is_empty) {
@@ -193,7 +193,7 @@ async fn scalers(
         namespace: selection.namespace().map(str::to_owned),
         name: None,
     };
-    let objects = timeline.view(moment, &scope).await?.objects;
+    let objects = View::of(past, &scope).await?.objects;
     let full = |object: Object| {
         let key = ObjectKey::of(&object.row);
         (key, Arc::new(Full { value: object.value, managed: object.managed_fields }))

@@ -11,7 +11,7 @@
 //! Not here: what the later definition dropped; nothing of it is known.
 
 use hindcast_journal::{
-    At, Result, Scope,
+    At, Past, Result, Scope,
     exact::{Object, Value},
     fold::ObjectKey,
     seal::escape_pointer,
@@ -19,7 +19,7 @@ use hindcast_journal::{
 
 use super::{DEFINITIONS, Desired, Full};
 use crate::{
-    Timeline,
+    Timeline, View,
     intent::{
         Step,
         owners::{self, Entry},
@@ -27,20 +27,14 @@ use crate::{
 };
 
 impl Desired {
-    /// Takes out of the objects what later definitions added. Asks the timeline about now: an earlier moment has to be
-    /// resolved again after it.
-    pub(super) async fn without_later(
-        &mut self,
-        timeline: &mut Timeline,
-        moment: hindcast_journal::Moment,
-    ) -> Result<()> {
+    /// Takes out of the objects what later definitions added.
+    pub(super) async fn without_later(&mut self, timeline: &mut Timeline, past: &Past) -> Result<()> {
         if self.later.is_empty() {
             return Ok(());
         }
         let scope = Scope { kinds: Some(vec![DEFINITIONS.to_owned()]), namespace: Some(String::new()), name: None };
-        let then = timeline.view(moment, &scope).await?.objects;
-        let now = timeline.resolve(&At::NowOpen).await?;
-        let now = timeline.view(now, &scope).await?.objects;
+        let then = View::of(past, &scope).await?.objects;
+        let now = View::of(&timeline.at(&At::NowOpen).await?, &scope).await?.objects;
         for (key, out) in &mut self.later {
             let name = format!("{}.{}", key.resource, key.group);
             let definition = |all: &[crate::Object]| {

@@ -80,8 +80,8 @@ fn shop() -> Selection {
 }
 
 async fn gather(timeline: &mut Timeline, at: At, selection: &Selection) -> Result<Desired, hindcast_journal::Error> {
-    let moment = timeline.resolve(&at).await.expect("resolves");
-    Desired::gather(timeline, moment, selection).await
+    let past = timeline.at(&at).await.expect("resolves");
+    Desired::gather(timeline, &past, selection).await
 }
 
 fn names(desired: &Desired) -> Vec<String> {

@@ -55,8 +55,8 @@ async fn a_sealed_object_is_revealed_exactly_and_only_with_its_key() {
     let journal = journal().await;
     for (rv, label, value) in [(2, "a", "b25l"), (3, "b", "dHdv")] {
         let mut timeline = Timeline::open(&journal, vec![key()]).await.expect("opens");
-        let moment = timeline.resolve(&At::Rev { rv, incarnation: None, domain: None }).await.expect("resolves");
-        let view = timeline.view(moment, &Scope::default()).await.expect("views");
+        let past = timeline.at(&At::Rev { rv, incarnation: None, domain: None }).await.expect("resolves");
+        let view = View::of(&past, &Scope::default()).await.expect("views");
         let object = view.objects.first().expect("one object");
         assert!(!object.value.to_string().contains(value));
         let revealed = timeline.reveal(object).await.expect("reveals");
@@ -65,8 +65,8 @@ async fn a_sealed_object_is_revealed_exactly_and_only_with_its_key() {
         assert_eq!(view.protection("/pods"), Protection::NotProtected(None));
     }
     let mut blind = Timeline::open(&journal, Vec::new()).await.expect("opens");
-    let moment = blind.resolve(&At::Now).await.expect("resolves");
-    let view = blind.view(moment, &Scope::default()).await.expect("reads without a key");
+    let past = blind.at(&At::Now).await.expect("resolves");
+    let view = View::of(&past, &Scope::default()).await.expect("reads without a key");
     let error = blind.reveal(view.objects.first().expect("one object")).await.expect_err("no key");
     assert!(error.to_string().contains("are sealed, and there is no key"), "{error}");
     let wrong = Key { wrap: [9; 32], ..(*key()).clone() };
@@ -96,16 +96,16 @@ async fn an_overlay_closes_a_cut_without_writing() {
     let journal = journal().await;
     let mut timeline = Timeline::open(&journal, vec![key()]).await.expect("opens");
     let at = At::Time(9000);
-    assert_eq!(timeline.resolve(&at).await.expect("resolves").beyond, Some(3000));
+    assert_eq!(timeline.at(&at).await.expect("resolves").moment().beyond, Some(3000));
     let kind = kind("secrets");
     let bytes = secret(7, "c", "dGhyZWU=");
     let seen = Observation { kind: &kind, incarnation: 0, rv: 7, source: Source::Watch, time_lo: 6999, time_hi: 7000, bytes: bytes.as_bytes() };
     let change = Encoder::new(Secrets::Sealed(key())).observe(&seen, None).change;
     assert!(matches!(change.body, Body::Object(_)));
     timeline.overlay(vec![change], frontier(9));
-    let moment = timeline.resolve(&at).await.expect("resolves");
-    assert!(moment.closed, "{moment:?}");
-    let view = timeline.view(moment, &Scope::default()).await.expect("views");
+    let past = timeline.at(&at).await.expect("resolves");
+    assert!(past.moment().closed, "{:?}", past.moment());
+    let view = View::of(&past, &Scope::default()).await.expect("views");
     let revealed = timeline.reveal(view.objects.first().expect("one object")).await.expect("reveals");
     assert_eq!(revealed.to_string(), bytes);
 }
@@ -130,8 +130,8 @@ async fn written_before() -> Journal {
 }
 
 async fn at(timeline: &mut Timeline, rv: u64) -> View {
-    let moment = timeline.resolve(&At::Rev { rv, incarnation: None, domain: None }).await.expect("resolves");
-    timeline.view(moment, &Scope::default()).await.expect("views")
+    let past = timeline.at(&At::Rev { rv, incarnation: None, domain: None }).await.expect("resolves");
+    View::of(&past, &Scope::default()).await.expect("views")
 }
 
 #[tokio::test]

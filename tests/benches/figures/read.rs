@@ -8,7 +8,7 @@ use std::{path::{Path, PathBuf}, process::Command, sync::Arc, time::{Duration, I
 use anyhow::{Context as _, Result, ensure};
 use hindcast_compactor::{self as compactor, Policy, Tail};
 use hindcast_journal::{At, Journal, Micros, Scope};
-use hindcast_restorer::{Range, Timeline};
+use hindcast_restorer::{Range, Timeline, View};
 use hindcast_tests::{real::process::Workdir, sim::rng::Rng, workload::{Class, Sort, Workload}};
 use object_store::local::LocalFileSystem;
 use serde::{Deserialize, Serialize};
@@ -69,8 +69,8 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
         for &moment in &moments {
             let begun = Watch::start();
             let mut timeline = Timeline::open(&journal, Vec::new()).await?;
-            let at = timeline.resolve(&At::Time(moment)).await?;
-            let view = timeline.view(at, scope).await?;
+            let at = timeline.at(&At::Time(moment)).await?;
+            let view = View::of(&at, scope).await?;
             times.push(begun.stop());
             ensure!(!view.objects.is_empty(), "{what} at {moment} shows nothing");
             objects = view.objects.len();

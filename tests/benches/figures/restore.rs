@@ -179,8 +179,8 @@ async fn planned(hindcast: &Hindcast, client: &Client, namespace: &str, at: i64)
     };
     let mut timeline = Timeline::open(&journal, vec![key]).await?;
     let known = Known::gather(&mut timeline, &selection).await?;
-    let moment = timeline.resolve(&At::Time(at)).await?;
-    let desired = Desired::gather(&mut timeline, moment, &selection).await?;
+    let past = timeline.at(&At::Time(at)).await?;
+    let desired = Desired::gather(&mut timeline, &past, &selection).await?;
     let kinds: Vec<_> = known.kinds.values().map(|kind| kind.discovery.clone()).collect();
     let live = live::read(client, &Parts::system(), &kinds, &selection, &desired).await?;
     Ok(prepare(&selection, &desired, &live, &known))

@@ -21,7 +21,7 @@ use hindcast_journal::{
     row::{Body, Op, Row, Source},
     seal::{DataKeys, Key, Place},
 };
-use hindcast_restorer::Timeline;
+use hindcast_restorer::{Timeline, View};
 use kube::Client;
 
 use super::load::{Answer, Attempt, Kind, Verb, Written, kinds, request};
@@ -534,9 +534,9 @@ impl Listed {
     ) -> Result<()> {
         let rv = self.rv;
         let mut timeline = Timeline::open(journal, keys.to_vec()).await?;
-        let moment = timeline.resolve(&At::Rev { rv, incarnation, domain: Some(domain.to_owned()) }).await?;
-        ensure!(moment.closed, "rev:{rv} of {domain} is not closed: {:?}", moment.lagging);
-        let view = timeline.view(moment, &Scope::default()).await?;
+        let past = timeline.at(&At::Rev { rv, incarnation, domain: Some(domain.to_owned()) }).await?;
+        let view = View::of(&past, &Scope::default()).await?;
+        ensure!(view.moment.closed, "rev:{rv} of {domain} is not closed: {:?}", view.lagging);
         for (kind, theirs) in &self.lists {
             let mut ours = Objects::new();
             for object in view.objects.iter().filter(|o| o.row.kind_key() == kind.key()) {

@@ -20,7 +20,7 @@ use hindcast_journal::{
     facts::{self, Gap, Grade, Mark, Uncovered},
     fold::ObjectKey,
 };
-use hindcast_restorer::{Protection, Timeline};
+use hindcast_restorer::{Protection, View};
 use object_store::path::Path;
 
 use super::{
@@ -375,8 +375,8 @@ async fn moment(
     let begin = log.state.kinds.values().flat_map(|kind| &kind.covers).map(|cover| cover.from_time).min();
     let Some(begin) = begin.filter(|begin| *begin < closed) else { return Ok(()) };
     let time = begin + server.world().draw(|rng| rng.below((closed - begin) as u64)) as i64;
-    let mut timeline = Timeline::open(journal, Vec::new()).await?;
-    let moment = timeline.resolve(&At::Time(time)).await?;
+    let past = journal.at(&At::Time(time)).await?;
+    let moment = past.moment();
     if moment.beyond.is_some() {
         problems.push(format!("{time} is closed at the end ({closed}), and said to be beyond: {moment:?}"));
     }
@@ -474,8 +474,8 @@ async fn cut(
     tip: u64,
     problems: &mut Vec<String>,
 ) -> hindcast_journal::Result<()> {
-    let mut timeline = Timeline::open(journal, Vec::new()).await?;
-    let moment = timeline.resolve(at).await?;
+    let past = journal.at(at).await?;
+    let moment = past.moment();
     let last = *at == At::Now;
     let Some(point) = moment.cut.domains.get(hindcast_journal::cut::MAIN).copied() else {
         if last {
@@ -494,7 +494,7 @@ async fn cut(
         return Ok(());
     }
     let closed = moment.closed;
-    let view = timeline.view(moment, &Scope::default()).await?;
+    let view = View::of(&past, &Scope::default()).await?;
     let mut found: BTreeMap<(String, Key), _> = BTreeMap::new();
     for object in &view.objects {
         let row = &object.row;

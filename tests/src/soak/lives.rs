@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_journal::{At, Journal, cut::MAIN};
-use hindcast_restorer::Timeline;
 
 use super::until;
 use crate::{
@@ -123,8 +122,8 @@ impl Trial<'_> {
     async fn closed_in(&self, life: u32) -> Result<()> {
         until(Duration::from_mins(1), || async {
             self.running.close().await?;
-            let moment = Timeline::open(&self.journal().await?, self.hindcast.keys()?).await?.resolve(&At::Now).await?;
-            let known = moment.cut.domains.get(MAIN).map(|point| point.incarnation);
+            let now = self.journal().await?.at(&At::Now).await?;
+            let known = now.moment().cut.domains.get(MAIN).map(|point| point.incarnation);
             ensure!(known == Some(life), "incarnation {known:?} goes on, not {life}");
             Ok(())
         })

@@ -75,8 +75,8 @@ impl Scene {
         self.running.close().await?;
         let mut timeline = Timeline::open(&self.journal, vec![self.key.clone()]).await?;
         let known = Known::gather(&mut timeline, selection).await?;
-        let moment = timeline.resolve(&At::Time(at)).await?;
-        let desired = Desired::gather(&mut timeline, moment, selection).await?;
+        let past = timeline.at(&At::Time(at)).await?;
+        let desired = Desired::gather(&mut timeline, &past, selection).await?;
         self.plan_to(selection, &desired, &known).await
     }
 

@@ -351,8 +351,9 @@ struct Told {
 async fn tell(journal: &Journal, question: &At) -> std::result::Result<Told, String> {
     let say = |error: Error| Error::causes(&error);
     let mut reader = Reader::open(journal).await.map_err(say)?;
-    let mut moment = reader.resolve(question).await.map_err(say)?;
-    let state = reader.state(&mut moment, &Scope::default()).await.map_err(say)?;
+    let past = reader.at(question).await.map_err(say)?;
+    let state = past.state(&Scope::default()).await.map_err(say)?.state;
+    let moment = past.moment().clone();
     let mut kinds: BTreeMap<String, BTreeMap<String, (u64, Bytes)>> = BTreeMap::new();
     for (key, kind) in &state.kinds {
         if kind.known_at(&moment) == Knowledge::All {
@@ -444,5 +445,55 @@ async fn reading_from_any_checkpoint_is_reading_without() {
 async fn it_is_so_too_where_what_is_closed_goes_back() {
     for seed in 0..16 {
         run(seed, true).await;
+    }
+}
+
+/// What an answer holds: its objects, and what is known of each kind.
+async fn told(past: crate::Past) -> (BTreeMap<ObjectKey, (u64, Bytes)>, Vec<(String, Knowledge)>) {
+    let state = past.state(&Scope::default()).await.expect("folds").state;
+    let known = state.kinds.iter().map(|(key, kind)| (key.clone(), kind.known_at(past.moment())));
+    let known = known.collect();
+    (state.objects.into_iter().map(|(key, entry)| (key, (entry.row.rv, entry.public()))).collect(), known)
+}
+
+/// One reader is asked on and on while the log grows and checkpoints come between: what it answered before stays as it was,
+/// also where two threads fold two answers at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_stays_what_it_was_whatever_is_asked_and_written_later() {
+    for seed in 100..108 {
+        let mut world = World::new(seed, false).await;
+        world.flush().await;
+        let mut reader = Reader::open(&world.journal).await.expect("opens");
+        let mut kept = Vec::new();
+        for round in 0..40 {
+            for _ in 0..=world.dice.roll(6) {
+                world.step();
+            }
+            world.flush().await;
+            if world.dice.roll(4) == 0 {
+                world.checkpoint().await.expect("writes");
+                reader = Reader::open(&world.journal).await.expect("opens");
+            }
+            reader.refresh().await.expect("looks");
+            let question = match round % 3 {
+                0 => At::NowOpen,
+                1 => At::Now,
+                _ => At::Time(world.dice.roll(world.now as u64) as i64),
+            };
+            let past = reader.at(&question).await.expect("answers");
+            let said = told(past.clone()).await;
+            kept.push((question, past, said));
+        }
+        let mut kept = kept.into_iter();
+        while let (Some(one), Some(two)) = (kept.next(), kept.next_back()) {
+            let again = [&one, &two].map(|(_, past, _)| tokio::spawn(told(past.clone())));
+            for (again, (question, past, said)) in again.into_iter().zip([one, two]) {
+                assert_eq!(again.await.expect("folds"), said, "seed {seed}: {question:?} asked before");
+                if past.moment().closed && matches!(question, At::Time(_)) {
+                    let fresh = world.journal.at(&question).await.expect("answers");
+                    assert_eq!(told(fresh).await.0, said.0, "seed {seed}: {question:?} asked across checkpoints");
+                }
+            }
+        }
     }
 }

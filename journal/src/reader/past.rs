@@ -1,0 +1,102 @@
+//! An answer about the past.
+
+use std::collections::BTreeMap;
+
+use super::{RECOVERY, Reader, left};
+use crate::{
+    Journal, Result, Revision,
+    cut::{At, Cut, Moment},
+    fold::{KindState, Knowledge, Scope, State},
+};
+
+/// The past at one moment: what its state is folded of, and the cut that the question became. No later question, segment
+/// or checkpoint changes it, so that it can be shared by whoever asks. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Past {
+    read: Reader,
+    moment: Moment,
+}
+
+/// What there was at a moment, as far as it was asked for.
+#[derive(Debug)]
+pub struct Answer {
+    /// The state.
+    pub state: State,
+    /// Kinds that were protected and not seen up to the cut, with how far they were seen.
+    pub lagging: Vec<(String, Revision)>,
+}
+
+impl Journal {
+    /// The past at a moment. Who asks more than one question reads less with a [`Reader`] of their own.
+    pub async fn at(&self, question: &At) -> Result<Past> {
+        Reader::open(self).await?.at(question).await
+    }
+}
+
+impl Past {
+    pub(super) fn new(read: Reader, moment: Moment) -> Self {
+        Self { read, moment }
+    }
+
+    /// The moment.
+    pub fn moment(&self) -> &Moment {
+        &self.moment
+    }
+
+    /// What there was, as far as `scope` wants it.
+    pub async fn state(&self, scope: &Scope) -> Result<Answer> {
+        let moment = &self.moment;
+        // What was recovered of a kind that had been let go may stand later in the log than what was read.
+        let mut read = self.read.clone();
+        let mut state = match &read.start {
+            Some(checkpoint) => checkpoint.load(&read.journal, scope).await?,
+            None => State::default(),
+        };
+        let mut seen = State { kinds: state.kinds.clone(), ..State::default() };
+        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let mut applied = 0;
+        loop {
+            let lives = read.lives_read();
+            for row in read.rows_from(applied) {
+                // What a healing brought from beyond the end of a life was another life's.
+                let own = moment.cut.domains.get(&row.domain).is_some_and(|point| point.incarnation == row.incarnation);
+                if own && lives.torn(row) {
+                    continue;
+                }
+                state.apply(row, scope, Some(&moment.cut))?;
+                seen.apply(row, &nothing, None)?;
+            }
+            applied = read.segments.len();
+            let Some(left) = left(&state) else { break };
+            if read.is_past(left + RECOVERY) || !read.read_on().await? {
+                break;
+            }
+        }
+        state.finish()?;
+        let lagging = lagging(&seen.kinds, &moment.cut);
+        // What was seen of a kind does not end with the cut.
+        for (key, kind) in state.kinds.iter_mut().filter(|(_, kind)| kind.is_covered()) {
+            let further = seen.kinds.get(key).filter(|seen| seen.is_covered());
+            kind.cursor = kind.cursor.max(further.and_then(|seen| seen.cursor));
+        }
+        keep_covered(&mut state, moment);
+        Ok(Answer { state, lagging })
+    }
+}
+
+/// The kinds that are protected and were not seen up to the cut.
+fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)> {
+    let lag = |(kind, state): (&String, &KindState)| {
+        let target = cut.domains.get(&state.discovery.domain)?;
+        let at = state.cursor?;
+        (state.is_covered() && at < *target).then(|| (kind.clone(), at.rv))
+    };
+    kinds.iter().filter_map(lag).collect()
+}
+
+fn keep_covered(state: &mut State, moment: &Moment) {
+    let State { objects, kinds, .. } = state;
+    objects.retain(|key, _| {
+        kinds.get(&key.kind_key()).is_some_and(|kind| !matches!(kind.known_at(moment), Knowledge::Not(_)))
+    });
+}
