@@ -117,14 +117,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "FILE", env = "HINDCAST_KEY_FILE", hide_env = true)]
     pub(crate) key_file: Option<PathBuf>,
     /// How to answer; `wide` and `name` are for `get` alone
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FORMAT",
-        default_value = "text",
-        hide_default_value = true
-    )]
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
     pub(crate) output: Output,
     /// The time zone of times without one, and of times shown [default: the machine's]
     #[arg(long, global = true, value_name = "ZONE", env = "HINDCAST_TZ", hide_env = true)]
@@ -219,10 +212,8 @@ pub(crate) struct Place {
 
 /// `hindcast log`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "T is explained in `hindcast --help`. To see the state just before a change: \
-                        hindcast show KIND/NAME --at before:pos:POS"
-)]
+#[command(after_help = "T is explained in `hindcast --help`. To see the state just before a change: \
+                        hindcast show KIND/NAME --at before:pos:POS")]
 pub(crate) struct Log {
     /// KIND, KIND,KIND or KIND/NAME [default: every kind]
     #[arg(value_name = "KIND[/NAME]")]
@@ -283,10 +274,8 @@ pub(crate) struct Get {
 
 /// `hindcast show`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "T is explained in `hindcast --help`. A redacted Secret cannot be applied: its values are \
-                        placeholders that the API server refuses."
-)]
+#[command(after_help = "T is explained in `hindcast --help`. A redacted Secret cannot be applied: its values are \
+                        placeholders that the API server refuses.")]
 pub(crate) struct Show {
     /// KIND/NAME
     #[arg(value_name = "KIND/NAME")]
@@ -448,10 +437,8 @@ pub(crate) struct Going {
 
 /// `hindcast plan`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "T is explained in `hindcast --help`. Nothing is changed, in the cluster or the journal.\n\
-                        Exit: 0 all is as it was · 1 differences · 2 failed or refused · 3 answered with a reservation."
-)]
+#[command(after_help = "T is explained in `hindcast --help`. Nothing is changed, in the cluster or the journal.\n\
+                        Exit: 0 all is as it was · 1 differences · 2 failed or refused · 3 answered with a reservation.")]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) target: Target,

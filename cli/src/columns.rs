@@ -83,17 +83,14 @@ fn custom(kind: &Discovery) -> Vec<Column> {
         .map(|column| Column {
             heading: column.name.to_uppercase(),
             wide: column.priority > 0,
-            cell: Path::parse(&column.json_path)
-                .map_or(Cell::Unknown, |path| Cell::Path(path, column.type_ == "date")),
+            cell: Path::parse(&column.json_path).map_or(Cell::Unknown, |path| Cell::Path(path, column.type_ == "date")),
         })
         .collect()
 }
 
 /// How old an object was at `time`.
 fn age(object: &Value, time: Micros) -> String {
-    object
-        .pointer("/metadata/creationTimestamp")
-        .map_or_else(|| "<unknown>".to_owned(), |stamp| age_of(stamp, time))
+    object.pointer("/metadata/creationTimestamp").map_or_else(|| "<unknown>".to_owned(), |stamp| age_of(stamp, time))
 }
 
 fn age_of(stamp: &Value, time: Micros) -> String {

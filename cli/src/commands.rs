@@ -51,8 +51,7 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
     let context = Context { common: &cli.common, printer, parts, wall };
     let table = matches!(cli.common.output, Output::Wide | Output::Name);
     if table && !matches!(cli.verb, Verb::Get(_)) {
-        return Err(Failure::new("-o wide and -o name", "only `get` has them")
-            .hint("-o text, json or yaml"));
+        return Err(Failure::new("-o wide and -o name", "only `get` has them").hint("-o text, json or yaml"));
     }
     if let Verb::Key(verb) = &cli.verb {
         return key::run(&context, verb);
@@ -89,10 +88,7 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
 }
 
 /// Ends a reader at Ctrl-C; nothing was begun that would have to be undone.
-async fn interruptible(
-    context: &Context<'_>,
-    work: impl Future<Output = Result<Exit>>,
-) -> Result<Exit> {
+async fn interruptible(context: &Context<'_>, work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
     tokio::select! {
         done = work => done,
         _ = tokio::signal::ctrl_c() => {

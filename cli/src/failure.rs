@@ -119,8 +119,7 @@ impl From<hindcast_watcher::Error> for Failure {
             _ => Exit::Failed,
         };
         // What the journal says for itself needs no "journal:" before it.
-        let own = std::error::Error::source(&error)
-            .and_then(|source| source.downcast_ref::<Error>());
+        let own = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
         let whole = own.map_or_else(|| Error::causes(&error), |own| Error::causes(own));
         let (what, reason) = whole.split_once(": ").unwrap_or(("the watcher", &whole));
         let mut failure = Self::new(what, reason).exit(exit);

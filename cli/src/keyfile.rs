@@ -49,9 +49,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<KeyFile>> {
 /// Reads a key file that has to be there.
 pub(crate) fn read_existing(path: &Path) -> Result<KeyFile> {
     read(path)?.ok_or_else(|| {
-        Failure::new(format!("key file {}", path.display()), "there is no such file").hint(
-            "make one with `hindcast key init --key-file FILE`, or name the one that `run` uses",
-        )
+        Failure::new(format!("key file {}", path.display()), "there is no such file")
+            .hint("make one with `hindcast key init --key-file FILE`, or name the one that `run` uses")
     })
 }
 
@@ -64,13 +63,9 @@ pub(crate) fn add(path: &Path, name: Option<&str>, parts: &Parts) -> Result<Key>
         Some(name) => name.to_owned(),
         None => next_name(&file),
     };
-    let fits =
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if !fits {
-        return Err(Failure::new(
-            format!("key name `{name}`"),
-            "has other than letters, digits, `-` and `_`",
-        ));
+        return Err(Failure::new(format!("key name `{name}`"), "has other than letters, digits, `-` and `_`"));
     }
     if file.keys.iter().any(|key| is_called(key, &name)) {
         return Err(Failure::new(&what, format!("holds a key `{name}` already"))
@@ -80,8 +75,7 @@ pub(crate) fn add(path: &Path, name: Option<&str>, parts: &Parts) -> Result<Key>
     // Two files that begin with a `key-1` each hold different keys: their names say so.
     key.name = key.id();
     file.keys.insert(0, key.clone());
-    write(path, file.to_text().as_bytes(), fresh)
-        .map_err(|e| Failure::new(what, format!("cannot be written: {e}")))?;
+    write(path, file.to_text().as_bytes(), fresh).map_err(|e| Failure::new(what, format!("cannot be written: {e}")))?;
     Ok(key)
 }
 
@@ -125,17 +119,11 @@ fn write(path: &Path, text: &[u8], fresh: bool) -> std::io::Result<()> {
 #[cfg(unix)]
 fn check_mode(path: &Path, what: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path)
-        .map_err(|e| Failure::new(what, e.to_string()))?
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(path).map_err(|e| Failure::new(what, e.to_string()))?.permissions().mode();
     // A key mounted from a Kubernetes Secret is readable to the pod's group by design.
     if mode & 0o007 != 0 {
-        return Err(Failure::new(
-            what,
-            format!("everybody may read it (mode {:04o})", mode & 0o7777),
-        )
-        .hint(format!("chmod 600 {}", path.display())));
+        return Err(Failure::new(what, format!("everybody may read it (mode {:04o})", mode & 0o7777))
+            .hint(format!("chmod 600 {}", path.display())));
     }
     Ok(())
 }

@@ -73,12 +73,14 @@ pub(crate) fn parse(text: &str, name: Option<&str>, known: &[Discovery]) -> Resu
     };
     if let Some(inline) = inline {
         if inline.is_empty() || inline.contains('/') {
-            return Err(Failure::new(format!("`{text}`"), "not KIND/NAME")
-                .hint("as in kubectl: deploy/web, or deploy web"));
+            return Err(
+                Failure::new(format!("`{text}`"), "not KIND/NAME").hint("as in kubectl: deploy/web, or deploy web")
+            );
         }
         if name.is_some() {
-            return Err(Failure::new(format!("`{text}`"), "the name is given twice")
-                .hint("write KIND/NAME or KIND NAME"));
+            return Err(
+                Failure::new(format!("`{text}`"), "the name is given twice").hint("write KIND/NAME or KIND NAME")
+            );
         }
     }
     let name = inline.or(name).map(str::to_owned);
@@ -98,15 +100,11 @@ pub(crate) fn parse(text: &str, name: Option<&str>, known: &[Discovery]) -> Resu
 /// The kind that a word means.
 pub(crate) fn resolve(word: &str, known: &[Discovery]) -> Result<Discovery> {
     if word.is_empty() {
-        return Err(Failure::new("KIND", "missing")
-            .hint("as in kubectl: pods, deploy, deployments.apps, deploy/web"));
+        return Err(Failure::new("KIND", "missing").hint("as in kubectl: pods, deploy, deployments.apps, deploy/web"));
     }
     if word.eq_ignore_ascii_case("all") {
-        return Err(Failure::new(
-            "KIND `all`",
-            "not a kind; kubectl's `all` leaves most kinds out",
-        )
-        .hint("name the kinds: deploy,sts,ds,svc,cm"));
+        return Err(Failure::new("KIND `all`", "not a kind; kubectl's `all` leaves most kinds out")
+            .hint("name the kinds: deploy,sts,ds,svc,cm"));
     }
     let mut found: Vec<&Discovery> = known.iter().filter(|kind| means(kind, word)).collect();
     // A group that is a beginning of another one (`deployments.app`) is as good as kubectl takes it: not at all.
@@ -120,10 +118,7 @@ pub(crate) fn resolve(word: &str, known: &[Discovery]) -> Result<Discovery> {
         several => {
             let names: Vec<String> = several.iter().map(|kind| label(kind)).collect();
             Err(Failure::new(format!("kind `{word}`"), format!("ambiguous: {}", names.join(", ")))
-                .hint(format!(
-                    "write one of them in full, such as {}",
-                    names.first().map_or("", |n| n)
-                )))
+                .hint(format!("write one of them in full, such as {}", names.first().map_or("", |n| n))))
         }
     }
 }
@@ -210,10 +205,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
             let cell = |up: usize, at: usize| {
-                rows.get((i + 1).wrapping_sub(up))
-                    .and_then(|r| r.get(at))
-                    .copied()
-                    .unwrap_or(usize::MAX / 2)
+                rows.get((i + 1).wrapping_sub(up)).and_then(|r| r.get(at)).copied().unwrap_or(usize::MAX / 2)
             };
             let left = row.last().copied().unwrap_or(usize::MAX / 2);
             let mut best = (cell(1, j) + usize::from(x != y)).min(cell(1, j + 1) + 1).min(left + 1);

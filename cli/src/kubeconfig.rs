@@ -99,9 +99,7 @@ pub(crate) fn reach(context: &Context<'_>, interaction: Interaction) -> Result<R
     }
     match (Config::incluster(), &found.config) {
         (Ok(pod), _) => config::of_pod(pod, &environment, &context.parts),
-        (Err(_), Some(kubeconfig)) => {
-            config::of_context(kubeconfig, wanted, &environment, interaction, &context.parts)
-        }
+        (Err(_), Some(kubeconfig)) => config::of_context(kubeconfig, wanted, &environment, interaction, &context.parts),
         (Err(error), None) => Err(nowhere(&error, &found.missing)),
     }
 }
@@ -112,8 +110,11 @@ fn nowhere(error: &kube::config::InClusterError, missing: &[PathBuf]) -> Failure
     let failure = match error {
         ReadEnvironmentVariable(_) => Failure::new("kubeconfig", "there is none, and this is not a Pod of a cluster")
             .hint("--kubeconfig FILE, or KUBECONFIG; readers (log, get, show, status) need none"),
-        broken => Failure::new("kubeconfig", format!("there is none, and this Pod's account cannot be used: {}", Error::causes(broken)))
-            .hint("the Pod needs its service account's token (automountServiceAccountToken), or a kubeconfig"),
+        broken => Failure::new(
+            "kubeconfig",
+            format!("there is none, and this Pod's account cannot be used: {}", Error::causes(broken)),
+        )
+        .hint("the Pod needs its service account's token (automountServiceAccountToken), or a kubeconfig"),
     };
     let missing: Vec<_> = missing.iter().map(|path| path.display().to_string()).collect();
     match missing.as_slice() {
@@ -134,8 +135,7 @@ pub(crate) async fn cluster_uid(client: &Client, reach: &Reach) -> Result<String
         .body(Vec::new())
         .map_err(|e| Failure::new(what, e.to_string()))?;
     let object: serde_json::Value = client.request(request).await.map_err(|e| refusal::refused(&e, reach))?;
-    let uid =
-        object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let uid = object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).unwrap_or_default();
     if uid.is_empty() {
         return Err(Failure::new(what, "namespace kube-system has no uid"));
     }

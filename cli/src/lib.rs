@@ -16,14 +16,8 @@
 //!
 //! Start reading at [`main`], then `commands`.
 
-#![allow(
-    clippy::struct_field_names,
-    reason = "fields are named as in the documents and options they stand for"
-)]
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where a library must not")
-)]
+#![allow(clippy::struct_field_names, reason = "fields are named as in the documents and options they stand for")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where a library must not"))]
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 

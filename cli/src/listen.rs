@@ -64,11 +64,7 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Serves until `stop`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    served: Served,
-    stop: impl Future<Output = ()> + Send + 'static,
-) {
+pub(crate) async fn serve(listener: TcpListener, served: Served, stop: impl Future<Output = ()> + Send + 'static) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "listening");
     }
@@ -107,8 +103,7 @@ fn router(served: Served) -> Router {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let mut text = Vec::new();
     match TextEncoder::new().encode(&shared.served.registry.gather(), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
-            .into_response(),
+        Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
@@ -161,7 +156,5 @@ fn axum_json(value: &impl serde::Serialize) -> Response {
 pub(crate) fn segment_bytes(registry: &Registry) -> u64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == "hindcast_segment_bytes_total");
-    family
-        .and_then(|family| family.get_metric().first())
-        .map_or(0, |m| m.get_counter().get_value() as u64)
+    family.and_then(|family| family.get_metric().first()).map_or(0, |m| m.get_counter().get_value() as u64)
 }

@@ -33,8 +33,7 @@ pub(crate) fn for_reader(verbose: u8) {
         1 => "info",
         _ => "debug",
     };
-    let _ =
-        fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter(own)).try_init();
+    let _ = fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter(own)).try_init();
 }
 
 fn filter(own: &str) -> EnvFilter {

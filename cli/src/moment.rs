@@ -50,8 +50,7 @@ pub(crate) struct Wall {
 impl Wall {
     /// A wall clock in the zone of that name, or in the machine's own.
     pub(crate) fn new(now: Micros, zone: Option<&str>) -> Result<Self> {
-        let now = Timestamp::from_microsecond(now)
-            .map_err(|e| Failure::new("the machine's clock", e.to_string()))?;
+        let now = Timestamp::from_microsecond(now).map_err(|e| Failure::new("the machine's clock", e.to_string()))?;
         let zone = match zone {
             None => TimeZone::system(),
             Some(name) => TimeZone::get(name).map_err(|_| {
@@ -68,9 +67,7 @@ impl Wall {
     pub(crate) fn show(&self, time: Micros) -> String {
         let Ok(time) = Timestamp::from_microsecond(time) else { return format!("{time} µs") };
         let digits = if time.subsec_microsecond() % 1000 == 0 { "%.3f" } else { "%.6f" };
-        time.to_zoned(self.zone.clone())
-            .strftime(&format!("%Y-%m-%d %H:%M:%S{digits}%:z"))
-            .to_string()
+        time.to_zoned(self.zone.clone()).strftime(&format!("%Y-%m-%d %H:%M:%S{digits}%:z")).to_string()
     }
 
     /// A time to the millisecond, where it is read and not given as T.
@@ -88,10 +85,9 @@ impl Wall {
 
     /// The name of the zone, for headings.
     pub(crate) fn zone_name(&self) -> String {
-        self.zone.iana_name().map_or_else(
-            || self.now.to_zoned(self.zone.clone()).strftime("%:z").to_string(),
-            str::to_owned,
-        )
+        self.zone
+            .iana_name()
+            .map_or_else(|| self.now.to_zoned(self.zone.clone()).strftime("%:z").to_string(), str::to_owned)
     }
 }
 
@@ -112,9 +108,7 @@ pub(crate) fn parse(text: &str, wall: &Wall) -> Result<T> {
     if let Some(rest) = text.strip_prefix("rev:") {
         let (revision, incarnation) = match rest.split_once('@') {
             None => (rest, None),
-            Some((revision, incarnation)) => {
-                (revision, Some(number(text, incarnation, "an incarnation")?))
-            }
+            Some((revision, incarnation)) => (revision, Some(number(text, incarnation, "an incarnation")?)),
         };
         return Ok(T::Rev(number(text, revision, "a revision")?, incarnation));
     }
@@ -151,9 +145,8 @@ fn time(text: &str, wall: &Wall) -> Result<Timestamp> {
     }
     let today = wall.now.to_zoned(wall.zone.clone()).date();
     if let Some(rest) = text.strip_prefix("yesterday") {
-        let clock = clock(rest.trim()).ok_or_else(|| {
-            malformed(text, "`yesterday` needs a clock time, as in \"yesterday 22:00\"")
-        })?;
+        let clock = clock(rest.trim())
+            .ok_or_else(|| malformed(text, "`yesterday` needs a clock time, as in \"yesterday 22:00\""))?;
         let day = today.checked_sub(1.day()).map_err(|_| malformed(text, "out of range"))?;
         return civil(day.to_datetime(clock), wall);
     }
@@ -196,9 +189,8 @@ fn dated(text: &str, wall: &Wall) -> Result<Timestamp> {
     };
     let end = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
     let (time, zone) = rest.split_at(end);
-    let time = clock(time.trim_end()).ok_or_else(|| {
-        malformed(text, "the clock time is HH:MM, HH:MM:SS or HH:MM:SS.fff, up to 23:59:59")
-    })?;
+    let time = clock(time.trim_end())
+        .ok_or_else(|| malformed(text, "the clock time is HH:MM, HH:MM:SS or HH:MM:SS.fff, up to 23:59:59"))?;
     let at = day.to_datetime(time);
     if zone.is_empty() {
         return civil(at, wall);
@@ -222,34 +214,23 @@ fn civil(at: DateTime, wall: &Wall) -> Result<Timestamp> {
     let spell = |offset: jiff::tz::Offset| {
         offset.to_timestamp(at).map_or_else(
             |_| at.to_string(),
-            |moment| {
-                moment.to_zoned(wall.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
-            },
+            |moment| moment.to_zoned(wall.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string(),
         )
     };
-    let (first, second) =
-        if fold { (spell(before), spell(after)) } else { (spell(after), spell(before)) };
+    let (first, second) = if fold { (spell(before), spell(after)) } else { (spell(after), spell(before)) };
     let clock = at.strftime("%Y-%m-%d %H:%M:%S%.f");
     Err(if fold {
-        Failure::new(
-            format!("time {clock}"),
-            format!("happens twice in {zone}, where the clocks go back"),
-        )
-        .hint(format!("write {first} (the first) or {second} (the second)"))
+        Failure::new(format!("time {clock}"), format!("happens twice in {zone}, where the clocks go back"))
+            .hint(format!("write {first} (the first) or {second} (the second)"))
     } else {
-        Failure::new(
-            format!("time {clock}"),
-            format!("does not happen in {zone}, where the clocks go forward over it"),
-        )
-        .hint(format!("write {first} (before the change) or {second} (after it)"))
+        Failure::new(format!("time {clock}"), format!("does not happen in {zone}, where the clocks go forward over it"))
+            .hint(format!("write {first} (before the change) or {second} (after it)"))
     })
 }
 
 /// Exactly `width` digits.
 fn digits(text: &str, width: usize) -> Option<i32> {
-    (text.len() == width && text.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| text.parse().ok())
-        .flatten()
+    (text.len() == width && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
 /// `YYYY-MM-DD`: nothing if it has not that shape, an error if there is no such day.
@@ -260,10 +241,7 @@ fn date(text: &str) -> Option<Result<Date, String>> {
     if parts.next().is_some() {
         return None;
     }
-    Some(
-        Date::new(year as i16, month as i8, day as i8)
-            .map_err(|_| "no such day in the calendar".to_owned()),
-    )
+    Some(Date::new(year as i16, month as i8, day as i8).map_err(|_| "no such day in the calendar".to_owned()))
 }
 
 /// `HH:MM[:SS[.fff]]`; an hour may have one digit.
@@ -315,9 +293,7 @@ fn ago(text: &str) -> Result<Option<i64>> {
     let span = text.strip_suffix("ago").map_or(text, str::trim_end);
     match duration(span) {
         Some(micros) => Ok(Some(micros)),
-        None if span.len() != text.len() => {
-            Err(malformed(text, "before `ago` stands a duration, as in 2h30m"))
-        }
+        None if span.len() != text.len() => Err(malformed(text, "before `ago` stands a duration, as in 2h30m")),
         None => Ok(None),
     }
 }

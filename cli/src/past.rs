@@ -68,17 +68,9 @@ pub(crate) async fn open_cluster<'a>(
     location: &Location,
     cluster: &str,
 ) -> Result<Reading<'a>> {
-    let journal =
-        Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
+    let journal = Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Reading {
-        context,
-        timeline,
-        journal,
-        reservations: Vec::new(),
-        healed: Vec::new(),
-        overlaid: false,
-    })
+    Ok(Reading { context, timeline, journal, reservations: Vec::new(), healed: Vec::new(), overlaid: false })
 }
 
 /// The store that holds the journal.
@@ -136,15 +128,10 @@ async fn choose(context: &Context<'_>, location: &Location, clusters: &[String])
 }
 
 /// The name a person gave a cluster.
-pub(crate) async fn alias(
-    context: &Context<'_>,
-    at: &Location,
-    uid: &str,
-) -> Result<Option<String>> {
+pub(crate) async fn alias(context: &Context<'_>, at: &Location, uid: &str) -> Result<Option<String>> {
     let journal = Journal::open(at.store.clone(), &at.prefix, uid, context.parts.clone());
     let newest = journal.store().newest_fact("alias").await?;
-    let value =
-        newest.and_then(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    let value = newest.and_then(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     Ok(value.and_then(|v| v.get("alias").unwrap_or(&v).as_str().map(str::to_owned)))
 }
 
@@ -172,9 +159,7 @@ fn question(t: &T, open: bool) -> Result<At> {
         T::Before(t) => match &**t {
             T::Time(time) => At::BeforeTime(*time),
             T::Pos(pos) => At::BeforePos(*pos),
-            T::Rev(rv, incarnation) => {
-                At::Rev { rv: rv.saturating_sub(1), incarnation: *incarnation, domain: None }
-            }
+            T::Rev(rv, incarnation) => At::Rev { rv: rv.saturating_sub(1), incarnation: *incarnation, domain: None },
             T::Now | T::Before(_) => {
                 return Err(Failure::new("before:", "stands before a time, rev:N or pos:N"));
             }
@@ -230,11 +215,8 @@ impl Reading<'_> {
             return Err(match begin {
                 Some(begin) => Failure::new(shown(t, wall), "is before the journal begins")
                     .hint(format!("it begins at {}", wall.show(begin))),
-                None => Failure::new(
-                    format!("journal of {}", self.journal.cluster()),
-                    "has nothing protected yet",
-                )
-                .hint("`hindcast run` is to list the cluster once before anything can be read"),
+                None => Failure::new(format!("journal of {}", self.journal.cluster()), "has nothing protected yet")
+                    .hint("`hindcast run` is to list the cluster once before anything can be read"),
             });
         }
         if let Some(known) = moment.beyond {
@@ -247,15 +229,11 @@ impl Reading<'_> {
                 .hint("ask for an earlier moment, wait for `hindcast run` to catch up, or raise --wait")
                 .hint("--allow-stale answers from what there is (exit 3)"));
             }
-            self.reserve(
-                "stale",
-                format!("the journal is closed only up to {known}; this is what it knew then"),
-            );
+            self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
         }
         let spread = moment.uncertain.iter().map(|(_, lo, hi)| hi - lo).max().unwrap_or(0);
         if spread > 0 {
-            let positions: Vec<String> =
-                moment.uncertain.iter().take(NAMED).map(|(pos, ..)| pos.to_string()).collect();
+            let positions: Vec<String> = moment.uncertain.iter().take(NAMED).map(|(pos, ..)| pos.to_string()).collect();
             let rest = if moment.uncertain.len() > NAMED { ", …" } else { "" };
             let text = format!(
                 "{} may be before or after that moment (±{:.1} s): position {}{rest}",
@@ -345,12 +323,7 @@ impl Reading<'_> {
 
     /// Reads `KIND…` against the kinds of the moment; a kind that is only known later is taken too, since it was not
     /// protected then, which is another answer than an unknown word.
-    pub(crate) async fn asked(
-        &mut self,
-        past: &Past,
-        kind: &str,
-        name: Option<&str>,
-    ) -> Result<kinds::Asked> {
+    pub(crate) async fn asked(&mut self, past: &Past, kind: &str, name: Option<&str>) -> Result<kinds::Asked> {
         let known = self.kinds_at(past).await?;
         match kinds::parse(kind, name, &known) {
             Ok(asked) => Ok(asked),
@@ -400,20 +373,13 @@ impl Reading<'_> {
             self.reserve_ended(view, asked);
         } else if !moment.closed && moment.beyond.is_none() {
             let asked: Vec<String> = asked.iter().map(Discovery::kind_key).collect();
-            let (mine, others): (Vec<_>, Vec<_>) =
-                view.lagging.iter().partition(|(key, _)| asked.contains(key));
-            let behind: Vec<String> = mine
-                .iter()
-                .chain(&others)
-                .map(|(key, rv)| format!("{} (seen to rev {rv})", kind_name(key)))
-                .collect();
+            let (mine, others): (Vec<_>, Vec<_>) = view.lagging.iter().partition(|(key, _)| asked.contains(key));
+            let behind: Vec<String> =
+                mine.iter().chain(&others).map(|(key, rv)| format!("{} (seen to rev {rv})", kind_name(key))).collect();
             let text = match (behind.is_empty(), mine.is_empty()) {
                 (true, _) => "the cut is open: not every kind has been seen up to it".to_owned(),
                 (false, true) => {
-                    format!(
-                        "the cut is open; what was asked for has been seen up to it, but not {}",
-                        some(&behind)
-                    )
+                    format!("the cut is open; what was asked for has been seen up to it, but not {}", some(&behind))
                 }
                 (false, false) => format!("the cut is open; behind are {}", some(&behind)),
             };
@@ -438,7 +404,8 @@ impl Reading<'_> {
         if names.is_empty() {
             return;
         }
-        let text = format!("values of {} are not stored at that moment: there was no key, or none that worked", some(&names));
+        let text =
+            format!("values of {} are not stored at that moment: there was no key, or none that worked", some(&names));
         if asked {
             self.reserve("values-not-stored", text);
         } else {
@@ -492,11 +459,8 @@ impl Reading<'_> {
         let wall = &self.context.wall;
         let when = format!("from {} to {}", wall.show(gap.time_from), wall.show(gap.time_to));
         if gap.grade == hindcast_journal::facts::Grade::Lost {
-            let objects = if gap.unknown.is_empty() {
-                String::new()
-            } else {
-                format!("; uncertain are {}", some(&gap.unknown))
-            };
+            let objects =
+                if gap.unknown.is_empty() { String::new() } else { format!("; uncertain are {}", some(&gap.unknown)) };
             self.reserve(
                 "lost-gap",
                 format!("{kind}: lost interval {when}: changes may be missing ({}){objects}", gap.reason),
@@ -510,9 +474,8 @@ impl Reading<'_> {
     /// told exactly.
     pub(crate) fn reserve_later<'r>(&mut self, rows: impl IntoIterator<Item = &'r Row>) {
         let later = rows.into_iter().filter(|row| row.source == Source::HealedLater);
-        let mut named: Vec<String> = later
-            .map(|row| format!("{} {} at rev {}", kind_name(&row.kind_key()), row.name, row.rv))
-            .collect();
+        let mut named: Vec<String> =
+            later.map(|row| format!("{} {} at rev {}", kind_name(&row.kind_key()), row.name, row.rv)).collect();
         named.dedup();
         if !named.is_empty() {
             self.reserve(
@@ -571,11 +534,7 @@ impl Reading<'_> {
 }
 
 fn named(kinds: &BTreeMap<String, KindState>) -> Vec<Discovery> {
-    kinds
-        .values()
-        .map(|kind| kind.discovery.clone())
-        .filter(|kind| !kind.resource.is_empty())
-        .collect()
+    kinds.values().map(|kind| kind.discovery.clone()).filter(|kind| !kind.resource.is_empty()).collect()
 }
 
 /// Why a kind was not protected, in words.
@@ -609,8 +568,7 @@ pub(crate) fn grouped(missing: Vec<Missing>) -> Vec<(String, String)> {
 
 /// A kind key as a person reads it.
 pub(crate) fn kind_name(key: &str) -> String {
-    key.split_once('/')
-        .map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
+    key.split_once('/').map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
 }
 
 /// `shop/db` of a kind, as one names it in a sentence: `secrets shop/db`.

@@ -70,14 +70,10 @@ pub(crate) fn write(path: &Path, plan: &view::Plan) -> Result<()> {
 /// Reads a kept plan.
 pub(crate) fn read(path: &Path) -> Result<PlanFile> {
     let what = format!("plan file {}", path.display());
-    let text = std::fs::read(path).map_err(|e| {
-        Failure::new(&what, e.to_string()).hint("`hindcast plan SCOPE --at T --out FILE` makes one")
-    })?;
-    let refuse = |reason: String| {
-        Failure::new(&what, reason).hint("`hindcast plan SCOPE --at T --out FILE` makes one")
-    };
-    let document: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| refuse(format!("not a plan: {e}")))?;
+    let text = std::fs::read(path)
+        .map_err(|e| Failure::new(&what, e.to_string()).hint("`hindcast plan SCOPE --at T --out FILE` makes one"))?;
+    let refuse = |reason: String| Failure::new(&what, reason).hint("`hindcast plan SCOPE --at T --out FILE` makes one");
+    let document: serde_json::Value = serde_json::from_slice(&text).map_err(|e| refuse(format!("not a plan: {e}")))?;
     let word = |name: &str| document.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
     if word("apiVersion") != API_VERSION || word("kind") != "Plan" {
         return Err(refuse(format!(
@@ -102,8 +98,7 @@ impl PlanFile {
             return Err(Failure::new("the plan", format!("its moment {} is another cut by now", self.at))
                 .hint("the journal has changed since; make the plan again"));
         }
-        let mut steps: BTreeMap<ObjectKey, &Step> =
-            self.actions.iter().map(|step| (step.key(), step)).collect();
+        let mut steps: BTreeMap<ObjectKey, &Step> = self.actions.iter().map(|step| (step.key(), step)).collect();
         let mut changed = Vec::new();
         let mut beyond = 0;
         plan.actions.retain(|action| match steps.remove(&action.key) {

@@ -111,8 +111,7 @@ impl Printer {
             watched: err.is_terminal(),
             standing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
-            answers: (std::io::stdin().is_terminal() && err.is_terminal())
-                .then_some(typed as Answers),
+            answers: (std::io::stdin().is_terminal() && err.is_terminal()).then_some(typed as Answers),
             out: Mutex::new(Box::new(out)),
             err: Mutex::new(Box::new(err)),
         }

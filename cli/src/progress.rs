@@ -1,6 +1,9 @@
 //! How far a restore is: one line on a terminal, now and then a line elsewhere.
 
-use std::{sync::{Mutex, PoisonError}, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use hindcast_journal::Parts;
 use hindcast_restorer::apply::{Progress, Stage};

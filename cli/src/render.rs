@@ -18,10 +18,10 @@ pub(crate) mod diff;
 pub(crate) mod fields;
 pub(crate) mod get;
 pub(crate) mod log;
-pub(crate) mod status;
 pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod restore;
+pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod unified;
 pub(crate) mod yaml;
@@ -136,8 +136,8 @@ pub(crate) fn row(printer: &Printer, output: Output, row: &view::Row) -> Result<
         printer.data("---\n");
         return document(printer, output, row);
     }
-    let text = serde_json::to_string(row)
-        .map_err(|e| Failure::new("a row", format!("cannot be written as JSON: {e}")))?;
+    let text =
+        serde_json::to_string(row).map_err(|e| Failure::new("a row", format!("cannot be written as JSON: {e}")))?;
     printer.data(&(text + "\n"));
     Ok(())
 }

@@ -6,7 +6,11 @@
 
 use std::{path::Path, time::Duration};
 
-use hindcast_journal::{Journal, Moment, Past, cut::MAIN, facts::{Discovery, Uncovered}};
+use hindcast_journal::{
+    Journal, Moment, Past,
+    cut::MAIN,
+    facts::{Discovery, Uncovered},
+};
 use hindcast_restorer::{
     Desired, Known, Live, Plan, Prepared, Protection, Records, Selection,
     live::{self, Listed},
@@ -66,11 +70,8 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Reading<'_>) -> Result
     let asked = kubeconfig::cluster_uid(&client, &reach);
     #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
     let uid = tokio::time::timeout(LIMIT, asked).await.map_err(|_| {
-        Failure::new(
-            format!("the API server {server}"),
-            format!("did not answer within {} s", LIMIT.as_secs()),
-        )
-        .hint("the past can be read without it: hindcast get, show, diff, log")
+        Failure::new(format!("the API server {server}"), format!("did not answer within {} s", LIMIT.as_secs()))
+            .hint("the past can be read without it: hindcast get, show, diff, log")
     })??;
     let name = name.map_or_else(|| "the cluster of this Pod".to_owned(), |name| format!("context \"{name}\""));
     let wanted = past.journal.cluster();
@@ -194,11 +195,7 @@ fn exists(selection: &Selection, desired: &Desired, live: &Live) -> Result<()> {
 }
 
 /// Where records of restores are: in the journal's bucket, or in a folder of their own.
-pub(crate) async fn records(
-    context: &Context<'_>,
-    past: &mut Reading<'_>,
-    folder: Option<&Path>,
-) -> Result<Records> {
+pub(crate) async fn records(context: &Context<'_>, past: &mut Reading<'_>, folder: Option<&Path>) -> Result<Records> {
     let store = match folder {
         None => past.journal.store().clone(),
         Some(folder) => {

@@ -104,12 +104,7 @@ pub(crate) fn check(target: &Target) -> Result<()> {
     Ok(())
 }
 
-async fn what(
-    context: &Context<'_>,
-    target: &Target,
-    past: &mut Reading<'_>,
-    then: &Past,
-) -> Result<What> {
+async fn what(context: &Context<'_>, target: &Target, past: &mut Reading<'_>, then: &Past) -> Result<What> {
     let Some(kind) = &target.kind else {
         return Ok(match &target.namespace {
             Some(namespace) => What::Namespace(namespace.clone()),

@@ -81,9 +81,8 @@ fn data_folder() -> Result<PathBuf> {
         from("XDG_DATA_HOME").or_else(|| from("HOME").map(|home| home.join(".local/share")))
     };
     base.map(|base| base.join("hindcast")).ok_or_else(|| {
-        Failure::new("the default journal", "there is no home directory to put it in").hint(
-            "name a journal: --journal file:///path, s3://bucket/prefix (or HINDCAST_JOURNAL)",
-        )
+        Failure::new("the default journal", "there is no home directory to put it in")
+            .hint("name a journal: --journal file:///path, s3://bucket/prefix (or HINDCAST_JOURNAL)")
     })
 }
 
@@ -107,10 +106,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
             s3(&shown)?
                 .with_url(url.as_str())
                 .with_retry(retry())
-                .with_config(
-                    AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout),
-                    CONNECT_LIMIT,
-                )
+                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
                 .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
                 .build()
                 .map_err(refuse)?,
@@ -128,17 +124,14 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
             GoogleCloudStorageBuilder::from_env()
                 .with_url(url.as_str())
                 .with_retry(retry())
-                .with_config(
-                    GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout),
-                    CONNECT_LIMIT,
-                )
+                .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
                 .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
                 .build()
                 .map_err(refuse)?,
         ),
     };
-    let prefix = Path::from_url_path(url.path())
-        .map_err(|e| Failure::new(format!("journal {shown}"), e.to_string()))?;
+    let prefix =
+        Path::from_url_path(url.path()).map_err(|e| Failure::new(format!("journal {shown}"), e.to_string()))?;
     Ok(Location { url: shown, store, prefix })
 }
 
@@ -209,8 +202,7 @@ fn parse(text: &str) -> Result<Url> {
             .map_err(|()| Failure::new(format!("journal {text}"), "not a path").hint(forms));
     }
     // The text is not quoted before it is known to hold no credentials.
-    let url = Url::parse(text)
-        .map_err(|e| Failure::new("the journal's URL", e.to_string()).hint(forms))?;
+    let url = Url::parse(text).map_err(|e| Failure::new("the journal's URL", e.to_string()).hint(forms))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err(Failure::new(
             format!("journal {}://…", url.scheme()),
@@ -220,15 +212,9 @@ fn parse(text: &str) -> Result<Url> {
     }
     let known = ["file", "memory", "s3", "az", "azure", "gs"];
     if !known.contains(&url.scheme()) {
-        return Err(Failure::new(
-            format!("journal {url}"),
-            format!("unknown store `{}`", url.scheme()),
-        )
-        .hint(forms));
+        return Err(Failure::new(format!("journal {url}"), format!("unknown store `{}`", url.scheme())).hint(forms));
     }
-    if matches!(url.scheme(), "s3" | "az" | "azure" | "gs")
-        && url.host_str().is_none_or(str::is_empty)
-    {
+    if matches!(url.scheme(), "s3" | "az" | "azure" | "gs") && url.host_str().is_none_or(str::is_empty) {
         return Err(Failure::new(format!("journal {url}"), "the bucket is missing").hint(forms));
     }
     Ok(url)
@@ -236,29 +222,26 @@ fn parse(text: &str) -> Result<Url> {
 
 fn open_folder(url: &Url, access: Access) -> Result<Location> {
     let what = format!("journal {url}");
-    let folder = url.to_file_path().map_err(|()| {
-        Failure::new(&what, "not an absolute path").hint("three slashes: file:///var/lib/hindcast")
-    })?;
+    let folder = url
+        .to_file_path()
+        .map_err(|()| Failure::new(&what, "not an absolute path").hint("three slashes: file:///var/lib/hindcast"))?;
     match access {
         Access::Write => std::fs::create_dir_all(&folder).map_err(|e| {
-            Failure::new(&what, format!("the folder cannot be made: {e}")).hint(
-                "name another place with --journal, or give this user the right to write there",
-            )
+            Failure::new(&what, format!("the folder cannot be made: {e}"))
+                .hint("name another place with --journal, or give this user the right to write there")
         })?,
         Access::Read if folder.is_dir() => {}
         Access::Read => return Err(absent(&what, &folder)),
     }
-    let store = LocalFileSystem::new_with_prefix(&folder)
-        .map_err(|e| Failure::new(&what, Error::causes(&e)))?
-        .with_fsync(true);
+    let store =
+        LocalFileSystem::new_with_prefix(&folder).map_err(|e| Failure::new(&what, Error::causes(&e)))?.with_fsync(true);
     Ok(Location { url: url.to_string(), store: Arc::new(store), prefix: Path::default() })
 }
 
 fn absent(what: &str, folder: &FilePath) -> Failure {
     let reason = if folder.exists() { "not a folder" } else { "there is no such folder" };
-    Failure::new(what, reason).hint(
-        "`hindcast run` begins a journal; to read another, give --journal URL or HINDCAST_JOURNAL",
-    )
+    Failure::new(what, reason)
+        .hint("`hindcast run` begins a journal; to read another, give --journal URL or HINDCAST_JOURNAL")
 }
 
 /// The journal retries by its own rules, above the store; here only a hiccup is bridged, so that a store that is

@@ -122,12 +122,7 @@ impl Keys {
             created: key.created.clone(),
             active: at == 0,
         });
-        Self {
-            api_version: API_VERSION,
-            kind: "KeyList",
-            file: path.display().to_string(),
-            keys: keys.collect(),
-        }
+        Self { api_version: API_VERSION, kind: "KeyList", file: path.display().to_string(), keys: keys.collect() }
     }
 }
 

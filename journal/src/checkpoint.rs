@@ -21,7 +21,11 @@ use bytes::Bytes;
 use object_store::path::Path;
 use parquet::{
     errors::ParquetError,
-    file::{metadata::ParquetMetaData, reader::{ChunkReader, FileReader as _, Length}, serialized_reader::SerializedFileReader},
+    file::{
+        metadata::ParquetMetaData,
+        reader::{ChunkReader, FileReader as _, Length},
+        serialized_reader::SerializedFileReader,
+    },
 };
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -34,8 +38,8 @@ use crate::{
     segment::{self, FrontierVector, Meta},
 };
 
-pub use self::manifest::Manifest;
 pub(crate) use self::doubt::{Doubt, Doubts};
+pub use self::manifest::Manifest;
 
 /// Objects in a row group.
 const GROUP: usize = 4096;
@@ -259,11 +263,8 @@ impl Checkpoint {
         meta: &Meta,
         wanted: &[usize],
     ) -> Result<()> {
-        let all: Vec<segment::GroupBytes> = meta
-            .extra
-            .get("groups")
-            .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or_else(|| altered(path))?;
+        let all: Vec<segment::GroupBytes> =
+            meta.extra.get("groups").and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| altered(path))?;
         for index in wanted {
             let group = all.get(*index).ok_or_else(|| altered(path))?;
             let length = group.end.saturating_sub(group.start) as usize;
@@ -398,12 +399,10 @@ impl ChunkReader for Sparse {
             let at = usize::try_from(start.checked_sub(*from)?).ok()?;
             (at < bytes.len()).then(|| bytes.slice(at..))
         });
-        part.map(bytes::Buf::reader)
-            .ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
+        part.map(bytes::Buf::reader).ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        self.slice(start, length)
-            .ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
+        self.slice(start, length).ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
     }
 }

@@ -58,9 +58,7 @@ impl Cut {
     /// there is nothing in it to wait for.
     pub fn within(&self, frontier: &FrontierVector) -> bool {
         let reached = |(domain, point): (&String, &CutPoint)| {
-            frontier
-                .get(domain)
-                .is_none_or(|f| *point <= CutPoint { incarnation: f.incarnation, rv: f.rv })
+            frontier.get(domain).is_none_or(|f| *point <= CutPoint { incarnation: f.incarnation, rv: f.rv })
         };
         !frontier.is_empty() && self.domains.iter().all(reached)
     }

@@ -167,11 +167,14 @@ impl Encoder {
         if version.cells.is_empty() {
             return self.opens(&version, base);
         }
-        let (Ok(mut new), Ok(old)) = (exact::parse_canonical(&version.public), exact::parse_canonical(&base.public)) else {
+        let (Ok(mut new), Ok(old)) = (exact::parse_canonical(&version.public), exact::parse_canonical(&base.public))
+        else {
             return false;
         };
         let clear = |path: &str| old.pointer(path).is_some_and(|v| !v.as_str().is_some_and(is_placeholder));
-        if matches!(self.secrets, Secrets::Dropped) && version.cells.iter().any(|c| c.path.starts_with("/data") && clear(&c.path)) {
+        if matches!(self.secrets, Secrets::Dropped)
+            && version.cells.iter().any(|c| c.path.starts_with("/data") && clear(&c.path))
+        {
             // To read it again would only forget what is known.
             return true;
         }
@@ -186,7 +189,8 @@ impl Encoder {
         if !matches!(self.secrets, Secrets::Plaintext(_)) {
             return false;
         }
-        let (Ok(mut new), Ok(old)) = (exact::parse_canonical(&version.public), exact::parse_canonical(&base.public)) else {
+        let (Ok(mut new), Ok(old)) = (exact::parse_canonical(&version.public), exact::parse_canonical(&base.public))
+        else {
             return false;
         };
         for path in &version.paths {
@@ -479,9 +483,7 @@ fn latest_manager(old: &[u8], new: &[u8]) -> (String, String, String) {
     };
     let fresh = new.root().elements().filter(|entry| !known.contains(&entry.raw()));
     let latest = fresh.max_by_key(|entry| text(entry, "time"));
-    latest.map_or_else(Default::default, |e| {
-        (text(&e, "manager"), text(&e, "operation"), text(&e, "subresource"))
-    })
+    latest.map_or_else(Default::default, |e| (text(&e, "manager"), text(&e, "operation"), text(&e, "subresource")))
 }
 
 #[cfg(test)]

@@ -265,8 +265,8 @@ pub enum Mark {
 
 /// A fact as the body of a change.
 pub fn body<T: Serialize>(fact: &T) -> Result<Body> {
-    let value = serde_json::to_value(fact)
-        .map_err(|e| Error::internal("fact", "cannot be written as JSON").with_source(e))?;
+    let value =
+        serde_json::to_value(fact).map_err(|e| Error::internal("fact", "cannot be written as JSON").with_source(e))?;
     Ok(Body::Object(Bytes::from(exact::to_canonical(&exact::Value::from_serde(&value)))))
 }
 
@@ -276,9 +276,8 @@ pub fn read<'a, T: Deserialize<'a>>(change: &'a Change) -> Result<T> {
         Body::Object(bytes) => bytes.as_ref(),
         _ => b"{}",
     };
-    serde_json::from_slice(bytes).map_err(|e| {
-        Error::corrupt(format!("{} row of {}", change.op, change.kind_key()), e.to_string())
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|e| Error::corrupt(format!("{} row of {}", change.op, change.kind_key()), e.to_string()))
 }
 
 /// A fact row about a kind.

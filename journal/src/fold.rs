@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    Base, Change, Error, Micros, Position, Result, Revision, Row, exact,
+    Base, Change, Error, Micros, Position, Result, Revision, Row,
     cut::{Cut, CutPoint, Moment},
+    exact,
     exact::Value,
     facts::{self, CoverEnd, Discovery, Gap, Uncovered},
     row::{Body, Cell, Op, Source, StateHash},

@@ -86,10 +86,7 @@ impl Journal {
 
     /// The uids of the clusters that have a journal under `prefix`.
     pub async fn clusters(inner: &dyn ObjectStore, prefix: &Path) -> Result<Vec<String>> {
-        let found = inner
-            .list_with_delimiter(Some(prefix))
-            .await
-            .map_err(|e| crate::store::convert(prefix, e))?;
+        let found = inner.list_with_delimiter(Some(prefix)).await.map_err(|e| crate::store::convert(prefix, e))?;
         let mut names: Vec<String> =
             found.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
         names.sort();

@@ -86,9 +86,9 @@ impl Until {
             Self::End => false,
             // Between two lives of its counter nothing closes the main domain, whatever others do.
             Self::Time(time) => frontier.contains_key(MAIN) && frontier.values().all(|p| p.time >= *time),
-            Self::Point(domain, point) => frontier
-                .get(domain)
-                .is_some_and(|p| CutPoint { incarnation: p.incarnation, rv: p.rv } >= *point),
+            Self::Point(domain, point) => {
+                frontier.get(domain).is_some_and(|p| CutPoint { incarnation: p.incarnation, rv: p.rv } >= *point)
+            }
             Self::Pos(pos) => segment.meta.last >= *pos,
         }
     }
@@ -211,7 +211,8 @@ impl Reader {
     fn lay_over(&mut self) {
         let (Some(laid), Some(last)) = (&self.laid, self.segments.last().map(|s| s.meta.clone())) else { return };
         let first = last.last + 1;
-        let rows: Vec<Row> = (first..).zip(laid.changes.iter().cloned()).map(|(pos, change)| Row { pos, change }).collect();
+        let rows: Vec<Row> =
+            (first..).zip(laid.changes.iter().cloned()).map(|(pos, change)| Row { pos, change }).collect();
         let meta = Meta {
             role: OVERLAY.to_owned(),
             first,
@@ -384,7 +385,10 @@ impl Reader {
         });
         let Some((read, segment, row)) = found else {
             let last = self.segments.last().map_or(0, |s| s.meta.last);
-            return Err(Error::not_found(format!("position {pos}"), format!("is not in the journal; its last is {last}")));
+            return Err(Error::not_found(
+                format!("position {pos}"),
+                format!("is not in the journal; its last is {last}"),
+            ));
         };
         let mut cut = self.cut_at(&segment.meta.frontier, read);
         let mut point = CutPoint { incarnation: row.incarnation, rv: row.rv };

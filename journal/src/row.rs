@@ -304,10 +304,7 @@ impl Row {
         for word in [c.op.as_str(), c.source.as_str()] {
             text(&mut out, word.as_bytes());
         }
-        for word in [
-            &c.group, &c.version, &c.resource, &c.subresource, &c.kind, &c.namespace, &c.name,
-            &c.uid,
-        ] {
+        for word in [&c.group, &c.version, &c.resource, &c.subresource, &c.kind, &c.namespace, &c.name, &c.uid] {
             text(&mut out, word.as_bytes());
         }
         let (patch, object) = match &c.body {
@@ -381,10 +378,7 @@ fn option(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 pub(crate) fn check_contiguous(what: &str, first: Position, rows: &[Row]) -> Result<()> {
     for (expected, row) in (first..).zip(rows) {
         if row.pos != expected {
-            return Err(Error::corrupt(
-                what,
-                format!("row has position {}, where {expected} must stand", row.pos),
-            ));
+            return Err(Error::corrupt(what, format!("row has position {}, where {expected} must stand", row.pos)));
         }
     }
     Ok(())

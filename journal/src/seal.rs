@@ -187,9 +187,8 @@ pub fn is_placeholder(text: &str) -> bool {
         return false;
     };
     let Some((count, rest)) = inner.split_once(" bytes") else { return false };
-    let is_hex = |text: &str, most: usize| {
-        !text.is_empty() && text.len() <= most && text.bytes().all(|b| b.is_ascii_hexdigit())
-    };
+    let is_hex =
+        |text: &str, most: usize| !text.is_empty() && text.len() <= most && text.bytes().all(|b| b.is_ascii_hexdigit());
     let hash = match rest {
         "" => true,
         rest => rest.strip_prefix(" hmac:").is_some_and(|hash| match hash.split_once(" key:") {
@@ -203,9 +202,9 @@ pub fn is_placeholder(text: &str) -> bool {
 /// `<redacted N bytes hmac:…>` for a value, with `width` bytes of the hash; without a key, no hash.
 pub fn placeholder(value: &Value, path: &str, key: Option<&Key>, width: usize) -> String {
     let bytes = match value {
-        Value::String(text) if path.starts_with("/data/") => base64::engine::general_purpose::STANDARD
-            .decode(text.as_bytes())
-            .map_or(text.len(), |raw| raw.len()),
+        Value::String(text) if path.starts_with("/data/") => {
+            base64::engine::general_purpose::STANDARD.decode(text.as_bytes()).map_or(text.len(), |raw| raw.len())
+        }
         Value::String(text) => text.len(),
         other => exact::to_canonical(other).len(),
     };

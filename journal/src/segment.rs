@@ -17,8 +17,8 @@ mod column;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ring::digest;
 use parquet::file::{metadata::KeyValue, reader::FileReader as _, serialized_reader::SerializedFileReader};
+use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -106,16 +106,15 @@ impl Meta {
             }
         }
         map.remove("sha256");
-        let format = map.remove("format").ok_or_else(|| {
-            Error::corrupt(what, "is not a Hindcast file: it has no hindcast.format")
-        })?;
+        let format = map
+            .remove("format")
+            .ok_or_else(|| Error::corrupt(what, "is not a Hindcast file: it has no hindcast.format"))?;
         if format != FORMAT.to_string() {
             return Err(Error::corrupt(what, format!("has format {format}; this version reads {FORMAT}"))
                 .with_hint("read it with a newer hindcast"));
         }
         let mut take = |key: &str| -> Result<&str> {
-            map.remove(key)
-                .ok_or_else(|| Error::corrupt(what, format!("its metadata lacks hindcast.{key}")))
+            map.remove(key).ok_or_else(|| Error::corrupt(what, format!("its metadata lacks hindcast.{key}")))
         };
         let number = |text: &str| -> Result<u64> {
             text.parse().map_err(|_| Error::corrupt(what, format!("\"{text}\" in its metadata is not a number")))
@@ -147,8 +146,7 @@ const DIGEST: &str = "hindcast.sha256";
 /// Sets the digest in the bytes of a finished file.
 pub(crate) fn set_digest(mut file: Vec<u8>) -> Result<Bytes> {
     let digest = hex(digest::digest(&digest::SHA256, &file).as_ref());
-    let range = digest_range(&file)
-        .ok_or_else(|| Error::internal("a file of rows", "has no place for its digest"))?;
+    let range = digest_range(&file).ok_or_else(|| Error::internal("a file of rows", "has no place for its digest"))?;
     if let Some(place) = file.get_mut(range) {
         place.copy_from_slice(digest.as_bytes());
     }
@@ -169,8 +167,8 @@ pub(crate) fn check_digest(what: &str, file: &[u8]) -> Result<()> {
     if !file.starts_with(b"PAR1") || !file.ends_with(b"PAR1") {
         return Err(unreadable(what, &"it does not begin and end as one"));
     }
-    let range = digest_range(file)
-        .ok_or_else(|| Error::corrupt(what, "is not a Hindcast file, or its digest was altered"))?;
+    let range =
+        digest_range(file).ok_or_else(|| Error::corrupt(what, "is not a Hindcast file, or its digest was altered"))?;
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(file.get(..range.start).unwrap_or_default());
     context.update(&[b'0'; 64]);

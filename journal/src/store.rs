@@ -21,9 +21,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use object_store::{
-    ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path,
-};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path};
 
 pub use self::patience::Patience;
 pub(crate) use self::sort::{convert, foreign};
@@ -83,17 +81,15 @@ impl Store {
         let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes), options);
         match self.limited(path, put).await? {
             Ok(_) => Ok(Put::Created),
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                match self.limited(path, self.inner.head(path)).await? {
-                    Ok(_) => Ok(Put::Exists),
-                    Err(object_store::Error::NotFound { .. }) => Err(Error::new(
-                        ErrorKind::Unavailable,
-                        path.to_string(),
-                        "the store reported a conflict, but nothing stands there",
-                    )),
-                    Err(e) => Err(convert(path, e)),
-                }
-            }
+            Err(object_store::Error::AlreadyExists { .. }) => match self.limited(path, self.inner.head(path)).await? {
+                Ok(_) => Ok(Put::Exists),
+                Err(object_store::Error::NotFound { .. }) => Err(Error::new(
+                    ErrorKind::Unavailable,
+                    path.to_string(),
+                    "the store reported a conflict, but nothing stands there",
+                )),
+                Err(e) => Err(convert(path, e)),
+            },
             Err(e) => Err(convert(path, e)),
         }
     }
@@ -121,9 +117,7 @@ impl Store {
 
     /// The object's bytes.
     pub async fn get(&self, path: &Path) -> Result<Bytes> {
-        self.get_opt(path)
-            .await?
-            .ok_or_else(|| Error::not_found(path.to_string(), "is not in the bucket"))
+        self.get_opt(path).await?.ok_or_else(|| Error::not_found(path.to_string(), "is not in the bucket"))
     }
 
     /// A range of the object's bytes.
@@ -158,9 +152,7 @@ impl Store {
             Some(after) => self.inner.list_with_offset(Some(folder), after),
             None => self.inner.list(Some(folder)),
         };
-        while let Some(meta) =
-            self.limited(folder, stream.try_next()).await?.map_err(|e| convert(folder, e))?
-        {
+        while let Some(meta) = self.limited(folder, stream.try_next()).await?.map_err(|e| convert(folder, e))? {
             all.push(Listed { path: meta.location, size: meta.size });
         }
         Ok(())

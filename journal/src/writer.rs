@@ -20,8 +20,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 
 use crate::{
-    Change, Error, ErrorKind, Journal, Manifest, Micros, Position, Result, Row,
-    facts,
+    Change, Error, ErrorKind, Journal, Manifest, Micros, Position, Result, Row, facts,
     journal::Tail,
     row::{ChainHash, Op},
     seal::{DataKeys, Place},
@@ -154,13 +153,7 @@ impl Writer {
         }
     }
 
-    fn at(
-        journal: &Journal,
-        identity: Identity,
-        keys: Option<Arc<DataKeys>>,
-        tail: Tail,
-        sabotage: Sabotage,
-    ) -> Self {
+    fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: Tail, sabotage: Sabotage) -> Self {
         Self {
             alive: now(journal),
             journal: journal.clone(),
@@ -307,9 +300,10 @@ impl Writer {
             if cell.secret.is_empty() {
                 continue;
             }
-            let keys = self.keys.as_ref().ok_or_else(|| {
-                Error::internal("the writer", "a value to seal came without a key")
-            })?;
+            let keys = self
+                .keys
+                .as_ref()
+                .ok_or_else(|| Error::internal("the writer", "a value to seal came without a key"))?;
             keys.seal(self.journal.store(), place, cell, change.time_hi).await?;
         }
         Ok(())
@@ -350,9 +344,7 @@ impl Writer {
         let path = store.layout().segment(n);
         if self.sabotage == Sabotage::TwoInFlight {
             let (store, bytes) = (store.clone(), bytes.clone());
-            tokio::spawn(async move {
-                while store.create(&path, bytes.clone()).await.is_err() {}
-            });
+            tokio::spawn(async move { while store.create(&path, bytes.clone()).await.is_err() {} });
             return Ok(Stands::Ours);
         }
         let doubt = match store.create(&path, bytes.clone()).await {
@@ -402,7 +394,10 @@ impl Writer {
         Error::new(
             ErrorKind::Fenced,
             "the journal",
-            format!("fenced by {} with epoch {} at segment {n} (this writer holds epoch {})", by.writer, by.epoch, self.epoch),
+            format!(
+                "fenced by {} with epoch {} at segment {n} (this writer holds epoch {})",
+                by.writer, by.epoch, self.epoch
+            ),
         )
         .with_hint("another `hindcast run` has taken this journal over; do not restart this one")
     }

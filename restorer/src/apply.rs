@@ -361,10 +361,8 @@ impl<'a> Run<'a> {
         let cancelled = work.link.is_cancelled();
         let mut actions = Vec::with_capacity(plan.actions.len());
         for action in &plan.actions {
-            let (did, verified) = self
-                .did
-                .remove(&action.key)
-                .unwrap_or_else(|| (Did::skipped("interrupted before it was begun"), None));
+            let (did, verified) =
+                self.did.remove(&action.key).unwrap_or_else(|| (Did::skipped("interrupted before it was begun"), None));
             actions.push(Acted {
                 key: action.key.clone(),
                 kind: action.kind.clone(),

@@ -93,9 +93,7 @@ impl Blame {
         for token in pointer.split('/').skip(1) {
             node = match &node.inside {
                 Inside::Nothing => return None,
-                Inside::Members(members) => {
-                    members.get(unescape_pointer(token).as_str())?
-                }
+                Inside::Members(members) => members.get(unescape_pointer(token).as_str())?,
                 Inside::Elements(elements) => elements.get(token.parse::<usize>().ok()?)?,
             };
         }
@@ -170,9 +168,9 @@ pub fn of(events: &[Event], cut: &Cut, object: &Object) -> Result<Blame> {
         let origin = Origin::of(&object.row, blame.is_none());
         advance(&mut blame, origin, object.value.clone(), object.managed_fields.clone());
     }
-    blame.filter(|blame| same(&blame.value, &object.value)).ok_or_else(|| {
-        bad(&object.row, "has a history that does not lead to its state")
-    })
+    blame
+        .filter(|blame| same(&blame.value, &object.value))
+        .ok_or_else(|| bad(&object.row, "has a history that does not lead to its state"))
 }
 
 /// The same version, whose values are kept in another way from here on: nobody changed them.

@@ -123,15 +123,11 @@ pub fn objects<'v>(from: &'v [Object], to: &'v [Object], detail: Detail) -> Vec<
         (_, None) => Some(How::Removed),
         (Some(from), Some(to)) if from.row.uid != to.row.uid => Some(How::Recreated),
         (Some(from), Some(to)) => {
-            let same = from.value == to.value
-                || detail.of(from.value.clone()) == detail.of(to.value.clone());
+            let same = from.value == to.value || detail.of(from.value.clone()) == detail.of(to.value.clone());
             (!same).then_some(How::Changed)
         }
     };
-    sides
-        .into_values()
-        .filter_map(|sides| Some(Difference { how: how(&sides)?, from: sides.0, to: sides.1 }))
-        .collect()
+    sides.into_values().filter_map(|sides| Some(Difference { how: how(&sides)?, from: sides.0, to: sides.1 })).collect()
 }
 
 /// The fields that differ, each as small as it can be named.

@@ -107,12 +107,7 @@ impl Kept {
 }
 
 /// The paths of an object that are no intent, from both sides of it.
-pub fn kept(
-    key: &ObjectKey,
-    wanted: Option<&Full>,
-    live: Option<&Full>,
-    around: &Surroundings,
-) -> Vec<Kept> {
+pub fn kept(key: &ObjectKey, wanted: Option<&Full>, live: Option<&Full>, around: &Surroundings) -> Vec<Kept> {
     let mut kept = fields::Sides::new(key, wanted, live, around).kept();
     kept.sort();
     kept
@@ -173,12 +168,7 @@ pub fn hash(form: &Value) -> String {
 
 /// The hash of an object's own intent, without a second side: what an undo compares with. Keyed, where the object has
 /// values that no output may show.
-pub fn fingerprint(
-    key: &ObjectKey,
-    object: &Full,
-    around: &Surroundings,
-    hmac: Option<&Key>,
-) -> String {
+pub fn fingerprint(key: &ObjectKey, object: &Full, around: &Surroundings, hmac: Option<&Key>) -> String {
     // Which part was asked for is no part of what the object is.
     let around = Surroundings { asked: None, ..around.clone() };
     let kept = kept(key, Some(object), Some(object), &around);

@@ -81,11 +81,9 @@ fn names(list: &[Value], fields: &[&str]) -> Option<BTreeMap<Vec<u8>, usize>> {
 }
 
 fn by_name(old: &BTreeMap<Vec<u8>, usize>, new: &BTreeMap<Vec<u8>, usize>) -> Vec<Pair> {
-    let mut of_new: Vec<(usize, Option<usize>)> =
-        new.iter().map(|(name, at)| (*at, old.get(name).copied())).collect();
+    let mut of_new: Vec<(usize, Option<usize>)> = new.iter().map(|(name, at)| (*at, old.get(name).copied())).collect();
     of_new.sort_unstable();
-    let mut gone: Vec<usize> =
-        old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(_, at)| *at).collect();
+    let mut gone: Vec<usize> = old.iter().filter(|(name, _)| !new.contains_key(*name)).map(|(_, at)| *at).collect();
     gone.sort_unstable();
     let mut gone = gone.into_iter().peekable();
     let mut pairs = Vec::with_capacity(new.len());

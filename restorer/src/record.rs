@@ -17,7 +17,10 @@ mod undo;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -467,7 +470,9 @@ impl Record {
         if lacking > 0 {
             return Err(Error::invalid(
                 format!("restore {}", self.id),
-                format!("was interrupted before its first write: {lacking} pre-images are missing, and nothing was changed"),
+                format!(
+                    "was interrupted before its first write: {lacking} pre-images are missing, and nothing was changed"
+                ),
             )
             .with_hint("plan again: `hindcast restore` with the same scope and --at"));
         }

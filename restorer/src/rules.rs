@@ -22,8 +22,8 @@ mod table;
 mod verdict;
 
 pub use change::{
-    adjust, as_given, destroys, destroys_by_change, escalation, propagation, rebind, recreate, recreate_flag, suspend, warnings,
-    without_taken,
+    adjust, as_given, destroys, destroys_by_change, escalation, propagation, rebind, recreate, recreate_flag, suspend,
+    warnings, without_taken,
 };
 pub use crd::{holds, not_served, pruned_fields};
 pub use gitops::gitops;
@@ -76,12 +76,7 @@ pub fn about(kind_key: &str) -> impl Iterator<Item = &'static Rule> {
 }
 
 /// What the rules say of one object, given both sides of it.
-pub fn verdict(
-    kind_key: &str,
-    wanted: Option<&Full>,
-    live: Option<&Full>,
-    widen: &Widen,
-) -> Verdict {
+pub fn verdict(kind_key: &str, wanted: Option<&Full>, live: Option<&Full>, widen: &Widen) -> Verdict {
     verdict::verdict(kind_key, wanted, live, widen)
 }
 
@@ -93,15 +88,10 @@ pub fn markdown() -> String {
          or leaves alone.\n",
     );
     for (title, rules) in chapters::CHAPTERS {
-        out.extend([
-            "\n## ",
-            title,
-            "\n\n| rule | kinds | what is done | why |\n|---|---|---|---|\n",
-        ]);
+        out.extend(["\n## ", title, "\n\n| rule | kinds | what is done | why |\n|---|---|---|---|\n"]);
         for id in *rules {
             let Some(rule) = find(id) else { continue };
-            let kinds: Vec<&str> =
-                rule.kinds.iter().map(|kind| kind.trim_start_matches('/')).collect();
+            let kinds: Vec<&str> = rule.kinds.iter().map(|kind| kind.trim_start_matches('/')).collect();
             let kinds = if kinds.is_empty() { "all".to_owned() } else { kinds.join(", ") };
             let (what, why) = (cell(rule.what), cell(rule.why));
             out.extend(["| `", rule.id, "` | ", &kinds, " | ", &what, " | ", &why, " |\n"]);

@@ -128,7 +128,11 @@ impl Selection {
             What::Namespace(_) if !self.widen.include_system && INFRASTRUCTURE.contains(&kind.as_str()) => Reach::Out,
             What::Namespace(namespace) if *namespace == key.namespace => Reach::Named,
             What::Namespace(namespace) if kind == "/namespaces" => {
-                if *namespace == key.name { Reach::Itself } else { Reach::Out }
+                if *namespace == key.name {
+                    Reach::Itself
+                } else {
+                    Reach::Out
+                }
             }
             What::Namespace(_) if key.namespace.is_empty() => Reach::Beside,
             What::Namespace(_) => Reach::Out,

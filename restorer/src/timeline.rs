@@ -9,10 +9,14 @@
 //!
 //! Not here: what T means and what is printed (`cli`), reading from a live cluster (the watcher).
 
-use std::{collections::{BTreeMap, VecDeque}, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use hindcast_journal::{
-    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Past, Position, Reader, Result, Revision, Row, Scope, State,
+    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Past, Position, Reader, Result, Revision,
+    Row, Scope, State,
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
     fold::{KindState, Knowledge, ObjectKey},
@@ -121,7 +125,10 @@ impl View {
 }
 
 /// The uid and newest position of each object at a moment, as far as `scope` wants it, and the kinds.
-pub(crate) async fn present(past: &Past, scope: &Scope) -> Result<(BTreeMap<ObjectKey, (String, Position)>, BTreeMap<String, KindState>)> {
+pub(crate) async fn present(
+    past: &Past,
+    scope: &Scope,
+) -> Result<(BTreeMap<ObjectKey, (String, Position)>, BTreeMap<String, KindState>)> {
     let State { objects, kinds, .. } = past.state(scope).await?.state;
     let uid = |entry: Entry| (entry.row.change.uid, entry.row.pos);
     Ok((objects.into_iter().map(|(key, entry)| (key, uid(entry))).collect(), kinds))
@@ -310,7 +317,9 @@ impl Timeline {
             }
         }
         let sealed = object.entry.cells.values().any(|c| !c.secret.is_empty());
-        if let (Some(hash), true, true) = (object.entry.hash(), sealed && self.keys.can_open(), object.unstored.is_empty()) {
+        if let (Some(hash), true, true) =
+            (object.entry.hash(), sealed && self.keys.can_open(), object.unstored.is_empty())
+        {
             let what = format!("{key} at position {}", object.row.pos);
             self.keys.check_hash(&what, &object.row.hash_key, &exact::to_canonical(&value), hash)?;
         }
@@ -320,12 +329,14 @@ impl Timeline {
     /// Makes the forms of two moments comparable: values that are kept in different ways, or under two keys, are opened, and
     /// look alike if they are. Returns the objects with values of which nobody can tell.
     pub async fn align(&self, from: &[Object], to: &mut [Object]) -> Vec<Unsure> {
-        let before: BTreeMap<ObjectKey, &Object> = from.iter().map(|object| (ObjectKey::of(&object.row), object)).collect();
+        let before: BTreeMap<ObjectKey, &Object> =
+            from.iter().map(|object| (ObjectKey::of(&object.row), object)).collect();
         let mut out = Vec::new();
         for object in to {
             let key = ObjectKey::of(&object.row);
             let Some(old) = before.get(&key).filter(|old| old.value != object.value) else { continue };
-            let paths: Vec<String> = object.sealed.iter().chain(&old.sealed).filter(|path| unlike(old, object, path)).cloned().collect();
+            let paths: Vec<String> =
+                object.sealed.iter().chain(&old.sealed).filter(|path| unlike(old, object, path)).cloned().collect();
             if paths.is_empty() {
                 continue;
             }
@@ -362,10 +373,9 @@ impl Timeline {
         let mut jumps = Vec::new();
         while let Some(segment) = rows.next().await? {
             for row in segment.rows.iter() {
-                let within = row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
-                let wanted = scope.wants_row(row)
-                    && row.op.is_object()
-                    && within;
+                let within =
+                    row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
+                let wanted = scope.wants_row(row) && row.op.is_object() && within;
                 jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(|row| Jump::of(row)));
                 walk.step(row, scope, wanted, range.labels)?;
             }

@@ -16,26 +16,46 @@ const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodaut
 pub async fn deploy(client: &Client) -> Result<()> {
     create(client, "/api/v1/namespaces", json!({ "metadata": { "name": "shop" } })).await?;
     create(client, CRDS, coupon_kind()).await?;
-    create(client, &format!("{CORE}/configmaps"), json!({
-        "metadata": { "name": "settings" },
-        "data": { "database": "postgres://db.shop.svc/shop", "currency": "USD", "theme": "dark" },
-    })).await?;
-    create(client, &format!("{CORE}/secrets"), json!({
-        "metadata": { "name": "db" }, "data": { "password": "aHVudGVyMjI=" },
-    })).await?;
+    create(
+        client,
+        &format!("{CORE}/configmaps"),
+        json!({
+            "metadata": { "name": "settings" },
+            "data": { "database": "postgres://db.shop.svc/shop", "currency": "USD", "theme": "dark" },
+        }),
+    )
+    .await?;
+    create(
+        client,
+        &format!("{CORE}/secrets"),
+        json!({
+            "metadata": { "name": "db" }, "data": { "password": "aHVudGVyMjI=" },
+        }),
+    )
+    .await?;
     for (name, replicas) in [("web", 2), ("worker", 1)] {
         create(client, &format!("{APPS}/deployments"), deployment(name, replicas)).await?;
     }
-    create(client, &format!("{CORE}/services"), json!({
-        "metadata": { "name": "web" }, "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
-    })).await?;
-    create(client, AUTOSCALERS, json!({
-        "metadata": { "name": "web" },
-        "spec": {
-            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
-            "minReplicas": 2, "maxReplicas": 6,
-        },
-    })).await?;
+    create(
+        client,
+        &format!("{CORE}/services"),
+        json!({
+            "metadata": { "name": "web" }, "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+        }),
+    )
+    .await?;
+    create(
+        client,
+        AUTOSCALERS,
+        json!({
+            "metadata": { "name": "web" },
+            "spec": {
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+                "minReplicas": 2, "maxReplicas": 6,
+            },
+        }),
+    )
+    .await?;
     for (name, percent) in [("welcome", 10), ("summer", 25)] {
         let coupon = json!({
             "apiVersion": "shop.example/v1", "kind": "Coupon",

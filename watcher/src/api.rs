@@ -65,8 +65,8 @@ impl Failure {
         let message = json::member(body, "message").and_then(json::text);
         let reason = json::member(body, "reason").and_then(json::text).unwrap_or_default();
         let message = message.unwrap_or_else(|| format!("HTTP {code}"));
-        let too_large = message.contains("Too large resource version")
-            || body.windows(23).any(|w| w == b"ResourceVersionTooLarge");
+        let too_large =
+            message.contains("Too large resource version") || body.windows(23).any(|w| w == b"ResourceVersionTooLarge");
         match code {
             _ if too_large => Self::TooLarge(message),
             410 => Self::Expired(message),
@@ -171,9 +171,10 @@ impl Api {
             let body = whole(response).await?;
             Ok(Answer { body, when: When { began, answered, ended: self.parts.clock.monotonic(), date } })
         };
-        self.parts.timeout(self.timeout, work).await.unwrap_or_else(|| {
-            Err(Failure::Transport(format!("no answer within {} s", self.timeout.as_secs_f32())))
-        })
+        self.parts
+            .timeout(self.timeout, work)
+            .await
+            .unwrap_or_else(|| Err(Failure::Transport(format!("no answer within {} s", self.timeout.as_secs_f32()))))
     }
 
     /// One page of a list; `query` as it stands behind the `?`.
@@ -207,8 +208,7 @@ impl Api {
         let began = self.parts.clock.monotonic();
         let opening = async { send(&client, &target, "application/json").await };
         let opened = self.parts.timeout(self.timeout, opening).await;
-        let response =
-            opened.unwrap_or_else(|| Err(Failure::Transport("the watch did not open".into())))?;
+        let response = opened.unwrap_or_else(|| Err(Failure::Transport("the watch did not open".into())))?;
         let answered = self.parts.clock.monotonic();
         let when = When { began, answered, ended: answered, date: date(&response) };
         Ok(Watch {
@@ -268,18 +268,15 @@ impl Watch {
     }
 }
 
-async fn send(
-    client: &kube::Client,
-    path: &str,
-    accept: &str,
-) -> Result<http::Response<Body>, Failure> {
+async fn send(client: &kube::Client, path: &str, accept: &str) -> Result<http::Response<Body>, Failure> {
     let request = http::Request::get(path)
         .header(http::header::ACCEPT, accept)
         // Servers compress watches one event at a time, which decoders of whole bodies cut short.
         .header(http::header::ACCEPT_ENCODING, "identity")
         .body(Body::empty())
         .map_err(|e| Failure::NotFound(format!("{path}: {e}")))?;
-    let response = client.send(request).await.map_err(|e| Failure::Transport(hindcast_journal::Error::causes_beneath(&e)))?;
+    let response =
+        client.send(request).await.map_err(|e| Failure::Transport(hindcast_journal::Error::causes_beneath(&e)))?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -303,12 +300,7 @@ async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {
 
 /// Splits a list. Custom resources have `metadata` after `items`, built-in kinds before.
 fn page(answer: &Answer) -> Option<Page> {
-    let mut page = Page {
-        rv: None,
-        next: None,
-        items: Vec::new(),
-        when: answer.when,
-    };
+    let mut page = Page { rv: None, next: None, items: Vec::new(), when: answer.when };
     let mut members = json::Members::of(&answer.body);
     let mut metadata = None;
     for (key, value) in members.by_ref() {
@@ -333,10 +325,7 @@ fn page(answer: &Answer) -> Option<Page> {
 
 /// `Mon, 23 Nov 2026 05:39:50 GMT` in microseconds.
 fn date_micros(text: &str) -> Option<Micros> {
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()
-        .map(jiff::Timestamp::as_microsecond)
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
 }
 
 /// A value in a query, percent-encoded.
@@ -379,10 +368,8 @@ pub(crate) fn by_name(name: &str) -> String {
 /// An error of the start, where a failed request ends the run.
 pub(crate) fn fatal(what: &str, failure: &Failure) -> Error {
     match failure {
-        Failure::Forbidden(_) => {
-            Error::new(crate::ErrorKind::Invalid, what, failure.to_string())
-                .with_hint("give the account get, list and watch on all resources")
-        }
+        Failure::Forbidden(_) => Error::new(crate::ErrorKind::Invalid, what, failure.to_string())
+            .with_hint("give the account get, list and watch on all resources"),
         Failure::NotFound(_) => Error::new(crate::ErrorKind::NotServed, what, failure.to_string()),
         _ => Error::unavailable(what, failure.to_string()),
     }

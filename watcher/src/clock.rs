@@ -44,9 +44,8 @@ pub(crate) struct RevisionClock {
 /// Which writes of leases are outdone: one before was renewed later, so that one of the two holders' clocks is wrong, or it was
 /// no renewal.
 pub(crate) fn outdone(renewals: &[Renewal]) -> Vec<bool> {
-    let outdone = |late: &Renewal| {
-        renewals.iter().any(|early| early.rv < late.rv && is_outdone(late.renewed, early.renewed))
-    };
+    let outdone =
+        |late: &Renewal| renewals.iter().any(|early| early.rv < late.rv && is_outdone(late.renewed, early.renewed));
     renewals.iter().map(outdone).collect()
 }
 
@@ -207,13 +206,7 @@ impl RevisionClock {
 
     /// The bounds of the commit of `rv`, received at `at`, of an object whose newest stamp is `stamp`; `fresh` when
     /// this very write set the stamp.
-    pub(crate) fn bounds(
-        &self,
-        rv: Revision,
-        at: Span,
-        stamp: Option<Micros>,
-        fresh: bool,
-    ) -> (Micros, Micros) {
+    pub(crate) fn bounds(&self, rv: Revision, at: Span, stamp: Option<Micros>, fresh: bool) -> (Micros, Micros) {
         let hi = self.upper.at(rv).map_or(at.hi, |t| t.min(at.hi)).max(self.born.min(at.hi));
         // A deletionTimestamp lies ahead by the grace period, and a client may write any time: past `hi` it is no stamp.
         let stamp = stamp.filter(|s| *s <= at.lo);

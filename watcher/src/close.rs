@@ -41,10 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Closes the cut of now in every domain; returns once it is durable.
-pub(crate) async fn close(
-    env: Arc<Env>,
-    mut durable: watch::Receiver<DurableState>,
-) -> Result<FrontierVector> {
+pub(crate) async fn close(env: Arc<Env>, mut durable: watch::Receiver<DurableState>) -> Result<FrontierVector> {
     let references = env.core.lock().references();
     if references.is_empty() {
         return Err(Error::unavailable("close", "no kind is protected yet"));
@@ -234,11 +231,7 @@ pub struct Observed {
 
 /// Closes the cut of now for a reader: brings each kind from its cursor to the revision at which the cluster stands.
 /// Writes nothing. A kind whose cursor the server no longer takes is an error naming it.
-pub async fn close_cut(
-    client: &kube::Client,
-    parts: &Parts,
-    kinds: &[(Discovery, Revision)],
-) -> Result<Vec<Closed>> {
+pub async fn close_cut(client: &kube::Client, parts: &Parts, kinds: &[(Discovery, Revision)]) -> Result<Vec<Closed>> {
     let api = Api::single(parts.clone(), client.clone(), Duration::from_secs(15));
     let gate = crate::gate::Gate::new(LISTS);
     let mut targets: BTreeMap<&str, Revision> = BTreeMap::new();
@@ -252,7 +245,8 @@ pub async fn close_cut(
     // A list of now below what was seen before: the server's store was put back, and nothing follows on the cursors.
     let back = kinds.iter().find(|(kind, cursor)| targets.get(kind.domain.as_str()).is_some_and(|rv| rv < cursor));
     if let Some((kind, cursor)) = back {
-        let reason = format!("stands below revision {cursor}, which the journal knows: the server's store was put back since");
+        let reason =
+            format!("stands below revision {cursor}, which the journal knows: the server's store was put back since");
         return Err(Error::unavailable(kind.kind_key(), reason).with_hint("`hindcast run` takes up its new life"));
     }
     let follow = kinds.iter().map(async |(kind, cursor)| {
@@ -275,12 +269,8 @@ async fn follow(
     cursor: Revision,
     target: Revision,
 ) -> Result<Closed, Failure> {
-    let mut closed = Closed {
-        kind: kind.kind_key(),
-        events: Vec::new(),
-        reached: cursor,
-        time: api.parts().clock.now(),
-    };
+    let mut closed =
+        Closed { kind: kind.kind_key(), events: Vec::new(), reached: cursor, time: api.parts().clock.now() };
     // The first watch may end a moment before its bookmark under load; the next goes on where it stood.
     for _ in 0..4 {
         if closed.reached >= target {

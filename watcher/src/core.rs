@@ -29,17 +29,18 @@ use std::{
 };
 
 use hindcast_journal::{
-    Change, Encoder, FrontierPoint, FrontierVector, Micros, Op, Parts, Revision, Source, cut::MAIN,
+    Change, Encoder, FrontierPoint, FrontierVector, Micros, Op, Parts, Revision, Source,
+    cut::MAIN,
     facts::{self, Discovery, Frontier, Uncovered},
 };
 use tokio::sync::{Notify, mpsc};
 
+use self::stuck::Pace;
 pub(crate) use self::{
     cover::{Healed, Known, Resumed},
     life::{Witness, contradicts},
     observe::{Sighting, Verdict, object_name, placed},
 };
-use self::stuck::Pace;
 use crate::{
     Settings,
     api::When,
@@ -317,9 +318,9 @@ impl Core {
     /// Whether a kind's revisions may be taken for those of its domain. A kind that is named to be elsewhere than in the main
     /// domain is; so are custom resources, which share one store, and kinds that are gone from here have nothing to be placed.
     pub(crate) fn is_placed(&self, key: &str) -> bool {
-        self.kinds.get(key).is_none_or(|kind| {
-            kind.placed || kind.discovery.domain != MAIN || !kind.discovery.crd_uid.is_empty()
-        })
+        self.kinds
+            .get(key)
+            .is_none_or(|kind| kind.placed || kind.discovery.domain != MAIN || !kind.discovery.crd_uid.is_empty())
     }
 
     /// A kind was found to count in its domain; or may no longer, when another one can come under its name.
@@ -378,7 +379,8 @@ impl Core {
     /// [`crate::mute`] says why. Says whether the cursor still stands there.
     pub(crate) fn still(&mut self, key: &str, from: Revision, rv: Revision, at: Span) -> bool {
         // One that is being recovered does not watch.
-        let stands = |kind: &&mut Kind| kind.covered && !kind.torn && kind.phase == Phase::Watching && kind.cursor == from;
+        let stands =
+            |kind: &&mut Kind| kind.covered && !kind.torn && kind.phase == Phase::Watching && kind.cursor == from;
         let Some(kind) = self.kinds.get_mut(key).filter(stands) else { return false };
         kind.bookmarks = kind.bookmarks.or(Some(false));
         if rv > from {

@@ -205,11 +205,7 @@ pub(crate) fn path_in(kind: &Discovery, namespace: &str) -> String {
 
 /// `v1` or `apps/v1`.
 pub(crate) fn api_version(kind: &Discovery) -> String {
-    if kind.group.is_empty() {
-        kind.version.clone()
-    } else {
-        format!("{}/{}", kind.group, kind.version)
-    }
+    if kind.group.is_empty() { kind.version.clone() } else { format!("{}/{}", kind.group, kind.version) }
 }
 
 /// Whether the settings want the kind journaled.

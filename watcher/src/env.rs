@@ -100,7 +100,11 @@ impl Env {
     }
 
     /// A request of a path, once there is a place for it.
-    pub(crate) async fn asked<T>(&self, path: &str, request: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(crate) async fn asked<T>(
+        &self,
+        path: &str,
+        request: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         self.behind(&self.opens, 0, path, request).await
     }
 

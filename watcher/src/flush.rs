@@ -146,7 +146,9 @@ impl Flusher {
         }
         let mut lacking: BTreeMap<String, (BTreeSet<String>, String)> = BTreeMap::new();
         for change in changes.iter_mut().filter(|change| !change.cells.is_empty()) {
-            let Some((_, error)) = broken.iter().find(|(namespace, _)| *namespace == change.namespace) else { continue };
+            let Some((_, error)) = broken.iter().find(|(namespace, _)| *namespace == change.namespace) else {
+                continue;
+            };
             for cell in &mut change.cells {
                 // Neither ciphertext nor data key: a value that was not stored.
                 cell.secret = Bytes::new();

@@ -63,11 +63,7 @@ pub(crate) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Walks back from the list to the cursor.
-    pub(crate) async fn run<H: History>(
-        &self,
-        server: &H,
-        floor: &AtomicU64,
-    ) -> Result<Recovered, Failure> {
+    pub(crate) async fn run<H: History>(&self, server: &H, floor: &AtomicU64) -> Result<Recovered, Failure> {
         let low = self.known.map_or(self.from, |(_, rv)| rv.max(self.from));
         let mut out = Recovered { steps: Vec::new(), complete: true };
         let (mut at, mut state) = (self.to, self.end.clone());
@@ -108,9 +104,7 @@ impl Walk<'_> {
 
     /// Only what the list shows, taken for all there was.
     pub(crate) fn unwalked(&self) -> Recovered {
-        let version = self.end.clone().and_then(|bytes| {
-            Header::of(&bytes).rv.map(|rv| Step::Version { rv, bytes })
-        });
+        let version = self.end.clone().and_then(|bytes| Header::of(&bytes).rv.map(|rv| Step::Version { rv, bytes }));
         let mut steps = Vec::new();
         if version.is_none() && self.known.is_some() {
             steps.push(Step::Delete { rv: self.to });
@@ -155,12 +149,7 @@ impl Walk<'_> {
         Ok((high, last, certain))
     }
 
-    async fn read<H: History>(
-        &self,
-        server: &H,
-        floor: &AtomicU64,
-        rv: Revision,
-    ) -> Result<Option<Bytes>, Failure> {
+    async fn read<H: History>(&self, server: &H, floor: &AtomicU64, rv: Revision) -> Result<Option<Bytes>, Failure> {
         if rv <= floor.load(Ordering::Relaxed) {
             return Err(Failure::Expired("known to be too old".to_owned()));
         }

@@ -25,8 +25,7 @@ enum State {
 impl<'a> Members<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Self {
         let at = space(bytes, 0);
-        let state =
-            if bytes.get(at) == Some(&b'{') { State::Inside } else { State::Broken };
+        let state = if bytes.get(at) == Some(&b'{') { State::Inside } else { State::Broken };
         Self { bytes, at: at + 1, state }
     }
 

@@ -183,7 +183,9 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
                     Ok(newest) => agreed = newest.max(agreed),
                     Err(why) => return Ok(Told::Another(why)),
                 },
-                None | Some(Err(Failure::Transport(_) | Failure::Server(_) | Failure::Throttled(_))) => failed.push(question),
+                None | Some(Err(Failure::Transport(_) | Failure::Server(_) | Failure::Throttled(_))) => {
+                    failed.push(question)
+                }
                 // Compacted, forbidden or not served: no evidence.
                 Some(Err(_)) => {}
             }
@@ -282,7 +284,13 @@ fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Resu
 }
 
 /// Judges that a retained object is not there. Of now that means that it was deleted.
-fn absent(key: &str, name: &str, (uid, rv): (&str, Revision), exact: bool, cursor: Revision) -> Result<Revision, String> {
+fn absent(
+    key: &str,
+    name: &str,
+    (uid, rv): (&str, Revision),
+    exact: bool,
+    cursor: Revision,
+) -> Result<Revision, String> {
     if exact && rv <= cursor && !uid.is_empty() {
         return Err(format!("{key} {name} was seen at revision {rv}, and the history at {cursor} does not have it"));
     }

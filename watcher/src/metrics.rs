@@ -2,9 +2,7 @@
 //!
 //! **Invariant**: labels are kinds, grades and reasons, never names of objects or values [no label takes an object].
 
-use prometheus::{
-    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The watcher's metrics; cheap to clone.
 #[derive(Debug, Clone)]
@@ -60,10 +58,8 @@ impl Metrics {
             state_bytes: made.int_gauge("state_cache_bytes", "Memory of the retained last versions."),
             store_errors: made.counter("store_errors_total", "Segment PUTs that failed and are retried."),
             clock_offset: made.gauge("server_clock_offset_seconds", "The server's clock minus ours."),
-            clock_spread: made.gauge(
-                "clock_spread_seconds",
-                "How far apart the clocks are between which nobody has decided.",
-            ),
+            clock_spread: made
+                .gauge("clock_spread_seconds", "How far apart the clocks are between which nobody has decided."),
         }
     }
 }

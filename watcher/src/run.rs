@@ -58,17 +58,12 @@ impl std::fmt::Debug for Parts {
 }
 
 /// Protects the cluster until `shutdown`, or until the journal is taken over.
-pub async fn run(
-    settings: Settings,
-    parts: Parts,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<()> {
+pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
     let Parts { parts, connector, journal, mut writer, encoder, metrics, commands } = parts;
     let settings = Arc::new(settings);
     let (hints_in, hints) = mpsc::unbounded_channel();
     let wake = Arc::new(Notify::new());
-    let mut core =
-        Core::new(parts.clone(), settings.clone(), metrics, encoder, hints_in, wake.clone());
+    let mut core = Core::new(parts.clone(), settings.clone(), metrics, encoder, hints_in, wake.clone());
     let mut shutdown = std::pin::pin!(shutdown);
     tokio::select! {
         biased;
@@ -77,12 +72,7 @@ pub async fn run(
     }
     writer.agree_on_time();
     let core = Shared::new(core);
-    let api = Api::new(
-        parts.clone(),
-        connector,
-        settings.streams_per_client,
-        settings.request_timeout,
-    )?;
+    let api = Api::new(parts.clone(), connector, settings.streams_per_client, settings.request_timeout)?;
     let env = Arc::new(Env {
         api,
         core: core.clone(),
@@ -117,13 +107,7 @@ pub async fn run(
         probe_at: Duration::ZERO,
     };
     let mut flusher = tokio::spawn(flusher.run());
-    let main = Main {
-        kinds: Kinds::new(env.clone(), hints),
-        env,
-        commands,
-        status,
-        durable,
-    };
+    let main = Main { kinds: Kinds::new(env.clone(), hints), env, commands, status, durable };
     let outcome = tokio::select! {
         biased;
         ended = &mut flusher => return joined(ended),

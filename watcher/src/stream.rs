@@ -185,8 +185,8 @@ impl Stream<'_> {
             };
             silent = false;
             env.core.lock().alive(self.key);
-            let event = lines::event(&line)
-                .ok_or_else(|| Failure::Server("the watch sent what is no event".to_owned()))?;
+            let event =
+                lines::event(&line).ok_or_else(|| Failure::Server("the watch sent what is no event".to_owned()))?;
             if let Event::Error(status) = &event {
                 return Err(Failure::of_event(status));
             }
@@ -470,11 +470,7 @@ pub(crate) fn typed(kind: &Discovery, item: Bytes) -> (Header, Bytes) {
     let (false, Some(brace)) = (header.typed, brace) else { return (header, item) };
     let rest = item.slice(brace + 1..);
     let comma = if rest.trim_ascii_start().starts_with(b"}") { "" } else { "," };
-    let head = format!(
-        "{{\"apiVersion\":{:?},\"kind\":{:?}{comma}",
-        discovery::api_version(kind),
-        kind.kind
-    );
+    let head = format!("{{\"apiVersion\":{:?},\"kind\":{:?}{comma}", discovery::api_version(kind), kind.kind);
     let mut out = Vec::with_capacity(head.len() + rest.len());
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(&rest);
@@ -534,9 +530,7 @@ impl Healing<'_> {
             pages.check(&mut self.env.core.lock(), self.key, &header)?;
             let name = crate::core::object_name(&header);
             let before = known.remove(&name);
-            let same = before.as_ref().is_some_and(|(uid, rv)| {
-                **uid == *header.uid && Some(*rv) == header.rv
-            });
+            let same = before.as_ref().is_some_and(|(uid, rv)| **uid == *header.uid && Some(*rv) == header.rv);
             if same {
                 let mut core = self.env.core.lock();
                 let at = core.now();
@@ -574,16 +568,11 @@ impl Healing<'_> {
             let (namespace, bare) = name.split_once('/').unwrap_or(("", &name));
             let known = known.as_ref().map(|(uid, rv)| (&**uid, *rv));
             let walk = Walk { namespace, name: bare, known, from: self.from, to, end };
-            let found = if self.env.settings.skip_heal {
-                walk.unwalked()
-            } else {
-                walk.run(self, &self.floor).await?
-            };
+            let found = if self.env.settings.skip_heal { walk.unwalked() } else { walk.run(self, &self.floor).await? };
             Ok::<_, Failure>((name, found))
         });
-        let mut walks = std::pin::pin!(
-            futures::stream::iter(walks).buffer_unordered(self.env.settings.heal_calls.max(1))
-        );
+        let mut walks =
+            std::pin::pin!(futures::stream::iter(walks).buffer_unordered(self.env.settings.heal_calls.max(1)));
         let mut walked = Vec::new();
         while let Some(found) = walks.next().await {
             walked.push(found?);

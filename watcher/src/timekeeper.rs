@@ -225,7 +225,8 @@ impl Timekeeper {
         if told {
             self.left = None;
         }
-        let heard_since = |stepped: Micros| self.witnesses.values().any(|window| !window.stale && window.said > stepped);
+        let heard_since =
+            |stepped: Micros| self.witnesses.values().any(|window| !window.stale && window.said > stepped);
         if told && !right.is_empty() && self.stepped.is_none_or(heard_since) {
             self.held = right;
         }
@@ -240,7 +241,8 @@ impl Timekeeper {
     fn voters(&self, now: Micros) -> Vec<Voter> {
         let mut voters = Vec::with_capacity(self.witnesses.len() + 1);
         if let Some(wall) = self.wall {
-            let own = |anchor: Micros, weight| Voter { name: OWN.to_owned(), lo: anchor - AGREE, hi: anchor + AGREE, weight };
+            let own =
+                |anchor: Micros, weight| Voter { name: OWN.to_owned(), lo: anchor - AGREE, hi: anchor + AGREE, weight };
             if self.shaken(now) {
                 // Which of its settings is right is the question: one that another clock tells as well is told by two, and one
                 // that was refuted speaks for nobody.
@@ -281,8 +283,14 @@ impl Timekeeper {
         let apart = (self.anchor.hi - self.anchor.lo) as f64 / 1e6;
         self.disagreement = match (out.is_empty(), believed) {
             (true, _) => String::new(),
-            (false, Some(_)) => format!("the clock of {} is not believed: the others agree on another time", out.join(", ")),
-            (false, None) => format!("the clocks of {} differ, and none is believed: times are ±{:.0} s", out.join(", "), apart / 2.0),
+            (false, Some(_)) => {
+                format!("the clock of {} is not believed: the others agree on another time", out.join(", "))
+            }
+            (false, None) => format!(
+                "the clocks of {} differ, and none is believed: times are ±{:.0} s",
+                out.join(", "),
+                apart / 2.0
+            ),
         };
         let often = self.named.is_some_and(|named| now - named < BETWEEN);
         if often {

@@ -9,8 +9,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
 use crate::{api::Failure, close, env::Env, mute::Look};
+use futures::StreamExt as _;
 
 /// How often the process shows that it runs.
 const BEAT: Duration = Duration::from_millis(200);

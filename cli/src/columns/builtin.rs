@@ -92,9 +92,7 @@ fn services_and_storage(group: &str, resource: &str) -> Option<Vec<Column>> {
             own("CLASS", |o, _| none(o, "/spec/ingressClassName")),
             own("HOSTS", |o, _| hosts(o)),
             own("ADDRESS", |o, _| balancer(o)),
-            own("PORTS", |o, _| {
-                if list(o, "/spec/tls").is_empty() { "80" } else { "80, 443" }.to_owned()
-            }),
+            own("PORTS", |o, _| if list(o, "/spec/tls").is_empty() { "80" } else { "80, 443" }.to_owned()),
             age(),
         ],
         ("", "configmaps") => vec![own("DATA", |o, _| data(o)), age()],
@@ -131,9 +129,7 @@ fn services_and_storage(group: &str, resource: &str) -> Option<Vec<Column>> {
             Column::wide("EXTERNAL-IP", |o, _| address(o, "ExternalIP")),
             Column::wide("OS-IMAGE", |o, _| at(o, "/status/nodeInfo/osImage")),
             Column::wide("KERNEL-VERSION", |o, _| at(o, "/status/nodeInfo/kernelVersion")),
-            Column::wide("CONTAINER-RUNTIME", |o, _| {
-                at(o, "/status/nodeInfo/containerRuntimeVersion")
-            }),
+            Column::wide("CONTAINER-RUNTIME", |o, _| at(o, "/status/nodeInfo/containerRuntimeVersion")),
         ],
         _ => return None,
     })
@@ -144,8 +140,7 @@ fn with_pods(mut columns: Vec<Column>, selector: bool) -> Vec<Column> {
     columns.push(Column::wide("CONTAINERS", |o, _| containers(o, "name")));
     columns.push(Column::wide("IMAGES", |o, _| containers(o, "image")));
     if selector {
-        columns
-            .push(Column::wide("SELECTOR", |o, _| pairs(o.pointer("/spec/selector/matchLabels"))));
+        columns.push(Column::wide("SELECTOR", |o, _| pairs(o.pointer("/spec/selector/matchLabels"))));
     }
     columns
 }
@@ -176,9 +171,7 @@ fn count(object: &Value, pointer: &str) -> String {
 
 fn title(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + letters.as_str()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
 fn ready(object: &Value) -> String {
@@ -202,9 +195,7 @@ fn data(object: &Value) -> String {
 }
 
 fn condition<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
-    let found = list(object, "/status/conditions")
-        .iter()
-        .find(|c| c.get("type").and_then(Value::as_str) == Some(name));
+    let found = list(object, "/status/conditions").iter().find(|c| c.get("type").and_then(Value::as_str) == Some(name));
     found?.get("status")?.as_str()
 }
 
@@ -235,8 +226,7 @@ fn pod(object: &Value) -> (String, String) {
             if let Some(state) = stopped(status) {
                 word = state;
             }
-            running |= status.pointer("/state/running").is_some()
-                && status.get("ready") == Some(&Value::Bool(true));
+            running |= status.pointer("/state/running").is_some() && status.get("ready") == Some(&Value::Bool(true));
         }
         if word == "Completed" && running {
             let ready = condition(object, "Ready") == Some("True");
@@ -277,8 +267,7 @@ fn initialising(object: &Value) -> Option<String> {
     for (done, status) in list(object, "/status/initContainerStatuses").iter().enumerate() {
         let name = status.get("name");
         let always = specs.iter().any(|spec| {
-            spec.get("name") == name
-                && spec.get("restartPolicy").and_then(Value::as_str) == Some("Always")
+            spec.get("name") == name && spec.get("restartPolicy").and_then(Value::as_str) == Some("Always")
         });
         let ended = status.pointer("/state/terminated");
         if ended.is_some_and(|e| number(e, "/exitCode") == 0)
@@ -317,11 +306,9 @@ fn job(object: &Value) -> String {
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         return "Terminating".to_owned();
     }
-    for (name, word) in [
-        ("Suspended", "Suspended"),
-        ("FailureTarget", "FailureTarget"),
-        ("SuccessCriteriaMet", "SuccessCriteriaMet"),
-    ] {
+    for (name, word) in
+        [("Suspended", "Suspended"), ("FailureTarget", "FailureTarget"), ("SuccessCriteriaMet", "SuccessCriteriaMet")]
+    {
         if condition(object, name) == Some("True") {
             return word.to_owned();
         }
@@ -345,9 +332,8 @@ fn duration(object: &Value, time: Micros) -> String {
         let stamp: jiff::Timestamp = object.pointer(pointer)?.as_str()?.parse().ok()?;
         Some(stamp.as_microsecond())
     };
-    stamp("/status/startTime").map_or_else(String::new, |start| {
-        span(stamp("/status/completionTime").unwrap_or(time) - start)
-    })
+    stamp("/status/startTime")
+        .map_or_else(String::new, |start| span(stamp("/status/completionTime").unwrap_or(time) - start))
 }
 
 fn balancer(object: &Value) -> String {
@@ -386,11 +372,8 @@ fn ports(object: &Value) -> String {
 }
 
 fn hosts(object: &Value) -> String {
-    let hosts: Vec<String> = list(object, "/spec/rules")
-        .iter()
-        .map(|r| at(r, "/host"))
-        .filter(|h| !h.is_empty())
-        .collect();
+    let hosts: Vec<String> =
+        list(object, "/spec/rules").iter().map(|r| at(r, "/host")).filter(|h| !h.is_empty()).collect();
     if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") }
 }
 
@@ -428,20 +411,16 @@ fn node(object: &Value) -> String {
 fn roles(object: &Value) -> String {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     let roles = labels.into_iter().flat_map(|labels| {
-        labels.iter().filter_map(|(key, value)| {
-            match key.strip_prefix("node-role.kubernetes.io/") {
-                Some(role) => Some(role.to_owned()),
-                None if key == "kubernetes.io/role" => Some(text(value)),
-                None => None,
-            }
+        labels.iter().filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
+            Some(role) => Some(role.to_owned()),
+            None if key == "kubernetes.io/role" => Some(text(value)),
+            None => None,
         })
     });
     or_none(roles.filter(|role| !role.is_empty()).collect::<Vec<_>>().join(","))
 }
 
 fn address(object: &Value, name: &str) -> String {
-    let found = list(object, "/status/addresses")
-        .iter()
-        .find(|a| a.get("type").and_then(Value::as_str) == Some(name));
+    let found = list(object, "/status/addresses").iter().find(|a| a.get("type").and_then(Value::as_str) == Some(name));
     or_none(found.map_or_else(String::new, |a| at(a, "/address")))
 }

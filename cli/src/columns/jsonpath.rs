@@ -75,11 +75,9 @@ impl Step {
                 Value::Object(object) => object.iter().map(|(_, value)| value).collect(),
                 _ => list.iter().collect(),
             },
-            Self::Index(index) => usize::try_from(at(*index))
-                .ok()
-                .and_then(|index| list.get(index))
-                .into_iter()
-                .collect(),
+            Self::Index(index) => {
+                usize::try_from(at(*index)).ok().and_then(|index| list.get(index)).into_iter().collect()
+            }
             Self::Slice(from, to) => {
                 let from = at(*from).clamp(0, list.len() as i64) as usize;
                 let to = to.map_or(list.len() as i64, at).clamp(0, list.len() as i64) as usize;
@@ -91,9 +89,7 @@ impl Step {
                     let found = path.find(element);
                     match (test, found.first()) {
                         (None, found) => found.is_some(),
-                        (Some((equal, wanted)), Some(found)) => {
-                            (super::text(found) == *wanted) == *equal
-                        }
+                        (Some((equal, wanted)), Some(found)) => (super::text(found) == *wanted) == *equal,
                         (Some((equal, _)), None) => !equal,
                     }
                 })

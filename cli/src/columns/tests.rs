@@ -13,16 +13,9 @@ fn time() -> Micros {
 }
 
 fn row(group: &str, resource: &str, json: &str, wide: bool) -> Vec<String> {
-    let kind = Discovery {
-        group: group.to_owned(),
-        resource: resource.to_owned(),
-        ..Discovery::default()
-    };
+    let kind = Discovery { group: group.to_owned(), resource: resource.to_owned(), ..Discovery::default() };
     let object = object(json);
-    of(&kind, wide)
-        .iter()
-        .map(|column| format!("{}={}", column.heading, column.cell(&object, time())))
-        .collect()
+    of(&kind, wide).iter().map(|column| format!("{}={}", column.heading, column.cell(&object, time()))).collect()
 }
 
 #[test]
@@ -73,26 +66,19 @@ fn a_pod_shows_what_is_wrong_with_it() {
     );
     assert_eq!(pod(r#"{"phase":"Pending"}"#, ""), "READY=0/2 STATUS=Pending RESTARTS=0 AGE=10m");
     assert!(
-        pod(
-            r#"{"phase":"Pending","initContainerStatuses":[{"name":"i","state":{"running":{}}}]}"#,
-            ""
-        )
-        .contains("STATUS=Init:0/1")
+        pod(r#"{"phase":"Pending","initContainerStatuses":[{"name":"i","state":{"running":{}}}]}"#, "")
+            .contains("STATUS=Init:0/1")
     );
     assert!(pod(r#"{"phase":"Pending","initContainerStatuses":[{"name":"i","state":{"terminated":{"exitCode":1,"reason":"Error"}}}]}"#, "")
         .contains("STATUS=Init:Error"));
     assert!(
-        pod(r#"{"phase":"Running"}"#, r#","deletionTimestamp":"2026-11-01T14:00:00Z""#)
-            .contains("STATUS=Terminating")
+        pod(r#"{"phase":"Running"}"#, r#","deletionTimestamp":"2026-11-01T14:00:00Z""#).contains("STATUS=Terminating")
     );
     assert!(pod(r#"{"phase":"Succeeded","containerStatuses":[{"state":{"terminated":{"reason":"Completed","exitCode":0}}}]}"#, "")
         .contains("STATUS=Completed"));
     assert!(
-        pod(
-            r#"{"phase":"Failed","containerStatuses":[{"state":{"terminated":{"exitCode":137}}}]}"#,
-            ""
-        )
-        .contains("STATUS=ExitCode:137")
+        pod(r#"{"phase":"Failed","containerStatuses":[{"state":{"terminated":{"exitCode":137}}}]}"#, "")
+            .contains("STATUS=ExitCode:137")
     );
     assert!(pod(r#"{"phase":"Failed","reason":"Evicted"}"#, "").contains("STATUS=Evicted"));
 }
@@ -227,17 +213,9 @@ fn a_crds_columns_are_its_own() {
         "spec":{"size":1.10,"hosts":["a","b"]},
         "status":{"conditions":[{"type":"Synced","status":"False"},{"type":"Ready","status":"True"}]}}"#,
     );
-    let cells = |wide| {
-        of(&kind, wide)
-            .iter()
-            .map(|c| (c.heading.clone(), c.cell(&object, time())))
-            .collect::<Vec<_>>()
-    };
+    let cells = |wide| of(&kind, wide).iter().map(|c| (c.heading.clone(), c.cell(&object, time()))).collect::<Vec<_>>();
     let texts: Vec<String> = cells(true).into_iter().map(|(h, c)| format!("{h}={c}")).collect();
-    assert_eq!(
-        texts,
-        ["READY=True", "SIZE=1.10", "HOST=a", "ANNO=y", "AGE=61m", "ODD=", "ALL=a,b"]
-    );
+    assert_eq!(texts, ["READY=True", "SIZE=1.10", "HOST=a", "ANNO=y", "AGE=61m", "ODD=", "ALL=a,b"]);
     assert_eq!(cells(false).len(), 6);
     let plain = Discovery { resource: "plains".to_owned(), ..Discovery::default() };
     assert_eq!(of(&plain, true).iter().map(|c| c.heading.as_str()).collect::<Vec<_>>(), ["AGE"]);
@@ -245,13 +223,9 @@ fn a_crds_columns_are_its_own() {
 
 #[test]
 fn json_paths() {
-    let value = object(
-        r#"{"a":{"b.c":1,"list":[{"t":"x","v":"1"},{"t":"y","v":"2"},{"v":"3"}],"n":null},"s":"q"}"#,
-    );
-    let find = |path: &str| {
-        Path::parse(path)
-            .map(|p| p.find(&value).iter().map(|v| text(v)).collect::<Vec<_>>().join("|"))
-    };
+    let value = object(r#"{"a":{"b.c":1,"list":[{"t":"x","v":"1"},{"t":"y","v":"2"},{"v":"3"}],"n":null},"s":"q"}"#);
+    let find =
+        |path: &str| Path::parse(path).map(|p| p.find(&value).iter().map(|v| text(v)).collect::<Vec<_>>().join("|"));
     for (path, expected) in [
         (".s", "q"),
         ("s", "q"),

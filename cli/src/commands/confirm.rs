@@ -7,14 +7,12 @@ use hindcast_restorer::plan::Verb;
 use super::Context;
 use crate::{
     failure::{Failure, Result},
-    render,
-    rollback,
+    render, rollback,
     view::Plan,
 };
 
 #[cfg(test)]
 mod tests;
-
 
 /// Where it is to be done.
 pub(super) struct Place<'a> {
@@ -43,15 +41,12 @@ pub(super) async fn ask(context: &Context<'_>, plan: &Plan, place: &Place<'_>) -
     if refused == plan.actions.len() {
         printer.warning("the server would refuse all of it");
     } else if refused > 0 {
-        printer.warning(format!("the server would refuse {refused} of these actions; the others are done all the same"));
+        printer
+            .warning(format!("the server would refuse {refused} of these actions; the others are done all the same"));
     }
     let deletes = plan.count(Verb::Delete) + plan.count(Verb::Recreate) > 0;
     let word = if deletes { rollback::word(&plan.selection) } else { "y" };
-    let question = if deletes {
-        format!("this deletes; type `{word}` to go on: ")
-    } else {
-        "go on? [y/N] ".to_owned()
-    };
+    let question = if deletes { format!("this deletes; type `{word}` to go on: ") } else { "go on? [y/N] ".to_owned() };
     let answer = printer.ask(&question).await;
     let answer = answer.as_deref().unwrap_or_default().trim();
     let agreed = answer == word || (!deletes && ["y", "Y", "yes"].contains(&answer));

@@ -204,7 +204,9 @@ fn comparable(
             (None, Some(why)) => missing.entry(after.moment.time).or_default().push(why),
         }
     }
-    let at = |time| move |(kinds, why): (String, String)| (kinds, format!("not protected at {}: {why}", context.wall.show(time)));
+    let at = |time| {
+        move |(kinds, why): (String, String)| (kinds, format!("not protected at {}: {why}", context.wall.show(time)))
+    };
     let lines = missing.into_iter().flat_map(|(time, missing)| past::grouped(missing).into_iter().map(at(time)));
     for (kinds, reason) in lines {
         if compared.is_empty() && question.asked.is_some() {
@@ -246,8 +248,7 @@ fn select<'v>(
         if !sides.into_iter().flatten().any(labelled) {
             return false;
         }
-        let counted =
-            question.asked.is_none() && question.detail == Detail::Wanted && difference.is_derived();
+        let counted = question.asked.is_none() && question.detail == Detail::Wanted && difference.is_derived();
         if let (true, Some(object)) = (counted, difference.object()) {
             let kind = kinds::named(&object.row.group, &object.row.resource);
             *folded.entry(kind).or_default() += 1;

@@ -43,8 +43,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
     }
     past.reserve_values(objects.iter().copied(), args.show_secrets);
     past.reserve_later(objects.iter().map(|object| &object.row));
-    let columns =
-        render::get::Shape { context, kinds: &protected, all: namespaces == Namespaces::All };
+    let columns = render::get::Shape { context, kinds: &protected, all: namespaces == Namespaces::All };
     match context.common.output {
         Output::Json | Output::Yaml => {
             let mut values = Vec::with_capacity(objects.len());
@@ -60,24 +59,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
 }
 
 /// The namespaces, asked for only if a kind has them.
-pub(super) fn places(
-    context: &Context<'_>,
-    kinds: &[Discovery],
-    place: &crate::args::Place,
-) -> Namespaces {
-    if kinds.iter().any(|kind| kind.namespaced) {
-        kubeconfig::namespace(context, place)
-    } else {
-        Namespaces::All
-    }
+pub(super) fn places(context: &Context<'_>, kinds: &[Discovery], place: &crate::args::Place) -> Namespaces {
+    if kinds.iter().any(|kind| kind.namespaced) { kubeconfig::namespace(context, place) } else { Namespaces::All }
 }
 
 /// What has to be read: with a namespace only if every kind has one.
 pub(super) fn scope(asked: &Asked, namespaces: &Namespaces) -> Scope {
     let one = match namespaces {
-        Namespaces::One(namespace) if asked.kinds.iter().all(|kind| kind.namespaced) => {
-            Some(namespace.clone())
-        }
+        Namespaces::One(namespace) if asked.kinds.iter().all(|kind| kind.namespaced) => Some(namespace.clone()),
         _ => None,
     };
     Scope {
@@ -88,22 +77,14 @@ pub(super) fn scope(asked: &Asked, namespaces: &Namespaces) -> Scope {
 }
 
 /// The objects that were asked for, kind by kind.
-fn select<'v>(
-    view: &'v View,
-    kinds: &[Discovery],
-    namespaces: &Namespaces,
-    selector: &Selector,
-) -> Vec<&'v Object> {
-    let of = |kind: &Discovery, object: &Object| {
-        object.row.group == kind.group && object.row.resource == kind.resource
-    };
+fn select<'v>(view: &'v View, kinds: &[Discovery], namespaces: &Namespaces, selector: &Selector) -> Vec<&'v Object> {
+    let of = |kind: &Discovery, object: &Object| object.row.group == kind.group && object.row.resource == kind.resource;
     let placed = |kind: &Discovery, object: &Object| match namespaces {
         Namespaces::One(namespace) if kind.namespaced => object.row.namespace == *namespace,
         _ => true,
     };
-    let labelled = |object: &Object| {
-        selector.matches(|key| object.value.pointer("/metadata/labels")?.get(key)?.as_str())
-    };
+    let labelled =
+        |object: &Object| selector.matches(|key| object.value.pointer("/metadata/labels")?.get(key)?.as_str());
     kinds
         .iter()
         .flat_map(|kind| view.objects.iter().filter(move |o| of(kind, o) && placed(kind, o)))
@@ -129,9 +110,7 @@ pub(super) fn not_found(
 ) -> Failure {
     let kind = asked.kinds.first().map(kinds::label).unwrap_or_default();
     let (place, option) = match namespaces {
-        Namespaces::One(namespace) => {
-            (format!(" in namespace {namespace}"), format!(" -n {namespace}"))
-        }
+        Namespaces::One(namespace) => (format!(" in namespace {namespace}"), format!(" -n {namespace}")),
         Namespaces::All => (String::new(), String::new()),
     };
     Failure::new(

@@ -23,9 +23,7 @@ pub(super) async fn run(context: &Context<'_>, verb: &JournalVerb) -> Result<Exi
             let hide = past.hide();
             let rows = rows(&past.journal, what).await?;
             if rows.is_empty() {
-                context
-                    .printer
-                    .note("no rows: a file without rows says who writes, or how far was seen");
+                context.printer.note("no rows: a file without rows says who writes, or how far was seen");
             }
             for row in rows {
                 render::row(context.printer, context.common.output, &RowView::new(&row, hide))?;
@@ -54,11 +52,8 @@ async fn list(context: &Context<'_>, journal: &Journal) -> Result<Exit> {
         seen += usize::from(is_segment);
         files.push((shown, Layout::number(&file.path).filter(|_| is_segment && seen > skip)));
     }
-    let files: Vec<File> = futures::stream::iter(files)
-        .map(|(file, number)| open(journal, file, number))
-        .buffered(16)
-        .collect()
-        .await;
+    let files: Vec<File> =
+        futures::stream::iter(files).map(|(file, number)| open(journal, file, number)).buffered(16).collect().await;
     let broken = files.iter().any(|file| file.error.is_some());
     let files = Files::new(journal.cluster(), files);
     match context.common.output {
@@ -68,9 +63,7 @@ async fn list(context: &Context<'_>, journal: &Journal) -> Result<Exit> {
         _ => render::files(context.printer, &context.wall, &files),
     }
     if skip > 0 {
-        context
-            .printer
-            .note(format!("note: only the newest {OPENED} of {segments} segments were opened"));
+        context.printer.note(format!("note: only the newest {OPENED} of {segments} segments were opened"));
     }
     Ok(if broken { Exit::Failed } else { Exit::Done })
 }
@@ -101,11 +94,8 @@ async fn rows(journal: &Journal, what: &str) -> Result<Vec<Row>> {
     let name = what.rsplit('/').next().unwrap_or(what);
     let path = object_store::path::Path::from(name);
     let refuse = || {
-        Failure::new(
-            format!("`{what}`"),
-            "not a file with rows, a position or a range of positions",
-        )
-        .hint("hindcast journal ls lists files; a range is 4700-4720")
+        Failure::new(format!("`{what}`"), "not a file with rows, a position or a range of positions")
+            .hint("hindcast journal ls lists files; a range is 4700-4720")
     };
     let number = Layout::number(&path).ok_or_else(refuse)?;
     if !what.contains("checkpoints/") {

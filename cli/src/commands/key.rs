@@ -10,11 +10,8 @@ use crate::{
 /// Makes or lists keys.
 pub(super) fn run(context: &Context<'_>, verb: &KeyVerb) -> Result<Exit> {
     let common = context.common;
-    let path =
-        keyfile::path(common.key_file.as_deref(), common.journal.as_deref())?.ok_or_else(|| {
-            Failure::new("the key file", "is not named")
-                .hint("--key-file FILE, or HINDCAST_KEY_FILE")
-        })?;
+    let path = keyfile::path(common.key_file.as_deref(), common.journal.as_deref())?
+        .ok_or_else(|| Failure::new("the key file", "is not named").hint("--key-file FILE, or HINDCAST_KEY_FILE"))?;
     if let KeyVerb::Init { name } = verb {
         let key = keyfile::add(&path, name.as_deref(), &context.parts)?;
         context.printer.note(format!(

@@ -44,8 +44,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
     let history = past.timeline.history(&question.range, &question.scope).await?;
     check_protection(&mut past, &question, &history.kinds)?;
     for (key, gap) in &history.gaps {
-        let mine =
-            question.asked.as_ref().is_none_or(|a| a.kinds.iter().any(|k| k.kind_key() == *key));
+        let mine = question.asked.as_ref().is_none_or(|a| a.kinds.iter().any(|k| k.kind_key() == *key));
         if mine {
             past.gap(&past::kind_name(key), gap);
         }
@@ -54,17 +53,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
     say_range(context, &question, &history);
     say_jumps(context, &history.jumps);
     let changes = wanted(&past, &question, &history.events);
-    text::print(
-        context,
-        args,
-        &changes,
-        Order::NewestFirst,
-        question.namespaces == Namespaces::All,
-    );
+    text::print(context, args, &changes, Order::NewestFirst, question.namespaces == Namespaces::All);
     if history.truncated {
-        context
-            .printer
-            .note("note: there are more changes than one answer holds; give a shorter range");
+        context.printer.note("note: there are more changes than one answer holds; give a shorter range");
     }
     Ok(past.finish())
 }
@@ -83,13 +74,7 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
             say_jumps(context, &history.jumps);
             let changes = wanted(&past, &question, &history.events);
             shown += changes.len();
-            text::print(
-                context,
-                args,
-                &changes,
-                Order::OldestFirst,
-                question.namespaces == Namespaces::All,
-            );
+            text::print(context, args, &changes, Order::OldestFirst, question.namespaces == Namespaces::All);
             question.range.after = Some(history.last);
             // What is committed from now on is not before this, by more than the slack of clocks.
             question.range.since = Some(context.parts.clock.now() - RECENT);
@@ -114,22 +99,15 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
 async fn resolve(context: &Context<'_>, args: &Log, past: &mut Reading<'_>) -> Result<Question> {
     let wall = &context.wall;
     let selector = Selector::parse(args.selector.as_deref().unwrap_or_default())?;
-    let known: Vec<Discovery> = past
-        .kinds_ever()
-        .await?
-        .into_values()
-        .map(|k| k.discovery)
-        .filter(|k| !k.resource.is_empty())
-        .collect();
+    let known: Vec<Discovery> =
+        past.kinds_ever().await?.into_values().map(|k| k.discovery).filter(|k| !k.resource.is_empty()).collect();
     let asked = match &args.kind {
         Some(kind) => Some(kinds::parse(kind, args.name.as_deref(), &known)?),
         None => None,
     };
     let name = asked.as_ref().and_then(|asked| asked.name.clone());
     if name.is_some() && args.place.all_namespaces {
-        return Err(
-            Failure::new("KIND/NAME -A", "a name is of one namespace").hint("give it with -n")
-        );
+        return Err(Failure::new("KIND/NAME -A", "a name is of one namespace").hint("give it with -n"));
     }
     let namespaces = match &asked {
         Some(asked) => get::places(context, &asked.kinds, &args.place),
@@ -187,11 +165,7 @@ async fn time_of(past: &mut Reading<'_>, t: &T) -> Result<Micros> {
 }
 
 /// A kind that was protected at no time of the range has no changes to show, which is not the same as none.
-fn check_protection(
-    past: &mut Reading<'_>,
-    question: &Question,
-    states: &BTreeMap<String, KindState>,
-) -> Result<()> {
+fn check_protection(past: &mut Reading<'_>, question: &Question, states: &BTreeMap<String, KindState>) -> Result<()> {
     let Some(asked) = &question.asked else { return Ok(()) };
     let since = question.range.since.unwrap_or(Micros::MIN);
     let until = question.range.until.unwrap_or(Micros::MAX);
@@ -199,9 +173,7 @@ fn check_protection(
     for kind in &asked.kinds {
         let state = states.get(&kind.kind_key());
         let covered = state.is_some_and(|state| {
-            state.covers.iter().any(|c| {
-                c.from_time <= until && c.end.as_ref().is_none_or(|(_, end, _)| *end >= since)
-            })
+            state.covers.iter().any(|c| c.from_time <= until && c.end.as_ref().is_none_or(|(_, end, _)| *end >= since))
         });
         if !covered {
             let end = state.and_then(|s| {
@@ -216,9 +188,8 @@ fn check_protection(
     let lines = missing.into_iter().map(|(why, kinds)| (kinds.join(", "), format!("not protected then: {why}")));
     if unprotected == asked.kinds.len() {
         let (what, reason) = lines.into_iter().next().unwrap_or_default();
-        return Err(Failure::new(what, reason).hint(
-            "this does not say that nothing changed; `hindcast status` shows what is protected",
-        ));
+        return Err(Failure::new(what, reason)
+            .hint("this does not say that nothing changed; `hindcast status` shows what is protected"));
     }
     for (kinds, reason) in lines.collect::<Vec<_>>() {
         past.reserve("not-protected", format!("{kinds}: {reason}"));
@@ -234,8 +205,7 @@ fn say_range(context: &Context<'_>, question: &Question, history: &History) {
         Some(until) => wall.show_millis(until),
         None => "now".to_owned(),
     };
-    let closed =
-        known.map_or(String::new(), |known| format!(" (closed up to {})", wall.show_millis(known)));
+    let closed = known.map_or(String::new(), |known| format!(" (closed up to {})", wall.show_millis(known)));
     context.printer.note(format!("from {from} until {until}{closed}"));
 }
 
@@ -260,9 +230,7 @@ fn say_jumps(context: &Context<'_>, jumps: &[Jump]) {
 fn wanted(past: &Reading<'_>, question: &Question, events: &[Event]) -> Vec<Change> {
     let hide = past.hide();
     let placed = |event: &&Event| match &question.namespaces {
-        Namespaces::One(namespace) => {
-            event.row.namespace == *namespace || event.row.namespace.is_empty()
-        }
+        Namespaces::One(namespace) => event.row.namespace == *namespace || event.row.namespace.is_empty(),
         Namespaces::All => true,
     };
     let labelled = |event: &&Event| {
@@ -270,9 +238,7 @@ fn wanted(past: &Reading<'_>, question: &Question, events: &[Event]) -> Vec<Chan
             return true;
         }
         let on = |labels: &Option<hindcast_journal::exact::Value>| {
-            labels
-                .as_ref()
-                .is_some_and(|labels| question.selector.matches(|k| labels.get(k)?.as_str()))
+            labels.as_ref().is_some_and(|labels| question.selector.matches(|k| labels.get(k)?.as_str()))
         };
         on(&event.labels_before) || on(&event.labels_after)
     };

@@ -16,11 +16,9 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Plan) -> Result<Exit
     let mut past = rollback::open(context).await?;
     let cluster = rollback::cluster(context, &past).await?;
     let then = rollback::at(&mut past, &t).await?;
-    let selection =
-        scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
+    let selection = scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
     let at = rollback::again(&t, then.moment());
-    let rollback::Compared { prepared, gaps } =
-        rollback::plan(context, &mut past, &cluster, &then, &selection).await?;
+    let rollback::Compared { prepared, gaps } = rollback::plan(context, &mut past, &cluster, &then, &selection).await?;
     let mut plan = view::Plan::new(&prepared, at);
     plan.gaps = gaps;
     if args.check {

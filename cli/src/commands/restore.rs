@@ -15,8 +15,9 @@ use super::{Context, confirm};
 use crate::{
     args::{self, Going, Output, Widen},
     failure::{Exit, Failure, Result},
-    moment, planfile,
+    moment,
     past::{self, Reading},
+    planfile,
     printer::Text,
     progress::Watch,
     render,
@@ -113,12 +114,7 @@ fn alone(args: &args::Restore, with: &str) -> Result<()> {
         .hint("leave them out, or make a plan with them"))
 }
 
-async fn gather_undo<'a>(
-    context: &'a Context<'a>,
-    id: &str,
-    widen: &Widen,
-    going: &Going,
-) -> Result<Work<'a>> {
+async fn gather_undo<'a>(context: &'a Context<'a>, id: &str, widen: &Widen, going: &Going) -> Result<Work<'a>> {
     let mut past = rollback::open(context).await?;
     let cluster = rollback::cluster(context, &past).await?;
     let records = rollback::records(context, &mut past, going.record_dir.as_deref()).await?;
@@ -274,8 +270,7 @@ async fn carry_out(
     let progress = Watch::new(printer, &context.parts);
     let tell = |said: apply::Progress<'_>| progress.tell(&said);
     let (stop, stopped) = watch::channel(false);
-    let applying =
-        apply::apply(&work.prepared, &work.cluster.client, record, &settings, &tell, stopped);
+    let applying = apply::apply(&work.prepared, &work.cluster.client, record, &settings, &tell, stopped);
     let mut applying = std::pin::pin!(applying);
     tokio::select! {
         outcome = &mut applying => return Ok(Some(outcome?)),

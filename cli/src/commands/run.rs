@@ -41,12 +41,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let (handle, commands) = watcher::channel();
     let (stop, stopped) = watch::channel(false);
     let (mut start, stage) = Start::new(&context.parts);
-    let served = listen::Served {
-        registry: registry.clone(),
-        handle: handle.clone(),
-        stage,
-        names: args.listen_name.clone(),
-    };
+    let served =
+        listen::Served { registry: registry.clone(), handle: handle.clone(), stage, names: args.listen_name.clone() };
     let served = tokio::spawn(listen::serve(listener, served, ended(stopped.clone())));
     start.waits_for("the API server");
     let reach = kubeconfig::reach(context, kubeconfig::interaction())?;
@@ -59,27 +55,25 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let connector = Arc::new(Clients(reach));
     let wanted = context.common.cluster.as_deref();
     if let Some(wanted) = wanted.filter(|wanted| !uid.starts_with(wanted)) {
-        return Err(Failure::new(
-            format!("--cluster {wanted}"),
-            format!("the context's cluster is {uid}"),
-        )
-        .hint("--context NAME chooses another cluster"));
+        return Err(Failure::new(format!("--cluster {wanted}"), format!("the context's cluster is {uid}"))
+            .hint("--context NAME chooses another cluster"));
     }
     let location = past::locate(context, Access::Write)?;
     let (secrets, keys) = secrets(context, args)?;
     let rules = Rules::parse(&args.seal).map_err(Failure::from)?;
     if matches!(secrets, Secrets::Dropped) && !rules.is_empty() {
-        return Err(Failure::new("--seal", "needs a key to seal with").hint("--key-file FILE; `hindcast key init` makes one"));
+        return Err(
+            Failure::new("--seal", "needs a key to seal with").hint("--key-file FILE; `hindcast key init` makes one")
+        );
     }
-    let journal =
-        Journal::open(location.store.clone(), &location.prefix, &uid, context.parts.clone());
+    let journal = Journal::open(location.store.clone(), &location.prefix, &uid, context.parts.clone());
     start.ride("trying out the store", async || journal.store().probe().await).await?;
     let identity = identity(&context.parts);
     let name = identity.writer.clone();
-    let keys =
-        (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
+    let keys = (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
     prove(context, args, &mut start, &journal, keys.as_deref()).await?;
-    let encoder = Encoder::new(secrets.clone()).with_keys(keys.as_deref().map_or(&[], DataKeys::keys)).with_rules(rules.clone());
+    let encoder =
+        Encoder::new(secrets.clone()).with_keys(keys.as_deref().map_or(&[], DataKeys::keys)).with_rules(rules.clone());
     let claim = async || Writer::claim(&journal, identity.clone(), keys.clone()).await;
     let mut writer = start.ride("claiming the journal", claim).await?;
     start.ride("writing down what is sealed", async || rules.write(&journal).await).await?;
@@ -143,11 +137,7 @@ impl Start {
     }
 
     /// Takes a step, as often as it takes a store that is away or busy to answer.
-    async fn ride<T>(
-        &mut self,
-        doing: &str,
-        mut step: impl AsyncFnMut() -> Result<T, Error>,
-    ) -> Result<T> {
+    async fn ride<T>(&mut self, doing: &str, mut step: impl AsyncFnMut() -> Result<T, Error>) -> Result<T> {
         let mut patience = Patience::new(&self.parts);
         let mut failures: u32 = 0;
         let began = self.parts.clock.monotonic();
@@ -170,7 +160,12 @@ impl Start {
             failures += 1;
             let said = Error::causes(&error);
             if failures.is_power_of_two() {
-                tracing::warn!(error = said, hint = error.hint(), failures, "{doing}: the store does not answer as it should; trying again");
+                tracing::warn!(
+                    error = said,
+                    hint = error.hint(),
+                    failures,
+                    "{doing}: the store does not answer as it should; trying again"
+                );
             }
             self.waits_for(&format!("the store ({doing}): {said}"));
             patience.failed().await;
@@ -210,15 +205,11 @@ fn secrets(context: &Context<'_>, args: &Run) -> Result<(Secrets, Vec<Arc<Key>>)
     let keys: Vec<Arc<Key>> = file.into_iter().flat_map(|file| file.keys).map(Arc::new).collect();
     let first = keys.first().cloned();
     if args.plaintext_secrets {
-        context
-            .printer
-            .warning("Secret values are stored in clear: whoever reads the journal reads them");
+        context.printer.warning("Secret values are stored in clear: whoever reads the journal reads them");
         return Ok((Secrets::Plaintext(first), keys));
     }
     let Some(key) = first else {
-        context.printer.warning(
-            "Secrets not restorable: no key. Their values are not stored; give --key-file FILE",
-        );
+        context.printer.warning("Secrets not restorable: no key. Their values are not stored; give --key-file FILE");
         return Ok((Secrets::Dropped, keys));
     };
     Ok((Secrets::Sealed(key), keys))
@@ -241,9 +232,12 @@ async fn prove(
     }
     let names = missing.join(", ");
     if opened.is_empty() && !args.new_key {
-        return Err(Failure::new("the key file", format!("holds none of the keys that this journal's values are sealed with ({names})"))
-            .hint("give the journal's own key file; `hindcast key init --key-file FILE` adds a new key to it")
-            .hint("if it is lost, --new-key goes on with this one: what is sealed so far stays unreadable"));
+        return Err(Failure::new(
+            "the key file",
+            format!("holds none of the keys that this journal's values are sealed with ({names})"),
+        )
+        .hint("give the journal's own key file; `hindcast key init --key-file FILE` adds a new key to it")
+        .hint("if it is lost, --new-key goes on with this one: what is sealed so far stays unreadable"));
     }
     context.printer.warning(format!(
         "values sealed with {names} cannot be read or restored with this key file: it does not hold {}",
@@ -302,8 +296,7 @@ async fn checkpoints(
 ) {
     let mut state = handle.durable();
     let first = state.borrow().clone();
-    let (tell, durable) =
-        watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
+    let (tell, durable) = watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
     let bridge = async move {
         let (mut last, mut bytes) = (first.last, listen::segment_bytes(&registry));
         while state.changed().await.is_ok() {
@@ -318,8 +311,7 @@ async fn checkpoints(
             (last, bytes) = (now.last, total);
         }
     };
-    let parts =
-        compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into() };
+    let parts = compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into() };
     let work = compactor::run(compactor::Policy::default(), parts, ended(stopped));
     tokio::pin!(work);
     tokio::select! {
@@ -340,10 +332,7 @@ async fn signalled() -> Exit {
     tracing::info!("stopping: writing what is buffered; again to stop at once");
     tokio::spawn(async {
         signal().await;
-        #[expect(
-            clippy::exit,
-            reason = "the user asked twice; what is not durable is read again from the cursor"
-        )]
+        #[expect(clippy::exit, reason = "the user asked twice; what is not durable is read again from the cursor")]
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });
     exit
@@ -352,8 +341,7 @@ async fn signalled() -> Exit {
 #[cfg(unix)]
 async fn signal() -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         tracing::warn!("signals cannot be taken: stop this process by killing it");
         return std::future::pending().await;

@@ -39,14 +39,13 @@ pub(super) async fn run(context: &Context<'_>, args: &Show) -> Result<Exit> {
     }
     past.reserve_values([object], args.show_secrets);
     let value = get::value(&past, object, args.show_secrets).await?;
-    let hidden =
-        !args.show_secrets && redact::hides(&object.row.group, &object.row.resource, &value, past.hide());
+    let hidden = !args.show_secrets && redact::hides(&object.row.group, &object.row.resource, &value, past.hide());
     let output = if context.common.output == Output::Json { Output::Json } else { Output::Yaml };
     render::object(context.printer, output, &value);
     if hidden {
-        context.printer.note(
-            "note: values are redacted, so this cannot be applied; --show-secrets with the key file shows them",
-        );
+        context
+            .printer
+            .note("note: values are redacted, so this cannot be applied; --show-secrets with the key file shows them");
     }
     Ok(past.finish())
 }

@@ -24,10 +24,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         let status = past.timeline.status().await?;
         let cluster = Cluster::new(&status, alias(context, &location, &uid).await?, now);
         let mut warn = |code: &str, message: String| {
-            warnings.push(Warning {
-                code: code.to_owned(),
-                message: format!("cluster {uid}: {message}"),
-            });
+            warnings.push(Warning { code: code.to_owned(), message: format!("cluster {uid}: {message}") });
         };
         if cluster.secrets == "dropped" {
             warn("secrets-dropped", "Secrets not restorable: no key".to_owned());
@@ -47,7 +44,12 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         }
         if cluster.secrets == "sealed" && status.in_clear > 0 {
             let secrets = past::count(status.in_clear as usize, "Secret");
-            warn("values-in-clear", format!("the newest version of {secrets} is kept with values in clear; `run` seals them at its next start"));
+            warn(
+                "values-in-clear",
+                format!(
+                    "the newest version of {secrets} is kept with values in clear; `run` seals them at its next start"
+                ),
+            );
         }
         let lost = cluster.gaps.iter().filter(|gap| gap.grade == "lost").count();
         if lost > 0 {

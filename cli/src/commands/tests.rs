@@ -50,20 +50,12 @@ NAME               DATA   AGE
 configmap/config   1      13s
 "
     );
-    assert!(
-        done.err.contains("at 2026-11-01 13:00:13.000+00:00 = rev 13 (closed)"),
-        "{}",
-        done.err
-    );
+    assert!(done.err.contains("at 2026-11-01 13:00:13.000+00:00 = rev 13 (closed)"), "{}", done.err);
     let earlier = run(&world, &["get", "deploy", "-n", "shop", "--at", "rev:11"]);
     assert!(earlier.out.contains("0/2"), "{}", earlier.out);
     let timed = run(&world, &["get", "deploy", "-n", "shop", "--at", "2026-11-01 13:00:13"]);
     assert_eq!(timed.out, run(&world, &["get", "deploy", "-n", "shop", "--at", "rev:13"]).out);
-    assert!(
-        timed.err.contains("at 2026-11-01 13:00:13.000+00:00 = rev 13 (closed)"),
-        "{}",
-        timed.err
-    );
+    assert!(timed.err.contains("at 2026-11-01 13:00:13.000+00:00 = rev 13 (closed)"), "{}", timed.err);
 }
 
 #[test]
@@ -79,11 +71,7 @@ fn get_by_label_by_name_and_of_all_namespaces() {
     assert_eq!(names(&["Deployment.apps", "web", "-n", "shop"]), "deployment.apps/web\n");
     assert_eq!(names(&["cm", "-A"]), "configmap/other\nconfigmap/config\n", "by namespace");
     let wide = run(&world, &["get", "cm", "-A", "--at", "rev:14"]);
-    assert!(
-        wide.out.starts_with("NAMESPACE     NAME     DATA   AGE\ndefault-not   other "),
-        "{}",
-        wide.out
-    );
+    assert!(wide.out.starts_with("NAMESPACE     NAME     DATA   AGE\ndefault-not   other "), "{}", wide.out);
     let default = run(&world, &["get", "cm", "--at", "rev:14"]);
     assert_eq!((default.out.as_str(), default.exit), ("", Exit::Done));
     assert!(default.err.contains("namespace default"), "{}", default.err);
@@ -100,11 +88,7 @@ fn show_and_lists_are_exact() {
     let json = run(&world, &["show", "widget/w", "-n", "shop", "--at", "rev:14", "-o", "json"]);
     assert!(json.out.contains("\"size\": 1.10\n"), "numbers are tokens: {}", json.out);
     let list = run(&world, &["get", "widgets", "-n", "shop", "--at", "rev:14", "-o", "yaml"]);
-    assert!(
-        list.out.starts_with("apiVersion: v1\nitems:\n- apiVersion: example.com/v1\n"),
-        "{}",
-        list.out
-    );
+    assert!(list.out.starts_with("apiVersion: v1\nitems:\n- apiVersion: example.com/v1\n"), "{}", list.out);
     assert!(list.out.contains("size: 1.10\n"), "{}", list.out);
     let table = run(&world, &["get", "widgets", "-n", "shop", "--at", "rev:14"]);
     assert_eq!(table.out, "NAME   SIZE\nw      1.10\n", "a CRD's own columns");
@@ -117,14 +101,8 @@ fn before_a_position_is_the_state_without_that_change() {
     let line = log.out.lines().find(|l| l.contains("spec.replicas: 3")).expect(&log.out);
     let pos = line.split_whitespace().nth(2).unwrap();
     let with = run(&world, &["get", "deploy", "-n", "shop", "--at", &format!("pos:{pos}")]);
-    let without =
-        run(&world, &["get", "deploy", "-n", "shop", "--at", &format!("before:pos:{pos}")]);
-    assert!(
-        with.out.contains("0/3") && without.out.contains("0/2"),
-        "{} {}",
-        with.out,
-        without.out
-    );
+    let without = run(&world, &["get", "deploy", "-n", "shop", "--at", &format!("before:pos:{pos}")]);
+    assert!(with.out.contains("0/3") && without.out.contains("0/2"), "{} {}", with.out, without.out);
     assert!(log.out.contains(&format!("just before: --at before:pos:{pos}")), "{}", log.out);
 }
 
@@ -136,16 +114,8 @@ fn what_was_not_there_or_not_protected_is_never_an_empty_answer() {
         assert_eq!(done.exit, exit, "{args:?}: {}{}", done.out, done.err);
         assert!(done.err.contains(text), "{args:?}: {}", done.err);
     };
-    said(
-        &["get", "deploy/nope", "-n", "shop", "--at", "rev:13"],
-        Exit::Failed,
-        "deployments.apps \"nope\"",
-    );
-    said(
-        &["show", "cm/gone", "-n", "shop", "--at", "rev:13"],
-        Exit::Failed,
-        "was not there in namespace shop",
-    );
+    said(&["get", "deploy/nope", "-n", "shop", "--at", "rev:13"], Exit::Failed, "deployments.apps \"nope\"");
+    said(&["show", "cm/gone", "-n", "shop", "--at", "rev:13"], Exit::Failed, "was not there in namespace shop");
     said(
         &["get", "lease", "-A", "--at", "rev:13"],
         Exit::Failed,
@@ -158,19 +128,11 @@ fn what_was_not_there_or_not_protected_is_never_an_empty_answer() {
         "leases.coordination.k8s.io: not protected",
     );
     said(&["get", "gadgets", "-n", "shop", "--at", "rev:13"], Exit::Failed, "not protected at");
-    said(
-        &["get", "widgts", "-n", "shop", "--at", "rev:13"],
-        Exit::Failed,
-        "did you mean widgets.example.com?",
-    );
+    said(&["get", "widgts", "-n", "shop", "--at", "rev:13"], Exit::Failed, "did you mean widgets.example.com?");
     said(&["get", "cm/config", "-A", "--at", "rev:13"], Exit::Failed, "a name is of one namespace");
     said(&["get", "cm", "--at", "2020-01-01"], Exit::Failed, "is before the journal begins");
     said(&["get", "cm", "--at", "rev:99"], Exit::Failed, "is later than the journal knows");
-    said(
-        &["get", "cm", "--at", "rev:99", "--allow-stale"],
-        Exit::Reserved,
-        "the journal is closed only up to",
-    );
+    said(&["get", "cm", "--at", "rev:99", "--allow-stale"], Exit::Reserved, "the journal is closed only up to");
     said(&["get", "cm", "--at", "pos:999"], Exit::Failed, "position 999");
     said(&["get", "cm", "--at", "25:00"], Exit::Failed, "time `25:00`");
     said(&["show", "cm", "-n", "shop"], Exit::Failed, "show takes one object");
@@ -184,11 +146,7 @@ fn a_lost_gap_is_a_reservation_wherever_it_touches_the_answer() {
     let world = World::new(Stored::Sealed);
     let inside = run(&world, &["get", "widgets", "-n", "shop", "--at", "rev:17"]);
     assert_eq!(inside.exit, Exit::Reserved, "{}", inside.err);
-    assert!(
-        inside.err.contains("changes may be missing (too old); uncertain are shop/w"),
-        "{}",
-        inside.err
-    );
+    assert!(inside.err.contains("changes may be missing (too old); uncertain are shop/w"), "{}", inside.err);
     let shown = run(&world, &["show", "widget/w", "-n", "shop", "--at", "rev:17"]);
     assert_eq!(shown.exit, Exit::Reserved, "{}", shown.err);
     let other = run(&world, &["get", "cm", "-n", "shop", "--at", "rev:17"]);
@@ -212,11 +170,7 @@ fn an_open_cut_names_what_lags() {
     assert!(done.err.contains("deployments.apps"), "{}", done.err);
     let closed = run(&world, &["get", "cm", "-n", "shop"]);
     assert_eq!(closed.exit, Exit::Done, "{}", closed.err);
-    assert!(
-        closed.err.contains("= rev 20 (closed)"),
-        "now is the newest closed cut: {}",
-        closed.err
-    );
+    assert!(closed.err.contains("= rev 20 (closed)"), "now is the newest closed cut: {}", closed.err);
 }
 
 const EVERYTHING: [&[&str]; 21] = [
@@ -250,8 +204,7 @@ fn no_secret_value_is_in_any_output() {
         let keys = world.key_file();
         for args in EVERYTHING {
             for with_key in [false, true] {
-                let all =
-                    if with_key { [args, &["--key-file", &keys]].concat() } else { args.to_vec() };
+                let all = if with_key { [args, &["--key-file", &keys]].concat() } else { args.to_vec() };
                 let done = run(&world, &all);
                 assert_ne!(done.exit, Exit::Failed, "{all:?}: {}", done.err);
                 for text in [&done.out, &done.err] {
@@ -274,8 +227,7 @@ fn values_are_shown_when_asked_and_only_with_what_opens_them() {
     assert!(without.err.contains("there is no key"), "{}", without.err);
     let with = run(&world, &[&show[..], &["--key-file", &keys]].concat());
     assert!(with.out.contains(PLANTED), "{}{}", with.out, with.err);
-    let list =
-        ["get", "secrets", "-n", "shop", "--show-secrets", "-o", "json", "--key-file", &keys];
+    let list = ["get", "secrets", "-n", "shop", "--show-secrets", "-o", "json", "--key-file", &keys];
     assert!(run(&world, &list).out.contains(PLANTED));
     let plain = World::new(Stored::Plaintext);
     assert!(run(&plain, &show).out.contains(PLANTED), "the scan above can find it");
@@ -304,23 +256,15 @@ fn nothing_that_a_terminal_obeys_is_printed() {
 fn log_shows_who_did_what_newest_first() {
     let world = World::new(Stored::Sealed);
     let done = run(&world, &["log", "-n", "shop", "--since", "2026-11-01"]);
-    let positions: Vec<u64> = done
-        .out
-        .lines()
-        .skip(1)
-        .filter_map(|l| l.split_whitespace().nth(2)?.parse().ok())
-        .collect();
+    let positions: Vec<u64> =
+        done.out.lines().skip(1).filter_map(|l| l.split_whitespace().nth(2)?.parse().ok()).collect();
     assert!(positions.len() > 3 && positions.is_sorted_by(|a, b| a > b), "{}", done.out);
     assert!(done.out.contains("kubectl-edit"), "{}", done.out);
     let limited = run(&world, &["log", "-A", "--since", "2026-11-01", "--limit", "2"]);
     assert_eq!(limited.out.lines().count(), 3, "{}", limited.out);
     assert!(limited.err.contains("the newest 2 of"), "{}", limited.err);
     let by_label = run(&world, &["log", "-A", "--since", "2026-11-01", "-l", "app=web"]);
-    assert!(
-        by_label.out.contains("deployments.apps/web") && !by_label.out.contains("configmaps"),
-        "{}",
-        by_label.out
-    );
+    assert!(by_label.out.contains("deployments.apps/web") && !by_label.out.contains("configmaps"), "{}", by_label.out);
     let recent = run(&world, &["log", "-n", "shop"]);
     assert!(recent.err.contains("no changes in that time"), "an hour by default: {}", recent.err);
     let around = run(&world, &["log", "-n", "shop", "--around", "2026-11-01 13:00"]);
@@ -369,7 +313,11 @@ fn diff_refuses_what_it_cannot_compare() {
     };
     let pair = ["--from", "rev:11", "--to", "rev:13"];
     said(&[&["diff", "lease", "-A"], &pair[..]].concat(), Exit::Failed, "not protected at");
-    said(&[&["diff", "deploy,lease", "-A"], &pair[..]].concat(), Exit::Reserved, "leases.coordination.k8s.io: not protected");
+    said(
+        &[&["diff", "deploy,lease", "-A"], &pair[..]].concat(),
+        Exit::Reserved,
+        "leases.coordination.k8s.io: not protected",
+    );
     said(&[&["diff", "deploy/web", "-A"], &pair[..]].concat(), Exit::Failed, "a name is of one namespace");
     said(&[&["diff", "deploy/nope", "-n", "shop"], &pair[..]].concat(), Exit::Failed, "was not there");
     said(&["diff", "cm", "-A", "--from", "2020-01-01"], Exit::Failed, "is before the journal begins");

@@ -10,8 +10,7 @@ fn a_key_file_is_made_added_to_and_never_lost() {
     let first = add(&path, None, &parts).unwrap();
     let second = add(&path, Some("other"), &parts).unwrap();
     let third = add(&path, None, &parts).unwrap();
-    let names: Vec<String> =
-        read_existing(&path).unwrap().keys.into_iter().map(|key| key.name).collect();
+    let names: Vec<String> = read_existing(&path).unwrap().keys.into_iter().map(|key| key.name).collect();
     let named = |name: &str, key: &Key| format!("{name}-{}", key.fingerprint());
     let expected = [named("key-2", &third), named("other", &second), named("key-1", &first)];
     assert_eq!(names, expected, "newest first, each with its fingerprint");

@@ -115,15 +115,10 @@ fn lists_and_names() {
     let known = cluster();
     let asked = parse("deploy,svc,deployments", None, &known).unwrap();
     let kinds: Vec<String> = asked.kinds.iter().map(label).collect();
-    assert_eq!(
-        (kinds, asked.name),
-        (vec!["deployments.apps".to_owned(), "services".to_owned()], None)
-    );
+    assert_eq!((kinds, asked.name), (vec!["deployments.apps".to_owned(), "services".to_owned()], None));
     assert_eq!(parse("deploy/web", None, &known).unwrap().name.as_deref(), Some("web"));
     assert_eq!(parse("deploy", Some("web"), &known).unwrap().name.as_deref(), Some("web"));
-    for (kind, name) in
-        [("deploy/web", Some("web")), ("deploy/", None), ("deploy/a/b", None), ("", None)]
-    {
+    for (kind, name) in [("deploy/web", Some("web")), ("deploy/", None), ("deploy/a/b", None), ("", None)] {
         assert!(parse(kind, name, &known).is_err(), "{kind} {name:?}");
     }
     assert!(parse("deploy,svc", Some("web"), &known).is_err());

@@ -56,11 +56,8 @@ impl Reach {
         let inner = connect(self.config.clone())?;
         let Some(credentials) = self.credentials.clone() else { return Ok(inner) };
         let namespace = self.config.default_namespace.clone();
-        let renewing = Arc::new(Renewing {
-            config: self.config.clone(),
-            credentials,
-            inner: Mutex::new((None, inner)),
-        });
+        let renewing =
+            Arc::new(Renewing { config: self.config.clone(), credentials, inner: Mutex::new((None, inner)) });
         let service = tower::service_fn(move |request| renewing.clone().send(request));
         Ok(Client::new(service, namespace))
     }

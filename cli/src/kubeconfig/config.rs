@@ -72,10 +72,7 @@ fn reach(mut config: Config, interaction: Interaction, parts: &Parts) -> Result<
 }
 
 /// The cluster and the user of a context, and its namespace.
-fn chosen<'a>(
-    kubeconfig: &'a Kubeconfig,
-    wanted: Option<&str>,
-) -> Result<(&'a Cluster, AuthInfo, Option<String>)> {
+fn chosen<'a>(kubeconfig: &'a Kubeconfig, wanted: Option<&str>) -> Result<(&'a Cluster, AuthInfo, Option<String>)> {
     let Some(name) = wanted.or(kubeconfig.current_context.as_deref()) else {
         let known: Vec<&str> = kubeconfig.contexts.iter().map(|named| named.name.as_str()).collect();
         let hint = match known.as_slice() {
@@ -86,7 +83,8 @@ fn chosen<'a>(
     };
     let absent = |what: String| broken(&what, "is not there");
     let context = kubeconfig.contexts.iter().find(|named| named.name == name);
-    let context = context.and_then(|named| named.context.as_ref()).ok_or_else(|| absent(format!("context \"{name}\"")))?;
+    let context =
+        context.and_then(|named| named.context.as_ref()).ok_or_else(|| absent(format!("context \"{name}\"")))?;
     let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster);
     let cluster = cluster
         .and_then(|named| named.cluster.as_ref())
@@ -164,9 +162,9 @@ fn renewed(user: &mut AuthInfo, interaction: Interaction) -> Result<Option<Sourc
     }
     let token = token.map(|token| secrecy::ExposeSecret::expose_secret(&token).trim().to_owned());
     let token = token.filter(|token| !token.is_empty());
-    let header = token.as_deref().map(|token| {
-        bearer(token).ok_or_else(|| broken("the user's token", "cannot stand in a header"))
-    });
+    let header = token
+        .as_deref()
+        .map(|token| bearer(token).ok_or_else(|| broken("the user's token", "cannot stand in a header")));
     let header = header.transpose()?;
     if let Some(path) = file {
         return Ok(Some(Source::TokenFile(path.into(), header)));

@@ -164,10 +164,9 @@ impl Credentials {
                 let terminal = *interaction == Interaction::Terminal;
                 exec::ask(exec, terminal, &self.parts).await.and_then(issued_of)
             }
-            Source::CertificateFiles(paths) => Ok(Issued {
-                files: paths.iter().map(|path| std::fs::read(path).ok()).collect(),
-                ..Issued::default()
-            }),
+            Source::CertificateFiles(paths) => {
+                Ok(Issued { files: paths.iter().map(|path| std::fs::read(path).ok()).collect(), ..Issued::default() })
+            }
         };
         // Only now: a plugin may have taken its time.
         state.asked = self.parts.clock.monotonic();

@@ -89,11 +89,12 @@ pub(crate) async fn ask(exec: &ExecConfig, terminal: bool, parts: &Parts) -> Res
         if !said.is_empty() {
             reason = format!("{reason}: {said}");
         }
-        return Err(Failure::new(what, reason).hint("run the command by itself to see what it wants; it may need a new login"));
+        return Err(
+            Failure::new(what, reason).hint("run the command by itself to see what it wants; it may need a new login")
+        );
     }
-    given(&output.stdout, version).map_err(|reason| {
-        Failure::new(what, reason).hint("bring the plugin and the kubeconfig it wrote up to date")
-    })
+    given(&output.stdout, version)
+        .map_err(|reason| Failure::new(what, reason).hint("bring the plugin and the kubeconfig it wrote up to date"))
 }
 
 async fn run(
@@ -140,8 +141,8 @@ async fn run(
 /// Reads an `ExecCredential`; the reason why it is none quotes nothing of it.
 fn given(output: &[u8], version: &str) -> Result<Given, String> {
     // YAML, of which JSON is a part: some plugins print that, and kubectl takes it.
-    let credential: Credential = serde_saphyr::from_slice(output)
-        .map_err(|_| "printed what is no ExecCredential".to_owned())?;
+    let credential: Credential =
+        serde_saphyr::from_slice(output).map_err(|_| "printed what is no ExecCredential".to_owned())?;
     if credential.kind != "ExecCredential" {
         return Err("printed what is no ExecCredential".to_owned());
     }

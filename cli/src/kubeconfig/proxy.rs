@@ -33,7 +33,11 @@ enum Exception {
     Network(IpAddr, u8),
     Address(IpAddr, Option<u16>),
     /// A domain with a dot before it; `itself` says whether the name without a host before it counts.
-    Domain { suffix: String, itself: bool, port: Option<u16> },
+    Domain {
+        suffix: String,
+        itself: bool,
+        port: Option<u16>,
+    },
 }
 
 impl Environment {
@@ -136,7 +140,9 @@ fn host_and_port(entry: &str) -> Option<(&str, Option<u16>)> {
 /// Whether an address is in a network.
 fn within(address: IpAddr, network: IpAddr, length: u8) -> bool {
     let (address, network, bits) = match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => (u128::from(address.to_bits()), u128::from(network.to_bits()), 32_u32),
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            (u128::from(address.to_bits()), u128::from(network.to_bits()), 32_u32)
+        }
         (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128_u32),
         _ => return false,
     };
@@ -155,9 +161,7 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Uri> {
         Some(_) => text.to_owned(),
         None => format!("http://{text}"),
     };
-    let uri: Uri = whole
-        .parse()
-        .map_err(|_| Failure::new(format!("the proxy of {name}"), "is no URL").hint(forms))?;
+    let uri: Uri = whole.parse().map_err(|_| Failure::new(format!("the proxy of {name}"), "is no URL").hint(forms))?;
     let said = format!("the proxy {} of {name}", shown(&uri));
     match uri.scheme_str() {
         Some("http" | "https") => Ok(uri),

@@ -89,9 +89,10 @@ fn untrusted(error: &CertificateError) -> (String, &'static str) {
             "it is an authority's own".to_owned(),
             "have the authority sign one for the server (basicConstraints CA:FALSE), and leave certificate-authority as it is",
         ),
-        CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
-            ("it is of a version without names".to_owned(), "have it signed anew, as version 3 and with a subjectAltName")
-        }
+        CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => (
+            "it is of a version without names".to_owned(),
+            "have it signed anew, as version 3 and with a subjectAltName",
+        ),
         CertificateError::Other(other) => (other.to_string(), signed),
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (

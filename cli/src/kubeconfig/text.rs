@@ -77,7 +77,9 @@ fn of_document(mut document: Value) -> Result<Kubeconfig, String> {
             user.remove("extensions");
             unfold(user);
             if let Some(Value::Object(exec)) = user.get_mut("exec")
-                && exec.get("interactiveMode").is_some_and(|mode| !["Never", "IfAvailable", "Always"].iter().any(|known| mode == known))
+                && exec
+                    .get("interactiveMode")
+                    .is_some_and(|mode| !["Never", "IfAvailable", "Always"].iter().any(|known| mode == known))
             {
                 exec.remove("interactiveMode");
             }
@@ -125,7 +127,10 @@ fn say_nothing_with_nothing(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, value| !value.is_null() && value != "");
-            fields.iter_mut().filter(|(name, _)| *name != "extensions").for_each(|(_, value)| say_nothing_with_nothing(value));
+            fields
+                .iter_mut()
+                .filter(|(name, _)| *name != "extensions")
+                .for_each(|(_, value)| say_nothing_with_nothing(value));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| match item {
             Value::Null => *item = "".into(),
@@ -160,7 +165,9 @@ fn make_absolute(config: &mut Kubeconfig, dir: &Path) {
         within(&mut user.client_key);
         within(&mut user.token_file);
         // A mere name is looked for on PATH.
-        if let Some(exec) = user.exec.as_mut().filter(|exec| exec.command.as_ref().is_some_and(|c| c.contains(MAIN_SEPARATOR))) {
+        if let Some(exec) =
+            user.exec.as_mut().filter(|exec| exec.command.as_ref().is_some_and(|c| c.contains(MAIN_SEPARATOR)))
+        {
             within(&mut exec.command);
         }
     }

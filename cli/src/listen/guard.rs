@@ -17,17 +17,14 @@ use axum::{
 const OWN: [&str; 3] = [".localhost", ".svc", ".cluster.local"];
 
 /// Refuses what a web page may have sent.
-pub(super) async fn guard(
-    State(names): State<Arc<Vec<String>>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn guard(State(names): State<Arc<Vec<String>>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     // A request for a proxy names the host in its first line.
     let named = request.uri().authority().map(|authority| authority.as_str());
     let host = named.or_else(|| text(headers, header::HOST)).unwrap_or_default();
     if !is_ours(host, &names) {
-        let body = "asked by a name that is not this process's: ask by its address, or allow the name with --listen-name\n";
+        let body =
+            "asked by a name that is not this process's: ask by its address, or allow the name with --listen-name\n";
         return (StatusCode::MISDIRECTED_REQUEST, body).into_response();
     }
     if is_foreign(request.method(), headers, host) {

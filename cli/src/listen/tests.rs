@@ -12,8 +12,7 @@ async fn ask(address: SocketAddr, request: &str) -> String {
 
 async fn ask_with(address: SocketAddr, request: &str, headers: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let text =
-        format!("{request} HTTP/1.1\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n");
+    let text = format!("{request} HTTP/1.1\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -45,8 +44,7 @@ async fn it_answers_and_says_when_it_cannot() {
     let (handle, commands) = channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (_stage, shown) = watch::channel(None);
-    let served =
-        Served { registry: registry.clone(), handle, stage: shown, names: Vec::new() };
+    let served = Served { registry: registry.clone(), handle, stage: shown, names: Vec::new() };
     let server = tokio::spawn(serve(listener, served, async {
         let _ = stopped.await;
     }));
@@ -93,7 +91,11 @@ async fn no_web_page_closes_a_cut_or_reads_figures() {
         (format!("Host: {own}\r\nSec-Fetch-Site: cross-site\r\n"), "403"),
         (format!("Host: {own}\r\nSec-Fetch-Site: same-site\r\n"), "403"),
         // A name that was made to lead here: the page is of the same site then, by the browser's lights.
-        ("Host: rebound.evil.example\r\nOrigin: http://rebound.evil.example\r\nSec-Fetch-Site: same-origin\r\n".to_owned(), "421"),
+        (
+            "Host: rebound.evil.example\r\nOrigin: http://rebound.evil.example\r\nSec-Fetch-Site: same-origin\r\n"
+                .to_owned(),
+            "421",
+        ),
         (String::new(), "421"),
     ] {
         let answer = ask_with(address, "POST /close", &headers).await;
@@ -111,12 +113,30 @@ async fn no_web_page_closes_a_cut_or_reads_figures() {
 #[test]
 fn names_that_a_stranger_can_have_are_not_ours() {
     let names = ["Hindcast.example.com".to_owned()];
-    let ours = ["127.0.0.1:9464", "10.0.0.7", "[::1]:9464", "[fe80::1]", "localhost:9464", "LOCALHOST", "a.localhost", "hindcast:80"];
+    let ours = [
+        "127.0.0.1:9464",
+        "10.0.0.7",
+        "[::1]:9464",
+        "[fe80::1]",
+        "localhost:9464",
+        "LOCALHOST",
+        "a.localhost",
+        "hindcast:80",
+    ];
     let more = ["hindcast.monitoring.svc:9464", "hindcast.monitoring.svc.cluster.local.", "hindcast.example.com:443"];
     for host in ours.iter().chain(&more) {
         assert!(is_ours(host, &names), "{host}");
     }
-    let strangers = ["evil.example", "127.0.0.1.evil.example:9464", "localhost.evil.example", "svc.evil.example", "", ":80", "[::1", "x.hindcast.example.com"];
+    let strangers = [
+        "evil.example",
+        "127.0.0.1.evil.example:9464",
+        "localhost.evil.example",
+        "svc.evil.example",
+        "",
+        ":80",
+        "[::1",
+        "x.hindcast.example.com",
+    ];
     for host in strangers {
         assert!(!is_ours(host, &names), "{host}");
     }

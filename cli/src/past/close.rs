@@ -7,8 +7,8 @@
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Observation, Past,
-    Revision, Scope, Secrets, Source, facts::Discovery,
+    At, Change, Encoder, FrontierPoint, FrontierVector, Micros, Observation, Past, Revision, Scope, Secrets, Source,
+    facts::Discovery,
 };
 use hindcast_restorer::{Range, View};
 use hindcast_watcher::{Closed, ErrorKind};
@@ -39,20 +39,13 @@ const IDLE: Micros = 90_000_000;
 const ARRIVAL: Duration = Duration::from_secs(3);
 
 /// The answer, closed if that can be done.
-pub(super) async fn close(
-    past: &mut Reading<'_>,
-    context: &Context<'_>,
-    at: &At,
-    mut answer: Past,
-) -> Result<Past> {
+pub(super) async fn close(past: &mut Reading<'_>, context: &Context<'_>, at: &At, mut answer: Past) -> Result<Past> {
     match live(past, context, at).await {
         // What was laid over what was read stays the newest: nothing more is read behind it.
         Ok(Some(seen)) => return Ok(seen),
         Ok(None) => {}
         Err(failure) => {
-            context
-                .printer
-                .note(format!("note: the cluster did not help to close the cut: {failure}"));
+            context.printer.note(format!("note: the cluster did not help to close the cut: {failure}"));
         }
     }
     if let Some(address) = &context.common.run_address {
@@ -78,8 +71,7 @@ async fn live(past: &mut Reading<'_>, context: &Context<'_>, at: &At) -> Result<
     let Some(mut seen) = look(past, context, |_| true).await? else { return Ok(None) };
     // For a question about a time the bounds of the journal's own rows decide, so what is on its way into the bucket is
     // given a moment to arrive.
-    let patience =
-        if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
+    let patience = if matches!(at, At::Time(_) | At::BeforeTime(_)) { ARRIVAL } else { Duration::ZERO };
     drop_durable(past, context, patience, &seen.frontier, &mut seen.changes).await?;
     past.overlaid = true;
     past.timeline.overlay(seen.changes, seen.reached);
@@ -126,9 +118,7 @@ async fn look(
     let uid = limited(CLUSTER_LIMIT, kubeconfig::cluster_uid(&client, &reach)).await??;
     if uid != past.journal.cluster() {
         if context.common.verbose > 0 {
-            context
-                .printer
-                .note(format!("note: the context's cluster is {uid}, not the journal's"));
+            context.printer.note(format!("note: the context's cluster is {uid}, not the journal's"));
         }
         return Ok(None);
     }
@@ -211,10 +201,7 @@ fn seen(
     let mut changes = Vec::new();
     let mut reached = frontier.clone();
     for (domain, point) in &mut reached {
-        let of_domain = kinds
-            .iter()
-            .filter(|(kind, _)| kind.domain == *domain)
-            .map(|(kind, _)| kind.kind_key());
+        let of_domain = kinds.iter().filter(|(kind, _)| kind.domain == *domain).map(|(kind, _)| kind.kind_key());
         let keys: Vec<String> = of_domain.collect();
         let least = closed.iter().filter(|c| keys.contains(&c.kind)).map(|c| c.reached).min();
         if let Some(least) = least.filter(|least| *least >= point.rv) {
@@ -267,18 +254,13 @@ fn name_of(object: &[u8]) -> (String, String) {
 
 async fn limited<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T> {
     #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
-    tokio::time::timeout(limit, work).await.map_err(|_| {
-        Failure::new("the API server", format!("did not answer within {} s", limit.as_secs()))
-    })
+    tokio::time::timeout(limit, work)
+        .await
+        .map_err(|_| Failure::new("the API server", format!("did not answer within {} s", limit.as_secs())))
 }
 
 /// Waits for segments that close the moment.
-async fn wait(
-    past: &mut Reading<'_>,
-    context: &Context<'_>,
-    at: &At,
-    mut answer: Past,
-) -> Result<Past> {
+async fn wait(past: &mut Reading<'_>, context: &Context<'_>, at: &At, mut answer: Past) -> Result<Past> {
     let clock = &context.parts.clock;
     let end = clock.monotonic() + context.common.wait;
     if context.common.verbose > 0 {
@@ -300,9 +282,7 @@ async fn ask_run(address: &str, limit: Duration) -> Result<(), String> {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let exchange = async {
         let mut stream = tokio::net::TcpStream::connect(host).await.map_err(|e| e.to_string())?;
-        let request = format!(
-            "POST /close HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        );
+        let request = format!("POST /close HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.map_err(|e| e.to_string())?;
         let mut answer = Vec::new();
         stream.take(64 << 10).read_to_end(&mut answer).await.map_err(|e| e.to_string())?;

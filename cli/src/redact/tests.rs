@@ -3,13 +3,7 @@ use super::*;
 const PLANTED: &str = "aHVudGVyMi1wbGFudGVk";
 
 fn key() -> Key {
-    Key {
-        name: "k".to_owned(),
-        created: String::new(),
-        wrap: [1; 32],
-        hmac: [2; 32],
-        seal: [3; 32],
-    }
+    Key { name: "k".to_owned(), created: String::new(), wrap: [1; 32], hmac: [2; 32], seal: [3; 32] }
 }
 
 /// Hides Secrets alone.
@@ -35,11 +29,7 @@ fn an_object_in_clear_is_hidden_everywhere() {
     let shown = secret.pointer("/data/password").and_then(Value::as_str).unwrap();
     assert!(shown.starts_with("<redacted 15 bytes hmac:"), "decoded length and a hash: {shown}");
     assert_eq!(shown.len(), "<redacted 15 bytes hmac:ab12cd34>".len());
-    assert_eq!(
-        secret.pointer("/data/password"),
-        secret.pointer("/data/n~0~1x"),
-        "equal values look equal"
-    );
+    assert_eq!(secret.pointer("/data/password"), secret.pointer("/data/n~0~1x"), "equal values look equal");
 }
 
 #[test]
@@ -60,18 +50,10 @@ fn patches_are_hidden_at_above_and_below_a_sealed_path() {
         ("", format!(r#"{{"data":{{"password":"{PLANTED}"}},"metadata":{{}}}}"#)),
         (
             "/metadata",
-            format!(
-                r#"{{"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}}}"#
-            ),
+            format!(r#"{{"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}}}"#),
         ),
-        (
-            "/metadata/annotations",
-            format!(r#"{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}"#),
-        ),
-        (
-            "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration",
-            format!(r#""{PLANTED}""#),
-        ),
+        ("/metadata/annotations", format!(r#"{{"kubectl.kubernetes.io/last-applied-configuration":"{PLANTED}"}}"#)),
+        ("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration", format!(r#""{PLANTED}""#)),
     ] {
         let mut operations = value(&format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#));
         patch(("", "secrets"), &mut operations, false, true, secrets(Some(&key())));
@@ -96,10 +78,7 @@ fn a_stored_placeholder_is_shown_short_and_nothing_else_passes_as_one() {
     let stored = "<redacted 12 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34>";
     let mut secret = value(&format!(r#"{{"data":{{"p":"{stored}","q":"<not stored: no key>"}}}}"#));
     object("", "secrets", &mut secret, secrets(Some(&key())));
-    assert_eq!(
-        secret.pointer("/data/p").and_then(Value::as_str),
-        Some("<redacted 12 bytes hmac:ab12cd34>")
-    );
+    assert_eq!(secret.pointer("/data/p").and_then(Value::as_str), Some("<redacted 12 bytes hmac:ab12cd34>"));
     assert_eq!(secret.pointer("/data/q").and_then(Value::as_str), Some("<not stored: no key>"));
     for text in [
         "<redacted hunter2 bytes>",
@@ -135,8 +114,7 @@ fn bytes_that_are_no_json_show_their_length_only() {
 #[test]
 fn the_raw_bytes_of_an_unreadable_secret_are_hidden() {
     let body = format!(r#"{{"raw":"{PLANTED}","reason":"duplicate key at byte 3"}}"#);
-    let shown =
-        bytes(&row(Op::Unreadable, "secrets"), body.as_bytes(), false, secrets(Some(&key()))).to_string();
+    let shown = bytes(&row(Op::Unreadable, "secrets"), body.as_bytes(), false, secrets(Some(&key()))).to_string();
     assert!(!shown.contains(PLANTED) && shown.contains("duplicate key"), "{shown}");
     let shown = bytes(&row(Op::Unreadable, "pods"), body.as_bytes(), false, secrets(None)).to_string();
     assert!(shown.contains(PLANTED), "other kinds keep what was received");
@@ -144,13 +122,11 @@ fn the_raw_bytes_of_an_unreadable_secret_are_hidden() {
 
 #[test]
 fn a_helm_payload_in_a_config_map_is_hidden_by_its_name_alone() {
-    for (path, body) in [
-        ("/data/release", format!("\"{PLANTED}\"")),
-        ("/data", format!(r#"{{"release":"{PLANTED}"}}"#)),
-    ] {
+    for (path, body) in
+        [("/data/release", format!("\"{PLANTED}\"")), ("/data", format!(r#"{{"release":"{PLANTED}"}}"#))]
+    {
         let operations = format!(r#"[{{"op":"add","path":"{path}","value":{body}}}]"#);
-        let shown =
-            bytes(&row(Op::Modify, "configmaps"), operations.as_bytes(), true, secrets(None)).to_string();
+        let shown = bytes(&row(Op::Modify, "configmaps"), operations.as_bytes(), true, secrets(None)).to_string();
         assert!(!shown.contains(PLANTED), "{shown}");
     }
 }
@@ -158,14 +134,19 @@ fn a_helm_payload_in_a_config_map_is_hidden_by_its_name_alone() {
 #[test]
 fn of_rows_from_before_copies_were_sealed_every_annotation_of_a_secret_is_hidden() {
     let stored = "<redacted 15 bytes hmac:ab12cd34ab12cd34ab12cd34ab12cd34>";
-    let body = format!(r#"{{"data":{{"p":"{stored}"}},"metadata":{{"annotations":{{"note":"{PLANTED}"}},"labels":{{"app":"shop"}}}}}}"#);
+    let body = format!(
+        r#"{{"data":{{"p":"{stored}"}},"metadata":{{"annotations":{{"note":"{PLANTED}"}},"labels":{{"app":"shop"}}}}}}"#
+    );
     let operations = format!(r#"[{{"op":"replace","path":"/metadata/annotations/note","value":"{PLANTED}"}}]"#);
     let mut old = row(Op::Modify, "secrets");
     for (text, is_patch) in [(&body, false), (&operations, true)] {
         let shown = bytes(&old, text.as_bytes(), is_patch, secrets(Some(&key()))).to_string();
         assert!(!shown.contains(PLANTED), "{shown}");
     }
-    assert!(bytes(&old, body.as_bytes(), false, secrets(None)).to_string().contains(r#""app":"shop""#), "labels are shown");
+    assert!(
+        bytes(&old, body.as_bytes(), false, secrets(None)).to_string().contains(r#""app":"shop""#),
+        "labels are shown"
+    );
     // A row that names the key of its hash is in public form by the rules of now.
     old.change.hash_key = key().id();
     let shown = bytes(&old, operations.as_bytes(), true, secrets(Some(&key()))).to_string();
@@ -189,6 +170,9 @@ fn places_of_a_policy_are_hidden_in_objects_patches_and_raw_bytes() {
     ] {
         let shown = bytes(row, text.as_bytes(), is_patch, hide).to_string();
         assert!(!shown.contains(PLANTED) && shown.contains("<redacted "), "{shown}");
-        assert!(bytes(row, text.as_bytes(), is_patch, secrets(Some(&key))).to_string().contains(PLANTED), "by the policy alone");
+        assert!(
+            bytes(row, text.as_bytes(), is_patch, secrets(Some(&key))).to_string().contains(PLANTED),
+            "by the policy alone"
+        );
     }
 }

@@ -4,7 +4,10 @@ use hindcast_journal::exact::Value;
 use hindcast_restorer::blame::{Blame, Origin};
 
 use super::{table, yaml};
-use crate::{commands::Context, printer::{Style, Text}};
+use crate::{
+    commands::Context,
+    printer::{Style, Text},
+};
 
 /// Prints an object with the origin of each line. `object` is what may be shown of it.
 pub(crate) fn print(context: &Context<'_>, blame: &Blame, object: &Value) {
@@ -16,8 +19,7 @@ pub(crate) fn print(context: &Context<'_>, blame: &Blame, object: &Value) {
         row
     });
     let heading = format!("TIME ({})", context.wall.zone_name());
-    let mut laid =
-        table::lines(&[heading.as_str(), "POS", "REV", "BY", "|"], rows.collect()).into_iter();
+    let mut laid = table::lines(&[heading.as_str(), "POS", "REV", "BY", "|"], rows.collect()).into_iter();
     if let Some(headings) = laid.next() {
         let mut line = Text::default();
         line.push(Style::Dim, headings);

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use hindcast_journal::exact::Value;
 use hindcast_restorer::diff::How;
 
-use super::{path, unified::{self, Sign}, yaml};
+use super::{
+    path,
+    unified::{self, Sign},
+    yaml,
+};
 use crate::{
     commands::Context,
     kinds,
@@ -13,7 +17,6 @@ use crate::{
     printer::{Style, Text},
     view::{Changed, Diff},
 };
-
 
 /// Prints what differs. `times` are the moments in words.
 pub(crate) fn print(context: &Context<'_>, diff: &Diff, times: (&str, &str)) {

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::{log::shorten, unified};
-use crate::{printer::{Style, Text}, view::Field};
+use crate::{
+    printer::{Style, Text},
+    view::Field,
+};
 
 /// The widest that a value may be.
 const WIDTH: usize = 72;
@@ -71,9 +74,7 @@ fn side(value: Option<&Value>, none: &str) -> String {
 /// A value as people write it, on a line: a text stands without quotes where nothing is lost by that.
 pub(crate) fn value(value: &Value) -> String {
     match value {
-        Value::String(text) if !text.is_empty() && text.trim() == text && !text.contains('\n') => {
-            shorten(text, WIDTH)
-        }
+        Value::String(text) if !text.is_empty() && text.trim() == text && !text.contains('\n') => shorten(text, WIDTH),
         other => shorten(&other.to_string(), WIDTH),
     }
 }

@@ -7,9 +7,7 @@ use hindcast_journal::{
 use hindcast_restorer::{Object, View};
 
 use super::table;
-use crate::{
-    args::Output, columns, commands::Context, kinds, kubeconfig::Namespaces, printer::Text,
-};
+use crate::{args::Output, columns, commands::Context, kinds, kubeconfig::Namespaces, printer::Text};
 
 /// What the answer looks like.
 pub(crate) struct Shape<'a> {
@@ -83,13 +81,7 @@ pub(crate) fn table(shape: &Shape<'_>, objects: &[&Object], view: &View, namespa
     }
 }
 
-fn lines(
-    shape: &Shape<'_>,
-    kind: &Discovery,
-    objects: &[&Object],
-    view: &View,
-    several: bool,
-) -> Vec<String> {
+fn lines(shape: &Shape<'_>, kind: &Discovery, objects: &[&Object], view: &View, several: bool) -> Vec<String> {
     let columns = columns::of(kind, shape.context.common.output == Output::Wide);
     let with_namespace = shape.all && kind.namespaced;
     let mut headings = Vec::new();

@@ -57,8 +57,7 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
     let mut kept: BTreeMap<String, bool> = BTreeMap::new();
     for change in changes {
         let object = &change.object;
-        let key =
-            [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
+        let key = [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
         if !change.manager.is_empty() {
             kept.insert(key.clone(), is_controller(&change.manager));
         }
@@ -99,19 +98,11 @@ fn is_controller(manager: &str) -> bool {
         "vpa-recommender",
     ];
     NAMES.contains(&manager)
-        || ["-controller", "-controller-manager", "-operator"]
-            .iter()
-            .any(|end| manager.ends_with(end))
+        || ["-controller", "-controller-manager", "-operator"].iter().any(|end| manager.ends_with(end))
 }
 
 /// Prints changes that come oldest first.
-pub(crate) fn print(
-    context: &Context<'_>,
-    args: &Log,
-    changes: &[Change],
-    order: Order,
-    several: bool,
-) {
+pub(crate) fn print(context: &Context<'_>, args: &Log, changes: &[Change], order: Order, several: bool) {
     let lines = fold(changes, args.all || context.common.output != Output::Text);
     let total = lines.len();
     let limit = args.limit as usize;
@@ -159,8 +150,7 @@ fn text(context: &Context<'_>, args: &Log, lines: &mut [Line<'_>], order: Order,
         context.printer.line(&heading);
     }
     // One object's history is read to act on it: each change is shown whole, with the T just before it.
-    let selected =
-        args.name.is_some() || args.kind.as_deref().is_some_and(|kind| kind.contains('/'));
+    let selected = args.name.is_some() || args.kind.as_deref().is_some_and(|kind| kind.contains('/'));
     for (line, laid) in lines.iter().zip(laid) {
         let style = match line.change.op.as_str() {
             _ if line.count > 1 || is_quiet(line.change) => Style::Dim,
@@ -221,8 +211,7 @@ fn summary(change: &Change) -> String {
     const SHOWN: usize = 3;
     // The generation says only that something else changed.
     let told = |op: &&Value| op.get("path").and_then(Value::as_str) != Some("/metadata/generation");
-    let mut parts: Vec<String> =
-        change.operations.iter().filter(told).filter_map(|op| field(op, 40)).collect();
+    let mut parts: Vec<String> = change.operations.iter().filter(told).filter_map(|op| field(op, 40)).collect();
     let more = parts.len().saturating_sub(SHOWN);
     parts.truncate(SHOWN);
     if more > 0 {
@@ -238,9 +227,7 @@ fn field(operation: &Value, width: usize) -> Option<String> {
     match operation.get("op")?.as_str()? {
         "remove" => Some(format!("-{path}")),
         "test" => None,
-        "move" | "copy" => {
-            Some(format!("{path} (from {})", spell(operation.get("from")?.as_str()?)))
-        }
+        "move" | "copy" => Some(format!("{path} (from {})", spell(operation.get("from")?.as_str()?))),
         op => {
             let sign = if op == "add" { "+" } else { "" };
             let value = operation.get("value").map_or_else(String::new, |value| match value {

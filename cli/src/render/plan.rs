@@ -8,7 +8,10 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_restorer::{plan::Verb, selection::{Selection, What}};
+use hindcast_restorer::{
+    plan::Verb,
+    selection::{Selection, What},
+};
 
 use super::fields::{self, styled};
 use crate::{
@@ -120,15 +123,11 @@ fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
 
 /// `stays spec.replicas: 5 (HorizontalPodAutoscaler web sets it; it was 3)`
 fn kept(kept: &Kept) -> Text {
-    let side = |value: &Option<serde_json::Value>, none: &str| {
-        value.as_ref().map_or_else(|| none.to_owned(), fields::value)
-    };
+    let side =
+        |value: &Option<serde_json::Value>, none: &str| value.as_ref().map_or_else(|| none.to_owned(), fields::value);
     let live = side(&kept.field.from, "(not set)");
     let was = side(&kept.field.to, "not set");
-    styled(
-        Style::Dim,
-        format!("    stays {}: {live} ({} sets it; it was {was})", kept.field.shown, kept.owner),
-    )
+    styled(Style::Dim, format!("    stays {}: {live} ({} sets it; it was {was})", kept.field.shown, kept.owner))
 }
 
 /// What is left alone, alike ones on a line: the verb, how many, the reason, the flag.
@@ -151,8 +150,7 @@ fn left(plan: &Plan, out: &mut Vec<Text>) {
         };
         let alike = group.iter().all(|left| Some(&left.reason) == group.first().map(|first| &first.reason));
         if alike || code == "owned" {
-            let names: Vec<String> =
-                group.iter().take(NAMES).map(|left| left.object.text(plan.is_wide())).collect();
+            let names: Vec<String> = group.iter().take(NAMES).map(|left| left.object.text(plan.is_wide())).collect();
             let more = group.len().saturating_sub(NAMES);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let reason = if alike { group.first().map_or("", |left| &left.reason) } else { "others own them" };

@@ -8,7 +8,10 @@ use hindcast_restorer::{
     plan::Verb,
 };
 
-use super::{fields::{self, styled}, table};
+use super::{
+    fields::{self, styled},
+    table,
+};
 use crate::{
     commands::Context,
     past::count,
@@ -84,9 +87,10 @@ fn rights(right: &[&Done], wide: bool, all: bool, out: &mut Vec<Text>) {
         return;
     }
     let shown = if all { right.len() } else { NAMED };
-    let rows = right.iter().take(shown).map(|done| {
-        vec![past_tense(done).to_owned(), done.object.text(wide), verified(done), note(done)]
-    });
+    let rows = right
+        .iter()
+        .take(shown)
+        .map(|done| vec![past_tense(done).to_owned(), done.object.text(wide), verified(done), note(done)]);
     let noted = right.iter().any(|done| done.message.is_some());
     let headings = ["DONE", "OBJECT", "VERIFIED", if noted { "NOTE" } else { "" }];
     let mut laid = table::lines(&headings, rows.collect()).into_iter();

@@ -28,18 +28,14 @@ pub(crate) fn print(context: &Context<'_>, status: &Status) {
 fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
     let wall = &context.wall;
     let when = |time: &str| {
-        time.parse::<jiff::Timestamp>()
-            .map_or_else(|_| time.to_owned(), |t| wall.show_millis(t.as_microsecond()))
+        time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |t| wall.show_millis(t.as_microsecond()))
     };
     let ago = |time: &str| {
-        time.parse::<jiff::Timestamp>().map_or_else(
-            |_| String::new(),
-            |t| format!("{} ago", span(wall.now.as_microsecond() - t.as_microsecond())),
-        )
+        time.parse::<jiff::Timestamp>()
+            .map_or_else(|_| String::new(), |t| format!("{} ago", span(wall.now.as_microsecond() - t.as_microsecond())))
     };
     let name = cluster.alias.as_ref().map_or(String::new(), |alias| format!("{alias} "));
-    let domains: Vec<String> =
-        cluster.frontier.iter().map(|(domain, p)| format!("{domain} rev {}", p.rev)).collect();
+    let domains: Vec<String> = cluster.frontier.iter().map(|(domain, p)| format!("{domain} rev {}", p.rev)).collect();
     let closed = match &cluster.cut.time {
         Some(time) => format!("{} ({}; {})", when(time), domains.join(", "), ago(time)),
         None => "nothing yet".to_owned(),
@@ -79,10 +75,7 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         ("can be read", window),
         (
             "holds",
-            format!(
-                "{} objects of {protected} protected kinds, {} checkpoints",
-                cluster.objects, cluster.checkpoints
-            ),
+            format!("{} objects of {protected} protected kinds, {} checkpoints", cluster.objects, cluster.checkpoints),
         ),
         ("Secret values", secrets),
         ("written by", cluster.writer.clone()),
@@ -108,21 +101,17 @@ fn kinds(context: &Context<'_>, cluster: &Cluster) {
         context.printer.line(&line);
     }
     let all = context.common.verbose > 0;
-    let shown: Vec<_> =
-        cluster.kinds.iter().filter(|k| k.protected && (all || k.objects > 0)).collect();
+    let shown: Vec<_> = cluster.kinds.iter().filter(|k| k.protected && (all || k.objects > 0)).collect();
     if shown.is_empty() {
         return;
     }
     context.printer.line(&Text::plain(""));
     let rows = shown.iter().map(|kind| {
         let since = kind.since.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        let since =
-            since.map_or_else(String::new, |t| context.wall.show_millis(t.as_microsecond()));
+        let since = since.map_or_else(String::new, |t| context.wall.show_millis(t.as_microsecond()));
         vec![kind.name.clone(), kind.objects.to_string(), since, kind.rev.to_string()]
     });
-    for line in
-        table::lines(&["KIND", "OBJECTS", "PROTECTED SINCE", "SEEN UP TO REV"], rows.collect())
-    {
+    for line in table::lines(&["KIND", "OBJECTS", "PROTECTED SINCE", "SEEN UP TO REV"], rows.collect()) {
         context.printer.line(&Text::plain(line));
     }
 }
@@ -133,8 +122,7 @@ fn gaps(context: &Context<'_>, cluster: &Cluster) {
     }
     context.printer.line(&Text::plain(""));
     let time = |t: &str| {
-        t.parse::<jiff::Timestamp>()
-            .map_or_else(|_| t.to_owned(), |t| context.wall.show_millis(t.as_microsecond()))
+        t.parse::<jiff::Timestamp>().map_or_else(|_| t.to_owned(), |t| context.wall.show_millis(t.as_microsecond()))
     };
     // The newest matter most; the rest is in `-o json`.
     let rows: Vec<Vec<String>> = cluster
@@ -149,7 +137,11 @@ fn gaps(context: &Context<'_>, cluster: &Cluster) {
                 time(&gap.from),
                 time(&gap.to),
                 gap.recovered.to_string(),
-                if gap.grade == facts::Grade::Lost.as_str() && gap.unknown == 0 { "?".to_owned() } else { gap.unknown.to_string() },
+                if gap.grade == facts::Grade::Lost.as_str() && gap.unknown == 0 {
+                    "?".to_owned()
+                } else {
+                    gap.unknown.to_string()
+                },
                 gap.reason.clone(),
             ]
         })
@@ -159,9 +151,6 @@ fn gaps(context: &Context<'_>, cluster: &Cluster) {
         context.printer.line(&Text::plain(line));
     }
     if cluster.gaps.len() > 20 {
-        context.printer.line(&Text::plain(format!(
-            "and {} older gaps; -o json has all",
-            cluster.gaps.len() - 20
-        )));
+        context.printer.line(&Text::plain(format!("and {} older gaps; -o json has all", cluster.gaps.len() - 20)));
     }
 }

@@ -12,8 +12,7 @@ pub(crate) fn lines<H: AsRef<str>>(headings: &[H], rows: Vec<Vec<String>>) -> Ve
         .map(|row| row.iter().map(|cell| escape(cell, false).into_owned()).collect())
         .collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width =
-        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max();
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|at| width(at).unwrap_or(0)).collect();
     rows.iter()
         .map(|row| {

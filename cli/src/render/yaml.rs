@@ -256,11 +256,7 @@ fn is_plain(text: &str) -> bool {
     if (indicator(first) && !flag) || first.is_whitespace() || last.is_whitespace() || last == ':' {
         return false;
     }
-    if text.contains(": ")
-        || text.contains(" #")
-        || text.starts_with("---")
-        || text.starts_with("...")
-    {
+    if text.contains(": ") || text.contains(" #") || text.starts_with("---") || text.starts_with("...") {
         return false;
     }
     !is_word(text) && !looks_numeric(text)
@@ -283,21 +279,6 @@ fn looks_numeric(text: &str) -> bool {
     special
         || body.chars().all(|c| {
             c.is_ascii_hexdigit()
-                || matches!(
-                    c,
-                    '.' | '_'
-                        | ':'
-                        | '-'
-                        | '+'
-                        | 'x'
-                        | 'o'
-                        | 'X'
-                        | 'O'
-                        | 'T'
-                        | 't'
-                        | 'Z'
-                        | 'z'
-                        | ' '
-                )
+                || matches!(c, '.' | '_' | ':' | '-' | '+' | 'x' | 'o' | 'X' | 'O' | 'T' | 't' | 'Z' | 'z' | ' ')
         })
 }

@@ -14,8 +14,7 @@ async fn a_folder_is_made_for_the_writer_only() {
     let location = open(&url, Access::Write).unwrap();
     let path = location.prefix.clone().join("x");
     location.store.put(&path, PutPayload::from_static(b"1")).await.unwrap();
-    let again =
-        location.store.put_opts(&path, PutPayload::from_static(b"2"), PutMode::Create.into()).await;
+    let again = location.store.put_opts(&path, PutPayload::from_static(b"2"), PutMode::Create.into()).await;
     assert!(matches!(again, Err(object_store::Error::AlreadyExists { .. })));
     assert!(folder.join("x").is_file());
     open(&url, Access::Read).unwrap();

@@ -84,8 +84,7 @@ impl Change {
             _ => None,
         };
         let operations = patch.as_ref().and_then(Value::as_array).unwrap_or_default().to_vec();
-        let place =
-            |operation: &Value| operation.get("path").and_then(Value::as_str).map(str::to_owned);
+        let place = |operation: &Value| operation.get("path").and_then(Value::as_str).map(str::to_owned);
         Self {
             api_version: API_VERSION,
             kind: "Change",
@@ -111,11 +110,8 @@ impl Change {
 
     /// Whether nothing but the status was changed.
     pub(crate) fn is_status_only(&self) -> bool {
-        let aside = |path: &String| {
-            path == "/status" || path.starts_with("/status/") || path == "/metadata/generation"
-        };
+        let aside = |path: &String| path == "/status" || path.starts_with("/status/") || path == "/metadata/generation";
         self.op == Op::Modify.as_str()
-            && (self.subresource == "status"
-                || (!self.paths.is_empty() && self.paths.iter().all(aside)))
+            && (self.subresource == "status" || (!self.paths.is_empty() && self.paths.iter().all(aside)))
     }
 }

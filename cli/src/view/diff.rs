@@ -93,11 +93,6 @@ impl Field {
     /// A field as the libraries have it.
     pub(crate) fn new(field: &FieldChange) -> Self {
         let side = |value: &Option<Value>| value.as_ref().map(Value::to_serde);
-        Self {
-            path: field.path.clone(),
-            from: side(&field.from),
-            to: side(&field.to),
-            shown: spell(&field.path),
-        }
+        Self { path: field.path.clone(), from: side(&field.from), to: side(&field.to), shown: spell(&field.path) }
     }
 }

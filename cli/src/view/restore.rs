@@ -9,7 +9,10 @@ use hindcast_restorer::{
 };
 use serde::Serialize;
 
-use super::{API_VERSION, Cut, Field, Gap, Plan, Warning, plan::{Left, Name}};
+use super::{
+    API_VERSION, Cut, Field, Gap, Plan, Warning,
+    plan::{Left, Name},
+};
 
 /// What became of a restore.
 #[derive(Debug, Clone, Serialize)]

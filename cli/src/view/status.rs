@@ -99,23 +99,13 @@ pub(crate) struct Kind {
 impl Status {
     /// The status of a journal.
     pub(crate) fn new(journal: &str, clusters: Vec<Cluster>, warnings: Vec<Warning>) -> Self {
-        Self {
-            api_version: API_VERSION,
-            kind: "Status",
-            journal: journal.to_owned(),
-            clusters,
-            warnings,
-        }
+        Self { api_version: API_VERSION, kind: "Status", journal: journal.to_owned(), clusters, warnings }
     }
 }
 
 impl Cluster {
     /// What the journal of a cluster holds, at `now`.
-    pub(crate) fn new(
-        status: &hindcast_restorer::Status,
-        alias: Option<String>,
-        now: Micros,
-    ) -> Self {
+    pub(crate) fn new(status: &hindcast_restorer::Status, alias: Option<String>, now: Micros) -> Self {
         let known = status.frontier.values().map(|point| point.time).min();
         let mut gaps = Vec::new();
         for (key, kind) in &status.kinds {
@@ -175,8 +165,7 @@ impl Kind {
     fn new(state: &KindState, objects: u64) -> Self {
         let protected = state.is_covered();
         let last = state.covers.last();
-        let end =
-            last.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(state.uncovered.as_ref());
+        let end = last.and_then(|c| c.end.as_ref()).map(|(.., end)| end).or(state.uncovered.as_ref());
         let kind = &state.discovery;
         let not_yet = || "not yet listed".to_owned();
         let reason = (!protected).then(|| end.map_or_else(not_yet, CoverEnd::words));

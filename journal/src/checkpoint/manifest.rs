@@ -98,7 +98,10 @@ impl Manifest {
             let far = at.jump.as_ref().filter(|jump| !fits(&jump.newest));
             let Some(next) = far.or(at.continues.as_ref()) else { return Ok(None) };
             if next.manifest >= at.number {
-                return Err(Error::corrupt(format!("meta/manifest/{}", at.number), "continues one that is not before it"));
+                return Err(Error::corrupt(
+                    format!("meta/manifest/{}", at.number),
+                    "continues one that is not before it",
+                ));
             }
             page = Some(Self::page(journal, next.manifest).await?);
         }

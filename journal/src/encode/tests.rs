@@ -39,10 +39,16 @@ fn sealed() -> Secrets {
 fn the_second_version_is_a_patch_that_gives_it_back() {
     let kind = kind("widgets");
     let encoder = Encoder::new(Secrets::Dropped);
-    let old = object(5, r#"{"a":"1","b":"x","long":"some text so that the patch is shorter than all"}"#,
-        r#"[{"manager":"a","operation":"Update","time":"2026-01-01T00:00:00Z"}]"#);
-    let new = object(6, r#"{"a":"2","b":"x","long":"some text so that the patch is shorter than all"}"#,
-        r#"[{"manager":"a","operation":"Update","time":"2026-01-01T00:00:00Z"},{"manager":"b","operation":"Apply","subresource":"status","time":"2026-01-02T00:00:00Z"}]"#);
+    let old = object(
+        5,
+        r#"{"a":"1","b":"x","long":"some text so that the patch is shorter than all"}"#,
+        r#"[{"manager":"a","operation":"Update","time":"2026-01-01T00:00:00Z"}]"#,
+    );
+    let new = object(
+        6,
+        r#"{"a":"2","b":"x","long":"some text so that the patch is shorter than all"}"#,
+        r#"[{"manager":"a","operation":"Update","time":"2026-01-01T00:00:00Z"},{"manager":"b","operation":"Apply","subresource":"status","time":"2026-01-02T00:00:00Z"}]"#,
+    );
     let first = encoder.observe(&see(&kind, 5, &old), None);
     assert_eq!((first.change.op, first.change.manager.as_str()), (Op::Add, "a"));
     let second = encoder.observe(&see(&kind, 6, &new), Some(&first.base));
@@ -173,7 +179,10 @@ fn a_rotation_shows_as_no_change_and_a_change_after_it_is_seen() {
     let patch = patch_of(&second.change);
     assert!(patch.contains("/data/b") && !patch.contains("/data/a"), "{patch}");
     assert_eq!(second.change.cells.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["/data/b"]);
-    assert_eq!((second.change.hash_key, second.change.state_hash), (new.id(), Some(new.state_hash(&exact::ingest(&changed).expect("JSON").exact))));
+    assert_eq!(
+        (second.change.hash_key, second.change.state_hash),
+        (new.id(), Some(new.state_hash(&exact::ingest(&changed).expect("JSON").exact)))
+    );
     // Without the older key nobody can tell that a value is the same: it counts as changed, never the other way round.
     let blind = Encoder::new(Secrets::Sealed(new)).observe(&see(&kind, 6, &changed), Some(&first.base));
     let shown = |base: &Base| exact::parse(&base.public).expect("canonical").pointer("/data/a").cloned();
@@ -195,7 +204,8 @@ fn what_was_kept_in_another_way_is_followed_by_a_full_object() {
             assert_eq!(matches!(row.body, Body::Patch(_)), alike, "{} to {}", from.as_str(), to.as_str());
             // Read again where values were not stored and are now, or were in clear and are sealed now.
             let again = !Encoder::new(to.clone()).reads_as(&see(&kind, 5, &bytes), &base);
-            let wanted = matches!((from.as_str(), to.as_str()), ("dropped", "sealed" | "plaintext") | ("plaintext", "sealed"));
+            let wanted =
+                matches!((from.as_str(), to.as_str()), ("dropped", "sealed" | "plaintext") | ("plaintext", "sealed"));
             assert_eq!(again, wanted, "{} to {}", from.as_str(), to.as_str());
         }
     }
@@ -206,7 +216,9 @@ fn an_annotation_that_held_a_value_stays_sealed_while_it_says_the_same() {
     let kind = kind("secrets");
     let encoder = Encoder::new(sealed());
     let secret = |rv: u64, note: &str, value: &str| {
-        format!(r#"{{"kind":"K","metadata":{{"annotations":{{"note":"{note}"}},"name":"n","namespace":"ns","uid":"u","resourceVersion":"{rv}"}},"data":{{"a":"{value}"}}}}"#)
+        format!(
+            r#"{{"kind":"K","metadata":{{"annotations":{{"note":"{note}"}},"name":"n","namespace":"ns","uid":"u","resourceVersion":"{rv}"}},"data":{{"a":"{value}"}}}}"#
+        )
     };
     let first = encoder.observe(&see(&kind, 5, secret(5, "planted-1", "cGxhbnRlZC0x").as_bytes()), None);
     assert!(!String::from_utf8_lossy(&first.base.public).contains("planted-1"));

@@ -71,14 +71,8 @@ fn of_bytes(old: &[u8], new: &[u8], without_version: bool, limit: usize) -> Resu
     if end != new.len() || !root.is_canonical() {
         return Err(Stop::Damaged);
     }
-    let mut diff = Diff {
-        old,
-        tape: Tape::with_margin(PATCH_LEVELS),
-        path: Vec::new(),
-        out: vec![b'['],
-        without_version,
-        limit,
-    };
+    let mut diff =
+        Diff { old, tape: Tape::with_margin(PATCH_LEVELS), path: Vec::new(), out: vec![b'['], without_version, limit };
     if diff.value(0, root)? != old.len() {
         return Err(Stop::Damaged);
     }
@@ -173,11 +167,7 @@ impl<'d> Diff<'d> {
     /// Reads the old value at `at` onto the tape.
     fn read(&mut self, at: usize) -> Result<(u32, usize), Stop> {
         let (entry, end) = self.tape.push(self.old, at)?;
-        if self.tape.node(self.old, entry).is_canonical() {
-            Ok((entry, end))
-        } else {
-            Err(Stop::Damaged)
-        }
+        if self.tape.node(self.old, entry).is_canonical() { Ok((entry, end)) } else { Err(Stop::Damaged) }
     }
 
     /// Both sides are objects. None where the output outgrew its room.
@@ -222,11 +212,7 @@ impl<'d> Diff<'d> {
                 return Ok(None);
             }
         }
-        if self.old.as_bytes().get(end) == Some(&b'}') {
-            Ok(Some(end + 1))
-        } else {
-            Err(Stop::Damaged)
-        }
+        if self.old.as_bytes().get(end) == Some(&b'}') { Ok(Some(end + 1)) } else { Err(Stop::Damaged) }
     }
 
     fn overgrown(&self, room: usize) -> Result<bool, Stop> {
@@ -263,11 +249,9 @@ impl<'d> Diff<'d> {
     fn array(&mut self, at: usize, new: Node<'_>, room: usize) -> Result<Option<usize>, Stop> {
         let news: Vec<Node<'_>> = new.elements().collect();
         let (olds, head, end) = self.elements(at, &news)?;
-        let (old_rest, new_rest) =
-            (olds.get(head..).unwrap_or_default(), news.get(head..).unwrap_or_default());
+        let (old_rest, new_rest) = (olds.get(head..).unwrap_or_default(), news.get(head..).unwrap_or_default());
         let steps = {
-            let nodes: Vec<Node<'_>> =
-                old_rest.iter().map(|(entry, _)| self.tape.node(self.old, *entry)).collect();
+            let nodes: Vec<Node<'_>> = old_rest.iter().map(|(entry, _)| self.tape.node(self.old, *entry)).collect();
             list::align(&nodes, new_rest)
         };
         let mut place = head;
@@ -303,10 +287,7 @@ impl<'d> Diff<'d> {
             return Ok((olds, head, at + 1));
         }
         loop {
-            let same = news
-                .get(olds.len())
-                .filter(|_| head == olds.len())
-                .and_then(|new| self.same(at, new.raw()));
+            let same = news.get(olds.len()).filter(|_| head == olds.len()).and_then(|new| self.same(at, new.raw()));
             let end = if let Some(end) = same {
                 head += 1;
                 olds.push((0, at));

@@ -31,8 +31,7 @@ pub fn apply(document: &mut Value, patch: &Value) -> Result<(), PatchError> {
 
 fn apply_one(document: &mut Value, operation: &Value) -> Result<(), PatchReason> {
     let pointer = |member: &'static str| {
-        let text =
-            operation.get(member).and_then(Value::as_str).ok_or(PatchReason::Missing(member))?;
+        let text = operation.get(member).and_then(Value::as_str).ok_or(PatchReason::Missing(member))?;
         tokens(text).ok_or(PatchReason::InvalidPointer)
     };
     let value = || operation.get("value").ok_or(PatchReason::Missing("value"));
@@ -106,9 +105,7 @@ fn remove(document: &mut Value, path: &[Cow<'_, str>]) -> Result<Value, PatchRea
 fn find<'v>(document: &'v mut Value, path: &[Cow<'_, str>]) -> Result<&'v mut Value, PatchReason> {
     path.iter().try_fold(document, |value, token| match value {
         Value::Object(object) => object.get_mut(token).ok_or(PatchReason::NotFound),
-        Value::Array(list) => {
-            index(token).and_then(|at| list.get_mut(at)).ok_or(PatchReason::InvalidIndex)
-        }
+        Value::Array(list) => index(token).and_then(|at| list.get_mut(at)).ok_or(PatchReason::InvalidIndex),
         _ => Err(PatchReason::NotFound),
     })
 }
@@ -118,9 +115,7 @@ fn fits(path: &[Cow<'_, str>], value: &Value) -> Result<(), PatchReason> {
     fn within(value: &Value, room: usize) -> bool {
         match value {
             Value::Array(list) => room > 0 && list.iter().all(|value| within(value, room - 1)),
-            Value::Object(object) => {
-                room > 0 && object.iter().all(|(_, value)| within(value, room - 1))
-            }
+            Value::Object(object) => room > 0 && object.iter().all(|(_, value)| within(value, room - 1)),
             _ => true,
         }
     }

@@ -178,9 +178,7 @@ pub(super) fn decode(inner: &str) -> Cow<'_, str> {
 /// The character of the escape whose letter begins `after`, and how many bytes it takes. What [`string`]
 /// would refuse becomes the replacement character; callers only pass what it accepted.
 fn decode_escape(after: &str) -> (char, usize) {
-    let unit = |from: usize| {
-        after.get(from..from + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok())
-    };
+    let unit = |from: usize| after.get(from..from + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     match after.as_bytes().first() {
         Some(b'b') => ('\u{8}', 1),
         Some(b'f') => ('\u{c}', 1),

@@ -120,15 +120,8 @@ impl Tape {
     }
 
     pub(super) fn entry(&self, at: u32) -> Entry {
-        const GONE: Entry = Entry {
-            start: 0,
-            end: 0,
-            next: NONE,
-            order: NONE,
-            kind: Kind::Null,
-            canonical: true,
-            escaped: false,
-        };
+        const GONE: Entry =
+            Entry { start: 0, end: 0, next: NONE, order: NONE, kind: Kind::Null, canonical: true, escaped: false };
         self.entries.get(at as usize).copied().unwrap_or(GONE)
     }
 

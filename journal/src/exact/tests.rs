@@ -3,9 +3,9 @@
 mod properties;
 
 use super::{
-    Document, Kind, MAX_DEPTH, Number, Object, ParseReason, PatchReason, Value, apply, diff,
-    diff_bytes, diff_state, diff_state_bytes, ingest, ingest_node, parse, parse_canonical,
-    set_resource_version, split_managed_fields, state_hash, to_canonical,
+    Document, Kind, MAX_DEPTH, Number, Object, ParseReason, PatchReason, Value, apply, diff, diff_bytes, diff_state,
+    diff_state_bytes, ingest, ingest_node, parse, parse_canonical, set_resource_version, split_managed_fields,
+    state_hash, to_canonical,
 };
 
 fn value(text: &str) -> Value {
@@ -52,10 +52,7 @@ fn numbers_keep_their_tokens() {
 
 #[test]
 fn a_changed_token_is_a_change() {
-    assert_eq!(
-        patch(r#"{"a":1.10}"#, r#"{"a":1.1}"#),
-        r#"[{"op":"replace","path":"/a","value":1.1}]"#
-    );
+    assert_eq!(patch(r#"{"a":1.10}"#, r#"{"a":1.1}"#), r#"[{"op":"replace","path":"/a","value":1.1}]"#);
     assert_eq!(patch(r#"{"a":1}"#, r#"{"a":12}"#), r#"[{"op":"replace","path":"/a","value":12}]"#);
     assert_eq!(patch(r#"{"a":12}"#, r#"{"a":1}"#), r#"[{"op":"replace","path":"/a","value":1}]"#);
     assert_eq!(patch("1", "2"), r#"[{"op":"replace","path":"","value":2}]"#);
@@ -104,8 +101,7 @@ fn what_is_ambiguous_is_refused() {
     assert_eq!(refusal(r#"{"a":1,"\u0061":2}"#), (7, R::DuplicateKey));
     assert_eq!(refusal(r#"{"b":{"x":1},"a":1,"b":1}"#), (19, R::DuplicateKey));
     assert_eq!(refusal(r#"[{"z":1,"y":1,"\u007a":1}]"#), (14, R::DuplicateKey));
-    for lone in [r#""\ud800""#, r#""\udc00""#, r#""\ud800x""#, r#""\ud800\n""#, r#""\ud800\ud800""#]
-    {
+    for lone in [r#""\ud800""#, r#""\udc00""#, r#""\ud800x""#, r#""\ud800\n""#, r#""\ud800\ud800""#] {
         assert_eq!(refusal(lone), (1, R::LoneSurrogate), "{lone}");
     }
     assert_eq!(refusal(b"[\"\xff\"]"), (2, R::InvalidUtf8));
@@ -119,8 +115,7 @@ fn what_is_ambiguous_is_refused() {
     assert_eq!(refusal("[1 2]"), (3, R::Expected("',' or ']'")));
     assert_eq!(refusal("\u{c}1"), (0, R::Expected("a value")));
     assert_eq!(refusal("\u{feff}1"), (0, R::Expected("a value")));
-    for cut in ["", " ", "[", "[1", "[1,", "{", r#"{"a""#, r#"{"a":"#, r#""a"#, r#""\"#, r#""\u00"#]
-    {
+    for cut in ["", " ", "[", "[1", "[1,", "{", r#"{"a""#, r#"{"a":"#, r#""a"#, r#""\"#, r#""\u00"#] {
         assert_eq!(refusal(cut).1, R::UnexpectedEnd, "{cut}");
     }
     assert_eq!(refusal("[tru]").1, R::Expected("a value"));
@@ -235,22 +230,15 @@ fn a_list_changes_by_as_little_as_changed() {
     // Without an identity: one operation for one element, wherever it is.
     let list = r#"["a","b","c","d","e","f"]"#;
     assert_eq!(patch(list, r#"["b","c","d","e","f"]"#), r#"[{"op":"remove","path":"/0"}]"#);
-    assert_eq!(
-        patch(list, r#"["x","a","b","c","d","e","f"]"#),
-        r#"[{"op":"add","path":"/0","value":"x"}]"#
-    );
+    assert_eq!(patch(list, r#"["x","a","b","c","d","e","f"]"#), r#"[{"op":"add","path":"/0","value":"x"}]"#);
     assert_eq!(
         patch(r#"["alpha","beta","gamma","delta"]"#, r#"["beta","gamma","eta","delta"]"#),
         r#"[{"op":"remove","path":"/0"},{"op":"add","path":"/2","value":"eta"}]"#
     );
     // By name: the head goes, another changes inside, one comes.
     let pad = "x".repeat(200);
-    let old = format!(
-        r#"[{{"name":"a","v":"{pad}"}},{{"name":"b","v":"1","w":"{pad}"}},{{"name":"c","v":"{pad}"}}]"#
-    );
-    let new = format!(
-        r#"[{{"name":"b","v":"2","w":"{pad}"}},{{"name":"n"}},{{"name":"c","v":"{pad}"}}]"#
-    );
+    let old = format!(r#"[{{"name":"a","v":"{pad}"}},{{"name":"b","v":"1","w":"{pad}"}},{{"name":"c","v":"{pad}"}}]"#);
+    let new = format!(r#"[{{"name":"b","v":"2","w":"{pad}"}},{{"name":"n"}},{{"name":"c","v":"{pad}"}}]"#);
     assert_eq!(
         patch(&old, &new),
         r#"[{"op":"remove","path":"/0"},{"op":"replace","path":"/0/v","value":"2"},{"op":"add","path":"/1","value":{"name":"n"}}]"#
@@ -265,9 +253,7 @@ fn a_list_changes_by_as_little_as_changed() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|step| {
-            (step.get("op").unwrap().as_str().unwrap(), step.get("path").unwrap().as_str().unwrap())
-        })
+        .map(|step| (step.get("op").unwrap().as_str().unwrap(), step.get("path").unwrap().as_str().unwrap()))
         .collect();
     assert_eq!(steps, [("remove", "/0"), ("add", "/2")]);
 }
@@ -285,18 +271,13 @@ fn a_patch_longer_than_the_object_is_no_patch() {
 fn the_version_is_never_named_by_a_state_patch() {
     let pad = "x".repeat(200);
     let state = |version: &str, label: &str| {
-        format!(
-            r#"{{"metadata":{{"labels":{{"l":"{label}"}},"name":"{pad}"{version}}},"spec":"{pad}"}}"#
-        )
+        format!(r#"{{"metadata":{{"labels":{{"l":"{label}"}},"name":"{pad}"{version}}},"spec":"{pad}"}}"#)
     };
     let old = state(r#","resourceVersion":"1""#, "a");
     for (new, expected) in [
         (state(r#","resourceVersion":"2""#, "a"), "[]"),
         (state("", "a"), "[]"),
-        (
-            state(r#","resourceVersion":"2""#, "b"),
-            r#"[{"op":"replace","path":"/metadata/labels/l","value":"b"}]"#,
-        ),
+        (state(r#","resourceVersion":"2""#, "b"), r#"[{"op":"replace","path":"/metadata/labels/l","value":"b"}]"#),
     ] {
         let bytes = diff_state_bytes(old.as_bytes(), new.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
@@ -347,16 +328,8 @@ fn patches_apply_as_rfc_6902_says() {
         (r#"{"a":{"b":1}}"#, r#"[{"op":"move","from":"/a/b","path":"/c"}]"#, r#"{"a":{},"c":1}"#),
         (r#"{"a":1}"#, r#"[{"op":"move","from":"/a","path":"/a"}]"#, r#"{"a":1}"#),
         (r#"{"a":[1]}"#, r#"[{"op":"copy","from":"/a","path":"/b"}]"#, r#"{"a":[1],"b":[1]}"#),
-        (
-            r#"{"a/b":1,"c~d":2}"#,
-            r#"[{"op":"remove","path":"/a~1b"},{"op":"remove","path":"/c~0d"}]"#,
-            "{}",
-        ),
-        (
-            r#"{"a":1}"#,
-            r#"[{"op":"test","path":"/a","value":1},{"op":"remove","path":"/a","x":1}]"#,
-            "{}",
-        ),
+        (r#"{"a/b":1,"c~d":2}"#, r#"[{"op":"remove","path":"/a~1b"},{"op":"remove","path":"/c~0d"}]"#, "{}"),
+        (r#"{"a":1}"#, r#"[{"op":"test","path":"/a","value":1},{"op":"remove","path":"/a","x":1}]"#, "{}"),
         (r#"{"":{"":1}}"#, r#"[{"op":"replace","path":"//","value":2}]"#, r#"{"":{"":2}}"#),
     ] {
         let mut value = value(base);

@@ -256,16 +256,12 @@ impl Value {
         match value {
             serde_json::Value::Null => Value::Null,
             serde_json::Value::Bool(value) => Value::Bool(*value),
-            serde_json::Value::Number(value) => {
-                Value::Number(Number::validated(&value.to_string()))
-            }
+            serde_json::Value::Number(value) => Value::Number(Number::validated(&value.to_string())),
             serde_json::Value::String(value) => Value::from(value.as_str()),
-            serde_json::Value::Array(list) => {
-                Value::Array(list.iter().map(Self::from_serde).collect())
+            serde_json::Value::Array(list) => Value::Array(list.iter().map(Self::from_serde).collect()),
+            serde_json::Value::Object(map) => {
+                Value::Object(map.iter().map(|(key, value)| (key.as_str(), Self::from_serde(value))).collect())
             }
-            serde_json::Value::Object(map) => Value::Object(
-                map.iter().map(|(key, value)| (key.as_str(), Self::from_serde(value))).collect(),
-            ),
         }
     }
 
@@ -278,9 +274,7 @@ impl Value {
             Value::Number(token) => number_to_serde(token),
             Value::String(value) => (**value).into(),
             Value::Array(list) => list.iter().map(Self::to_serde).collect(),
-            Value::Object(object) => {
-                object.iter().map(|(key, value)| (key.to_owned(), value.to_serde())).collect()
-            }
+            Value::Object(object) => object.iter().map(|(key, value)| (key.to_owned(), value.to_serde())).collect(),
         }
     }
 }

@@ -2,7 +2,13 @@ use super::*;
 use crate::{Encoder, Observation, Secrets, Source, facts::Discovery};
 
 fn kind() -> Discovery {
-    Discovery { resource: "widgets".into(), kind: "W".into(), version: "v1".into(), domain: "main".into(), ..Discovery::default() }
+    Discovery {
+        resource: "widgets".into(),
+        kind: "W".into(),
+        version: "v1".into(),
+        domain: "main".into(),
+        ..Discovery::default()
+    }
 }
 
 fn see(encoder: &Encoder, rv: u64, data: &str, base: Option<&Base>) -> crate::Encoded {
@@ -12,7 +18,15 @@ fn see(encoder: &Encoder, rv: u64, data: &str, base: Option<&Base>) -> crate::En
     );
     let kind = kind();
     encoder.observe(
-        &Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo: 0, time_hi: 0, bytes: bytes.as_bytes() },
+        &Observation {
+            kind: &kind,
+            incarnation: 0,
+            rv,
+            source: Source::Watch,
+            time_lo: 0,
+            time_hi: 0,
+            bytes: bytes.as_bytes(),
+        },
         base,
     )
 }
@@ -58,7 +72,10 @@ fn each_cut_gives_the_version_of_its_time() {
 fn a_missing_a_doubled_and_an_altered_row_fail_loudly() {
     let rows = history();
     let missing = fold(&[rows[0].clone(), rows[2].clone()], 99).expect_err("missing");
-    assert!(missing.to_string().contains("follows from revision Some(7), but the object stands at revision 5"), "{missing}");
+    assert!(
+        missing.to_string().contains("follows from revision Some(7), but the object stands at revision 5"),
+        "{missing}"
+    );
     fold(&[rows[0].clone(), rows[1].clone(), rows[1].clone()], 99).expect_err("doubled");
     fold(&rows[1..], 99).expect_err("without its start");
     let mut altered = rows;

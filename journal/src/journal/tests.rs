@@ -91,7 +91,11 @@ impl ObjectStore for Aged {
         self.memory.put_opts(path, payload, options).await
     }
 
-    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> object_store::Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        _: &Path,
+        _: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
         Err(none())
     }
 
@@ -105,7 +109,10 @@ impl ObjectStore for Aged {
         self.memory.get_opts(path, options).await
     }
 
-    fn delete_stream(&self, _: BoxStream<'static, object_store::Result<Path>>) -> BoxStream<'static, object_store::Result<Path>> {
+    fn delete_stream(
+        &self,
+        _: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
         futures::stream::once(async { Err(none()) }).boxed()
     }
 
@@ -113,7 +120,11 @@ impl ObjectStore for Aged {
         self.list_with_offset(prefix, &Path::default())
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
         let (store, offset) = (self.clone(), offset.clone());
         let prefix = prefix.cloned().unwrap_or_default();
         let first = match Layout::number(&offset) {
@@ -123,20 +134,22 @@ impl ObjectStore for Aged {
         let old = if prefix.filename() == Some("wal") { first..OLD + 1 } else { 0..0 };
         let names = prefix.clone();
         let old = old.map(move |n| Ok(named(names.clone().join(format!("{n:020}.parquet")))));
-        let new = self.memory.list_with_offset(Some(&prefix), &offset).filter(|found| {
-            std::future::ready(found.as_ref().is_ok_and(|meta| !is_old(&meta.location)))
-        });
+        let new = self
+            .memory
+            .list_with_offset(Some(&prefix), &offset)
+            .filter(|found| std::future::ready(found.as_ref().is_ok_and(|meta| !is_old(&meta.location))));
         // The last page is one too, also with nothing in it.
         let pages = futures::stream::iter(old).chain(new).chunks(PAGE).chain(futures::stream::iter([Vec::new()]));
-        pages.then(move |page| {
-            let store = store.clone();
-            async move {
-                store.request().await;
-                futures::stream::iter(page)
-            }
-        })
-        .flatten()
-        .boxed()
+        pages
+            .then(move |page| {
+                let store = store.clone();
+                async move {
+                    store.request().await;
+                    futures::stream::iter(page)
+                }
+            })
+            .flatten()
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, _: Option<&Path>) -> object_store::Result<ListResult> {
@@ -155,7 +168,10 @@ fn aged() -> (Journal, Aged) {
 }
 
 fn frontier(segment: u64) -> FrontierVector {
-    FrontierVector::from([(MAIN.to_owned(), FrontierPoint { incarnation: 0, rv: segment, time: segment as Micros * 1000 })])
+    FrontierVector::from([(
+        MAIN.to_owned(),
+        FrontierPoint { incarnation: 0, rv: segment, time: segment as Micros * 1000 },
+    )])
 }
 
 /// Gives an old segment its bytes: no rows, and closed up to what its number says.
@@ -229,7 +245,7 @@ async fn a_log_of_a_million_segments_is_claimed_and_read_in_seconds_with_and_wit
         let began = clock.monotonic();
         let mut reader = Reader::open(&journal).await.expect("opens");
         let past = reader.at(&At::Now).await.expect("is resolved");
-    let moment = past.moment();
+        let moment = past.moment();
         assert_eq!(moment.cut.rev(), OLD + 2);
         let (took, asked) = (clock.monotonic() - began, store.requests());
         let tail = OLD - checkpoints.last().expect("there are some");

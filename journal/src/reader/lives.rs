@@ -78,7 +78,8 @@ impl Reader {
     /// was asked for.
     pub(super) fn ended(&self, lives: &LivesRead, cut: &Cut, asked: Option<Micros>) -> Vec<Ended> {
         let newest = |domain: &String| {
-            let frontier = self.segments.last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
+            let frontier =
+                self.segments.last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
             lives.newest.get(domain).copied().max(frontier).unwrap_or(0)
         };
         let past = cut.domains.iter().filter(|(domain, point)| point.incarnation < newest(domain));
@@ -194,7 +195,10 @@ impl Reader {
                 }
                 Err(Error::invalid(
                     format!("rev:{rv}"),
-                    format!("stands in {} lives of the counter, since the server's store was put back to an older copy", choices.len()),
+                    format!(
+                        "stands in {} lives of the counter, since the server's store was put back to an older copy",
+                        choices.len()
+                    ),
                 )
                 .with_hint(format!("say which is meant: {}", choices.join(" or "))))
             }

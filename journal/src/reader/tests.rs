@@ -15,7 +15,13 @@ use crate::{
 };
 
 fn kind(resource: &str) -> Discovery {
-    Discovery { resource: resource.into(), kind: "W".into(), version: "v1".into(), domain: "main".into(), ..Discovery::default() }
+    Discovery {
+        resource: resource.into(),
+        kind: "W".into(),
+        version: "v1".into(),
+        domain: "main".into(),
+        ..Discovery::default()
+    }
 }
 
 fn identity(instance: &str) -> Identity {
@@ -59,7 +65,15 @@ async fn write(journal: &Journal, resource: &str, objects: u64, rounds: u64) -> 
                 "eHh4".repeat(30)
             );
             let (lo, hi) = (rv as i64 * 1000 - 10, rv as i64 * 1000);
-            let seen = Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo: lo, time_hi: hi, bytes: bytes.as_bytes() };
+            let seen = Observation {
+                kind: &kind,
+                incarnation: 0,
+                rv,
+                source: Source::Watch,
+                time_lo: lo,
+                time_hi: hi,
+                bytes: bytes.as_bytes(),
+            };
             let encoded = encoder.observe(&seen, bases.get(&name));
             bases.insert(name, encoded.base);
             changes.push(encoded.change);
@@ -123,8 +137,17 @@ async fn a_kind_was_seen_as_far_as_its_newest_row() {
     let journal = journal();
     let mut writer = write(&journal, "widgets", 2, 3).await;
     let kind = kind("widgets");
-    let bytes = br#"{"metadata":{"name":"new","namespace":"ns0","uid":"new","resourceVersion":"20"},"data":{"v":"dg=="}}"#;
-    let seen = Observation { kind: &kind, incarnation: 0, rv: 20, source: Source::Watch, time_lo: 19_990, time_hi: 20_000, bytes };
+    let bytes =
+        br#"{"metadata":{"name":"new","namespace":"ns0","uid":"new","resourceVersion":"20"},"data":{"v":"dg=="}}"#;
+    let seen = Observation {
+        kind: &kind,
+        incarnation: 0,
+        rv: 20,
+        source: Source::Watch,
+        time_lo: 19_990,
+        time_hi: 20_000,
+        bytes,
+    };
     let change = Encoder::new(Secrets::Sealed(key())).observe(&seen, None).change;
     // Another kind of the domain was not seen so far: it is closed up to where it was.
     writer.stage(vec![change], frontier(16, 16_000)).await.expect("stages");
@@ -292,7 +315,8 @@ async fn closed_times_that_a_clock_had_put_ahead_are_doubted_from_the_next_start
     let begin = Change { time_hi: 1000 * S, ..facts::about(Op::CoverBegin, &kind, 0, 10) };
     let add = |rv: u64, second: i64| {
         let name = format!("n{rv}");
-        let body = crate::row::Body::Object(format!(r#"{{"metadata":{{"name":"{name}","resourceVersion":"{rv}"}}}}"#).into());
+        let body =
+            crate::row::Body::Object(format!(r#"{{"metadata":{{"name":"{name}","resourceVersion":"{rv}"}}}}"#).into());
         Change { name, body, time_lo: second * S, time_hi: second * S, ..facts::about(Op::Add, &kind, 0, rv) }
     };
     // A clock that jumps ahead by an hour and back, as an earlier version stored it: the closed time stays ahead.
@@ -331,11 +355,21 @@ async fn two_lives(between: FrontierVector) -> Journal {
     let mut writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");
     let (kind, encoder) = (kind("widgets"), Encoder::new(Secrets::Dropped));
     let version = |life: u32, rv: u64, hi: i64, source: Source, base: Option<&crate::Base>| {
-        let bytes = format!(r#"{{"metadata":{{"name":"a","namespace":"ns","uid":"u","resourceVersion":"{rv}"}},"n":{rv}}}"#);
-        let seen = Observation { kind: &kind, incarnation: life, rv, source, time_lo: hi - 10, time_hi: hi, bytes: bytes.as_bytes() };
+        let bytes =
+            format!(r#"{{"metadata":{{"name":"a","namespace":"ns","uid":"u","resourceVersion":"{rv}"}},"n":{rv}}}"#);
+        let seen = Observation {
+            kind: &kind,
+            incarnation: life,
+            rv,
+            source,
+            time_lo: hi - 10,
+            time_hi: hi,
+            bytes: bytes.as_bytes(),
+        };
         encoder.observe(&seen, base)
     };
-    let point = |incarnation, rv, time| FrontierVector::from([(MAIN.to_owned(), FrontierPoint { incarnation, rv, time })]);
+    let point =
+        |incarnation, rv, time| FrontierVector::from([(MAIN.to_owned(), FrontierPoint { incarnation, rv, time })]);
     let first = version(0, 12, 12_000, Source::Watch, None);
     let second = version(0, 20, 20_000, Source::Watch, Some(&first.base));
     let begin = vec![
@@ -348,7 +382,11 @@ async fn two_lives(between: FrontierVector) -> Journal {
     writer.stage(vec![second.change], point(0, 20, 18_000)).await.expect("stages");
     writer.commit().await.expect("commits");
     let end = facts::CoverEnd { reason: facts::Uncovered::Incarnation, detail: String::new() };
-    let last = vec![Change { time_hi: 18_000, body: facts::body(&end).expect("json"), ..facts::about(Op::CoverEnd, &kind, 0, 20) }];
+    let last = vec![Change {
+        time_hi: 18_000,
+        body: facts::body(&end).expect("json"),
+        ..facts::about(Op::CoverEnd, &kind, 0, 20)
+    }];
     writer.stage(last, between).await.expect("stages");
     writer.commit().await.expect("commits");
     // The listed version is older, and by its stamps it was committed long before the list.
@@ -413,7 +451,11 @@ async fn let_go() -> Journal {
     let mut writer = write(&journal, "widgets", 2, 3).await;
     let nodes = kind("nodes");
     let end = CoverEnd { reason: Uncovered::Excluded, detail: String::new() };
-    let end = |kind: &Discovery, rv: u64, time_hi: i64| Change { time_hi, body: facts::body(&end).expect("json"), ..facts::about(Op::CoverEnd, kind, 0, rv) };
+    let end = |kind: &Discovery, rv: u64, time_hi: i64| Change {
+        time_hi,
+        body: facts::body(&end).expect("json"),
+        ..facts::about(Op::CoverEnd, kind, 0, rv)
+    };
     let metrics = Discovery { domain: "metrics.k8s.io".into(), group: "metrics.k8s.io".into(), ..kind("pods") };
     let changes = vec![
         Change { time_hi: 17_000, ..facts::about(Op::CoverBegin, &nodes, 0, 16) },
@@ -437,7 +479,11 @@ async fn a_kind_that_was_let_go_is_not_protected_though_nothing_came_since() {
         let (moment, state) = at(&journal, At::Time(time), &Scope::default()).await;
         assert!(moment.closed, "at {time}");
         let known = state.kinds["/widgets"].known_at(&moment);
-        assert_eq!((known == Knowledge::All, state.objects.len()), (protected, if protected { 2 } else { 0 }), "at {time}");
+        assert_eq!(
+            (known == Knowledge::All, state.objects.len()),
+            (protected, if protected { 2 } else { 0 }),
+            "at {time}"
+        );
     }
 }
 

@@ -180,8 +180,11 @@ impl DataKeys {
         let named = |key: &&Arc<Key>| id.is_empty() || key.id() == id;
         let may: Vec<&Arc<Key>> = self.keys.iter().filter(named).collect();
         if may.is_empty() {
-            return Err(Error::invalid(what, format!("is checked with key \"{id}\", which the key file does not hold"))
-                .with_hint("give the key file that `run` uses now: it holds the older keys too"));
+            return Err(Error::invalid(
+                what,
+                format!("is checked with key \"{id}\", which the key file does not hold"),
+            )
+            .with_hint("give the key file that `run` uses now: it holds the older keys too"));
         }
         if may.iter().any(|key| key.state_hash(canonical) == hash) {
             return Ok(());
@@ -251,8 +254,12 @@ impl DataKeys {
             id: id.to_owned(),
             wrapped_by: wrapping.name.clone(),
             print: Some(wrapping.fingerprint()),
-            wrapped: base64::engine::general_purpose::STANDARD
-                .encode(encrypt(&self.parts, &wrapping.wrap, &bound, &key)?),
+            wrapped: base64::engine::general_purpose::STANDARD.encode(encrypt(
+                &self.parts,
+                &wrapping.wrap,
+                &bound,
+                &key,
+            )?),
         };
         let bytes = serde_json::to_vec(&wrapped)
             .map_err(|e| Error::internal("data key", "cannot be written").with_source(e))?;
@@ -273,7 +280,8 @@ impl DataKeys {
     fn unwrap_key(&self, id: &str, bytes: &[u8]) -> Result<[u8; 32]> {
         let what = format!("keys/{id}");
         let damaged = |reason: String| {
-            Error::corrupt(&what, reason).with_hint("put this object back from a copy of the bucket; what it sealed cannot be read without it")
+            Error::corrupt(&what, reason)
+                .with_hint("put this object back from a copy of the bucket; what it sealed cannot be read without it")
         };
         let stored: WrappedKey = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
         let raw = base64::engine::general_purpose::STANDARD
@@ -290,8 +298,11 @@ impl DataKeys {
         }
         let name = &stored.wrapped_by;
         if !self.keys.iter().any(|key| key.name == *name) {
-            return Err(Error::invalid(what, format!("is wrapped by key \"{name}\", which the key file does not hold"))
-                .with_hint("give the key file that `run` used, with --key-file or HINDCAST_KEY_FILE"));
+            return Err(Error::invalid(
+                what,
+                format!("is wrapped by key \"{name}\", which the key file does not hold"),
+            )
+            .with_hint("give the key file that `run` used, with --key-file or HINDCAST_KEY_FILE"));
         }
         Err(Error::invalid(what, format!("does not open with key \"{name}\" of the key file"))
             .with_hint("this is another key of the same name, or the file was altered"))
@@ -325,8 +336,7 @@ pub(super) fn year_month(time: i64) -> (i64, i64) {
     let days = time.div_euclid(86_400_000_000) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };

@@ -97,11 +97,8 @@ impl KeyFile {
             hmac: encode(&k.hmac),
             seal: encode(&k.seal),
         });
-        let stored = Stored {
-            api_version: "hindcast.dev/v1".to_owned(),
-            kind: "KeyFile".to_owned(),
-            keys: keys.collect(),
-        };
+        let stored =
+            Stored { api_version: "hindcast.dev/v1".to_owned(), kind: "KeyFile".to_owned(), keys: keys.collect() };
         serde_json::to_string_pretty(&stored).expect("strings always serialise") + "\n"
     }
 }
@@ -109,16 +106,12 @@ impl KeyFile {
 impl StoredKey {
     fn read(self, what: &str) -> Result<Key> {
         let decode = |field: &str, text: &str| -> Result<[u8; 32]> {
-            base64::engine::general_purpose::STANDARD
-                .decode(text)
-                .ok()
-                .and_then(|raw| raw.try_into().ok())
-                .ok_or_else(|| {
-                    Error::invalid(what, format!("{field} of key \"{}\" is not 32 bytes of base64", self.name))
-                })
+            base64::engine::general_purpose::STANDARD.decode(text).ok().and_then(|raw| raw.try_into().ok()).ok_or_else(
+                || Error::invalid(what, format!("{field} of key \"{}\" is not 32 bytes of base64", self.name)),
+            )
         };
-        let name_ok = !self.name.is_empty()
-            && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let name_ok =
+            !self.name.is_empty() && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         if !name_ok {
             return Err(Error::invalid(what, "a key's name has other than letters, digits, '-' and '_'"));
         }

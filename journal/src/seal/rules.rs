@@ -248,7 +248,14 @@ impl Rules {
     /// What has to be hidden of a value that a patch puts at `path`: JSON pointers into the value, `""` for all of it.
     /// `helm` says that the object is a Helm release; `doubt`, that the patch may hold copies in clear, so that every
     /// annotation of an object with sealed values counts as one.
-    pub fn in_patch(&self, (group, resource): (&str, &str), path: &str, value: &Value, helm: bool, doubt: bool) -> Vec<String> {
+    pub fn in_patch(
+        &self,
+        (group, resource): (&str, &str),
+        path: &str,
+        value: &Value,
+        helm: bool,
+        doubt: bool,
+    ) -> Vec<String> {
         if !self.may_seal(group, resource) {
             return Vec::new();
         }
@@ -279,7 +286,8 @@ impl Walk<'_> {
         let stands: Vec<(Stands, &Field)> = self.fields.iter().map(|field| (field.stands(at), field)).collect();
         let inside = stands.iter().find(|(stands, _)| *stands == Stands::Inside);
         // A map of values shows which of them there are; their keys are no secret.
-        let shows = |field: &Field| field.map && field.tokens.len() == at.len() && value.as_object().is_some() && at.len() == 1;
+        let shows =
+            |field: &Field| field.map && field.tokens.len() == at.len() && value.as_object().is_some() && at.len() == 1;
         match inside {
             Some((_, field)) if !shows(field) => {
                 if !value.is_null() {
@@ -339,9 +347,7 @@ pub(crate) fn annotation(name: &str) -> String {
 
 fn is_helm(object: &Value) -> bool {
     let owner = object.pointer("/metadata/labels/owner").or(object.pointer("/metadata/labels/OWNER"));
-    owner
-        .and_then(Value::as_str)
-        .is_some_and(|o| o.eq_ignore_ascii_case("helm") || o.eq_ignore_ascii_case("tiller"))
+    owner.and_then(Value::as_str).is_some_and(|o| o.eq_ignore_ascii_case("helm") || o.eq_ignore_ascii_case("tiller"))
 }
 
 /// The pointers of the members of `field`, or of the field itself where it is not a map.
@@ -410,6 +416,7 @@ fn collect(value: &Value, encoded: bool, out: &mut Vec<Vec<u8>>) {
 /// Of paths those that lie below no other.
 fn outermost(paths: &[String]) -> Vec<String> {
     let all: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
-    let above = |path: &str| path.match_indices('/').any(|(at, _)| at > 0 && path.get(..at).is_some_and(|p| all.contains(p)));
+    let above =
+        |path: &str| path.match_indices('/').any(|(at, _)| at > 0 && path.get(..at).is_some_and(|p| all.contains(p)));
     paths.iter().filter(|path| !above(path)).cloned().collect()
 }

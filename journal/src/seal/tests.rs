@@ -129,7 +129,8 @@ fn what_appliers_record_of_a_secret_is_sealed_by_its_name() {
         "banzaicloud.com/last-applied",
         "kopf.zalando.org/last-handled-configuration",
     ] {
-        let secret = serde_json::json!({"metadata": {"annotations": {name: "short", "objectset.rio.cattle.io/id": "stays"}}});
+        let secret =
+            serde_json::json!({"metadata": {"annotations": {name: "short", "objectset.rio.cattle.io/id": "stays"}}});
         let paths = Rules::NONE.sealed_paths("", "secrets", &Value::from_serde(&secret));
         assert_eq!(paths, [format!("/metadata/annotations/{}", escape_pointer(name))]);
         let config = Rules::NONE.sealed_paths("", "configmaps", &Value::from_serde(&secret));
@@ -139,9 +140,12 @@ fn what_appliers_record_of_a_secret_is_sealed_by_its_name() {
 
 #[test]
 fn places_of_a_policy_are_sealed_with_their_copies() {
-    let words = ["configmaps:/data/password", "widgets.example.com:/spec/users/*/token", "configmaps:/data"].map(str::to_owned);
+    let words =
+        ["configmaps:/data/password", "widgets.example.com:/spec/users/*/token", "configmaps:/data"].map(str::to_owned);
     let rules = Rules::parse(&words[..2]).expect("places");
-    let config = value(r#"{"metadata":{"annotations":{"a":"planted-value","b":"other"}},"data":{"password":"planted-value","x":"y"}}"#);
+    let config = value(
+        r#"{"metadata":{"annotations":{"a":"planted-value","b":"other"}},"data":{"password":"planted-value","x":"y"}}"#,
+    );
     assert_eq!(rules.sealed_paths("", "configmaps", &config), ["/data/password", "/metadata/annotations/a"]);
     let widget = value(r#"{"spec":{"users":[{"name":"a","token":"t1"},{"name":"b"},{"token":{"deep":1}}]}}"#);
     assert_eq!(rules.sealed_paths("example.com", "widgets", &widget), ["/spec/users/0/token", "/spec/users/2/token"]);
@@ -150,7 +154,16 @@ fn places_of_a_policy_are_sealed_with_their_copies() {
     assert_eq!(whole.sealed_paths("", "configmaps", &config), ["/data", "/metadata/annotations/a"]);
     let text = serde_json::to_string(&rules).expect("words");
     assert_eq!(serde_json::from_str::<Rules>(&text).expect("the same"), rules);
-    for bad in ["configmaps", "configmaps:data", ":/data", "ConfigMap:/data", "pods:/metadata/name", "pods:/kind", "pods:/", "pods:/*/x"] {
+    for bad in [
+        "configmaps",
+        "configmaps:data",
+        ":/data",
+        "ConfigMap:/data",
+        "pods:/metadata/name",
+        "pods:/kind",
+        "pods:/",
+        "pods:/*/x",
+    ] {
         let error = Rules::parse(&[bad.to_owned()]).expect_err(bad);
         assert!(error.hint().is_some_and(|hint| hint.contains("KIND:PATH")), "{bad}");
     }
@@ -171,7 +184,10 @@ fn a_patch_hides_what_its_whole_object_would() {
     assert_eq!(hidden(secrets, annotation, r#""may be a value""#, true), [""], "nobody can tell");
     assert!(hidden(secrets, annotation, r#""is none""#, false).is_empty(), "the row says that it is in public form");
     assert_eq!(hidden(secrets, "/metadata/annotations/kapp.k14s.io~1original", r#""x""#, false), [""]);
-    assert_eq!(hidden(secrets, "/metadata", r#"{"annotations":{"a":"v"},"labels":{"l":"v"}}"#, true), ["/annotations/a"]);
+    assert_eq!(
+        hidden(secrets, "/metadata", r#"{"annotations":{"a":"v"},"labels":{"l":"v"}}"#, true),
+        ["/annotations/a"]
+    );
 }
 
 fn journal() -> Journal {
@@ -210,7 +226,8 @@ async fn a_damaged_data_key_is_passed_over_and_says_nothing_of_the_key() {
     let keys = keys(&[key()]);
     assert_eq!(keys.prove(store).await.expect("damage is no other key"), Proof::default());
     let place = Place { cluster: "c", key: "/secrets/ns/n", namespace: "ns" };
-    let mut cell = Cell { path: "/data/a".into(), key_id: String::new(), pos: 1, rv: 2, secret: Bytes::from_static(b"\"v\"") };
+    let mut cell =
+        Cell { path: "/data/a".into(), key_id: String::new(), pos: 1, rv: 2, secret: Bytes::from_static(b"\"v\"") };
     keys.seal(store, place, &mut cell, 0).await.expect("with another data key");
     assert_ne!(cell.key_id, DataKeys::id("ns", 0, &key()));
     assert_eq!(keys.open(store, place, &cell).await.expect("opens"), Value::from("v"));

@@ -16,7 +16,10 @@ use parquet::{
         serialized_reader::SerializedFileReader,
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
-    schema::{parser::parse_message_type, types::{ColumnPath, TypePtr}},
+    schema::{
+        parser::parse_message_type,
+        types::{ColumnPath, TypePtr},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -129,8 +132,8 @@ pub(crate) struct GroupBytes {
 
 impl FileBuilder {
     pub(crate) fn new(level: i32) -> Result<Self> {
-        let writer = SerializedFileWriter::new(Vec::new(), PARSED.clone(), Arc::new(properties(level)))
-            .map_err(write_failed)?;
+        let writer =
+            SerializedFileWriter::new(Vec::new(), PARSED.clone(), Arc::new(properties(level))).map_err(write_failed)?;
         Ok(Self { writer, ends: Vec::new() })
     }
 
@@ -272,8 +275,7 @@ fn read_cells(what: &str, text: &[u8]) -> Result<Vec<Cell>> {
     stored
         .into_iter()
         .map(|c| {
-            let secret =
-                base64::engine::general_purpose::STANDARD.decode(&c.secret).map_err(|e| bad(&e))?;
+            let secret = base64::engine::general_purpose::STANDARD.decode(&c.secret).map_err(|e| bad(&e))?;
             Ok(Cell { path: c.path, key_id: c.key, pos: c.pos, rv: c.rv, secret: secret.into() })
         })
         .collect()
@@ -293,8 +295,7 @@ impl Columns<'_> {
         T: 'static,
     {
         let what = self.what;
-        let reader: ColumnReader =
-            self.group.get_column_reader(self.next).map_err(|e| unreadable(what, &e))?;
+        let reader: ColumnReader = self.group.get_column_reader(self.next).map_err(|e| unreadable(what, &e))?;
         self.next += 1;
         let mut values = Vec::with_capacity(self.rows);
         let mut levels = Vec::new();
@@ -302,9 +303,8 @@ impl Columns<'_> {
         let mut read = 0;
         while read < self.rows {
             let wanted = if optional { Some(&mut levels) } else { None };
-            let (records, ..) = typed
-                .read_records(self.rows - read, wanted, None, &mut values)
-                .map_err(|e| unreadable(what, &e))?;
+            let (records, ..) =
+                typed.read_records(self.rows - read, wanted, None, &mut values).map_err(|e| unreadable(what, &e))?;
             if records == 0 {
                 return Err(Error::corrupt(what, "a column ends before its row group does"));
             }
@@ -330,8 +330,7 @@ impl Columns<'_> {
     fn optional<T: DataType + 'static>(&mut self) -> Result<std::vec::IntoIter<Option<T::T>>> {
         let (values, levels) = self.take::<T>(true)?;
         let mut values = values.into_iter();
-        let spread: Vec<Option<T::T>> =
-            levels.into_iter().map(|l| if l > 0 { values.next() } else { None }).collect();
+        let spread: Vec<Option<T::T>> = levels.into_iter().map(|l| if l > 0 { values.next() } else { None }).collect();
         Ok(spread.into_iter())
     }
 

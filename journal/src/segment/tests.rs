@@ -39,7 +39,13 @@ fn full_row(pos: u64) -> Row {
         manager: "m".into(),
         manager_op: "Apply".into(),
         managed_fields: Some(Bytes::from_static(b"[{}]")),
-        cells: vec![Cell { path: "/data/a".into(), key_id: "k".into(), pos: 1, rv: 2, secret: Bytes::from_static(&[0, 255]) }],
+        cells: vec![Cell {
+            path: "/data/a".into(),
+            key_id: "k".into(),
+            pos: 1,
+            rv: 2,
+            secret: Bytes::from_static(&[0, 255]),
+        }],
         ..Change::new(Op::Modify, "main", 1, 12)
     };
     Row { pos, change }
@@ -51,7 +57,11 @@ fn bare_row(pos: u64) -> Row {
 
 #[test]
 fn rows_come_back_as_they_were() {
-    let rows = vec![full_row(41), bare_row(42), Row { pos: 43, change: Change { body: Body::Object(Bytes::from_static(b"{}")), ..full_row(0).change } }];
+    let rows = vec![
+        full_row(41),
+        bare_row(42),
+        Row { pos: 43, change: Change { body: Body::Object(Bytes::from_static(b"{}")), ..full_row(0).change } },
+    ];
     let mut meta = meta("c");
     let bytes = encode(&mut meta, &rows).expect("encodes");
     let (back_meta, back) = decode("f", "c", bytes).expect("decodes");

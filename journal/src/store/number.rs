@@ -39,7 +39,8 @@ impl Store {
         while let Some(above) = high.filter(|above| above - low > 1) {
             let width = above - low;
             let points = BETWEEN.min(width - 1);
-            let numbers = (1..=points).map(|i| low + (u128::from(width) * u128::from(i) / u128::from(points + 1)) as u64);
+            let numbers =
+                (1..=points).map(|i| low + (u128::from(width) * u128::from(i) / u128::from(points + 1)) as u64);
             (low, high) = self.between(&name, low, high, numbers.collect()).await?;
         }
         Ok(low)

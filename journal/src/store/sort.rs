@@ -45,8 +45,15 @@ const SIGNS: &[Sign] = &[
     },
     Sign {
         says: &[
-            "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint",
-            "301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect", "Received redirect without LOCATION",
+            "PermanentRedirect",
+            "TemporaryRedirect",
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraint",
+            "301 Moved Permanently",
+            "302 Found",
+            "307 Temporary Redirect",
+            "308 Permanent Redirect",
+            "Received redirect without LOCATION",
         ],
         kind: ErrorKind::Refused,
         outage: PLAIN,
@@ -83,7 +90,13 @@ const SIGNS: &[Sign] = &[
         hint: "give the endpoint with http:// and set AWS_ALLOW_HTTP=true, or the port where it speaks https",
     },
     Sign {
-        says: &["UnknownIssuer", "self-signed certificate", "self signed certificate", "unable to get local issuer", "CaUsedAsEndEntity"],
+        says: &[
+            "UnknownIssuer",
+            "self-signed certificate",
+            "self signed certificate",
+            "unable to get local issuer",
+            "CaUsedAsEndEntity",
+        ],
         kind: ErrorKind::Refused,
         outage: PLAIN,
         reason: "the store's certificate is signed by nobody this machine trusts",
@@ -104,7 +117,14 @@ const SIGNS: &[Sign] = &[
         hint: "renew it; if it only seems out of date, the clock of this machine is wrong",
     },
     Sign {
-        says: &["507 Insufficient", "StorageFull", "No space left", "os error 28", "QuotaExceeded", "Disk quota exceeded"],
+        says: &[
+            "507 Insufficient",
+            "StorageFull",
+            "No space left",
+            "os error 28",
+            "QuotaExceeded",
+            "Disk quota exceeded",
+        ],
         kind: ErrorKind::Refused,
         outage: PLAIN,
         reason: "the store is full",
@@ -125,7 +145,14 @@ const SIGNS: &[Sign] = &[
         hint: "check the credentials in the environment, and their rights on the journal's prefix",
     },
     Sign {
-        says: &["client error (Connect)", "tcp connect error", "dns error", "Connection refused", "No route to host", "Network is unreachable"],
+        says: &[
+            "client error (Connect)",
+            "tcp connect error",
+            "dns error",
+            "Connection refused",
+            "No route to host",
+            "Network is unreachable",
+        ],
         kind: ErrorKind::Unavailable,
         outage: Outage::Unreached,
         reason: "",
@@ -190,7 +217,12 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
 
 /// Something answers that any name is there.
 pub(crate) fn foreign(path: &Path) -> Error {
-    Error::new(ErrorKind::Refused, path.to_string(), "something else than the store answered: it says that any name is there").with_hint(ELSE)
+    Error::new(
+        ErrorKind::Refused,
+        path.to_string(),
+        "something else than the store answered: it says that any name is there",
+    )
+    .with_hint(ELSE)
 }
 
 const ELSE: &str = "a proxy, a login page or a console answers in the store's place: check the endpoint and its port, and HTTPS_PROXY, \
@@ -202,7 +234,8 @@ const PERMISSION: &str = "the store refused permission";
 fn page(text: &str) -> Option<ErrorKind> {
     let lower = text.to_ascii_lowercase();
     let is_page = PAGES.iter().any(|part| lower.contains(part)) || FOREIGN.iter().any(|part| text.contains(part));
-    let passes = ["500 ", "502 ", "503 ", "504 ", "429 "].iter().any(|status| text.contains(&format!("status code: {status}")));
+    let passes =
+        ["500 ", "502 ", "503 ", "504 ", "429 "].iter().any(|status| text.contains(&format!("status code: {status}")));
     is_page.then_some(if passes { ErrorKind::Unavailable } else { ErrorKind::Refused })
 }
 

@@ -13,11 +13,7 @@ use object_store::{
 };
 
 use super::*;
-use crate::{
-    Clock, Micros, Random,
-    error::Outage,
-    parts::BoxFuture,
-};
+use crate::{Clock, Micros, Random, error::Outage, parts::BoxFuture};
 
 /// Time that passes when it is waited for.
 #[derive(Debug, Default)]
@@ -78,7 +74,11 @@ impl ObjectStore for Ailing {
         self.memory.put_opts(path, payload, options).await
     }
 
-    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> object_store::Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        _: &Path,
+        _: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
         Err(answered("none"))
     }
 
@@ -87,7 +87,10 @@ impl ObjectStore for Ailing {
         self.memory.get_opts(path, options).await
     }
 
-    fn delete_stream(&self, _: BoxStream<'static, object_store::Result<Path>>) -> BoxStream<'static, object_store::Result<Path>> {
+    fn delete_stream(
+        &self,
+        _: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
         Box::pin(futures::stream::once(async { Err(answered("none")) }))
     }
 
@@ -95,7 +98,11 @@ impl ObjectStore for Ailing {
         self.list_with_offset(prefix, &Path::default())
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
         use futures::StreamExt as _;
         let all = self.memory.list_with_offset(prefix, offset);
         match self.next() {
@@ -123,12 +130,8 @@ fn parts() -> Parts {
 
 /// A store in which the facts `there` stand, and which fails with these errors first.
 async fn ailing(there: impl IntoIterator<Item = u64>, errors: &[&'static str]) -> (Store, Arc<Ailing>) {
-    let ailing = Arc::new(Ailing {
-        memory: InMemory::new(),
-        errors: Mutex::default(),
-        page: PAGE,
-        requests: AtomicU64::new(0),
-    });
+    let ailing =
+        Arc::new(Ailing { memory: InMemory::new(), errors: Mutex::default(), page: PAGE, requests: AtomicU64::new(0) });
     let store = Store::new(ailing.clone(), Layout::new(&Path::from("p"), "uid"), parts());
     for n in there {
         store.create(&store.layout().meta("fact", n), Bytes::from(n.to_string())).await.expect("is created");
@@ -206,7 +209,9 @@ async fn a_busy_store_is_waited_for_and_a_hiccup_passes_but_a_wrong_address_is_t
 
 #[test]
 fn each_cause_that_needs_a_hand_has_a_remedy_of_its_own() {
-    let status = |status: &str, body: &str| format!("Error performing PUT http://s in 2ms - Server returned non-2xx status code: {status}: {body}");
+    let status = |status: &str, body: &str| {
+        format!("Error performing PUT http://s in 2ms - Server returned non-2xx status code: {status}: {body}")
+    };
     let code = |code: &str| format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
     let page = "<!DOCTYPE HTML><HTML><body>log in</body></HTML>";
     let rows = [
@@ -225,14 +230,30 @@ fn each_cause_that_needs_a_hand_has_a_remedy_of_its_own() {
         ("Got invalid list response: unexpected `html`".to_owned(), ErrorKind::Refused, "NO_PROXY"),
         ("builder error: URL scheme is not allowed".to_owned(), ErrorKind::Refused, "AWS_ALLOW_HTTP"),
         (status("400 Bad Request", "Client sent an HTTP request to an HTTPS server."), ErrorKind::Refused, "https://"),
-        ("client error (Connect): received corrupt message of type InvalidContentType".to_owned(), ErrorKind::Refused, "http://"),
-        ("client error (Connect): invalid peer certificate: UnknownIssuer".to_owned(), ErrorKind::Refused, "AWS_CA_BUNDLE"),
+        (
+            "client error (Connect): received corrupt message of type InvalidContentType".to_owned(),
+            ErrorKind::Refused,
+            "http://",
+        ),
+        (
+            "client error (Connect): invalid peer certificate: UnknownIssuer".to_owned(),
+            ErrorKind::Refused,
+            "AWS_CA_BUNDLE",
+        ),
         ("invalid peer certificate: certificate not valid for name \"s\"".to_owned(), ErrorKind::Refused, "by a name"),
         ("invalid peer certificate: Expired".to_owned(), ErrorKind::Refused, "renew"),
         (status("507 Insufficient Storage", &code("XMinioStorageFull")), ErrorKind::Refused, "make room"),
         (status("429 Too Many Requests", ""), ErrorKind::Unavailable, "rate"),
-        ("client error (Connect): dns error: failed to lookup".to_owned(), ErrorKind::Unavailable, "check that the store is up"),
-        (status("500 Internal Server Error", &code("InternalError")), ErrorKind::Unavailable, "check that the store is up"),
+        (
+            "client error (Connect): dns error: failed to lookup".to_owned(),
+            ErrorKind::Unavailable,
+            "check that the store is up",
+        ),
+        (
+            status("500 Internal Server Error", &code("InternalError")),
+            ErrorKind::Unavailable,
+            "check that the store is up",
+        ),
     ];
     for (text, kind, remedy) in rows {
         let generic = object_store::Error::Generic { store: "S3", source: text.clone().into() };
@@ -243,7 +264,8 @@ fn each_cause_that_needs_a_hand_has_a_remedy_of_its_own() {
         assert!(error.to_string().starts_with("p/x: "), "{error}");
     }
     // What the library sorts by its status hides the same causes.
-    let denied = |text: &str| object_store::Error::PermissionDenied { path: "x".into(), source: text.to_owned().into() };
+    let denied =
+        |text: &str| object_store::Error::PermissionDenied { path: "x".into(), source: text.to_owned().into() };
     let error = convert(&Path::from("x"), denied(&status("403 Forbidden", &code("RequestTimeTooSkewed"))));
     assert!(error.kind() == ErrorKind::Refused && error.hint().is_some_and(|hint| hint.contains("clock")), "{error}");
     let error = convert(&Path::from("x"), denied(&status("403 Forbidden", &code("AccessDenied"))));

@@ -102,11 +102,12 @@ fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
 
 /// What has to be done first for the question to make sense.
 fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<String> {
-    let creates = |group: &str, resource: &str, name: &str| {
-        prepared.plan.actions.iter().any(|a| {
-            a.verb == Verb::Create && a.key.group == group && a.key.resource == resource && a.key.name == name
-        })
-    };
+    let creates =
+        |group: &str, resource: &str, name: &str| {
+            prepared.plan.actions.iter().any(|a| {
+                a.verb == Verb::Create && a.key.group == group && a.key.resource == resource && a.key.name == name
+            })
+        };
     let namespace = &action.key.namespace;
     if !namespace.is_empty() && creates("", "namespaces", namespace) {
         return Some(format!("namespace {namespace} is created first"));

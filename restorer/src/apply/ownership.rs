@@ -159,9 +159,7 @@ fn is_ours(entry: &Value) -> bool {
 }
 
 fn same_manager(one: &Value, other: &Value) -> bool {
-    ["manager", "operation", "subresource", "apiVersion"]
-        .iter()
-        .all(|name| member(one, name) == member(other, name))
+    ["manager", "operation", "subresource", "apiVersion"].iter().all(|name| member(one, name) == member(other, name))
 }
 
 /// In any order.

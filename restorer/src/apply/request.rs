@@ -212,8 +212,7 @@ impl<'a> Link<'a> {
         };
         let limit = self.settings.request;
         let answer = self.parts.timeout(limit, work).await;
-        let answer =
-            answer.unwrap_or_else(|| Err(format!("no answer within {} s", limit.as_secs())));
+        let answer = answer.unwrap_or_else(|| Err(format!("no answer within {} s", limit.as_secs())));
         self.heard(answer.is_ok());
         if answer.as_ref().is_ok_and(|(status, ..)| *status != 429) {
             self.pace.answered(self.parts.clock.monotonic().saturating_sub(began));

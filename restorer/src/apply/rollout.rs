@@ -245,11 +245,7 @@ fn told(reason: &str, message: &str) -> String {
 /// Running Pods that were started before `when` and read an acted configuration object through their environment.
 pub(crate) async fn readers(work: &Work<'_>, acted: &[Acted]) -> Vec<String> {
     let config = |a: &&Acted| a.key.group.is_empty() && matches!(a.key.resource.as_str(), "configmaps" | "secrets");
-    let changed: Vec<&Acted> = acted
-        .iter()
-        .filter(config)
-        .filter(|a| a.became == Became::Done)
-        .collect();
+    let changed: Vec<&Acted> = acted.iter().filter(config).filter(|a| a.became == Became::Done).collect();
     let mut namespaces: Vec<&str> = changed.iter().map(|a| a.key.namespace.as_str()).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
@@ -295,7 +291,8 @@ fn started_before(pod: &Value, moment: hindcast_journal::Micros) -> bool {
 
 /// Whether a Pod takes the object into its environment.
 pub(crate) fn reads(pod: &Value, key: &ObjectKey) -> bool {
-    let (from, one) = if key.resource == "secrets" { ("secretRef", "secretKeyRef") } else { ("configMapRef", "configMapKeyRef") };
+    let (from, one) =
+        if key.resource == "secrets" { ("secretRef", "secretKeyRef") } else { ("configMapRef", "configMapKeyRef") };
     let named = |place: Option<&Value>| place.is_some_and(|p| text(p, "name") == key.name);
     let list = |value: &Value, member: &str| -> Vec<Value> {
         value.get(member).and_then(Value::as_array).unwrap_or_default().to_vec()

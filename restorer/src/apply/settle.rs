@@ -37,7 +37,10 @@ pub async fn settle(record: &Record, client: &kube::Client) -> Result<usize> {
     }
     let id = record.id();
     if !record.is_begun().await? {
-        return Err(Error::invalid(format!("restore {id}"), "was interrupted before its first write: there is nothing to undo"));
+        return Err(Error::invalid(
+            format!("restore {id}"),
+            "was interrupted before its first write: there is nothing to undo",
+        ));
     }
     let finish = format!("finish it first: hindcast restore --resume {id}");
     if !record.bypassed().is_empty() {
@@ -110,7 +113,9 @@ async fn look(work: &Work<'_>, action: &Action) -> Result<Found, Did> {
         (Verb::Delete | Verb::Recreate, None) => Found::done(None),
         (Verb::Delete | Verb::Recreate, Some(now)) if same && is_terminating(&now.value) => Found::done(None),
         (Verb::Delete | Verb::Recreate, Some(now)) if same => Found::as_before(Some(now)),
-        (Verb::Update, Some(now)) if same && before.is_some_and(|before| job.ground.same(before, &now)) => Found::as_before(Some(now)),
+        (Verb::Update, Some(now)) if same && before.is_some_and(|before| job.ground.same(before, &now)) => {
+            Found::as_before(Some(now))
+        }
         (Verb::Update, Some(now)) if same && is_as_wanted(work, &job, &now) => Found::done(Some(now)),
         (Verb::Create | Verb::Recreate, Some(now)) if is_as_wanted(work, &job, &now) => Found::done(Some(now)),
         (_, now) => Found::changed(now),

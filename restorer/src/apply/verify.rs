@@ -12,7 +12,10 @@ use super::{
     conflict::{finalizers, is_terminating, meta},
     write::{Did, Job, Work},
 };
-use crate::{desired::Full, plan::{FieldChange, Verb}};
+use crate::{
+    desired::Full,
+    plan::{FieldChange, Verb},
+};
 
 /// How long an accepted delete may take before it is told as one that hangs.
 const GOING: Duration = Duration::from_secs(15);

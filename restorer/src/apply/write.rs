@@ -20,11 +20,11 @@ use std::{
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
+use self::sent::{not_owned, refusal};
 pub(crate) use self::{
     did::Did,
     sent::{body, delete_options, explain},
 };
-use self::sent::{not_owned, refusal};
 use super::{
     Became,
     conflict::{Ground, finalizers, is_terminating, meta},
@@ -302,7 +302,6 @@ impl<'a> Work<'a> {
 
     /// What is sent for an object: with the identity of the live one, or with none.
     fn body(&self, job: &Job<'_>, value: &Value, live: Option<(&str, &str)>) -> Result<Value, Did> {
-        body(job.action, value, live)
-            .ok_or_else(|| Did::because(Became::Failed, "what is to be written is no object"))
+        body(job.action, value, live).ok_or_else(|| Did::because(Became::Failed, "what is to be written is no object"))
     }
 }

@@ -12,13 +12,9 @@ use hindcast_journal::{
 
 /// The manager that owns the value at a pointer, its operation and its subresource.
 pub(super) fn of(managed: &Value, object: &Value, pointer: &str) -> Option<(String, String, String)> {
-    let text = |entry: &Value, name: &str| {
-        entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
+    let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let path: Vec<&str> = pointer.split('/').skip(1).collect();
-    let owns = |entry: &&Value| {
-        entry.get("fieldsV1").is_some_and(|fields| holds(fields, object, &path))
-    };
+    let owns = |entry: &&Value| entry.get("fieldsV1").is_some_and(|fields| holds(fields, object, &path));
     let newest = managed.as_array()?.iter().filter(owns).max_by_key(|entry| text(entry, "time"))?;
     Some((text(newest, "manager"), text(newest, "operation"), text(newest, "subresource")))
 }

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Parts, Scope, Secrets,
-    Writer, facts::{self, Discovery}, writer::Identity,
+    At, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Parts, Scope, Secrets, Writer,
+    facts::{self, Discovery},
+    writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 
@@ -13,7 +14,13 @@ use crate::{Range, Timeline, View};
 type Version<'a> = (u64, Source, &'a str, &'a str);
 
 fn kind() -> Discovery {
-    Discovery { resource: "pods".into(), kind: "Pod".into(), version: "v1".into(), domain: "main".into(), ..Discovery::default() }
+    Discovery {
+        resource: "pods".into(),
+        kind: "Pod".into(),
+        version: "v1".into(),
+        domain: "main".into(),
+        ..Discovery::default()
+    }
 }
 
 fn object(rv: u64, manager: &str, rest: &str) -> String {
@@ -71,7 +78,12 @@ fn told(blame: &Blame) -> Vec<String> {
 const VERSIONS: [Version<'_>; 4] = [
     (2, Source::Watch, "create", r#""spec":{"c":[{"name":"a","image":"1"},{"name":"b","image":"1"}],"x":1}"#),
     (3, Source::Watch, "edit", r#""spec":{"c":[{"name":"a","image":"1"},{"name":"b","image":"2"}],"x":1}"#),
-    (4, Source::Watch, "inject", r#""spec":{"c":[{"name":"z","image":"9"},{"name":"a","image":"1"},{"name":"b","image":"2"}],"x":1}"#),
+    (
+        4,
+        Source::Watch,
+        "inject",
+        r#""spec":{"c":[{"name":"z","image":"9"},{"name":"a","image":"1"},{"name":"b","image":"2"}],"x":1}"#,
+    ),
     (5, Source::Watch, "edit", r#""spec":{"c":[{"name":"z","image":"9"},{"name":"b","image":"2"}],"x":2}"#),
 ];
 
@@ -97,10 +109,8 @@ async fn each_field_has_the_change_that_set_it() {
 
 #[tokio::test]
 async fn what_a_list_found_is_older_and_only_its_owner_is_named() {
-    let found = [
-        (2, Source::List, "last", r#""spec":{"x":1,"y":1}"#),
-        (3, Source::Watch, "edit", r#""spec":{"x":1,"y":2}"#),
-    ];
+    let found =
+        [(2, Source::List, "last", r#""spec":{"x":1,"y":1}"#), (3, Source::Watch, "edit", r#""spec":{"x":1,"y":2}"#)];
     let blame = blame(&found, 3).await.expect("blames");
     let x = blame.origin("/spec/x").expect("there");
     assert!(x.listed && x.first && x.manager == "last", "the owner after managedFields: {x:?}");

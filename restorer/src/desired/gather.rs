@@ -9,13 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use hindcast_journal::{
-    At, Error, Moment, Past, Result, Scope,
-    cut::MAIN,
-    exact::Value,
-    fold::ObjectKey,
-    seal,
-};
+use hindcast_journal::{At, Error, Moment, Past, Result, Scope, cut::MAIN, exact::Value, fold::ObjectKey, seal};
 
 use super::{DEFINITIONS, Desired, Full, Known, Source, Wanted, needs};
 use crate::{
@@ -135,9 +129,8 @@ fn closed(view: &View, selection: &Selection) -> Result<()> {
     let names = behind.iter().take(3).map(|kind| kind.trim_start_matches('/')).collect::<Vec<_>>().join(", ");
     let rest = if behind.len() > 3 { ", …" } else { "" };
     let who = if behind.is_empty() { String::new() } else { format!(": {names}{rest} not seen up to it") };
-    Err(Error::invalid("the moment asked for", format!("is not closed yet{who}")).with_hint(
-        "ask again in a moment, with --wait or a kubeconfig of the cluster; or ask for an earlier moment",
-    ))
+    Err(Error::invalid("the moment asked for", format!("is not closed yet{who}"))
+        .with_hint("ask again in a moment, with --wait or a kubeconfig of the cluster; or ask for an earlier moment"))
 }
 
 /// Refuses a selection of one object of whose kind nothing is known then.
@@ -156,7 +149,9 @@ fn protected(desired: &Desired, selection: &Selection) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!("{resource}/{name}"), format!("was not protected at the moment asked for ({why})"))
-        .with_hint("this does not say that it was not there; `hindcast status` shows since when each kind is protected"))
+        .with_hint(
+            "this does not say that it was not there; `hindcast status` shows since when each kind is protected",
+        ))
 }
 
 fn kinds(view: &View) -> BTreeMap<String, (hindcast_journal::facts::Discovery, Protection)> {
@@ -168,10 +163,7 @@ fn kinds(view: &View) -> BTreeMap<String, (hindcast_journal::facts::Discovery, P
 }
 
 /// The names of the definitions of the moment, if they were protected.
-async fn definitions(
-    past: &Past,
-    desired: &Desired,
-) -> Result<Option<BTreeSet<String>>> {
+async fn definitions(past: &Past, desired: &Desired) -> Result<Option<BTreeSet<String>>> {
     if desired.kinds.get(DEFINITIONS).is_none_or(|(_, protection)| *protection != Protection::Protected) {
         return Ok(None);
     }
@@ -181,10 +173,7 @@ async fn definitions(
 }
 
 /// What scaled objects in the selection's namespaces.
-async fn scalers(
-    past: &Past,
-    selection: &Selection,
-) -> Result<BTreeMap<ObjectKey, Arc<Full>>> {
+async fn scalers(past: &Past, selection: &Selection) -> Result<BTreeMap<ObjectKey, Arc<Full>>> {
     if selection.namespace().is_some_and(str::is_empty) {
         return Ok(BTreeMap::new());
     }
@@ -221,14 +210,13 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
     redact.sort_unstable();
     redact.dedup();
     wanted.redact = redact;
-    let opened = if object.sealed.is_empty() {
-        Ok(std::mem::take(&mut object.value))
-    } else {
-        timeline.reveal(&object).await
-    };
+    let opened =
+        if object.sealed.is_empty() { Ok(std::mem::take(&mut object.value)) } else { timeline.reveal(&object).await };
     wanted.object = match opened {
         Ok(value) => match missing(&value, &wanted.redact) {
-            Some(path) => Err(format!("its values were not stored, since there was no key, or none that worked ({path})")),
+            Some(path) => {
+                Err(format!("its values were not stored, since there was no key, or none that worked ({path})"))
+            }
             None => Ok(Arc::new(Full { value, managed: object.managed_fields.take() })),
         },
         Err(error) => Err(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))),

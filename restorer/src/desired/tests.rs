@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source as From, Writer,
-    facts, writer::Identity,
+    At, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source as From,
+    Writer, facts, writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 
@@ -45,7 +45,12 @@ fn kinds() -> Vec<Discovery> {
 }
 
 /// A journal that closed every cut up to `closed`, with objects of ascending revision from 10.
-async fn timeline(secrets: Secrets, objects: &[(&str, &str, &str, &str)], closed: u64, keys: Vec<Arc<Key>>) -> Timeline {
+async fn timeline(
+    secrets: Secrets,
+    objects: &[(&str, &str, &str, &str)],
+    closed: u64,
+    keys: Vec<Arc<Key>>,
+) -> Timeline {
     let journal = Journal::open(Arc::new(InMemory::new()), &Path::default(), "c", Parts::system());
     let sealing = Arc::new(hindcast_journal::seal::DataKeys::new("c", vec![key()], Parts::system()));
     let identity = Identity { writer: "w".into(), instance: "i".into() };
@@ -62,7 +67,8 @@ async fn timeline(secrets: Secrets, objects: &[(&str, &str, &str, &str)], closed
             r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","resourceVersion":"{rv}","uid":"u-{name}"}}{rest}}}"#
         ));
         let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
-        let seen = Observation { kind: &kind, incarnation: 0, rv, source: From::Watch, time_lo, time_hi, bytes: &bytes };
+        let seen =
+            Observation { kind: &kind, incarnation: 0, rv, source: From::Watch, time_lo, time_hi, bytes: &bytes };
         changes.push(encoder.observe(&seen, None).change);
     }
     let point = FrontierPoint { incarnation: 0, rv: closed, time: closed as i64 * 1000 };
@@ -106,7 +112,12 @@ async fn a_namespace_comes_with_itself_and_what_it_needs() {
             "names-shop",
             r#","roleRef":{"kind":"ClusterRole","name":"wide"},"subjects":[{"kind":"ServiceAccount","name":"x","namespace":"shop"}]"#,
         ),
-        ("clusterrolebindings", "", "names-other", r#","subjects":[{"kind":"ServiceAccount","name":"x","namespace":"other"}]"#),
+        (
+            "clusterrolebindings",
+            "",
+            "names-other",
+            r#","subjects":[{"kind":"ServiceAccount","name":"x","namespace":"other"}]"#,
+        ),
         ("deployments", "shop", "web", r#","spec":{"template":{"spec":{"priorityClassName":"high"}}}"#),
         ("priorityclasses", "", "high", ""),
         ("priorityclasses", "", "low", ""),

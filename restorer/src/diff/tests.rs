@@ -30,18 +30,12 @@ fn a_difference_is_named_as_small_as_it_is() {
 fn elements_are_matched_by_what_names_them() {
     let from = r#"{"c":[{"name":"a","image":"1"},{"name":"b","image":"1"}]}"#;
     let put_first = r#"{"c":[{"name":"z","image":"9"},{"name":"a","image":"1"},{"name":"b","image":"2"}]}"#;
-    assert_eq!(
-        differs(from, put_first),
-        [r#"/c/0: - -> {"image":"9","name":"z"}"#, r#"/c/1/image: "1" -> "2""#]
-    );
+    assert_eq!(differs(from, put_first), [r#"/c/0: - -> {"image":"9","name":"z"}"#, r#"/c/1/image: "1" -> "2""#]);
     let gone = r#"{"c":[{"name":"b","image":"1"}]}"#;
     assert_eq!(differs(from, gone), [r#"/c/0: {"image":"1","name":"a"} -> -"#]);
     let mounts = r#"{"m":[{"name":"v","mountPath":"/a"},{"name":"v","mountPath":"/b"}]}"#;
     let other = r#"{"m":[{"name":"v","mountPath":"/b","readOnly":true}]}"#;
-    assert_eq!(
-        differs(mounts, other),
-        [r#"/m/0: {"mountPath":"/a","name":"v"} -> -"#, "/m/1/readOnly: - -> true"]
-    );
+    assert_eq!(differs(mounts, other), [r#"/m/0: {"mountPath":"/a","name":"v"} -> -"#, "/m/1/readOnly: - -> true"]);
     let turned = r#"{"c":[{"name":"b","image":"1"},{"name":"a","image":"1"}]}"#;
     assert_eq!(differs(from, turned).len(), 1, "an order that changed is the list's own difference");
 }
@@ -50,10 +44,7 @@ fn elements_are_matched_by_what_names_them() {
 fn plain_elements_are_matched_by_their_runs() {
     assert_eq!(differs(r#"["a","b","c"]"#, r#"["a","x","b","c"]"#), [r#"/1: - -> "x""#]);
     assert_eq!(differs(r#"["a","b","c"]"#, r#"["a","y","c"]"#), [r#"/1: "b" -> "y""#]);
-    assert_eq!(
-        differs(r#"["a","b","c"]"#, r#"["a","y"]"#),
-        [r#"/1: "b" -> "y""#, r#"/2: "c" -> -"#]
-    );
+    assert_eq!(differs(r#"["a","b","c"]"#, r#"["a","y"]"#), [r#"/1: "b" -> "y""#, r#"/2: "c" -> -"#]);
     let same = r#"[{"name":"a"},{"name":"a"}]"#;
     assert_eq!(differs(same, r#"[{"name":"a"}]"#).len(), 1, "names that are not unique name nothing");
 }

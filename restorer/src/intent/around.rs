@@ -63,8 +63,7 @@ pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Pla
     for (name, object) in &live.volumes {
         out.volumes.insert(name.clone(), volume(&object.value));
     }
-    for (key, object) in then.filter(|(key, object)| is_volume(key) && outlives_its_object(object))
-    {
+    for (key, object) in then.filter(|(key, object)| is_volume(key) && outlives_its_object(object)) {
         out.volumes.entry(key.name.clone()).or_insert_with(|| volume(&object.value));
     }
     out
@@ -76,13 +75,11 @@ fn is_volume(key: &ObjectKey) -> bool {
 
 /// Whether the storage behind a `PersistentVolume` is kept when the object is deleted.
 pub(crate) fn outlives_its_object(volume: &Full) -> bool {
-    volume.value.pointer("/spec/persistentVolumeReclaimPolicy").and_then(Value::as_str)
-        == Some("Retain")
+    volume.value.pointer("/spec/persistentVolumeReclaimPolicy").and_then(Value::as_str) == Some("Retain")
 }
 
 fn volume(value: &Value) -> Volume {
-    let text =
-        |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (namespace, name) = (text("/spec/claimRef/namespace"), text("/spec/claimRef/name"));
     Volume {
         claim: (!name.is_empty()).then_some((namespace, name)),
@@ -116,20 +113,11 @@ fn meant(namespace: &str, reference: Option<&Value>, kinds: &[&Discovery]) -> Op
     let name = text("name")?;
     // KEDA leaves both out for a Deployment.
     let kind = text("kind").unwrap_or("Deployment");
-    let version = text("apiVersion").unwrap_or(if kind == "ReplicationController" {
-        "v1"
-    } else {
-        "apps/v1"
-    });
+    let version = text("apiVersion").unwrap_or(if kind == "ReplicationController" { "v1" } else { "apps/v1" });
     let group = version.split_once('/').map_or("", |(group, _)| group);
     let known = kinds.iter().find(|known| known.group == group && known.kind == kind);
     let resource = known.map_or_else(|| plural(kind), |known| known.resource.clone());
-    Some(ObjectKey {
-        namespace: namespace.to_owned(),
-        group: group.to_owned(),
-        resource,
-        name: name.to_owned(),
-    })
+    Some(ObjectKey { namespace: namespace.to_owned(), group: group.to_owned(), resource, name: name.to_owned() })
 }
 
 /// The plural of a kind that no discovery names.

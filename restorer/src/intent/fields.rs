@@ -71,14 +71,7 @@ impl<'o> Sides<'o> {
         self.out.push(Kept { path, rule, owner: owner.to_owned(), place, fresh, quiet });
     }
 
-    fn add_pattern(
-        &mut self,
-        pattern: &str,
-        rule: &'static str,
-        owner: &str,
-        fresh: Fresh,
-        quiet: bool,
-    ) {
+    fn add_pattern(&mut self, pattern: &str, rule: &'static str, owner: &str, fresh: Fresh, quiet: bool) {
         for place in pattern::places(pattern, &self.key.name, &self.values) {
             self.add(place, rule, owner, fresh, quiet);
         }
@@ -101,13 +94,8 @@ impl<'o> Sides<'o> {
     /// What autoscalers set.
     fn scaled(&mut self) {
         if let Some(mut owner) = self.around.scaled.get(self.key).map(words) {
-            let at_zero = |side: &Full| {
-                side.value.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0)
-            };
-            if self.live.is_some_and(at_zero)
-                && !self.wanted.is_some_and(at_zero)
-                && owner.contains("HorizontalPod")
-            {
+            let at_zero = |side: &Full| side.value.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
+            if self.live.is_some_and(at_zero) && !self.wanted.is_some_and(at_zero) && owner.contains("HorizontalPod") {
                 // A person would wait for it in vain.
                 owner.push_str(", which does not scale up from 0: scale it by hand");
             }
@@ -124,13 +112,7 @@ impl<'o> Sides<'o> {
     /// Finalizers belong to the programs that clean up; a new object must not be born with those of a deletion.
     fn finalizers(&mut self) {
         if self.live.is_some() {
-            self.add_pattern(
-                "metadata finalizers",
-                "finalizers",
-                "their controllers",
-                Fresh::AsThen,
-                false,
-            );
+            self.add_pattern("metadata finalizers", "finalizers", "their controllers", Fresh::AsThen, false);
             return;
         }
         for deletion in ["foregroundDeletion", "orphan"] {
@@ -142,27 +124,16 @@ impl<'o> Sides<'o> {
 
     /// Selector and labels that the server makes of the Job's uid.
     fn job(&mut self) {
-        if self
-            .any(|job| job.pointer("/spec/manualSelector").and_then(Value::as_bool) == Some(true))
-        {
+        if self.any(|job| job.pointer("/spec/manualSelector").and_then(Value::as_bool) == Some(true)) {
             return;
         }
         let owner = "the server";
         self.add_pattern("spec selector", "job-selector", owner, Fresh::Absent, true);
-        for label in [
-            "controller-uid",
-            "job-name",
-            "batch.kubernetes.io/controller-uid",
-            "batch.kubernetes.io/job-name",
-        ] {
+        for label in
+            ["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"]
+        {
             for labels in ["spec template metadata labels", "metadata labels"] {
-                self.add_pattern(
-                    &format!("{labels} {label}"),
-                    "job-selector",
-                    owner,
-                    Fresh::Absent,
-                    true,
-                );
+                self.add_pattern(&format!("{labels} {label}"), "job-selector", owner, Fresh::Absent, true);
             }
         }
         let tracking = "metadata annotations batch.kubernetes.io/job-tracking";
@@ -171,12 +142,9 @@ impl<'o> Sides<'o> {
 
     fn pod(&mut self) {
         let owner = "admission";
-        let account =
-            self.values.iter().find_map(|pod| pod.pointer("/spec/serviceAccountName")?.as_str());
+        let account = self.values.iter().find_map(|pod| pod.pointer("/spec/serviceAccountName")?.as_str());
         let token = format!("{}-token-*", account.unwrap_or("default"));
-        for pattern in
-            ["volumes", "containers [name] volumeMounts", "initContainers [name] volumeMounts"]
-        {
+        for pattern in ["volumes", "containers [name] volumeMounts", "initContainers [name] volumeMounts"] {
             let pattern = format!("spec {pattern} [name={token}]");
             self.add_pattern(&pattern, "pod-placement", owner, Fresh::Absent, false);
         }
@@ -192,12 +160,8 @@ impl<'o> Sides<'o> {
     /// Addresses and ports that were allocated, not asked for. What stands live is in use by clients.
     fn service(&mut self) {
         let Some(live) = self.live else { return };
-        let headless = |full: &Full| {
-            full.value.pointer("/spec/clusterIP").and_then(Value::as_str) == Some("None")
-        };
-        let asked = |steps: &[Step]| {
-            [self.wanted, Some(live)].into_iter().flatten().any(|full| asked_for(full, steps))
-        };
+        let headless = |full: &Full| full.value.pointer("/spec/clusterIP").and_then(Value::as_str) == Some("None");
+        let asked = |steps: &[Step]| [self.wanted, Some(live)].into_iter().flatten().any(|full| asked_for(full, steps));
         let same_sort = self.wanted.is_none_or(|wanted| headless(wanted) == headless(live));
         let mut places = Vec::new();
         if same_sort && !asked(&keys(&["spec", "clusterIP"])) {
@@ -220,11 +184,8 @@ impl<'o> Sides<'o> {
 
     fn claim(&mut self) {
         let owner = "the volume controllers";
-        let volume =
-            self.wanted.and_then(|claim| claim.value.pointer("/spec/volumeName")?.as_str());
-        let there = volume.is_some_and(|volume| {
-            self.around.can_bind(volume, &self.key.namespace, &self.key.name)
-        });
+        let volume = self.wanted.and_then(|claim| claim.value.pointer("/spec/volumeName")?.as_str());
+        let there = volume.is_some_and(|volume| self.around.can_bind(volume, &self.key.namespace, &self.key.name));
         let fresh = if there { Fresh::AsThen } else { Fresh::Absent };
         self.add_pattern("spec volumeName", "pvc-volume", owner, fresh, false);
         self.grown("spec resources requests storage", "pvc-size");
@@ -236,13 +197,7 @@ impl<'o> Sides<'o> {
             self.add_pattern("spec claimRef", "pv-claim", owner, Fresh::AsThen, false);
         }
         for field in ["!uid", "!resourceVersion"] {
-            self.add_pattern(
-                &format!("spec claimRef {field}"),
-                "pv-claim",
-                owner,
-                Fresh::Absent,
-                true,
-            );
+            self.add_pattern(&format!("spec claimRef {field}"), "pv-claim", owner, Fresh::Absent, true);
         }
         self.grown("spec capacity storage", "pvc-size");
     }
@@ -251,8 +206,7 @@ impl<'o> Sides<'o> {
     fn grown(&mut self, pattern: &str, rule: &'static str) {
         let (Some(wanted), Some(live)) = (self.wanted, self.live) else { return };
         for place in pattern::places(pattern, &self.key.name, &self.values) {
-            let quantity =
-                |full: &Full| place.get(&full.value).and_then(Value::as_str).and_then(size::parse);
+            let quantity = |full: &Full| place.get(&full.value).and_then(Value::as_str).and_then(size::parse);
             if quantity(live).zip(quantity(wanted)).is_some_and(|(live, wanted)| live > wanted) {
                 self.add(place, rule, "a volume, which cannot shrink", Fresh::AsThen, false);
             }
@@ -267,13 +221,7 @@ impl<'o> Sides<'o> {
                 "data ca.crt",
                 "data namespace",
             ] {
-                self.add_pattern(
-                    pattern,
-                    "account-token-data",
-                    "the token controller",
-                    Fresh::Absent,
-                    false,
-                );
+                self.add_pattern(pattern, "account-token-data", "the token controller", Fresh::Absent, false);
             }
         }
         self.trust();
@@ -286,20 +234,14 @@ impl<'o> Sides<'o> {
     /// Certificates of an authority that a program writes into marked `ConfigMap`s and Secrets.
     fn trust(&mut self) {
         if self.any(|value| secrets::trust_injector(value).is_some()) {
-            let owner = self
-                .values
-                .iter()
-                .find_map(|value| secrets::trust_injector(value))
-                .unwrap_or_default();
+            let owner = self.values.iter().find_map(|value| secrets::trust_injector(value)).unwrap_or_default();
             self.add_pattern("data", "injected-trust", owner, Fresh::AsThen, false);
         }
     }
 
     fn cluster_role(&mut self) {
         let judged = self.wanted.or(self.live);
-        if judged.is_some_and(|role| {
-            role.value.get("aggregationRule").is_some_and(|rule| !rule.is_null())
-        }) {
+        if judged.is_some_and(|role| role.value.get("aggregationRule").is_some_and(|rule| !rule.is_null())) {
             let owner = "the ClusterRole aggregation controller";
             self.add_pattern("rules", "aggregated-cluster-role", owner, Fresh::Absent, false);
         }
@@ -312,21 +254,13 @@ impl<'o> Sides<'o> {
             | "admissionregistration.k8s.io/validatingwebhookconfigurations" => {
                 "webhooks [name] clientConfig !caBundle"
             }
-            "apiextensions.k8s.io/customresourcedefinitions" => {
-                "spec conversion webhook clientConfig !caBundle"
-            }
+            "apiextensions.k8s.io/customresourcedefinitions" => "spec conversion webhook clientConfig !caBundle",
             "apiregistration.k8s.io/apiservices" => "spec !caBundle",
             _ => return,
         };
         for place in pattern::places(pattern, &self.key.name, &self.values) {
             if self.live.is_none_or(|live| place.get(&live.value).is_some_and(set)) {
-                self.add(
-                    place,
-                    "ca-bundle",
-                    "whoever issues the certificate",
-                    Fresh::AsThen,
-                    false,
-                );
+                self.add(place, "ca-bundle", "whoever issues the certificate", Fresh::AsThen, false);
             }
         }
     }
@@ -339,8 +273,7 @@ impl<'o> Sides<'o> {
         };
         let live_book = self.live.filter(|live| live.managed.is_some());
         let set_since = |machine: &owners::Machine| {
-            !machine.scaled
-                && live_book.is_some_and(|live| machine.place.get(&live.value).is_some())
+            !machine.scaled && live_book.is_some_and(|live| machine.place.get(&live.value).is_some())
         };
         let then = book(self.wanted).into_iter().filter(|machine| !set_since(machine));
         let machines: Vec<_> = book(self.live).into_iter().chain(then).collect();
@@ -406,9 +339,8 @@ fn asked_for(full: &Full, steps: &[Step]) -> bool {
         .and_then(Value::as_str)
         .and_then(|text| hindcast_journal::exact::parse(text.as_bytes()).ok());
     let in_manifest = applied.is_some_and(|manifest| Place::within(steps.to_vec()).get(&manifest).is_some_and(set));
-    let persons = |managed: &Value| {
-        owners::entries(managed).iter().any(|entry| !entry.is_machine() && entry.has(steps))
-    };
+    let persons =
+        |managed: &Value| owners::entries(managed).iter().any(|entry| !entry.is_machine() && entry.has(steps));
     in_manifest || full.managed.as_ref().is_some_and(persons)
 }
 

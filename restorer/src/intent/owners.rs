@@ -79,9 +79,7 @@ impl Entry {
 
 /// The book of one object.
 pub fn entries(managed: &Value) -> Vec<Entry> {
-    let text = |entry: &Value, field: &str| {
-        entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
+    let text = |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let of = |entry: &Value| {
         let mut out = Entry {
             manager: text(entry, "manager"),
@@ -125,10 +123,7 @@ fn step(key: &str) -> Option<Step> {
         "v" => Some(Step::Element(exact::parse(name.as_bytes()).ok()?.to_string())),
         "k" => {
             let value = exact::parse(name.as_bytes()).ok()?;
-            let fields = value
-                .as_object()?
-                .iter()
-                .map(|(field, value)| (field.to_owned(), value.to_string()));
+            let fields = value.as_object()?.iter().map(|(field, value)| (field.to_owned(), value.to_string()));
             Some(Step::Item(fields.collect()))
         }
         _ => None,
@@ -149,8 +144,7 @@ pub(crate) struct Machine {
 
 /// The fields that machines alone own. An element that they brought whole is one field.
 pub(crate) fn of_machines(managed: &Value) -> Vec<Machine> {
-    let (machines, persons): (Vec<Entry>, Vec<Entry>) =
-        entries(managed).into_iter().partition(Entry::is_machine);
+    let (machines, persons): (Vec<Entry>, Vec<Entry>) = entries(managed).into_iter().partition(Entry::is_machine);
     let nobodys = |steps: &[Step]| !persons.iter().any(|entry| entry.has(steps));
     let mut whole: BTreeSet<Vec<Step>> = BTreeSet::new();
     for items in machines.iter().flat_map(|entry| &entry.items) {
@@ -160,8 +154,7 @@ pub(crate) fn of_machines(managed: &Value) -> Vec<Machine> {
     }
     let mut fields = whole.clone();
     for field in machines.iter().flat_map(|entry| &entry.fields) {
-        let in_whole =
-            (0..=field.len()).any(|n| field.get(..n).is_some_and(|head| whole.contains(head)));
+        let in_whole = (0..=field.len()).any(|n| field.get(..n).is_some_and(|head| whole.contains(head)));
         if !in_whole && nobodys(field) && !names_its_element(field) {
             fields.insert(field.clone());
         }

@@ -20,11 +20,7 @@ pub(crate) fn places(pattern: &str, name: &str, sides: &[&Value]) -> Vec<Place> 
     let mut found = Vec::new();
     walk(&words, sides, &mut Vec::new(), &mut found);
     let place = |steps| if within { Place::within(steps) } else { Place::new(steps) };
-    found
-        .into_iter()
-        .map(place)
-        .filter(|place| sides.iter().all(|side| place.sound(side)))
-        .collect()
+    found.into_iter().map(place).filter(|place| sides.iter().all(|side| place.sound(side))).collect()
 }
 
 fn walk(words: &[&str], sides: &[&Value], way: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
@@ -79,9 +75,7 @@ pub(crate) fn like(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((before, after)) => {
-            text.len() >= before.len() + after.len()
-                && text.starts_with(before)
-                && text.ends_with(after)
+            text.len() >= before.len() + after.len() && text.starts_with(before) && text.ends_with(after)
         }
     }
 }

@@ -17,12 +17,7 @@ pub(crate) fn full(json: serde_json::Value) -> Full {
 pub(crate) fn key(kind: &str, name: &str) -> ObjectKey {
     let (group, resource) = kind.split_once('/').unwrap_or(("", kind));
     let text = |text: &str| text.to_owned();
-    ObjectKey {
-        namespace: text("shop"),
-        group: text(group),
-        resource: text(resource),
-        name: text(name),
-    }
+    ObjectKey { namespace: text("shop"), group: text(group), resource: text(resource), name: text(name) }
 }
 
 /// One rule tried on both sides of an object.
@@ -37,12 +32,7 @@ impl Trial {
         Self::around(kind, wanted, live, &Surroundings::default())
     }
 
-    fn around(
-        kind: &str,
-        wanted: serde_json::Value,
-        live: Option<serde_json::Value>,
-        around: &Surroundings,
-    ) -> Self {
+    fn around(kind: &str, wanted: serde_json::Value, live: Option<serde_json::Value>, around: &Surroundings) -> Self {
         let (wanted, live) = (full(wanted), live.map(full));
         let kept = kept(&key(kind, "web"), Some(&wanted), live.as_ref(), around);
         for kept in &kept {
@@ -53,8 +43,7 @@ impl Trial {
 
     /// What would be sent.
     fn target(&self) -> serde_json::Value {
-        target(&self.wanted.value, self.live.as_ref().map(|live| &live.value), &self.kept)
-            .to_serde()
+        target(&self.wanted.value, self.live.as_ref().map(|live| &live.value), &self.kept).to_serde()
     }
 
     /// Whether nothing has to be done.
@@ -76,8 +65,7 @@ fn managed(manager: &str, subresource: &str, fields: &serde_json::Value) -> serd
 }
 
 fn scaled_by(words: &str) -> Surroundings {
-    let scaled =
-        BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from([words.to_owned()]))]);
+    let scaled = BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from([words.to_owned()]))]);
     Surroundings { scaled, ..Surroundings::default() }
 }
 
@@ -92,20 +80,14 @@ fn server_metadata_is_never_sent_as_it_was() {
     assert_eq!(trial.target(), metadata("u2", "99", 4));
     assert!(trial.kept.iter().all(|kept| kept.quiet), "{:?}", trial.kept);
     let new = Trial::new("/configmaps", metadata("u1", "7", 1), None);
-    assert_eq!(
-        new.target(),
-        json!({"metadata": {"name": "web", "generateName": "web-"}, "data": {"a": "1"}})
-    );
+    assert_eq!(new.target(), json!({"metadata": {"name": "web", "generateName": "web-"}, "data": {"a": "1"}}));
 }
 
 #[test]
 fn server_metadata_of_templates_is_no_difference() {
     let template = |metadata: serde_json::Value| json!({"spec": {"template": {"metadata": metadata, "spec": {}}}});
     let old = template(json!({"creationTimestamp": null, "labels": {"a": "b"}}));
-    assert!(
-        Trial::new("apps/deployments", old, Some(template(json!({"labels": {"a": "b"}}))))
-            .is_equal()
-    );
+    assert!(Trial::new("apps/deployments", old, Some(template(json!({"labels": {"a": "b"}})))).is_equal());
 }
 
 #[test]
@@ -114,18 +96,14 @@ fn status_is_never_written() {
     let trial = Trial::new("shop.example/carts", object(3), Some(object(0)));
     assert!(trial.is_equal());
     assert_eq!(trial.target(), object(0));
-    assert_eq!(
-        Trial::new("shop.example/carts", object(3), None).target(),
-        json!({"spec": {"size": 1}})
-    );
+    assert_eq!(Trial::new("shop.example/carts", object(3), None).target(), json!({"spec": {"size": 1}}));
 }
 
 #[test]
 fn finalizers_stay_as_they_are_live() {
     let with = |finalizers: serde_json::Value| json!({"metadata": {"name": "web", "finalizers": finalizers}});
     let live = with(json!(["shop.example/cleanup"]));
-    let trial =
-        Trial::new("shop.example/carts", json!({"metadata": {"name": "web"}}), Some(live.clone()));
+    let trial = Trial::new("shop.example/carts", json!({"metadata": {"name": "web"}}), Some(live.clone()));
     assert!(trial.is_equal());
     assert_eq!(trial.target(), live);
     assert_eq!(trial.rule("/metadata/finalizers"), Some("finalizers"));
@@ -146,38 +124,26 @@ fn leader_annotation_stays_as_it_is_live() {
     let trial = Trial::new("/configmaps", lock("old"), Some(lock("new")));
     assert!(trial.is_equal());
     assert_eq!(trial.target(), lock("new"));
-    assert_eq!(
-        Trial::new("/configmaps", lock("old"), None).target(),
-        json!({"metadata": {"annotations": {"a": "b"}}})
-    );
+    assert_eq!(Trial::new("/configmaps", lock("old"), None).target(), json!({"metadata": {"annotations": {"a": "b"}}}));
 }
 
 #[test]
 fn deployment_revision_stays_as_it_is_live() {
     let deployment = |revision: Option<&str>, image: &str| {
-        let annotations =
-            revision.map(|revision| json!({"deployment.kubernetes.io/revision": revision}));
+        let annotations = revision.map(|revision| json!({"deployment.kubernetes.io/revision": revision}));
         let mut out = json!({"metadata": {"name": "web"}, "spec": {"image": image}});
         if let Some(annotations) = annotations {
             out["metadata"]["annotations"] = annotations;
         }
         out
     };
-    let trial = Trial::new(
-        "apps/deployments",
-        deployment(Some("1"), "x:1"),
-        Some(deployment(Some("2"), "x:2")),
-    );
+    let trial = Trial::new("apps/deployments", deployment(Some("1"), "x:1"), Some(deployment(Some("2"), "x:2")));
     assert_eq!(trial.target(), deployment(Some("2"), "x:1"));
     // Before the controller had seen it, it had no annotations at all.
-    let trial =
-        Trial::new("apps/deployments", deployment(None, "x:1"), Some(deployment(Some("1"), "x:1")));
+    let trial = Trial::new("apps/deployments", deployment(None, "x:1"), Some(deployment(Some("1"), "x:1")));
     assert!(trial.is_equal());
     assert_eq!(trial.target(), deployment(Some("1"), "x:1"));
-    assert_eq!(
-        Trial::new("apps/deployments", deployment(Some("1"), "x:1"), None).target(),
-        deployment(None, "x:1")
-    );
+    assert_eq!(Trial::new("apps/deployments", deployment(Some("1"), "x:1"), None).target(), deployment(None, "x:1"));
 }
 
 #[test]
@@ -191,14 +157,14 @@ fn daemonset_generation_stays_as_it_is_live() {
 #[test]
 fn hpa_status_annotations_stay_as_they_are_live() {
     let hpa = |metrics: &str, max: u32| json!({"metadata": {"annotations": {"autoscaling.alpha.kubernetes.io/current-metrics": metrics}}, "spec": {"maxReplicas": max}});
-    let trial =
-        Trial::new("autoscaling/horizontalpodautoscalers", hpa("[1]", 4), Some(hpa("[2]", 9)));
+    let trial = Trial::new("autoscaling/horizontalpodautoscalers", hpa("[1]", 4), Some(hpa("[2]", 9)));
     assert_eq!(trial.target(), hpa("[2]", 4));
 }
 
 #[test]
 fn endpoints_trigger_time_stays_as_it_is_live() {
-    let at = |time: &str| json!({"metadata": {"annotations": {"endpoints.kubernetes.io/last-change-trigger-time": time}}});
+    let at =
+        |time: &str| json!({"metadata": {"annotations": {"endpoints.kubernetes.io/last-change-trigger-time": time}}});
     for kind in ["/endpoints", "discovery.k8s.io/endpointslices"] {
         assert!(Trial::new(kind, at("1"), Some(at("2"))).is_equal(), "{kind}");
     }
@@ -234,39 +200,18 @@ fn owner_uid_is_the_live_owners() {
 
 #[test]
 fn hpa_replicas_stay_as_they_are_live() {
-    let deployment =
-        |replicas: u32, image: &str| json!({"spec": {"replicas": replicas, "image": image}});
+    let deployment = |replicas: u32, image: &str| json!({"spec": {"replicas": replicas, "image": image}});
     let around = scaled_by("HorizontalPodAutoscaler web");
-    let trial = Trial::around(
-        "apps/deployments",
-        deployment(2, "x:1"),
-        Some(deployment(17, "x:2")),
-        &around,
-    );
+    let trial = Trial::around("apps/deployments", deployment(2, "x:1"), Some(deployment(17, "x:2")), &around);
     assert_eq!(trial.target(), deployment(17, "x:1"));
-    let kept =
-        trial.kept.iter().find(|kept| kept.path == "/spec/replicas").expect("replicas are kept");
-    assert_eq!(
-        (kept.rule, kept.owner.as_str(), kept.quiet),
-        ("hpa-replicas", "HorizontalPodAutoscaler web", false)
-    );
+    let kept = trial.kept.iter().find(|kept| kept.path == "/spec/replicas").expect("replicas are kept");
+    assert_eq!((kept.rule, kept.owner.as_str(), kept.quiet), ("hpa-replicas", "HorizontalPodAutoscaler web", false));
     // Not even when they are asked for: the autoscaler would undo it.
     let around = Surroundings { asked: Some("/spec/replicas".to_owned()), ..around };
-    let trial = Trial::around(
-        "apps/deployments",
-        deployment(2, "x:1"),
-        Some(deployment(17, "x:1")),
-        &around,
-    );
+    let trial = Trial::around("apps/deployments", deployment(2, "x:1"), Some(deployment(17, "x:1")), &around);
     assert!(trial.is_equal());
-    let stopped = Trial::around(
-        "apps/deployments",
-        deployment(2, "x:1"),
-        Some(deployment(0, "x:1")),
-        &around,
-    );
-    let kept =
-        stopped.kept.iter().find(|kept| kept.path == "/spec/replicas").expect("replicas are kept");
+    let stopped = Trial::around("apps/deployments", deployment(2, "x:1"), Some(deployment(0, "x:1")), &around);
+    let kept = stopped.kept.iter().find(|kept| kept.path == "/spec/replicas").expect("replicas are kept");
     assert!(kept.owner.contains("does not scale up from 0"), "{}", kept.owner);
     let new = Trial::around("apps/deployments", deployment(2, "x:1"), None, &around);
     assert_eq!(new.target(), deployment(2, "x:1"), "nothing says better where to start");
@@ -285,29 +230,16 @@ fn vpa_requests_stay_as_they_are_live() {
         }
         json!({"spec": {"template": {"spec": {"containers": containers}}}})
     };
-    let resized = BTreeMap::from([(
-        key("apps/deployments", "web"),
-        BTreeSet::from(["VerticalPodAutoscaler web".to_owned()]),
-    )]);
+    let resized =
+        BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from(["VerticalPodAutoscaler web".to_owned()]))]);
     let around = Surroundings { resized, ..Surroundings::default() };
     let wanted = deployment(Some("100m"), "1", false);
-    let trial = Trial::around(
-        "apps/deployments",
-        wanted.clone(),
-        Some(deployment(Some("700m"), "2", true)),
-        &around,
-    );
+    let trial = Trial::around("apps/deployments", wanted.clone(), Some(deployment(Some("700m"), "2", true)), &around);
     // The container is found by its name, and the one that was added goes with its requests.
     assert_eq!(trial.target(), deployment(Some("700m"), "1", false));
-    let none = Trial::around(
-        "apps/deployments",
-        wanted.clone(),
-        Some(deployment(None, "1", false)),
-        &around,
-    );
+    let none = Trial::around("apps/deployments", wanted.clone(), Some(deployment(None, "1", false)), &around);
     assert_eq!(none.target(), deployment(None, "1", false));
-    let nobody =
-        Trial::new("apps/deployments", wanted.clone(), Some(deployment(Some("700m"), "2", false)));
+    let nobody = Trial::new("apps/deployments", wanted.clone(), Some(deployment(Some("700m"), "2", false)));
     assert_eq!(nobody.target(), wanted);
 }
 
@@ -335,28 +267,22 @@ fn scale_written_fields_stay_as_they_are_live_on_either_side() {
 
 #[test]
 fn scale_written_fields_are_put_back_when_they_alone_are_asked_for() {
-    let asked =
-        |path: &str| Surroundings { asked: Some(path.to_owned()), ..Surroundings::default() };
+    let asked = |path: &str| Surroundings { asked: Some(path.to_owned()), ..Surroundings::default() };
     let by_hand = || Some(replicas(0, "kubectl", "scale"));
     let wanted = || replicas(3, "ci", "");
     let back = |around: &Surroundings, live| {
-        Trial::around("apps/deployments", wanted(), live, around).target()["spec"]["replicas"]
-            .clone()
+        Trial::around("apps/deployments", wanted(), live, around).target()["spec"]["replicas"].clone()
     };
     assert_eq!(back(&asked("/spec/replicas"), by_hand()), json!(3));
     assert_eq!(back(&asked("/spec"), by_hand()), json!(0), "only the field itself");
-    assert_eq!(
-        back(&asked("/spec/replicas"), Some(replicas(0, "kube-controller-manager", "scale"))),
-        json!(0)
-    );
+    assert_eq!(back(&asked("/spec/replicas"), Some(replicas(0, "kube-controller-manager", "scale"))), json!(0));
 }
 
 #[test]
 fn controller_written_fields_stay_as_they_are_live() {
     let fields = json!({"f:metadata": {"f:annotations": {".": {}, "f:seen": {}}}, "f:spec": {"f:class": {}}});
     let object = |seen: &str, class: &str, size: u32, manager: &str| {
-        let book =
-            [managed(manager, "", &fields), managed("ci", "", &json!({"f:spec": {"f:size": {}}}))];
+        let book = [managed(manager, "", &fields), managed("ci", "", &json!({"f:spec": {"f:size": {}}}))];
         json!({"metadata": {"managedFields": book, "annotations": {"seen": seen}}, "spec": {"class": class, "size": size}})
     };
     let trial = Trial::new(
@@ -374,16 +300,8 @@ fn controller_written_fields_stay_as_they_are_live() {
         object("1", "old", 1, "shop-operator"),
         Some(object("2", "new", 2, "shop-operator")),
     );
-    assert_eq!(
-        operator.target()["spec"]["class"],
-        json!("old"),
-        "an operator deploys; it is no part of Kubernetes"
-    );
-    let new = Trial::new(
-        "/persistentvolumeclaims",
-        object("1", "old", 1, "kube-controller-manager"),
-        None,
-    );
+    assert_eq!(operator.target()["spec"]["class"], json!("old"), "an operator deploys; it is no part of Kubernetes");
+    let new = Trial::new("/persistentvolumeclaims", object("1", "old", 1, "kube-controller-manager"), None);
     assert_eq!(new.target()["spec"]["class"], json!("old"), "a new object is made as it was");
 }
 
@@ -399,8 +317,7 @@ fn controller_written_fields_that_a_person_set_since_are_put_back() {
     };
     let sent = |live: serde_json::Value| {
         let wanted = claim("kube-controller-manager", Some("db"));
-        Trial::new("/persistentvolumeclaims", wanted, Some(live)).target()["metadata"]["labels"]
-            .clone()
+        Trial::new("/persistentvolumeclaims", wanted, Some(live)).target()["metadata"]["labels"].clone()
     };
     assert_eq!(sent(claim("kubectl-label", Some("oops"))), json!({"app": "db"}));
     assert_eq!(sent(claim("kube-controller-manager", Some("new"))), json!({"app": "new"}));
@@ -411,26 +328,21 @@ fn controller_written_fields_that_a_person_set_since_are_put_back() {
 fn controller_written_elements_are_found_by_name() {
     let item = |name: &str| json!({"name": name, "image": "p:1"});
     let book = |owner: &str| {
-        let fields = json!({"f:spec": {"f:containers": {"k:{\"name\":\"proxy\"}": {".": {}, "f:name": {}, "f:image": {}}}}});
+        let fields =
+            json!({"f:spec": {"f:containers": {"k:{\"name\":\"proxy\"}": {".": {}, "f:name": {}, "f:image": {}}}}});
         json!([managed(owner, "", &fields)])
     };
-    let live = json!({"metadata": {"managedFields": book("kubelet")}, "spec": {"containers": [item("proxy"), item("web")]}});
+    let live =
+        json!({"metadata": {"managedFields": book("kubelet")}, "spec": {"containers": [item("proxy"), item("web")]}});
     let wanted = json!({"metadata": {}, "spec": {"containers": [item("web"), item("job")]}});
     let trial = Trial::new("shop.example/carts", wanted.clone(), Some(live.clone()));
     assert_eq!(trial.rule("/spec/containers/0"), Some("controller-written"));
-    assert_eq!(
-        trial.target()["spec"]["containers"],
-        json!([item("web"), item("job"), item("proxy")])
-    );
+    assert_eq!(trial.target()["spec"]["containers"], json!([item("web"), item("job"), item("proxy")]));
     // A person who owns any of it makes it theirs.
     let mut shared = live;
     shared["metadata"]["managedFields"] = json!([
         book("kubelet")[0],
-        managed(
-            "ci",
-            "",
-            &json!({"f:spec": {"f:containers": {"k:{\"name\":\"proxy\"}": {"f:image": {}}}}})
-        )
+        managed("ci", "", &json!({"f:spec": {"f:containers": {"k:{\"name\":\"proxy\"}": {"f:image": {}}}}}))
     ]);
     let trial = Trial::new("shop.example/carts", wanted.clone(), Some(shared));
     assert_eq!(trial.target()["spec"], wanted["spec"]);
@@ -439,20 +351,12 @@ fn controller_written_elements_are_found_by_name() {
 #[test]
 fn an_object_made_anew_keeps_what_was_kept_and_nothing_of_the_old_one() {
     let set = |uid: &str, count: u32, service: &str| json!({"metadata": {"name": "web", "uid": uid, "resourceVersion": "9"}, "spec": {"replicas": count, "serviceName": service}, "status": {"a": 1}});
-    let scaled = BTreeMap::from([(
-        key("apps/statefulsets", "web"),
-        BTreeSet::from(["ScaledObject web".to_owned()]),
-    )]);
+    let scaled = BTreeMap::from([(key("apps/statefulsets", "web"), BTreeSet::from(["ScaledObject web".to_owned()]))]);
     let around = Surroundings { scaled, ..Surroundings::default() };
-    let trial =
-        Trial::around("apps/statefulsets", set("u1", 2, "old"), Some(set("u2", 9, "new")), &around);
-    let target =
-        target(&trial.wanted.value, trial.live.as_ref().map(|live| &live.value), &trial.kept);
+    let trial = Trial::around("apps/statefulsets", set("u1", 2, "old"), Some(set("u2", 9, "new")), &around);
+    let target = target(&trial.wanted.value, trial.live.as_ref().map(|live| &live.value), &trial.kept);
     let anew = anew(&target, &trial.kept).to_serde();
-    assert_eq!(
-        anew,
-        json!({"metadata": {"name": "web"}, "spec": {"replicas": 9, "serviceName": "old"}})
-    );
+    assert_eq!(anew, json!({"metadata": {"name": "web"}, "spec": {"replicas": 9, "serviceName": "old"}}));
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use hindcast_journal::{Error, ErrorKind, Parts, Result, exact::Value, facts::Discovery, fold::ObjectKey, row::kind_key};
+use hindcast_journal::{
+    Error, ErrorKind, Parts, Result, exact::Value, facts::Discovery, fold::ObjectKey, row::kind_key,
+};
 
 use super::{
     Held, HeldIn, Listed, Live, NamespacePhase, Present,
@@ -102,9 +104,13 @@ impl<'a> Reading<'a> {
         let what = "the cluster";
         match self.server.meta("/api/v1/namespaces/kube-system").await {
             Ok(meta) if !meta.uid.is_empty() => Ok(meta.uid),
-            Ok(_) | Err(Refusal::Absent) => Err(Error::invalid(what, "has no namespace kube-system, so it cannot be told which it is")),
-            Err(Refusal::Forbidden(why)) => Err(Error::invalid(what, format!("does not let us see which it is: {why}"))
-                .with_hint("give this user the verb get on namespaces")),
+            Ok(_) | Err(Refusal::Absent) => {
+                Err(Error::invalid(what, "has no namespace kube-system, so it cannot be told which it is"))
+            }
+            Err(Refusal::Forbidden(why)) => {
+                Err(Error::invalid(what, format!("does not let us see which it is: {why}"))
+                    .with_hint("give this user the verb get on namespaces"))
+            }
             Err(other) => Err(Error::new(ErrorKind::Unavailable, what, other.to_string())
                 .with_hint("check the kubeconfig's context and that the API server answers")),
         }
@@ -135,7 +141,12 @@ impl<'a> Reading<'a> {
         tasks.extend(self.by_name(self.desired.objects.keys().filter(beside)));
         // A namespace that is there now and was not then is only found by asking for it.
         if let (What::Namespace(name), Some(kind)) = (&self.selection.what, self.table.get("/namespaces")) {
-            let key = ObjectKey { namespace: String::new(), group: String::new(), resource: "namespaces".to_owned(), name: name.clone() };
+            let key = ObjectKey {
+                namespace: String::new(),
+                group: String::new(),
+                resource: "namespaces".to_owned(),
+                name: name.clone(),
+            };
             if self.selection.reach(&key) == Reach::Itself && !self.desired.objects.contains_key(&key) {
                 tasks.push(self.named(kind, "", BTreeSet::from([name.as_str()])));
             }
@@ -195,12 +206,8 @@ impl<'a> Reading<'a> {
     }
 
     async fn run(&self, task: Task<'a>) -> Found {
-        let mut found = Found {
-            kind: task.kind.kind_key(),
-            listed: Listed::Whole,
-            objects: Vec::new(),
-            unprotected: Vec::new(),
-        };
+        let mut found =
+            Found { kind: task.kind.kind_key(), listed: Listed::Whole, objects: Vec::new(), unprotected: Vec::new() };
         if let Err(refusal) = self.fill(&task, &mut found).await {
             found.listed = refusal.listed();
         }
@@ -211,7 +218,8 @@ impl<'a> Reading<'a> {
         let few = task.names.as_ref().filter(|names| names.len() <= BY_NAME);
         let metas = if let Some(names) = few {
             let one = |name: &&'a str| (*name).to_owned();
-            let metas = names.iter().map(|name| Meta { name: one(name), namespace: task.namespace.clone(), ..Meta::default() });
+            let metas =
+                names.iter().map(|name| Meta { name: one(name), namespace: task.namespace.clone(), ..Meta::default() });
             metas.collect()
         } else {
             self.server.metas(&path(task.kind, &task.version, &task.namespace, None)).await?
@@ -397,7 +405,8 @@ impl<'a> Reading<'a> {
     /// which that could not be seen, with why.
     async fn dependents(&self, live: &Live) -> (BTreeMap<ObjectKey, Present>, BTreeMap<String, String>) {
         let mut unseen = BTreeMap::new();
-        let going: Vec<(&ObjectKey, &Present)> = live.objects.iter().filter(|(key, present)| self.may_go(key, present)).collect();
+        let going: Vec<(&ObjectKey, &Present)> =
+            live.objects.iter().filter(|(key, present)| self.may_go(key, present)).collect();
         if self.selection.path.is_some() || going.is_empty() {
             return (BTreeMap::new(), unseen);
         }
@@ -427,7 +436,8 @@ impl<'a> Reading<'a> {
         let mut found: Vec<(&Discovery, Meta)> = Vec::new();
         while let Some((kind, metas)) = lists.next().await {
             match metas {
-                Ok(metas) => found.extend(metas.into_iter().filter(|meta| meta.owner_references.is_some()).map(|meta| (kind, meta))),
+                Ok(metas) => found
+                    .extend(metas.into_iter().filter(|meta| meta.owner_references.is_some()).map(|meta| (kind, meta))),
                 // There are none of what is not served.
                 Err(Refusal::NoPath(_) | Refusal::Absent) => {}
                 Err(refusal) => {
@@ -439,7 +449,10 @@ impl<'a> Reading<'a> {
         let mut taken: BTreeMap<ObjectKey, &Discovery> = BTreeMap::new();
         loop {
             let before = lost.len();
-            let known = live.objects.values().filter(|present| owners::references(&present.object.value).iter().any(|r| lost.contains(&r.uid)));
+            let known = live
+                .objects
+                .values()
+                .filter(|present| owners::references(&present.object.value).iter().any(|r| lost.contains(&r.uid)));
             let known: Vec<String> = known.map(|present| present.uid.clone()).collect();
             lost.extend(known);
             for (kind, meta) in &found {
@@ -479,7 +492,8 @@ impl<'a> Reading<'a> {
             key.group.is_empty() && key.resource == "persistentvolumeclaims" && !live.objects.contains_key(*key)
         });
         let volume = |wanted: &'a Wanted| wanted.object.as_ref().ok()?.value.pointer("/spec/volumeName")?.as_str();
-        let names: BTreeSet<&str> = claims.filter_map(|(_, wanted)| volume(wanted)).filter(|name| !name.is_empty()).collect();
+        let names: BTreeSet<&str> =
+            claims.filter_map(|(_, wanted)| volume(wanted)).filter(|name| !name.is_empty()).collect();
         let kind = Discovery { resource: "persistentvolumes".to_owned(), ..Discovery::default() };
         let asked = stream::iter(names).map(|name| {
             let target = path(&kind, "v1", "", Some(name));
@@ -541,9 +555,19 @@ impl<'a> Reading<'a> {
 
     /// The kinds that a namespace or a definition may hold, each with the namespace to look in; those that cannot be seen
     /// are noted.
-    fn held_kinds<'k>(&'k self, key: &'k ObjectKey, holder: &Present, held: &mut Held) -> Vec<(&'k Discovery, &'k str)> {
+    fn held_kinds<'k>(
+        &'k self,
+        key: &'k ObjectKey,
+        holder: &Present,
+        held: &mut Held,
+    ) -> Vec<(&'k Discovery, &'k str)> {
         if key.resource == "namespaces" {
-            return self.table.values().filter(|kind| kind.namespaced && lasts(kind)).map(|kind| (kind, key.name.as_str())).collect();
+            return self
+                .table
+                .values()
+                .filter(|kind| kind.namespaced && lasts(kind))
+                .map(|kind| (kind, key.name.as_str()))
+                .collect();
         }
         let text = |path: &str| holder.object.value.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let kind = kind_key(text("/spec/group"), text("/spec/names/plural"));

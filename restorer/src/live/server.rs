@@ -32,8 +32,7 @@ const TRIES: u32 = 6;
 const PAGE: usize = 500;
 
 const METADATA: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
-const METADATA_LIST: &str =
-    "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 const JSON: &str = "application/json";
 
 /// Why a request gave nothing.

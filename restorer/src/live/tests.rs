@@ -27,7 +27,8 @@ fn status(code: u16, message: &str, name: &str) -> (u16, serde_json::Value) {
 
 impl Fake {
     fn put(&self, collection: &str, name: &str, uid: &str, rv: &str, extra: &serde_json::Value) {
-        let namespace = collection.split("/namespaces/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let namespace =
+            collection.split("/namespaces/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let mut object = serde_json::json!({
             "metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": rv, "managedFields": [{"manager": "m"}]}
         });
@@ -212,19 +213,17 @@ async fn only_what_differs_is_read_in_full() {
     fake.put(CONFIG, "changed", "u-changed", "7", &serde_json::json!({"data": {"a": 1.10}}));
     fake.put(CONFIG, "added", "x", "8", &serde_json::json!({}));
     let v1 = r#"{"apiVersion":"v1"}"#;
-    let desired = desired(&[("configmaps", "same", "5", v1), ("configmaps", "changed", "6", v1), ("configmaps", "gone", "6", v1)]);
+    let desired = desired(&[
+        ("configmaps", "same", "5", v1),
+        ("configmaps", "changed", "6", v1),
+        ("configmaps", "gone", "6", v1),
+    ]);
     let live = fake.read(&kinds(), &shop(), &desired).await;
     assert_eq!(live.cluster, "c");
     let config: Vec<String> = fake.asked().into_iter().filter(|path| path.contains("configmaps")).collect();
-    assert_eq!(
-        config,
-        [
-            format!("GET {CONFIG}/added"),
-            format!("GET {CONFIG}/changed"),
-            format!("META {CONFIG}")
-        ]
-    );
-    let names: Vec<&str> = live.objects.keys().filter(|key| key.resource == "configmaps").map(|key| key.name.as_str()).collect();
+    assert_eq!(config, [format!("GET {CONFIG}/added"), format!("GET {CONFIG}/changed"), format!("META {CONFIG}")]);
+    let names: Vec<&str> =
+        live.objects.keys().filter(|key| key.resource == "configmaps").map(|key| key.name.as_str()).collect();
     assert_eq!(names, ["added", "changed", "same"]);
     let then = desired.objects.get(&key("configmaps", "same")).and_then(|w| w.object.as_ref().ok());
     let now = live.objects.get(&key("configmaps", "same")).map(|p| &p.object);
@@ -249,7 +248,8 @@ async fn where_many_differ_the_kind_is_listed_in_full_page_by_page() {
     assert_eq!(config.iter().filter(|path| **path == format!("META {CONFIG}")).count(), 5);
     assert_eq!(config.iter().filter(|path| **path == format!("GET {CONFIG}")).count(), 3);
     assert_eq!(config.len(), 8);
-    let objects: Vec<&Present> = live.objects.iter().filter(|(key, _)| key.resource == "configmaps").map(|(_, p)| p).collect();
+    let objects: Vec<&Present> =
+        live.objects.iter().filter(|(key, _)| key.resource == "configmaps").map(|(_, p)| p).collect();
     assert_eq!(objects.len(), 1200);
     let kinds = objects.iter().all(|p| p.object.value.get("kind").and_then(Value::as_str) == Some("Thing"));
     assert!(kinds, "items of lists get the kind that they lack");
@@ -270,7 +270,9 @@ async fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
     assert_eq!(live.kinds.get("autoscaling/horizontalpodautoscalers"), Some(&Listed::Whole), "it is tried again");
     assert!(live.objects.contains_key(&key("configmaps", "a")));
     fake.refuse("/api/v1/namespaces/kube-system", 99, 403, "no get on namespaces");
-    let error = read(&fake.client(), &Parts::system(), &kinds(), &shop(), &desired(&[])).await.expect_err("which cluster is it?");
+    let error = read(&fake.client(), &Parts::system(), &kinds(), &shop(), &desired(&[]))
+        .await
+        .expect_err("which cluster is it?");
     assert!(error.to_string().contains("no get on namespaces") && error.hint().is_some(), "{error}");
 }
 

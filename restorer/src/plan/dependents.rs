@@ -92,7 +92,9 @@ impl Planner<'_> {
             let mut seen = BTreeSet::new();
             // Breadth first: what a dependent owns goes with it.
             loop {
-                let next = dependents.iter().filter(|(key, d)| !seen.contains(*key) && d.uids.iter().any(|uid| lost.contains(uid.as_str())));
+                let next = dependents
+                    .iter()
+                    .filter(|(key, d)| !seen.contains(*key) && d.uids.iter().any(|uid| lost.contains(uid.as_str())));
                 let next: Vec<_> = next.map(|(key, d)| (*key, d)).collect();
                 if next.is_empty() {
                     break;
@@ -145,10 +147,13 @@ impl Planner<'_> {
     /// The objects that would be collected once these uids are gone, and those that are freed before.
     fn dependents(&self, going: &BTreeMap<&str, &ObjectKey>) -> BTreeMap<&ObjectKey, Dependent<'_>> {
         let there = || self.live.objects.iter().chain(&self.live.dependents);
-        let alive: BTreeSet<&str> =
-            there().map(|(_, present)| present.uid.as_str()).chain(self.live.owners.values().map(String::as_str)).collect();
+        let alive: BTreeSet<&str> = there()
+            .map(|(_, present)| present.uid.as_str())
+            .chain(self.live.owners.values().map(String::as_str))
+            .collect();
         let mut lost: BTreeSet<String> = going.keys().map(|uid| (*uid).to_owned()).collect();
-        let verbs: BTreeMap<&ObjectKey, Verb> = self.plan.actions.iter().map(|action| (&action.key, action.verb)).collect();
+        let verbs: BTreeMap<&ObjectKey, Verb> =
+            self.plan.actions.iter().map(|action| (&action.key, action.verb)).collect();
         let mut out: BTreeMap<&ObjectKey, Dependent<'_>> = BTreeMap::new();
         loop {
             let mut more = false;

@@ -43,7 +43,10 @@ pub(super) fn of(
     if let Source::Undo(id) = &desired.source {
         return match desired.created.get(key) {
             Some(created) if created == uid => Ok(format!("restore {id} created it (uid {uid})")),
-            Some(_) => Err(missing("no-evidence", format!("restore {id} created one of this name, but this is another (uid {uid})"))),
+            Some(_) => Err(missing(
+                "no-evidence",
+                format!("restore {id} created one of this name, but this is another (uid {uid})"),
+            )),
             None => Err(missing("no-evidence", format!("restore {id} did not create it"))),
         };
     }
@@ -104,14 +107,22 @@ fn unprotected(why: Option<&CoverEnd>) -> Missing {
 
 /// Why a kind was not protected, in words.
 pub(super) fn reason(end: &CoverEnd) -> String {
-    if end.detail.is_empty() { end.reason.as_str().to_owned() } else { format!("{}: {}", end.reason.as_str(), end.detail) }
+    if end.detail.is_empty() {
+        end.reason.as_str().to_owned()
+    } else {
+        format!("{}: {}", end.reason.as_str(), end.detail)
+    }
 }
 
 /// Whether a kind has been protected from a point on until now, without an end.
 fn throughout(kind: &KindState, point: CutPoint, time_then: Micros) -> Result<(), Missing> {
     let Some(last) = kind.covers.last() else { return Err(unprotected(kind.uncovered.as_ref())) };
     if let Some((_, at, end)) = &last.end {
-        let why = format!("its kind is not protected since {} ({}), so what became of it is not known", time(*at), reason(end));
+        let why = format!(
+            "its kind is not protected since {} ({}), so what became of it is not known",
+            time(*at),
+            reason(end)
+        );
         return Err(missing("not-protected", why));
     }
     if last.from < point || (last.from == point && last.from_time <= time_then) {
@@ -144,7 +155,9 @@ fn present(key: &ObjectKey, uid: &str, known: &Known) -> Result<String, Missing>
         return Err(missing("no-evidence", why));
     };
     if seen != uid {
-        let why = format!("the journal knows another object of this name (uid {seen}), not this one (uid {uid}); plan again in a moment");
+        let why = format!(
+            "the journal knows another object of this name (uid {seen}), not this one (uid {uid}); plan again in a moment"
+        );
         return Err(missing("no-evidence", why));
     }
     Ok(format!("it was not there then, and the journal saw it come since: uid {uid}, newest position {pos}"))

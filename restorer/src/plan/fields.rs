@@ -14,7 +14,18 @@ use crate::intent::Kept;
 
 /// What names an element among its like, most telling first.
 const NAMES: [&str; 12] = [
-    "name", "mountPath", "devicePath", "containerPort", "port", "type", "key", "ip", "topologyKey", "host", "path", "uid",
+    "name",
+    "mountPath",
+    "devicePath",
+    "containerPort",
+    "port",
+    "type",
+    "key",
+    "ip",
+    "topologyKey",
+    "host",
+    "path",
+    "uid",
 ];
 
 /// What may not be shown.

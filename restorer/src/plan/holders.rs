@@ -43,7 +43,8 @@ impl Planner<'_> {
                     Some(Fate::Goes(_)) => self.after.entry(holder.clone()).or_default().push(key.clone()),
                     _ => {
                         let with = if holder == home(&key.namespace) { "namespace" } else { "definition" };
-                        self.fates.insert(key.clone(), Fate::Follows(format!("it goes with its {with} {}", holder.name)));
+                        self.fates
+                            .insert(key.clone(), Fate::Follows(format!("it goes with its {with} {}", holder.name)));
                     }
                 }
             }
@@ -63,7 +64,10 @@ impl Planner<'_> {
         let mut flag = None;
         let mut remaining = Vec::new();
         for (key, present) in &held.objects {
-            if matches!(self.fates.get(key), Some(Fate::Goes(_))) || present.terminating || is_made_by_machines(key, &present.object) {
+            if matches!(self.fates.get(key), Some(Fate::Goes(_)))
+                || present.terminating
+                || is_made_by_machines(key, &present.object)
+            {
                 continue;
             }
             remaining.push(notes::object(key));

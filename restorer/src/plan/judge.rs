@@ -148,7 +148,8 @@ impl Planner<'_> {
         let Some(left) = self.desired.touched.get(key).filter(|_| self.undo) else { return Ok(()) };
         let now = live.filter(|present| !present.terminating);
         let desired = self.desired;
-        let print = |hmac| now.map_or_else(String::new, |now| intent::fingerprint(key, &now.object, &desired.around, hmac));
+        let print =
+            |hmac| now.map_or_else(String::new, |now| intent::fingerprint(key, &now.object, &desired.around, hmac));
         // The restore may have been done with a key that is one of the older ones by now.
         if *left == print(desired.key.as_deref()) || desired.older.iter().any(|older| *left == print(Some(older))) {
             return Ok(());

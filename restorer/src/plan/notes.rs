@@ -10,9 +10,7 @@ use hindcast_journal::{
 };
 
 use super::{
-    Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, digest, evidence, narrow,
-    prepare::Planner,
-    ruled,
+    Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, digest, evidence, narrow, prepare::Planner, ruled,
 };
 use crate::{
     Protection,
@@ -262,7 +260,8 @@ fn read_later(planner: &mut Planner<'_>) {
     }
     for (kind, (count, added)) in by {
         let added: Vec<String> = added.into_iter().map(str::to_owned).collect();
-        let left = if added.is_empty() { String::new() } else { format!("; what it added is left out: {}", some(&added)) };
+        let left =
+            if added.is_empty() { String::new() } else { format!("; what it added is left out: {}", some(&added)) };
         planner.plan.reservations.push(format!(
             "{kind}: {count} of the moment known only as a later definition of the kind reads them, so what it dropped is not known{left}"
         ));
@@ -321,7 +320,9 @@ fn unseen(planner: &mut Planner<'_>) {
 
 /// Whether anything goes that the garbage collector takes others along with.
 fn deletes(planner: &Planner<'_>) -> bool {
-    let takes = |action: &Action| matches!(action.verb, Verb::Delete | Verb::Recreate) && action.propagation != Propagation::Orphan;
+    let takes = |action: &Action| {
+        matches!(action.verb, Verb::Delete | Verb::Recreate) && action.propagation != Propagation::Orphan
+    };
     planner.plan.actions.iter().any(takes)
 }
 

@@ -24,9 +24,12 @@ pub(super) fn arrange(planner: &mut Planner<'_>) {
         let mut moved = false;
         for action in &planner.plan.actions {
             let owners = planner.bodies.get(&action.key).map(|bodies| bodies.owners.as_slice()).unwrap_or_default();
-            let before = owners.iter().map(|owner| &owner.owner).chain(planner.after.get(&action.key).into_iter().flatten());
+            let before =
+                owners.iter().map(|owner| &owner.owner).chain(planner.after.get(&action.key).into_iter().flatten());
             let after = before.filter_map(|before| waves.get(before)).max().copied();
-            let Some(after) = after.map(|wave| Wave { depth: wave.depth.saturating_add(1).min(DEPTH), ..wave }) else { continue };
+            let Some(after) = after.map(|wave| Wave { depth: wave.depth.saturating_add(1).min(DEPTH), ..wave }) else {
+                continue;
+            };
             let wave = waves.entry(action.key.clone()).or_insert(after);
             if *wave < after {
                 *wave = after;

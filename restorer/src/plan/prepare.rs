@@ -11,7 +11,8 @@ use std::{
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
-    Action, Bodies, FieldChange, KeptChange, Left, LiveRef, OwnerRef, Plan, Prepared, Propagation, Verb, WantedRef, Wave, digest, evidence,
+    Action, Bodies, FieldChange, KeptChange, Left, LiveRef, OwnerRef, Plan, Prepared, Propagation, Verb, WantedRef,
+    Wave, digest, evidence,
     fields::{self, Hidden},
     holders::is_holder,
     judge::{Why, home, opened, version, why},
@@ -135,9 +136,8 @@ impl<'a> Planner<'a> {
     /// The objects of the selection, on either side.
     fn keys(&self) -> Vec<ObjectKey> {
         let keys: BTreeSet<&ObjectKey> = self.desired.keys().chain(self.live.objects.keys()).collect();
-        let belongs = |key: &&ObjectKey| {
-            self.undo || self.houses(key) || (self.reach(key) != Reach::Out && self.labelled(key))
-        };
+        let belongs =
+            |key: &&ObjectKey| self.undo || self.houses(key) || (self.reach(key) != Reach::Out && self.labelled(key));
         keys.into_iter().filter(belongs).cloned().collect()
     }
 
@@ -257,14 +257,8 @@ impl<'a> Planner<'a> {
     }
 
     fn leave(&mut self, key: &ObjectKey, verb: Verb, why: Why) {
-        let left = Left {
-            key: key.clone(),
-            kind: self.kind(key),
-            verb,
-            code: why.code,
-            reason: why.reason,
-            flag: why.flag,
-        };
+        let left =
+            Left { key: key.clone(), kind: self.kind(key), verb, code: why.code, reason: why.reason, flag: why.flag };
         self.plan.left.push(left);
     }
 
@@ -369,7 +363,8 @@ impl<'a> Planner<'a> {
         self.touched(key, Some(live))?;
         if version(&full.value) != version(&live.object.value) {
             self.served(key, &full)?;
-            let reason = format!("it was recorded as {} and is read as {}", version(&full.value), version(&live.object.value));
+            let reason =
+                format!("it was recorded as {} and is read as {}", version(&full.value), version(&live.object.value));
             return Err(why("not-served", reason));
         }
         let kind = key.kind_key();
@@ -384,7 +379,9 @@ impl<'a> Planner<'a> {
             if !parts.is_empty() {
                 return Err(why("needs-recreate", reason));
             }
-            if let Some(flag) = flag.filter(|flag| !(self.undo && ruled::undoable(flag)) && !ruled::given(flag, &self.selection.widen)) {
+            if let Some(flag) =
+                flag.filter(|flag| !(self.undo && ruled::undoable(flag)) && !ruled::given(flag, &self.selection.widen))
+            {
                 return Err(why("needs-recreate", reason).unless(flag));
             }
             self.may_leave(key)?;
@@ -549,7 +546,9 @@ impl<'a> Planner<'a> {
                 Some((_, Protection::NotProtected(Some(end)))) => evidence::reason(end),
                 _ => "not yet".to_owned(),
             };
-            let reason = format!("it was made since, but its kind was not protected then ({known}): an older one of its name may be lost");
+            let reason = format!(
+                "it was made since, but its kind was not protected then ({known}): an older one of its name may be lost"
+            );
             self.leave(key, Verb::Delete, why("not-protected", reason));
         }
     }

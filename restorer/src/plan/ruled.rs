@@ -26,7 +26,10 @@ pub(super) fn recreate(key: &ObjectKey, target: &Value, live: &Value) -> Option<
         return None;
     }
     let fields: Vec<String> = fields.iter().map(|path| path.trim_start_matches('/').replace('/', ".")).collect();
-    let reason = format!("{} cannot be changed while the object lives: it has to be deleted and created again", fields.join(", "));
+    let reason = format!(
+        "{} cannot be changed while the object lives: it has to be deleted and created again",
+        fields.join(", ")
+    );
     Some((reason, rules::recreate_flag(&kind)))
 }
 
@@ -35,9 +38,9 @@ pub(super) fn given(flag: &str, widen: &Widen) -> bool {
     match flag {
         "--allow-recreate" => widen.allow_recreate,
         "--rerun-jobs" => widen.rerun_jobs,
-        _ => flag.strip_prefix("--allow-delete ").is_some_and(|resource| {
-            widen.allow_delete.iter().any(|kind| kind.rsplit('/').next() == Some(resource))
-        }),
+        _ => flag
+            .strip_prefix("--allow-delete ")
+            .is_some_and(|resource| widen.allow_delete.iter().any(|kind| kind.rsplit('/').next() == Some(resource))),
     }
 }
 

@@ -8,11 +8,7 @@ use super::{
     judge::{Why, why},
     prepare::Planner,
 };
-use crate::{
-    desired::Full,
-    intent, rules,
-    selection::What,
-};
+use crate::{desired::Full, intent, rules, selection::What};
 
 const UID: &str = "/spec/claimRef/uid";
 
@@ -70,11 +66,7 @@ impl Planner<'_> {
         let hash = digest(&intent::form(&stands.value, &kept), &[], None);
         let mut action = self.action(&volume, Verb::Update, &stands.value);
         action.live = Some(LiveRef { uid: text("/metadata/uid"), rv: text("/metadata/resourceVersion"), hash });
-        action.changes = vec![FieldChange {
-            path: UID.to_owned(),
-            from: stands.value.pointer(UID).cloned(),
-            to: None,
-        }];
+        action.changes = vec![FieldChange { path: UID.to_owned(), from: stands.value.pointer(UID).cloned(), to: None }];
         action.warnings = vec![format!("it is given to claim {}/{} again", key.namespace, key.name)];
         let bodies = Bodies {
             target: Some(target),

@@ -122,7 +122,10 @@ pub(super) async fn batch(
         let keep = !record.unrecorded.contains_key(&action.key);
         let before = bodies.before.as_deref().filter(|_| keep);
         let before = match before {
-            Some(full) => Some(pack(record, secrets, (&action.key, "before"), &full.value, full.managed.as_ref(), &bodies.redact).await?),
+            Some(full) => Some(
+                pack(record, secrets, (&action.key, "before"), &full.value, full.managed.as_ref(), &bodies.redact)
+                    .await?,
+            ),
             None => None,
         };
         let target = match bodies.target.as_ref().filter(|_| keep) {
@@ -168,7 +171,8 @@ async fn pack(
     let mut paths = record.rules.sealed_paths(&key.group, &key.resource, value);
     // An annotation may hold a value of the other side.
     let beside = redact.iter().filter(|path| value.pointer(path).is_some());
-    let beside: Vec<String> = beside.filter(|path| !paths.iter().any(|own| seal::is_within(path, own))).cloned().collect();
+    let beside: Vec<String> =
+        beside.filter(|path| !paths.iter().any(|own| seal::is_within(path, own))).cloned().collect();
     paths.extend(beside);
     let bound = bound(record, key, side);
     let place = Place { cluster: &record.plan.cluster, key: &bound, namespace: &key.namespace };
@@ -215,8 +219,8 @@ pub(super) async fn read_all(record: &Record) -> Result<All> {
         let bytes = record.store.get(&found.path).await?;
         let json = zstd::bulk::decompress(&bytes, unpacked(&bytes))
             .map_err(|e| Error::corrupt(what, format!("does not unpack: {e}")))?;
-        let batch: Batch =
-            serde_json::from_slice(&json).map_err(|e| Error::corrupt(what, format!("is no batch of pre-images: {e}")))?;
+        let batch: Batch = serde_json::from_slice(&json)
+            .map_err(|e| Error::corrupt(what, format!("is no batch of pre-images: {e}")))?;
         known_format(what, batch.format)?;
         if let Some(around) = batch.around {
             out.around = around;

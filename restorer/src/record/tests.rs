@@ -2,13 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{
-    Cut, Parts, exact,
-    fold::ObjectKey,
-    layout::Layout,
-    seal::Key,
-    store::Store,
-};
+use hindcast_journal::{Cut, Parts, exact, fold::ObjectKey, layout::Layout, seal::Key, store::Store};
 use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 
 use super::{Entry, Records};
@@ -54,12 +48,20 @@ fn prepared() -> Prepared {
         managed: None,
         before: before.map(|b| Arc::new(full(b))),
         owners: Vec::new(),
-        held: vec![HeldIn { group: "g".into(), version: "v1".into(), resource: "things".into(), namespace: "shop".into(), name: "one".into() }],
+        held: vec![HeldIn {
+            group: "g".into(),
+            version: "v1".into(),
+            resource: "things".into(),
+            namespace: "shop".into(),
+            name: "one".into(),
+        }],
         unsuspend: false,
         redact: Vec::new(),
     };
     let secret = |value: &str| {
-        format!(r#"{{"data":{{"password":"{value}"}},"metadata":{{"name":"db","resourceVersion":"5","uid":"u1"}},"n":1.10}}"#)
+        format!(
+            r#"{{"data":{{"password":"{value}"}},"metadata":{{"name":"db","resourceVersion":"5","uid":"u1"}},"n":1.10}}"#
+        )
     };
     bodies.insert(key("secrets", "db"), body(Some(&secret("d2FudGVk")), Some(&secret("YmVmb3Jl"))));
     bodies.insert(key("configmaps", "new"), body(Some(r#"{"metadata":{"name":"new"}}"#), None));
@@ -117,7 +119,11 @@ async fn everything_comes_back_and_no_value_lies_open() {
     assert_eq!(back.plan, prepared.plan);
     for (key, bodies) in &prepared.bodies {
         let found = &back.bodies[key];
-        assert_eq!((&found.target, &found.before, &found.held), (&bodies.target, &bodies.before, &bodies.held), "{key:?}");
+        assert_eq!(
+            (&found.target, &found.before, &found.held),
+            (&bodies.target, &bodies.before, &bodies.held),
+            "{key:?}"
+        );
     }
     let pre = inner.get(&Path::from(format!("journal/c1/restores/{id}/pre-1"))).await.expect("a batch");
     let pre = zstd::bulk::decompress(&pre.bytes().await.expect("its bytes"), 1 << 20).expect("it unpacks");

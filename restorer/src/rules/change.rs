@@ -14,9 +14,7 @@ pub fn destroys(kind_key: &str, object: &Full) -> Option<String> {
     Some(match kind_key {
         "/persistentvolumeclaims" => match text("/spec/volumeName") {
             "" => "the claim holds a volume as soon as it is bound".to_owned(),
-            volume => format!(
-                "the data on volume {volume} goes with the claim, unless it is reclaimed as Retain"
-            ),
+            volume => format!("the data on volume {volume} goes with the claim, unless it is reclaimed as Retain"),
         },
         "/persistentvolumes" => "the cluster loses its hold of the storage behind it".to_owned(),
         "/namespaces" => "everything in the namespace is deleted with it".to_owned(),
@@ -27,13 +25,10 @@ pub fn destroys(kind_key: &str, object: &Full) -> Option<String> {
         "/pods" if controller(value).is_none() => {
             "nothing starts it again, and its logs and scratch volumes are lost".to_owned()
         }
-        "apps/statefulsets"
-            if text("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted") == "Delete" =>
-        {
+        "apps/statefulsets" if text("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted") == "Delete" => {
             "its claims, with their data, are deleted with it (whenDeleted: Delete)".to_owned()
         }
-        "snapshot.storage.k8s.io/volumesnapshots"
-        | "snapshot.storage.k8s.io/volumesnapshotcontents" => {
+        "snapshot.storage.k8s.io/volumesnapshots" | "snapshot.storage.k8s.io/volumesnapshotcontents" => {
             "the snapshot goes with it, unless its deletion policy is Retain".to_owned()
         }
         _ => return None,
@@ -45,8 +40,7 @@ pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Optio
     if kind_key != "apps/statefulsets" {
         return None;
     }
-    let replicas =
-        |side: &Value| side.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+    let replicas = |side: &Value| side.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
     let (now, then) = (replicas(live), replicas(target));
     let policy = "/spec/persistentVolumeClaimRetentionPolicy/whenScaled";
     let deletes = |side: &Value| side.pointer(policy).and_then(Value::as_str) == Some("Delete");
@@ -77,10 +71,7 @@ const IMMUTABLE: &[(&str, &[&str])] = &[
     ("rbac.authorization.k8s.io/clusterrolebindings", &["/roleRef"]),
     ("/secrets", &["/type"]),
     ("/resourcequotas", &["/spec/scopes", "/spec/scopeSelector"]),
-    (
-        "storage.k8s.io/storageclasses",
-        &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"],
-    ),
+    ("storage.k8s.io/storageclasses", &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"]),
     ("storage.k8s.io/volumeattributesclasses", &["/driverName", "/parameters"]),
     ("scheduling.k8s.io/priorityclasses", &["/value", "/preemptionPolicy"]),
     ("networking.k8s.io/ingressclasses", &["/spec/controller"]),
@@ -88,10 +79,7 @@ const IMMUTABLE: &[(&str, &[&str])] = &[
     ("discovery.k8s.io/endpointslices", &["/addressType"]),
     ("resource.k8s.io/resourceclaims", &["/spec"]),
     ("resource.k8s.io/resourceclaimtemplates", &["/spec"]),
-    (
-        "apiextensions.k8s.io/customresourcedefinitions",
-        &["/spec/group", "/spec/scope", "/spec/names/plural"],
-    ),
+    ("apiextensions.k8s.io/customresourcedefinitions", &["/spec/group", "/spec/scope", "/spec/names/plural"]),
 ];
 
 /// Kinds whose `spec` cannot change but for these members.
@@ -154,9 +142,7 @@ pub fn recreate(kind_key: &str, target: &Value, live: &Value) -> Vec<String> {
     match kind_key {
         "/pods" => out.extend(containers(target, live)),
         "/services" => out.extend(addresses(target, live)),
-        "/configmaps" | "/secrets"
-            if live.get("immutable").and_then(Value::as_bool) == Some(true) =>
-        {
+        "/configmaps" | "/secrets" if live.get("immutable").and_then(Value::as_bool) == Some(true) => {
             let fields = ["/data", "/binaryData", "/stringData", "/immutable"];
             out.extend(fields.iter().copied().filter(|path| differs(path)).map(str::to_owned));
         }
@@ -166,8 +152,7 @@ pub fn recreate(kind_key: &str, target: &Value, live: &Value) -> Vec<String> {
 }
 
 fn spec_but(mutable: &[&str], target: &Value, live: &Value) -> Vec<String> {
-    let spec =
-        |value: &Value| value.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+    let spec = |value: &Value| value.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
     let (target, live) = (spec(target), spec(live));
     let mut fields: Vec<&str> = target.keys().chain(live.keys()).collect();
     fields.sort_unstable();
@@ -179,8 +164,7 @@ fn spec_but(mutable: &[&str], target: &Value, live: &Value) -> Vec<String> {
 /// Of a Pod's containers only the image can change.
 fn containers(target: &Value, live: &Value) -> Vec<String> {
     let but_image = |value: &Value, list: &str| {
-        let mut containers =
-            value.pointer(list).and_then(Value::as_array).unwrap_or_default().to_vec();
+        let mut containers = value.pointer(list).and_then(Value::as_array).unwrap_or_default().to_vec();
         for container in containers.iter_mut().filter_map(Value::as_object_mut) {
             container.remove("image");
         }
@@ -193,19 +177,13 @@ fn containers(target: &Value, live: &Value) -> Vec<String> {
 
 /// A Service's first address cannot change while it has one.
 fn addresses(target: &Value, live: &Value) -> Vec<String> {
-    let text = |value: &Value, path: &str| {
-        value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
+    let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let external = |value: &Value| text(value, "/spec/type") == "ExternalName";
     if external(target) || external(live) {
         return Vec::new();
     }
     let (to, from) = (text(target, "/spec/clusterIP"), text(live, "/spec/clusterIP"));
-    if !to.is_empty() && !from.is_empty() && to != from {
-        vec!["/spec/clusterIP".to_owned()]
-    } else {
-        Vec::new()
-    }
+    if !to.is_empty() && !from.is_empty() && to != from { vec!["/spec/clusterIP".to_owned()] } else { Vec::new() }
 }
 
 /// The flag that a delete-and-create-again of this kind needs; none where it disturbs nobody.
@@ -222,9 +200,7 @@ pub fn recreate_flag(kind_key: &str) -> Option<&'static str> {
         // To delete one of these is to lose what no new one brings back.
         "/persistentvolumeclaims" => Some("--allow-delete persistentvolumeclaims"),
         "/persistentvolumes" => Some("--allow-delete persistentvolumes"),
-        "apiextensions.k8s.io/customresourcedefinitions" => {
-            Some("--allow-delete customresourcedefinitions")
-        }
+        "apiextensions.k8s.io/customresourcedefinitions" => Some("--allow-delete customresourcedefinitions"),
         _ => Some("--allow-recreate"),
     }
 }
@@ -257,30 +233,22 @@ fn preserve_unknown(body: &mut Value) -> Vec<String> {
     spec.insert("preserveUnknownFields", Value::from(false));
     let versions = spec.get_mut("versions").and_then(Value::as_array_mut);
     for version in versions.into_iter().flatten() {
-        if let Some(schema) =
-            version.pointer_mut("/schema/openAPIV3Schema").and_then(Value::as_object_mut)
-        {
+        if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema").and_then(Value::as_object_mut) {
             schema.insert("x-kubernetes-preserve-unknown-fields", Value::from(true));
         }
     }
-    vec![
-        "preserveUnknownFields is no longer accepted: each schema preserves unknown fields instead"
-            .to_owned(),
-    ]
+    vec!["preserveUnknownFields is no longer accepted: each schema preserves unknown fields instead".to_owned()]
 }
 
 fn side_effects(body: &mut Value) -> Vec<String> {
     let mut out = Vec::new();
     let webhooks = body.get_mut("webhooks").and_then(Value::as_array_mut);
     for webhook in webhooks.into_iter().flatten().filter_map(Value::as_object_mut) {
-        let effects =
-            webhook.get("sideEffects").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let effects = webhook.get("sideEffects").and_then(Value::as_str).unwrap_or_default().to_owned();
         if !matches!(effects.as_str(), "None" | "NoneOnDryRun") {
             let name = webhook.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
             webhook.insert("sideEffects", Value::from("None"));
-            out.push(format!(
-                "sideEffects {effects:?} of webhook {name} is no longer accepted: None instead"
-            ));
+            out.push(format!("sideEffects {effects:?} of webhook {name} is no longer accepted: None instead"));
         }
     }
     out
@@ -374,13 +342,7 @@ pub fn rebind(volume: &Value) -> Option<Value> {
 }
 
 /// What must be known of a change although it is done: `target` is what is sent, `then` the object as it was.
-pub fn warnings(
-    kind_key: &str,
-    target: &Value,
-    then: &Value,
-    live: Option<&Value>,
-    recreate: bool,
-) -> Vec<String> {
+pub fn warnings(kind_key: &str, target: &Value, then: &Value, live: Option<&Value>, recreate: bool) -> Vec<String> {
     let mut out = Vec::new();
     let text = |path: &str| target.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let created = live.is_none() || recreate;
@@ -389,35 +351,24 @@ pub fn warnings(
     }
     if created {
         let own = |finalizer: &&str| {
-            finalizer
-                .split_once('/')
-                .is_some_and(|(of, _)| !(of == "kubernetes.io" || of.ends_with(".kubernetes.io")))
+            finalizer.split_once('/').is_some_and(|(of, _)| !(of == "kubernetes.io" || of.ends_with(".kubernetes.io")))
         };
-        let list =
-            target.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
+        let list = target.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
         for finalizer in list.iter().filter_map(Value::as_str).filter(own) {
             out.push(format!("has finalizer {finalizer}: without its controller the object cannot be deleted later"));
         }
     }
     if matches!(kind_key, "/configmaps" | "/secrets") && recreate {
-        out.push(
-            "it is immutable: Pods that run keep the old content until they are restarted"
-                .to_owned(),
-        );
+        out.push("it is immutable: Pods that run keep the old content until they are restarted".to_owned());
     }
     let volume = then.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
-    if kind_key == "/persistentvolumeclaims" && live.is_none() && volume != text("/spec/volumeName")
-    {
+    if kind_key == "/persistentvolumeclaims" && live.is_none() && volume != text("/spec/volumeName") {
         out.push(format!("claim re-created EMPTY: its volume {volume} is not there"));
     }
     if kind_key == "apiextensions.k8s.io/customresourcedefinitions" {
-        for (version, fields) in
-            live.map(|live| super::crd::pruned_fields(target, live)).unwrap_or_default()
-        {
+        for (version, fields) in live.map(|live| super::crd::pruned_fields(target, live)).unwrap_or_default() {
             let fields = fields.join(", ");
-            out.push(format!(
-                "{version} loses {fields}: objects lose these fields when they are written again"
-            ));
+            out.push(format!("{version} loses {fields}: objects lose these fields when they are written again"));
         }
     }
     out
@@ -432,7 +383,5 @@ pub fn escalation(kind_key: &str, name: &str, message: &str) -> Option<String> {
         "rolebindings" | "clusterrolebindings" => ("bind", "the role that it binds"),
         _ => ("escalate", "roles of this kind"),
     };
-    refused.then(|| {
-        format!("{resource} {name} grants more than you have: needs the verb {verb} on {what}")
-    })
+    refused.then(|| format!("{resource} {name} grants more than you have: needs the verb {verb} on {what}"))
 }

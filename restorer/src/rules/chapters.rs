@@ -2,10 +2,7 @@
 
 /// The chapters of the document, with the ids of their rules in order.
 pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
-    (
-        "Numbers that a program sets",
-        &["hpa-replicas", "vpa-requests", "scale-written", "controller-written"],
-    ),
+    ("Numbers that a program sets", &["hpa-replicas", "vpa-requests", "scale-written", "controller-written"]),
     (
         "Fields that the server and controllers set",
         &[
@@ -113,15 +110,6 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
     ),
     (
         "What is never touched",
-        &[
-            "destroys-data",
-            "node",
-            "node-state",
-            "event",
-            "lease",
-            "certificate-request",
-            "server-state",
-            "backup-run",
-        ],
+        &["destroys-data", "node", "node-state", "event", "lease", "certificate-request", "server-state", "backup-run"],
     ),
 ];

@@ -12,14 +12,8 @@ fn versions(crd: &Value) -> impl Iterator<Item = (&str, &Value)> {
 /// Versions that objects are stored in, live, and that the wanted definition does not have.
 pub(crate) fn stored_versions_lost(wanted: &Value, live: &Value) -> Vec<String> {
     let has: BTreeSet<&str> = versions(wanted).map(|(name, _)| name).collect();
-    let stored =
-        live.pointer("/status/storedVersions").and_then(Value::as_array).unwrap_or_default();
-    stored
-        .iter()
-        .filter_map(Value::as_str)
-        .filter(|name| !has.contains(name))
-        .map(str::to_owned)
-        .collect()
+    let stored = live.pointer("/status/storedVersions").and_then(Value::as_array).unwrap_or_default();
+    stored.iter().filter_map(Value::as_str).filter(|name| !has.contains(name)).map(str::to_owned).collect()
 }
 
 /// Fields that the live definition has and the wanted one does not, by version, in words of a path (`spec.colour`,
@@ -29,9 +23,7 @@ pub fn pruned_fields(wanted: &Value, live: &Value) -> BTreeMap<String, Vec<Strin
     let mut out = BTreeMap::new();
     for (name, version) in versions(live) {
         let schema = |version: &Value| version.pointer("/schema/openAPIV3Schema").cloned();
-        let (Some(now), Some(then)) =
-            (schema(version), wanted.get(name).and_then(|version| schema(version)))
-        else {
+        let (Some(now), Some(then)) = (schema(version), wanted.get(name).and_then(|version| schema(version))) else {
             continue;
         };
         let mut fields = Vec::new();
@@ -48,9 +40,7 @@ fn lost(now: &Value, then: &Value, path: &str, fields: &mut Vec<String>) {
         return;
     }
     let known = then.get("properties");
-    for (name, schema) in
-        now.get("properties").and_then(Value::as_object).into_iter().flat_map(exact::Object::iter)
-    {
+    for (name, schema) in now.get("properties").and_then(Value::as_object).into_iter().flat_map(exact::Object::iter) {
         let here = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         match known.and_then(|known| known.get(name)) {
             Some(then) => lost(schema, then, &here, fields),
@@ -74,8 +64,7 @@ pub fn holds(object: &Value, field: &str) -> bool {
         let lists = (part.len() - name.len()) / 2;
         here = here.into_iter().flat_map(|value| members(value, name)).collect();
         for _ in 0..lists {
-            here =
-                here.into_iter().flat_map(|value| value.as_array().unwrap_or_default()).collect();
+            here = here.into_iter().flat_map(|value| value.as_array().unwrap_or_default()).collect();
         }
     }
     !here.is_empty()

@@ -10,13 +10,11 @@ pub fn gitops(object: &Value) -> Option<String> {
 }
 
 fn argo_cd(object: &Value) -> Option<String> {
-    let tracked =
-        mark(object, "argocd.argoproj.io/tracking-id").and_then(|id| id.split(':').next());
+    let tracked = mark(object, "argocd.argoproj.io/tracking-id").and_then(|id| id.split(':').next());
     let application = tracked.or_else(|| mark(object, "argocd.argoproj.io/instance"))?;
     // With applications in any namespace the id begins with the application's.
     let (namespace, name) = application.split_once('_').unwrap_or(("", application));
-    let option =
-        if namespace.is_empty() { String::new() } else { format!(" --app-namespace {namespace}") };
+    let option = if namespace.is_empty() { String::new() } else { format!(" --app-namespace {namespace}") };
     Some(format!(
         "Argo CD application {name} declares it and sets it back at its next sync (within minutes if it heals itself); \
          to stop that: argocd app set {name}{option} --sync-policy none"
@@ -28,8 +26,7 @@ fn flux(object: &Value) -> Option<String> {
         .into_iter()
         .find(|(_, group)| mark(object, &format!("{group}.toolkit.fluxcd.io/name")).is_some())?;
     let name = mark(object, &format!("{group}.toolkit.fluxcd.io/name"))?;
-    let namespace =
-        mark(object, &format!("{group}.toolkit.fluxcd.io/namespace")).unwrap_or("flux-system");
+    let namespace = mark(object, &format!("{group}.toolkit.fluxcd.io/namespace")).unwrap_or("flux-system");
     let then = if sort == "kustomization" {
         "sets it back at its next reconciliation"
     } else {

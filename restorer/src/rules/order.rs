@@ -25,8 +25,7 @@ pub const GROUPS: &[&str] = &[
 ];
 
 /// Kinds whose objects set fields of others: `spec.replicas`, or the requests of containers.
-pub const SCALERS: &[&str] =
-    &["autoscaling/horizontalpodautoscalers", VERTICAL, "keda.sh/scaledobjects"];
+pub const SCALERS: &[&str] = &["autoscaling/horizontalpodautoscalers", VERTICAL, "keda.sh/scaledobjects"];
 
 /// The one of them that sets requests.
 pub const VERTICAL: &str = "autoscaling.k8s.io/verticalpodautoscalers";
@@ -84,10 +83,7 @@ pub fn wave(kind_key: &str, verb: Verb, wanted: Option<&Value>, live: Option<&Va
         }
         "/limitranges" => 8,
         "apiregistration.k8s.io/apiservices" => 10,
-        "/services"
-        | "/endpoints"
-        | "discovery.k8s.io/endpointslices"
-        | "networking.k8s.io/networkpolicies" => 3,
+        "/services" | "/endpoints" | "discovery.k8s.io/endpointslices" | "networking.k8s.io/networkpolicies" => 3,
         kind if SCALERS.contains(&kind) => {
             if verb == Verb::Update {
                 3

@@ -47,10 +47,7 @@ pub fn reads(pod_spec: &Value) -> Reads {
     for volume in elements(pod_spec, "volumes") {
         let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
         let into = if by_sub_path.contains(name) { &mut out.at_start } else { &mut out.followed };
-        let projected = volume
-            .get("projected")
-            .map(|projected| elements(projected, "sources"))
-            .unwrap_or_default();
+        let projected = volume.get("projected").map(|projected| elements(projected, "sources")).unwrap_or_default();
         source(volume, ("configMap", "name"), ("secret", "secretName"), into);
         for part in projected {
             source(part, ("configMap", "name"), ("secret", "name"), into);
@@ -74,12 +71,7 @@ fn environment(container: &Value, into: &mut BTreeSet<Source>) {
     }
 }
 
-fn source(
-    value: &Value,
-    config_map: (&str, &str),
-    secret: (&str, &str),
-    into: &mut BTreeSet<Source>,
-) {
+fn source(value: &Value, config_map: (&str, &str), secret: (&str, &str), into: &mut BTreeSet<Source>) {
     for (kind, (member, field)) in [(CONFIG_MAPS, config_map), (SECRETS, secret)] {
         if let Some(name) = value.get(member).and_then(|part| part.get(field)?.as_str()) {
             into.insert((kind, name.to_owned()));

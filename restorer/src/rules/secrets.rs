@@ -58,21 +58,16 @@ pub(crate) fn is_automatic_token(secret: &Value) -> bool {
     let suffix = account.and_then(|account| name.strip_prefix(account)?.strip_prefix("-token-"));
     is_account_token(secret)
         && suffix.is_some_and(|suffix| {
-            suffix.len() == 5
-                && suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            suffix.len() == 5 && suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         })
 }
 
 /// The rule and the program that a Secret is made by, if it is made by one.
 pub(crate) fn maker(secret: &Value) -> Option<(&'static str, &'static str)> {
-    let owners =
-        secret.pointer("/metadata/ownerReferences").and_then(Value::as_array).unwrap_or_default();
-    let groups =
-        owners.iter().filter_map(|owner| owner.get("apiVersion")?.as_str()?.split_once('/'));
+    let owners = secret.pointer("/metadata/ownerReferences").and_then(Value::as_array).unwrap_or_default();
+    let groups = owners.iter().filter_map(|owner| owner.get("apiVersion")?.as_str()?.split_once('/'));
     let by_owner = groups.into_iter().find_map(|(group, _)| {
-        MAKERS.iter().find(|(of, ..)| {
-            group == *of || group.strip_suffix(of).is_some_and(|head| head.ends_with('.'))
-        })
+        MAKERS.iter().find(|(of, ..)| group == *of || group.strip_suffix(of).is_some_and(|head| head.ends_with('.')))
     });
     let by_mark = || MARKS.iter().find(|(name, ..)| mark(secret, name).is_some());
     by_owner.or_else(by_mark).map(|(_, rule, program)| (*rule, *program))
@@ -80,8 +75,5 @@ pub(crate) fn maker(secret: &Value) -> Option<(&'static str, &'static str)> {
 
 /// The program that writes the certificates of a `ConfigMap` or Secret, if one does.
 pub(crate) fn trust_injector(value: &Value) -> Option<&'static str> {
-    TRUST
-        .iter()
-        .find(|(name, _)| mark(value, name).is_some_and(|text| text != "false"))
-        .map(|(_, program)| *program)
+    TRUST.iter().find(|(name, _)| mark(value, name).is_some_and(|text| text != "false")).map(|(_, program)| *program)
 }

@@ -2,8 +2,7 @@
 
 /// How many billionths a quantity is; none for what is no quantity or too big to tell.
 pub(crate) fn parse(text: &str) -> Option<i128> {
-    let split =
-        text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
+    let split = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let (tens, twos) = scale(suffix)?;
     let (negative, number) = match number.strip_prefix('-') {
@@ -45,14 +44,7 @@ fn scale(suffix: &str) -> Option<(i32, u32)> {
         "Ti" => (0, 40),
         "Pi" => (0, 50),
         "Ei" => (0, 60),
-        _ => (
-            suffix
-                .strip_prefix(['e', 'E'])?
-                .parse()
-                .ok()
-                .filter(|tens| (-18..=18).contains(tens))?,
-            0,
-        ),
+        _ => (suffix.strip_prefix(['e', 'E'])?.parse().ok().filter(|tens| (-18..=18).contains(tens))?, 0),
     })
 }
 

@@ -8,12 +8,7 @@ use super::Rule;
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "hpa-replicas",
-        kinds: &[
-            "apps/deployments",
-            "apps/statefulsets",
-            "apps/replicasets",
-            "/replicationcontrollers",
-        ],
+        kinds: &["apps/deployments", "apps/statefulsets", "apps/replicasets", "/replicationcontrollers"],
         what: "`spec.replicas` stays as it is live wherever a HorizontalPodAutoscaler or KEDA ScaledObject scales the object at the moment or after the restore. One that the same restore deletes or turns to something else does not count, and lets go first. A new object gets the number of then.",
         why: "The autoscaler knows today's load. Yesterday's number would drop Pods under traffic, and the autoscaler would fight it.",
     },
@@ -312,10 +307,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "volume-snapshot",
-        kinds: &[
-            "snapshot.storage.k8s.io/volumesnapshots",
-            "snapshot.storage.k8s.io/volumesnapshotcontents",
-        ],
+        kinds: &["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"],
         what: "A snapshot that was taken of a claim or volume is not created again.",
         why: "To create it is to take one, of the data of now.",
     },
@@ -440,10 +432,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "role-ref",
-        kinds: &[
-            "rbac.authorization.k8s.io/rolebindings",
-            "rbac.authorization.k8s.io/clusterrolebindings",
-        ],
+        kinds: &["rbac.authorization.k8s.io/rolebindings", "rbac.authorization.k8s.io/clusterrolebindings"],
         what: "A binding whose `roleRef` differs is deleted and created again.",
         why: "It cannot change, so that nobody turns a binding into one of another role. The gap is one request long.",
     },
@@ -575,12 +564,7 @@ pub(super) const RULES: &[Rule] = &[
         what: "Deletes of claims, volumes, namespaces, definitions, Jobs that run, Pods without a controller, snapshots and StatefulSets that take their claims along are listed, and done only with `--allow-delete KIND`. So is an update that takes claims along: fewer replicas of a StatefulSet with `whenScaled: Delete`.",
         why: "No undo brings back what goes with them.",
     },
-    Rule {
-        id: "node",
-        kinds: &["/nodes"],
-        what: "Nodes are left alone.",
-        why: "They join by themselves.",
-    },
+    Rule { id: "node", kinds: &["/nodes"], what: "Nodes are left alone.", why: "They join by themselves." },
     Rule {
         id: "node-state",
         kinds: &[

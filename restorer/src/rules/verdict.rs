@@ -14,11 +14,7 @@ use crate::{
 
 /// Kinds that are never restored nor deleted, whatever the flags: the rule, the kinds, why.
 const NEVER: &[(&str, &[&str], &str)] = &[
-    (
-        "node",
-        &["/nodes"],
-        "nodes join by themselves; an old one would be a machine that may not exist",
-    ),
+    ("node", &["/nodes"], "nodes join by themselves; an old one would be a machine that may not exist"),
     ("event", &["/events", "events.k8s.io/events"], "events are records, nothing acts on them"),
     (
         "lease",
@@ -104,21 +100,11 @@ const MADE: &[&str] = &[
 ];
 
 /// `ConfigMap`s that a controller puts into every namespace.
-const ROOT_CERTIFICATES: &[&str] =
-    &["istio-ca-root-cert", "kube-root-ca.crt", "openshift-service-ca.crt"];
+const ROOT_CERTIFICATES: &[&str] = &["istio-ca-root-cert", "kube-root-ca.crt", "openshift-service-ca.crt"];
 
 /// What the rules say of one object, given both sides of it.
-pub(super) fn verdict(
-    kind_key: &str,
-    wanted: Option<&Full>,
-    live: Option<&Full>,
-    widen: &Widen,
-) -> Verdict {
-    let object = Object {
-        kind: kind_key,
-        wanted: wanted.map(|full| &full.value),
-        live: live.map(|full| &full.value),
-    };
+pub(super) fn verdict(kind_key: &str, wanted: Option<&Full>, live: Option<&Full>, widen: &Widen) -> Verdict {
+    let object = Object { kind: kind_key, wanted: wanted.map(|full| &full.value), live: live.map(|full| &full.value) };
     let verdict = object
         .never()
         .or_else(|| object.terminating_then())
@@ -129,8 +115,9 @@ pub(super) fn verdict(
             "/secrets" => object.secret(),
             "/endpoints" | "discovery.k8s.io/endpointslices" => object.endpoints(),
             "/persistentvolumes" => volume_is_gone(wanted, live),
-            "snapshot.storage.k8s.io/volumesnapshots"
-            | "snapshot.storage.k8s.io/volumesnapshotcontents" => object.volume_snapshot(),
+            "snapshot.storage.k8s.io/volumesnapshots" | "snapshot.storage.k8s.io/volumesnapshotcontents" => {
+                object.volume_snapshot()
+            }
             "apiextensions.k8s.io/customresourcedefinitions" => object.crd(),
             _ => None,
         })
@@ -142,16 +129,15 @@ pub(super) fn verdict(
 /// What the rules say of a claim that has to be created, whose data may be gone.
 pub fn claim(wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdict {
     let text = |path: &str| wanted.value.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let (namespace, name, volume) =
-        (text("/metadata/namespace"), text("/metadata/name"), text("/spec/volumeName"));
+    let (namespace, name, volume) = (text("/metadata/namespace"), text("/metadata/name"), text("/spec/volumeName"));
     // A claim that never had a volume has nothing to lose.
     if widen.allow_empty_volumes || volume.is_empty() || around.can_bind(volume, namespace, name) {
         return Verdict::Act;
     }
     let reason = match around.volumes.get(volume).and_then(|volume| volume.claim.as_ref()) {
-        Some((of, other)) => format!(
-            "its volume {volume} belongs to claim {of}/{other} now; the claim would come back empty"
-        ),
+        Some((of, other)) => {
+            format!("its volume {volume} belongs to claim {of}/{other} now; the claim would come back empty")
+        }
         None => format!("its volume {volume} is gone; the claim would come back empty"),
     };
     Verdict::Leave { rule: "pvc-empty", reason, flag: Some("--allow-empty-volumes") }
@@ -165,22 +151,18 @@ pub fn absent_then(wanted: &Full) -> bool {
 /// The controller of an object, as `Kind name`.
 pub fn controller(value: &Value) -> Option<String> {
     let owners = value.pointer("/metadata/ownerReferences")?.as_array()?;
-    let owner = owners
-        .iter()
-        .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
+    let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
     Some(format!("{} {}", owner.get("kind")?.as_str()?, owner.get("name")?.as_str()?))
 }
 
 /// Whether a Job has run to its end, well or not.
 pub fn is_finished(job: &Value) -> bool {
-    let conditions =
-        job.pointer("/status/conditions").and_then(Value::as_array).unwrap_or_default();
+    let conditions = job.pointer("/status/conditions").and_then(Value::as_array).unwrap_or_default();
     let ended = |condition: &Value| {
         let text = |field: &str| condition.get(field).and_then(Value::as_str);
         matches!(text("type"), Some("Complete" | "Failed")) && text("status") == Some("True")
     };
-    conditions.iter().any(ended)
-        || job.pointer("/status/completionTime").is_some_and(|time| !time.is_null())
+    conditions.iter().any(ended) || job.pointer("/status/completionTime").is_some_and(|time| !time.is_null())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what a rule that fits answers")]
@@ -189,11 +171,7 @@ fn leave(rule: &'static str, reason: impl Into<String>) -> Option<Verdict> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what a rule that fits answers")]
-fn leave_unless(
-    rule: &'static str,
-    reason: impl Into<String>,
-    flag: &'static str,
-) -> Option<Verdict> {
+fn leave_unless(rule: &'static str, reason: impl Into<String>, flag: &'static str) -> Option<Verdict> {
     Some(Verdict::Leave { rule, reason: reason.into(), flag: Some(flag) })
 }
 
@@ -231,35 +209,26 @@ impl<'o> Object<'o> {
     }
 
     fn never(&self) -> Option<Verdict> {
-        if let Some((rule, _, why)) = NEVER.iter().find(|(_, kinds, _)| kinds.contains(&self.kind))
-        {
+        if let Some((rule, _, why)) = NEVER.iter().find(|(_, kinds, _)| kinds.contains(&self.kind)) {
             return leave(rule, *why);
         }
         let name = self.text("/metadata/name");
         match self.kind {
-            "/configmaps" if ROOT_CERTIFICATES.contains(&name) => leave(
-                "root-ca",
-                format!(
-                    "a controller puts {name} into every namespace, with the certificates of now"
-                ),
-            ),
+            "/configmaps" if ROOT_CERTIFICATES.contains(&name) => {
+                leave("root-ca", format!("a controller puts {name} into every namespace, with the certificates of now"))
+            }
             "/services" | "/endpoints" | "discovery.k8s.io/endpointslices"
                 if name == "kubernetes" && self.text("/metadata/namespace") == "default" =>
             {
                 leave("api-server-service", "the API servers write their own addresses into it")
             }
-            "/serviceaccounts" if name == "default" => leave(
-                "default-service-account",
-                "a controller makes the default ServiceAccount of every namespace",
-            ),
-            "apiregistration.k8s.io/apiservices"
-                if self.marked("kube-aggregator.kubernetes.io/automanaged") =>
-            {
-                leave(
-                    "automanaged-api-service",
-                    "the server registers its own groups, and those of each CRD, by itself",
-                )
+            "/serviceaccounts" if name == "default" => {
+                leave("default-service-account", "a controller makes the default ServiceAccount of every namespace")
             }
+            "apiregistration.k8s.io/apiservices" if self.marked("kube-aggregator.kubernetes.io/automanaged") => leave(
+                "automanaged-api-service",
+                "the server registers its own groups, and those of each CRD, by itself",
+            ),
             "/pods" if self.marked("kubernetes.io/config.mirror") => {
                 leave("mirror-pod", "it mirrors a static Pod: a file on its node is what counts")
             }
@@ -268,16 +237,8 @@ impl<'o> Object<'o> {
     }
 
     fn terminating_then(&self) -> Option<Verdict> {
-        let stamp = self
-            .wanted?
-            .pointer("/metadata/deletionTimestamp")
-            .is_some_and(|stamp| !stamp.is_null());
-        stamp.then(|| {
-            leave(
-                "terminating-then",
-                "it was being deleted at that moment already: it counts as absent",
-            )
-        })?
+        let stamp = self.wanted?.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null());
+        stamp.then(|| leave("terminating-then", "it was being deleted at that moment already: it counts as absent"))?
     }
 
     fn owned(&self) -> Option<Verdict> {
@@ -287,24 +248,16 @@ impl<'o> Object<'o> {
         let owner = self.sides().find_map(controller)?;
         let by_pod = owner.starts_with("Pod ");
         // Of these only what a Pod asked for is made again; other owners only tie their lifetime to theirs.
-        if matches!(self.kind, "/persistentvolumeclaims" | "resource.k8s.io/resourceclaims")
-            && !by_pod
-        {
+        if matches!(self.kind, "/persistentvolumeclaims" | "resource.k8s.io/resourceclaims") && !by_pod {
             return None;
         }
         leave("owned", format!("{owner} makes it"))
     }
 
     fn pod(&self) -> Option<Verdict> {
-        let phase =
-            self.wanted?.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+        let phase = self.wanted?.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
         let finished = self.is_new() && matches!(phase, "Succeeded" | "Failed");
-        finished.then(|| {
-            leave(
-                "pod-finished",
-                format!("it had ended ({phase}) at that moment; it would run again"),
-            )
-        })?
+        finished.then(|| leave("pod-finished", format!("it had ended ({phase}) at that moment; it would run again")))?
     }
 
     fn job(&self, widen: &Widen) -> Option<Verdict> {
@@ -330,10 +283,7 @@ impl<'o> Object<'o> {
             );
         }
         if self.sides().any(secrets::is_automatic_token) {
-            return leave(
-                "account-token",
-                "the token controller makes it; an old token would not be valid",
-            );
+            return leave("account-token", "the token controller makes it; an old token would not be valid");
         }
         let (rule, program) = self.sides().find_map(secrets::maker)?;
         leave(rule, format!("{program} makes it; put back what it is made of, and it follows"))
@@ -343,25 +293,16 @@ impl<'o> Object<'o> {
         if self.kind == "/endpoints" {
             let made = self.marked("endpoints.kubernetes.io/managed-by")
                 || self.marked("endpoints.kubernetes.io/last-change-trigger-time");
-            return made.then(|| {
-                leave(
-                    "endpoints",
-                    "the endpoints controller makes it of the Pods that are there now",
-                )
-            })?;
+            return made
+                .then(|| leave("endpoints", "the endpoints controller makes it of the Pods that are there now"))?;
         }
-        let by = self
-            .sides()
-            .find_map(|side| secrets::mark(side, "endpointslice.kubernetes.io/managed-by"))?;
+        let by = self.sides().find_map(|side| secrets::mark(side, "endpointslice.kubernetes.io/managed-by"))?;
         leave("endpoint-slice", format!("{by} makes it of the Pods that are there now"))
     }
 
     fn volume_snapshot(&self) -> Option<Verdict> {
         let source = self.wanted.filter(|_| self.is_new())?.pointer("/spec/source")?;
-        let dynamic = source
-            .get("persistentVolumeClaimName")
-            .or_else(|| source.get("volumeHandle"))
-            .is_some();
+        let dynamic = source.get("persistentVolumeClaimName").or_else(|| source.get("volumeHandle")).is_some();
         let reason = "to create it takes a snapshot of the data of now, not of then";
         dynamic.then(|| leave("volume-snapshot", reason))?
     }
@@ -383,11 +324,7 @@ impl<'o> Object<'o> {
     fn run(&self, widen: &Widen) -> Option<Verdict> {
         let new = RUNS.contains(&self.kind) && self.is_new() && !widen.rerun_jobs;
         new.then(|| {
-            leave_unless(
-                "run-once",
-                "it stands for one run; created again, it would run again",
-                "--rerun-jobs",
-            )
+            leave_unless("run-once", "it stands for one run; created again, it would run again", "--rerun-jobs")
         })?
     }
 
@@ -410,21 +347,12 @@ impl<'o> Object<'o> {
                 )
             }
             ("flowcontrol.apiserver.k8s.io", _)
-                if truth("apf.kubernetes.io/autoupdate-spec")
-                    || matches!(name, "exempt" | "catch-all") =>
+                if truth("apf.kubernetes.io/autoupdate-spec") || matches!(name, "exempt" | "catch-all") =>
             {
-                leave_unless(
-                    "flowcontrol-system",
-                    "the server keeps its own request queues",
-                    "--include-system",
-                )
+                leave_unless("flowcontrol-system", "the server keeps its own request queues", "--include-system")
             }
             ("scheduling.k8s.io", "priorityclasses") if name.starts_with("system-") => {
-                leave_unless(
-                    "system-priority-class",
-                    "the server makes its own priority classes",
-                    "--include-system",
-                )
+                leave_unless("system-priority-class", "the server makes its own priority classes", "--include-system")
             }
             _ => None,
         }

@@ -39,11 +39,7 @@ impl Selector {
             return Ok(Self::default());
         }
         let parts = split(text).ok_or_else(|| refuse("the parentheses do not match"))?;
-        parts
-            .iter()
-            .map(|part| requirement(part.trim()).map_err(refuse))
-            .collect::<Result<_>>()
-            .map(Self)
+        parts.iter().map(|part| requirement(part.trim()).map_err(refuse)).collect::<Result<_>>().map(Self)
     }
 
     /// Whether an object's labels match.
@@ -105,12 +101,8 @@ fn requirement(text: &str) -> Result<Requirement, &'static str> {
         let values = set.split(',').map(|v| value(v.trim())).collect::<Result<_, _>>()?;
         let mut words = head.split_whitespace();
         return match (words.next(), words.next(), words.next()) {
-            (Some(name), Some("in"), None) => {
-                Ok(Requirement { key: key(name)?, test: Test::In(values) })
-            }
-            (Some(name), Some("notin"), None) => {
-                Ok(Requirement { key: key(name)?, test: Test::NotIn(values) })
-            }
+            (Some(name), Some("in"), None) => Ok(Requirement { key: key(name)?, test: Test::In(values) }),
+            (Some(name), Some("notin"), None) => Ok(Requirement { key: key(name)?, test: Test::NotIn(values) }),
             _ => Err("before a set stands `KEY in` or `KEY notin`"),
         };
     }

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use hindcast_journal::{
-    Encoder, FrontierPoint, Observation, Parts, Secrets, Source, Writer, facts, row::Body,
-    writer::Identity,
+    Encoder, FrontierPoint, Observation, Parts, Secrets, Source, Writer, facts, row::Body, writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 
@@ -13,7 +12,13 @@ fn key() -> Arc<Key> {
 }
 
 fn kind(resource: &str) -> Discovery {
-    Discovery { resource: resource.into(), kind: "S".into(), version: "v1".into(), domain: "main".into(), ..Discovery::default() }
+    Discovery {
+        resource: resource.into(),
+        kind: "S".into(),
+        version: "v1".into(),
+        domain: "main".into(),
+        ..Discovery::default()
+    }
 }
 
 fn frontier(rv: u64) -> FrontierVector {
@@ -22,7 +27,9 @@ fn frontier(rv: u64) -> FrontierVector {
 }
 
 fn secret(rv: u64, label: &str, value: &str) -> String {
-    format!(r#"{{"data":{{"pw":"{value}"}},"metadata":{{"labels":{{"app":"{label}"}},"name":"n","namespace":"ns","resourceVersion":"{rv}","uid":"u"}}}}"#)
+    format!(
+        r#"{{"data":{{"pw":"{value}"}},"metadata":{{"labels":{{"app":"{label}"}},"name":"n","namespace":"ns","resourceVersion":"{rv}","uid":"u"}}}}"#
+    )
 }
 
 async fn journal() -> Journal {
@@ -40,7 +47,15 @@ async fn journal() -> Journal {
     for (rv, label, value) in [(2, "a", "b25l"), (3, "b", "dHdv")] {
         let bytes = secret(rv, label, value);
         let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
-        let seen = Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo, time_hi, bytes: bytes.as_bytes() };
+        let seen = Observation {
+            kind: &kind,
+            incarnation: 0,
+            rv,
+            source: Source::Watch,
+            time_lo,
+            time_hi,
+            bytes: bytes.as_bytes(),
+        };
         let encoded = encoder.observe(&seen, base.as_ref());
         base = Some(encoded.base);
         changes.push(encoded.change);
@@ -99,7 +114,15 @@ async fn an_overlay_closes_a_cut_without_writing() {
     assert_eq!(timeline.at(&at).await.expect("resolves").moment().beyond, Some(3000));
     let kind = kind("secrets");
     let bytes = secret(7, "c", "dGhyZWU=");
-    let seen = Observation { kind: &kind, incarnation: 0, rv: 7, source: Source::Watch, time_lo: 6999, time_hi: 7000, bytes: bytes.as_bytes() };
+    let seen = Observation {
+        kind: &kind,
+        incarnation: 0,
+        rv: 7,
+        source: Source::Watch,
+        time_lo: 6999,
+        time_hi: 7000,
+        bytes: bytes.as_bytes(),
+    };
     let change = Encoder::new(Secrets::Sealed(key())).observe(&seen, None).change;
     assert!(matches!(change.body, Body::Object(_)));
     timeline.overlay(vec![change], frontier(9));
@@ -149,7 +172,8 @@ async fn a_journal_from_before_keys_were_named_reads_after_its_rotation() {
     for (rv, changed) in [(3, false), (4, true)] {
         let mut after = at(&mut timeline, rv).await;
         assert_eq!(timeline.align(&before.objects, &mut after.objects).await, []);
-        let [from, to] = [&before, &after].map(|view| view.objects.first().and_then(|o| o.value.pointer("/data/pw").cloned()));
+        let [from, to] =
+            [&before, &after].map(|view| view.objects.first().and_then(|o| o.value.pointer("/data/pw").cloned()));
         assert_eq!(from != to, changed, "rev:{rv}");
     }
     // Without the keys nobody can tell, and that is said; the difference stays in sight.
@@ -177,12 +201,21 @@ async fn a_hash_whose_key_is_not_at_hand_names_it_and_a_value_that_was_not_store
         let mut writer = Writer::claim(&journal, identity, Some(data)).await.expect("claims");
         let mut changes = Vec::new();
         if base.is_none() {
-            changes.push(Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) });
+            changes
+                .push(Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) });
             changes.push(Change { time_hi: 1000, ..facts::about(Op::CoverBegin, &kind, 0, 1) });
         }
         let bytes = secret(rv, label, "b25l");
         let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
-        let seen = Observation { kind: &kind, incarnation: 0, rv, source: Source::Watch, time_lo, time_hi, bytes: bytes.as_bytes() };
+        let seen = Observation {
+            kind: &kind,
+            incarnation: 0,
+            rv,
+            source: Source::Watch,
+            time_lo,
+            time_hi,
+            bytes: bytes.as_bytes(),
+        };
         let encoded = Encoder::new(secrets).with_keys(&keys).observe(&seen, base.as_ref());
         base = Some(encoded.base);
         changes.push(encoded.change);
@@ -191,15 +224,22 @@ async fn a_hash_whose_key_is_not_at_hand_names_it_and_a_value_that_was_not_store
     }
     let mut timeline = Timeline::open(&journal, vec![old.clone()]).await.expect("opens");
     let view = at(&mut timeline, 4).await;
-    let error = timeline.reveal(view.objects.first().expect("one")).await.expect_err("only a label changed, under the newer key");
+    let error = timeline
+        .reveal(view.objects.first().expect("one"))
+        .await
+        .expect_err("only a label changed, under the newer key");
     assert!(error.to_string().contains(&new.id()) && error.hint().is_some(), "{error}");
     let mut timeline = Timeline::open(&journal, vec![new, old]).await.expect("opens");
     let view = at(&mut timeline, 4).await;
-    assert_eq!(timeline.reveal(view.objects.first().expect("one")).await.expect("opens").to_string(), secret(4, "c", "b25l"));
+    assert_eq!(
+        timeline.reveal(view.objects.first().expect("one")).await.expect("opens").to_string(),
+        secret(4, "c", "b25l")
+    );
     let (before, mut after) = (at(&mut timeline, 2).await, at(&mut timeline, 3).await);
     assert_eq!(before.objects.first().map(|o| o.unstored.as_slice()), Some(["/data/pw".to_owned()].as_slice()));
     let unsure = timeline.align(&before.objects, &mut after.objects).await;
     assert_eq!(unsure.iter().map(|one| one.stored).collect::<Vec<_>>(), [false]);
-    let [from, to] = [&before, &after].map(|view| view.objects.first().and_then(|o| o.value.pointer("/data/pw").cloned()));
+    let [from, to] =
+        [&before, &after].map(|view| view.objects.first().and_then(|o| o.value.pointer("/data/pw").cloned()));
     assert_eq!(from, to);
 }

@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Result;
 use hindcast_journal::{
-    Base, Change, Durable, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source, Writer,
+    Base, Change, Durable, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source,
+    Writer,
     cut::MAIN,
     facts::{self, Discovery},
     seal::{DataKeys, Key},

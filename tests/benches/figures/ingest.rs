@@ -4,7 +4,11 @@
 //! buffer and flusher; the server is replayed in the same thread), the journal alone (retained versions uncompressed), and
 //! `serde_json` + `json_patch`, which only parse and diff.
 
-use std::{collections::HashMap, sync::Arc, time::{Duration, Instant}};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
@@ -41,14 +45,37 @@ pub(crate) async fn ingest(quick: bool) -> Result<()> {
     let size = format!("{} changes, {} B a line", stream.len(), bytes / stream.len());
 
     let whole = through_the_watcher(&initial, &stream).await?;
-    let spent = report("ingest: whole watcher", "≥ 10,000/s", stream.len(), whole, &format!("watch bytes → committed segments (memory store), one thread, Secrets sealed; {size}"));
+    let spent = report(
+        "ingest: whole watcher",
+        "≥ 10,000/s",
+        stream.len(),
+        whole,
+        &format!("watch bytes → committed segments (memory store), one thread, Secrets sealed; {size}"),
+    );
     for rows in [10_000, 100] {
         let time = through_the_journal(&initial, &stream, rows).await?;
-        report(&format!("ingest: journal alone, segments of {rows}"), "", stream.len(), time, "line → `Encoder::observe` → `Writer`, retained versions as they are");
+        report(
+            &format!("ingest: journal alone, segments of {rows}"),
+            "",
+            stream.len(),
+            time,
+            "line → `Encoder::observe` → `Writer`, retained versions as they are",
+        );
     }
     let peer = through_the_peer(&initial, &stream)?;
-    let peer = report("ingest: peer", "", stream.len(), peer, "`serde_json::from_slice` + `json_patch::diff` + `to_vec`, nothing hashed or written");
-    row("ingest: ratio to the peer", "", &format!("{:.1} ×", peer / spent), "whole watcher against the peer's parse and diff alone");
+    let peer = report(
+        "ingest: peer",
+        "",
+        stream.len(),
+        peer,
+        "`serde_json::from_slice` + `json_patch::diff` + `to_vec`, nothing hashed or written",
+    );
+    row(
+        "ingest: ratio to the peer",
+        "",
+        &format!("{:.1} ×", peer / spent),
+        "whole watcher against the peer's parse and diff alone",
+    );
     Ok(())
 }
 
@@ -56,7 +83,12 @@ pub(crate) async fn ingest(quick: bool) -> Result<()> {
 fn report(figure: &str, target: &str, count: usize, took: Took, how: &str) -> f64 {
     let each = took.cpu.as_secs_f64() / count as f64;
     let wall = count as f64 / took.wall.as_secs_f64();
-    row(figure, target, &format!("{:.0}/s of a core ({:.1} µs each; {wall:.0}/s by the clock)", 1.0 / each, each * 1e6), how);
+    row(
+        figure,
+        target,
+        &format!("{:.0}/s of a core ({:.1} µs each; {wall:.0}/s by the clock)", 1.0 / each, each * 1e6),
+        how,
+    );
     each
 }
 

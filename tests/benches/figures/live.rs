@@ -6,13 +6,19 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::{AtomicBool, AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{request, subject::{Hindcast, Place, Running}},
+    oracle::{
+        request,
+        subject::{Hindcast, Place, Running},
+    },
     real::{Cluster, Minio, Part, process::Workdir},
 };
 use kube::Client;
@@ -61,7 +67,8 @@ impl World {
 
 /// A config map of about that many bytes, whose content nothing compresses away.
 pub(crate) fn config_map(name: &str, n: u64, bytes: usize) -> Value {
-    let text: String = (0..bytes / 20).map(|i| format!("key.{i:04}: {:07}\n", (n * 7919 + i as u64) % 9_999_991)).collect();
+    let text: String =
+        (0..bytes / 20).map(|i| format!("key.{i:04}: {:07}\n", (n * 7919 + i as u64) % 9_999_991)).collect();
     json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": format!("{name}-{n}"), "labels": { "app": "bench" } },
         "data": { "turn": "0", "text": text } })
 }
@@ -174,7 +181,12 @@ impl Tail {
 pub(crate) async fn latency(quick: bool) -> Result<()> {
     let mut world = World::start("latency-0").await?;
     let seconds = if quick { 15 } else { 60 };
-    let runs = [("1s", 100.0, "p50 ≤ 1.2 s, p99 ≤ 2 s"), ("100ms", 100.0, "p99 ≤ 300 ms"), ("1s", 500.0, ""), ("100ms", 500.0, "")];
+    let runs = [
+        ("1s", 100.0, "p50 ≤ 1.2 s, p99 ≤ 2 s"),
+        ("100ms", 100.0, "p99 ≤ 300 ms"),
+        ("1s", 500.0, ""),
+        ("100ms", 500.0, ""),
+    ];
     for (i, (linger, rate, target)) in runs.into_iter().enumerate() {
         world.journal(&format!("latency-{i}"))?;
         let running = world.hindcast.run(&["--linger", linger]).await?;
@@ -206,7 +218,12 @@ pub(crate) async fn latency(quick: bool) -> Result<()> {
             &format!("answer → durable, linger {linger}, {rate:.0}/s"),
             target,
             &format!("p50 {}, p99 {}, most {}", at(0.5), at(0.99), at(1.0)),
-            &format!("{} writes, {done:.0}/s reached; MinIO; seen by HEAD every {} ms, so late by ≤ {} ms and a request", waits.len(), ROUND.as_millis(), ROUND.as_millis()),
+            &format!(
+                "{} writes, {done:.0}/s reached; MinIO; seen by HEAD every {} ms, so late by ≤ {} ms and a request",
+                waits.len(),
+                ROUND.as_millis(),
+                ROUND.as_millis()
+            ),
         );
         row(
             &format!("CPU of `run`, linger {linger}, {rate:.0}/s"),
@@ -320,7 +337,10 @@ pub(crate) async fn memory(quick: bool) -> Result<()> {
         &format!("resident memory, {objects} objects"),
         "",
         &format!("{first} MiB when all is durable, {now} MiB after 30 s of writes, {most} MiB at most"),
-        &format!("config maps of 0.5 to 4 KB; retained versions take {state:.0} MiB of it; protected {:.1} s after start", ready.as_secs_f64()),
+        &format!(
+            "config maps of 0.5 to 4 KB; retained versions take {state:.0} MiB of it; protected {:.1} s after start",
+            ready.as_secs_f64()
+        ),
     );
     running.stop().await
 }

@@ -19,7 +19,10 @@ mod replay;
 mod restore;
 mod size;
 
-use std::{process::ExitCode, time::{Duration, Instant}};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 

@@ -3,13 +3,22 @@
 //! The journal is written straight through `Writer`, 100 changes a segment, with checkpoints when the compactor's default
 //! policy makes them due. `HINDCAST_FIGURES_DIR` keeps it for the next run.
 
-use std::{path::{Path, PathBuf}, process::Command, sync::Arc, time::{Duration, Instant}};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_compactor::{self as compactor, Policy, Tail};
 use hindcast_journal::{At, Journal, Micros, Scope};
 use hindcast_restorer::{Range, Timeline, View};
-use hindcast_tests::{real::process::Workdir, sim::rng::Rng, workload::{Class, Sort, Workload}};
+use hindcast_tests::{
+    real::process::Workdir,
+    sim::rng::Rng,
+    workload::{Class, Sort, Workload},
+};
 use object_store::local::LocalFileSystem;
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +63,12 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
     }
     let written: Written = serde_json::from_slice(&std::fs::read(&note)?)?;
     let size = written.bytes as f64 / 1e6;
-    row("read: the journal", "", &format!("{size:.0} MB of segments"), &format!("{changes} changes, {PER_SEGMENT} a segment, {} checkpoints, folder", written.checkpoints));
+    row(
+        "read: the journal",
+        "",
+        &format!("{size:.0} MB of segments"),
+        &format!("{changes} changes, {PER_SEGMENT} a segment, {} checkpoints, folder", written.checkpoints),
+    );
 
     let mut draw = Rng::new(SEED);
     let span = (written.end - written.begin) as u64;
@@ -64,7 +78,12 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
     let pod = one("/pods", &written.pod);
     let config = one("/configmaps", &written.config);
     let namespace = Scope { namespace: Some(written.pod.0.clone()), ..Scope::default() };
-    for (what, scope) in [("show pod", &pod), ("show config map", &config), ("get namespace", &namespace), ("get everything", &Scope::default())] {
+    for (what, scope) in [
+        ("show pod", &pod),
+        ("show config map", &config),
+        ("get namespace", &namespace),
+        ("get everything", &Scope::default()),
+    ] {
         let (mut times, mut objects) = (Vec::new(), 0);
         for &moment in &moments {
             let begun = Watch::start();
@@ -75,24 +94,40 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
             ensure!(!view.objects.is_empty(), "{what} at {moment} shows nothing");
             objects = view.objects.len();
         }
-        told(&format!("read: {what}, library"), times, &format!("`Timeline::resolve` + `view`, one thread; {objects} objects"));
+        told(
+            &format!("read: {what}, library"),
+            times,
+            &format!("`Timeline::resolve` + `view`, one thread; {objects} objects"),
+        );
     }
     let bucket = folder.join("bucket");
     let (pod_name, ns) = (format!("pods/{}", written.pod.1), written.pod.0.clone());
     let all = "pods,configmaps,deployments,replicasets,secrets,deliveries";
-    for (what, args) in [("show pod", vec!["show", &pod_name, "-n", &ns]), ("get namespace", vec!["get", all, "-n", &ns]), ("get pods -A", vec!["get", "pods", "-A"])] {
+    for (what, args) in [
+        ("show pod", vec!["show", &pod_name, "-n", &ns]),
+        ("get namespace", vec!["get", all, "-n", &ns]),
+        ("get pods -A", vec!["get", "pods", "-A"]),
+    ] {
         let mut times = Vec::new();
         for &moment in &moments {
             times.push(run(&bucket, &args, moment)?);
         }
-        told(&format!("read: {what}, binary"), times, &format!("`hindcast {} --at T`, process start to end", args.first().copied().unwrap_or_default()));
+        told(
+            &format!("read: {what}, binary"),
+            times,
+            &format!("`hindcast {} --at T`, process start to end", args.first().copied().unwrap_or_default()),
+        );
     }
     for (what, back) in [("last hour", 3_600_000_000), ("all of it", i64::MAX / 2)] {
         let begun = Watch::start();
         let mut timeline = Timeline::open(&journal, Vec::new()).await?;
         let range = Range { since: Some(written.end.saturating_sub(back).max(written.begin - 1)), ..Range::default() };
         let history = timeline.history(&range, &pod).await?;
-        told(&format!("read: log of one pod, {what}"), vec![begun.stop()], &format!("`Timeline::history`, {} changes of it", history.events.len()));
+        told(
+            &format!("read: log of one pod, {what}"),
+            vec![begun.stop()],
+            &format!("`Timeline::history`, {} changes of it", history.events.len()),
+        );
     }
     Ok(())
 }
@@ -113,7 +148,8 @@ fn told(figure: &str, mut times: Vec<Took>, how: &str) {
 fn of_children() -> Result<Duration> {
     let text = std::fs::read_to_string("/proc/self/stat")?;
     let behind = text.rsplit_once(')').context("a process has a name")?.1;
-    let ticks = |i: usize| behind.split_whitespace().nth(i).and_then(|f| f.parse::<u64>().ok()).context("a number of ticks");
+    let ticks =
+        |i: usize| behind.split_whitespace().nth(i).and_then(|f| f.parse::<u64>().ok()).context("a number of ticks");
     Ok(Duration::from_millis((ticks(13)? + ticks(14)?) * 10))
 }
 
@@ -176,7 +212,8 @@ async fn write(journal: &Journal, changes: usize, objects: u64) -> Result<Writte
         }
     }
     let mut candidates: Vec<_> = initial.iter().collect();
-    candidates.sort_by_key(|step| std::cmp::Reverse(touched.get(&(step.sort, step.name.clone())).copied().unwrap_or(0)));
+    candidates
+        .sort_by_key(|step| std::cmp::Reverse(touched.get(&(step.sort, step.name.clone())).copied().unwrap_or(0)));
     for step in candidates {
         let place = (step.namespace.clone(), step.name.clone());
         match step.sort {

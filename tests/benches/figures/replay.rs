@@ -75,7 +75,9 @@ impl Server {
     pub(crate) fn new(initial: &[Step], stream: &[Told]) -> Self {
         let rv = initial.last().map_or(0, |step| step.rv);
         let list = |items: &str| {
-            let head = format!("{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"metadata\":{{\"resourceVersion\":\"{rv}\"}},\"items\":[");
+            let head = format!(
+                "{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"metadata\":{{\"resourceVersion\":\"{rv}\"}},\"items\":["
+            );
             Bytes::from(format!("{head}{items}]}}"))
         };
         let mut held = Held {

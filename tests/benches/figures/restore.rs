@@ -17,14 +17,20 @@ use hindcast_restorer::{
     selection::{What, Widen},
 };
 use hindcast_tests::{
-    oracle::{request, subject::{Hindcast, Place, Running}},
+    oracle::{
+        request,
+        subject::{Hindcast, Place, Running},
+    },
     real::{Cluster, process::Workdir},
 };
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{live::{config_map, memory_of}, millis, row};
+use crate::{
+    live::{config_map, memory_of},
+    millis, row,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hindcast-under-test");
 
@@ -37,7 +43,8 @@ const EACH: u64 = 1_000;
 pub(crate) async fn restore(quick: bool) -> Result<()> {
     let dir = Workdir::new()?;
     let cluster = Cluster::builder().compaction_interval(Duration::from_hours(1)).start().await?;
-    let hindcast = Hindcast::new(BINARY, dir.path(), Place::folder(&dir.path().join("journal"))?, cluster.kubeconfig())?;
+    let hindcast =
+        Hindcast::new(BINARY, dir.path(), Place::folder(&dir.path().join("journal"))?, cluster.kubeconfig())?;
     let client = cluster.client();
     let namespaces = if quick { 10 } else { 100 };
     let begun = Instant::now();
@@ -70,7 +77,13 @@ async fn one_namespace(hindcast: &Hindcast, running: &Running, client: &Client, 
         ensure!(prepared.plan.actions.len() == 50, "{} actions", prepared.plan.actions.len());
         let call = timed(hindcast, &[&["plan"], &scope[..]].concat(), &[1]).await?;
         let restore = timed(hindcast, &[&["restore", "--yes"], &scope[..]].concat(), &[0]).await?;
-        eprintln!("restore: planned {} ({} waited), put back {} ({} waited)", millis(call.took), millis(call.waited), millis(restore.took), millis(restore.waited));
+        eprintln!(
+            "restore: planned {} ({} waited), put back {} ({} waited)",
+            millis(call.took),
+            millis(call.waited),
+            millis(restore.took),
+            millis(restore.waited)
+        );
         called.push(call.took - call.waited);
         restored.push(restore.took - restore.waited);
         waits.extend([call.waited, restore.waited]);
@@ -79,9 +92,30 @@ async fn one_namespace(hindcast: &Hindcast, running: &Running, client: &Client, 
     for times in [&mut alone, &mut called, &mut restored, &mut waits] {
         times.sort_unstable();
     }
-    row("restore: a namespace planned", "≤ 2 s", &format!("p50 {}, most {}; by the binary p50 {}, most {}", millis(alone[2]), millis(alone[4]), millis(called[2]), millis(called[4])), &how);
-    row("restore: a namespace put back", "≤ 3 s", &format!("p50 {}, most {}; {most} MiB at most", millis(restored[2]), millis(restored[4])), "as above, by the binary: planned, checked by dry runs, recorded, carried out and read again");
-    row("restore: the wait for a closed cut", "", &format!("p50 {}, most {}", millis(waits[5]), millis(waits[9])), "beside each of these calls of the binary, and not in their times: until all that happened up to now is in the journal");
+    row(
+        "restore: a namespace planned",
+        "≤ 2 s",
+        &format!(
+            "p50 {}, most {}; by the binary p50 {}, most {}",
+            millis(alone[2]),
+            millis(alone[4]),
+            millis(called[2]),
+            millis(called[4])
+        ),
+        &how,
+    );
+    row(
+        "restore: a namespace put back",
+        "≤ 3 s",
+        &format!("p50 {}, most {}; {most} MiB at most", millis(restored[2]), millis(restored[4])),
+        "as above, by the binary: planned, checked by dry runs, recorded, carried out and read again",
+    );
+    row(
+        "restore: the wait for a closed cut",
+        "",
+        &format!("p50 {}, most {}", millis(waits[5]), millis(waits[9])),
+        "beside each of these calls of the binary, and not in their times: until all that happened up to now is in the journal",
+    );
     Ok(())
 }
 
@@ -91,7 +125,17 @@ async fn everything(hindcast: &Hindcast, running: &Running, all: u64) -> Result<
     running.close().await?;
     running.close().await?;
     let call = timed(hindcast, &["plan", "-A", "--at", &now, "-o", "json", "-v"], &[0, 1]).await?;
-    row("restore: a whole cluster planned", "", &format!("{} and {} waited for a closed cut; {} MiB at most", millis(call.took - call.waited), millis(call.waited), call.peak), &format!("`plan -A` of {all} objects that are as they were"));
+    row(
+        "restore: a whole cluster planned",
+        "",
+        &format!(
+            "{} and {} waited for a closed cut; {} MiB at most",
+            millis(call.took - call.waited),
+            millis(call.waited),
+            call.peak
+        ),
+        &format!("`plan -A` of {all} objects that are as they were"),
+    );
     Ok(())
 }
 
@@ -116,8 +160,15 @@ async fn requests(hindcast: &Hindcast, running: &Running, client: &Client, count
     row(
         "restore: writes per second",
         "≥ 80 % of a bare client",
-        &format!("{rate:.0}/s; bare {bare:.0}/s; {:.0} % (of three: {:.0} to {:.0} %)", ratio * 100.0, ratios[0].0 * 100.0, ratios[2].0 * 100.0),
-        &format!("{count} config maps created anew, {writes} writes with those that give the fields back to their owners; the bare client sends as many of both, {AT_ONCE} at once, just before"),
+        &format!(
+            "{rate:.0}/s; bare {bare:.0}/s; {:.0} % (of three: {:.0} to {:.0} %)",
+            ratio * 100.0,
+            ratios[0].0 * 100.0,
+            ratios[2].0 * 100.0
+        ),
+        &format!(
+            "{count} config maps created anew, {writes} writes with those that give the fields back to their owners; the bare client sends as many of both, {AT_ONCE} at once, just before"
+        ),
     );
     Ok(())
 }
@@ -207,7 +258,8 @@ async fn change(running: &Running, client: &Client, namespace: &str, count: u64)
     let turn = jiff::Timestamp::now().as_microsecond();
     for n in 0..count {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps/map-{}", n * (EACH / count));
-        send(client, "PATCH", &path, &json!({ "data": { "turn": turn.to_string() } }), "application/merge-patch+json").await?;
+        send(client, "PATCH", &path, &json!({ "data": { "turn": turn.to_string() } }), "application/merge-patch+json")
+            .await?;
     }
     Ok(at)
 }

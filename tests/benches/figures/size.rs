@@ -45,7 +45,12 @@ pub(crate) fn mix(quick: bool) {
     }
     all.sort_unstable();
     let mean = all.iter().sum::<usize>() / all.len().max(1);
-    row("mix: all writes", "", &format!("{mean} B mean"), &format!("size p50 {}, p99 {}", quantile(&all, 0.5), quantile(&all, 0.99)));
+    row(
+        "mix: all writes",
+        "",
+        &format!("{mean} B mean"),
+        &format!("size p50 {}, p99 {}", quantile(&all, 0.5), quantile(&all, 0.99)),
+    );
 }
 
 /// Bytes per change, in segments as they are written and sorted as merged files will be.
@@ -77,7 +82,11 @@ pub(crate) async fn bytes(quick: bool) -> Result<()> {
         "bytes: payload before encoding",
         "",
         &format!("{:.0} B/change", bare as f64 / count),
-        &format!("patches and new objects; managedFields {:.0} and values to seal {:.0} beside", managed as f64 / count, sealed as f64 / count),
+        &format!(
+            "patches and new objects; managedFields {:.0} and values to seal {:.0} beside",
+            managed as f64 / count,
+            sealed as f64 / count
+        ),
     );
     for rows in [1, 100, 1_000, 10_000] {
         let some = if rows == 1 { all.get(..1_000).unwrap_or(&all) } else { &all };
@@ -85,9 +94,16 @@ pub(crate) async fn bytes(quick: bool) -> Result<()> {
     }
     let mut sorted = all.clone();
     sorted.sort_by_cached_key(Change::key);
-    both("bytes: sorted by object", &sorted, sorted.len(), "all changes in one file, sorted by key, zstd 3: what merging would give").await?;
+    both(
+        "bytes: sorted by object",
+        &sorted,
+        sorted.len(),
+        "all changes in one file, sorted by key, zstd 3: what merging would give",
+    )
+    .await?;
     for (class, _) in Class::MIX {
-        let of_class: Vec<Change> = rows.iter().filter(|(c, _)| *c == class).map(|(_, change)| change.clone()).collect();
+        let of_class: Vec<Change> =
+            rows.iter().filter(|(c, _)| *c == class).map(|(_, change)| change.clone()).collect();
         let how = format!("{} of them alone, in segments of up to 10,000", of_class.len());
         both(&format!("bytes: {}", class.as_str()), &of_class, 10_000, &how).await?;
     }

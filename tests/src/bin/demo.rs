@@ -60,7 +60,9 @@ async fn demo(args: &Args) -> Result<()> {
     say(&format!("Protecting it: hindcast run --journal {}", hindcast.place.url));
     let running = hindcast.run(&[]).await?;
     let client = cluster.client();
-    say("Deploying the shop: two Deployments, configuration, a Secret, a Service, an autoscaler, and coupons of a kind of its own …");
+    say(
+        "Deploying the shop: two Deployments, configuration, a Secret, a Service, an autoscaler, and coupons of a kind of its own …",
+    );
     shop::deploy(&client).await?;
     pause().await;
     shop::good_change(&client).await?;
@@ -68,7 +70,9 @@ async fn demo(args: &Args) -> Result<()> {
     let good = clock_of_now();
     let before = shop::intent(&client).await?;
     pause().await;
-    say("… and a bad deploy: a broken image, a setting removed, the Service and a coupon deleted, a stray object added.");
+    say(
+        "… and a bad deploy: a broken image, a setting removed, the Service and a coupon deleted, a stray object added.",
+    );
     shop::bad_deploy(&client).await?;
     pause().await;
     let broken = shop::intent(&client).await?;

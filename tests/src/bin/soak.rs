@@ -82,17 +82,10 @@ async fn trial(name: &str) -> Result<String> {
             let size = Size { first, histories, at_once: 32, per_cluster: 250 };
             Ok(property(binary, size).await?.to_string())
         }
-        "killed" => {
-            killed(binary, Killed { objects: 1_000, kills: 50, apiserver_kills: 5, seed: 1 }).await
-        }
+        "killed" => killed(binary, Killed { objects: 1_000, kills: 50, apiserver_kills: 5, seed: 1 }).await,
         "history" => Ok(past_the_history(binary, Duration::from_mins(1)).await?.to_string()),
         _ => {
-            let size = Rivals {
-                quick: 95,
-                pause: Duration::from_secs(5),
-                slow: 5,
-                stopped: Duration::from_mins(1),
-            };
+            let size = Rivals { quick: 95, pause: Duration::from_secs(5), slow: 5, stopped: Duration::from_mins(1) };
             let (verdict, fenced) = rivals(binary, size).await?;
             Ok(format!("{fenced} fenced; {verdict}"))
         }

@@ -255,9 +255,11 @@ fn spans(answers: &[Answer], attempts: &[Attempt], lives: Lives<'_>) -> Spans {
         let tried = tried.get(&name).into_iter().flatten().filter(|sent| **sent < answer.answered).min();
         // Until a delete is answered, its mark may be what the answer shows.
         let marked = deletes.get(&name).into_iter().flatten();
-        let marked = marked.filter(|(sent, ended)| *sent < answer.answered && answer.sent < *ended).map(|(sent, _)| sent);
+        let marked =
+            marked.filter(|(sent, ended)| *sent < answer.answered && answer.sent < *ended).map(|(sent, _)| sent);
         let sent = tried.into_iter().chain(marked).copied().fold(answer.sent, i64::min);
-        let span = spans.entry((uid.to_owned(), lives.born(lives.of(answer), rv), rv)).or_insert((sent, answer.answered));
+        let span =
+            spans.entry((uid.to_owned(), lives.born(lives.of(answer), rv), rv)).or_insert((sent, answer.answered));
         *span = (span.0.min(sent), span.1.min(answer.answered));
     }
     spans
@@ -271,10 +273,7 @@ fn judge(
     seen: &mut BTreeSet<VersionKey>,
     verdict: &mut Verdict,
 ) {
-    let what = format!(
-        "{:?} {}/{} in {:?}",
-        answer.verb, answer.kind.resource, answer.name, answer.namespace
-    );
+    let what = format!("{:?} {}/{} in {:?}", answer.verb, answer.kind.resource, answer.name, answer.namespace);
     let Ok(mut object) = exact::parse(&answer.body) else {
         verdict.failures.push(format!("{what}: the answer is not JSON"));
         return;
@@ -306,7 +305,12 @@ fn judge(
         let patch = exact::diff(&object, &exact::parse(&version.exact).unwrap_or(Value::Null));
         // The last finalizer went: the object was deleted from the version that the answer names, or from one that
         // another writer put in between.
-        if terminated && past.deletes.get(&uid).is_some_and(|all| all.iter().any(|(l, d, base)| *l == life && *d > rv && *base >= Some(rv))) {
+        if terminated
+            && past
+                .deletes
+                .get(&uid)
+                .is_some_and(|all| all.iter().any(|(l, d, base)| *l == life && *d > rv && *base >= Some(rv)))
+        {
             verdict.deletes += 1;
             return;
         }
@@ -355,7 +359,9 @@ fn judge_missing(
     } else if before && lives.begin(life).is_some_and(|swap| answer.sent <= swap.noticed) {
         verdict.unnoticed += 1;
     } else {
-        verdict.failures.push(format!("{what}: revision {rv} of uid {uid}, written in life {life}, is not in the journal"));
+        verdict
+            .failures
+            .push(format!("{what}: revision {rv} of uid {uid}, written in life {life}, is not in the journal"));
     }
 }
 
@@ -368,11 +374,8 @@ fn judge_scale(
     verdict: &mut Verdict,
 ) {
     let uid = scale.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let rv: u64 = scale
-        .pointer("/metadata/resourceVersion")
-        .and_then(Value::as_str)
-        .and_then(|t| t.parse().ok())
-        .unwrap_or(0);
+    let rv: u64 =
+        scale.pointer("/metadata/resourceVersion").and_then(Value::as_str).and_then(|t| t.parse().ok()).unwrap_or(0);
     let key = (uid, lives.born(lives.of(answer), rv), rv);
     let Some(version) = past.version(lives, &key, &[]) else {
         judge_missing((past, lives), answer, &key.0, rv, what, verdict);
@@ -387,19 +390,11 @@ fn judge_scale(
             verdict.no_op += 1;
         }
     } else {
-        verdict
-            .failures
-            .push(format!("{what}: revision {rv} has {found} replicas, {wanted} were answered"));
+        verdict.failures.push(format!("{what}: revision {rv} has {found} replicas, {wanted} were answered"));
     }
 }
 
-fn judge_time(
-    version: &Version,
-    (sent, answered): (i64, i64),
-    met: &Met,
-    what: &str,
-    verdict: &mut Verdict,
-) {
+fn judge_time(version: &Version, (sent, answered): (i64, i64), met: &Met, what: &str, verdict: &mut Verdict) {
     let (lo, hi) = (version.row.time_lo, version.row.time_hi);
     let within = |spans: &[(i64, i64)]| spans.iter().any(|(from, to)| *from <= answered && sent <= *to);
     let off = (sent - hi).max(lo - answered);
@@ -408,10 +403,7 @@ fn judge_time(
     } else if off > 0 {
         verdict.time_failures.push(format!(
             "{what}: bounds [{lo}, {hi}] do not meet [{}, {}] (off by {} µs), source {}",
-            sent,
-            answered,
-            off,
-            version.row.source,
+            sent, answered, off, version.row.source,
         ));
     }
     if version.row.source == Source::List {
@@ -458,15 +450,11 @@ async fn read(journal: &Journal, keys: &[Arc<Key>], answers: &[Answer]) -> Resul
         let mut value = exact::parse(&entry.public())?;
         let object_key = row.key();
         for (path, cell) in &entry.cells {
-            let place =
-                Place { cluster: journal.cluster(), key: &object_key, namespace: &row.namespace };
+            let place = Place { cluster: journal.cluster(), key: &object_key, namespace: &row.namespace };
             let plain = keys.open(journal.store(), place, cell).await?;
             *value.pointer_mut(path).context("a cell's path is in the object")? = plain;
         }
-        let light = Row {
-            pos: row.pos,
-            change: hindcast_journal::Change { body: Body::None, ..row.change.clone() },
-        };
+        let light = Row { pos: row.pos, change: hindcast_journal::Change { body: Body::None, ..row.change.clone() } };
         past.versions.insert(
             (row.uid.clone(), row.incarnation, entry.object_rv),
             Version { exact: exact::to_canonical(&value), row: light },
@@ -557,8 +545,7 @@ impl Listed {
 }
 
 async fn exact_list(client: &Client, kind: &Kind, rv: u64) -> Result<Objects> {
-    let path =
-        format!("{}/{}?resourceVersion={rv}&resourceVersionMatch=Exact", kind.api, kind.resource);
+    let path = format!("{}/{}?resourceVersion={rv}&resourceVersionMatch=Exact", kind.api, kind.resource);
     let (status, body) = request(client, "GET", &path, None, "").await?;
     ensure!(status == 200, "GET {path}: {status} {}", String::from_utf8_lossy(&body));
     let list = exact::parse(&body)?;

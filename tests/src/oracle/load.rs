@@ -43,12 +43,7 @@ impl Kind {
     }
 }
 
-const fn kind(
-    api: &'static str,
-    group: &'static str,
-    resource: &'static str,
-    kind: &'static str,
-) -> Kind {
+const fn kind(api: &'static str, group: &'static str, resource: &'static str, kind: &'static str) -> Kind {
     Kind { api, group, resource, kind, namespaced: true, status: false, scale: false }
 }
 
@@ -62,30 +57,15 @@ pub fn kinds() -> Vec<Kind> {
         kind("/api/v1", "", "secrets", "Secret"),
         kind("/api/v1", "", "serviceaccounts", "ServiceAccount"),
         Kind { status: true, ..kind("/api/v1", "", "pods", "Pod") },
-        Kind {
-            status: true,
-            ..kind("/api/v1", "", "persistentvolumeclaims", "PersistentVolumeClaim")
-        },
-        Kind {
-            status: true,
-            scale: true,
-            ..kind("/apis/apps/v1", "apps", "deployments", "Deployment")
-        },
+        Kind { status: true, ..kind("/api/v1", "", "persistentvolumeclaims", "PersistentVolumeClaim") },
+        Kind { status: true, scale: true, ..kind("/apis/apps/v1", "apps", "deployments", "Deployment") },
         kind("/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io", "roles", "Role"),
         Kind {
             namespaced: false,
-            ..kind(
-                "/apis/rbac.authorization.k8s.io/v1",
-                "rbac.authorization.k8s.io",
-                "clusterroles",
-                "ClusterRole",
-            )
+            ..kind("/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io", "clusterroles", "ClusterRole")
         },
         kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "blobs", "Blob"),
-        Kind {
-            status: true,
-            ..kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "gauges", "Gauge")
-        },
+        Kind { status: true, ..kind("/apis/oracle.hindcast.dev/v1", "oracle.hindcast.dev", "gauges", "Gauge") },
     ]
 }
 
@@ -199,9 +179,7 @@ pub fn builder() -> crate::real::Builder {
 
 /// Makes the CRDs and namespaces that [`run`] writes to, and waits until they take objects.
 pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
-    for (plural, kind, subresources) in
-        [("blobs", "Blob", json!({})), ("gauges", "Gauge", json!({ "status": {} }))]
-    {
+    for (plural, kind, subresources) in [("blobs", "Blob", json!({})), ("gauges", "Gauge", json!({ "status": {} }))] {
         let crd = json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
@@ -216,24 +194,18 @@ pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
                 }],
             },
         });
-        create_anyway(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &crd)
-            .await?;
+        create_anyway(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &crd).await?;
     }
     for n in 0..3 {
-        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": format!("{}-{n}", load.prefix) } });
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": format!("{}-{n}", load.prefix) } });
         create_anyway(client, "/api/v1/namespaces", &namespace).await?;
     }
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     for plural in ["blobs", "gauges"] {
         loop {
-            let list = request(
-                client,
-                "GET",
-                &format!("/apis/oracle.hindcast.dev/v1/{plural}?limit=1"),
-                None,
-                "",
-            )
-            .await;
+            let list =
+                request(client, "GET", &format!("/apis/oracle.hindcast.dev/v1/{plural}?limit=1"), None, "").await;
             if list.is_ok_and(|(status, _)| status == 200) {
                 break;
             }
@@ -247,9 +219,7 @@ pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
 }
 
 async fn create_anyway(client: &Client, path: &str, object: &Value) -> Result<()> {
-    let (status, body) =
-        request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json")
-            .await?;
+    let (status, body) = request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json").await?;
     if !matches!(status, 201 | 409) {
         bail!("POST {path}: {status} {}", String::from_utf8_lossy(&body));
     }
@@ -264,8 +234,7 @@ pub async fn request(
     body: Option<Vec<u8>>,
     content_type: &str,
 ) -> Result<(u16, Vec<u8>)> {
-    let mut builder =
-        Request::builder().method(method).uri(path).header("Accept", "application/json");
+    let mut builder = Request::builder().method(method).uri(path).header("Accept", "application/json");
     if body.is_some() {
         builder = builder.header("Content-Type", content_type);
     }
@@ -312,8 +281,7 @@ pub async fn run(client: &Client, load: &Load, forgiving: bool) -> Result<Writte
                     return Ok(());
                 }
                 if let Some(rate) = load.rate {
-                    tokio::time::sleep_until(start + Duration::from_secs_f64(n as f64 / rate))
-                        .await;
+                    tokio::time::sleep_until(start + Duration::from_secs_f64(n as f64 / rate)).await;
                 }
                 match writer.write().await {
                     Ok(Outcome::Answered(answer)) => {
@@ -358,11 +326,7 @@ impl Writer {
         let kind = *self.kinds.get(kind).context("kinds is not empty")?;
         // Writers share names, so that they meet on the same objects.
         let (namespace, name) = (
-            if kind.namespaced {
-                format!("{}-{}", self.prefix, self.draw.below(3))
-            } else {
-                String::new()
-            },
+            if kind.namespaced { format!("{}-{}", self.prefix, self.draw.below(3)) } else { String::new() },
             format!("{}-o{}", self.prefix, self.draw.below(12)),
         );
         let collection = if kind.namespaced {
@@ -383,13 +347,7 @@ impl Writer {
             },
             34..62 => {
                 let patch = self.patch(&kind);
-                (
-                    Verb::Patch,
-                    "PATCH",
-                    path,
-                    Some(serde_json::to_vec(&patch)?),
-                    "application/merge-patch+json",
-                )
+                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
             }
             62..70 => {
                 let object = self.object(&kind, &namespace, &name)?;
@@ -418,16 +376,9 @@ impl Writer {
             }
             70..90 => {
                 let held = self.draw.below(2) == 0;
-                let finalizers =
-                    if held { json!(["oracle.hindcast.dev/hold"]) } else { json!(null) };
+                let finalizers = if held { json!(["oracle.hindcast.dev/hold"]) } else { json!(null) };
                 let patch = json!({ "metadata": { "finalizers": finalizers } });
-                (
-                    Verb::Patch,
-                    "PATCH",
-                    path,
-                    Some(serde_json::to_vec(&patch)?),
-                    "application/merge-patch+json",
-                )
+                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
             }
             _ => {
                 let path = format!("{path}?gracePeriodSeconds=0&propagationPolicy=Background");
@@ -450,9 +401,7 @@ impl Writer {
             404 | 409 | 429 => Ok(Outcome::Refused),
             // YAML, which an apply is sent as, has no control characters.
             400 if verb == Verb::Patch => Ok(Outcome::Refused),
-            422 if matches!(verb, Verb::Replace | Verb::Patch | Verb::Status | Verb::Create) => {
-                Ok(Outcome::Refused)
-            }
+            422 if matches!(verb, Verb::Replace | Verb::Patch | Verb::Status | Verb::Create) => Ok(Outcome::Refused),
             _ => bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&body)),
         }
     }

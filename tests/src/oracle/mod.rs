@@ -12,4 +12,7 @@ mod load;
 pub mod subject;
 
 pub use check::{Listed, Met, Swap, Verdict, check, exact_lists_agree};
-pub use load::{Answer, Attempt, EVENTS, Kind, Load, Verb, Written, begin, builder, kinds, newest_revision, now, prepare, request, run};
+pub use load::{
+    Answer, Attempt, EVENTS, Kind, Load, Verb, Written, begin, builder, kinds, newest_revision, now, prepare, request,
+    run,
+};

@@ -43,20 +43,13 @@ impl Place {
     pub fn minio(minio: &Minio, prefix: &str, port: u16) -> Self {
         let env = minio.env_via(port).into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         let store: AmazonS3 = minio.store();
-        Self {
-            url: minio.url(prefix),
-            env,
-            store: Arc::new(store),
-            prefix: StorePath::from(prefix),
-        }
+        Self { url: minio.url(prefix), env, store: Arc::new(store), prefix: StorePath::from(prefix) }
     }
 
     /// The journal of the only cluster there.
     pub async fn journal(&self) -> Result<Journal> {
         let clusters = Journal::clusters(self.store.as_ref(), &self.prefix).await?;
-        let [cluster] = clusters.as_slice() else {
-            bail!("{} holds {clusters:?}, not one cluster", self.url)
-        };
+        let [cluster] = clusters.as_slice() else { bail!("{} holds {clusters:?}, not one cluster", self.url) };
         Ok(Journal::open(self.store.clone(), &self.prefix, cluster, Parts::system()))
     }
 }
@@ -78,15 +71,9 @@ pub struct Hindcast {
 
 impl Hindcast {
     /// The binary at `binary`, with a key file in `dir`.
-    pub fn new(
-        binary: impl Into<PathBuf>,
-        dir: &Path,
-        place: Place,
-        kubeconfig: PathBuf,
-    ) -> Result<Self> {
+    pub fn new(binary: impl Into<PathBuf>, dir: &Path, place: Place, kubeconfig: PathBuf) -> Result<Self> {
         let key_file = dir.join("hindcast.key");
-        let file =
-            KeyFile { keys: vec![Key::generate("test", "2026-01-01T00:00:00Z", &Parts::system())] };
+        let file = KeyFile { keys: vec![Key::generate("test", "2026-01-01T00:00:00Z", &Parts::system())] };
         if !key_file.exists() {
             std::fs::write(&key_file, file.to_text())?;
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -189,8 +176,7 @@ pub struct Running {
 impl Running {
     /// Waits until `/readyz` says yes.
     pub async fn wait_ready(&self, within: Duration) -> Result<()> {
-        let ready =
-            async || self.http("GET", "/readyz").await.is_ok_and(|(status, _)| status == 200);
+        let ready = async || self.http("GET", "/readyz").await.is_ok_and(|(status, _)| status == 200);
         self.process.wait_ready(within, ready).await
     }
 
@@ -199,19 +185,15 @@ impl Running {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let talk = async {
             let mut stream = tokio::net::TcpStream::connect(&self.address).await?;
-            let head = format!(
-                "{method} {path} HTTP/1.1\r\nHost: hindcast\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            );
+            let head =
+                format!("{method} {path} HTTP/1.1\r\nHost: hindcast\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
             anyhow::Ok(answer)
         };
-        let answer = tokio::time::timeout(Duration::from_secs(30), talk)
-            .await
-            .context("no answer in 30 s")??;
-        let status =
-            answer.split(' ').nth(1).and_then(|s| s.parse().ok()).context("no HTTP status")?;
+        let answer = tokio::time::timeout(Duration::from_secs(30), talk).await.context("no answer in 30 s")??;
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).context("no HTTP status")?;
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
         Ok((status, body))
     }

@@ -65,8 +65,7 @@ impl AggregatedApi {
         let name = format!("{SERVICE}.{SERVICE_NAMESPACE}.svc");
         let identity = cluster.authority().serving(&[&name])?;
         let handled = Arc::clone(&store);
-        let server =
-            HttpsServer::start(identity, move |request| answer(&handled, &request)).await?;
+        let server = HttpsServer::start(identity, move |request| answer(&handled, &request)).await?;
         let api = Self { server, store, client: cluster.client() };
         api.register(&cluster.authority().pem()).await?;
         api.wait_until_served(Duration::from_mins(1)).await?;
@@ -220,9 +219,7 @@ fn answer(store: &Arc<Store>, request: &Request<Bytes>) -> Response<Body> {
     let path = request.uri().path().trim_end_matches('/');
     let prefix = format!("/apis/{GROUP}/v1");
     let query: BTreeMap<String, String> =
-        url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect();
+        url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
     let Some(rest) = path.strip_prefix(&prefix) else {
         // Version-less discovery and OpenAPI: the API server does without.
         return failure(404, "NotFound", "not served here");
@@ -231,12 +228,10 @@ fn answer(store: &Arc<Store>, request: &Request<Bytes>) -> Response<Body> {
         [] => https::json(200, &discovery()),
         ["gadgets"] => collection(store, None, &query),
         ["namespaces", namespace, "gadgets"] => collection(store, Some(namespace), &query),
-        ["namespaces", namespace, "gadgets", name] => {
-            match store.state().at(u64::MAX).get(&key(namespace, name)) {
-                Some(object) => https::json(200, object),
-                None => failure(404, "NotFound", "no such gadget"),
-            }
-        }
+        ["namespaces", namespace, "gadgets", name] => match store.state().at(u64::MAX).get(&key(namespace, name)) {
+            Some(object) => https::json(200, object),
+            None => failure(404, "NotFound", "no such gadget"),
+        },
         _ => failure(404, "NotFound", "not served here"),
     }
 }
@@ -256,11 +251,7 @@ fn discovery() -> Value {
     })
 }
 
-fn collection(
-    store: &Arc<Store>,
-    namespace: Option<&str>,
-    query: &BTreeMap<String, String>,
-) -> Response<Body> {
+fn collection(store: &Arc<Store>, namespace: Option<&str>, query: &BTreeMap<String, String>) -> Response<Body> {
     let value = |name: &str| query.get(name).map(String::as_str);
     let state = store.state();
     let newest = state.events.len() as u64;
@@ -285,8 +276,7 @@ fn collection(
         return failure(410, "Expired", "the provided resource version is too old");
     }
     let revision = if exact { asked } else { newest };
-    let items: Vec<Value> =
-        state.at(revision).into_values().filter(|object| is_in(object, namespace)).collect();
+    let items: Vec<Value> = state.at(revision).into_values().filter(|object| is_in(object, namespace)).collect();
     https::json(
         200,
         &json!({
@@ -324,8 +314,7 @@ fn watch(
             if waited && bookmarks {
                 let metadata = json!({"resourceVersion": newest.to_string()});
                 let api_version = format!("{GROUP}/v1");
-                let object =
-                    json!({"apiVersion": api_version, "kind": "Gadget", "metadata": metadata});
+                let object = json!({"apiVersion": api_version, "kind": "Gadget", "metadata": metadata});
                 lines.push(format!("{}\n", json!({"type": "BOOKMARK", "object": object})));
             }
             Some((lines.concat(), (store, revision, newest)))

@@ -116,8 +116,7 @@ impl Recipe {
         if bin.is_dir() {
             return Ok(bin);
         }
-        fs::create_dir_all(&servers)
-            .with_context(|| format!("creating the build cache {}", servers.display()))?;
+        fs::create_dir_all(&servers).with_context(|| format!("creating the build cache {}", servers.display()))?;
         let lock = File::create(servers.join(format!("{}.lock", self.folder)))?;
         lock.lock().context("waiting for another build of the same servers")?;
         if !bin.is_dir() {
@@ -159,8 +158,7 @@ impl Recipe {
                 .env_remove("GOARCH")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null());
-            let status =
-                spawn(go).and_then(|mut child| child.wait()).context("running `go build`")?;
+            let status = spawn(go).and_then(|mut child| child.wait()).context("running `go build`")?;
             ensure!(
                 status.success(),
                 "building {name} {} failed ({status}); what `go` said stands above",
@@ -173,8 +171,7 @@ impl Recipe {
 
     /// Says which Go to install before `go build` fails with less to go by.
     fn check_go(&self) -> Result<()> {
-        let wanted =
-            self.go_mod.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("1.26");
+        let wanted = self.go_mod.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("1.26");
         match Command::new("go").arg("version").output() {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => bail!(

@@ -124,12 +124,7 @@ impl Builder {
         Ok(cluster)
     }
 
-    async fn assemble(
-        self,
-        etcd: PathBuf,
-        apiserver: PathBuf,
-        controller_manager: PathBuf,
-    ) -> Result<Cluster> {
+    async fn assemble(self, etcd: PathBuf, apiserver: PathBuf, controller_manager: PathBuf) -> Result<Cluster> {
         let dir = Workdir::new()?;
         let ports = Ports::lease()?;
         let authority = Authority::new("hindcast-testbed")?;
@@ -142,8 +137,7 @@ impl Builder {
             &authority.pem(),
             &json!({ "token": token }),
         )?;
-        let controllers =
-            authority.client("system:kube-controller-manager", Some("system:masters"))?;
+        let controllers = authority.client("system:kube-controller-manager", Some("system:masters"))?;
         let controllers_config = write_kubeconfig(
             dir.path(),
             "controller-manager",
@@ -271,8 +265,7 @@ impl Cluster {
     /// Calling it again for the same user replaces what the user may.
     pub async fn user(&self, name: &str, may: Vec<PolicyRule>) -> Result<PathBuf> {
         let metadata = ObjectMeta { name: Some(format!("testbed:{name}")), ..Default::default() };
-        let role =
-            ClusterRole { metadata: metadata.clone(), rules: Some(may), ..Default::default() };
+        let role = ClusterRole { metadata: metadata.clone(), rules: Some(may), ..Default::default() };
         let binding = ClusterRoleBinding {
             role_ref: RoleRef {
                 api_group: Some("rbac.authorization.k8s.io".to_owned()),
@@ -329,9 +322,7 @@ impl Cluster {
         process.start()?;
         match part {
             Part::Etcd => process.wait_ready(READY_WITHIN, || listens(&self.ports.etcd)).await,
-            Part::EventsEtcd => {
-                process.wait_ready(READY_WITHIN, || listens(&self.ports.events_etcd)).await
-            }
+            Part::EventsEtcd => process.wait_ready(READY_WITHIN, || listens(&self.ports.events_etcd)).await,
             Part::Apiserver => {
                 let client = self.client();
                 process.wait_ready(READY_WITHIN, || answers(&client)).await
@@ -345,7 +336,8 @@ impl Cluster {
 
     /// A copy of what etcd holds at this moment, as `etcdctl snapshot save` takes it. It is in the cluster's folder.
     pub async fn copy_etcd(&self) -> Result<StoreCopy> {
-        let taken = fs::read_dir(self.dir())?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "copy"));
+        let taken =
+            fs::read_dir(self.dir())?.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "copy"));
         let path = self.dir().join(format!("etcd-{}.copy", taken.count()));
         fs::write(&path, snapshot(&self.ports.etcd).await?)?;
         let status = etcdutl(["snapshot", "status", "--write-out=json"].map(str::to_owned), &path).await?;
@@ -379,13 +371,10 @@ impl Cluster {
         match part {
             Part::Etcd => Ok(&self.etcd),
             Part::Apiserver => Ok(&self.apiserver),
-            Part::EventsEtcd => {
-                self.events_etcd.as_ref().context("the cluster was built without `events_etcd`")
+            Part::EventsEtcd => self.events_etcd.as_ref().context("the cluster was built without `events_etcd`"),
+            Part::ControllerManager => {
+                self.controller_manager.as_ref().context("the cluster was built without `controller_manager`")
             }
-            Part::ControllerManager => self
-                .controller_manager
-                .as_ref()
-                .context("the cluster was built without `controller_manager`"),
         }
     }
 }
@@ -417,12 +406,7 @@ fn etcd_process(name: &str, program: PathBuf, dir: &Path, client: &Port, peer: &
     ])
 }
 
-fn controller_manager_process(
-    program: PathBuf,
-    dir: &Path,
-    port: &Port,
-    kubeconfig: &Path,
-) -> Process {
+fn controller_manager_process(program: PathBuf, dir: &Path, port: &Port, kubeconfig: &Path) -> Process {
     Process::new("kube-controller-manager", program, dir).args([
         format!("--kubeconfig={}", kubeconfig.display()),
         format!("--service-account-private-key-file={}", dir.join("sa.key").display()),
@@ -452,13 +436,7 @@ fn write_credentials(dir: &Path, authority: &Authority, token: &str) -> Result<(
 }
 
 /// Writes `<name>.kubeconfig`. As JSON, which is YAML.
-fn write_kubeconfig(
-    dir: &Path,
-    name: &str,
-    port: u16,
-    ca: &str,
-    user: &serde_json::Value,
-) -> Result<PathBuf> {
+fn write_kubeconfig(dir: &Path, name: &str, port: u16, ca: &str, user: &serde_json::Value) -> Result<PathBuf> {
     save(dir, name, &kubeconfig(name, &format!("https://127.0.0.1:{port}"), ca, user))
 }
 

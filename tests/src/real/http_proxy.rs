@@ -86,8 +86,7 @@ impl HttpProxy {
     pub async fn start(target: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let front = Proxy::start(listener.local_addr()?.port()).await?;
-        let shared =
-            Arc::new(Shared { target, rules: Mutex::default(), requests: Mutex::default() });
+        let shared = Arc::new(Shared { target, rules: Mutex::default(), requests: Mutex::default() });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self { front, shared, serving })
     }
@@ -204,8 +203,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             let shared = Arc::clone(&shared);
             async move { answer(&shared, request).await }
         });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service);
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         connections.spawn(async move {
             // An error is a cut, ours or the client's; either is meant.
             let _ = connection.await;
@@ -268,8 +266,7 @@ async fn forward(target: u16, request: Request<Incoming>) -> Result<Answer> {
     let (head, body) = request.into_parts();
     let body = Full::new(body.collect().await?.to_bytes());
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = AbortOnDropHandle(tokio::spawn(connection));
     let answer = sender.send_request(Request::from_parts(head, body)).await?;
     let (head, body) = answer.into_parts();

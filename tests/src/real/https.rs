@@ -91,9 +91,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, handler: Arc<Handle
                 }
             });
             // An error means that the client left.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
     }

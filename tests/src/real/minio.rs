@@ -55,11 +55,7 @@ impl Minio {
             fs::write(certs.join("private.key"), identity.key)?;
         }
         let process = Process::new("minio", program, dir.path())
-            .args([
-                "server".to_owned(),
-                "--address".to_owned(),
-                format!("127.0.0.1:{}", port.number()),
-            ])
+            .args(["server".to_owned(), "--address".to_owned(), format!("127.0.0.1:{}", port.number())])
             .args([data.display().to_string()])
             .env("MINIO_ROOT_USER", USER)
             .env("MINIO_ROOT_PASSWORD", PASSWORD)

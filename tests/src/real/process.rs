@@ -76,9 +76,8 @@ impl Process {
             .stderr(log)
             // Ctrl-C in a terminal reaches its whole foreground group; ours alone shall act on it.
             .process_group(0);
-        let spawned = spawn(command).with_context(|| {
-            format!("starting {} (under `setpriv`, of the package util-linux)", self.name)
-        })?;
+        let spawned = spawn(command)
+            .with_context(|| format!("starting {} (under `setpriv`, of the package util-linux)", self.name))?;
         *child = Some(spawned);
         Ok(())
     }
@@ -152,11 +151,7 @@ impl Process {
     }
 
     /// Waits until `ready` says so; fails with the log's end if it exits before, or is not ready `within`.
-    pub async fn wait_ready<F: Future<Output = bool>>(
-        &self,
-        within: Duration,
-        ready: impl Fn() -> F,
-    ) -> Result<()> {
+    pub async fn wait_ready<F: Future<Output = bool>>(&self, within: Duration, ready: impl Fn() -> F) -> Result<()> {
         let deadline = Instant::now() + within;
         loop {
             if let Some(status) = self.exited()? {
@@ -177,8 +172,7 @@ impl Process {
         // Held over the signal: the child is not reaped meanwhile, so its pid is not another process's.
         let child = child.as_mut().and_then(running);
         let pid = child.with_context(|| format!("{} is not running", self.name))?.id();
-        let status =
-            Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status()?;
+        let status = Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status()?;
         if !status.success() {
             bail!("{} (pid {pid}) took no SIG{signal}", self.name);
         }

@@ -108,12 +108,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    target: u16,
-    mode: watch::Receiver<Mode>,
-    connections: Arc<AtomicU64>,
-) {
+async fn accept(listener: TcpListener, target: u16, mode: watch::Receiver<Mode>, connections: Arc<AtomicU64>) {
     while let Ok((client, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(relay(client, target, mode.clone()));
@@ -128,10 +123,7 @@ async fn relay(mut client: TcpStream, target: u16, mut mode: watch::Receiver<Mod
         let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?;
         let (client_reads, client_writes) = client.split();
         let (server_reads, server_writes) = server.split();
-        tokio::try_join!(
-            pump(client_reads, server_writes, up_mode),
-            pump(server_reads, client_writes, down_mode),
-        )
+        tokio::try_join!(pump(client_reads, server_writes, up_mode), pump(server_reads, client_writes, down_mode),)
     };
     let orderly = tokio::select! {
         ended = both => ended.is_ok(),

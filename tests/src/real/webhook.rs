@@ -73,10 +73,7 @@ impl Webhook {
         .await?;
         let webhook = Self { server, asked, client: cluster.client(), kind, name: name.to_owned() };
         let configuration = webhook.configuration(rules, &cluster.authority().pem());
-        webhook
-            .api()
-            .create(&PostParams::default(), &serde_json::from_value(configuration)?)
-            .await?;
+        webhook.api().create(&PostParams::default(), &serde_json::from_value(configuration)?).await?;
         webhook.wait_until_asked(&probed).await?;
         Ok(webhook)
     }
@@ -186,8 +183,5 @@ fn review(request: &Request<Bytes>, decide: impl Fn(&Value) -> Verdict) -> Respo
             response["patch"] = json!(BASE64_STANDARD.encode(patch.to_string()));
         }
     }
-    https::json(
-        200,
-        &json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}),
-    )
+    https::json(200, &json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}))
 }

@@ -98,16 +98,12 @@ fn main(sort: Sort, name: &str, draw: &mut Rng) -> Vec<(&'static str, Value)> {
         Sort::ConfigMap => {
             let mut fields = vec![("data", texts(draw))];
             if draw.below(4) == 0 {
-                fields.push((
-                    "binaryData",
-                    json!({ "b": BASE64_STANDARD.encode([0_u8, 255, draw.below(200) as u8]) }),
-                ));
+                fields.push(("binaryData", json!({ "b": BASE64_STANDARD.encode([0_u8, 255, draw.below(200) as u8]) })));
             }
             fields
         }
         Sort::Secret => {
-            let value =
-                |draw: &mut Rng| BASE64_STANDARD.encode(format!("{PLANTED}{:016x}", draw.next()));
+            let value = |draw: &mut Rng| BASE64_STANDARD.encode(format!("{PLANTED}{:016x}", draw.next()));
             let keys = ["user", "password", "token"].into_iter().filter(|_| draw.below(3) > 0);
             let keys: Vec<_> = keys.collect();
             let data = keys.into_iter().map(|key| (key.to_owned(), json!(value(draw)))).collect();
@@ -221,9 +217,8 @@ fn stateful_set(name: &str, draw: &mut Rng) -> Value {
 fn template(app: &str, restart: &str, draw: &mut Rng) -> Value {
     let containers: Vec<_> = (0..draw.between(1, 3))
         .map(|n| {
-            let env: Vec<_> = (0..draw.below(4))
-                .map(|e| json!({ "name": format!("E{e}"), "value": text(draw) }))
-                .collect();
+            let env: Vec<_> =
+                (0..draw.below(4)).map(|e| json!({ "name": format!("E{e}"), "value": text(draw) })).collect();
             json!({
                 "name": format!("c{n}"),
                 "image": format!("registry.local/app:{}", draw.below(99)),
@@ -237,11 +232,11 @@ fn template(app: &str, restart: &str, draw: &mut Rng) -> Value {
         "spec": { "containers": containers, "restartPolicy": restart },
     });
     if draw.below(2) == 0 {
-        template["spec"]["tolerations"] =
-            json!([{ "key": format!("k{}", draw.below(3)), "operator": "Exists" }]);
+        template["spec"]["tolerations"] = json!([{ "key": format!("k{}", draw.below(3)), "operator": "Exists" }]);
     }
     if draw.below(2) == 0 {
-        template["spec"]["volumes"] = json!([{ "name": "config", "configMap": { "name": format!("configmap-{}", draw.below(2)) } }]);
+        template["spec"]["volumes"] =
+            json!([{ "name": "config", "configMap": { "name": format!("configmap-{}", draw.below(2)) } }]);
     }
     template
 }
@@ -255,26 +250,18 @@ fn rules(draw: &mut Rng) -> Value {
 
 fn ingress(draw: &mut Rng) -> Value {
     let backend = json!({ "service": { "name": format!("service-{}", draw.below(2)), "port": { "number": 80 } } });
-    let path =
-        json!({ "path": format!("/p{}", draw.below(5)), "pathType": "Prefix", "backend": backend });
+    let path = json!({ "path": format!("/p{}", draw.below(5)), "pathType": "Prefix", "backend": backend });
     json!({ "rules": [{ "host": format!("h{}.example.com", draw.below(5)), "http": { "paths": [path] } }] })
 }
 
 fn budget(name: &str, draw: &mut Rng) -> Value {
-    let most = if draw.below(2) == 0 {
-        json!(draw.below(4))
-    } else {
-        json!(format!("{}%", draw.below(90)))
-    };
+    let most = if draw.below(2) == 0 { json!(draw.below(4)) } else { json!(format!("{}%", draw.below(90))) };
     json!({ "selector": { "matchLabels": { "app": name } }, "maxUnavailable": most })
 }
 
 fn autoscaler(draw: &mut Rng) -> Value {
-    let (kind, name) = if draw.below(2) == 0 {
-        ("Deployment", "deployment-0")
-    } else {
-        ("StatefulSet", "statefulset-0")
-    };
+    let (kind, name) =
+        if draw.below(2) == 0 { ("Deployment", "deployment-0") } else { ("StatefulSet", "statefulset-0") };
     let target = json!({ "type": "Utilization", "averageUtilization": draw.between(20, 90) });
     json!({
         "scaleTargetRef": { "apiVersion": "apps/v1", "kind": kind, "name": name },
@@ -285,9 +272,8 @@ fn autoscaler(draw: &mut Rng) -> Value {
 }
 
 fn shop(draw: &mut Rng) -> Value {
-    let shelves: Vec<_> = (0..draw.below(4))
-        .map(|n| json!({ "name": format!("s{n}"), "width": draw.below(40) as f64 / 4.0 }))
-        .collect();
+    let shelves: Vec<_> =
+        (0..draw.below(4)).map(|n| json!({ "name": format!("s{n}"), "width": draw.below(40) as f64 / 4.0 })).collect();
     let tags: Vec<_> = (0..5).filter(|_| draw.below(2) == 0).map(|n| format!("tag{n}")).collect();
     let mut spec = json!({ "shelves": shelves, "tags": tags, "free": any(draw, 1) });
     if draw.below(2) == 0 {

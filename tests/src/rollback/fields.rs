@@ -58,9 +58,7 @@ pub fn project(sort: Sort, object: &Value, except: Except) -> Value {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|owner| {
-            json!([owner["apiVersion"], owner["kind"], owner["name"], owner["controller"]])
-        })
+        .map(|owner| json!([owner["apiVersion"], owner["kind"], owner["name"], owner["controller"]]))
         .collect();
     if !owners.is_empty() {
         out.insert("metadata.ownerReferences".to_owned(), json!(owners));
@@ -125,8 +123,7 @@ pub fn differences(a: &Value, b: &Value) -> Vec<String> {
             (Value::Object(x), Value::Object(y)) => {
                 let keys: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
                 for key in keys {
-                    let (x, y) =
-                        (x.get(key).unwrap_or(&Value::Null), y.get(key).unwrap_or(&Value::Null));
+                    let (x, y) = (x.get(key).unwrap_or(&Value::Null), y.get(key).unwrap_or(&Value::Null));
                     walk(&format!("{path}/{key}"), x, y, into);
                 }
             }
@@ -145,9 +142,5 @@ pub fn differences(a: &Value, b: &Value) -> Vec<String> {
 
 fn short(value: &Value) -> String {
     let text = value.to_string();
-    if text.chars().count() > 160 {
-        text.chars().take(160).chain("…".chars()).collect()
-    } else {
-        text
-    }
+    if text.chars().count() > 160 { text.chars().take(160).chain("…".chars()).collect() } else { text }
 }

@@ -71,9 +71,7 @@ pub fn history(seed: u64) -> Vec<Op> {
     for sort in &sorts {
         for n in 0..2 {
             if draw.below(3) > 0 {
-                let act = *draw
-                    .pick(&[Act::Create, Act::Apply, Act::ClientApply])
-                    .unwrap_or(&Act::Create);
+                let act = *draw.pick(&[Act::Create, Act::Apply, Act::ClientApply]).unwrap_or(&Act::Create);
                 ops.push(Op { sort: *sort, n, act, salt: draw.next() });
             }
         }

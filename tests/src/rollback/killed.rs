@@ -67,12 +67,8 @@ pub async fn killed(binary: &str, size: Killed) -> Result<String> {
     let mut side = Side::Before;
     while kills < size.kills || apiserver < size.apiserver_kills || taken_back == 0 {
         rounds += 1;
-        ensure!(
-            rounds < 20 + 6 * (size.kills + size.apiserver_kills),
-            "of {rounds} kills only {kills} came in time"
-        );
-        let break_server =
-            apiserver < size.apiserver_kills && (kills >= size.kills || rounds % 4 == 0);
+        ensure!(rounds < 20 + 6 * (size.kills + size.apiserver_kills), "of {rounds} kills only {kills} came in time");
+        let break_server = apiserver < size.apiserver_kills && (kills >= size.kills || rounds % 4 == 0);
         if break_server {
             apiserver += 1;
             last = Some(trial.with_the_server_killed(side, last.as_deref(), usual).await?);
@@ -162,23 +158,11 @@ impl<'a> Trial<'a> {
         let mut draw = Rng::new(size.seed);
         let body = json!({ "metadata": { "name": NAMESPACE } });
         send(world, "POST", "/api/v1/namespaces", Some(&body)).await?;
-        let sorts = [
-            Sort::ConfigMap,
-            Sort::Secret,
-            Sort::Deployment,
-            Sort::Role,
-            Sort::Blob,
-            Sort::Service,
-        ];
+        let sorts = [Sort::ConfigMap, Sort::Secret, Sort::Deployment, Sort::Role, Sort::Blob, Sort::Service];
         let mut ids = Vec::new();
         for n in 0..size.objects {
             let sort = sorts[n as usize % sorts.len()];
-            ids.push((
-                sort,
-                format!("{}-{n}", sort.kind().to_lowercase()),
-                draw.next(),
-                draw.below(100),
-            ));
+            ids.push((sort, format!("{}-{n}", sort.kind().to_lowercase()), draw.next(), draw.below(100)));
         }
         // Four in five at the moment; of these half change and some go; the others come later.
         let (early, late): (Vec<_>, Vec<_>) = ids.into_iter().partition(|(.., roll)| *roll < 80);
@@ -274,10 +258,7 @@ impl<'a> Trial<'a> {
         let id = self.ids()?.difference(&ids).next().cloned();
         if let Some(id) = &id {
             // Whoever is killed after the record exists must have said how to go on.
-            ensure!(
-                said.err.contains(id) || said.out.contains(id),
-                "the restore {id} exists and was not told: {said}"
-            );
+            ensure!(said.err.contains(id) || said.out.contains(id), "the restore {id} exists and was not told: {said}");
         }
         Ok(Ended { said, id })
     }
@@ -342,15 +323,8 @@ impl<'a> Trial<'a> {
         }
     }
 
-    async fn with_the_server_killed(
-        &mut self,
-        side: Side,
-        last: Option<&str>,
-        usual: Duration,
-    ) -> Result<String> {
-        let after = Duration::from_micros(
-            usual.as_micros() as u64 / 4 + self.draw.below(usual.as_micros() as u64 / 2),
-        );
+    async fn with_the_server_killed(&mut self, side: Side, last: Option<&str>, usual: Duration) -> Result<String> {
+        let after = Duration::from_micros(usual.as_micros() as u64 / 4 + self.draw.below(usual.as_micros() as u64 / 2));
         let kill = async {
             tokio::time::sleep(after).await;
             self.world.cluster.kill(Part::Apiserver)?;
@@ -424,16 +398,11 @@ impl<'a> Trial<'a> {
             let uid = |side: &Objects| side.get(id).map(|body| body["metadata"]["uid"].clone());
             // Where an instance replaces another, the addresses are a new one's to be given.
             let except = Except {
-                addresses: self.leaks
-                    || (uid(wanted) != uid(other)
-                        && uid(wanted).is_some()
-                        && uid(other).is_some()),
+                addresses: self.leaks || (uid(wanted) != uid(other) && uid(wanted).is_some() && uid(other).is_some()),
                 node_ports: self.leaks,
                 ..Except::default()
             };
-            let of = |side: &Objects| {
-                side.get(id).map_or(Value::Null, |body| project(id.0, body, except))
-            };
+            let of = |side: &Objects| side.get(id).map_or(Value::Null, |body| project(id.0, body, except));
             let found = differences(&of(wanted), &of(now));
             (!found.is_empty()).then(|| format!("{id:?}: {found:?}"))
         });
@@ -458,11 +427,7 @@ fn position(object: &Value) -> String {
 }
 
 async fn each<T>(items: &[T], work: impl AsyncFn(&T) -> Result<Value>) -> Result<()> {
-    stream::iter(items)
-        .map(|item| work(item))
-        .buffer_unordered(16)
-        .try_for_each(|_| async { Ok(()) })
-        .await
+    stream::iter(items).map(|item| work(item)).buffer_unordered(16).try_for_each(|_| async { Ok(()) }).await
 }
 
 async fn create(world: &World, sort: Sort, name: &str, salt: u64) -> Result<Value> {
@@ -471,14 +436,9 @@ async fn create(world: &World, sort: Sort, name: &str, salt: u64) -> Result<Valu
 }
 
 async fn send(world: &World, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-    let content =
-        if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let bytes = body.map(|body| body.to_string().into_bytes());
     let (status, answer) = request(&world.client, method, path, bytes, content).await?;
-    ensure!(
-        (200..300).contains(&status),
-        "{method} {path}: {status} {}",
-        String::from_utf8_lossy(&answer)
-    );
+    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
     Ok(serde_json::from_slice(&answer)?)
 }

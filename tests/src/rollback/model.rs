@@ -64,7 +64,8 @@ impl Model<'_> {
     }
 
     fn autoscaled(&self, id: &Id) -> bool {
-        let scalers = self.moment.objects.iter().filter(|(id, body)| id.0 == Sort::HorizontalPodAutoscaler && !terminating(body));
+        let scalers =
+            self.moment.objects.iter().filter(|(id, body)| id.0 == Sort::HorizontalPodAutoscaler && !terminating(body));
         scalers.into_iter().any(|(_, scaler)| {
             let target = &scaler["spec"]["scaleTargetRef"];
             target["kind"] == id.0.kind() && target["name"] == id.1.as_str()
@@ -74,11 +75,8 @@ impl Model<'_> {
     /// What may happen to each object.
     fn fates(&self) -> BTreeMap<String, Fate> {
         let ids: BTreeSet<&Id> = self.moment.objects.keys().chain(self.before.keys()).collect();
-        let mut fates: BTreeMap<String, Fate> =
-            ids.into_iter().map(|id| (name(id), self.fate(id))).collect();
-        let labels = |body: &Value| {
-            (body["metadata"]["labels"].clone(), body["metadata"]["annotations"].clone())
-        };
+        let mut fates: BTreeMap<String, Fate> = ids.into_iter().map(|id| (name(id), self.fate(id))).collect();
+        let labels = |body: &Value| (body["metadata"]["labels"].clone(), body["metadata"]["annotations"].clone());
         if labels(&self.moment.itself) != labels(self.itself) {
             let name = self.itself["metadata"]["name"].as_str().unwrap_or_default();
             fates.insert(format!("Namespace/{name}"), Fate::act(&["update"]));
@@ -104,11 +102,7 @@ impl Model<'_> {
             return Fate::default().or_silent();
         }
         // A binding's role cannot be changed, and nothing runs on a binding: it is made again.
-        if then["roleRef"] == live["roleRef"] {
-            Fate::act(&["update"])
-        } else {
-            Fate::act(&["recreate"])
-        }
+        if then["roleRef"] == live["roleRef"] { Fate::act(&["update"]) } else { Fate::act(&["recreate"]) }
     }
 
     /// Everything in which a plan is not what it must be.
@@ -136,33 +130,20 @@ impl Model<'_> {
         }
         let known = |id: &String| fates.contains_key(id);
         wrong.extend(
-            actions
-                .keys()
-                .filter(|id| !known(id))
-                .map(|id| format!("{id}: planned, though there is nothing to do")),
+            actions.keys().filter(|id| !known(id)).map(|id| format!("{id}: planned, though there is nothing to do")),
         );
-        wrong.extend(
-            left.keys()
-                .filter(|id| !known(id))
-                .map(|id| format!("{id}: left, though there is nothing to do")),
-        );
+        wrong
+            .extend(left.keys().filter(|id| !known(id)).map(|id| format!("{id}: left, though there is nothing to do")));
         wrong
     }
 
     /// Everything in which the state after the restore is not what it must be.
-    pub(super) fn against_state(
-        &self,
-        actions: &[Action],
-        after: &Objects,
-        itself: &Value,
-    ) -> Vec<String> {
+    pub(super) fn against_state(&self, actions: &[Action], after: &Objects, itself: &Value) -> Vec<String> {
         let acted: BTreeMap<String, &Action> = actions.iter().map(|a| (a.id(), a)).collect();
         let mut wrong = Vec::new();
-        let ids: BTreeSet<&Id> =
-            self.moment.objects.keys().chain(self.before.keys()).chain(after.keys()).collect();
+        let ids: BTreeSet<&Id> = self.moment.objects.keys().chain(self.before.keys()).chain(after.keys()).collect();
         for id in ids {
-            let (then, before, now) =
-                (self.then(id), self.before.get(id), after.get(id));
+            let (then, before, now) = (self.then(id), self.before.get(id), after.get(id));
             match acted.get(&name(id)) {
                 None => wrong.extend(as_before(id, before, now)),
                 Some(action) if action.verb == "delete" => {
@@ -178,33 +159,19 @@ impl Model<'_> {
                 },
             }
         }
-        let labels = |body: &Value| {
-            (body["metadata"]["labels"].clone(), body["metadata"]["annotations"].clone())
-        };
+        let labels = |body: &Value| (body["metadata"]["labels"].clone(), body["metadata"]["annotations"].clone());
         if labels(itself) != labels(&self.moment.itself) {
-            wrong.push(format!(
-                "the namespace's labels or annotations are not as then: {:?}",
-                labels(itself)
-            ));
+            wrong.push(format!("the namespace's labels or annotations are not as then: {:?}", labels(itself)));
         }
         wrong
     }
 
     /// Whether an object that was put back is as it was, with what is left to its owner as it stood.
-    fn as_then(
-        &self,
-        id: &Id,
-        then: &Value,
-        before: Option<&Value>,
-        now: &Value,
-        after: &Objects,
-    ) -> Vec<String> {
+    fn as_then(&self, id: &Id, then: &Value, before: Option<&Value>, now: &Value, after: &Objects) -> Vec<String> {
         let except = before.map_or_else(Except::default, |_| self.except(id));
         let (a, b) = (project(id.0, then, except), project(id.0, now, except));
-        let mut wrong: Vec<String> = differences(&a, &b)
-            .into_iter()
-            .map(|d| format!("{}: then and now: {d}", name(id)))
-            .collect();
+        let mut wrong: Vec<String> =
+            differences(&a, &b).into_iter().map(|d| format!("{}: then and now: {d}", name(id))).collect();
         if let Some(before) = before.filter(|_| except.replicas) {
             let replicas = |body: &Value| body["spec"]["replicas"].clone();
             if replicas(before) != replicas(now) {
@@ -217,27 +184,16 @@ impl Model<'_> {
             }
         }
         for owner in now["metadata"]["ownerReferences"].as_array().into_iter().flatten() {
-            let lives = after
-                .iter()
-                .find(|(id, _)| id.0.kind() == owner["kind"] && owner["name"] == id.1.as_str());
+            let lives = after.iter().find(|(id, _)| id.0.kind() == owner["kind"] && owner["name"] == id.1.as_str());
             if lives.is_some_and(|(_, body)| body["metadata"]["uid"] != owner["uid"]) {
-                wrong.push(format!(
-                    "{}: its owner {} lives with another uid",
-                    name(id),
-                    owner["name"]
-                ));
+                wrong.push(format!("{}: its owner {} lives with another uid", name(id), owner["name"]));
             }
         }
         wrong
     }
 
     /// Everything in which the state after the undo is not that before the restore.
-    pub(super) fn against_undo(
-        &self,
-        actions: &[Action],
-        after: &Objects,
-        itself: &Value,
-    ) -> Vec<String> {
+    pub(super) fn against_undo(&self, actions: &[Action], after: &Objects, itself: &Value) -> Vec<String> {
         let acted: BTreeMap<String, &Action> = actions.iter().map(|a| (a.id(), a)).collect();
         let ids: BTreeSet<&Id> = self.before.keys().chain(after.keys()).collect();
         let mut wrong = Vec::new();
@@ -249,10 +205,7 @@ impl Model<'_> {
             }
             match (before, now) {
                 (Some(before), Some(now)) => {
-                    let (a, b) = (
-                        project(id.0, before, Except::default()),
-                        project(id.0, now, Except::default()),
-                    );
+                    let (a, b) = (project(id.0, before, Except::default()), project(id.0, now, Except::default()));
                     wrong.extend(
                         differences(&a, &b)
                             .into_iter()
@@ -261,25 +214,18 @@ impl Model<'_> {
                 }
                 // The claim that the restore made holds no data yet, but deleting claims takes a flag all the same.
                 (None, Some(_)) if id.0 == Sort::PersistentVolumeClaim => {}
-                (None, Some(_)) => wrong.push(format!(
-                    "{}: created by the restore, and still there after the undo",
-                    name(id)
-                )),
-                (Some(_), None) => wrong.push(format!(
-                    "{}: deleted by the restore, and not there after the undo",
-                    name(id)
-                )),
+                (None, Some(_)) => {
+                    wrong.push(format!("{}: created by the restore, and still there after the undo", name(id)))
+                }
+                (Some(_), None) => {
+                    wrong.push(format!("{}: deleted by the restore, and not there after the undo", name(id)))
+                }
                 (None, None) => {}
             }
         }
-        let labels = |body: &Value| {
-            (body["metadata"]["labels"].clone(), body["metadata"]["annotations"].clone())
-        };
+        let labels = |body: &Value| (body["metadata"]["labels"].clone(), body["metadata"]["annotations"].clone());
         if labels(itself) != labels(self.itself) {
-            wrong.push(format!(
-                "the namespace's labels or annotations are not as before: {:?}",
-                labels(itself)
-            ));
+            wrong.push(format!("the namespace's labels or annotations are not as before: {:?}", labels(itself)));
         }
         wrong
     }
@@ -287,16 +233,13 @@ impl Model<'_> {
 
 /// Everything in which what became of a restore is not what its plan said.
 pub(super) fn against_outcome(plan: &Plan, restore: &Restore) -> Vec<String> {
-    let of = |actions: &[Action]| {
-        actions.iter().map(|a| (a.id(), a.verb.clone())).collect::<BTreeSet<_>>()
-    };
+    let of = |actions: &[Action]| actions.iter().map(|a| (a.id(), a.verb.clone())).collect::<BTreeSet<_>>();
     let mut wrong = Vec::new();
     if of(&plan.actions) != of(&restore.actions) {
         wrong.push("the restore did not do what the plan said".to_owned());
     }
     for action in &restore.actions {
-        let verified =
-            matches!(action.verified.as_deref(), Some("equal" | "equal-but-for-controller-owned"));
+        let verified = matches!(action.verified.as_deref(), Some("equal" | "equal-but-for-controller-owned"));
         if action.result.as_deref() != Some("done") || !(verified || action.verb == "delete") {
             wrong.push(format!(
                 "{} {}: {:?}, verified {:?}: {:?} {:?}",
@@ -328,11 +271,9 @@ fn as_before(id: &Id, before: Option<&Value>, now: Option<&Value>) -> Vec<String
             .map(|d| format!("{}: not acted on, and changed: {d}", name(id)))
             .collect(),
         (None, None) => Vec::new(),
-        (before, _) => vec![format!(
-            "{}: not acted on, and {}",
-            name(id),
-            if before.is_some() { "gone" } else { "new" }
-        )],
+        (before, _) => {
+            vec![format!("{}: not acted on, and {}", name(id), if before.is_some() { "gone" } else { "new" })]
+        }
     }
 }
 

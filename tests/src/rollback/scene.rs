@@ -87,8 +87,7 @@ impl Answered {
 impl Scene {
     /// A new namespace.
     pub async fn new(client: &Client, namespace: &str) -> Result<Self> {
-        let body =
-            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+        let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
         let mut scene = Self {
             client: client.clone(),
             namespace: namespace.to_owned(),
@@ -99,8 +98,7 @@ impl Scene {
             writes: 0,
             refused: Vec::new(),
         };
-        let itself =
-            scene.send("POST", "/api/v1/namespaces", Some(&body), "application/json").await?;
+        let itself = scene.send("POST", "/api/v1/namespaces", Some(&body), "application/json").await?;
         scene.itself = itself.ok_or_else(|| anyhow::anyhow!("{namespace}: {:?}", scene.refused))?;
         Ok(scene)
     }
@@ -132,8 +130,7 @@ impl Scene {
         let mut draw = Rng::new(op.salt);
         let manager = *draw.pick(&MANAGERS).unwrap_or(&"ci");
         let existing = self.now.get(&id).cloned();
-        if existing.as_ref().is_some_and(terminating)
-            && !matches!(op.act, Act::Release | Act::Moment | Act::Namespace)
+        if existing.as_ref().is_some_and(terminating) && !matches!(op.act, Act::Release | Act::Moment | Act::Namespace)
         {
             return Ok(());
         }
@@ -158,23 +155,17 @@ impl Scene {
                 self.delete(&id).await?;
                 self.create(&id, manager, &mut draw).await
             }
-            (Act::Hold, Some(_))
-                if !may_be_owned(op.sort) && op.sort != Sort::PersistentVolumeClaim =>
-            {
+            (Act::Hold, Some(_)) if !may_be_owned(op.sort) && op.sort != Sort::PersistentVolumeClaim => {
                 let patch = json!({ "metadata": { "finalizers": [HOLD] } });
                 self.patch(&id, "?fieldManager=operator", &patch, MERGE).await
             }
-            (Act::Release, Some(_)) if op.sort != Sort::PersistentVolumeClaim => {
-                self.release(&id).await
-            }
+            (Act::Release, Some(_)) if op.sort != Sort::PersistentVolumeClaim => self.release(&id).await,
             (Act::Own, Some(_)) => self.own(&id, &mut draw).await,
             (Act::Disown, Some(_)) => {
                 let patch = json!({ "metadata": { "ownerReferences": null } });
                 self.patch(&id, "?fieldManager=operator", &patch, MERGE).await
             }
-            (Act::Create | Act::Put | Act::Merge, None) => {
-                self.create(&id, manager, &mut draw).await
-            }
+            (Act::Create | Act::Put | Act::Merge, None) => self.create(&id, manager, &mut draw).await,
             _ => Ok(()),
         }
     }
@@ -197,8 +188,7 @@ impl Scene {
             body[*field] = wanted.get(*field).cloned().unwrap_or(Value::Null);
         }
         body["metadata"]["labels"] = wanted["metadata"]["labels"].clone();
-        body["metadata"]["annotations"] =
-            wanted["metadata"].get("annotations").cloned().unwrap_or_else(|| json!({}));
+        body["metadata"]["annotations"] = wanted["metadata"].get("annotations").cloned().unwrap_or_else(|| json!({}));
         if !old.is_null() {
             body["metadata"]["annotations"][LAST_APPLIED] = old;
         }
@@ -208,13 +198,7 @@ impl Scene {
         Ok(())
     }
 
-    async fn apply(
-        &mut self,
-        id: &Id,
-        existing: Option<&Value>,
-        manager: &str,
-        draw: &mut Rng,
-    ) -> Result<()> {
+    async fn apply(&mut self, id: &Id, existing: Option<&Value>, manager: &str, draw: &mut Rng) -> Result<()> {
         let force = draw.below(2) == 0;
         let mut wanted = bodies::manifest(id.0, &id.1, draw);
         keep_unchangeable(id.0, &mut wanted, existing);
@@ -227,12 +211,7 @@ impl Scene {
         Ok(())
     }
 
-    async fn client_apply(
-        &mut self,
-        id: &Id,
-        existing: Option<Value>,
-        draw: &mut Rng,
-    ) -> Result<()> {
+    async fn client_apply(&mut self, id: &Id, existing: Option<Value>, draw: &mut Rng) -> Result<()> {
         let mut wanted = bodies::manifest(id.0, &id.1, draw);
         keep_unchangeable(id.0, &mut wanted, existing.as_ref());
         let (method, path, body, content) = match existing {
@@ -282,18 +261,14 @@ impl Scene {
         let mut gone = Vec::new();
         loop {
             let (objects, _) = self.read().await?;
-            let uids: BTreeSet<&str> =
-                objects.values().filter_map(|o| o["metadata"]["uid"].as_str()).collect();
+            let uids: BTreeSet<&str> = objects.values().filter_map(|o| o["metadata"]["uid"].as_str()).collect();
             let orphaned = |body: &Value| {
-                let owners = body["metadata"]["ownerReferences"]
-                    .as_array()
-                    .filter(|owners| !owners.is_empty());
+                let owners = body["metadata"]["ownerReferences"].as_array().filter(|owners| !owners.is_empty());
                 owners.is_some_and(|owners| {
                     owners.iter().all(|o| o["uid"].as_str().is_none_or(|uid| !uids.contains(uid)))
                 })
             };
-            let lost: Vec<&Id> =
-                objects.iter().filter(|(_, body)| orphaned(body)).map(|(id, _)| id).collect();
+            let lost: Vec<&Id> = objects.iter().filter(|(_, body)| orphaned(body)).map(|(id, _)| id).collect();
             if lost.is_empty() {
                 return Ok(gone);
             }
@@ -314,11 +289,9 @@ impl Scene {
         if !may_be_owned(id.0) {
             return Ok(());
         }
-        let owners: Vec<&Id> =
-            self.now.keys().filter(|o| matches!(o.0, Sort::Deployment | Sort::Shop)).collect();
+        let owners: Vec<&Id> = self.now.keys().filter(|o| matches!(o.0, Sort::Deployment | Sort::Shop)).collect();
         let Some(owner) = draw.pick(&owners) else { return Ok(()) };
-        let (sort, name, uid) =
-            (owner.0, owner.1.clone(), self.now[*owner]["metadata"]["uid"].clone());
+        let (sort, name, uid) = (owner.0, owner.1.clone(), self.now[*owner]["metadata"]["uid"].clone());
         let patch = json!({ "metadata": { "ownerReferences": [{
             "apiVersion": sort.api_version(), "kind": sort.kind(), "name": name, "uid": uid, "controller": draw.below(2) == 0 }] } });
         self.patch(id, "?fieldManager=operator", &patch, MERGE).await
@@ -337,31 +310,21 @@ impl Scene {
     /// The moment: a write that surely has a revision of its own, and what everybody's next apply would be answered.
     async fn mark(&mut self, id: &Id, salt: u64) -> Result<()> {
         let body = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": id.1, "annotations": { "moment": salt.to_string() } } });
-        let answer = self
-            .send("POST", &id.0.collection(&self.namespace), Some(&body), "application/json")
-            .await?;
-        let answer =
-            answer.with_context(|| format!("the moment was refused: {:?}", self.refused.last()))?;
-        let at =
-            format!("rev:{}", answer["metadata"]["resourceVersion"].as_str().unwrap_or_default());
+        let answer = self.send("POST", &id.0.collection(&self.namespace), Some(&body), "application/json").await?;
+        let answer = answer.with_context(|| format!("the moment was refused: {:?}", self.refused.last()))?;
+        let at = format!("rev:{}", answer["metadata"]["resourceVersion"].as_str().unwrap_or_default());
         self.took(id, Some(answer));
         let mut applies = BTreeMap::new();
         for (key, wanted) in self.applied.clone() {
             let (answered, _) = self.would_apply(&key.0, &key.1, &wanted).await?;
             applies.insert(key, (wanted, answered));
         }
-        self.moment =
-            Some(Moment { at, objects: self.now.clone(), itself: self.itself.clone(), applies });
+        self.moment = Some(Moment { at, objects: self.now.clone(), itself: self.itself.clone(), applies });
         Ok(())
     }
 
     /// What a manager's apply without force is answered, without its being done; and the answer's text.
-    pub async fn would_apply(
-        &self,
-        id: &Id,
-        manager: &str,
-        wanted: &Value,
-    ) -> Result<(Answered, String)> {
+    pub async fn would_apply(&self, id: &Id, manager: &str, wanted: &Value) -> Result<(Answered, String)> {
         let path = format!("{}?fieldManager={manager}&dryRun=All", self.path(id));
         let body = Some(wanted.to_string().into_bytes());
         let (status, answer) = request(&self.client, "PATCH", &path, body, APPLY).await?;
@@ -419,13 +382,7 @@ impl Scene {
     }
 
     /// One write; `None` when the server refused it.
-    async fn send(
-        &mut self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-        content: &str,
-    ) -> Result<Option<Value>> {
+    async fn send(&mut self, method: &str, path: &str, body: Option<&Value>, content: &str) -> Result<Option<Value>> {
         for attempt in 0.. {
             let bytes = body.map(|body| body.to_string().into_bytes());
             let (status, answer) = request(&self.client, method, path, bytes, content).await?;
@@ -470,8 +427,7 @@ pub async fn read(client: &Client, namespace: &str) -> Result<(Objects, Value)> 
             objects.insert((sort, name), item.clone());
         }
     }
-    let (_, body) =
-        request(client, "GET", &format!("/api/v1/namespaces/{namespace}"), None, "").await?;
+    let (_, body) = request(client, "GET", &format!("/api/v1/namespaces/{namespace}"), None, "").await?;
     Ok((objects, serde_json::from_slice(&body)?))
 }
 

@@ -61,9 +61,7 @@ impl Sort {
             Self::Secret => ("Secret", "", "v1", "secrets"),
             Self::Service => ("Service", "", "v1", "services"),
             Self::ServiceAccount => ("ServiceAccount", "", "v1", "serviceaccounts"),
-            Self::PersistentVolumeClaim => {
-                ("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims")
-            }
+            Self::PersistentVolumeClaim => ("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims"),
             Self::ResourceQuota => ("ResourceQuota", "", "v1", "resourcequotas"),
             Self::Deployment => ("Deployment", "apps", "v1", "deployments"),
             Self::StatefulSet => ("StatefulSet", "apps", "v1", "statefulsets"),
@@ -73,9 +71,7 @@ impl Sort {
             Self::RoleBinding => ("RoleBinding", "rbac.authorization.k8s.io", "v1", "rolebindings"),
             Self::Ingress => ("Ingress", "networking.k8s.io", "v1", "ingresses"),
             Self::NetworkPolicy => ("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
-            Self::PodDisruptionBudget => {
-                ("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets")
-            }
+            Self::PodDisruptionBudget => ("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
             Self::HorizontalPodAutoscaler => {
                 ("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
             }

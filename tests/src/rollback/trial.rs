@@ -249,8 +249,7 @@ pub async fn property(binary: &str, size: Size) -> Result<Tally> {
         }
         failed.sort_by_key(|(one, _)| one.ops.len());
         if let Some((one, reason)) = failed.first() {
-            let told: Vec<String> =
-                failed.iter().map(|(one, why)| format!("{}: {why}", one.name)).collect();
+            let told: Vec<String> = failed.iter().map(|(one, why)| format!("{}: {why}", one.name)).collect();
             // Taking steps away lasts; what failed is told before.
             println!("rollback: {}", told.join("\n"));
             let (ops, why) = world.closing(shrink(&world, one.ops.clone(), reason)).await;
@@ -284,12 +283,8 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     let model = Model { moment: &moment, before: &before, itself: &itself };
     let at = moment.at.as_str();
     let scope = ["-n", namespace, "--at", at, "-o", "json"];
-    let mut tally = Tally {
-        histories: 1,
-        writes: scene.writes,
-        refused: scene.refused.len() as u64,
-        ..Tally::default()
-    };
+    let mut tally =
+        Tally { histories: 1, writes: scene.writes, refused: scene.refused.len() as u64, ..Tally::default() };
 
     world.settled().await?;
     let began = Instant::now();
@@ -297,10 +292,7 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     let said = ask(world, &[&["plan", "--check"][..], &scope].concat()).await?;
     tally.slowest.0 = began.elapsed().as_secs_f64();
     let plan = said.plan()?;
-    ensure!(
-        said.code == i32::from(!plan.actions.is_empty() || !plan.left.is_empty()),
-        "the exit code of {said}"
-    );
+    ensure!(said.code == i32::from(!plan.actions.is_empty() || !plan.left.is_empty()), "the exit code of {said}");
     none(&model.against_plan(&plan), &said)?;
     let (unplanned, _) = scene.read().await?;
     ensure!(unplanned == before, "the plan changed something");
@@ -319,10 +311,7 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     if let Some(id) = restore.id.as_deref().filter(|_| !restore.actions.is_empty()) {
         let said = ask(world, &["undo", id, "--yes", "-o", "json"]).await?;
         let undone = said.restore()?;
-        ensure!(
-            undone.actions.iter().all(|a| a.result.as_deref() == Some("done")) && said.code == 0,
-            "{said}"
-        );
+        ensure!(undone.actions.iter().all(|a| a.result.as_deref() == Some("done")) && said.code == 0, "{said}");
         scene.collect().await?;
         let (after, now) = scene.read().await?;
         none(&model.against_undo(&plan.actions, &after, &now), &said)?;
@@ -361,10 +350,7 @@ async fn ask(world: &World, args: &[&str]) -> Result<Said> {
     let said = world.ask(args).await?;
     let sealed = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bodies::PLANTED);
     for planted in [bodies::PLANTED, &sealed[..24]] {
-        ensure!(
-            !said.out.contains(planted) && !said.err.contains(planted),
-            "a Secret's value in {said}"
-        );
+        ensure!(!said.out.contains(planted) && !said.err.contains(planted), "a Secret's value in {said}");
     }
     Ok(said)
 }

@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use hindcast_journal::{
-    At, FrontierVector, Journal, Op, Row, Scope, Source, State, fold,
+    At, FrontierVector, Journal, Op, Row, Scope, Source, State,
     facts::{self, Gap, Grade, Mark, Uncovered},
+    fold,
     fold::ObjectKey,
 };
 use hindcast_restorer::{Protection, View};
@@ -69,8 +70,7 @@ struct Log {
 /// Compares a bucket with the server's record. `events` says whether Events are protected.
 pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String> {
     let checker = Process::new("checker", server.world());
-    let journal =
-        Journal::open(bucket.direct(), &Path::from(PREFIX), &server.cluster(), checker.parts());
+    let journal = Journal::open(bucket.direct(), &Path::from(PREFIX), &server.cluster(), checker.parts());
     let log = match read(&journal).await {
         Ok(log) => log,
         Err(problem) => return vec![problem],
@@ -200,7 +200,8 @@ fn exact(ks: &KindState, event: &Event, schema: &Schema) -> String {
 
 /// Whether the reading of the write by the schema of its own time is `found`.
 fn read_then(ks: &KindState, event: &Event, found: &[u8]) -> bool {
-    let schema = ks.schemas.iter().rfind(|(from, _)| *from <= event.rv).map_or_else(|| ks.schema(), |(_, schema)| schema);
+    let schema =
+        ks.schemas.iter().rfind(|(from, _)| *from <= event.rv).map_or_else(|| ks.schema(), |(_, schema)| schema);
     exact(ks, event, schema).as_bytes() == found
 }
 
@@ -242,16 +243,18 @@ fn versions(
     problems: &mut Vec<String>,
 ) {
     let known = log.state.kinds.get(kind);
-    let gaps: Vec<(u32, Gap)> = known.map_or(&[][..], |k| &k.gaps).iter().filter(|(of, _)| *of == life).cloned().collect();
+    let gaps: Vec<(u32, Gap)> =
+        known.map_or(&[][..], |k| &k.gaps).iter().filter(|(of, _)| *of == life).cloned().collect();
     let gaps = gaps.as_slice();
     let covers = known.map_or(&[][..], |k| &k.covers);
     let covered = |rv: u64| known.is_some_and(|known| is_covered(known, life, rv));
     // A clock that is off by less than what clocks may differ by is believed.
     let slack = if clocks_err { CLOCKS_AGREE } else { 0 };
     // A healing that met the next life before anybody knew of it: readers leave out what it brought.
-    let end = covers.iter().filter_map(|c| c.end.as_ref()).find(|(end, _, why)| {
-        end.incarnation == life && why.reason == Uncovered::Incarnation
-    });
+    let end = covers
+        .iter()
+        .filter_map(|c| c.end.as_ref())
+        .find(|(end, _, why)| end.incarnation == life && why.reason == Uncovered::Incarnation);
     // So did what was listed beyond the last revision of the life, by a kind that nothing contradicted.
     let torn = |version: &Version| {
         version.rv > tip || (version.source == Source::Healed && end.is_some_and(|(end, ..)| version.rv > end.rv))
@@ -264,7 +267,11 @@ fn versions(
         let what = format!("{kind} {}/{} at {} ({:?})", event.key.0, event.key.1, event.rv, event.verb);
         let Some(found) = found else {
             if !excused(ks, event, gaps) && !put_back(event.rv) {
-                problems.push(format!("{what} is missing; gaps {:?}; rows {}", short(gaps), log.rows(kind, &event.key)));
+                problems.push(format!(
+                    "{what} is missing; gaps {:?}; rows {}",
+                    short(gaps),
+                    log.rows(kind, &event.key)
+                ));
             }
             continue;
         };
@@ -280,14 +287,21 @@ fn versions(
             problems.push(format!("{what} reads as {text}, not as {}", exact(ks, event, ks.schema())));
         }
         if found.source == Source::Healed && found.op != Op::Delete && !read_then(ks, event, &found.exact) {
-            problems.push(format!("{what} was read through a later schema and is not marked, at position {}", found.pos));
+            problems
+                .push(format!("{what} was read through a later schema and is not marked, at position {}", found.pos));
         }
         if found.source == Source::HealedLater && !ks.schemas.iter().any(|(from, _)| *from > event.rv) {
-            problems.push(format!("{what} is said to be read through a later schema, and there was none, at position {}", found.pos));
+            problems.push(format!(
+                "{what} is said to be read through a later schema, and there was none, at position {}",
+                found.pos
+            ));
         }
         if found.bounds.1 + slack < event.at {
             let (at, (lo, hi)) = (event.at, found.bounds);
-            problems.push(format!("{what} was committed at {at}, after its bounds {lo} to {hi}, position {} ({})", found.pos, found.source));
+            problems.push(format!(
+                "{what} was committed at {at}, after its bounds {lo} to {hi}, position {} ({})",
+                found.pos, found.source
+            ));
         }
     }
     for ((of, key), all) in &log.versions {
@@ -395,10 +409,15 @@ async fn moment(
                 let what = || format!("{kind} {}/{} at {}", event.key.0, event.key.1, event.rv);
                 if event.rv <= cut.rv && event.at > time + slack {
                     let by: Vec<_> = log.told.iter().filter(|row| row.2 == cut.rv).collect();
-                    problems.push(format!("{} was committed {} µs after {time}, and is in its cut: {by:?}", what(), event.at - time));
+                    problems.push(format!(
+                        "{} was committed {} µs after {time}, and is in its cut: {by:?}",
+                        what(),
+                        event.at - time
+                    ));
                 }
                 let row = log.versions.get(&(kind.clone(), event.key.clone()));
-                let row = row.and_then(|all| all.iter().find(|v| v.life == life && v.rv == event.rv && v.op != Op::Reread));
+                let row =
+                    row.and_then(|all| all.iter().find(|v| v.life == life && v.rv == event.rv && v.op != Op::Reread));
                 let named = |pos: u64| moment.uncertain.iter().any(|(uncertain, ..)| *uncertain == pos);
                 let row = row.filter(|row| event.rv > cut.rv && event.at <= time && !named(row.pos));
                 // The server's own stamps tighten lower bounds, and are wrong where its clock was; so does the guess that a watch
@@ -406,7 +425,10 @@ async fn moment(
                 if let Some(row) = row.filter(|_| !stamped_wrong && !ks.delayed) {
                     problems.push(format!(
                         "{} was committed {} µs before {time}, and is neither in its cut {:?} nor uncertain: {:?}",
-                        what(), time - event.at, moment.cut.domains, row.bounds
+                        what(),
+                        time - event.at,
+                        moment.cut.domains,
+                        row.bounds
                     ));
                 }
             }
@@ -437,7 +459,11 @@ async fn cuts(server: &Server, journal: &Journal, (log, life): (&Log, u32), hone
     }
     let (now, ended) = server.look(|state| {
         let ended = state.ended.as_ref().filter(|_| life > 0);
-        let unseen = state.ended.as_ref().filter(|_| life == 0).map_or(0, |(_, kinds)| written(kinds).last().copied().unwrap_or(0));
+        let unseen = state
+            .ended
+            .as_ref()
+            .filter(|_| life == 0)
+            .map_or(0, |(_, kinds)| written(kinds).last().copied().unwrap_or(0));
         let mut now = written(&state.kinds);
         now.retain(|rv| *rv > unseen);
         (now, ended.map(|(at, kinds)| (*at, written(kinds))))
@@ -502,7 +528,8 @@ async fn cut(
         found.insert((row.kind_key(), (row.namespace.clone(), row.name.clone())), exact);
     }
     server.look(|state| {
-        let newest = state.ended.as_ref().filter(|_| *life == 0 && log.state.lives.get(hindcast_journal::cut::MAIN) > Some(&0));
+        let newest =
+            state.ended.as_ref().filter(|_| *life == 0 && log.state.lives.get(hindcast_journal::cut::MAIN) > Some(&0));
         let kinds = newest.map_or(&state.kinds, |(_, kinds)| kinds);
         let own = kinds.iter().filter(|(_, ks)| ks.kind.domain == 0);
         let tip = own.filter_map(|(_, ks)| ks.events.last()).map(|e| e.rv).max().unwrap_or(0);
@@ -516,26 +543,35 @@ async fn cut(
                 // What may have been before or after that time is named beside the answer.
                 let straddles = |event: &&Event| {
                     let all = log.versions.get(&(kind.clone(), event.key.clone()));
-                    all.is_some_and(|all| all.iter().any(|v| v.life == *life && v.rv == event.rv && v.bounds.0 <= *time))
+                    all.is_some_and(|all| {
+                        all.iter().any(|v| v.life == *life && v.rv == event.rv && v.bounds.0 <= *time)
+                    })
                 };
                 let all = view.kinds.get(kind).map_or(&[][..], |k| &k.gaps);
                 let after = ks.events.iter().filter(|event| event.rv > rv && event.at <= *time);
                 for event in after.filter(|event| !straddles(event) && !excused(ks, event, all)) {
                     problems.push(format!(
                         "at {time} {kind} at {} ({:?}) had happened, and the cut {rv} is closed; rows {}",
-                        event.rv, event.key, log.rows(kind, &event.key)
+                        event.rv,
+                        event.key,
+                        log.rows(kind, &event.key)
                     ));
                 }
             }
-            let gaps: Vec<(u32, Gap)> = view.kinds.get(kind).map_or_else(Vec::new, |k| {
-                k.gaps.iter().filter(|(of, _)| of == life).cloned().collect()
-            });
+            let gaps: Vec<(u32, Gap)> = view
+                .kinds
+                .get(kind)
+                .map_or_else(Vec::new, |k| k.gaps.iter().filter(|(of, _)| of == life).cloned().collect());
             let gaps = gaps.as_slice();
             let then = ks.at(rv);
             for (key, event) in &then {
                 let exact = found.remove(&(kind.clone(), (*key).clone()));
                 let right = exact.as_ref().is_some_and(|exact| {
-                    if last { self::exact(ks, event, ks.schema()).as_bytes() == exact } else { reads_as(ks, event, exact) }
+                    if last {
+                        self::exact(ks, event, ks.schema()).as_bytes() == exact
+                    } else {
+                        reads_as(ks, event, exact)
+                    }
                 });
                 let lossy = gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, rv));
                 // As in [`versions`]: an interval that reaches into the next life.
@@ -544,7 +580,11 @@ async fn cut(
                     let found = exact.map(|e| String::from_utf8_lossy(&e).into_owned());
                     problems.push(format!(
                         "at {at:?} = {rv} {kind} {}/{} is {found:?}, not {}; gaps {:?}; rows {}",
-                        key.0, key.1, self::exact(ks, event, ks.schema()), short(gaps), log.rows(kind, key)
+                        key.0,
+                        key.1,
+                        self::exact(ks, event, ks.schema()),
+                        short(gaps),
+                        log.rows(kind, key)
                     ));
                 }
             }
@@ -557,7 +597,12 @@ async fn cut(
     });
     for (kind, key) in found.into_keys() {
         let gaps = view.kinds.get(&kind).map_or_else(Vec::new, |k| short(&k.gaps));
-        problems.push(format!("at {at:?} = {rv} {kind} {}/{} is there, and was not; gaps {gaps:?}; rows {}", key.0, key.1, log.rows(&kind, &key)));
+        problems.push(format!(
+            "at {at:?} = {rv} {kind} {}/{} is there, and was not; gaps {gaps:?}; rows {}",
+            key.0,
+            key.1,
+            log.rows(&kind, &key)
+        ));
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use hindcast_journal::{
-    Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets, cut::MAIN,
+    Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets,
+    cut::MAIN,
     writer::{Identity, Sabotage, Writer},
 };
 use hindcast_watcher::{Commands, Connector, ErrorKind, Handle, Metrics, Settings};

@@ -115,11 +115,7 @@ pub struct Faults {
 impl Faults {
     /// Faults at the given rates in a thousand of the places where they may happen.
     pub fn new(rates: impl IntoIterator<Item = (Fault, u64)>) -> Self {
-        Self {
-            rates: Mutex::new(rates.into_iter().collect()),
-            fired: Mutex::default(),
-            calm: AtomicBool::new(false),
-        }
+        Self { rates: Mutex::new(rates.into_iter().collect()), fired: Mutex::default(), calm: AtomicBool::new(false) }
     }
 
     /// The rate of a fault, 0 when all is calm.

@@ -19,9 +19,8 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 use hindcast_journal::Micros;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-    memory::InMemory, path::Path,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
 };
 
 use super::{
@@ -90,14 +89,8 @@ impl Bucket {
     /// Every object, by name.
     pub async fn contents(&self) -> Vec<(String, bytes::Bytes)> {
         use object_store::ObjectStoreExt as _;
-        let mut listed: Vec<Path> = self
-            .0
-            .memory
-            .list(None)
-            .filter_map(|m| async { m.ok() })
-            .map(|m| m.location)
-            .collect()
-            .await;
+        let mut listed: Vec<Path> =
+            self.0.memory.list(None).filter_map(|m| async { m.ok() }).map(|m| m.location).collect().await;
         listed.sort();
         let mut out = Vec::new();
         for path in listed {
@@ -108,18 +101,11 @@ impl Bucket {
     }
 
     fn is_down(&self) -> bool {
-        self.0.world.now() < self.0.down_until.load(Ordering::Relaxed)
-            && !self.0.world.faults.is_calm()
+        self.0.world.now() < self.0.down_until.load(Ordering::Relaxed) && !self.0.world.faults.is_calm()
     }
 
     /// Takes effect now.
-    async fn land(
-        &self,
-        by: &str,
-        path: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> Result<PutResult> {
+    async fn land(&self, by: &str, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         assert!(matches!(options.mode, PutMode::Create), "{path} is put without create-if-absent");
         let size = payload.content_length();
         let done = self.0.memory.put_opts(path, payload, options).await;
@@ -187,8 +173,7 @@ enum Fate {
 
 /// Draws the fate of a PUT, and how long it takes.
 fn fate(world: &World) -> (Fate, u64) {
-    let slow =
-        if world.fires(Fault::PutSlow) { world.draw(|rng| rng.between(1_000, 20_000)) } else { 0 };
+    let slow = if world.fires(Fault::PutSlow) { world.draw(|rng| rng.between(1_000, 20_000)) } else { 0 };
     let took = slow + world.draw(|rng| rng.between(2, 40));
     let fates = [
         (Fault::PutErrorBefore, Fate::Fails),
@@ -241,21 +226,15 @@ async fn deliver(
             });
             Err(failure("timed out, on its way"))
         }
-        Fate::Conflict => Err(Error::AlreadyExists {
-            path: path.to_string(),
-            source: "409 ConditionalRequestConflict".into(),
-        }),
+        Fate::Conflict => {
+            Err(Error::AlreadyExists { path: path.to_string(), source: "409 ConditionalRequestConflict".into() })
+        }
     }
 }
 
 #[async_trait]
 impl ObjectStore for Store {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> Result<PutResult> {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         self.process.step().await;
         let (bucket, by) = (self.bucket.clone(), self.process.name.clone());
         let under_way = tokio::spawn(deliver(bucket, by, location.clone(), payload, opts));
@@ -265,11 +244,7 @@ impl ObjectStore for Store {
         out
     }
 
-    async fn put_multipart_opts(
-        &self,
-        _: &Path,
-        _: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         Err(failure("multipart uploads are not simulated"))
     }
 
@@ -280,10 +255,7 @@ impl ObjectStore for Store {
         Ok(got)
     }
 
-    fn delete_stream(
-        &self,
-        _: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(&self, _: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         futures::stream::once(async { Err(failure("nothing may be deleted here")) }).boxed()
     }
 
@@ -291,11 +263,7 @@ impl ObjectStore for Store {
         self.list_with_offset(prefix, &Path::default())
     }
 
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         let store = Self { bucket: self.bucket.clone(), process: self.process.clone() };
         let (prefix, offset) = (prefix.cloned(), offset.clone());
         let listed = async move {
@@ -304,8 +272,7 @@ impl ObjectStore for Store {
             }
             let all = store.bucket.0.memory.list(prefix.as_ref());
             let all: Vec<Result<ObjectMeta>> = all.collect().await;
-            let after =
-                all.into_iter().filter(|m| m.as_ref().map_or(true, |m| m.location > offset));
+            let after = all.into_iter().filter(|m| m.as_ref().map_or(true, |m| m.location > offset));
             let mut listed: Vec<_> = after.map(|m| m.map(|m| store.dated(m))).collect();
             let world = store.process.world();
             let log = prefix.is_some_and(|prefix| prefix.as_ref().ends_with("/wal"));

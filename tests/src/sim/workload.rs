@@ -49,9 +49,7 @@ pub fn write(server: &Server, rng: &mut Rng) {
         0..12 => server.delete(kind, namespace, &name).map(|_| ()),
         12..40 if kind != "/configmaps" => {
             let status = status(rng);
-            server
-                .update(kind, namespace, &name, ("kubelet", "status"), |o| o.set("status", status))
-                .map(|_| ())
+            server.update(kind, namespace, &name, ("kubelet", "status"), |o| o.set("status", status)).map(|_| ())
         }
         40..46 => server.update(kind, namespace, &name, ("noop", ""), |_| ()).map(|_| ()),
         46..60 => {
@@ -61,9 +59,7 @@ pub fn write(server: &Server, rng: &mut Rng) {
         }
         _ => {
             let mut draw = rng.fork();
-            server
-                .update(kind, namespace, &name, ("kubectl", ""), |o| edit(kind, o, &mut draw))
-                .map(|_| ())
+            server.update(kind, namespace, &name, ("kubectl", ""), |o| edit(kind, o, &mut draw)).map(|_| ())
         }
     };
     if done.is_err() {
@@ -104,8 +100,7 @@ fn edit(kind: &str, object: &mut Json, rng: &mut Rng) {
             containers(spec, rng);
         }
         _ => {
-            let field =
-                ["size", "mode", "color", "old", "a/b", "c~d", "tree"][rng.below(7) as usize];
+            let field = ["size", "mode", "color", "old", "a/b", "c~d", "tree"][rng.below(7) as usize];
             let spec = object.at("spec");
             if rng.permille(200) {
                 spec.remove(field);
@@ -122,10 +117,7 @@ fn containers(spec: &mut Json, rng: &mut Rng) {
         Some(Json::Arr(list)) => list,
         _ => Vec::new(),
     };
-    let made = obj([
-        ("name", format!("c{}", rng.below(8)).into()),
-        ("image", format!("x:{}", rng.below(50)).into()),
-    ]);
+    let made = obj([("name", format!("c{}", rng.below(8)).into()), ("image", format!("x:{}", rng.below(50)).into())]);
     let at = rng.below(list.len() as u64 + 1) as usize;
     match rng.below(3) {
         0 if at < list.len() => list[at] = made,
@@ -156,17 +148,7 @@ fn label(rng: &mut Rng) -> String {
 }
 
 fn text(rng: &mut Rng) -> String {
-    let pieces = [
-        "plain",
-        "line\nbreak",
-        "\u{1b}[31mred",
-        "quo\"te\\",
-        "<&>",
-        "é😀",
-        "\u{7f}\u{1}",
-        "/~",
-        "",
-    ];
+    let pieces = ["plain", "line\nbreak", "\u{1b}[31mred", "quo\"te\\", "<&>", "é😀", "\u{7f}\u{1}", "/~", ""];
     let mut out = String::new();
     for _ in 0..=rng.below(3) {
         out.push_str(rng.pick(&pieces).unwrap_or(&""));
@@ -181,16 +163,7 @@ fn value(rng: &mut Rng, depth: u64) -> Json {
         0 => Json::Null,
         1 => Json::Bool(rng.permille(500)),
         2 => {
-            let tokens = [
-                "1.10",
-                "0",
-                "-0",
-                "18446744073709551617",
-                "1e400",
-                "1E+2",
-                "0.1000000000000000055511",
-                "-7",
-            ];
+            let tokens = ["1.10", "0", "-0", "18446744073709551617", "1e400", "1E+2", "0.1000000000000000055511", "-7"];
             Json::Num((*rng.pick(&tokens).unwrap_or(&"0")).to_owned())
         }
         3 | 4 => text(rng).into(),

@@ -129,12 +129,7 @@ async fn disturb(process: &Arc<Process>, world: &Arc<World>, bucket: &Bucket) {
 }
 
 /// Claims and writes until something ends it.
-async fn write(
-    process: &Arc<Process>,
-    bucket: &Bucket,
-    sabotage: Sabotage,
-    deeds: &Deeds,
-) -> (ErrorKind, String) {
+async fn write(process: &Arc<Process>, bucket: &Bucket, sabotage: Sabotage, deeds: &Deeds) -> (ErrorKind, String) {
     let parts = process.parts();
     let journal = Journal::open(bucket.store(process), &Path::from("p"), CLUSTER, parts.clone());
     // Each is an instance of its own, and they come slowly enough not to be a fight.
@@ -150,12 +145,9 @@ async fn write(
     };
     for n in 0.. {
         parts.clock.sleep(Duration::from_millis(100 + parts.random.next_u64() % 1500)).await;
-        let names: Vec<String> = (0..=parts.random.next_u64() % 3)
-            .map(|i| format!("{}-{n}-{i}", process.name))
-            .collect();
-        let changes = names
-            .iter()
-            .map(|name| Change { name: name.clone(), ..Change::new(Op::Mark, "main", 0, n + 1) });
+        let names: Vec<String> =
+            (0..=parts.random.next_u64() % 3).map(|i| format!("{}-{n}-{i}", process.name)).collect();
+        let changes = names.iter().map(|name| Change { name: name.clone(), ..Change::new(Op::Mark, "main", 0, n + 1) });
         if let Err(e) = writer.stage(changes.collect(), FrontierVector::new()).await {
             return (e.kind(), e.to_string());
         }
@@ -205,8 +197,7 @@ async fn check(world: &Arc<World>, bucket: &Bucket, deeds: &Deeds) -> Vec<String
     for (writer, deed) in deeds.lock().expect("no holder panics").iter() {
         for (durable, names) in &deed.durable {
             let found = segments.get(&durable.segment);
-            let rows: Vec<&str> =
-                found.iter().flat_map(|s| s.rows.iter().map(|r| r.name.as_str())).collect();
+            let rows: Vec<&str> = found.iter().flat_map(|s| s.rows.iter().map(|r| r.name.as_str())).collect();
             let place = found.map(|s| (s.meta.first, s.meta.last));
             if rows != *names || place != Some((durable.first, durable.last)) {
                 let held = found.map(|s| s.meta.writer.clone());

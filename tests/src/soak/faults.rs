@@ -8,7 +8,10 @@ use serde_json::json;
 
 use super::{APPLY, JSON, conversion::Conversion, send, until};
 use crate::{
-    oracle::{self, EVENTS, Listed, Load, Met, Verdict, newest_revision, now, request, subject::{Hindcast, Place, Running}},
+    oracle::{
+        self, EVENTS, Listed, Load, Met, Verdict, newest_revision, now, request,
+        subject::{Hindcast, Place, Running},
+    },
     real::{Cluster, FakeClock, Fault, HttpProxy, Minio, Part, process::Workdir},
 };
 
@@ -17,7 +20,8 @@ const RUN: [&str; 2] = ["--include", "events"];
 /// How long a clock stays wrong once that is noticed, and right before the next fault.
 const WRONG: Duration = Duration::from_secs(5);
 /// How far ahead the clock of `run` is set, in seconds, and whether bit by bit. Beyond 15 minutes the store refuses what it signs.
-const CLOCKS: [(i64, bool); 6] = [(600, false), (-3, true), (-10_800, false), (3, true), (-600, false), (10_800, false)];
+const CLOCKS: [(i64, bool); 6] =
+    [(600, false), (-3, true), (-10_800, false), (3, true), (-600, false), (10_800, false)];
 
 /// How much of each fault.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +54,18 @@ pub struct Faults {
 
 impl Faults {
     fn counts(&self) -> [u32; 9] {
-        let Self { kills, kills_in_put, stops, apiserver_restarts, etcd_pauses, schema_changes, rotations, clocks, stuck, .. } = *self;
+        let Self {
+            kills,
+            kills_in_put,
+            stops,
+            apiserver_restarts,
+            etcd_pauses,
+            schema_changes,
+            rotations,
+            clocks,
+            stuck,
+            ..
+        } = *self;
         [kills, kills_in_put, stops, apiserver_restarts, etcd_pauses, schema_changes, rotations, clocks, stuck]
     }
 
@@ -58,7 +73,10 @@ impl Faults {
     fn seconds(&self) -> f64 {
         let count: u32 = self.counts().iter().sum();
         let longer = self.clocks + self.stuck;
-        f64::from(count) * (self.between.as_secs_f64() + 4.0) + f64::from(longer) * 35.0 + self.down.as_secs_f64() + 15.0
+        f64::from(count) * (self.between.as_secs_f64() + 4.0)
+            + f64::from(longer) * 35.0
+            + self.down.as_secs_f64()
+            + 15.0
     }
 }
 
@@ -73,7 +91,14 @@ pub async fn faults(binary: &str, faults: Faults) -> Result<Verdict> {
     let clock = (faults.clocks > 0).then(FakeClock::new).transpose()?;
     hindcast.env = clock.as_ref().map(FakeClock::env).unwrap_or_default();
     let writes = (faults.seconds() * faults.rate) as u64;
-    let load = Load { seed: 77, writers: 16, writes, rate: Some(faults.rate), prefix: "soak".to_owned(), kinds: [oracle::kinds(), vec![EVENTS]].concat() };
+    let load = Load {
+        seed: 77,
+        writers: 16,
+        writes,
+        rate: Some(faults.rate),
+        prefix: "soak".to_owned(),
+        kinds: [oracle::kinds(), vec![EVENTS]].concat(),
+    };
     let client = cluster.client();
     oracle::prepare(&client, &load).await?;
     schema(&cluster, 0).await?;
@@ -226,7 +251,9 @@ impl Trial<'_> {
         for ahead in [ahead, 0] {
             clock.set(ahead * 1000)?;
             let noticed = |offset: f64| (offset + ahead as f64).abs() < 1.5;
-            self.running().wait_metric("hindcast_server_clock_offset_seconds", Duration::from_secs(40), noticed).await?;
+            self.running()
+                .wait_metric("hindcast_server_clock_offset_seconds", Duration::from_secs(40), noticed)
+                .await?;
             tokio::time::sleep(WRONG).await;
         }
         self.over(begun);

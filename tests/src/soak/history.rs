@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::{
-    oracle::{self, Load, Met, Verdict, newest_revision, now, subject::{Hindcast, Place}},
+    oracle::{
+        self, Load, Met, Verdict, newest_revision, now,
+        subject::{Hindcast, Place},
+    },
     real::{Part, process::Workdir},
 };
 
@@ -70,7 +73,12 @@ async fn told(hindcast: &Hindcast, inside: i64) -> Result<()> {
         let output = hindcast.call(args, false).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         ensure!(text.contains("lost"), "hindcast {} says nothing of the lost interval:\n{text}", args.join(" "));
-        ensure!(output.status.code() == Some(code), "hindcast {}: {:?}, not {code}\n{text}", args.join(" "), output.status);
+        ensure!(
+            output.status.code() == Some(code),
+            "hindcast {}: {:?}, not {code}\n{text}",
+            args.join(" "),
+            output.status
+        );
     }
     let list = hindcast.call(&["get", "configmaps", "-n", "gone-0", "--at", &at, "-o", "name"], false).await?;
     let names = String::from_utf8_lossy(&list.stdout).into_owned();

@@ -8,7 +8,10 @@ use hindcast_journal::{At, Journal, cut::MAIN};
 
 use super::until;
 use crate::{
-    oracle::{self, Listed, Load, Met, Swap, Verdict, newest_revision, now, subject::{Hindcast, Place, Running}},
+    oracle::{
+        self, Listed, Load, Met, Swap, Verdict, newest_revision, now,
+        subject::{Hindcast, Place, Running},
+    },
     real::{Cluster, Part, process::Workdir},
 };
 
@@ -32,7 +35,8 @@ pub struct Lives {
 pub async fn lives(binary: &str, size: Lives) -> Result<Verdict> {
     let dir = Workdir::new()?;
     let cluster = oracle::builder().start().await?;
-    let hindcast = Hindcast::new(binary, dir.path(), Place::folder(&dir.path().join("journal"))?, cluster.kubeconfig())?;
+    let hindcast =
+        Hindcast::new(binary, dir.path(), Place::folder(&dir.path().join("journal"))?, cluster.kubeconfig())?;
     let client = cluster.client();
     // A swap in which revisions are overtaken takes as long again as the copy is old.
     let seconds = f64::from(size.swaps) * (3.0 * size.between.as_secs_f64() + 16.0) + 10.0;
@@ -47,7 +51,8 @@ pub async fn lives(binary: &str, size: Lives) -> Result<Verdict> {
     oracle::prepare(&client, &load).await?;
     let running = hindcast.run(&[]).await?;
     let writing = oracle::begin(&client, &load, true);
-    let mut trial = Trial { cluster: &cluster, hindcast: &hindcast, load: &load, running, swaps: Vec::new(), listed: Vec::new() };
+    let mut trial =
+        Trial { cluster: &cluster, hindcast: &hindcast, load: &load, running, swaps: Vec::new(), listed: Vec::new() };
     for round in 0..size.swaps {
         trial.swap(round % 2 == 0, round % 4 < 2, size.between).await.with_context(|| format!("swap {round}"))?;
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    oracle::{self, Load, Met, Verdict, subject::{Hindcast, Place, Running}},
+    oracle::{
+        self, Load, Met, Verdict,
+        subject::{Hindcast, Place, Running},
+    },
     real::process::Workdir,
 };
 
@@ -29,8 +32,16 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     let place = Place::folder(&dir.path().join("journal"))?;
     let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
     let client = cluster.client();
-    let seconds = f64::from(rivals.quick) * (rivals.pause.as_secs_f64() / 2.0 + 3.0) + f64::from(rivals.slow) * (rivals.stopped.as_secs_f64() + 6.0);
-    let load = Load { seed: 99, writers: 8, writes: (seconds * 20.0) as u64, rate: Some(20.0), prefix: "rival".to_owned(), kinds: oracle::kinds() };
+    let seconds = f64::from(rivals.quick) * (rivals.pause.as_secs_f64() / 2.0 + 3.0)
+        + f64::from(rivals.slow) * (rivals.stopped.as_secs_f64() + 6.0);
+    let load = Load {
+        seed: 99,
+        writers: 8,
+        writes: (seconds * 20.0) as u64,
+        rate: Some(20.0),
+        prefix: "rival".to_owned(),
+        kinds: oracle::kinds(),
+    };
     oracle::prepare(&client, &load).await?;
     let mut holder = hindcast.run(&[]).await?;
     let writing = oracle::begin(&client, &load, false);

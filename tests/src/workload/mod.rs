@@ -24,8 +24,8 @@ use std::collections::VecDeque;
 
 use hindcast_journal::{Micros, Revision};
 
-pub use self::objects::Sort;
 use self::objects::Object;
+pub use self::objects::Sort;
 use crate::sim::rng::Rng;
 
 /// 2026-01-01T00:00:00Z.

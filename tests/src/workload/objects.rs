@@ -228,7 +228,9 @@ impl Object {
                 let image = |draw: &mut Rng| {
                     let name = WORDS[draw.below(24) as usize];
                     let (sum, size) = (hex(draw, 64), draw.between(9_000_000, 900_000_000));
-                    format!(r#"{{"names":["registry.local/{name}@sha256:{sum}","registry.local/{name}:v1"],"sizeBytes":{size}}}"#)
+                    format!(
+                        r#"{{"names":["registry.local/{name}@sha256:{sum}","registry.local/{name}:v1"],"sizeBytes":{size}}}"#
+                    )
                 };
                 (0..30).map(|_| image(draw)).collect::<Vec<_>>().join(",")
             }
@@ -254,7 +256,10 @@ impl Object {
             Sort::Custom => {
                 let resource = |draw: &mut Rng| {
                     let name = WORDS[draw.below(24) as usize];
-                    format!(r#"{{"kind":"ConfigMap","name":"{name}-{}","health":"Healthy","sync":"Synced"}}"#, draw.below(99))
+                    format!(
+                        r#"{{"kind":"ConfigMap","name":"{name}-{}","health":"Healthy","sync":"Synced"}}"#,
+                        draw.below(99)
+                    )
                 };
                 let count = draw.between(4, 24);
                 (0..count).map(|_| resource(draw)).collect::<Vec<_>>().join(",")
@@ -272,16 +277,19 @@ impl Object {
             let count = draw.between(3, 14);
             let env = env(draw, count);
             let (cpu, memory) = (draw.between(1, 20) * 100, draw.between(1, 16) * 128);
-            t::fill(t::CONTAINER, &[
-                ("name", name),
-                ("app", &self.app),
-                ("env", &env),
-                ("tail", tail),
-                ("cpu", &cpu.to_string()),
-                ("memory", &memory.to_string()),
-                // The image changes with every roll-out, so it stays a word to fill in.
-                ("version", "@{version}"),
-            ])
+            t::fill(
+                t::CONTAINER,
+                &[
+                    ("name", name),
+                    ("app", &self.app),
+                    ("env", &env),
+                    ("tail", tail),
+                    ("cpu", &cpu.to_string()),
+                    ("memory", &memory.to_string()),
+                    // The image changes with every roll-out, so it stays a word to fill in.
+                    ("version", "@{version}"),
+                ],
+            )
         };
         let mut all = vec![container("app", draw)];
         if self.sidecar {
@@ -515,15 +523,18 @@ impl Object {
             let mut part = || parts.next().unwrap_or_default();
             let (host, node, tail, uid) = (part(), part(), part(), part());
             let flips = !self.ready && i == turn % lines.len();
-            t::fill(t::ENDPOINT, &[
-                ("host", host),
-                ("node", node),
-                ("tail", tail),
-                ("uid", uid),
-                ("ns", &self.namespace),
-                ("app", &self.app),
-                ("ready", if flips { "false" } else { "true" }),
-            ])
+            t::fill(
+                t::ENDPOINT,
+                &[
+                    ("host", host),
+                    ("node", node),
+                    ("tail", tail),
+                    ("uid", uid),
+                    ("ns", &self.namespace),
+                    ("app", &self.app),
+                    ("ready", if flips { "false" } else { "true" }),
+                ],
+            )
         };
         let endpoints = lines.iter().enumerate().map(endpoint).collect::<Vec<_>>().join(",");
         let mut words = words.to_vec();

@@ -115,7 +115,8 @@ pub(super) const ONE_MANAGED: &str = r#","managedFields":[{"manager":"@{manager}
 pub(super) const LABELS: &str = r#""labels":{"app.kubernetes.io/managed-by":"deployer","app.kubernetes.io/name":"@{app}",
 "team":"@{ns}"},"annotations":{"deployment.kubernetes.io/revision":"@{generation}"}"#;
 
-pub(super) const HELM_LABELS: &str = r#""labels":{"name":"@{app}","owner":"helm","status":"deployed","version":"@{generation}"}"#;
+pub(super) const HELM_LABELS: &str =
+    r#""labels":{"name":"@{app}","owner":"helm","status":"deployed","version":"@{generation}"}"#;
 
 pub(super) const REPLICATED: &str = r#""spec":{"replicas":@{replicas},"selector":{"matchLabels":{"app.kubernetes.io/name":"@{app}"}},
 "template":{"metadata":{"labels":{"app.kubernetes.io/name":"@{app}","team":"@{ns}"}},"spec":{"containers":[@{containers}],
@@ -130,7 +131,8 @@ pub(super) const REPLICATED_STATUS: &str = r#""status":{"observedGeneration":@{g
 "lastUpdateTime":"@{flipped}","lastTransitionTime":"@{flipped}","reason":"MinimumReplicas",
 "message":"Deployment availability of minimum replicas."}]}"#;
 
-pub(super) const NODE_SPEC: &str = r#""spec":{"podCIDR":"10.20.@{host}/24","podCIDRs":["10.20.@{host}/24"],"providerID":"metal://@{uid}"}"#;
+pub(super) const NODE_SPEC: &str =
+    r#""spec":{"podCIDR":"10.20.@{host}/24","podCIDRs":["10.20.@{host}/24"],"providerID":"metal://@{uid}"}"#;
 
 pub(super) const NODE_STATUS: &str = r#""status":{"capacity":{"cpu":"32","ephemeral-storage":"927Gi","memory":"131072Mi","pods":"110"},
 "allocatable":{"cpu":"31","ephemeral-storage":"880Gi","memory":"126976Mi","pods":"110"},"conditions":[@{conditions}],
@@ -142,7 +144,8 @@ pub(super) const NODE_STATUS: &str = r#""status":{"capacity":{"cpu":"32","epheme
 pub(super) const NODE_CONDITION: &str = r#"{"type":"@{type}","status":"@{status}","lastHeartbeatTime":"@{updated}",
 "lastTransitionTime":"@{created}","reason":"Kubelet@{type}","message":"kubelet reports @{type} as it should be"}"#;
 
-pub(super) const SLICE: &str = r#""addressType":"IPv4","endpoints":[@{endpoints}],"ports":[{"name":"http","protocol":"TCP","port":8080}]"#;
+pub(super) const SLICE: &str =
+    r#""addressType":"IPv4","endpoints":[@{endpoints}],"ports":[{"name":"http","protocol":"TCP","port":8080}]"#;
 
 pub(super) const ENDPOINT: &str = r#"{"addresses":["10.20.@{host}"],"conditions":{"ready":@{ready},"serving":@{ready},"terminating":false},
 "nodeName":"node-@{node}","targetRef":{"kind":"Pod","namespace":"@{ns}","name":"@{app}-@{tail}","uid":"@{uid}"},"zone":"zone-a"}"#;

@@ -72,7 +72,8 @@ impl Stage<'_> {
         let server = format!("https://api.behind.test:{port}");
         let kubeconfig = self.cluster.kubeconfig_of("behind", &server, &self.admin())?;
         let url = format!("http://me:pa%3Ass%40word@127.0.0.1:{at}");
-        let hindcast = self.hindcast("behind", kubeconfig, &[("HTTPS_PROXY", &url), ("NO_PROXY", "other.test,10.0.0.0/8")])?;
+        let hindcast =
+            self.hindcast("behind", kubeconfig, &[("HTTPS_PROXY", &url), ("NO_PROXY", "other.test,10.0.0.0/8")])?;
         let running = hindcast.run(&[]).await?;
         self.protects(&hindcast, &running, "behind").await?;
         let tunnels = proxy.tunnels();
@@ -86,7 +87,10 @@ impl Stage<'_> {
         let wrong = url.replace("me:", "you:");
         let stranger = self.hindcast("stranger", hindcast.kubeconfig.clone(), &[("HTTPS_PROXY", &wrong)])?;
         let proxied = format!("is reached through the proxy http://127.0.0.1:{at}");
-        look(&stranger).await?.is(2, &["namespace kube-system cannot be read", "proxy authorization required", &proxied])?.never(&["pa%3Ass", "pa:ss"])?;
+        look(&stranger)
+            .await?
+            .is(2, &["namespace kube-system cannot be read", "proxy authorization required", &proxied])?
+            .never(&["pa%3Ass", "pa:ss"])?;
         running.stop().await
     }
 
@@ -95,7 +99,8 @@ impl Stage<'_> {
         let url = format!("127.0.0.1:{}", proxy.port());
         let server = format!("https://0.0.0.0:{}", self.cluster.port());
         let kubeconfig = self.cluster.kubeconfig_of("spared", &server, &self.admin())?;
-        let spared = self.hindcast("spared", kubeconfig.clone(), &[("https_proxy", &url), ("no_proxy", ".svc, 0.0.0.0/8")])?;
+        let spared =
+            self.hindcast("spared", kubeconfig.clone(), &[("https_proxy", &url), ("no_proxy", ".svc, 0.0.0.0/8")])?;
         let running = spared.run(&[]).await?;
         self.protects(&spared, &running, "spared").await?;
         running.stop().await?;
@@ -133,7 +138,9 @@ impl Stage<'_> {
 
         let none = paths.first().context("three paths")?.display().to_string();
         let nowhere = self.hindcast("nowhere", PathBuf::new(), &[("KUBECONFIG", &none)])?;
-        look(&nowhere).await?.is(2, &["error: kubeconfig: there is none", &format!("KUBECONFIG names what is not there: {none}")])?;
+        look(&nowhere)
+            .await?
+            .is(2, &["error: kubeconfig: there is none", &format!("KUBECONFIG names what is not there: {none}")])?;
         Ok(())
     }
 
@@ -141,7 +148,8 @@ impl Stage<'_> {
     async fn of_files_written_by_hand(&self) -> Result<()> {
         let (server, token) = (format!("https://127.0.0.1:{}", self.cluster.port()), self.cluster.token());
         let authority = BASE64_STANDARD.encode(self.cluster.authority().pem());
-        let folded: String = authority.as_bytes().chunks(64).map(|line| format!("      {}\n", String::from_utf8_lossy(line))).collect();
+        let folded: String =
+            authority.as_bytes().chunks(64).map(|line| format!("      {}\n", String::from_utf8_lossy(line))).collect();
         let text = format!(
             "apiVersion: v1
 apiVersion: v1
@@ -219,7 +227,10 @@ contexts:
         let by_file = json!({"tokenFile": session, "token": "an-older-one"});
         let by_file = self.cluster.kubeconfig_of("file", &server, &by_file)?;
         let by_file = self.hindcast("file", by_file, &[])?;
-        let script = format!("{} \"$(cat \"${{0%/*}}/session\")\"", "printf '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"%s\"}}'");
+        let script = format!(
+            "{} \"$(cat \"${{0%/*}}/session\")\"",
+            "printf '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"%s\"}}'"
+        );
         let exec = plugin(self.dir.path(), "login", &script)?;
         let by_plugin = self.cluster.kubeconfig_of("plugin", &server, &json!({ "exec": exec }))?;
         let by_plugin = self.hindcast("plugin", by_plugin, &[])?;
@@ -259,7 +270,10 @@ contexts:
             self.hindcast(name, self.cluster.kubeconfig_of(name, &server, &user)?, &[])
         };
         let debug = ["Status {", "Some(", "ApiError"];
-        look(&of("unknown", json!({"token": "nobodys"}))?).await?.is(2, &["cannot be read: Unauthorized (401)", "hint: the API server does not know these credentials"])?.never(&debug)?;
+        look(&of("unknown", json!({"token": "nobodys"}))?)
+            .await?
+            .is(2, &["cannot be read: Unauthorized (401)", "hint: the API server does not know these credentials"])?
+            .never(&debug)?;
         let few = vec![PolicyRule {
             api_groups: Some(vec![String::new()]),
             resources: Some(vec!["configmaps".to_owned()]),
@@ -267,23 +281,39 @@ contexts:
             ..Default::default()
         }];
         let kubeconfig = self.cluster.user("few", few.clone()).await?;
-        look(&self.hindcast("few", kubeconfig.clone(), &[])?).await?.is(2, &["namespaces \"kube-system\" is forbidden: User \"few\" cannot get", "(403)", "hint: give this account"])?.never(&debug)?;
+        look(&self.hindcast("few", kubeconfig.clone(), &[])?)
+            .await?
+            .is(
+                2,
+                &[
+                    "namespaces \"kube-system\" is forbidden: User \"few\" cannot get",
+                    "(403)",
+                    "hint: give this account",
+                ],
+            )?
+            .never(&debug)?;
 
         let absent = json!({"exec": {
             "apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-login", "interactiveMode": "IfAvailable",
             "installHint": "Get it from https://example.com/login.",
         }});
-        look(&of("absent", absent)?).await?.is(2, &["credential plugin `no-such-login`: is not installed", "hint: Get it from https://example.com/login."])?;
+        look(&of("absent", absent)?).await?.is(
+            2,
+            &["credential plugin `no-such-login`: is not installed", "hint: Get it from https://example.com/login."],
+        )?;
         let mut exec = plugin(self.dir.path(), "asking", "read -r line")?;
         exec["interactiveMode"] = json!("Always");
-        look(&of("asking", json!({ "exec": exec }))?).await?.is(2, &["asks a person (interactiveMode: Always), and standard input is no terminal"])?;
+        look(&of("asking", json!({ "exec": exec }))?)
+            .await?
+            .is(2, &["asks a person (interactiveMode: Always), and standard input is no terminal"])?;
 
         // With the least it needs to begin: the other kinds are told of in one line, by the log, by status and by a question.
         let namespaces = PolicyRule { resources: Some(vec!["namespaces".to_owned()]), ..few[0].clone() };
         self.cluster.user("few", [few, vec![namespaces]].concat()).await?;
         let hindcast = self.hindcast("few", kubeconfig, &[])?;
         let running = hindcast.run(&[]).await?;
-        until("the log tells of them", SOON, async || Ok(told(&running)?.iter().any(|line| line.contains("secrets")))).await?;
+        until("the log tells of them", SOON, async || Ok(told(&running)?.iter().any(|line| line.contains("secrets"))))
+            .await?;
         running.close().await?;
         let forbidden: Vec<String> = told(&running)?.into_iter().filter(|line| line.contains("forbidden")).collect();
         ensure!((1..=3).contains(&forbidden.len()), "{} lines of forbidden kinds: {forbidden:#?}", forbidden.len());
@@ -291,7 +321,13 @@ contexts:
         let lines: Vec<&str> = said.is(0, &[])?.out.lines().filter(|line| line.contains("forbidden")).collect();
         ensure!((1..=2).contains(&lines.len()), "{lines:#?}");
         let said = ask(&hindcast, &["get", "cm,secrets,sa,deploy", "-n", "default", "--at", "now"]).await?;
-        said.is(3, &["secrets, serviceaccounts, deployments.apps: not protected at", "forbidden by RBAC (User \"few\" cannot list at the cluster scope)"])?;
+        said.is(
+            3,
+            &[
+                "secrets, serviceaccounts, deployments.apps: not protected at",
+                "forbidden by RBAC (User \"few\" cannot list at the cluster scope)",
+            ],
+        )?;
         running.stop().await
     }
 

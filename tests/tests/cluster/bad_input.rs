@@ -21,8 +21,8 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use crate::scene::{
-    BINARY, SOON, Said, ask, ask_with_cluster, crd, create, create_when_served, exact, on_folder,
-    run_to_its_end, rv, send, until,
+    BINARY, SOON, Said, ask, ask_with_cluster, crd, create, create_when_served, exact, on_folder, run_to_its_end, rv,
+    send, until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,10 +40,7 @@ async fn bad_input_is_told_with_its_reason_and_remedy() -> Result<()> {
     let mut versions = big_objects(&client).await?;
     versions.extend(odd_objects(&client).await?);
     let secret = json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}});
-    let at = format!(
-        "rev:{}",
-        rv(&create(&client, "/api/v1/namespaces/default/secrets", secret).await?)
-    );
+    let at = format!("rev:{}", rv(&create(&client, "/api/v1/namespaces/default/secrets", secret).await?));
     running.close().await?;
 
     every_version_is_exact(&hindcast, &versions).await?;
@@ -97,8 +94,7 @@ async fn big_objects(client: &Client) -> Result<Vec<Version>> {
         ensure!(object.to_string().len() > 1_500_000, "{} bytes", object.to_string().len());
     }
     let label = Some(json!({"metadata": {"labels": {"round": "two"}}}));
-    let map2 =
-        send(client, "PATCH", "/api/v1/namespaces/default/configmaps/big", label.clone()).await?;
+    let map2 = send(client, "PATCH", "/api/v1/namespaces/default/configmaps/big", label.clone()).await?;
     let gizmo2 = send(client, "PATCH", &format!("{path}/big"), label).await?;
     let (maps, gizmos) = ("cm/big".to_owned(), "gizmos.a.example.com/big".to_owned());
     Ok(vec![(maps.clone(), map), (gizmos.clone(), gizmo), (maps, map2), (gizmos, gizmo2)])
@@ -106,8 +102,7 @@ async fn big_objects(client: &Client) -> Result<Vec<Version>> {
 
 /// Every control code, direction marks, and text that looks like JSON, YAML, escapes or a placeholder.
 fn odd_text() -> String {
-    let controls: String =
-        (0..=0x9f_u8).filter(|c| *c < 0x20 || *c >= 0x7f).map(char::from).collect();
+    let controls: String = (0..=0x9f_u8).filter(|c| *c < 0x20 || *c >= 0x7f).map(char::from).collect();
     format!(
         "{controls}\u{1b}[2J\u{1b}]0;owned\u{7}\u{202e}\u{2028}\u{feff}\u{1f980}\u{10ffff} \"quoted\" \\u001b ---\n- {{a: 'b'}}\r\n# <redacted 5 bytes hmac:00000000>"
     )
@@ -116,8 +111,7 @@ fn odd_text() -> String {
 /// Names with what is legal in them: a cluster role may have all but `/` and `%`.
 async fn odd_objects(client: &Client) -> Result<Vec<Version>> {
     let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
-    let odd =
-        "odd:\u{1b}[31mred\u{1b}[0m \"q\" 'q' \\ \u{202e}ünï\u{1f980}\r\n~!@#$^&*()=+[]{};,<>?|`";
+    let odd = "odd:\u{1b}[31mred\u{1b}[0m \"q\" 'q' \\ \u{202e}ünï\u{1f980}\r\n~!@#$^&*()=+[]{};,<>?|`";
     let role = json!({"metadata": {"name": odd, "annotations": {"note": odd_text()}}, "rules": []});
     let role = create(client, roles, role).await?;
     let name = format!("0.{}-9.z", "a-1".repeat(80));
@@ -134,12 +128,8 @@ async fn odd_objects(client: &Client) -> Result<Vec<Version>> {
 async fn every_version_is_exact(hindcast: &Hindcast, versions: &[Version]) -> Result<()> {
     for (name, object) in versions {
         let at = format!("rev:{}", rv(object));
-        let said =
-            ask(hindcast, &["show", name, "-n", "default", "--at", &at, "-o", "json"]).await?;
-        ensure!(
-            said.is(0, &[])?.json()? == exact(object.clone()),
-            "{name} at {at} is not what was answered"
-        );
+        let said = ask(hindcast, &["show", name, "-n", "default", "--at", &at, "-o", "json"]).await?;
+        ensure!(said.is(0, &[])?.json()? == exact(object.clone()), "{name} at {at} is not what was answered");
     }
     Ok(())
 }
@@ -166,12 +156,8 @@ async fn nothing_odd_reaches_the_terminal(hindcast: &Hindcast, at: &str) -> Resu
     }
     ensure!(shown.contains("odd:\\u001b[31mred"), "the odd name is shown, escaped");
     // What was asked is repeated in an error, as odd as it was.
-    let said =
-        ask(hindcast, &["show", "cm/\u{1b}[31mred\u{202e}", "-n", "default", "--at", at]).await?;
-    said.is(
-        2,
-        &["error: configmaps \"\\u001b[31mred\\u202e\": was not there in namespace default at "],
-    )?;
+    let said = ask(hindcast, &["show", "cm/\u{1b}[31mred\u{202e}", "-n", "default", "--at", at]).await?;
+    said.is(2, &["error: configmaps \"\\u001b[31mred\\u202e\": was not there in namespace default at "])?;
     ensure!(!said.err.chars().any(is_terminal_code), "{said}");
     Ok(())
 }
@@ -182,18 +168,17 @@ fn is_terminal_code(c: char) -> bool {
 }
 
 async fn kinds_and_names(hindcast: &Hindcast, at: &str) -> Result<()> {
-    let get = async |args: &[&str]| {
-        ask(hindcast, &[&["get"], args, &["-n", "default", "--at", at]].concat()).await
-    };
-    get(&["deploymnts"]).await?.is(2, &["error: kind `deploymnts`: not known to the journal at that moment\nhint: did you mean deployments.apps?\n"])?;
-    get(&["zzzzzzzzzz"]).await?.is(
+    let get = async |args: &[&str]| ask(hindcast, &[&["get"], args, &["-n", "default", "--at", at]].concat()).await;
+    get(&["deploymnts"]).await?.is(
         2,
-        &["error: kind `zzzzzzzzzz`: not known", "hint: hindcast status -o json lists every kind"],
+        &["error: kind `deploymnts`: not known to the journal at that moment\nhint: did you mean deployments.apps?\n"],
     )?;
-    get(&["deployments.batch"]).await?.is(
-        2,
-        &["error: kind `deployments.batch`: not known", "hint: there is deployments.apps"],
-    )?;
+    get(&["zzzzzzzzzz"])
+        .await?
+        .is(2, &["error: kind `zzzzzzzzzz`: not known", "hint: hindcast status -o json lists every kind"])?;
+    get(&["deployments.batch"])
+        .await?
+        .is(2, &["error: kind `deployments.batch`: not known", "hint: there is deployments.apps"])?;
     get(&["gizmos"]).await?.is(
         2,
         &[
@@ -212,15 +197,13 @@ async fn kinds_and_names(hindcast: &Hindcast, at: &str) -> Result<()> {
             "hint: hindcast log configmaps/none -n default shows when it was",
         ],
     )?;
-    ask(hindcast, &["show", "cm/big", "-A"]).await?.is(
-        2,
-        &["error: cm/big -A: an object is of one namespace", "hint: give the namespace with -n"],
-    )?;
+    ask(hindcast, &["show", "cm/big", "-A"])
+        .await?
+        .is(2, &["error: cm/big -A: an object is of one namespace", "hint: give the namespace with -n"])?;
     ask(hindcast, &["get", "cm", "-l", "a=(", "-A"]).await?.is(2, &["error: ", "hint: "])?;
-    ask(hindcast, &["journal", "cat", "nonsense"]).await?.is(
-        2,
-        &["error: `nonsense`: not a file with rows, a position or a range of positions", "hint: "],
-    )?;
+    ask(hindcast, &["journal", "cat", "nonsense"])
+        .await?
+        .is(2, &["error: `nonsense`: not a file with rows, a position or a range of positions", "hint: "])?;
     ask(hindcast, &["status", "--cluster", "nonsense"])
         .await?
         .is(2, &["has no cluster `nonsense`", "hint: choose with --cluster: "])?;
@@ -229,8 +212,7 @@ async fn kinds_and_names(hindcast: &Hindcast, at: &str) -> Result<()> {
 
 async fn times(hindcast: &Hindcast) -> Result<()> {
     let at = async |args: &[&str]| {
-        ask(hindcast, &[&["get", "cm", "-n", "default", "--wait", "100ms", "--at"], args].concat())
-            .await
+        ask(hindcast, &[&["get", "cm", "-n", "default", "--wait", "100ms", "--at"], args].concat()).await
     };
     let forms = "hint: T is 14:01, 14:01:30.250, \"yesterday 22:00\", \"2026-11-01 14:01\", 2026-11-01T14:01:00Z, 5m, \
                  \"2h30m ago\", now, rev:N[@I], pos:N, or before:T\n";
@@ -264,23 +246,26 @@ async fn times(hindcast: &Hindcast) -> Result<()> {
         hint: write 2026-10-25T02:30:00+02:00 (the first) or 2026-10-25T02:30:00+01:00 (the second)\n",
         "{fold}"
     );
-    at(&["now", "--tz", "Mars/Olympus"]).await?.is(
-        2,
-        &["error: time zone Mars/Olympus: not a zone this machine knows", "hint: give --tz"],
-    )?;
+    at(&["now", "--tz", "Mars/Olympus"])
+        .await?
+        .is(2, &["error: time zone Mars/Olympus: not a zone this machine knows", "hint: give --tz"])?;
 
-    at(&["2020-01-01"]).await?.is(2, &["error: 2020-01-01 00:00:00.000+00:00: is before the journal begins\nhint: it begins at 20"])?;
-    at(&["2099-01-01"]).await?.is(2, &["error: 2099-01-01 00:00:00.000+00:00: is later than the journal knows: it is closed up to 20", "hint: --allow-stale"])?;
+    at(&["2020-01-01"])
+        .await?
+        .is(2, &["error: 2020-01-01 00:00:00.000+00:00: is before the journal begins\nhint: it begins at 20"])?;
+    at(&["2099-01-01"]).await?.is(
+        2,
+        &[
+            "error: 2099-01-01 00:00:00.000+00:00: is later than the journal knows: it is closed up to 20",
+            "hint: --allow-stale",
+        ],
+    )?;
     at(&["2099-01-01", "--allow-stale"])
         .await?
         .is(3, &["big", "(stale)", "warning: the journal is closed only up to 20"])?;
-    at(&["rev:99999999"])
-        .await?
-        .is(2, &["error: rev:99999999: is later than the journal knows", "hint: "])?;
+    at(&["rev:99999999"]).await?.is(2, &["error: rev:99999999: is later than the journal knows", "hint: "])?;
     at(&["rev:1"]).await?.is(2, &["not protected at", "not yet at that moment"])?;
-    at(&["pos:99999999"])
-        .await?
-        .is(2, &["error: position 99999999: is not in the journal; its last is "])?;
+    at(&["pos:99999999"]).await?.is(2, &["error: position 99999999: is not in the journal; its last is "])?;
     Ok(())
 }
 
@@ -297,23 +282,26 @@ async fn keys(hindcast: &Hindcast, dir: &Workdir, at: &str) -> Result<()> {
     let good = fs::read_to_string(&hindcast.key_file)?;
 
     with(PathBuf::new()).await?.is(2, &["error: the values of /secrets/default/s: are sealed, and there is no key\nhint: give the key file that `run` used"])?;
-    with("/nowhere/key".into()).await?.is(2, &["error: key file /nowhere/key: there is no such file\nhint: make one with `hindcast key init"])?;
+    with("/nowhere/key".into())
+        .await?
+        .is(2, &["error: key file /nowhere/key: there is no such file\nhint: make one with `hindcast key init"])?;
     let path = dir.path().join("open.key");
     write_key_file(&path, &good, 0o644)?;
-    with(path.clone())
-        .await?
-        .is(2, &["open.key: everybody may read it (mode 0644)\nhint: chmod 600 "])?;
+    with(path.clone()).await?.is(2, &["open.key: everybody may read it (mode 0644)\nhint: chmod 600 "])?;
     let path = dir.path().join("broken.key");
     write_key_file(&path, &good[..good.len() / 2], 0o600)?;
-    with(path).await?.is(
-        2,
-        &["broken.key: is not a key file (line ", "hint: make one with `hindcast key init"],
-    )?;
+    with(path).await?.is(2, &["broken.key: is not a key file (line ", "hint: make one with `hindcast key init"])?;
     let other: Value = serde_json::from_str(&good)?;
     let other = other.to_string().replace("\"name\":\"test\"", "\"name\":\"other\"");
     let path = dir.path().join("other.key");
     write_key_file(&path, &other, 0o600)?;
-    with(path.clone()).await?.is(2, &["is checked with key \"test-", "which the key file does not hold\nhint: give the key file that `run` uses now"])?;
+    with(path.clone()).await?.is(
+        2,
+        &[
+            "is checked with key \"test-",
+            "which the key file does not hold\nhint: give the key file that `run` uses now",
+        ],
+    )?;
     // Without asking for values, no key is needed, and any will do.
     ask(&by(path), &show[..show.len() - 1]).await?.is(0, &["<redacted 1 bytes"])?;
     Ok(())
@@ -322,34 +310,21 @@ async fn keys(hindcast: &Hindcast, dir: &Workdir, at: &str) -> Result<()> {
 async fn kubeconfigs(cluster: &Cluster, hindcast: &Hindcast, at: &str) -> Result<()> {
     let by = |kubeconfig: PathBuf| with(hindcast, |other| other.kubeconfig = kubeconfig);
     let missing = by("/nowhere/config".into());
-    run_to_its_end(&missing, &[]).await?.is(
-        2,
-        &["error: kubeconfig: ", "/nowhere/config", "hint: --kubeconfig FILE, or KUBECONFIG"],
-    )?;
+    run_to_its_end(&missing, &[])
+        .await?
+        .is(2, &["error: kubeconfig: ", "/nowhere/config", "hint: --kubeconfig FILE, or KUBECONFIG"])?;
     ask(hindcast, &["run", "--listen", "127.0.0.1:0"]).await?.is(2, &["error: kubeconfig: there is none, and this is not a Pod of a cluster\nhint: --kubeconfig FILE, or KUBECONFIG"])?;
-    run_to_its_end(hindcast, &["--context", "nowhere"]).await?.is(
-        2,
-        &[
-            "error: kubeconfig: ",
-            "nowhere",
-            "hint: --kubeconfig FILE and --context NAME choose another",
-        ],
-    )?;
+    run_to_its_end(hindcast, &["--context", "nowhere"])
+        .await?
+        .is(2, &["error: kubeconfig: ", "nowhere", "hint: --kubeconfig FILE and --context NAME choose another"])?;
     let closed = Port::lease()?;
     let unreachable = by(cluster.kubeconfig_via(closed.number())?);
-    run_to_its_end(&unreachable, &[]).await?.is(
-        2,
-        &[
-            "error: the cluster: namespace kube-system cannot be read",
-            "hint: the API server has to answer",
-        ],
-    )?;
+    run_to_its_end(&unreachable, &[])
+        .await?
+        .is(2, &["error: the cluster: namespace kube-system cannot be read", "hint: the API server has to answer"])?;
     run_to_its_end(hindcast, &["--cluster", "nonsense"]).await?.is(
         2,
-        &[
-            "error: --cluster nonsense: the context's cluster is ",
-            "hint: --context NAME chooses another cluster",
-        ],
+        &["error: --cluster nonsense: the context's cluster is ", "hint: --context NAME chooses another cluster"],
     )?;
 
     // A reader needs none of it.
@@ -362,9 +337,7 @@ async fn kubeconfigs(cluster: &Cluster, hindcast: &Hindcast, at: &str) -> Result
 async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     let minio = Minio::start().await?;
     let proxy = HttpProxy::start(minio.port()).await?;
-    let at = |place: Place, name: &str| {
-        Hindcast::new(BINARY, &on(dir, name)?, place, cluster.kubeconfig())
-    };
+    let at = |place: Place, name: &str| Hindcast::new(BINARY, &on(dir, name)?, place, cluster.kubeconfig());
     let fine = at(Place::minio(&minio, "gate", proxy.port()), "minio")?;
 
     let closed = Port::lease()?;
@@ -401,10 +374,9 @@ async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     ensure!(twice.struck() == 2, "both creates were answered with success");
 
     let full = proxy.inject("PUT", "/wal/", u64::MAX, Fault::Status(507));
-    run_to_its_end(&fine, &[]).await?.is(
-        2,
-        &["error: gate/", "/wal/", ": the store is full: ", "hint: make room in the store"],
-    )?;
+    run_to_its_end(&fine, &[])
+        .await?
+        .is(2, &["error: gate/", "/wal/", ": the store is full: ", "hint: make room in the store"])?;
     full.withdraw();
     full_while_running(&fine, &cluster.client(), &proxy).await
 }
@@ -419,29 +391,19 @@ fn on(dir: &Workdir, name: &str) -> Result<PathBuf> {
 async fn full_while_running(hindcast: &Hindcast, client: &Client, proxy: &HttpProxy) -> Result<()> {
     let running = hindcast.run(&[]).await?;
     let full = proxy.inject("PUT", "/wal/", u64::MAX, Fault::Status(507));
-    let object = create(
-        client,
-        "/api/v1/namespaces/default/configmaps",
-        json!({"metadata": {"name": "while-full"}}),
-    )
-    .await?;
+    let object =
+        create(client, "/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "while-full"}})).await?;
     let told = async || {
         let (status, body) = running.http("GET", "/readyz").await?;
         Ok(status == 503 && body.contains("the store does not take segments"))
     };
     until("/readyz tells that the store is full", SOON, told).await?;
-    ensure!(
-        running.process.log_tail().contains("507"),
-        "the log tells why: {}",
-        running.process.log_tail()
-    );
+    ensure!(running.process.log_tail().contains("507"), "the log tells why: {}", running.process.log_tail());
     full.withdraw();
     running.wait_ready(SOON).await?;
     running.close().await?;
     let at = format!("rev:{}", rv(&object));
-    let said =
-        ask(hindcast, &["get", "cm", "while-full", "-n", "default", "--at", &at, "-o", "json"])
-            .await?;
+    let said = ask(hindcast, &["get", "cm", "while-full", "-n", "default", "--at", &at, "-o", "json"]).await?;
     ensure!(said.is(0, &[])?.json()?["items"][0] == exact(object), "{said}");
     running.stop().await
 }

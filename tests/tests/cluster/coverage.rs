@@ -43,8 +43,7 @@ async fn all_but_service_accounts(cluster: &Cluster) -> Result<Vec<PolicyRule>> 
 /// Whether the gadgets are protected, once that is known.
 async fn gadgets_are_protected(hindcast: &Hindcast) -> Result<Option<bool>> {
     let kinds = kinds(hindcast).await?;
-    let gadgets =
-        kinds.iter().find(|kind| kind["name"] == format!("gadgets.{}", aggregated::GROUP));
+    let gadgets = kinds.iter().find(|kind| kind["name"] == format!("gadgets.{}", aggregated::GROUP));
     Ok(gadgets.and_then(|gadgets| gadgets["protected"].as_bool()))
 }
 
@@ -55,14 +54,9 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
     let mut api = AggregatedApi::start(&cluster).await?;
     let client = cluster.client();
     let core = "/api/v1/namespaces/default";
-    create(
-        &client,
-        &format!("{core}/limitranges"),
-        json!({"metadata": {"name": "hidden"}, "spec": {"limits": []}}),
-    )
-    .await?;
-    create(&client, &format!("{core}/serviceaccounts"), json!({"metadata": {"name": "hidden"}}))
+    create(&client, &format!("{core}/limitranges"), json!({"metadata": {"name": "hidden"}, "spec": {"limits": []}}))
         .await?;
+    create(&client, &format!("{core}/serviceaccounts"), json!({"metadata": {"name": "hidden"}})).await?;
     create(&client, &format!("{core}/configmaps"), json!({"metadata": {"name": "seen"}})).await?;
     api.put("default", "one", json!({"size": 1}));
 
@@ -70,10 +64,8 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
     let protector = cluster.user("protector", all_but_service_accounts(&cluster).await?).await?;
     let hindcast = on_folder(&dir, "main", protector)?;
     let running = hindcast.run(&["--exclude", "limits"]).await?;
-    until("the gadgets are protected", SOON, async || {
-        Ok(gadgets_are_protected(&hindcast).await? == Some(true))
-    })
-    .await?;
+    until("the gadgets are protected", SOON, async || Ok(gadgets_are_protected(&hindcast).await? == Some(true)))
+        .await?;
     let while_up = moment(&running).await?;
 
     for (kind, resource, reason) in [
@@ -88,9 +80,7 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
     let gadgets = ["get", "gadgets", "-n", "default", "--at"];
     ask(&hindcast, &[&gadgets[..], &[&while_up]].concat()).await?.is(0, &["one"])?.never(&NONE)?;
     // A kind that is protected and has no objects is the one case where there are none.
-    ask(&hindcast, &["get", "quota", "-n", "default", "--at", &while_up])
-        .await?
-        .is(0, &["No resources found"])?;
+    ask(&hindcast, &["get", "quota", "-n", "default", "--at", &while_up]).await?.is(0, &["No resources found"])?;
 
     api.down().await;
     until("the gadgets count as not protected", SOON, async || {
@@ -98,66 +88,35 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
     })
     .await?;
     let while_down = moment(&running).await?;
-    unprotected(
-        &hindcast,
-        &while_down,
-        "gadgets",
-        "gadgets.testbed.hindcast.io",
-        "its API was down",
-    )
-    .await?;
+    unprotected(&hindcast, &while_down, "gadgets", "gadgets.testbed.hindcast.io", "its API was down").await?;
     started_while_down(&cluster, &dir).await?;
     api.put("default", "two", json!({"size": 2}));
 
     api.up().await?;
-    until("the gadgets are protected again", SOON, async || {
-        Ok(gadgets_are_protected(&hindcast).await? == Some(true))
-    })
-    .await?;
+    until("the gadgets are protected again", SOON, async || Ok(gadgets_are_protected(&hindcast).await? == Some(true)))
+        .await?;
     let up_again = moment(&running).await?;
     ask(&hindcast, &[&gadgets[..], &[&up_again]].concat()).await?.is(0, &["one", "two"])?;
     // What came later changes nothing about the moments before.
-    unprotected(
-        &hindcast,
-        &while_down,
-        "gadgets",
-        "gadgets.testbed.hindcast.io",
-        "its API was down",
-    )
-    .await?;
-    ask(&hindcast, &[&gadgets[..], &[&while_up]].concat())
-        .await?
-        .is(0, &["one"])?
-        .never(&["two"])?;
+    unprotected(&hindcast, &while_down, "gadgets", "gadgets.testbed.hindcast.io", "its API was down").await?;
+    ask(&hindcast, &[&gadgets[..], &[&while_up]].concat()).await?.is(0, &["one"])?.never(&["two"])?;
     running.stop().await
 }
 
 /// Every way to ask for a kind that was not protected: alone, by name, among others, as JSON, as a log.
-async fn unprotected(
-    hindcast: &Hindcast,
-    at: &str,
-    kind: &str,
-    resource: &str,
-    reason: &str,
-) -> Result<()> {
+async fn unprotected(hindcast: &Hindcast, at: &str, kind: &str, resource: &str, reason: &str) -> Result<()> {
     let said = format!("{resource}: not protected at ");
     let here = ["-n", "default", "--at", at];
     ask(hindcast, &[&["get", kind][..], &here].concat())
         .await?
         .is(2, &["error: ", &said, reason, "hint: this does not say that there were none"])?
         .never(&NONE)?;
-    ask(hindcast, &[&["get", kind, "hidden"][..], &here].concat())
-        .await?
-        .is(2, &[&said, reason])?
-        .never(&NONE)?;
+    ask(hindcast, &[&["get", kind, "hidden"][..], &here].concat()).await?.is(2, &[&said, reason])?.never(&NONE)?;
     let json = ask(hindcast, &[&["get", kind, "-o", "json"][..], &here].concat()).await?;
     json.is(2, &[&said, reason])?.never(&NONE)?;
     ensure!(json.out.is_empty(), "data for a kind that was not protected: {json}");
     let one = format!("{kind}/hidden");
-    ask(hindcast, &[&["show", &one][..], &here].concat())
-        .await?
-        .is(2, &[&said, reason])?
-        .never(&NONE)?;
+    ask(hindcast, &[&["show", &one][..], &here].concat()).await?.is(2, &[&said, reason])?.never(&NONE)?;
     let both = format!("cm,{kind}");
     ask(hindcast, &[&["get", &both][..], &here].concat())
         .await?

@@ -25,7 +25,8 @@ async fn a_default_that_a_later_definition_brought_is_told_and_never_taken_for_i
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema(&json!({"type": "string"}));
     create(&client, definitions, definition).await?;
     let gizmos = "/apis/example.com/v1/namespaces/default/gizmos";
-    let gizmo = json!({"apiVersion": "example.com/v1", "kind": "Gizmo", "metadata": {"name": "g"}, "spec": {"size": 1}});
+    let gizmo =
+        json!({"apiVersion": "example.com/v1", "kind": "Gizmo", "metadata": {"name": "g"}, "spec": {"size": 1}});
     create_when_served(&client, gizmos, &gizmo).await?;
 
     let dir = Workdir::new()?;
@@ -44,9 +45,11 @@ async fn a_default_that_a_later_definition_brought_is_told_and_never_taken_for_i
     }]);
     let named = format!("{definitions}/gizmos.example.com");
     let body = Some(patch.to_string().into_bytes());
-    let (status, _) = hindcast_tests::oracle::request(&client, "PATCH", &named, body, "application/json-patch+json").await?;
+    let (status, _) =
+        hindcast_tests::oracle::request(&client, "PATCH", &named, body, "application/json-patch+json").await?;
     ensure!(status == 200, "the definition was not changed: {status}");
-    until("the default is read", SOON, async || Ok(send(&client, "GET", &g, None).await?["spec"]["mode"] == "fast")).await?;
+    until("the default is read", SOON, async || Ok(send(&client, "GET", &g, None).await?["spec"]["mode"] == "fast"))
+        .await?;
     between.set(Mode::Pass).await?;
     let at = format!("rev:{}", rv(&missed));
     let args = ["show", "gizmo/g", "-n", "default", "--at", &at];

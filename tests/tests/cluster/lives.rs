@@ -67,7 +67,11 @@ impl Scene {
 /// Metadata and data of each object of a list, in the exact form.
 fn objects(list: &Value) -> Result<Vec<(Value, Value)>> {
     let items = list["items"].as_array().context("a list has items")?;
-    Ok(items.iter().map(|item| exact(item.clone())).map(|item| (item["metadata"].clone(), item["data"].clone())).collect())
+    Ok(items
+        .iter()
+        .map(|item| exact(item.clone()))
+        .map(|item| (item["metadata"].clone(), item["data"].clone()))
+        .collect())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,7 +131,10 @@ async fn watched_and_given_again(scene: &Scene, running: &Running) -> Result<()>
     // The server has its own history of the second.
     let exact = format!("{MAPS}?resourceVersion={undone}&resourceVersionMatch=Exact");
     let said = scene.at(&["get", "cm", "-o", "json"], &second).await?;
-    ensure!(objects(&said.is(0, &[])?.json()?)? == objects(&send(&scene.client, "GET", &exact, None).await?)?, "{said}");
+    ensure!(
+        objects(&said.is(0, &[])?.json()?)? == objects(&send(&scene.client, "GET", &exact, None).await?)?,
+        "{said}"
+    );
     Ok(())
 }
 

@@ -4,7 +4,10 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{self, Load, Met, Verdict, subject::{Hindcast, Place, Running}},
+    oracle::{
+        self, Load, Met, Verdict,
+        subject::{Hindcast, Place, Running},
+    },
     real::{Cluster, Minio, process::Workdir},
 };
 
@@ -54,7 +57,10 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
     println!("oracle: {verdict}");
     verdict.accounted()?;
     ensure!(verdict.exact + verdict.deletes == written.answers.len(), "{verdict}");
-    ensure!((verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)), "without faults nothing is missing: {verdict}");
+    ensure!(
+        (verdict.born_and_gone, verdict.lost, verdict.gaps) == (0, 0, (0, 0)),
+        "without faults nothing is missing: {verdict}"
+    );
     verdict.on_the_clock()?;
     let p99 = Verdict::quantile(&verdict.spread_live, 0.99);
     ensure!(p99 <= 1_000_000, "the spread of time bounds is {p99} µs at p99");
@@ -71,7 +77,8 @@ async fn every_acknowledged_write(dir: &Path, place: Place, writes: u64) -> Resu
 async fn asked_at_once(hindcast: &Hindcast, running: &Running, last: &oracle::Answer) -> Result<()> {
     let text = String::from_utf8_lossy(&last.body);
     let body: serde_json::Value = serde_json::from_str(&text)?;
-    let rv = body.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).context("a stored state has a revision")?;
+    let rv =
+        body.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).context("a stored state has a revision")?;
     let name = format!("{}.{}/{}", last.kind.resource, last.kind.group, last.name);
     let name = if last.kind.group.is_empty() { format!("{}/{}", last.kind.resource, last.name) } else { name };
     let at = format!("rev:{rv}");

@@ -162,7 +162,9 @@ fn managers(object: &Value) -> Vec<String> {
     let mut names: Vec<String> = entries
         .iter()
         .filter(|e| e.get("subresource").is_none())
-        .map(|e| format!("{}:{}", e["manager"].as_str().unwrap_or_default(), e["operation"].as_str().unwrap_or_default()))
+        .map(|e| {
+            format!("{}:{}", e["manager"].as_str().unwrap_or_default(), e["operation"].as_str().unwrap_or_default())
+        })
         .collect();
     names.sort();
     names
@@ -194,7 +196,8 @@ async fn a_bad_deploy_is_taken_back_and_its_owners_go_on() -> Result<()> {
     first["metadata"]["annotations"] =
         json!({"kubectl.kubernetes.io/last-applied-configuration": format!("{manifest}\n")});
     create(client, &format!("{core}/configmaps?fieldManager=kubectl-client-side-apply"), first.clone()).await?;
-    create(client, &format!("{core}/secrets"), json!({"metadata": {"name": "db"}, "data": {"password": "b25l"}})).await?;
+    create(client, &format!("{core}/secrets"), json!({"metadata": {"name": "db"}, "data": {"password": "b25l"}}))
+        .await?;
     let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
     create(client, &format!("{core}/services"), service).await?;
     let set = json!({
@@ -253,7 +256,9 @@ async fn a_bad_deploy_is_taken_back_and_its_owners_go_on() -> Result<()> {
 
     let now = (scene.get(&web).await?, scene.get(&config).await?, scene.get(&format!("{core}/services/web")).await?);
     ensure!(now.0["spec"] == before.0["spec"], "{:#}", now.0);
-    ensure!(now.1["data"] == before.1["data"] && now.1["metadata"]["annotations"] == before.1["metadata"]["annotations"]);
+    ensure!(
+        now.1["data"] == before.1["data"] && now.1["metadata"]["annotations"] == before.1["metadata"]["annotations"]
+    );
     ensure!(now.2["spec"] == before.2["spec"], "the Service has its old address");
     let secret = scene.get(&format!("{core}/secrets/db")).await?;
     ensure!(secret["data"]["password"] == "b25l");
@@ -312,7 +317,8 @@ async fn crowd(scene: &Scene, namespace: &str, count: usize) -> Result<i64> {
 async fn configs(scene: &Scene, namespace: &str) -> Result<BTreeMap<String, Value>> {
     let list = scene.get(&format!("/api/v1/namespaces/{namespace}/configmaps")).await?;
     let items = list["items"].as_array().cloned().context("a list")?;
-    let named = items.iter().map(|i| (i["metadata"]["name"].as_str().unwrap_or_default().to_owned(), i["data"].clone()));
+    let named =
+        items.iter().map(|i| (i["metadata"]["name"].as_str().unwrap_or_default().to_owned(), i["data"].clone()));
     Ok(named.filter(|(name, _)| name != "kube-root-ca.crt").collect())
 }
 
@@ -352,7 +358,8 @@ async fn killed_at_any_instant_it_is_finished_and_taken_back() -> Result<()> {
         let outcome = apply(&prepared, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
         ensure!(outcome.is_whole(), "round {round}: {outcome:#?}");
         let now = configs(&scene, &namespace).await?;
-        let expected: BTreeMap<String, Value> = (0..COUNT).map(|n| (format!("c{n:03}"), json!({"v": "then"}))).collect();
+        let expected: BTreeMap<String, Value> =
+            (0..COUNT).map(|n| (format!("c{n:03}"), json!({"v": "then"}))).collect();
         ensure!(now == expected, "round {round}: {now:#?}");
         let undone = scene.undo(&id).await?;
         ensure!(undone.is_whole() && undone.actions.len() == COUNT, "round {round}: {undone:#?}");
@@ -392,7 +399,8 @@ async fn a_writer_of_status_is_no_conflict_and_a_writer_of_spec_is_named() -> Re
         create(&scene.client, folder, object).await?;
     }
     let at = scene.now().await?;
-    let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}});
+    let image =
+        |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}});
     for n in 0..COUNT {
         send(&scene.client, "PATCH", &format!("{folder}/d{n:02}"), Some(image("registry/web:2"))).await?;
     }
@@ -416,7 +424,8 @@ async fn a_writer_of_status_is_no_conflict_and_a_writer_of_spec_is_named() -> Re
             }
         })
     };
-    until("the writer writes", Duration::from_secs(20), || async { Ok(writes.load(Ordering::Relaxed) > 2 * COUNT) }).await?;
+    until("the writer writes", Duration::from_secs(20), || async { Ok(writes.load(Ordering::Relaxed) > 2 * COUNT) })
+        .await?;
     let outcome = scene.apply(&prepared).await?;
     writer.abort();
     for acted in &outcome.actions {
@@ -488,7 +497,8 @@ async fn what_is_refused_is_told_and_the_rest_is_done() -> Result<()> {
     ensure!(outcome.cancelled && outcome.count(Became::Skipped) == 1, "{outcome:#?}");
     let (_keep, cancel) = watch::channel(false);
     let record = scene.records().open(&outcome.id).await?;
-    let outcome = apply(&record.prepared().await?, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
+    let outcome =
+        apply(&record.prepared().await?, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
     ensure!(outcome.is_whole() && outcome.count(Became::Done) == 1, "{outcome:#?}");
     Ok(())
 }
@@ -517,7 +527,12 @@ async fn the_server_may_die_and_come_back_in_the_middle() -> Result<()> {
     let (outcome, outage) = tokio::join!(work, outage);
     outage?;
     let outcome = outcome?;
-    ensure!(outcome.is_whole(), "after {:?}: {:#?}", began.elapsed(), outcome.actions.iter().filter(|a| a.became != Became::Done).collect::<Vec<_>>());
+    ensure!(
+        outcome.is_whole(),
+        "after {:?}: {:#?}",
+        began.elapsed(),
+        outcome.actions.iter().filter(|a| a.became != Became::Done).collect::<Vec<_>>()
+    );
     let expected: BTreeMap<String, Value> = (0..COUNT).map(|n| (format!("c{n:03}"), json!({"v": "then"}))).collect();
     ensure!(configs(&scene, "outage").await? == expected);
     Ok(())
@@ -557,10 +572,11 @@ async fn webhooks_take_part_unless_they_are_bypassed() -> Result<()> {
 
     let rules = json!([{"apiGroups": [""], "apiVersions": ["*"], "resources": ["configmaps"], "operations": ["*"]}]);
     let name_of = |request: &Value| request["name"].as_str().unwrap_or_default().to_owned();
-    let hook = Webhook::start(&scene.cluster, "guard.hindcast.test", WebhookKind::Validating, rules.clone(), move |request| {
-        if name_of(request) == "held" { Verdict::Deny("held by policy".to_owned()) } else { Verdict::Allow }
-    })
-    .await?;
+    let hook =
+        Webhook::start(&scene.cluster, "guard.hindcast.test", WebhookKind::Validating, rules.clone(), move |request| {
+            if name_of(request) == "held" { Verdict::Deny("held by policy".to_owned()) } else { Verdict::Allow }
+        })
+        .await?;
     let marker = Webhook::start(&scene.cluster, "marker.hindcast.test", WebhookKind::Mutating, rules, move |request| {
         if name_of(request) == "marked" {
             Verdict::Patch(json!([{"op": "replace", "path": "/data/v", "value": "marked"}]))
@@ -579,13 +595,19 @@ async fn webhooks_take_part_unless_they_are_bypassed() -> Result<()> {
         found.with_context(|| format!("{name} in {outcome:#?}"))
     };
     let held = of(&outcome, "held")?;
-    ensure!(held.became == Became::Refused && held.message.as_deref().unwrap_or_default().contains("held by policy"), "{held:#?}");
+    ensure!(
+        held.became == Became::Refused && held.message.as_deref().unwrap_or_default().contains("held by policy"),
+        "{held:#?}"
+    );
     let marked = of(&outcome, "marked")?;
     ensure!(marked.verified == Some(Verified::ChangedByAdmission), "{marked:#?}");
     ensure!(marked.differences.iter().any(|d| d.path == "/data/v"), "{marked:#?}");
     ensure!(of(&outcome, "free")?.verified == Some(Verified::Equal));
     let moved = of(&outcome, "moved")?;
-    ensure!(moved.became == Became::Done && moved.message.as_deref().unwrap_or_default().contains("taken"), "{moved:#?}");
+    ensure!(
+        moved.became == Became::Done && moved.message.as_deref().unwrap_or_default().contains("taken"),
+        "{moved:#?}"
+    );
     ensure!(of(&outcome, "tick")?.verified == Some(Verified::Equal), "{outcome:#?}");
     let tick = scene.get(&format!("{batch}/tick")).await?;
     ensure!(tick["spec"]["suspend"] != true && !managers(&tick).iter().any(|m| m.starts_with("hindcast")), "{tick:#}");
@@ -612,9 +634,11 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
     let client = &scene.client;
     let core = "/api/v1/namespaces/held";
     let port = |port: u64, node: u64| json!({"name": format!("p{port}"), "port": port, "nodePort": node});
-    let service = |name: &str, ports: &[Value]| json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": ports}});
+    let service =
+        |name: &str, ports: &[Value]| json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": ports}});
     let services = format!("{core}/services");
-    for (name, ports) in [("first", [port(80, 30_101)]), ("second", [port(80, 30_102)]), ("third", [port(80, 30_103)])] {
+    for (name, ports) in [("first", [port(80, 30_101)]), ("second", [port(80, 30_102)]), ("third", [port(80, 30_103)])]
+    {
         create(client, &services, service(name, &ports)).await?;
     }
     let map = |name: &str| json!({"metadata": {"name": name}, "data": {"v": "then"}});
@@ -657,7 +681,10 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
     let checks = check(&prepared, client, &Parts::system(), &Settings::default()).await;
     for (name, holds) in [("first", "30101"), ("second", "30102"), ("third", "30103"), ("kept", "exceeded quota")] {
         let (_, said) = checks.iter().find(|(key, _)| key.name == name).context(name)?;
-        ensure!(matches!(said, Check::NotYet(why) if why.contains(holds) && why.contains("tried again")), "{name}: {said:?}");
+        ensure!(
+            matches!(said, Check::NotYet(why) if why.contains(holds) && why.contains("tried again")),
+            "{name}: {said:?}"
+        );
     }
     // What is deleted is counted out of the quota by a controller, which may take its time.
     let counts_late = async {
@@ -738,7 +765,12 @@ async fn what_was_given_instead_is_known_again(scene: &Scene) -> Result<()> {
     let undone = scene.undo(&id).await?;
     ensure!(undone.is_whole() && undone.actions.len() == 2, "{undone:#?}");
     let now = send(client, "GET", services, None).await?;
-    let left: Vec<_> = now["items"].as_array().into_iter().flatten().map(|s| (&s["metadata"]["name"], &s["metadata"]["labels"]["tier"], &s["spec"]["ports"][0]["nodePort"])).collect();
+    let left: Vec<_> = now["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|s| (&s["metadata"]["name"], &s["metadata"]["labels"]["tier"], &s["spec"]["ports"][0]["nodePort"]))
+        .collect();
     ensure!(json!(left) == json!([["changed", "now", 30_131], ["moved", "then", 30_143]]), "{left:?}");
     Ok(())
 }
@@ -769,6 +801,9 @@ async fn who_moved_in_keeps_the_namespace(scene: &Scene) -> Result<()> {
     send(&scene.client, "DELETE", &format!("{maps}/strangers"), None).await?;
     let prepared = scene.plan(&selection, at).await?;
     let outcome = scene.apply(&prepared).await?;
-    ensure!(outcome.actions.iter().all(|a| a.became == Became::Done && a.verified == Some(Verified::Equal)), "{outcome:#?}");
+    ensure!(
+        outcome.actions.iter().all(|a| a.became == Became::Done && a.verified == Some(Verified::Equal)),
+        "{outcome:#?}"
+    );
     Ok(())
 }

@@ -17,7 +17,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{request, subject::{Hindcast, Running}},
+    oracle::{
+        request,
+        subject::{Hindcast, Running},
+    },
     real::{Cluster, process::Workdir},
     rollback::{
         answer::{Action, Left, Plan, Restore},
@@ -89,10 +92,8 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         ("namespace made by a restore", made),
         ("added definition", defined),
     ];
-    let failed: Vec<String> = results
-        .into_iter()
-        .filter_map(|(name, result)| Some(format!("{name}: {:#}", result.err()?)))
-        .collect();
+    let failed: Vec<String> =
+        results.into_iter().filter_map(|(name, result)| Some(format!("{name}: {:#}", result.err()?))).collect();
     ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
     running.stop().await
 }
@@ -156,8 +157,7 @@ impl Stage {
     }
 
     async fn plan(&self, args: &[&str]) -> Result<(Said, Plan)> {
-        let said =
-            ask_with_cluster(&self.hindcast, &[&["plan", "-o", "json"], args].concat()).await?;
+        let said = ask_with_cluster(&self.hindcast, &[&["plan", "-o", "json"], args].concat()).await?;
         let plan = serde_json::from_str(&said.out).with_context(|| format!("no plan: {said}"))?;
         Ok((said, plan))
     }
@@ -167,21 +167,14 @@ impl Stage {
         let (said, restore) = self.try_restore(args).await?;
         said.is(0, &[])?;
         for action in &restore.actions {
-            ensure!(
-                action.result.as_deref() == Some("done"),
-                "{}: {action:?}\n{said}",
-                action.id()
-            );
+            ensure!(action.result.as_deref() == Some("done"), "{}: {action:?}\n{said}", action.id());
         }
         Ok(restore)
     }
 
     async fn try_restore(&self, args: &[&str]) -> Result<(Said, Restore)> {
-        let said =
-            ask_with_cluster(&self.hindcast, &[&["restore", "--yes", "-o", "json"], args].concat())
-                .await?;
-        let restore =
-            serde_json::from_str(&said.out).with_context(|| format!("no restore: {said}"))?;
+        let said = ask_with_cluster(&self.hindcast, &[&["restore", "--yes", "-o", "json"], args].concat()).await?;
+        let restore = serde_json::from_str(&said.out).with_context(|| format!("no restore: {said}"))?;
         Ok((said, restore))
     }
 
@@ -200,11 +193,8 @@ fn claim() -> Value {
 
 /// What is planned, as `verb Kind/name`, sorted; moments left out.
 fn verbs(actions: &[Action]) -> Vec<String> {
-    let mut verbs: Vec<String> = actions
-        .iter()
-        .filter(|a| !a.name.starts_with("moment-"))
-        .map(|a| format!("{} {}", a.verb, a.id()))
-        .collect();
+    let mut verbs: Vec<String> =
+        actions.iter().filter(|a| !a.name.starts_with("moment-")).map(|a| format!("{} {}", a.verb, a.id())).collect();
     verbs.sort();
     verbs
 }
@@ -217,11 +207,7 @@ fn codes(left: &[Left]) -> Vec<String> {
 }
 
 /// Fails if something holds at any time while `during` passes.
-async fn never<F: Future<Output = Result<bool>>>(
-    what: &str,
-    during: Duration,
-    holds: impl Fn() -> F,
-) -> Result<()> {
+async fn never<F: Future<Output = Result<bool>>>(what: &str, during: Duration, holds: impl Fn() -> F) -> Result<()> {
     let end = tokio::time::Instant::now() + during;
     while tokio::time::Instant::now() < end {
         ensure!(!holds().await?, "{what}");

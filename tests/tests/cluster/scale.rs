@@ -18,9 +18,7 @@ use hindcast_tests::{
 use kube::Client;
 use serde_json::json;
 
-use crate::scene::{
-    ask, crd, create, create_when_served, exact, kinds, on_folder, rv, send, until,
-};
+use crate::scene::{ask, crd, create, create_when_served, exact, kinds, on_folder, rv, send, until};
 
 const CRDS: usize = 300;
 
@@ -35,8 +33,7 @@ async fn make_kinds(client: &Client) -> Result<()> {
     futures::stream::iter(0..CRDS)
         .map(async |n| {
             let definition = crd(&group(n), &format!("kind{n}s"), &format!("Kind{n}"));
-            create(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
-                .await
+            create(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await
         })
         .buffer_unordered(AT_ONCE)
         .try_for_each(async |_| Ok(()))
@@ -68,9 +65,7 @@ async fn others(client: Client, done: Arc<AtomicBool>) -> Result<(Duration, usiz
     let (mut slowest, mut count) = (Duration::ZERO, 0);
     loop {
         let kind = count * 37 % CRDS;
-        for path in
-            ["/api/v1/configmaps".to_owned(), format!("/apis/{}/v1/kind{kind}s", group(kind))]
-        {
+        for path in ["/api/v1/configmaps".to_owned(), format!("/apis/{}/v1/kind{kind}s", group(kind))] {
             let began = Instant::now();
             send(&client, "GET", &path, None).await?;
             slowest = slowest.max(began.elapsed());
@@ -147,12 +142,7 @@ impl New {
 }
 
 /// Makes a kind and an object of it at once.
-async fn new_kind(
-    client: &Client,
-    hindcast: &Hindcast,
-    running: &Running,
-    n: usize,
-) -> Result<New> {
+async fn new_kind(client: &Client, hindcast: &Hindcast, running: &Running, n: usize) -> Result<New> {
     let (group, plural) = (format!("fresh{n}.example.com"), format!("newcomers{n}"));
     let definition = crd(&group, &plural, &format!("Newcomer{n}"));
     create(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await?;
@@ -170,17 +160,14 @@ async fn new_kind(
     let protected = answered.elapsed();
 
     // The object that was there first, and its next version, as they were answered.
-    let second =
-        send(client, "PATCH", &format!("{path}/first"), Some(json!({"spec": {"size": 2}}))).await?;
+    let second = send(client, "PATCH", &format!("{path}/first"), Some(json!({"spec": {"size": 2}}))).await?;
     let closing = Instant::now();
     running.close().await?;
     let closed = closing.elapsed();
     let kind = format!("{plural}.{group}");
     for object in [first, second] {
         let at = format!("rev:{}", rv(&object));
-        let said =
-            ask(hindcast, &["get", &kind, "first", "-n", "default", "--at", &at, "-o", "json"])
-                .await?;
+        let said = ask(hindcast, &["get", &kind, "first", "-n", "default", "--at", &at, "-o", "json"]).await?;
         // The first version may be older than the list that the protection begins with.
         if said.code != 0 && object["spec"]["size"] == 1 {
             said.is(2, &["not protected at"])?.never(&["No resources found"])?;

@@ -49,10 +49,7 @@ impl Said {
     pub(crate) fn is(&self, code: i32, phrases: &[&str]) -> Result<&Self> {
         ensure!(self.code == code, "exit {}, not {code}: {self}", self.code);
         for phrase in phrases {
-            ensure!(
-                self.out.contains(phrase) || self.err.contains(phrase),
-                "no {phrase:?} in {self}"
-            );
+            ensure!(self.out.contains(phrase) || self.err.contains(phrase), "no {phrase:?} in {self}");
         }
         Ok(self)
     }
@@ -60,10 +57,7 @@ impl Said {
     /// Phrases that neither stream has.
     pub(crate) fn never(&self, phrases: &[&str]) -> Result<&Self> {
         for phrase in phrases {
-            ensure!(
-                !self.out.contains(phrase) && !self.err.contains(phrase),
-                "{phrase:?} in {self}"
-            );
+            ensure!(!self.out.contains(phrase) && !self.err.contains(phrase), "{phrase:?} in {self}");
         }
         Ok(self)
     }
@@ -77,11 +71,7 @@ impl Said {
 impl std::fmt::Display for Said {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown: String = self.out.chars().take(4000).collect();
-        write!(
-            f,
-            "$ hindcast {}\nexit {}\n{shown}\n--- stderr\n{}",
-            self.asked, self.code, self.err
-        )
+        write!(f, "$ hindcast {}\nexit {}\n{shown}\n--- stderr\n{}", self.asked, self.code, self.err)
     }
 }
 
@@ -108,22 +98,12 @@ pub(crate) fn on_folder(dir: &Workdir, name: &str, kubeconfig: PathBuf) -> Resul
 }
 
 /// One request that has to succeed; its answer.
-pub(crate) async fn send(
-    client: &Client,
-    method: &str,
-    path: &str,
-    body: Option<Value>,
-) -> Result<Value> {
-    let content =
-        if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+pub(crate) async fn send(client: &Client, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
+    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
     let bytes = body.map(|body| body.to_string().into_bytes());
     let (status, answer) = request(client, method, path, bytes, content).await?;
     let text = String::from_utf8_lossy(&answer);
-    ensure!(
-        (200..300).contains(&status),
-        "{method} {path}: {status} {}",
-        &text[..text.len().min(2000)]
-    );
+    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", &text[..text.len().min(2000)]);
     Ok(serde_json::from_slice(&answer)?)
 }
 
@@ -187,11 +167,7 @@ pub(crate) fn crd(group: &str, plural: &str, kind: &str) -> Value {
 }
 
 /// Creates an object as soon as its kind is served.
-pub(crate) async fn create_when_served(
-    client: &Client,
-    path: &str,
-    object: &Value,
-) -> Result<Value> {
+pub(crate) async fn create_when_served(client: &Client, path: &str, object: &Value) -> Result<Value> {
     let deadline = Instant::now() + SOON;
     loop {
         let body = Some(object.to_string().into_bytes());

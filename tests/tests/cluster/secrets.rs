@@ -18,7 +18,10 @@ use hindcast_journal::{
     seal::{Key, KeyFile},
 };
 use hindcast_tests::{
-    oracle::{self, subject::{Hindcast, Running}},
+    oracle::{
+        self,
+        subject::{Hindcast, Running},
+    },
     real::{Cluster, process::Workdir},
 };
 use kube::Client;
@@ -59,8 +62,7 @@ async fn plant(client: &Client, prefix: &str) -> Result<()> {
         "data": {"password": changed["data"]["password"]},
     });
     for name in ["old", "new"] {
-        send(client, "PATCH", &path(name), Some(json!({"metadata": {"labels": {"round": "two"}}})))
-            .await?;
+        send(client, "PATCH", &path(name), Some(json!({"metadata": {"labels": {"round": "two"}}}))).await?;
         send(client, "PATCH", &path(name), Some(change.clone())).await?;
         send(client, "PATCH", &path(name), Some(json!({"stringData": {"token": FIRST}}))).await?;
     }
@@ -75,12 +77,7 @@ async fn plant(client: &Client, prefix: &str) -> Result<()> {
 }
 
 /// Every way to ask, each with what it says on both streams.
-async fn everything(
-    hindcast: &Hindcast,
-    prefix: &str,
-    at: &str,
-    cluster: bool,
-) -> Result<Vec<Said>> {
+async fn everything(hindcast: &Hindcast, prefix: &str, at: &str, cluster: bool) -> Result<Vec<Said>> {
     let (new, helm) = (format!("secret/{prefix}-new"), format!("cm/{prefix}.v1"));
     let mut questions: Vec<Vec<&str>> = vec![
         vec!["status"],
@@ -112,19 +109,12 @@ async fn everything(
     }
     let mut said = Vec::new();
     for args in questions {
-        let answer = if cluster {
-            ask_with_cluster(hindcast, &args).await?
-        } else {
-            ask(hindcast, &args).await?
-        };
+        let answer = if cluster { ask_with_cluster(hindcast, &args).await? } else { ask(hindcast, &args).await? };
         ensure!(answer.code == 0 || answer.code == 3 || args.contains(&"secret/none"), "{answer}");
         said.push(answer);
     }
     let all: String = said.iter().map(|said| said.out.as_str()).collect();
-    ensure!(
-        all.contains(&format!("{prefix}-new")) && all.contains("password"),
-        "the names are shown"
-    );
+    ensure!(all.contains(&format!("{prefix}-new")) && all.contains("password"), "the names are shown");
     Ok(said)
 }
 
@@ -145,12 +135,7 @@ struct Protected {
 }
 
 /// Protects the cluster, plants, and closes the moment after.
-async fn protect(
-    cluster: &Cluster,
-    dir: &Workdir,
-    prefix: &str,
-    args: &[&str],
-) -> Result<Protected> {
+async fn protect(cluster: &Cluster, dir: &Workdir, prefix: &str, args: &[&str]) -> Result<Protected> {
     let client = cluster.client();
     let old = secret(&format!("{prefix}-old"), FIRST);
     create(&client, "/api/v1/namespaces/default/secrets", old).await?;
@@ -166,9 +151,7 @@ async fn protect(
 impl Protected {
     /// What the process itself says.
     async fn process(&self, scan: &mut Scan) -> Result<()> {
-        for (method, path) in
-            [("GET", "/metrics"), ("GET", "/readyz"), ("GET", "/healthz"), ("POST", "/close")]
-        {
+        for (method, path) in [("GET", "/metrics"), ("GET", "/readyz"), ("GET", "/healthz"), ("POST", "/close")] {
             let (_, body) = self.running.http(method, path).await?;
             ensure!(!body.is_empty(), "{path} says something");
             scan.look(path, body.as_bytes());
@@ -207,10 +190,7 @@ async fn sealed(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     ];
     asked.iter().flatten().for_each(|said| scan.answer(said));
     it.checkpoint().await?;
-    everything(&it.hindcast, "sealed", "now", false)
-        .await?
-        .iter()
-        .for_each(|said| scan.answer(said));
+    everything(&it.hindcast, "sealed", "now", false).await?.iter().for_each(|said| scan.answer(said));
     it.process(&mut scan).await?;
 
     let show = ["show", "secret/sealed-new", "-n", "default", "--at", &it.at, "--show-secrets"];
@@ -231,17 +211,12 @@ async fn sealed(cluster: &Cluster, dir: &Workdir) -> Result<()> {
 
     // Asked for, with the key, it is there; the scan would have seen it.
     let shown = ask(&it.hindcast, &[&show[..], &["-o", "json"]].concat()).await?;
-    let live =
-        send(&cluster.client(), "GET", "/api/v1/namespaces/default/secrets/sealed-new", None)
-            .await?;
+    let live = send(&cluster.client(), "GET", "/api/v1/namespaces/default/secrets/sealed-new", None).await?;
     ensure!(shown.is(0, &[])?.json()? == crate::scene::exact(live.clone()), "{shown}");
     let at = format!("rev:{}", rv(&live));
-    ask(
-        &it.hindcast,
-        &["get", "secrets", "-n", "default", "--at", &at, "-o", "yaml", "--show-secrets"],
-    )
-    .await?
-    .is(0, &[&BASE64_STANDARD.encode(SECOND)])?;
+    ask(&it.hindcast, &["get", "secrets", "-n", "default", "--at", &at, "-o", "yaml", "--show-secrets"])
+        .await?
+        .is(0, &[&BASE64_STANDARD.encode(SECOND)])?;
     scan.answer(&shown);
     ensure!(!scan.traces.is_empty(), "the scan is blind");
     Ok(())
@@ -256,19 +231,13 @@ async fn in_clear(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     ];
     asked.iter().flatten().for_each(|said| scan.answer(said));
     it.process(&mut scan).await?;
-    ensure!(
-        scan.traces.is_empty(),
-        "a value in clear is shown only when asked for: {:#?}",
-        scan.traces
-    );
+    ensure!(scan.traces.is_empty(), "a value in clear is shown only when asked for: {:#?}", scan.traces);
     it.checkpoint().await?;
     it.running.stop().await?;
     scan.bucket(&it.hindcast, &it.folder).await?;
-    for (place, column) in [
-        ("wal/", "values of object"),
-        ("wal/", "values of patch"),
-        ("checkpoints/", "values of object"),
-    ] {
+    for (place, column) in
+        [("wal/", "values of object"), ("wal/", "values of patch"), ("checkpoints/", "values of object")]
+    {
         ensure!(
             scan.traces.iter().any(|trace| trace.contains(place) && trace.contains(column)),
             "no trace in {place} {column}: {:#?}",
@@ -291,10 +260,7 @@ async fn not_stored(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     let it = Protected { hindcast, folder: dir.path().join("dropped/journal"), running, at };
     let mut scan = Scan::new();
     it.checkpoint().await?;
-    everything(&it.hindcast, "dropped", &it.at, true)
-        .await?
-        .iter()
-        .for_each(|said| scan.answer(said));
+    everything(&it.hindcast, "dropped", &it.at, true).await?.iter().for_each(|said| scan.answer(said));
     it.process(&mut scan).await?;
     it.running.stop().await?;
     scan.bucket(&it.hindcast, &it.folder).await?;

@@ -137,7 +137,9 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
     for said in [run_to_its_end(&secure, &[]).await?, ask(&secure, &["status"]).await?] {
         said.is(2, &["certificate is signed by nobody this machine trusts", "hint: ", "AWS_CA_BUNDLE=FILE"])?;
     }
-    for (path, reason) in [("/nowhere.pem", "cannot be read"), (&*hindcast.key_file.display().to_string(), "holds no certificate")] {
+    for (path, reason) in
+        [("/nowhere.pem", "cannot be read"), (&*hindcast.key_file.display().to_string(), "holds no certificate")]
+    {
         let said = run_to_its_end(&with(&secure, "AWS_CA_BUNDLE", Some(path)), &[]).await?;
         said.is(2, &[&format!("AWS_CA_BUNDLE {path}: "), reason])?;
     }
@@ -158,7 +160,8 @@ async fn a_crowd_shares_one_closing_and_a_web_page_gets_none() -> Result<()> {
     let running = hindcast.run(&[]).await?;
     let url = format!("http://{}/close", running.address);
     let client = reqwest::Client::new();
-    for (name, value) in [("origin", "http://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "cross-site")] {
+    for (name, value) in [("origin", "http://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "cross-site")]
+    {
         let answer = client.request(Method::POST, &url).header(name, value).send().await?;
         ensure!([403, 421].contains(&answer.status().as_u16()), "{name}: {}", answer.status());
     }

@@ -33,10 +33,8 @@ async fn a_kind_whose_conversion_fails_is_let_go_and_all_others_close() -> Resul
     conversion.nobody_answers().await?;
     let config = json!({"metadata": {"name": "later"}, "data": {"k": "v"}});
     create(&client, "/api/v1/namespaces/default/configmaps", config).await?;
-    let took = until("the parts are let go", SOON, async || {
-        Ok(parts(&hindcast).await?["protected"] == json!(false))
-    })
-    .await?;
+    let took =
+        until("the parts are let go", SOON, async || Ok(parts(&hindcast).await?["protected"] == json!(false))).await?;
     println!("let go after {took:?}");
     let reason = parts(&hindcast).await?["reason"].as_str().unwrap_or_default().to_owned();
     ensure!(reason.contains("cannot be followed") && reason.contains("conversion webhook"), "why: {reason}");
@@ -52,15 +50,11 @@ async fn a_kind_whose_conversion_fails_is_let_go_and_all_others_close() -> Resul
     ask(&hindcast, &[&["get", "parts"][..], &here].concat())
         .await?
         .is(2, &["not protected at ", "cannot be followed", "conversion webhook"])?;
-    ask(&hindcast, &[&["get", "cm,parts"][..], &here].concat())
-        .await?
-        .is(3, &["later", "cannot be followed"])?;
+    ask(&hindcast, &[&["get", "cm,parts"][..], &here].concat()).await?.is(3, &["later", "cannot be followed"])?;
 
     conversion.answered().await?;
-    until("the parts are protected again", SOON, async || {
-        Ok(parts(&hindcast).await?["protected"] == json!(true))
-    })
-    .await?;
+    until("the parts are protected again", SOON, async || Ok(parts(&hindcast).await?["protected"] == json!(true)))
+        .await?;
     conversion.size(2).await?;
     // What was written is received first: until then it may be after any moment of now.
     running.close().await?;

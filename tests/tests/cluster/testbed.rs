@@ -3,14 +3,13 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use hindcast_tests::real::{
-    AggregatedApi, Cluster, Fault, HttpProxy, Minio, Mode, Part, Program, Proxy, Verdict, Webhook,
-    WebhookKind, aggregated, process,
+    AggregatedApi, Cluster, Fault, HttpProxy, Minio, Mode, Part, Program, Proxy, Verdict, Webhook, WebhookKind,
+    aggregated, process,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::api::{
-    Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, PostParams,
-    WatchEvent, WatchParams,
+    Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, PostParams, WatchEvent, WatchParams,
 };
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutResult, RetryConfig};
@@ -23,21 +22,14 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(30);
 
 fn config_map(name: &str) -> ConfigMap {
-    ConfigMap {
-        metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
-        ..Default::default()
-    }
+    ConfigMap { metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() }, ..Default::default() }
 }
 
 fn maps(client: kube::Client) -> Api<ConfigMap> {
     Api::namespaced(client, "default")
 }
 
-async fn create(
-    store: &impl ObjectStore,
-    path: &str,
-    text: &'static str,
-) -> object_store::Result<PutResult> {
+async fn create(store: &impl ObjectStore, path: &str, text: &'static str) -> object_store::Result<PutResult> {
     store.put_opts(&Path::from(path), text.into(), PutMode::Create.into()).await
 }
 
@@ -221,8 +213,7 @@ async fn an_aggregated_api_is_listed_and_watched_and_can_be_down() {
     let cluster = Cluster::start().await.unwrap();
     let mut api = AggregatedApi::start(&cluster).await.unwrap();
     let gvk = GroupVersionKind::gvk(aggregated::GROUP, "v1", "Gadget");
-    let gadgets: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client(), "default", &ApiResource::from_gvk(&gvk));
+    let gadgets: Api<DynamicObject> = Api::namespaced_with(cluster.client(), "default", &ApiResource::from_gvk(&gvk));
 
     let first = api.put("default", "one", json!({"size": 1}));
     let listed = gadgets.list(&ListParams::default()).await.unwrap();
@@ -234,10 +225,7 @@ async fn an_aggregated_api_is_listed_and_watched_and_can_be_down() {
     api.put("default", "one", json!({"size": 2}));
     let deleted = api.delete("default", "one");
     let next = watch.next().await.unwrap().unwrap();
-    assert!(
-        matches!(&next, WatchEvent::Modified(one) if one.data["spec"]["size"] == 2),
-        "{next:?}"
-    );
+    assert!(matches!(&next, WatchEvent::Modified(one) if one.data["spec"]["size"] == 2), "{next:?}");
     let next = watch.next().await.unwrap().unwrap();
     let WatchEvent::Deleted(gone) = &next else { unreachable!("{next:?}") };
     assert_eq!(gone.metadata.resource_version, Some(deleted.to_string()));
@@ -251,10 +239,7 @@ async fn an_aggregated_api_is_listed_and_watched_and_can_be_down() {
 
     api.compact();
     let expired = gadgets.watch(&WatchParams::default(), "1").await.err();
-    assert!(
-        matches!(&expired, Some(kube::Error::Api(status)) if status.code == 410),
-        "{expired:?}"
-    );
+    assert!(matches!(&expired, Some(kube::Error::Api(status)) if status.code == 410), "{expired:?}");
 }
 
 #[tokio::test]
@@ -271,8 +256,7 @@ async fn a_webhook_changes_refuses_and_can_be_down() {
         ])),
         _ => Verdict::Allow,
     };
-    let mut webhook =
-        Webhook::start(&cluster, "w", WebhookKind::Mutating, rules, decide).await.unwrap();
+    let mut webhook = Webhook::start(&cluster, "w", WebhookKind::Mutating, rules, decide).await.unwrap();
     let maps = maps(cluster.client());
     let make = async |name: &str| maps.create(&PostParams::default(), &config_map(name)).await;
 
@@ -365,13 +349,8 @@ fn testbed(args: &[&str]) -> Child {
 /// The processes that `pid` started.
 fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let files =
-        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap());
-    files
-        .flat_map(|file| {
-            file.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()
-        })
-        .collect()
+    let files = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap());
+    files.flat_map(|file| file.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
 }
 
 /// The folders a testbed works in: those its children's command lines name.
@@ -380,8 +359,7 @@ fn folders(children: &[u32]) -> BTreeSet<std::path::PathBuf> {
         .iter()
         .flat_map(|pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-            let args =
-                line.split(|byte| *byte == 0).map(|arg| String::from_utf8(arg.to_vec()).unwrap());
+            let args = line.split(|byte| *byte == 0).map(|arg| String::from_utf8(arg.to_vec()).unwrap());
             args.collect::<Vec<_>>()
         })
         .filter(|arg| arg.starts_with(std::env::temp_dir().to_str().unwrap()))

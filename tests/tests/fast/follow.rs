@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use hindcast_journal::cut::MAIN;
-use hindcast_tests::sim::{api::state::Trouble, faults::Fault, harness::in_simulated_time, scene::{Run, Scene}};
+use hindcast_tests::sim::{
+    api::state::Trouble,
+    faults::Fault,
+    harness::in_simulated_time,
+    scene::{Run, Scene},
+};
 use hindcast_watcher::Settings;
 
 const EVENTS: &str = "/events";

@@ -5,15 +5,15 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use hindcast_journal::writer::Sabotage;
-use hindcast_tests::sim::{cluster::{Profile, simulate}, faults::Fault, harness::Outcome, writers::race};
+use hindcast_tests::sim::{
+    cluster::{Profile, simulate},
+    faults::Fault,
+    harness::Outcome,
+    writers::race,
+};
 
 /// Runs seeds on two threads; `each` sees every outcome.
-fn seeds(
-    from: u64,
-    count: u64,
-    run: impl Fn(u64) -> Outcome + Sync,
-    each: impl Fn(Outcome) + Sync,
-) {
+fn seeds(from: u64, count: u64, run: impl Fn(u64) -> Outcome + Sync, each: impl Fn(Outcome) + Sync) {
     let next = Mutex::new(from);
     std::thread::scope(|scope| {
         for _ in 0..2 {

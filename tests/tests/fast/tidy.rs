@@ -95,9 +95,7 @@ fn wrong_imports(manifests: &BTreeMap<String, Manifest>) -> Vec<String> {
         let allowed: &[&str] = match name.as_str() {
             "hindcast-journal" => &[],
             "hindcast-cli" => &["journal", "watcher", "compactor", "snapshotter", "restorer"],
-            "hindcast-tests" => {
-                &["journal", "watcher", "compactor", "snapshotter", "restorer", "cli"]
-            }
+            "hindcast-tests" => &["journal", "watcher", "compactor", "snapshotter", "restorer", "cli"],
             _ => &["journal"],
         };
         for import in &manifest.crates {
@@ -107,26 +105,13 @@ fn wrong_imports(manifests: &BTreeMap<String, Manifest>) -> Vec<String> {
             }
         }
         if name == "hindcast-journal" {
-            for alien in [
-                "kube",
-                "kube-runtime",
-                "k8s-openapi",
-                "clap",
-                "axum",
-                "hyper",
-                "rdkafka",
-                "anyhow",
-            ] {
+            for alien in ["kube", "kube-runtime", "k8s-openapi", "clap", "axum", "hyper", "rdkafka", "anyhow"] {
                 if manifest.crates.contains(alien) {
                     complaints.push(format!("{name} must not know {alien}"));
                 }
             }
             for cloud in ["aws", "azure", "gcp", "http", "cloud"] {
-                if manifest
-                    .features
-                    .get("object_store")
-                    .is_some_and(|f| f.iter().any(|f| f == cloud))
-                {
+                if manifest.features.get("object_store").is_some_and(|f| f.iter().any(|f| f == cloud)) {
                     complaints.push(format!("{name} takes object_store with {cloud}"));
                 }
             }
@@ -159,8 +144,7 @@ fn imports_go_one_way() {
 #[test]
 fn the_workspace_gives_object_store_no_cloud() {
     let text = fs::read_to_string(root().join("Cargo.toml")).expect("the workspace has a manifest");
-    let line =
-        text.lines().find(|l| l.starts_with("object_store =")).expect("object_store is pinned");
+    let line = text.lines().find(|l| l.starts_with("object_store =")).expect("object_store is pinned");
     for cloud in ["aws", "azure", "gcp", "http"] {
         assert!(!line.contains(&format!("\"{cloud}\"")), "every crate would get {cloud}: {line}");
     }
@@ -187,9 +171,7 @@ fn impure(name: &str, text: &str) -> Vec<String> {
         if line.contains("disallowed_methods") {
             let near = lines.iter().skip(i).take(3).copied().collect::<Vec<_>>().join(" ");
             if !line.contains("expect(") && !near.contains("reason") {
-                complaints.push(format!(
-                    "{here}: disallowed_methods is allowed without `expect` and a reason"
-                ));
+                complaints.push(format!("{here}: disallowed_methods is allowed without `expect` and a reason"));
             }
         }
         if is_test || line.trim_start().starts_with("//") {
@@ -199,9 +181,7 @@ fn impure(name: &str, text: &str) -> Vec<String> {
         if line.contains("select!") && line.contains('{') {
             let next = lines.get(i + 1).map_or("", |l| l.trim());
             if next != "biased;" && !line.contains("biased;") {
-                complaints.push(format!(
-                    "{here}: select! without `biased;` draws from an unseeded source"
-                ));
+                complaints.push(format!("{here}: select! without `biased;` draws from an unseeded source"));
             }
         }
     }
@@ -210,8 +190,7 @@ fn impure(name: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn libraries_keep_to_their_parts() {
-    let complaints =
-        sources(&LIBRARIES).iter().flat_map(|(name, text)| impure(name, text)).collect::<Vec<_>>();
+    let complaints = sources(&LIBRARIES).iter().flat_map(|(name, text)| impure(name, text)).collect::<Vec<_>>();
     none(&complaints);
     assert_eq!(impure("x.rs", "#[allow(clippy::disallowed_methods)]\nfn f() {}").len(), 1);
     assert_eq!(impure("x.rs", "tokio::select! {\n a = b => {}\n}").len(), 1);
@@ -229,8 +208,7 @@ fn the_deny_list_fires() {
     fs::create_dir(folder.path().join("src")).expect("it is empty");
     fs::write(folder.path().join("Cargo.toml"), manifest).expect("it is ours");
     fs::write(folder.path().join("src/lib.rs"), code).expect("it is ours");
-    fs::copy(root().join(".clippy.toml"), folder.path().join(".clippy.toml"))
-        .expect("there is a deny-list");
+    fs::copy(root().join(".clippy.toml"), folder.path().join(".clippy.toml")).expect("there is a deny-list");
     let out = Command::new(env!("CARGO"))
         .args(["clippy", "--quiet", "--offline"])
         .env("CARGO_TARGET_DIR", folder.path().join("target"))
@@ -242,10 +220,7 @@ fn the_deny_list_fires() {
     assert!(!said.contains("no such command"), "install clippy: rustup component add clippy");
     assert!(!out.status.success(), "the offender compiles");
     for method in ["SystemTime::now", "Instant::now", "thread::sleep", "env::var"] {
-        assert!(
-            said.contains(&format!("`std::{}`", path_of(method))),
-            "{method} is not denied:\n{said}"
-        );
+        assert!(said.contains(&format!("`std::{}`", path_of(method))), "{method} is not denied:\n{said}");
     }
 }
 
@@ -295,8 +270,7 @@ fn untidy(name: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn files_say_what_they_are_and_stay_small() {
-    let all =
-        sources(&["journal", "watcher", "compactor", "snapshotter", "restorer", "cli", "tests"]);
+    let all = sources(&["journal", "watcher", "compactor", "snapshotter", "restorer", "cli", "tests"]);
     assert!(all.len() > 20, "the sources were found");
     none(&all.iter().flat_map(|(name, text)| untidy(name, text)).collect::<Vec<_>>());
     assert_eq!(untidy("journal/src/x.rs", "fn f() {}").len(), 1);
@@ -317,16 +291,11 @@ fn named(text: &str) -> Vec<String> {
 }
 
 /// Complaints about names that are nowhere in the tree.
-fn untrue(
-    text: &str,
-    exists: &dyn Fn(&str) -> bool,
-    defined: &dyn Fn(&str, &str) -> bool,
-) -> Vec<String> {
+fn untrue(text: &str, exists: &dyn Fn(&str) -> bool, defined: &dyn Fn(&str, &str) -> bool) -> Vec<String> {
     let mut complaints = Vec::new();
     for name in named(text) {
         let word = name.trim_end_matches("()");
-        let simple = !word.is_empty()
-            && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:".contains(c));
+        let simple = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:".contains(c));
         if !simple || word.contains("//") {
             continue;
         }
@@ -338,8 +307,7 @@ fn untrue(
                 complaints.push(format!("`{name}`: {last} is not defined in {first}"));
             }
         } else if let Some((top, _)) = word.split_once('/') {
-            let own = LIBRARIES.contains(&top)
-                || ["cli", "tests", "deploy", ".ci", ".cargo"].contains(&top);
+            let own = LIBRARIES.contains(&top) || ["cli", "tests", "deploy", ".ci", ".cargo"].contains(&top);
             if own && !exists(word.trim_end_matches('/')) {
                 complaints.push(format!("`{name}` is not in the tree"));
             }
@@ -353,24 +321,12 @@ fn architecture_is_true() {
     let path = root().join("ARCHITECTURE.md");
     let text = fs::read_to_string(&path).expect("ARCHITECTURE.md is at the root");
     let folders = ["journal", "watcher", "compactor", "snapshotter", "restorer", "cli", "tests"];
-    let code: BTreeMap<&str, String> = folders
-        .iter()
-        .map(|&folder| (folder, sources(&[folder]).into_iter().map(|(_, t)| t).collect()))
-        .collect();
+    let code: BTreeMap<&str, String> =
+        folders.iter().map(|&folder| (folder, sources(&[folder]).into_iter().map(|(_, t)| t).collect())).collect();
     let exists = |path: &str| root().join(path).exists();
     let defined = |folder: &str, item: &str| {
         let text = code.get(folder).map_or("", String::as_str);
-        let kinds = [
-            "fn ",
-            "struct ",
-            "enum ",
-            "trait ",
-            "type ",
-            "const ",
-            "static ",
-            "mod ",
-            "macro_rules! ",
-        ];
+        let kinds = ["fn ", "struct ", "enum ", "trait ", "type ", "const ", "static ", "mod ", "macro_rules! "];
         kinds.iter().any(|kind| text.contains(&format!("{kind}{item}")))
             || text.contains(&format!("    {item} {{"))
             || text.contains(&format!("    {item},"))
@@ -425,10 +381,7 @@ fn nothing_in_the_tree_speaks_of_this_machine() {
         _ => {
             let mut paths = Vec::new();
             files(&root(), "", &mut paths);
-            paths
-                .iter()
-                .filter_map(|p| Some(p.strip_prefix(root()).ok()?.to_string_lossy().into_owned()))
-                .collect()
+            paths.iter().filter_map(|p| Some(p.strip_prefix(root()).ok()?.to_string_lossy().into_owned())).collect()
         }
     };
     let mut complaints = Vec::new();

@@ -90,7 +90,11 @@ fn what_the_history_does_not_show_may_have_been_another_write() {
     clock.list(20, at(90 * S), at(91 * S));
     clock.confirmed(15);
     assert_eq!(clock.bounds(18, at(200 * S), None, false).1, 200 * S);
-    assert_eq!(clock.bounds(21, at(200 * S), None, false), (90 * S, 200 * S), "it came after the list, whichever it is");
+    assert_eq!(
+        clock.bounds(21, at(200 * S), None, false),
+        (90 * S, 200 * S),
+        "it came after the list, whichever it is"
+    );
 }
 
 #[test]

@@ -309,7 +309,8 @@ impl Core {
     pub(crate) fn gone(&mut self, key: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
         // Revisions of the life before say nothing of when it went.
-        let (rv, reborn) = if kind.reborn { (self.newest(&kind.discovery.domain), true) } else { (kind.cursor + 1, false) };
+        let (rv, reborn) =
+            if kind.reborn { (self.newest(&kind.discovery.domain), true) } else { (kind.cursor + 1, false) };
         // A healing that was cut short may have brought versions beyond the cursor.
         let after = |known: Revision| if reborn { rv } else { rv.max(known + 1) };
         let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), after(entry.rv)));
@@ -347,7 +348,13 @@ impl Core {
     /// A consistent list, begun when the domain was known to have `reached` that, showed revision `list`. Before it, the
     /// counter went back: the whole domain begins a new life. Says whether that is so; nothing, where the life that it was
     /// begun in has ended meanwhile.
-    pub(crate) fn shown(&mut self, domain: &str, reached: (u32, Revision), list: Revision, when: &When) -> Option<bool> {
+    pub(crate) fn shown(
+        &mut self,
+        domain: &str,
+        reached: (u32, Revision),
+        list: Revision,
+        when: &When,
+    ) -> Option<bool> {
         let (life, highest) = reached;
         self.dated(when);
         if self.life(domain) != life {

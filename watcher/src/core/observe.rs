@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hindcast_journal::{
-    Micros, Observation, Op, Revision, Source,
-    facts::Discovery,
-};
+use hindcast_journal::{Micros, Observation, Op, Revision, Source, facts::Discovery};
 
 use super::{Core, Hint, Renewed};
 use crate::{
@@ -181,15 +178,8 @@ impl Core {
         let (base, _) = self.retained(key, name);
         let at = self.now();
         let (lo, hi) = self.domain(&discovery.domain).clock.bounds(rv, at, None, false);
-        let observation = Observation {
-            kind: &discovery,
-            incarnation,
-            rv,
-            source,
-            time_lo: lo,
-            time_hi: hi,
-            bytes: &[],
-        };
+        let observation =
+            Observation { kind: &discovery, incarnation, rv, source, time_lo: lo, time_hi: hi, bytes: &[] };
         let (within, alone) = name.split_once('/').unwrap_or(("", name));
         let change = self.encoder.forget(&observation, within, alone, base.as_ref());
         self.forget_entry(key, name);
@@ -248,11 +238,7 @@ impl Core {
         Some((discovery, incarnation))
     }
 
-    fn retained(
-        &mut self,
-        key: &str,
-        name: &str,
-    ) -> (Option<hindcast_journal::Base>, Option<Micros>) {
+    fn retained(&mut self, key: &str, name: &str) -> (Option<hindcast_journal::Base>, Option<Micros>) {
         let Some(entry) = self.kinds.get(key).and_then(|kind| kind.objects.get(name)) else {
             return (None, None);
         };
@@ -260,13 +246,7 @@ impl Core {
     }
 
     /// Keeps a version as the last one.
-    pub(crate) fn keep(
-        &mut self,
-        key: &str,
-        name: &str,
-        base: hindcast_journal::Base,
-        stamp: Option<Micros>,
-    ) {
+    pub(crate) fn keep(&mut self, key: &str, name: &str, base: hindcast_journal::Base, stamp: Option<Micros>) {
         self.forget_entry(key, name);
         let (mut entry, cool) = self.packer.keep(key, name, base, stamp);
         if let Some(kind) = self.kinds.get_mut(key) {

@@ -197,8 +197,7 @@ fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_ga
     // Once more, as after a heal that broke half-way.
     assert_eq!(core.recovered("/things", "ns/a", recovered, 0), 0);
     let batch = core.take();
-    let shapes: Vec<(Op, bool)> =
-        batch.changes.iter().map(|c| (c.op, matches!(c.body, Body::Patch(_)))).collect();
+    let shapes: Vec<(Op, bool)> = batch.changes.iter().map(|c| (c.op, matches!(c.body, Body::Patch(_)))).collect();
     assert_eq!(shapes, [(Op::Modify, true), (Op::Delete, false), (Op::Add, false)]);
     assert_eq!(batch.frontier.get("main").map(|p| p.rv), Some(10));
     core.committed(1);
@@ -269,8 +268,7 @@ fn with_the_store_away_the_noisiest_kind_is_let_go_and_the_rest_goes_on() {
     }
     core.refused();
     let mut rv = 10;
-    while core.event("/loud", &Event::Added(object(&format!("o{rv}"), &format!("u{rv}"), rv + 1, rv)), 0)
-        == Verdict::Go
+    while core.event("/loud", &Event::Added(object(&format!("o{rv}"), &format!("u{rv}"), rv + 1, rv)), 0) == Verdict::Go
     {
         rv += 1;
         assert!(rv < 10_000);

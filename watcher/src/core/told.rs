@@ -61,7 +61,12 @@ impl Core {
             }
             let (count, names) = (kinds.len(), names.join(", "));
             if forbidden {
-                tracing::warn!(count, reason, kinds = names, "not protected: give the account get, list and watch on them, or leave them out with --exclude");
+                tracing::warn!(
+                    count,
+                    reason,
+                    kinds = names,
+                    "not protected: give the account get, list and watch on them, or leave them out with --exclude"
+                );
             } else {
                 tracing::info!(count, reason, kinds = names, "not protected");
             }
@@ -79,7 +84,8 @@ mod tests {
         let second = Duration::from_secs;
         let forbidden = |untold: &mut Untold, resource: &str, now| {
             let kind = Discovery { resource: resource.to_owned(), ..Discovery::default() };
-            let detail = format!("{resource} is forbidden: User \"a\" cannot list resource \"{resource}\" in API group \"\"");
+            let detail =
+                format!("{resource} is forbidden: User \"a\" cannot list resource \"{resource}\" in API group \"\"");
             let end = CoverEnd { reason: Uncovered::Forbidden, detail };
             untold.add(&format!("/{resource}"), &kind, &end, now);
         };

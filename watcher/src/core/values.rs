@@ -68,7 +68,8 @@ impl Core {
     /// A covered kind that is to be reread; none while there is nothing to read again. Writes down when that is so.
     pub(crate) fn to_reread(&mut self) -> Option<Arc<Discovery>> {
         let kinds = &self.kinds;
-        let due = self.values.reread.iter().find_map(|key| kinds.get(key).filter(|kind| kind.covered && kind.cursor > 0));
+        let due =
+            self.values.reread.iter().find_map(|key| kinds.get(key).filter(|kind| kind.covered && kind.cursor > 0));
         if let Some(kind) = due {
             return Some(kind.discovery.clone());
         }
@@ -88,7 +89,9 @@ impl Core {
         let name = object_name(&seen.header);
         let retained = self.kinds.get(key).filter(|kind| kind.covered).and_then(|kind| kind.objects.get(&name));
         // Another version is on its way through the watch, and is stored whole.
-        if retained.is_some_and(|entry| *entry.uid == *seen.header.uid && Some(entry.object_rv) == seen.header.rv && entry.rv < list) {
+        if retained.is_some_and(|entry| {
+            *entry.uid == *seen.header.uid && Some(entry.object_rv) == seen.header.rv && entry.rv < list
+        }) {
             self.same(key, &name, seen, list);
         }
     }

@@ -87,7 +87,10 @@ fn crds_give_uid_columns_and_whether_they_are_established() {
 #[test]
 fn only_groups_of_other_servers_are_aggregated() {
     let of = |text: &str| aggregated_group(text.as_bytes());
-    assert_eq!(of(r#"{"spec":{"group":"metrics.k8s.io","service":{"name":"m","namespace":"n"}}}"#).as_deref(), Some("metrics.k8s.io"));
+    assert_eq!(
+        of(r#"{"spec":{"group":"metrics.k8s.io","service":{"name":"m","namespace":"n"}}}"#).as_deref(),
+        Some("metrics.k8s.io")
+    );
     assert_eq!(of(r#"{"spec":{"group":"apps","service":null}}"#), None);
     assert_eq!(of(r#"{"spec":{"group":"apps"}}"#), None);
 }

@@ -4,22 +4,15 @@ use super::*;
 fn members_are_spans_of_the_received_bytes() {
     let bytes = br#" { "a" : 1.10 , "b":"x}\"]", "c":{"d":[1,{"e":"]"}]},"f" : [ ] } "#;
     let mut members = Members::of(bytes);
-    let all: Vec<_> = members
-        .by_ref()
-        .map(|(k, v)| (std::str::from_utf8(k).unwrap(), std::str::from_utf8(v).unwrap()))
-        .collect();
-    assert_eq!(
-        all,
-        [("a", "1.10"), ("b", r#""x}\"]""#), ("c", r#"{"d":[1,{"e":"]"}]}"#), ("f", "[ ]")]
-    );
+    let all: Vec<_> =
+        members.by_ref().map(|(k, v)| (std::str::from_utf8(k).unwrap(), std::str::from_utf8(v).unwrap())).collect();
+    assert_eq!(all, [("a", "1.10"), ("b", r#""x}\"]""#), ("c", r#"{"d":[1,{"e":"]"}]}"#), ("f", "[ ]")]);
     assert!(members.complete());
 }
 
 #[test]
 fn broken_bytes_end_early_and_say_so() {
-    for bytes in [
-        &b"{\"a\":1"[..], b"{\"a\"", b"{\"a\":", b"[1]", b"", b"{\"a\":\"x", b"{\"a\":}", b"{,", b"{\"a\\",
-    ] {
+    for bytes in [&b"{\"a\":1"[..], b"{\"a\"", b"{\"a\":", b"[1]", b"", b"{\"a\":\"x", b"{\"a\":}", b"{,", b"{\"a\\"] {
         let mut members = Members::of(bytes);
         assert!(members.by_ref().count() <= 1);
         assert!(!members.complete(), "{}", String::from_utf8_lossy(bytes));

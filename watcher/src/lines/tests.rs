@@ -43,8 +43,7 @@ fn events_keep_the_objects_bytes() {
     assert_eq!(event(&line), Some(Event::Modified(object)));
     let line = Bytes::from_static(br#"{"object":{"x":1},"type":"DELETED"}"#);
     assert_eq!(event(&line), Some(Event::Deleted(Bytes::from_static(br#"{"x":1}"#))));
-    for bad in [&br#"{"type":"ADDED"}"#[..], br#"{"type":"ADDED","object":{"#, b"x", br#"{"type":"?","object":{}}"#]
-    {
+    for bad in [&br#"{"type":"ADDED"}"#[..], br#"{"type":"ADDED","object":{"#, b"x", br#"{"type":"?","object":{}}"#] {
         assert_eq!(event(&Bytes::copy_from_slice(bad)), None);
     }
 }

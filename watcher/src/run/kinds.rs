@@ -217,7 +217,8 @@ impl Kinds {
                 let key = kind.kind_key();
                 let known = core.kinds.get(&key);
                 // What did not answer when the journal was left would hold up all others.
-                let failed = known.is_some_and(|kind| matches!(kind.ended, Some(Uncovered::Stuck | Uncovered::ApiDown)));
+                let failed =
+                    known.is_some_and(|kind| matches!(kind.ended, Some(Uncovered::Stuck | Uncovered::ApiDown)));
                 known.is_none_or(|kind| kind.cursor == 0) && !failed && (key == LEASES || wanted(kind, settings))
             };
             let fresh: Vec<_> = kinds.values().filter(new).map(|k| Arc::new(k.clone())).collect();
@@ -393,11 +394,8 @@ impl Kinds {
 
     /// Leases, definitions and API services are listened to also when they are not journaled.
     fn start_overhearing(&mut self) {
-        let paths = [
-            (LEASES, LEASES_PATH),
-            (CRDS, CRDS_PATH),
-            (API_SERVICES, "/apis/apiregistration.k8s.io/v1/apiservices"),
-        ];
+        let paths =
+            [(LEASES, LEASES_PATH), (CRDS, CRDS_PATH), (API_SERVICES, "/apis/apiregistration.k8s.io/v1/apiservices")];
         for (key, path) in paths {
             let needed = !self.streams.contains_key(key)
                 && self.env.core.lock().kinds.get(key).is_some_and(|kind| !kind.discovery.gone);

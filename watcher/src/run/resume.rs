@@ -106,7 +106,9 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
     // What the journal closed holds against whatever the clocks of the time say later.
     let now = core.now();
     for domain in core.domains.values_mut() {
-        if let Some((_, rv, time)) = domain.resumed.filter(|(life, _, time)| *life == domain.incarnation && *time <= now.lo) {
+        if let Some((_, rv, time)) =
+            domain.resumed.filter(|(life, _, time)| *life == domain.incarnation && *time <= now.lo)
+        {
             domain.clock.closed(rv, time);
         }
     }

@@ -28,13 +28,7 @@ pub(crate) async fn overhear(env: Arc<Env>, key: &'static str, path: String) {
     }
 }
 
-async fn listen(
-    env: &Env,
-    key: &str,
-    path: &str,
-    failures: &mut u32,
-    alive: &mut Duration,
-) -> Result<(), Failure> {
+async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32, alive: &mut Duration) -> Result<(), Failure> {
     domains::place(env, key).await?;
     // Leases of another life would tell when revisions of this one were committed.
     let domain = env.core.lock().kinds.get(key).map(|kind| kind.discovery.domain.clone());

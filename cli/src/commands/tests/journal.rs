@@ -4,8 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use hindcast_journal::{
-    Base, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets,
-    Source, Writer,
+    Base, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source, Writer,
     facts::{self, CoverEnd, Discovery, Gap, Grade, Mark, PrinterColumn, Uncovered},
     seal::{DataKeys, Key},
     writer::Identity,
@@ -96,8 +95,7 @@ impl Play {
 
     fn put(&mut self, rv: u64, kind: &Discovery, name: &str, manager: &str, rest: &str) {
         let (namespace, name) = name.split_once('/').unwrap();
-        let api =
-            if kind.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group) };
+        let api = if kind.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group) };
         let bytes = format!(
             r#"{{"apiVersion":"{api}","kind":"{}","metadata":{{"creationTimestamp":"2026-11-01T13:00:00Z",
             "managedFields":[{{"manager":"{manager}","operation":"Update","time":"2026-11-01T13:00:{rv}Z","fieldsV1":{{"f:x{rv}":{{}}}}}}],
@@ -131,12 +129,7 @@ impl Play {
         };
         let (namespace, name) = name.split_once('/').unwrap();
         let key = format!("{}/{namespace}/{name}", kind.resource);
-        self.changes.push(self.encoder.forget(
-            &seen,
-            namespace,
-            name,
-            self.bases.remove(&key).as_ref(),
-        ));
+        self.changes.push(self.encoder.forget(&seen, namespace, name, self.bases.remove(&key).as_ref()));
     }
 }
 
@@ -161,10 +154,7 @@ async fn write(url: &str, stored: Stored, key: Arc<Key>, parts: Parts) {
 }
 
 fn frontier(rv: u64) -> FrontierVector {
-    FrontierVector::from([(
-        "main".to_owned(),
-        FrontierPoint { incarnation: 0, rv, time: time(rv) },
-    )])
+    FrontierVector::from([("main".to_owned(), FrontierPoint { incarnation: 0, rv, time: time(rv) })])
 }
 
 /// What is closed, and what came after.
@@ -182,8 +172,7 @@ fn play(encoder: Encoder, secrets: String) -> (Vec<Change>, Vec<Change>) {
         type_: "number".into(),
         priority: 0,
     }];
-    let start =
-        Mark::Start { writer: "w".into(), version: "1".into(), server: String::new(), secrets };
+    let start = Mark::Start { writer: "w".into(), version: "1".into(), server: String::new(), secrets };
     let mut mark = Change::new(Op::Mark, "main", 0, 1);
     mark.body = facts::body(&start).unwrap();
     play.changes.push(mark);
@@ -195,19 +184,15 @@ fn play(encoder: Encoder, secrets: String) -> (Vec<Change>, Vec<Change>) {
     }
     let excluded = CoverEnd { reason: Uncovered::Excluded, detail: String::new() };
     play.fact(Op::CoverEnd, &lease, 10, &excluded);
-    let web =
-        |replicas: u64| format!(r#","labels":{{"app":"web"}}}},"spec":{{"replicas":{replicas}}}"#);
+    let web = |replicas: u64| format!(r#","labels":{{"app":"web"}}}},"spec":{{"replicas":{replicas}}}"#);
     play.put(11, &deploy, "shop/web", "kubectl-create", &web(2));
     let hostile = r#","annotations":{"x":"\u001b[2J\u009b"}},"data":{"big":"1.10"}"#;
     play.put(12, &config, "shop/config", "kubectl-create", hostile);
     play.put(13, &deploy, "shop/web", "kubectl-edit", &web(3));
     play.put(14, &widget, "shop/w", "operator", r#"},"spec":{"size":1.10}"#);
     let applied = format!(r#"{{\"data\":{{\"password\":\"{PLANTED}\"}}}}"#);
-    let last = format!(
-        r#","annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{applied}"}}"#
-    );
-    let values =
-        |rest: &str| format!(r#"{last}}},"data":{{"password":"{PLANTED}"{rest}}},"type":"Opaque""#);
+    let last = format!(r#","annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{applied}"}}"#);
+    let values = |rest: &str| format!(r#"{last}}},"data":{{"password":"{PLANTED}"{rest}}},"type":"Opaque""#);
     play.put(15, &secret, "shop/db", "kubectl-apply", &values(""));
     play.put(16, &secret, "shop/db", "kubectl-edit", &values(&format!(r#","again":"{PLANTED}""#)));
     let gap = Gap {

@@ -6,8 +6,7 @@ use serde_json::Value;
 pub(crate) fn check(name: &str, document: &str) {
     let path = format!("{}/schemas/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let document: Value =
-        serde_json::from_str(document).unwrap_or_else(|e| panic!("{e}: {document}"));
+    let document: Value = serde_json::from_str(document).unwrap_or_else(|e| panic!("{e}: {document}"));
     if let Err(reason) = fits(&schema, &schema, &document, "") {
         panic!("{name}: {reason} in\n{document:#}");
     }

@@ -40,7 +40,10 @@ fn what_is_missing_or_broken_is_named() {
         ("{server: 'https://a', certificate-authority: /nowhere/ca.crt}", "/nowhere/ca.crt"),
         ("{server: 'https://a', certificate-authority-data: '***'}", "certificate-authority-data"),
         ("{server: 'https://a', certificate-authority-data: 'YQ=='}", "holds no certificate"),
-        ("{server: 'https://a', certificate-authority-data: 'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo='}", "holds no certificate"),
+        (
+            "{server: 'https://a', certificate-authority-data: 'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo='}",
+            "holds no certificate",
+        ),
         ("{server: 'https://a', proxy-url: 'ftp://x'}", "proxy-url"),
     ] {
         let failure = reach_of(cluster, &[]).err().unwrap();
@@ -57,11 +60,8 @@ fn what_is_missing_or_broken_is_named() {
 #[test]
 fn of_several_credentials_the_one_is_taken_that_kubectl_takes() {
     let source = |user: &str| {
-        let mut user: AuthInfo = kubeconfig(&format!("{{users: [{{name: u, user: {user}}}]}}"))
-            .auth_infos
-            .remove(0)
-            .auth_info
-            .unwrap();
+        let mut user: AuthInfo =
+            kubeconfig(&format!("{{users: [{{name: u, user: {user}}}]}}")).auth_infos.remove(0).auth_info.unwrap();
         let source = renewed(&mut user, Interaction::None).unwrap();
         (source, user)
     };
@@ -77,7 +77,8 @@ fn of_several_credentials_the_one_is_taken_that_kubectl_takes() {
     let Some(Source::CertificateFiles(paths)) = files else { panic!("{files:?}") };
     assert_eq!(paths, ["/a", "/b"].map(PathBuf::from));
     assert!(user.exec.is_none() && user.client_key.is_some());
-    let (data, _) = source("{client-certificate-data: a, client-certificate: a, client-key-data: b, exec: {command: c}}");
+    let (data, _) =
+        source("{client-certificate-data: a, client-certificate: a, client-key-data: b, exec: {command: c}}");
     assert!(data.is_none(), "{data:?}");
     let (name, user) = source("{username: a, exec: {command: c}}");
     assert!(name.is_none() && user.exec.is_none() && user.password.is_some());
@@ -90,7 +91,8 @@ fn of_several_credentials_the_one_is_taken_that_kubectl_takes() {
 fn a_provider_from_before_plugins_is_told_what_came_after_it() {
     let of = |provider: &str| {
         let mut user = AuthInfo { auth_provider: Some(serde_json::from_str(provider).unwrap()), ..AuthInfo::default() };
-        renewed(&mut user, Interaction::None).map(|source| (source.is_none(), user.token.is_some(), user.auth_provider.is_none()))
+        renewed(&mut user, Interaction::None)
+            .map(|source| (source.is_none(), user.token.is_some(), user.auth_provider.is_none()))
     };
     assert_eq!(of(r#"{"name": "oidc", "config": {"id-token": "t"}}"#).unwrap(), (true, true, true));
     for (provider, hint) in [

@@ -135,8 +135,7 @@ async fn a_plugin_is_run_once_for_all_and_not_in_a_storm_when_it_fails_or_is_ref
 async fn what_is_about_to_expire_is_replaced_and_serves_on_while_the_plugin_fails() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let (clock, credentials) =
-        credentials(counting(dir, r#","expirationTimestamp":"2026-11-01T00:02:00Z""#));
+    let (clock, credentials) = credentials(counting(dir, r#","expirationTimestamp":"2026-11-01T00:02:00Z""#));
     assert_eq!(token(&credentials.current().await.unwrap()), "t1");
     clock.pass(80);
     credentials.current().await.unwrap();

@@ -8,11 +8,7 @@ fn plugin(dir: &Path, script: &str) -> ExecConfig {
     let path = dir.join("plugin");
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    ExecConfig {
-        api_version: Some(V1.to_owned()),
-        command: Some(path.display().to_string()),
-        ..ExecConfig::default()
-    }
+    ExecConfig { api_version: Some(V1.to_owned()), command: Some(path.display().to_string()), ..ExecConfig::default() }
 }
 
 async fn answer(script: &str) -> Result<Given> {
@@ -78,7 +74,10 @@ async fn a_plugin_that_fails_is_quoted_and_one_that_answers_oddly_is_not() {
     };
     for (script, reason) in [
         ("echo hunter2".to_owned(), "no ExecCredential"),
-        (credential("client.authentication.k8s.io/v1alpha1", "{\"token\": \"hunter2\"}"), "answers in `client.authentication.k8s.io/v1alpha1`"),
+        (
+            credential("client.authentication.k8s.io/v1alpha1", "{\"token\": \"hunter2\"}"),
+            "answers in `client.authentication.k8s.io/v1alpha1`",
+        ),
         (credential(V1, "{}"), "neither a token nor a certificate"),
         (credential(V1, "null"), "no credentials"),
         (credential(V1, "{\"clientKeyData\": \"hunter2\"}"), "without its certificate"),

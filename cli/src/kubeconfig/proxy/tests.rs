@@ -1,9 +1,7 @@
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
-    Environment::read(|name| {
-        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    })
+    Environment::read(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
 }
 
 fn proxy(variables: &[(&str, &str)], server: &str) -> Option<String> {
@@ -13,11 +11,8 @@ fn proxy(variables: &[(&str, &str)], server: &str) -> Option<String> {
 
 #[test]
 fn the_scheme_of_the_server_chooses_the_variable_and_capitals_come_first() {
-    let both = [
-        ("HTTPS_PROXY", "http://secure:1"),
-        ("https_proxy", "http://small:1"),
-        ("http_proxy", "http://plain:1"),
-    ];
+    let both =
+        [("HTTPS_PROXY", "http://secure:1"), ("https_proxy", "http://small:1"), ("http_proxy", "http://plain:1")];
     assert_eq!(proxy(&both, "https://api.example.com:6443").as_deref(), Some("http://secure:1"));
     assert_eq!(proxy(&both, "http://api.example.com").as_deref(), Some("http://plain:1"));
     let empty = [("HTTPS_PROXY", ""), ("https_proxy", "http://small:1")];
@@ -29,9 +24,7 @@ fn the_scheme_of_the_server_chooses_the_variable_and_capitals_come_first() {
 #[test]
 fn this_host_itself_is_never_reached_through_a_proxy_of_the_environment() {
     let set = [("HTTPS_PROXY", "http://proxy:1")];
-    for server in
-        ["https://localhost:6443", "https://127.0.0.1:6443", "https://127.1.2.3", "https://[::1]:6443"]
-    {
+    for server in ["https://localhost:6443", "https://127.0.0.1:6443", "https://127.1.2.3", "https://[::1]:6443"] {
         assert_eq!(proxy(&set, server), None, "{server}");
     }
     assert!(proxy(&set, "https://localhost.example.com").is_some());

@@ -30,11 +30,17 @@ fn an_answer_that_is_a_page_is_told_in_a_line_and_one_without_words_by_its_code(
         kube::Error::Api(Box::new(Status { code, message: message.to_owned(), ..Status::default() }))
     };
     let page = told(status(502, &format!("<html>\n<body>{}", "down ".repeat(1000))));
-    assert!(page.reason.len() < 500 && page.reason.contains("<html> <body>down") && page.reason.ends_with("… (502)"), "{page}");
+    assert!(
+        page.reason.len() < 500 && page.reason.contains("<html> <body>down") && page.reason.ends_with("… (502)"),
+        "{page}"
+    );
     assert!(told(status(401, "")).reason.ends_with("Unauthorized (401)"));
     let other = serde_json::from_str::<u8>("<html>").unwrap_err();
     let other = told(kube::Error::SerdeError(other));
-    assert!(other.reason.ends_with("what answers is no API server") && other.hints[0].contains("https://api"), "{other:?}");
+    assert!(
+        other.reason.ends_with("what answers is no API server") && other.hints[0].contains("https://api"),
+        "{other:?}"
+    );
 }
 
 #[test]
@@ -44,7 +50,10 @@ fn a_certificate_that_is_not_accepted_is_told_in_words_with_the_field_to_mend() 
         told(kube::Error::Service(Box::new(std::io::Error::other(error))))
     };
     let unknown = why(CertificateError::UnknownIssuer);
-    assert!(unknown.reason.ends_with("the server's certificate is not accepted: nobody signed it who is trusted"), "{unknown}");
+    assert!(
+        unknown.reason.ends_with("the server's certificate is not accepted: nobody signed it who is trusted"),
+        "{unknown}"
+    );
     assert!(unknown.hints[0].starts_with("certificate-authority "), "{unknown:?}");
     assert!(why(CertificateError::NotValidForName).hints[0].starts_with("tls-server-name "));
     let own = rustls::OtherError(Arc::new(std::io::Error::other("CaUsedAsEndEntity")));

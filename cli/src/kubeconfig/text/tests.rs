@@ -31,9 +31,14 @@ contexts:
     assert_eq!((extensions.len(), extensions[0].extension.to_string()), (1, r#"{"a":null,"b":""}"#.to_owned()));
     let [user, exec, _] = config.auth_infos.as_slice() else { panic!("{:?}", config.auth_infos) };
     let user = user.auth_info.as_ref().unwrap();
-    assert!(user.token.is_some() && user.username.is_none() && user.client_key_data.is_none() && user.impersonate.is_none());
+    assert!(
+        user.token.is_some() && user.username.is_none() && user.client_key_data.is_none() && user.impersonate.is_none()
+    );
     let exec = exec.auth_info.as_ref().unwrap().exec.as_ref().unwrap();
-    assert_eq!((exec.args.as_deref(), exec.interactive_mode.is_none()), (Some(&["a".to_owned(), String::new()][..]), true));
+    assert_eq!(
+        (exec.args.as_deref(), exec.interactive_mode.is_none()),
+        (Some(&["a".to_owned(), String::new()][..]), true)
+    );
     assert_eq!(config.contexts[0].context.as_ref().unwrap().cluster, "");
     for nothing in ["", "---\n", "# nothing\n"] {
         assert!(read(nothing).unwrap().clusters.is_empty());

@@ -16,8 +16,7 @@ fn change(pos: u64, name: &str, op: Op, manager: &str, patch: &str) -> Change {
 }
 
 const STATUS: &str = r#"[{"op":"replace","path":"/status/phase","value":"Running"}]"#;
-const SPEC: &str =
-    r#"[{"op":"replace","path":"/spec/x","value":1},{"op":"add","path":"/status/y","value":2}]"#;
+const SPEC: &str = r#"[{"op":"replace","path":"/spec/x","value":1},{"op":"add","path":"/status/y","value":2}]"#;
 
 #[test]
 fn quiet_changes_fold_to_a_line_an_object() {

@@ -5,10 +5,7 @@ use hindcast_restorer::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::view::{
-    Field,
-    plan::Name,
-};
+use crate::view::{Field, plan::Name};
 
 pub(crate) fn name(kind: &str, group: &str, resource: &str, name: &str) -> Name {
     Name {
@@ -56,13 +53,7 @@ pub(crate) fn empty(what: What) -> Plan {
         cut: hindcast_journal::Cut::default(),
         time: 1_793_538_060_000_000,
         undoes: None,
-        selection: Selection {
-            what,
-            labels: String::new(),
-            only: Vec::new(),
-            path: None,
-            widen: Widen::default(),
-        },
+        selection: Selection { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() },
         actions: Vec::new(),
         left: Vec::new(),
         notes: Vec::new(),
@@ -100,19 +91,13 @@ pub(crate) fn bad_deploy() -> Plan {
         rule: "hpa-replicas".into(),
         owner: "HorizontalPodAutoscaler web".into(),
     });
-    web.check = Some(
-        "refused: admission webhook \"policy.example.com\" denied the request: image not signed".into(),
-    );
+    web.check = Some("refused: admission webhook \"policy.example.com\" denied the request: image not signed".into());
     let mut service = action(Verb::Create, name("Service", "", "services", "web"), 2, Vec::new());
     service.warnings.push("the external address of a LoadBalancer may change".into());
     let mut stray = action(Verb::Delete, name("ConfigMap", "", "configmaps", "debug-tools"), 9, Vec::new());
     stray.evidence = Some("added at position 4720 (2026-11-01 13:02:10), after the moment; the same uid now".into());
-    plan.actions = vec![
-        action(Verb::Update, name("ConfigMap", "", "configmaps", "web"), 1, config),
-        service,
-        web,
-        stray,
-    ];
+    plan.actions =
+        vec![action(Verb::Update, name("ConfigMap", "", "configmaps", "web"), 1, config), service, web, stray];
     let owned = "ReplicaSet web-2 is handled with its owner";
     plan.left = vec![
         left(
@@ -145,11 +130,8 @@ fn a_bad_deploy_is_taken_back() {
 
 #[test]
 fn what_is_narrow_says_so_and_nothing_to_do_is_said() {
-    let mut plan = empty(What::Object {
-        kind: "apps/deployments".into(),
-        namespace: "shop".into(),
-        name: "web".into(),
-    });
+    let mut plan =
+        empty(What::Object { kind: "apps/deployments".into(), namespace: "shop".into(), name: "web".into() });
     plan.selection.path = Some("/spec/template".into());
     insta::assert_snapshot!(text(&plan));
     let mut all = empty(What::All);

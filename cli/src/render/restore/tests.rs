@@ -55,8 +55,7 @@ fn all_is_well() {
 
 #[test]
 fn what_went_wrong_stands_below_with_the_reason() {
-    let mut conflict =
-        done(Verb::Update, name("Deployment", "apps", "deployments", "web"), Became::Conflict, None);
+    let mut conflict = done(Verb::Update, name("Deployment", "apps", "deployments", "web"), Became::Conflict, None);
     conflict.differences.push(field("/spec/paused", None, Some(json!(true))));
     let mut refused = done(Verb::Create, name("Secret", "", "secrets", "db"), Became::Refused, None);
     refused.message = Some("secrets is forbidden: User \"night\" cannot create secrets".into());

@@ -9,8 +9,8 @@ fn yaml(json: &str) -> String {
 /// Reads with an independent YAML reader and compares with what the JSON says.
 fn reads_back(json: &str) {
     let text = yaml(json);
-    let read: serde_json::Value = serde_saphyr::from_str(&text)
-        .unwrap_or_else(|e| panic!("{json} became unreadable: {e}\n{text}"));
+    let read: serde_json::Value =
+        serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{json} became unreadable: {e}\n{text}"));
     let expected: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!(read, expected, "{json} became\n{text}");
 }
@@ -197,8 +197,7 @@ fn strings_that_could_be_something_else_are_quoted() {
 #[test]
 fn random_text_reads_back() {
     // A small generator of its own, with the characters that matter more often than others.
-    let alphabet: Vec<char> =
-        "ab01.:-# \n\t'\"\\[]{}|>,&*!%@`?~=xeT_é😀\u{1b}\u{85}\u{2028}".chars().collect();
+    let alphabet: Vec<char> = "ab01.:-# \n\t'\"\\[]{}|>,&*!%@`?~=xeT_é😀\u{1b}\u{85}\u{2028}".chars().collect();
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
         seed ^= seed << 13;

@@ -46,12 +46,7 @@ impl Step {
 
 /// The steps from one list to the other.
 pub(super) fn align(old: &[Node<'_>], new: &[Node<'_>]) -> Vec<Step> {
-    let tail = old
-        .iter()
-        .rev()
-        .zip(new.iter().rev())
-        .take_while(|(old, new)| old.raw() == new.raw())
-        .count();
+    let tail = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old.raw() == new.raw()).count();
     let old = old.get(..old.len() - tail).unwrap_or_default();
     let new = new.get(..new.len() - tail).unwrap_or_default();
     if old.is_empty() || new.is_empty() {
@@ -93,8 +88,7 @@ fn by_identity(old: &[Node<'_>], new: &[Node<'_>]) -> Option<Vec<(usize, usize)>
     IDENTITIES.iter().find_map(|key| {
         let old = identities(old, key)?;
         let new = identities(new, key)?;
-        let mut pairs: Vec<_> =
-            old.iter().filter_map(|(name, at)| Some((*at, *new.get(name)?))).collect();
+        let mut pairs: Vec<_> = old.iter().filter_map(|(name, at)| Some((*at, *new.get(name)?))).collect();
         pairs.sort_unstable();
         Some(pairs)
     })

@@ -9,8 +9,8 @@ use std::fmt::Write;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::exact::{
-    Number, Object, ParseReason, Value, apply, diff, diff_bytes, diff_state, diff_state_bytes,
-    ingest, parse, parse_canonical, set_resource_version, split_managed_fields, to_canonical,
+    Number, Object, ParseReason, Value, apply, diff, diff_bytes, diff_state, diff_state_bytes, ingest, parse,
+    parse_canonical, set_resource_version, split_managed_fields, to_canonical,
 };
 
 const KEYS: [&str; 16] = [
@@ -32,8 +32,7 @@ const KEYS: [&str; 16] = [
     "\u{ff5e}",
 ];
 
-const EXACT: [&str; 9] =
-    ["0", "-0", "1.10", "1.1", "1E5", "1e400", "18446744073709551617", "-7", "12"];
+const EXACT: [&str; 9] = ["0", "-0", "1.10", "1.1", "1E5", "1e400", "18446744073709551617", "-7", "12"];
 
 const PLAIN: [&str; 4] = ["0", "7", "-3", "120"];
 
@@ -76,8 +75,7 @@ fn object() -> impl Strategy<Value = Value> {
     let part = || any_value(&EXACT);
     (part(), part(), part(), proptest::option::of(part()), 0..100_u64).prop_map(
         |(labels, spec, status, managed, version)| {
-            let mut metadata: Object =
-                [("labels", labels), ("name", "x".into())].into_iter().collect();
+            let mut metadata: Object = [("labels", labels), ("name", "x".into())].into_iter().collect();
             metadata.insert("resourceVersion", Value::from(version.to_string()));
             if let Some(managed) = managed {
                 metadata.insert("managedFields", managed);
@@ -216,9 +214,7 @@ fn numberless(value: serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Number(_) => serde_json::Value::Null,
         serde_json::Value::Array(list) => list.into_iter().map(numberless).collect(),
-        serde_json::Value::Object(map) => {
-            map.into_iter().map(|(key, value)| (key, numberless(value))).collect()
-        }
+        serde_json::Value::Object(map) => map.into_iter().map(|(key, value)| (key, numberless(value))).collect(),
         other => other,
     }
 }

@@ -6,12 +6,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{
-    Base,
-    facts::Frontier,
-    fold::ObjectKey,
-    segment::FrontierPoint,
-};
+use crate::{Base, facts::Frontier, fold::ObjectKey, segment::FrontierPoint};
 
 /// A step of the world takes this long.
 const STEP: Micros = 1000;
@@ -106,7 +101,15 @@ impl World {
     async fn new(seed: u64, falls: bool) -> Self {
         let journal = journal();
         let writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");
-        let kinds = [("nodes", MAIN), ("widgets", MAIN), ("gadgets", MAIN), ("events", "events"), ("metrics", "metrics"), ("flavors", "api"), ("colors", "api")];
+        let kinds = [
+            ("nodes", MAIN),
+            ("widgets", MAIN),
+            ("gadgets", MAIN),
+            ("events", "events"),
+            ("metrics", "metrics"),
+            ("flavors", "api"),
+            ("colors", "api"),
+        ];
         let kinds = kinds.map(|(resource, domain)| Kind {
             discovery: Discovery { domain: domain.to_owned(), ..kind(resource) },
             covered: false,
@@ -391,7 +394,8 @@ async fn check(world: &mut World, questions: u64, what: &str) {
         };
         let (with, without) = (tell(&world.journal, &question).await, tell(&bare, &question).await);
         let (mut with, mut without) = (with, without);
-        let (now, time) = (matches!(question, At::Now | At::NowOpen), matches!(question, At::Time(_) | At::BeforeTime(_)));
+        let (now, time) =
+            (matches!(question, At::Now | At::NowOpen), matches!(question, At::Time(_) | At::BeforeTime(_)));
         if (world.falls || !now && !time)
             && let (Ok(with), Ok(without)) = (&mut with, &mut without)
         {

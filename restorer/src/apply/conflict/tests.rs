@@ -16,12 +16,7 @@ fn words(fields: &[FieldChange]) -> String {
 }
 
 fn key(resource: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: "shop".into(),
-        group: String::new(),
-        resource: resource.into(),
-        name: "one".into(),
-    }
+    ObjectKey { namespace: "shop".into(), group: String::new(), resource: resource.into(), name: "one".into() }
 }
 
 #[test]
@@ -29,7 +24,8 @@ fn a_target_is_carried_over_by_what_it_changes() {
     let (key, around) = (key("configmaps"), Surroundings::default());
     let ground = Ground { key: &key, around: &around, parts: &[], redact: &[], hmac: None };
     let before = full(r#"{"metadata":{"resourceVersion":"1"},"data":{"a":"old","b":"same"},"status":{"n":1}}"#);
-    let target: Value = full(r#"{"metadata":{"resourceVersion":"1"},"data":{"a":"new","b":"same"},"status":{"n":1}}"#).value;
+    let target: Value =
+        full(r#"{"metadata":{"resourceVersion":"1"},"data":{"a":"new","b":"same"},"status":{"n":1}}"#).value;
     let now = full(r#"{"metadata":{"resourceVersion":"7"},"data":{"a":"old","b":"same"},"status":{"n":99}}"#);
     let sent = ground.carry_over(&target, &before, &now.value).expect("all places are there");
     let expected = r#"{"data":{"a":"new","b":"same"},"metadata":{"resourceVersion":"7"},"status":{"n":99}}"#;

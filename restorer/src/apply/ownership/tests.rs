@@ -48,7 +48,8 @@ fn a_new_object_has_all_owners_of_its_fields() {
         ("kube-controller-manager", "Update", "status", "old"),
     ]);
     let live = entries(&[("hindcast", "Update", "", "spec")]);
-    let expected = entries(&[("kubectl", "Update", "", "spec"), ("kube-controller-manager", "Update", "", "annotation")]);
+    let expected =
+        entries(&[("kubectl", "Update", "", "spec"), ("kube-controller-manager", "Update", "", "annotation")]);
     assert_eq!(wanted(Some(&past), Some(&live), true), Some(expected));
 }
 
@@ -87,9 +88,21 @@ fn what_machines_alone_own_is_given_to_nobody_else() {
 
 #[test]
 fn what_was_put_back_belongs_to_who_wrote_it_through_a_subresource() {
-    let past = entries(&[("ci", "Apply", "", "image"), ("person", "Update", "scale", "replicas"), ("kubelet", "Update", "status", "phase")]);
-    let live = entries(&[("ci", "Apply", "", "replicas"), ("hindcast", "Update", "", "replicas"), ("kubelet", "Update", "status", "now")]);
-    let expected = entries(&[("ci", "Apply", "", "image"), ("person", "Update", "scale", "replicas"), ("kubelet", "Update", "status", "now")]);
+    let past = entries(&[
+        ("ci", "Apply", "", "image"),
+        ("person", "Update", "scale", "replicas"),
+        ("kubelet", "Update", "status", "phase"),
+    ]);
+    let live = entries(&[
+        ("ci", "Apply", "", "replicas"),
+        ("hindcast", "Update", "", "replicas"),
+        ("kubelet", "Update", "status", "now"),
+    ]);
+    let expected = entries(&[
+        ("ci", "Apply", "", "image"),
+        ("person", "Update", "scale", "replicas"),
+        ("kubelet", "Update", "status", "now"),
+    ]);
     assert_eq!(wanted(Some(&past), Some(&live), false), Some(expected));
     // What stands as others wrote it stays theirs.
     let live = entries(&[("other", "Update", "scale", "replicas"), ("hindcast", "Update", "", "image")]);

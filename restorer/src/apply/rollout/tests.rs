@@ -16,7 +16,10 @@ fn a_deployment_is_ready_when_its_new_pods_are_and_the_old_ones_are_gone() {
         ))
     };
     assert!(!progress("deployments", &deployment(1, 3, 3, 3)).0, "not seen yet");
-    assert_eq!(progress("deployments", &deployment(2, 1, 3, 4)), (false, "3 of 3 ready, 1 of them new, 1 old to go".into()));
+    assert_eq!(
+        progress("deployments", &deployment(2, 1, 3, 4)),
+        (false, "3 of 3 ready, 1 of them new, 1 old to go".into())
+    );
     assert!(!progress("deployments", &deployment(2, 3, 2, 3)).0, "one is not available");
     assert!(progress("deployments", &deployment(2, 3, 3, 3)).0);
 }

@@ -8,7 +8,8 @@ use crate::apply::request::Reply;
 
 #[test]
 fn webhook_bypass_off_and_on_again_is_nothing() {
-    let text = br#"{"webhooks":[{"name":"a.x"},{"matchConditions":[{"expression":"true","name":"own"}],"name":"b.x"}]}"#;
+    let text =
+        br#"{"webhooks":[{"name":"a.x"},{"matchConditions":[{"expression":"true","name":"own"}],"name":"b.x"}]}"#;
     let configuration = exact::parse(text).expect("a test's own JSON");
     for name in ["a.x", "b.x"] {
         let off = switched(&configuration, Some(name)).expect("it is there");

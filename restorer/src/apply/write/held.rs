@@ -10,7 +10,10 @@ use hindcast_journal::{
 
 use super::{Did, Job, Work, sent::refusal};
 use crate::{
-    apply::{conflict::{is_terminating, meta}, request::{Ask, Reply}},
+    apply::{
+        conflict::{is_terminating, meta},
+        request::{Ask, Reply},
+    },
     desired::Full,
     live::HeldIn,
     path,

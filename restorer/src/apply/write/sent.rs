@@ -91,9 +91,7 @@ pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> String {
     let remedy = match reply.status {
         401 => Some("the credentials are not accepted (any more): log in again, then resume".to_owned()),
         403 if rights.is_some() => rights,
-        403 if words.contains("is forbidden: User") => {
-            Some(format!("the account needs `{verb}` on {what}"))
-        }
+        403 if words.contains("is forbidden: User") => Some(format!("the account needs `{verb}` on {what}")),
         403 if reply.is_over_quota() => Some("make room in the quota, then resume".to_owned()),
         422 if words.contains("immutable") || words.contains("updates to statefulset spec") => {
             Some("--allow-recreate deletes and creates it again".to_owned())

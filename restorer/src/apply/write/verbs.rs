@@ -9,7 +9,8 @@ use hindcast_journal::exact::{Object, Value};
 use http::Method;
 
 use super::{
-    CONFLICTS, Did, Job, Work, did::joined,
+    CONFLICTS, Did, Job, Work,
+    did::joined,
     sent::{delete_options, refusal, relax},
 };
 use crate::{
@@ -65,9 +66,10 @@ impl Work<'_> {
                     return Err(Did { differences: changed, ..did });
                 }
                 rv = meta(&now.value, "resourceVersion").to_owned();
-                sent = job.ground.carry_over(&target.value, before, &now.value).ok_or_else(|| {
-                    Did::because(Became::Conflict, "what is to be changed is not there any more")
-                })?;
+                sent = job
+                    .ground
+                    .carry_over(&target.value, before, &now.value)
+                    .ok_or_else(|| Did::because(Became::Conflict, "what is to be changed is not there any more"))?;
             }
             let body = self.body(&job, &sent, Some((&uid, &rv)))?;
             let path = format!("{}{}", job.path(), request::manners(false));
@@ -283,7 +285,10 @@ impl Work<'_> {
                 let note = if back.is_success() {
                     "it had been deleted to be created again; what was there was put back".to_owned()
                 } else {
-                    format!("IT IS NOT THERE: it had been deleted to be created again, and what was there could not be put back: {}", back.message())
+                    format!(
+                        "IT IS NOT THERE: it had been deleted to be created again, and what was there could not be put back: {}",
+                        back.message()
+                    )
                 };
                 let after = back.object().ok().filter(|_| back.is_success());
                 Err(half(Did { after, ..did }.with_note(Some(note))))
@@ -313,7 +318,8 @@ impl Work<'_> {
                 did.after = Some(now);
                 return did;
             }
-            let metadata: Object = [("resourceVersion", Value::from(meta(&now.value, "resourceVersion")))].into_iter().collect();
+            let metadata: Object =
+                [("resourceVersion", Value::from(meta(&now.value, "resourceVersion")))].into_iter().collect();
             let spec: Object = [("suspend", wanted.clone().unwrap_or(Value::Null))].into_iter().collect();
             let body = [("metadata", Value::Object(metadata)), ("spec", Value::Object(spec))];
             let ask = Ask::merge_patch(path.clone(), &Value::Object(body.into_iter().collect()));

@@ -164,10 +164,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: "pv-annotations",
         kinds: &["/persistentvolumes"],
-        places: &[
-            "metadata annotations pv.kubernetes.io/*",
-            "metadata annotations volume.kubernetes.io/*",
-        ],
+        places: &["metadata annotations pv.kubernetes.io/*", "metadata annotations volume.kubernetes.io/*"],
         owner: "the volume's provisioner",
         fresh: Fresh::AsThen,
         quiet: true,

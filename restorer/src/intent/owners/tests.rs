@@ -17,10 +17,7 @@ fn a_set_names_members_elements_and_values() {
     let book = json!([{"manager": "kubelet", "fieldsV1": {
         "f:metadata": {"f:annotations": {".": {}, "f:a.b/c": {}}},
         "f:spec": {"f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {"f:hostPort": {}}}, "f:set": {"v:\"x\"": {}}}}}]);
-    let port = Step::Item(vec![
-        ("containerPort".into(), "80".into()),
-        ("protocol".into(), "\"TCP\"".into()),
-    ]);
+    let port = Step::Item(vec![("containerPort".into(), "80".into()), ("protocol".into(), "\"TCP\"".into())]);
     let expected = vec![
         vec![key("metadata"), key("annotations"), key("a.b/c")],
         vec![key("spec"), key("ports"), port, key("hostPort")],
@@ -51,19 +48,11 @@ fn a_container_is_a_persons_when_anything_in_it_is() {
 fn an_element_that_a_machine_brought_is_one_field() {
     let item = |fields: serde_json::Value| json!({"f:spec": {"f:volumes": {"k:{\"name\":\"a\"}": fields}}});
     let whole = item(json!({".": {}, "f:name": {}, "f:size": {}}));
-    let element =
-        vec![key("spec"), key("volumes"), Step::Item(vec![("name".into(), "\"a\"".into())])];
-    assert_eq!(
-        machines(&json!([{"manager": "kubelet", "fieldsV1": whole}])),
-        std::slice::from_ref(&element)
-    );
+    let element = vec![key("spec"), key("volumes"), Step::Item(vec![("name".into(), "\"a\"".into())])];
+    assert_eq!(machines(&json!([{"manager": "kubelet", "fieldsV1": whole}])), std::slice::from_ref(&element));
     let mine = item(json!({"f:size": {}}));
-    let shared =
-        json!([{"manager": "kubelet", "fieldsV1": whole}, {"manager": "ci", "fieldsV1": mine}]);
-    assert!(
-        machines(&shared).is_empty(),
-        "the name alone is not kept: the element would not be found by it"
-    );
+    let shared = json!([{"manager": "kubelet", "fieldsV1": whole}, {"manager": "ci", "fieldsV1": mine}]);
+    assert!(machines(&shared).is_empty(), "the name alone is not kept: the element would not be found by it");
 }
 
 #[test]
@@ -71,12 +60,8 @@ fn who_wrote_it_is_said() {
     let field = json!({"f:spec": {"f:replicas": {}}});
     let book = json!([{"manager": "kubectl", "operation": "Update", "subresource": "scale", "fieldsV1": field}]);
     let machine = of_machines(&Value::from_serde(&book)).remove(0);
-    assert_eq!(
-        (machine.owner.as_str(), machine.by_hand, machine.scaled),
-        ("kubectl through scale", true, true)
-    );
-    let book =
-        json!([{"manager": "kube-controller-manager", "subresource": "scale", "fieldsV1": field}]);
+    assert_eq!((machine.owner.as_str(), machine.by_hand, machine.scaled), ("kubectl through scale", true, true));
+    let book = json!([{"manager": "kube-controller-manager", "subresource": "scale", "fieldsV1": field}]);
     assert!(!of_machines(&Value::from_serde(&book)).remove(0).by_hand);
 }
 

@@ -44,33 +44,24 @@ fn pod_placement_is_the_live_pods() {
 #[test]
 fn pvc_volume_is_the_live_claims_and_comes_back_only_if_it_is_there() {
     let claim = |volume: Option<&str>| {
-        let mut claim =
-            json!({"metadata": {"name": "web"}, "spec": {"accessModes": ["ReadWriteOnce"]}});
+        let mut claim = json!({"metadata": {"name": "web"}, "spec": {"accessModes": ["ReadWriteOnce"]}});
         if let Some(volume) = volume {
             claim["spec"]["volumeName"] = json!(volume);
         }
         claim
     };
-    let trial =
-        Trial::new("/persistentvolumeclaims", claim(Some("pv-1")), Some(claim(Some("pv-2"))));
+    let trial = Trial::new("/persistentvolumeclaims", claim(Some("pv-1")), Some(claim(Some("pv-2"))));
     assert_eq!(trial.target(), claim(Some("pv-2")));
     assert_eq!(trial.rule("/spec/volumeName"), Some("pvc-volume"));
-    assert_eq!(
-        Trial::new("/persistentvolumeclaims", claim(Some("pv-1")), None).target(),
-        claim(None)
-    );
+    assert_eq!(Trial::new("/persistentvolumeclaims", claim(Some("pv-1")), None).target(), claim(None));
     let with = |of: &str, phase: &str| {
-        let volume = Volume {
-            claim: Some(("shop".to_owned(), of.to_owned())),
-            phase: phase.to_owned(),
-            ..Volume::default()
-        };
+        let volume =
+            Volume { claim: Some(("shop".to_owned(), of.to_owned())), phase: phase.to_owned(), ..Volume::default() };
         let volumes = BTreeMap::from([("pv-1".to_owned(), volume)]);
         Surroundings { volumes, ..Surroundings::default() }
     };
-    let back = |around: &Surroundings| {
-        Trial::around("/persistentvolumeclaims", claim(Some("pv-1")), None, around).target()
-    };
+    let back =
+        |around: &Surroundings| Trial::around("/persistentvolumeclaims", claim(Some("pv-1")), None, around).target();
     assert_eq!(back(&with("web", "Released")), claim(Some("pv-1")));
     assert_eq!(back(&with("other", "Bound")), claim(None));
     assert_eq!(back(&with("web", "Failed")), claim(None));
@@ -79,9 +70,7 @@ fn pvc_volume_is_the_live_claims_and_comes_back_only_if_it_is_there() {
 #[test]
 fn pvc_size_never_shrinks() {
     let claim = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
-    let sent = |then: &str, now: &str| {
-        Trial::new("/persistentvolumeclaims", claim(then), Some(claim(now))).target()
-    };
+    let sent = |then: &str, now: &str| Trial::new("/persistentvolumeclaims", claim(then), Some(claim(now))).target();
     assert_eq!(sent("1Gi", "1.5Gi"), claim("1.5Gi"));
     assert_eq!(sent("2Gi", "1.5Gi"), claim("2Gi"));
     assert_eq!(sent("1Gi", "1024Mi"), claim("1Gi"));
@@ -104,14 +93,9 @@ fn pvc_annotations_of_the_binding_are_the_live_claims() {
 #[test]
 fn pv_claim_is_the_live_volumes_and_loses_its_uid_in_a_new_one() {
     let volume = |claim: &str, uid: &str| json!({"spec": {"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "shop", "name": claim, "uid": uid, "resourceVersion": "7"}}});
-    assert!(
-        Trial::new("/persistentvolumes", volume("a", "u1"), Some(volume("b", "u2"))).is_equal()
-    );
+    assert!(Trial::new("/persistentvolumes", volume("a", "u1"), Some(volume("b", "u2"))).is_equal());
     let new = Trial::new("/persistentvolumes", volume("a", "u1"), None).target();
-    assert_eq!(
-        new,
-        json!({"spec": {"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "shop", "name": "a"}}})
-    );
+    assert_eq!(new, json!({"spec": {"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "shop", "name": "a"}}}));
 }
 
 #[test]
@@ -140,23 +124,18 @@ fn service_cluster_ip_stays_unless_somebody_asked_for_one() {
         json!("10.0.0.1")
     );
     let mut booked = service("10.0.0.2", "a");
-    booked["metadata"] =
-        json!({"managedFields": [managed("ci", "", &json!({"f:spec": {"f:clusterIP": {}}}))]});
+    booked["metadata"] = json!({"managedFields": [managed("ci", "", &json!({"f:spec": {"f:clusterIP": {}}}))]});
     assert_eq!(
         Trial::new("/services", service("10.0.0.1", "a"), Some(booked)).target()["spec"]["clusterIP"],
         json!("10.0.0.1")
     );
     // Headless or not is not allocated.
     assert_eq!(
-        Trial::new("/services", service("None", "a"), Some(service("10.0.0.2", "a"))).target()["spec"]
-            ["clusterIP"],
+        Trial::new("/services", service("None", "a"), Some(service("10.0.0.2", "a"))).target()["spec"]["clusterIP"],
         json!("None")
     );
     let external = json!({"spec": {"type": "ExternalName", "externalName": "x"}});
-    assert_eq!(
-        Trial::new("/services", external.clone(), Some(service("10.0.0.2", "a"))).target(),
-        external
-    );
+    assert_eq!(Trial::new("/services", external.clone(), Some(service("10.0.0.2", "a"))).target(), external);
 }
 
 #[test]
@@ -192,25 +171,16 @@ fn ca_bundle_stays_as_it_is_live_and_comes_back_where_there_is_none() {
         assert_eq!(trial.target(), webhooks(&[("a", "A2"), ("b", "B2")]));
         assert_eq!(trial.rule("/webhooks/2/clientConfig/caBundle"), Some("ca-bundle"));
         let none = json!({"webhooks": [{"name": "a", "clientConfig": {"url": "https://x"}}]});
-        assert_eq!(
-            Trial::new(kind, webhooks(&[("a", "A1")]), Some(none)).target(),
-            webhooks(&[("a", "A1")])
-        );
+        assert_eq!(Trial::new(kind, webhooks(&[("a", "A1")]), Some(none)).target(), webhooks(&[("a", "A1")]));
     }
     let service = |bundle: &str| json!({"spec": {"caBundle": bundle, "group": "x"}});
-    let trial =
-        Trial::new("apiregistration.k8s.io/apiservices", service("old"), Some(service("new")));
+    let trial = Trial::new("apiregistration.k8s.io/apiservices", service("old"), Some(service("new")));
     assert_eq!(trial.target(), service("new"));
     let crd = |bundle: &str| json!({"spec": {"conversion": {"strategy": "Webhook", "webhook": {"clientConfig": {"caBundle": bundle}}}}});
-    let trial =
-        Trial::new("apiextensions.k8s.io/customresourcedefinitions", crd("old"), Some(crd("new")));
+    let trial = Trial::new("apiextensions.k8s.io/customresourcedefinitions", crd("old"), Some(crd("new")));
     assert_eq!(trial.target(), crd("new"));
     let plain = json!({"spec": {"conversion": {"strategy": "None"}}});
-    let trial = Trial::new(
-        "apiextensions.k8s.io/customresourcedefinitions",
-        plain.clone(),
-        Some(crd("new")),
-    );
+    let trial = Trial::new("apiextensions.k8s.io/customresourcedefinitions", plain.clone(), Some(crd("new")));
     assert_eq!(trial.target(), plain, "no webhook is made up for a certificate");
 }
 
@@ -220,9 +190,7 @@ fn injected_trust_stays_as_it_is_live() {
     let trial = Trial::new("/configmaps", bundle("old", "true"), Some(bundle("new", "true")));
     assert_eq!(trial.target(), bundle("new", "true"));
     assert_eq!(trial.rule("/data"), Some("injected-trust"));
-    assert!(
-        !Trial::new("/configmaps", bundle("old", "false"), Some(bundle("new", "false"))).is_equal()
-    );
+    assert!(!Trial::new("/configmaps", bundle("old", "false"), Some(bundle("new", "false"))).is_equal());
 }
 
 #[test]
@@ -244,10 +212,7 @@ fn service_account_secrets_are_the_live_accounts() {
     let trial = Trial::new("/serviceaccounts", account("aaaaa"), Some(account("bbbbb")));
     assert!(trial.is_equal());
     assert_eq!(trial.target(), json!({"secrets": [{"name": "mine"}, {"name": "web-token-bbbbb"}]}));
-    assert_eq!(
-        Trial::new("/serviceaccounts", account("aaaaa"), None).target(),
-        json!({"secrets": [{"name": "mine"}]})
-    );
+    assert_eq!(Trial::new("/serviceaccounts", account("aaaaa"), None).target(), json!({"secrets": [{"name": "mine"}]}));
 }
 
 #[test]
@@ -255,14 +220,7 @@ fn aggregated_cluster_role_keeps_its_gathered_rules() {
     let kind = "rbac.authorization.k8s.io/clusterroles";
     let role = |verb: &str| json!({"aggregationRule": {"clusterRoleSelectors": []}, "rules": [{"verbs": [verb]}]});
     assert!(Trial::new(kind, role("get"), Some(role("list"))).is_equal());
-    assert_eq!(
-        Trial::new(kind, role("get"), None).target(),
-        json!({"aggregationRule": {"clusterRoleSelectors": []}})
-    );
+    assert_eq!(Trial::new(kind, role("get"), None).target(), json!({"aggregationRule": {"clusterRoleSelectors": []}}));
     let plain = json!({"rules": [{"verbs": ["get"]}]});
-    assert_eq!(
-        Trial::new(kind, plain.clone(), Some(role("list"))).target(),
-        plain,
-        "it was no aggregate then"
-    );
+    assert_eq!(Trial::new(kind, plain.clone(), Some(role("list"))).target(), plain, "it was no aggregate then");
 }

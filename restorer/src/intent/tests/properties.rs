@@ -21,17 +21,14 @@ fn maybe(part: impl Strategy<Value = String>) -> impl Strategy<Value = Option<St
 }
 
 fn object(members: Vec<(&'static str, Option<String>)>) -> String {
-    let members: Vec<String> = members
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name:?}:{}", value?)))
-        .collect();
+    let members: Vec<String> =
+        members.into_iter().filter_map(|(name, value)| Some(format!("{name:?}:{}", value?))).collect();
     format!("{{{}}}", members.join(","))
 }
 
 /// A list with elements of distinct names, in any order, or with a name twice.
 fn list(element: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
-    let names =
-        prop::sample::subsequence(vec!["a", "kube-api-access-x", "web-token-y", "c"], 0..=4);
+    let names = prop::sample::subsequence(vec!["a", "kube-api-access-x", "web-token-y", "c"], 0..=4);
     (names.prop_shuffle(), prop::collection::vec(element, 4), prop::bool::weighted(0.1)).prop_map(
         |(names, bodies, twice)| {
             let mut items: Vec<String> = names
@@ -79,18 +76,14 @@ fn spec() -> impl Strategy<Value = String> {
         };
         format!("[{}]", nodes.iter().enumerate().map(port).collect::<Vec<_>>().join(","))
     });
-    let labels = maybe(prop_oneof![
-        Just("{}".to_owned()),
-        Just(r#"{"controller-uid":"u","app":"a"}"#.to_owned())
-    ]);
+    let labels = maybe(prop_oneof![Just("{}".to_owned()), Just(r#"{"controller-uid":"u","app":"a"}"#.to_owned())]);
     let template = (labels, maybe(list(container))).prop_map(|(labels, containers)| {
         object(vec![
             ("metadata", labels.map(|labels| format!(r#"{{"labels":{labels}}}"#))),
             ("spec", containers.map(|list| format!(r#"{{"containers":{list}}}"#))),
         ])
     });
-    let claim = maybe(text())
-        .prop_map(|uid| object(vec![("name", Some("\"c\"".to_owned())), ("uid", uid)]));
+    let claim = maybe(text()).prop_map(|uid| object(vec![("name", Some("\"c\"".to_owned())), ("uid", uid)]));
     let size = text().prop_map(|size| format!(r#"{{"requests":{{"storage":{size}}}}}"#));
     (
         (maybe(token()), maybe(text()), maybe(text()), maybe(ports)),
@@ -124,17 +117,14 @@ fn book() -> impl Strategy<Value = String> {
     let manager = prop::sample::select(vec!["ci", "kubelet", "kube-controller-manager"]);
     let subresource = prop::sample::select(vec!["", "scale", "status"]);
     let entry = (manager, subresource, fields).prop_map(|(manager, subresource, fields)| {
-        format!(
-            r#"{{"manager":{manager:?},"subresource":{subresource:?},"fieldsV1":{{{}}}}}"#,
-            fields.join(",")
-        )
+        format!(r#"{{"manager":{manager:?},"subresource":{subresource:?},"fieldsV1":{{{}}}}}"#, fields.join(","))
     });
     prop::collection::vec(entry, 0..3).prop_map(|entries| format!("[{}]", entries.join(",")))
 }
 
 fn any_full() -> impl Strategy<Value = Full> {
-    let metadata = (maybe(annotations()), maybe(text()), maybe(list(token())), maybe(book()))
-        .prop_map(|(annotations, uid, owners, book)| {
+    let metadata = (maybe(annotations()), maybe(text()), maybe(list(token())), maybe(book())).prop_map(
+        |(annotations, uid, owners, book)| {
             object(vec![
                 ("name", Some("\"web\"".to_owned())),
                 ("annotations", annotations),
@@ -143,21 +133,14 @@ fn any_full() -> impl Strategy<Value = Full> {
                 ("finalizers", Some(r#"["x"]"#.to_owned())),
                 ("managedFields", book),
             ])
-        });
-    (metadata, maybe(spec()), maybe(token()), maybe(token())).prop_map(
-        |(metadata, spec, data, status)| {
-            let text = object(vec![
-                ("metadata", Some(metadata)),
-                ("spec", spec),
-                ("data", data),
-                ("status", status),
-            ]);
-            let mut value =
-                hindcast_journal::exact::parse(text.as_bytes()).expect("the generator writes JSON");
-            let managed = hindcast_journal::exact::split_managed_fields(&mut value);
-            Full { value, managed }
         },
-    )
+    );
+    (metadata, maybe(spec()), maybe(token()), maybe(token())).prop_map(|(metadata, spec, data, status)| {
+        let text = object(vec![("metadata", Some(metadata)), ("spec", spec), ("data", data), ("status", status)]);
+        let mut value = hindcast_journal::exact::parse(text.as_bytes()).expect("the generator writes JSON");
+        let managed = hindcast_journal::exact::split_managed_fields(&mut value);
+        Full { value, managed }
+    })
 }
 
 fn any_kind() -> impl Strategy<Value = &'static str> {

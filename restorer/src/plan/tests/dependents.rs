@@ -8,7 +8,9 @@ use crate::{desired::Source, live::Listed, plan::Verb};
 const CLAIM: &str = "PersistentVolumeClaim data";
 
 fn owned(owner: &str, uid: &str) -> String {
-    format!(r#"{{"metadata":{{"ownerReferences":[{{"apiVersion":"example.com/v1","kind":"Widget","name":"{owner}","uid":"{uid}"}}]}}}}"#)
+    format!(
+        r#"{{"metadata":{{"ownerReferences":[{{"apiVersion":"example.com/v1","kind":"Widget","name":"{owner}","uid":"{uid}"}}]}}}}"#
+    )
 }
 
 /// A widget that came since.
@@ -32,7 +34,10 @@ fn data_does_not_go_with_an_owner_unasked() {
     let mut lines = scene.lines();
     lines.sort_by_key(|line| !line.contains("widget"));
     assert_eq!(lines, left);
-    assert_eq!(reason(&scene, "w"), "what this plan leaves alone would go with it: persistentvolumeclaims/data in shop");
+    assert_eq!(
+        reason(&scene, "w"),
+        "what this plan leaves alone would go with it: persistentvolumeclaims/data in shop"
+    );
     let scene = scene.widen(|w| w.allow_delete = vec!["/persistentvolumeclaims".into()]);
     assert_eq!(scene.lines(), ["delete widget w", "delete persistentvolumeclaim data"]);
 }
@@ -65,7 +70,11 @@ fn what_was_there_is_freed_first_or_keeps_its_owner() {
     assert_eq!(scene.lines(), ["update configmap c", "delete widget w"]);
     let prepared = scene.plan();
     let held = &prepared.bodies.get(&key("Widget w")).expect("bodies").held;
-    assert_eq!(held.iter().map(|place| place.name.as_str()).collect::<Vec<_>>(), ["c"], "it is looked at before the delete");
+    assert_eq!(
+        held.iter().map(|place| place.name.as_str()).collect::<Vec<_>>(),
+        ["c"],
+        "it is looked at before the delete"
+    );
 
     // Here nothing frees it: it is sealed, and there is no key.
     let mut sealed = stray().then_as("ConfigMap c", "c", "{}").now_as("ConfigMap c", "c", &owned("w", "x"));
@@ -85,15 +94,23 @@ fn an_owner_is_not_created_again_over_its_children() {
 
 #[test]
 fn what_goes_along_is_named() {
-    let scene = || stray().now_as("ConfigMap c", "c", &owned("w", "x")).unprotected("/configmaps", Uncovered::Forbidden);
+    let scene =
+        || stray().now_as("ConfigMap c", "c", &owned("w", "x")).unprotected("/configmaps", Uncovered::Forbidden);
     let made = scene();
     let prepared = made.plan();
     let said = &only(&prepared).warnings;
-    assert!(said.iter().any(|w| w == "what it owns goes with it, and no undo brings that back: configmaps/c in shop"), "{said:?}");
+    assert!(
+        said.iter().any(|w| w == "what it owns goes with it, and no undo brings that back: configmaps/c in shop"),
+        "{said:?}"
+    );
     assert_eq!(made.lines(), ["delete widget w", "leave delete configmap c: owned"]);
     assert_eq!(reason(&made, "c"), "it goes with its owner widgets.example.com/w in shop");
     // It is older than the moment, and nothing is known of its past.
-    let older = owned("w", "x").replacen("{\"ownerReferences\"", "{\"creationTimestamp\":\"2001-01-01T00:00:00Z\",\"ownerReferences\"", 1);
+    let older = owned("w", "x").replacen(
+        "{\"ownerReferences\"",
+        "{\"creationTimestamp\":\"2001-01-01T00:00:00Z\",\"ownerReferences\"",
+        1,
+    );
     let old = stray().now_as("ConfigMap c", "c", &older).unprotected("/configmaps", Uncovered::Forbidden);
     assert!(old.lines().contains(&"leave delete widget w: holds-others".to_owned()), "{:?}", old.lines());
 }

@@ -41,7 +41,10 @@ fn a_namespace_stays_for_what_stays_in_it() {
         format!("leave delete persistentvolumeclaim data: destroys-data unless {claims}"),
     ];
     assert_eq!(scene.lines(), [&["delete configmap c".to_owned()], left.as_slice()].concat());
-    assert_eq!(reason(&scene, "shop"), "what this plan leaves alone would go with it: persistentvolumeclaims/data in shop");
+    assert_eq!(
+        reason(&scene, "shop"),
+        "what this plan leaves alone would go with it: persistentvolumeclaims/data in shop"
+    );
     let scene = scene.widen(|w| w.allow_delete.push("/persistentvolumeclaims".into()));
     assert_eq!(scene.lines().len(), 3, "{:?}", scene.lines());
 
@@ -52,7 +55,11 @@ fn a_namespace_stays_for_what_stays_in_it() {
     let mut beside = came(&[NAMESPACE]).now_as("Secret s", "s", r#"{"metadata":{"labels":{"app":"web"}}}"#);
     beside = beside.now_as("Namespace shop", "n", r#"{"metadata":{"labels":{"app":"web"}}}"#);
     beside.selection.labels = "app=web".to_owned();
-    assert_eq!(beside.lines(), ["delete secret s", "leave delete namespace shop: holds-others"], "c is no part of the selection");
+    assert_eq!(
+        beside.lines(),
+        ["delete secret s", "leave delete namespace shop: holds-others"],
+        "c is no part of the selection"
+    );
 }
 
 #[test]
@@ -61,13 +68,18 @@ fn what_could_not_be_read_keeps_its_holder() {
     let unread = [("example.com/widgets".to_owned(), "widgets is forbidden".to_owned())].into();
     scene.live.held.insert(key("Namespace shop"), Held { unread, ..Held::default() });
     assert_eq!(scene.lines(), ["delete configmap c", "leave delete namespace shop: holds-others"]);
-    assert!(reason(&scene, "shop").ends_with("widgets.example.com (widgets is forbidden)"), "{}", reason(&scene, "shop"));
+    assert!(
+        reason(&scene, "shop").ends_with("widgets.example.com (widgets is forbidden)"),
+        "{}",
+        reason(&scene, "shop")
+    );
 }
 
 #[test]
 fn a_definition_goes_after_its_objects_wherever_they_are() {
     let scene = |what| {
-        let scene = Scene::new(what).widen(|w| (w.allow_delete, w.with_cluster_scoped) = (vec![DEFINITION.into()], true));
+        let scene =
+            Scene::new(what).widen(|w| (w.allow_delete, w.with_cluster_scoped) = (vec![DEFINITION.into()], true));
         let definition = r#"{"spec":{"group":"example.com","names":{"plural":"widgets","kind":"Widget"}}}"#;
         let scene = scene.now_as("CustomResourceDefinition widgets.example.com", "d", definition);
         scene.now_as("Widget w", "w", "{}").now_as("Widget other/x", "x", "{}")
@@ -75,8 +87,15 @@ fn a_definition_goes_after_its_objects_wherever_they_are() {
     let all = scene(What::All).lines();
     assert_eq!(all, ["delete widget x", "delete widget w", "delete customresourcedefinition widgets.example.com"]);
     let one = scene(What::Namespace("shop".into()));
-    assert_eq!(one.lines(), ["delete widget w", "leave delete customresourcedefinition widgets.example.com: holds-others"]);
-    assert!(reason(&one, "widgets.example.com").ends_with("widgets.example.com/x in other"), "{}", reason(&one, "widgets.example.com"));
+    assert_eq!(
+        one.lines(),
+        ["delete widget w", "leave delete customresourcedefinition widgets.example.com: holds-others"]
+    );
+    assert!(
+        reason(&one, "widgets.example.com").ends_with("widgets.example.com/x in other"),
+        "{}",
+        reason(&one, "widgets.example.com")
+    );
 }
 
 #[test]
@@ -102,7 +121,9 @@ fn an_undo_takes_its_own_namespace_back_but_nobody_elses_work() {
 #[test]
 fn a_definition_is_created_again_only_when_it_holds_nothing_else() {
     let definition = |scope: &str| {
-        format!(r#"{{"spec":{{"group":"example.com","scope":"{scope}","names":{{"plural":"widgets","kind":"Widget"}}}}}}"#)
+        format!(
+            r#"{{"spec":{{"group":"example.com","scope":"{scope}","names":{{"plural":"widgets","kind":"Widget"}}}}}}"#
+        )
     };
     let what = "CustomResourceDefinition widgets.example.com";
     let scene = Scene::new(What::All).widen(|w| w.allow_delete = vec![DEFINITION.into()]);

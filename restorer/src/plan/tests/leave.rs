@@ -1,13 +1,13 @@
 //! What is left alone, and why: evidence, protection, gaps, scope.
 
-use hindcast_journal::{cut::CutPoint, facts::{CoverEnd, Grade, Uncovered}, fold::Cover};
+use hindcast_journal::{
+    cut::CutPoint,
+    facts::{CoverEnd, Grade, Uncovered},
+    fold::Cover,
+};
 
 use super::scene::{CUT, Scene, TIME, key, only};
-use crate::{
-    desired::Source,
-    live::Listed,
-    selection::What,
-};
+use crate::{desired::Source, live::Listed, selection::What};
 
 fn lines(scene: &Scene, expected: &[&str]) {
     assert_eq!(scene.lines(), expected);
@@ -98,9 +98,18 @@ fn a_lost_gap_after_the_cut_takes_a_flag_and_a_healed_one_does_not() {
 #[test]
 fn what_destroys_data_is_listed_and_takes_its_own_flag() {
     let claim = || Scene::shop().now("PersistentVolumeClaim d", r#"{"spec":{"volumeName":"v"}}"#);
-    lines(&claim(), &["leave delete persistentvolumeclaim d: destroys-data unless --allow-delete persistentvolumeclaims"]);
-    lines(&claim().widen(|w| w.allow_delete = vec!["/secrets".into()]), &claim().lines().iter().map(String::as_str).collect::<Vec<_>>());
-    lines(&claim().widen(|w| w.allow_delete = vec!["/persistentvolumeclaims".into()]), &["delete persistentvolumeclaim d"]);
+    lines(
+        &claim(),
+        &["leave delete persistentvolumeclaim d: destroys-data unless --allow-delete persistentvolumeclaims"],
+    );
+    lines(
+        &claim().widen(|w| w.allow_delete = vec!["/secrets".into()]),
+        &claim().lines().iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    lines(
+        &claim().widen(|w| w.allow_delete = vec!["/persistentvolumeclaims".into()]),
+        &["delete persistentvolumeclaim d"],
+    );
     let mut unproven = claim().widen(|w| w.allow_delete = vec!["/persistentvolumeclaims".into()]);
     unproven.known.present.clear();
     lines(&unproven, &["leave delete persistentvolumeclaim d: no-evidence"]);
@@ -111,19 +120,27 @@ fn what_destroys_data_is_listed_and_takes_its_own_flag() {
     let done = r#"{"status":{"completionTime":"2026-01-01T00:00:00Z"}}"#;
     lines(&Scene::shop().now("Job j", done), &["delete job j"]);
     lines(&Scene::shop().now("Pod p", "{}"), &["leave delete pod p: destroys-data unless --allow-delete pods"]);
-    lines(&Scene::shop().now("Namespace shop", "{}"), &["leave delete namespace shop: destroys-data unless --allow-delete namespaces"]);
+    lines(
+        &Scene::shop().now("Namespace shop", "{}"),
+        &["leave delete namespace shop: destroys-data unless --allow-delete namespaces"],
+    );
 }
 
 #[test]
 fn a_stateful_set_that_deletes_its_claims_is_not_made_smaller() {
     let set = |replicas: u64, policy: &str| {
-        format!(r#"{{"spec":{{"replicas":{replicas},"persistentVolumeClaimRetentionPolicy":{{"whenScaled":"{policy}"}}}}}}"#)
+        format!(
+            r#"{{"spec":{{"replicas":{replicas},"persistentVolumeClaimRetentionPolicy":{{"whenScaled":"{policy}"}}}}}}"#
+        )
     };
     let scene = |then: &str, now: &str| Scene::shop().then("StatefulSet db", then).now("StatefulSet db", now);
     let left = "leave update statefulset db: destroys-data unless --allow-delete statefulsets";
     lines(&scene(&set(2, "Delete"), &set(5, "Delete")), &[left]);
     lines(&scene(&set(2, "Retain"), &set(5, "Delete")), &[left]);
-    lines(&scene(&set(2, "Delete"), &set(5, "Delete")).widen(|w| w.allow_delete = vec!["apps/statefulsets".into()]), &["update statefulset db"]);
+    lines(
+        &scene(&set(2, "Delete"), &set(5, "Delete")).widen(|w| w.allow_delete = vec!["apps/statefulsets".into()]),
+        &["update statefulset db"],
+    );
     lines(&scene(&set(2, "Retain"), &set(5, "Retain")), &["update statefulset db"]);
     lines(&scene(&set(5, "Delete"), &set(2, "Delete")), &["update statefulset db"]);
 }
@@ -171,7 +188,10 @@ fn cluster_scoped_needs_are_reported_and_changed_by_flag() {
             .then("ClusterRole gone", r#"{"rules":[]}"#)
     };
     let flag = "cluster-scoped unless --with-cluster-scoped";
-    lines(&scene(), &[&format!("leave create clusterrole gone: {flag}"), &format!("leave update clusterrole reader: {flag}")]);
+    lines(
+        &scene(),
+        &[&format!("leave create clusterrole gone: {flag}"), &format!("leave update clusterrole reader: {flag}")],
+    );
     lines(&scene().widen(|w| w.with_cluster_scoped = true), &["create clusterrole gone", "update clusterrole reader"]);
     let mut all = scene();
     all.selection.what = What::All;
@@ -186,8 +206,14 @@ fn the_clusters_own_is_left_unless_it_is_asked_for() {
         scene.then("ConfigMap kube-system/a", "{}").now("Lease kube-node-lease/n", "{}")
     };
     lines(&config(What::All), &[]);
-    lines(&config(What::All).widen(|w| w.include_system = true), &["create configmap a", "leave delete lease n: lease"]);
-    lines(&config(What::Namespace("kube-system".into())), &["leave create configmap a: system unless --include-system"]);
+    lines(
+        &config(What::All).widen(|w| w.include_system = true),
+        &["create configmap a", "leave delete lease n: lease"],
+    );
+    lines(
+        &config(What::Namespace("kube-system".into())),
+        &["leave create configmap a: system unless --include-system"],
+    );
     let own = config(What::Namespace("kube-system".into())).widen(|w| w.include_system = true);
     lines(&own, &["create configmap a"]);
     let node = What::Object { kind: "/nodes".into(), namespace: String::new(), name: "n".into() };
@@ -196,7 +222,8 @@ fn the_clusters_own_is_left_unless_it_is_asked_for() {
 
 #[test]
 fn narrowing_by_labels_looks_at_both_sides_and_only_at_names() {
-    let labelled = |app: &str, data: &str| format!(r#"{{"metadata":{{"labels":{{"app":"{app}"}}}},"data":{{"d":"{data}"}}}}"#);
+    let labelled =
+        |app: &str, data: &str| format!(r#"{{"metadata":{{"labels":{{"app":"{app}"}}}},"data":{{"d":"{data}"}}}}"#);
     let mut scene = Scene::shop()
         .then("ConfigMap then", &labelled("web", "1"))
         .now("ConfigMap then", &labelled("db", "2"))
@@ -251,7 +278,8 @@ fn versions_that_are_gone_are_named() {
 
 #[test]
 fn custom_resources_come_with_their_definition() {
-    let crd = r#"{"spec":{"group":"example.com","names":{"plural":"widgets","kind":"Widget"},"versions":[{"name":"v1"}]}}"#;
+    let crd =
+        r#"{"spec":{"group":"example.com","names":{"plural":"widgets","kind":"Widget"},"versions":[{"name":"v1"}]}}"#;
     let mut scene = Scene::shop().then("Widget w", "{}").then("CustomResourceDefinition widgets.example.com", crd);
     scene.live.kinds.insert("example.com/widgets".into(), Listed::NotServed("404".into()));
     scene.live.served.remove("example.com/widgets");
@@ -269,7 +297,9 @@ fn custom_resources_come_with_their_definition() {
 #[test]
 fn a_definitions_rollback_says_whose_fields_are_cut() {
     let crd = |field: &str| {
-        format!(r#"{{"spec":{{"group":"example.com","names":{{"plural":"widgets"}},"versions":[{{"name":"v1","schema":{{"openAPIV3Schema":{{"type":"object","properties":{{"spec":{{"type":"object","properties":{{"a":{{}}{field}}}}}}}}}}}}}]}}}}"#)
+        format!(
+            r#"{{"spec":{{"group":"example.com","names":{{"plural":"widgets"}},"versions":[{{"name":"v1","schema":{{"openAPIV3Schema":{{"type":"object","properties":{{"spec":{{"type":"object","properties":{{"a":{{}}{field}}}}}}}}}}}}}]}}}}"#
+        )
     };
     let scene = Scene::shop()
         .then("CustomResourceDefinition widgets.example.com", &crd(""))

@@ -23,9 +23,17 @@ fn a_part_is_found_and_put_back() {
     for (path, new, expected) in [
         ("/a/b/[name=x]/v", Some("9"), Some(r#"{"a":{"b":[{"name":"x","v":9},{"name":"y/z","v":2}],"~k":3}}"#)),
         ("/a/b/[name=x]", None, Some(r#"{"a":{"b":[{"name":"y/z","v":2}],"~k":3}}"#)),
-        ("/a/b/[name=n]", Some(r#"{"name":"n"}"#), Some(r#"{"a":{"b":[{"name":"x","v":1},{"name":"y/z","v":2},{"name":"n"}],"~k":3}}"#)),
+        (
+            "/a/b/[name=n]",
+            Some(r#"{"name":"n"}"#),
+            Some(r#"{"a":{"b":[{"name":"x","v":1},{"name":"y/z","v":2},{"name":"n"}],"~k":3}}"#),
+        ),
         ("/a", None, Some("{}")),
-        ("/x/y/z", Some("1"), Some(r#"{"a":{"b":[{"name":"x","v":1},{"name":"y/z","v":2}],"~k":3},"x":{"y":{"z":1}}}"#)),
+        (
+            "/x/y/z",
+            Some("1"),
+            Some(r#"{"a":{"b":[{"name":"x","v":1},{"name":"y/z","v":2}],"~k":3},"x":{"y":{"z":1}}}"#),
+        ),
         ("/x/y/z", None, Some(object)),
         ("/a/b/[name=no]/v", Some("1"), None),
         ("/a/b/[name=no]/v", None, Some(object)),

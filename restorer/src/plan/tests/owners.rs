@@ -4,7 +4,9 @@ use super::scene::{Scene, key, target, value};
 use crate::plan::{OwnerRef, Wave};
 
 fn owned(by: &str, uid: &str) -> String {
-    format!(r#"{{"metadata":{{"ownerReferences":[{{"apiVersion":"example.com/v1","kind":"Widget","name":"{by}","uid":"{uid}"}}]}},"data":{{}}}}"#)
+    format!(
+        r#"{{"metadata":{{"ownerReferences":[{{"apiVersion":"example.com/v1","kind":"Widget","name":"{by}","uid":"{uid}"}}]}},"data":{{}}}}"#
+    )
 }
 
 const UID: &str = "/metadata/ownerReferences/0/uid";

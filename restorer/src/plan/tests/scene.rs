@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{
-    Cut, exact::{self, Value},
+    Cut,
     cut::CutPoint,
+    exact::{self, Value},
     facts::{CoverEnd, Discovery, Gap, Grade, Uncovered},
     fold::{Cover, KindState, ObjectKey},
     seal::Key,
@@ -224,8 +225,11 @@ impl Scene {
     pub(super) fn plan(&self) -> Prepared {
         let mut live = self.live.clone();
         for holder in self.live.objects.keys().filter(|key| is_holder(key)) {
-            let holds = |key: &ObjectKey| key.namespace == holder.name || format!("{}.{}", key.resource, key.group) == holder.name;
-            let objects = self.live.objects.iter().filter(|(key, _)| holds(key)).map(|(key, p)| (key.clone(), p.clone()));
+            let holds = |key: &ObjectKey| {
+                key.namespace == holder.name || format!("{}.{}", key.resource, key.group) == holder.name
+            };
+            let objects =
+                self.live.objects.iter().filter(|(key, _)| holds(key)).map(|(key, p)| (key.clone(), p.clone()));
             let held = live.held.entry(holder.clone()).or_default();
             held.objects.extend(objects);
         }

@@ -39,7 +39,14 @@ fn an_update_carries_both_sides() {
     let changes: Vec<String> = action
         .changes
         .iter()
-        .map(|c| format!("{} {:?} {:?}", c.path, c.from.as_ref().map(ToString::to_string), c.to.as_ref().map(ToString::to_string)))
+        .map(|c| {
+            format!(
+                "{} {:?} {:?}",
+                c.path,
+                c.from.as_ref().map(ToString::to_string),
+                c.to.as_ref().map(ToString::to_string)
+            )
+        })
         .collect();
     assert_eq!(changes, [r#"/data/a Some("\"2\"") Some("\"1\"")"#, r#"/data/b None Some("\"x\"")"#]);
     let live = action.live.as_ref().expect("a live object");
@@ -50,7 +57,10 @@ fn an_update_carries_both_sides() {
     assert_eq!(target(&prepared).pointer("/data"), Some(&value(r#"{"a":"1","b":"x"}"#)));
     assert_eq!(target(&prepared).pointer("/status"), Some(&value(r#"{"n":1}"#)), "status is not ours");
     let bodies = prepared.bodies.get(&key("ConfigMap a")).expect("bodies");
-    assert_eq!(bodies.before.as_ref().map(|f| &f.value), Some(&object("ConfigMap a", "u", 150, r#"{"data":{"a":"2"},"status":{"n":1}}"#)));
+    assert_eq!(
+        bodies.before.as_ref().map(|f| &f.value),
+        Some(&object("ConfigMap a", "u", 150, r#"{"data":{"a":"2"},"status":{"n":1}}"#))
+    );
 }
 
 #[test]
@@ -70,7 +80,8 @@ fn what_only_controllers_changed_is_unchanged() {
 
 #[test]
 fn the_same_version_is_unchanged_though_its_values_are_sealed() {
-    let mut scene = Scene::shop().then("Secret s", r#"{"data":{"a":"MQ=="}}"#).now("Secret s", r#"{"data":{"a":"MQ=="}}"#);
+    let mut scene =
+        Scene::shop().then("Secret s", r#"{"data":{"a":"MQ=="}}"#).now("Secret s", r#"{"data":{"a":"MQ=="}}"#);
     let wanted = scene.desired.objects.get_mut(&key("Secret s")).expect("a secret");
     wanted.object = Err("sealed, and there is no key".into());
     wanted.redact = vec!["/data/a".into()];
@@ -84,7 +95,9 @@ fn the_same_version_is_unchanged_though_its_values_are_sealed() {
 
 #[test]
 fn a_scaler_that_goes_or_turns_away_leaves_the_replicas_to_the_plan() {
-    let of = |name: &str| format!(r#"{{"spec":{{"scaleTargetRef":{{"apiVersion":"apps/v1","kind":"Deployment","name":"{name}"}}}}}}"#);
+    let of = |name: &str| {
+        format!(r#"{{"spec":{{"scaleTargetRef":{{"apiVersion":"apps/v1","kind":"Deployment","name":"{name}"}}}}}}"#)
+    };
     let scene = || {
         Scene::shop()
             .then("Deployment web", r#"{"spec":{"replicas":2}}"#)
@@ -165,13 +178,19 @@ fn secret_values_are_placeholders_on_both_sides_and_hashes_are_keyed() {
 
 #[test]
 fn another_object_of_the_name_is_updated_and_said() {
-    let scene = Scene::shop()
-        .then_as("ConfigMap a", "old", r#"{"data":{"a":"1"}}"#)
-        .now_as("ConfigMap a", "new", r#"{"data":{"a":"2"}}"#);
+    let scene = Scene::shop().then_as("ConfigMap a", "old", r#"{"data":{"a":"1"}}"#).now_as(
+        "ConfigMap a",
+        "new",
+        r#"{"data":{"a":"2"}}"#,
+    );
     let prepared = scene.plan();
     let action = only(&prepared);
     assert_eq!(action.verb, Verb::Update);
-    assert!(action.warnings.iter().any(|w| w.contains("created again since (uid then old, now new)")), "{:?}", action.warnings);
+    assert!(
+        action.warnings.iter().any(|w| w.contains("created again since (uid then old, now new)")),
+        "{:?}",
+        action.warnings
+    );
 }
 
 #[test]
@@ -201,7 +220,9 @@ fn immutable_fields_take_a_recreate_and_only_what_disturbs_takes_a_flag() {
     let action = only(&prepared);
     assert_eq!((action.verb, action.propagation), (Verb::Recreate, Propagation::Orphan));
     assert_eq!(action.changes.len(), 1);
-    let role = |name: &str| format!(r#"{{"roleRef":{{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"{name}"}}}}"#);
+    let role = |name: &str| {
+        format!(r#"{{"roleRef":{{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"{name}"}}}}"#)
+    };
     let scene = Scene::shop().then("RoleBinding b", &role("a")).now("RoleBinding b", &role("b"));
     lines(&scene, &["recreate rolebinding b"]);
     let held = role("b").replacen('{', r#"{"metadata":{"finalizers":["example.com/hold"]},"#, 1);
@@ -212,9 +233,11 @@ fn immutable_fields_take_a_recreate_and_only_what_disturbs_takes_a_flag() {
 
 #[test]
 fn cron_jobs_come_suspended_unless_they_were() {
-    for (body, unsuspend) in
-        [(r#"{"spec":{"schedule":"* * * * *"}}"#, true), (r#"{"spec":{"suspend":true}}"#, false), (r#"{"spec":{"suspend":false}}"#, true)]
-    {
+    for (body, unsuspend) in [
+        (r#"{"spec":{"schedule":"* * * * *"}}"#, true),
+        (r#"{"spec":{"suspend":true}}"#, false),
+        (r#"{"spec":{"suspend":false}}"#, true),
+    ] {
         let prepared = Scene::shop().then("CronJob nightly", body).plan();
         let bodies = prepared.bodies.get(&key("CronJob nightly")).expect("bodies");
         assert_eq!(bodies.unsuspend, unsuspend, "{body}");
@@ -237,7 +260,10 @@ fn a_path_changes_what_lies_under_it_and_nothing_else() {
         scene
     };
     let scene = with("/spec/template");
-    lines(&scene, &["update deployment web", "leave delete configmap added: path", "leave create configmap gone: path"]);
+    lines(
+        &scene,
+        &["update deployment web", "leave delete configmap added: path", "leave create configmap gone: path"],
+    );
     let prepared = scene.plan();
     let sent = target(&prepared);
     assert_eq!(sent.pointer("/metadata/labels/a"), Some(&value(r#""2""#)));
@@ -246,7 +272,10 @@ fn a_path_changes_what_lies_under_it_and_nothing_else() {
     let prepared = with("/spec/template/spec/containers/[name=web]/image").plan();
     let containers = target(&prepared).pointer("/spec/template/spec/containers").map(ToString::to_string);
     assert_eq!(containers.as_deref(), Some(r#"[{"image":"s","name":"side"},{"image":"x:1","name":"web"}]"#));
-    assert_eq!(only(&prepared).changes.first().map(|c| c.path.as_str()), Some("/spec/template/spec/containers/[name=web]/image"));
+    assert_eq!(
+        only(&prepared).changes.first().map(|c| c.path.as_str()),
+        Some("/spec/template/spec/containers/[name=web]/image")
+    );
     let scene = with("/spec/strategy");
     assert_eq!(scene.plan().plan.actions, [], "nothing differs there");
 }
@@ -300,14 +329,20 @@ fn workloads_that_keep_old_configuration_are_named_or_rolled() {
     lines(&scene(), &["update configmap app"]);
     let notes = scene().plan().plan.notes;
     assert_eq!(notes.len(), 1, "not of what a controller made: {notes:?}");
-    assert!(notes.iter().any(|n| n.contains("Deployment web reads ConfigMap app") && n.contains("--restart")), "{notes:?}");
+    assert!(
+        notes.iter().any(|n| n.contains("Deployment web reads ConfigMap app") && n.contains("--restart")),
+        "{notes:?}"
+    );
     let rolled = scene().widen(|w| w.restart = true);
     lines(&rolled, &["update configmap app", "update deployment web"]);
     let prepared = rolled.plan();
     let bodies = prepared.bodies.get(&key("Deployment web")).expect("bodies");
     let stamp = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
     assert!(bodies.target.as_ref().and_then(|t| t.pointer(stamp)).is_some());
-    assert_eq!(bodies.target.as_ref().and_then(|t| t.pointer("/spec/template/metadata/labels/a")), Some(&value(r#""b""#)));
+    assert_eq!(
+        bodies.target.as_ref().and_then(|t| t.pointer("/spec/template/metadata/labels/a")),
+        Some(&value(r#""b""#))
+    );
     let bare = web.replace(r#""metadata":{"labels":{"a":"b"}},"#, "");
     let bare = scene().now("Deployment web", &bare).then("Deployment web", &bare).widen(|w| w.restart = true).plan();
     let target = bare.bodies.get(&key("Deployment web")).and_then(|b| b.target.clone()).expect("a target");
@@ -320,7 +355,9 @@ fn workloads_that_keep_old_configuration_are_named_or_rolled() {
 #[test]
 fn who_will_undo_it_is_named() {
     let helm = |image: &str| {
-        format!(r#"{{"metadata":{{"annotations":{{"meta.helm.sh/release-name":"shop","meta.helm.sh/release-namespace":"shop"}}}},"data":{{"i":"{image}"}}}}"#)
+        format!(
+            r#"{{"metadata":{{"annotations":{{"meta.helm.sh/release-name":"shop","meta.helm.sh/release-namespace":"shop"}}}},"data":{{"i":"{image}"}}}}"#
+        )
     };
     let scene = Scene::shop().then("ConfigMap a", &helm("1")).now("ConfigMap a", &helm("2"));
     let notes = scene.plan().plan.notes;
@@ -343,5 +380,8 @@ fn numbers_keep_their_tokens() {
     let prepared = scene.plan();
     let change = only(&prepared).changes.first().expect("a change").clone();
     assert_eq!(format!("{} {}", change.from.expect("live"), change.to.expect("then")), "1.1 1.10");
-    assert_eq!(target(&prepared).pointer("/spec/big").map(ToString::to_string).as_deref(), Some("18446744073709551617"));
+    assert_eq!(
+        target(&prepared).pointer("/spec/big").map(ToString::to_string).as_deref(),
+        Some("18446744073709551617")
+    );
 }

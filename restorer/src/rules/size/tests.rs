@@ -25,18 +25,8 @@ fn the_same_amount_in_other_words_is_the_same() {
 
 #[test]
 fn what_is_no_quantity_is_none() {
-    for text in [
-        "",
-        "Gi",
-        "1Zi",
-        "1.2.3",
-        "--1",
-        "1-",
-        ".",
-        "1e99",
-        "999999999999999999999999999999999999999Ei",
-        "ten",
-    ] {
+    for text in ["", "Gi", "1Zi", "1.2.3", "--1", "1-", ".", "1e99", "999999999999999999999999999999999999999Ei", "ten"]
+    {
         assert_eq!(parse(text), None, "{text}");
     }
 }

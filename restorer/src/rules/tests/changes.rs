@@ -26,13 +26,9 @@ fn destroys_data_names_what_is_lost() {
     let lost = |kind: &str, object: Json| destroys(kind, &full(object));
     let claim = lost("/persistentvolumeclaims", spec("volumeName", json!("pv-1"))).expect("data");
     assert!(claim.contains("pv-1"), "{claim}");
-    for kind in [
-        "/persistentvolumes",
-        "/namespaces",
-        "apiextensions.k8s.io/customresourcedefinitions",
-        "/pods",
-        "batch/jobs",
-    ] {
+    for kind in
+        ["/persistentvolumes", "/namespaces", "apiextensions.k8s.io/customresourcedefinitions", "/pods", "batch/jobs"]
+    {
         assert!(lost(kind, json!({})).is_some(), "{kind}");
     }
     assert!(lost("snapshot.storage.k8s.io/volumesnapshots", json!({})).is_some());
@@ -40,8 +36,7 @@ fn destroys_data_names_what_is_lost() {
     assert_eq!(lost("batch/jobs", finished), None);
     let owned = json!({"metadata": {"ownerReferences": [{"kind": "ReplicaSet", "name": "w", "controller": true}]}});
     assert_eq!(lost("/pods", owned), None);
-    let policy =
-        |when: &str| spec("persistentVolumeClaimRetentionPolicy", json!({"whenDeleted": when}));
+    let policy = |when: &str| spec("persistentVolumeClaimRetentionPolicy", json!({"whenDeleted": when}));
     assert!(lost("apps/statefulsets", policy("Delete")).is_some());
     assert_eq!(lost("apps/statefulsets", policy("Retain")), None);
     for kind in ["apps/deployments", "/configmaps", "/secrets", "/services", "shop.example/carts"] {
@@ -56,10 +51,7 @@ fn statefulset_orphan_is_for_all_but_what_can_change() {
         "persistentVolumeClaimRetentionPolicy": {}, "revisionHistoryLimit": 1}});
     assert_eq!(fixed(kind, &mutable, &json!({"spec": {}})), Vec::<String>::new());
     for member in ["serviceName", "selector", "podManagementPolicy", "volumeClaimTemplates"] {
-        assert_eq!(
-            fixed(kind, &spec(member, json!("a")), &spec(member, json!("b"))),
-            [format!("/spec/{member}")]
-        );
+        assert_eq!(fixed(kind, &spec(member, json!("a")), &spec(member, json!("b"))), [format!("/spec/{member}")]);
     }
     assert_eq!(recreate_flag(kind), None);
     assert_eq!(propagation(kind, true), Propagation::Orphan);
@@ -68,10 +60,7 @@ fn statefulset_orphan_is_for_all_but_what_can_change() {
 #[test]
 fn selector_recreate_needs_its_flag() {
     for kind in ["apps/deployments", "apps/daemonsets", "apps/replicasets"] {
-        assert_eq!(
-            fixed(kind, &spec("selector", json!({"a": "b"})), &spec("selector", json!({}))),
-            ["/spec/selector"]
-        );
+        assert_eq!(fixed(kind, &spec("selector", json!({"a": "b"})), &spec("selector", json!({}))), ["/spec/selector"]);
         assert!(fixed(kind, &spec("template", json!(1)), &spec("template", json!(2))).is_empty());
         assert_eq!(recreate_flag(kind), Some("--allow-recreate"));
         assert_eq!(propagation(kind, true), Propagation::Background);
@@ -83,18 +72,8 @@ fn immutable_fields_need_delete_and_create() {
     let cases = [
         ("batch/jobs", spec("template", json!(1)), spec("template", json!(2)), "/spec/template"),
         ("/secrets", json!({"type": "Opaque"}), json!({"type": "kubernetes.io/tls"}), "/type"),
-        (
-            "/configmaps",
-            json!({"data": {"a": "1"}}),
-            json!({"data": {}, "immutable": true}),
-            "/data",
-        ),
-        (
-            "/secrets",
-            json!({"data": {"a": "1"}, "immutable": true}),
-            json!({"data": {}, "immutable": true}),
-            "/data",
-        ),
+        ("/configmaps", json!({"data": {"a": "1"}}), json!({"data": {}, "immutable": true}), "/data"),
+        ("/secrets", json!({"data": {"a": "1"}, "immutable": true}), json!({"data": {}, "immutable": true}), "/data"),
         (
             "/persistentvolumeclaims",
             spec("storageClassName", json!("a")),
@@ -102,12 +81,7 @@ fn immutable_fields_need_delete_and_create() {
             "/spec/storageClassName",
         ),
         ("/persistentvolumes", spec("csi", json!("a")), spec("csi", json!("b")), "/spec/csi"),
-        (
-            "storage.k8s.io/storageclasses",
-            json!({"provisioner": "a"}),
-            json!({"provisioner": "b"}),
-            "/provisioner",
-        ),
+        ("storage.k8s.io/storageclasses", json!({"provisioner": "a"}), json!({"provisioner": "b"}), "/provisioner"),
         ("scheduling.k8s.io/priorityclasses", json!({"value": 1}), json!({"value": 2}), "/value"),
         (
             "apiextensions.k8s.io/customresourcedefinitions",
@@ -115,18 +89,8 @@ fn immutable_fields_need_delete_and_create() {
             spec("scope", json!("Namespaced")),
             "/spec/scope",
         ),
-        (
-            "/services",
-            spec("clusterIP", json!("None")),
-            spec("clusterIP", json!("10.0.0.1")),
-            "/spec/clusterIP",
-        ),
-        (
-            "/resourcequotas",
-            spec("scopes", json!(["BestEffort"])),
-            spec("scopes", json!([])),
-            "/spec/scopes",
-        ),
+        ("/services", spec("clusterIP", json!("None")), spec("clusterIP", json!("10.0.0.1")), "/spec/clusterIP"),
+        ("/resourcequotas", spec("scopes", json!(["BestEffort"])), spec("scopes", json!([])), "/spec/scopes"),
         ("/pods", spec("hostNetwork", json!(true)), json!({"spec": {}}), "/spec/hostNetwork"),
         (
             "/pods",
@@ -146,11 +110,7 @@ fn immutable_fields_need_delete_and_create() {
             spec("containers", json!([{"name": "a", "image": "x:1"}])),
             spec("containers", json!([{"name": "a", "image": "x:2"}])),
         ),
-        (
-            "/services",
-            json!({"spec": {"type": "ExternalName"}}),
-            spec("clusterIP", json!("10.0.0.1")),
-        ),
+        ("/services", json!({"spec": {"type": "ExternalName"}}), spec("clusterIP", json!("10.0.0.1"))),
         ("/persistentvolumeclaims", spec("resources", json!(2)), spec("resources", json!(1))),
         ("shop.example/carts", spec("a", json!(1)), spec("a", json!(2))),
     ];
@@ -160,40 +120,23 @@ fn immutable_fields_need_delete_and_create() {
     assert_eq!(recreate_flag("batch/jobs"), Some("--rerun-jobs"));
     assert_eq!(recreate_flag("/configmaps"), None);
     assert_eq!(recreate_flag("/services"), Some("--allow-recreate"));
-    for kind in [
-        "/persistentvolumeclaims",
-        "/persistentvolumes",
-        "apiextensions.k8s.io/customresourcedefinitions",
-    ] {
-        assert!(
-            recreate_flag(kind).is_some_and(|flag| flag.starts_with("--allow-delete ")),
-            "{kind}"
-        );
+    for kind in ["/persistentvolumeclaims", "/persistentvolumes", "apiextensions.k8s.io/customresourcedefinitions"] {
+        assert!(recreate_flag(kind).is_some_and(|flag| flag.starts_with("--allow-delete ")), "{kind}");
     }
 }
 
 #[test]
 fn role_ref_is_put_back_by_delete_and_create() {
-    for kind in
-        ["rbac.authorization.k8s.io/rolebindings", "rbac.authorization.k8s.io/clusterrolebindings"]
-    {
-        assert_eq!(
-            fixed(kind, &json!({"roleRef": {"name": "a"}}), &json!({"roleRef": {"name": "b"}})),
-            ["/roleRef"]
-        );
+    for kind in ["rbac.authorization.k8s.io/rolebindings", "rbac.authorization.k8s.io/clusterrolebindings"] {
+        assert_eq!(fixed(kind, &json!({"roleRef": {"name": "a"}}), &json!({"roleRef": {"name": "b"}})), ["/roleRef"]);
         assert_eq!(recreate_flag(kind), None);
     }
 }
 
 #[test]
 fn propagation_is_said_for_every_kind() {
-    for kind in [
-        "apps/deployments",
-        "apps/statefulsets",
-        "batch/jobs",
-        "/replicationcontrollers",
-        "shop.example/carts",
-    ] {
+    for kind in ["apps/deployments", "apps/statefulsets", "batch/jobs", "/replicationcontrollers", "shop.example/carts"]
+    {
         assert_eq!(propagation(kind, false), Propagation::Background, "{kind}");
     }
 }
@@ -213,16 +156,10 @@ fn cronjob_suspended_until_all_is_done() {
 #[test]
 fn quota_order_is_growing_first_and_shrinking_last() {
     let quota = |hard: Json| value(&json!({"spec": {"hard": hard}}));
-    let order = |then: Json, now: Json| {
-        wave("/resourcequotas", Verb::Update, Some(&quota(then)), Some(&quota(now)))
-    };
+    let order = |then: Json, now: Json| wave("/resourcequotas", Verb::Update, Some(&quota(then)), Some(&quota(now)));
     assert_eq!(order(json!({"pods": "10"}), json!({"pods": "5"})), 2);
     assert_eq!(order(json!({"pods": "5"}), json!({"pods": "10"})), 8);
-    assert_eq!(
-        order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})),
-        8,
-        "a new limit"
-    );
+    assert_eq!(order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})), 8, "a new limit");
     assert_eq!(order(json!({"pods": "5"}), json!({"pods": "5", "memory": "1Gi"})), 2);
     assert_eq!(order(json!({"memory": "1024Mi"}), json!({"memory": "1Gi"})), 2);
     assert_eq!(wave("/resourcequotas", Verb::Create, Some(&quota(json!({"pods": "5"}))), None), 8);
@@ -304,10 +241,9 @@ fn pvc_empty_is_warned_of() {
 
 #[test]
 fn service_cluster_ip_that_is_taken_is_given_up() {
-    let mut body = value(
-        &json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "healthCheckNodePort": 1,
-        "ports": [{"port": 80, "nodePort": 30080}]}}),
-    );
+    let mut body =
+        value(&json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "healthCheckNodePort": 1,
+        "ports": [{"port": 80, "nodePort": 30080}]}}));
     let invalid = |field: &str, value: &str| {
         format!(r#"Service "web" is invalid: spec.{field}: Invalid value: {value}: failed to allocate"#)
     };
@@ -345,10 +281,12 @@ fn service_node_port_that_was_given_instead_is_known_again() {
         let ports: Vec<_> = ports.iter().map(port).collect();
         value(&json!({"spec": {"clusterIP": ip, "clusterIPs": [ip], "ports": ports}}))
     };
-    let wanted = service("10.0.0.1", &[(80, "TCP", Some(30_080)), (80, "UDP", Some(30_081)), (81, "TCP", Some(30_082))]);
+    let wanted =
+        service("10.0.0.1", &[(80, "TCP", Some(30_080)), (80, "UDP", Some(30_081)), (81, "TCP", Some(30_082))]);
     let now = service("10.0.0.7", &[(80, "UDP", Some(30_081)), (80, "TCP", Some(31_000)), (82, "TCP", Some(30_082))]);
     let (given, words) = as_given("/services", &wanted, &now).expect("two are other ones");
-    let expected = service("10.0.0.7", &[(80, "TCP", Some(31_000)), (80, "UDP", Some(30_081)), (81, "TCP", Some(30_082))]);
+    let expected =
+        service("10.0.0.7", &[(80, "TCP", Some(31_000)), (80, "UDP", Some(30_081)), (81, "TCP", Some(30_082))]);
     assert_eq!(given, expected, "a port is itself by number and protocol, wherever it stands");
     assert_eq!(words, "its address is 10.0.0.7, not 10.0.0.1; its node port is 31000, not 30080");
     assert_eq!(as_given("/services", &wanted, &wanted), None);
@@ -371,16 +309,12 @@ fn pv_claim_of_a_released_volume_is_freed() {
 
 #[test]
 fn crd_prunes_are_named_and_counted() {
-    let crd = |schema: Json| {
-        value(
-            &json!({"spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]}}),
-        )
-    };
+    let crd =
+        |schema: Json| value(&json!({"spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]}}));
     let property = |properties: Json| json!({"properties": {"spec": {"properties": properties}}});
-    let now = crd(property(
-        json!({"colour": {}, "size": {}, "parts": {"items": {"properties": {"weight": {}, "name": {}}}},
-        "by": {"additionalProperties": {"properties": {"x": {}}}}}),
-    ));
+    let now =
+        crd(property(json!({"colour": {}, "size": {}, "parts": {"items": {"properties": {"weight": {}, "name": {}}}},
+        "by": {"additionalProperties": {"properties": {"x": {}}}}})));
     let then = crd(property(json!({"size": {}, "parts": {"items": {"properties": {"name": {}}}},
         "by": {"additionalProperties": {"properties": {}}}})));
     let fields = pruned_fields(&then, &now).remove("v1").expect("fields are lost");
@@ -388,13 +322,10 @@ fn crd_prunes_are_named_and_counted() {
     assert!(pruned_fields(&now, &then).is_empty());
     let open = crd(json!({"properties": {"spec": {"x-kubernetes-preserve-unknown-fields": true}}}));
     assert!(pruned_fields(&open, &now).is_empty());
-    let object =
-        value(&json!({"spec": {"parts": [{"name": "a"}, {"weight": 1}], "by": {"k": {"x": 1}}}}));
+    let object = value(&json!({"spec": {"parts": [{"name": "a"}, {"weight": 1}], "by": {"k": {"x": 1}}}}));
     let held: Vec<bool> = fields.iter().map(|field| holds(&object, field)).collect();
     assert_eq!(held, [true, false, true]);
-    let warned =
-        warnings("apiextensions.k8s.io/customresourcedefinitions", &then, &then, Some(&now), false)
-            .join("");
+    let warned = warnings("apiextensions.k8s.io/customresourcedefinitions", &then, &then, Some(&now), false).join("");
     assert!(warned.contains("v1 loses spec.by.*.x, spec.colour"), "{warned}");
 }
 
@@ -426,22 +357,16 @@ fn webhook_side_effects_are_what_the_server_accepts() {
 fn version_not_served_is_named() {
     let served = ["v1".to_owned(), "v1beta2".to_owned()];
     assert_eq!(not_served("v1", &served), None);
-    assert_eq!(
-        not_served("v1beta1", &served).as_deref(),
-        Some("v1beta1 is not served; the server has v1, v1beta2")
-    );
+    assert_eq!(not_served("v1beta1", &served).as_deref(), Some("v1beta1 is not served; the server has v1, v1beta2"));
     assert_eq!(not_served("v1beta1", &[]), None, "nothing is known");
 }
 
 #[test]
 fn rbac_escalation_names_the_missing_verb() {
-    let message =
-        r#"user "ci" is attempting to grant RBAC permissions not currently held: {APIGroups:[""]}"#;
-    let said = escalation("rbac.authorization.k8s.io/rolebindings", "web", message)
-        .expect("it is about rights");
+    let message = r#"user "ci" is attempting to grant RBAC permissions not currently held: {APIGroups:[""]}"#;
+    let said = escalation("rbac.authorization.k8s.io/rolebindings", "web", message).expect("it is about rights");
     assert!(said.contains("verb bind"), "{said}");
-    let said =
-        escalation("rbac.authorization.k8s.io/roles", "web", message).expect("it is about rights");
+    let said = escalation("rbac.authorization.k8s.io/roles", "web", message).expect("it is about rights");
     assert!(said.contains("verb escalate"), "{said}");
     assert_eq!(escalation("rbac.authorization.k8s.io/roles", "web", "forbidden"), None);
     assert_eq!(escalation("/configmaps", "web", message), None);
@@ -453,41 +378,22 @@ fn gitops_owner_is_named_with_what_stops_it() {
         gitops(&value(&json!({"metadata": {"labels": labels, "annotations": annotations}})))
     };
     let argo =
-        with(json!({}), json!({"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/web"}))
-            .expect("Argo CD");
+        with(json!({}), json!({"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/web"})).expect("Argo CD");
+    assert!(argo.contains("application shop ") && argo.contains("argocd app set shop --sync-policy none"), "{argo}");
+    let spaced = with(json!({}), json!({"argocd.argoproj.io/tracking-id": "team_shop:apps/Deployment:shop/web"}))
+        .expect("Argo CD");
+    assert!(spaced.contains("argocd app set shop --app-namespace team --sync-policy none"), "{spaced}");
     assert!(
-        argo.contains("application shop ")
-            && argo.contains("argocd app set shop --sync-policy none"),
-        "{argo}"
-    );
-    let spaced = with(
-        json!({}),
-        json!({"argocd.argoproj.io/tracking-id": "team_shop:apps/Deployment:shop/web"}),
-    )
-    .expect("Argo CD");
-    assert!(
-        spaced.contains("argocd app set shop --app-namespace team --sync-policy none"),
-        "{spaced}"
-    );
-    assert!(
-        with(json!({"argocd.argoproj.io/instance": "shop"}), json!({}))
-            .is_some_and(|said| said.contains("Argo CD"))
+        with(json!({"argocd.argoproj.io/instance": "shop"}), json!({})).is_some_and(|said| said.contains("Argo CD"))
     );
     let flux = |tool: &str| {
         let labels = json!({format!("{tool}.toolkit.fluxcd.io/name"): "web", format!("{tool}.toolkit.fluxcd.io/namespace"): "flux"});
         with(labels, json!({"meta.helm.sh/release-name": "web"})).expect("Flux")
     };
-    assert!(
-        flux("kustomize").contains("flux suspend kustomization web -n flux"),
-        "{}",
-        flux("kustomize")
-    );
+    assert!(flux("kustomize").contains("flux suspend kustomization web -n flux"), "{}", flux("kustomize"));
     assert!(flux("helm").contains("flux suspend helmrelease web -n flux"), "{}", flux("helm"));
-    let helm = with(
-        json!({}),
-        json!({"meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "shop"}),
-    )
-    .expect("Helm");
+    let helm = with(json!({}), json!({"meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "shop"}))
+        .expect("Helm");
     assert!(helm.contains("helm rollback web -n shop"), "{helm}");
     assert_eq!(with(json!({"app.kubernetes.io/instance": "web"}), json!({})), None);
 }
@@ -502,16 +408,10 @@ fn config_at_start_is_what_running_pods_do_not_notice() {
         "initContainers": [{"name": "init", "envFrom": [{"secretRef": {"name": "early"}}]}],
         "volumes": [{"name": "one", "configMap": {"name": "pinned"}}, {"name": "two", "secret": {"secretName": "certs"}},
             {"name": "three", "projected": {"sources": [{"configMap": {"name": "part"}}, {"secret": {"name": "other"}}]}}]});
-    let at_start = [
-        ("/configmaps", "pinned"),
-        ("/configmaps", "settings"),
-        ("/secrets", "early"),
-        ("/secrets", "password"),
-    ];
+    let at_start =
+        [("/configmaps", "pinned"), ("/configmaps", "settings"), ("/secrets", "early"), ("/secrets", "password")];
     let followed = [("/configmaps", "part"), ("/secrets", "certs"), ("/secrets", "other")];
-    let set = |list: &[(&'static str, &str)]| {
-        list.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect()
-    };
+    let set = |list: &[(&'static str, &str)]| list.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect();
     assert_eq!(reads(&value(&spec)), Reads { at_start: set(&at_start), followed: set(&followed) });
 }
 
@@ -522,10 +422,7 @@ fn the_pods_of_each_workload_are_found() {
         ("/pods", json!({"spec": pods})),
         ("apps/deployments", json!({"spec": {"template": {"spec": pods}}})),
         ("argoproj.io/rollouts", json!({"spec": {"template": {"spec": pods}}})),
-        (
-            "batch/cronjobs",
-            json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": pods}}}}}),
-        ),
+        ("batch/cronjobs", json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": pods}}}}})),
     ] {
         assert_eq!(pod_spec(kind, &value(&object)), Some(&value(&pods)), "{kind}");
     }

@@ -36,11 +36,7 @@ fn never(kind: &str, object: Json) -> Option<&'static str> {
         rerun_jobs: true,
         ..Widen::default()
     };
-    assert_eq!(
-        left(kind, None, Some(object), &everything),
-        missing,
-        "{kind}: added, with every flag"
-    );
+    assert_eq!(left(kind, None, Some(object), &everything), missing, "{kind}: added, with every flag");
     assert!(missing.is_none_or(|(_, flag)| flag.is_none()), "{kind}: no flag helps");
     missing.map(|(rule, _)| rule)
 }
@@ -192,19 +188,13 @@ fn pod_finished_is_never_created() {
     assert_eq!(created("/pods", pod("u", "Succeeded")), Some("pod-finished"));
     assert_eq!(created("/pods", pod("u", "Failed")), Some("pod-finished"));
     assert_eq!(created("/pods", pod("u", "Running")), None);
-    let live =
-        |wanted: Json, live: Json| left("/pods", Some(wanted), Some(live), &Widen::default());
-    assert_eq!(
-        live(pod("u", "Succeeded"), pod("u", "Succeeded")),
-        None,
-        "its labels may be put back"
-    );
+    let live = |wanted: Json, live: Json| left("/pods", Some(wanted), Some(live), &Widen::default());
+    assert_eq!(live(pod("u", "Succeeded"), pod("u", "Succeeded")), None, "its labels may be put back");
     assert_eq!(live(pod("u", "Succeeded"), pod("v", "Running")), Some(("pod-finished", None)));
 }
 
 fn job(uid: &str, condition: Option<&str>) -> Json {
-    let conditions: Vec<Json> =
-        condition.into_iter().map(|sort| json!({"type": sort, "status": "True"})).collect();
+    let conditions: Vec<Json> = condition.into_iter().map(|sort| json!({"type": sort, "status": "True"})).collect();
     json!({"metadata": {"name": "web", "uid": uid}, "spec": {}, "status": {"conditions": conditions}})
 }
 
@@ -212,26 +202,14 @@ fn job(uid: &str, condition: Option<&str>) -> Json {
 fn job_finished_is_never_created() {
     let rerun = Widen { rerun_jobs: true, ..Widen::default() };
     for end in ["Complete", "Failed"] {
-        assert_eq!(
-            left("batch/jobs", Some(job("u", Some(end))), None, &rerun),
-            Some(("job-finished", None))
-        );
+        assert_eq!(left("batch/jobs", Some(job("u", Some(end))), None, &rerun), Some(("job-finished", None)));
     }
     assert_eq!(
         left("batch/jobs", Some(job("u", Some("Complete"))), Some(job("v", None)), &rerun),
         Some(("job-finished", None))
     );
-    assert_eq!(
-        left(
-            "batch/jobs",
-            Some(job("u", Some("Complete"))),
-            Some(job("u", Some("Complete"))),
-            &rerun
-        ),
-        None
-    );
-    let stamped =
-        json!({"metadata": {"name": "web"}, "status": {"completionTime": "2026-11-01T14:00:00Z"}});
+    assert_eq!(left("batch/jobs", Some(job("u", Some("Complete"))), Some(job("u", Some("Complete"))), &rerun), None);
+    let stamped = json!({"metadata": {"name": "web"}, "status": {"completionTime": "2026-11-01T14:00:00Z"}});
     assert_eq!(created("batch/jobs", stamped), Some("job-finished"));
 }
 
@@ -242,10 +220,7 @@ fn job_running_is_created_only_when_asked() {
         left("batch/jobs", Some(running.clone()), None, &Widen::default()),
         Some(("job-running", Some("--rerun-jobs")))
     );
-    assert_eq!(
-        left("batch/jobs", Some(running), None, &Widen { rerun_jobs: true, ..Widen::default() }),
-        None
-    );
+    assert_eq!(left("batch/jobs", Some(running), None, &Widen { rerun_jobs: true, ..Widen::default() }), None);
     let suspended = json!({"metadata": {"name": "web"}, "spec": {"suspend": true}});
     assert_eq!(created("batch/jobs", suspended), None, "nothing runs");
     assert_eq!(
@@ -263,16 +238,8 @@ fn run_once_objects_are_created_only_when_asked() {
             Some(("run-once", Some("--rerun-jobs"))),
             "{kind}"
         );
-        assert_eq!(
-            left(kind, Some(named("r")), None, &Widen { rerun_jobs: true, ..Widen::default() }),
-            None,
-            "{kind}"
-        );
-        assert_eq!(
-            left(kind, Some(named("r")), Some(named("r")), &Widen::default()),
-            None,
-            "{kind}"
-        );
+        assert_eq!(left(kind, Some(named("r")), None, &Widen { rerun_jobs: true, ..Widen::default() }), None, "{kind}");
+        assert_eq!(left(kind, Some(named("r")), Some(named("r")), &Widen::default()), None, "{kind}");
     }
 }
 
@@ -286,15 +253,8 @@ fn secret(name: &str, sort: &str, metadata: Json) -> Json {
 fn account_token_made_by_the_controller_is_left() {
     let token = "kubernetes.io/service-account-token";
     let of = |name: &str| json!({"annotations": {"kubernetes.io/service-account.name": name}});
-    assert_eq!(
-        never("/secrets", secret("web-token-x7k2p", token, of("web"))),
-        Some("account-token")
-    );
-    assert_eq!(
-        never("/secrets", secret("web-token", token, of("web"))),
-        None,
-        "somebody asked for it"
-    );
+    assert_eq!(never("/secrets", secret("web-token-x7k2p", token, of("web"))), Some("account-token"));
+    assert_eq!(never("/secrets", secret("web-token", token, of("web"))), None, "somebody asked for it");
     assert_eq!(never("/secrets", secret("web-token-x7k2p", "Opaque", of("web"))), None);
 }
 
@@ -307,50 +267,31 @@ fn bootstrap_token_is_left() {
 #[test]
 fn cert_manager_secret_is_left() {
     let annotated = json!({"annotations": {"cert-manager.io/certificate-name": "web"}});
-    assert_eq!(
-        never("/secrets", secret("web-tls", "kubernetes.io/tls", annotated)),
-        Some("cert-manager-secret")
-    );
-    assert_eq!(
-        never("/secrets", owned("cert-manager.io/v1", "Certificate", true)),
-        Some("cert-manager-secret")
-    );
+    assert_eq!(never("/secrets", secret("web-tls", "kubernetes.io/tls", annotated)), Some("cert-manager-secret"));
+    assert_eq!(never("/secrets", owned("cert-manager.io/v1", "Certificate", true)), Some("cert-manager-secret"));
     assert_eq!(never("/secrets", secret("web-tls", "kubernetes.io/tls", json!({}))), None);
 }
 
 #[test]
 fn external_secret_is_left() {
-    for api in [
-        "external-secrets.io/v1",
-        "generators.external-secrets.io/v1",
-        "secrets.hashicorp.com/v1beta1",
-    ] {
-        assert_eq!(
-            never("/secrets", owned(api, "ExternalSecret", true)),
-            Some("external-secret"),
-            "{api}"
-        );
+    for api in ["external-secrets.io/v1", "generators.external-secrets.io/v1", "secrets.hashicorp.com/v1beta1"] {
+        assert_eq!(never("/secrets", owned(api, "ExternalSecret", true)), Some("external-secret"), "{api}");
     }
-    assert_eq!(
-        never("/secrets", marked("reconcile.external-secrets.io/managed", "true")),
-        Some("external-secret")
-    );
+    assert_eq!(never("/secrets", marked("reconcile.external-secrets.io/managed", "true")), Some("external-secret"));
     assert_eq!(never("/secrets", owned("notexternal-secrets.io/v1", "X", true)), None);
 }
 
 #[test]
 fn sealed_secret_is_left() {
-    assert_eq!(
-        never("/secrets", owned("bitnami.com/v1alpha1", "SealedSecret", true)),
-        Some("sealed-secret")
-    );
+    assert_eq!(never("/secrets", owned("bitnami.com/v1alpha1", "SealedSecret", true)), Some("sealed-secret"));
     let marked = json!({"annotations": {"sealedsecrets.bitnami.com/managed": "true"}});
     assert_eq!(never("/secrets", secret("web", "Opaque", marked)), Some("sealed-secret"));
 }
 
 #[test]
 fn endpoints_of_a_service_are_left() {
-    let made = json!({"metadata": {"name": "web", "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "x"}}});
+    let made =
+        json!({"metadata": {"name": "web", "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "x"}}});
     assert_eq!(never("/endpoints", made), Some("endpoints"));
     assert_eq!(
         never("/endpoints", marked("endpoints.kubernetes.io/managed-by", "endpoint-controller")),
@@ -363,10 +304,7 @@ fn endpoints_of_a_service_are_left() {
 fn endpoint_slice_with_a_manager_is_left() {
     let kind = "discovery.k8s.io/endpointslices";
     let label = "endpointslice.kubernetes.io/managed-by";
-    assert_eq!(
-        never(kind, marked(label, "endpointslice-controller.k8s.io")),
-        Some("endpoint-slice")
-    );
+    assert_eq!(never(kind, marked(label, "endpointslice-controller.k8s.io")), Some("endpoint-slice"));
     assert_eq!(never(kind, named("outside")), None);
 }
 
@@ -374,10 +312,7 @@ fn endpoint_slice_with_a_manager_is_left() {
 fn volume_snapshot_is_not_taken_again() {
     let of = |source: Json| json!({"metadata": {"name": "s"}, "spec": {"source": source}});
     let kind = "snapshot.storage.k8s.io/volumesnapshots";
-    assert_eq!(
-        created(kind, of(json!({"persistentVolumeClaimName": "data"}))),
-        Some("volume-snapshot")
-    );
+    assert_eq!(created(kind, of(json!({"persistentVolumeClaimName": "data"}))), Some("volume-snapshot"));
     assert_eq!(created(kind, of(json!({"volumeSnapshotContentName": "c"}))), None);
     let content = "snapshot.storage.k8s.io/volumesnapshotcontents";
     assert_eq!(created(content, of(json!({"volumeHandle": "v"}))), Some("volume-snapshot"));
@@ -389,22 +324,12 @@ fn pv_reclaimed_with_its_storage_is_not_created() {
     let volume = |policy: &str| json!({"metadata": {"name": "pv"}, "spec": {"persistentVolumeReclaimPolicy": policy}});
     assert_eq!(created("/persistentvolumes", volume("Delete")), Some("pv-reclaimed"));
     assert_eq!(created("/persistentvolumes", volume("Retain")), None);
-    assert_eq!(
-        left(
-            "/persistentvolumes",
-            Some(volume("Delete")),
-            Some(volume("Retain")),
-            &Widen::default()
-        ),
-        None
-    );
+    assert_eq!(left("/persistentvolumes", Some(volume("Delete")), Some(volume("Retain")), &Widen::default()), None);
 }
 
 #[test]
 fn pvc_empty_is_created_only_when_asked() {
-    let wanted = full(
-        json!({"metadata": {"name": "data", "namespace": "shop"}, "spec": {"volumeName": "pv-1"}}),
-    );
+    let wanted = full(json!({"metadata": {"name": "data", "namespace": "shop"}, "spec": {"volumeName": "pv-1"}}));
     let mut around = Surroundings::default();
     let refused = |around: &Surroundings| match claim(&wanted, around, &Widen::default()) {
         Verdict::Leave { rule, reason, flag } => Some((rule, flag, reason)),
@@ -413,21 +338,14 @@ fn pvc_empty_is_created_only_when_asked() {
     let (rule, flag, reason) = refused(&around).expect("its volume is gone");
     assert_eq!((rule, flag), ("pvc-empty", Some("--allow-empty-volumes")));
     assert!(reason.contains("pv-1 is gone"), "{reason}");
-    assert_eq!(
-        claim(&wanted, &around, &Widen { allow_empty_volumes: true, ..Widen::default() }),
-        Verdict::Act
-    );
+    assert_eq!(claim(&wanted, &around, &Widen { allow_empty_volumes: true, ..Widen::default() }), Verdict::Act);
     let of = |name: &str| Volume { claim: Some(("shop".into(), name.into())), ..Volume::default() };
     around.volumes.insert("pv-1".into(), of("other"));
     assert!(refused(&around).is_some_and(|(_, _, reason)| reason.contains("shop/other")));
     around.volumes.insert("pv-1".into(), of("data"));
     assert_eq!(refused(&around), None);
     let unbound = full(json!({"metadata": {"name": "data", "namespace": "shop"}, "spec": {}}));
-    assert_eq!(
-        claim(&unbound, &Surroundings::default(), &Widen::default()),
-        Verdict::Act,
-        "it had nothing to lose"
-    );
+    assert_eq!(claim(&unbound, &Surroundings::default(), &Widen::default()), Verdict::Act, "it had nothing to lose");
 }
 
 #[test]
@@ -452,14 +370,12 @@ fn rbac_system_is_changed_only_when_asked() {
 #[test]
 fn flowcontrol_system_is_changed_only_when_asked() {
     let kind = "flowcontrol.apiserver.k8s.io/flowschemas";
-    let auto = |value: &str| json!({"metadata": {"name": "x", "annotations": {"apf.kubernetes.io/autoupdate-spec": value}}});
+    let auto =
+        |value: &str| json!({"metadata": {"name": "x", "annotations": {"apf.kubernetes.io/autoupdate-spec": value}}});
     assert_eq!(created(kind, auto("true")), Some("flowcontrol-system"));
     assert_eq!(created(kind, named("exempt")), Some("flowcontrol-system"));
     assert_eq!(created(kind, auto("false")), None);
-    assert_eq!(
-        left(kind, Some(auto("true")), None, &Widen { include_system: true, ..Widen::default() }),
-        None
-    );
+    assert_eq!(left(kind, Some(auto("true")), None, &Widen { include_system: true, ..Widen::default() }), None);
 }
 
 #[test]

@@ -1,9 +1,7 @@
 use super::*;
 
 fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
-    Selector::parse(selector)
-        .unwrap()
-        .matches(|key| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v))
+    Selector::parse(selector).unwrap().matches(|key| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v))
 }
 
 #[test]

@@ -20,11 +20,7 @@ pub(super) fn document(state: &State, core: bool, now: Micros) -> Json {
     let items = groups.into_iter().map(|(group, versions)| {
         let versions = versions.into_iter().map(|(version, kinds)| {
             let resources = kinds.into_iter().map(|ks| resource(ks, version)).collect();
-            obj([
-                ("version", version.into()),
-                ("resources", Json::Arr(resources)),
-                ("freshness", "Current".into()),
-            ])
+            obj([("version", version.into()), ("resources", Json::Arr(resources)), ("freshness", "Current".into())])
         });
         let metadata = if core { obj([]) } else { obj([("name", group.into())]) };
         obj([("metadata", metadata), ("versions", Json::Arr(versions.collect()))])
@@ -40,14 +36,9 @@ pub(super) fn document(state: &State, core: bool, now: Micros) -> Json {
 fn resource(ks: &KindState, version: &str) -> Json {
     let kind = &ks.kind;
     let response = || {
-        obj([
-            ("group", kind.group.as_str().into()),
-            ("version", version.into()),
-            ("kind", kind.kind.as_str().into()),
-        ])
+        obj([("group", kind.group.as_str().into()), ("version", version.into()), ("kind", kind.kind.as_str().into())])
     };
-    let verbs: Vec<&str> =
-        vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    let verbs: Vec<&str> = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     let status = obj([
         ("subresource", "status".into()),
         ("responseKind", response()),

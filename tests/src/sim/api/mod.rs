@@ -125,13 +125,7 @@ impl Server {
     }
 
     /// Creates an object.
-    pub fn create(
-        &self,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-        content: Json,
-    ) -> Result<u64, Refused> {
+    pub fn create(&self, kind: &str, namespace: &str, name: &str, content: Json) -> Result<u64, Refused> {
         let uid = self.0.world.draw(uuid);
         let key = (namespace.to_owned(), name.to_owned());
         let done = self.change(|state, now| state.create(kind, &key, uid, content, now));
@@ -159,13 +153,7 @@ impl Server {
         self.traced("delete", kind, &key, done)
     }
 
-    fn traced(
-        &self,
-        verb: &str,
-        kind: &str,
-        key: &Key,
-        done: Result<u64, Refused>,
-    ) -> Result<u64, Refused> {
+    fn traced(&self, verb: &str, kind: &str, key: &Key, done: Result<u64, Refused>) -> Result<u64, Refused> {
         if let Ok(rv) = done {
             self.0.world.note(format_args!("{verb} {kind} {}/{} at {rv}", key.0, key.1));
         }
@@ -447,10 +435,7 @@ fn crd(group: &str, resource: &str, kind: &str, served: &[&str], schema: &Schema
             ("storage", (i == 0).into()),
             (
                 "schema",
-                obj([(
-                    "openAPIV3Schema",
-                    obj([("properties", properties.clone()), ("x-pruned", pruned.clone())]),
-                )]),
+                obj([("openAPIV3Schema", obj([("properties", properties.clone()), ("x-pruned", pruned.clone())]))]),
             ),
         ])
     });
@@ -476,13 +461,7 @@ fn crd(group: &str, resource: &str, kind: &str, served: &[&str], schema: &Schema
             "status",
             obj([
                 ("acceptedNames", names()),
-                (
-                    "conditions",
-                    Json::Arr(vec![obj([
-                        ("type", "Established".into()),
-                        ("status", "True".into()),
-                    ])]),
-                ),
+                ("conditions", Json::Arr(vec![obj([("type", "Established".into()), ("status", "True".into())])])),
             ]),
         ),
     ])

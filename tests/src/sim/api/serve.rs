@@ -26,8 +26,7 @@ use crate::sim::{
 };
 
 /// The bytes of an answer.
-pub(super) type Body =
-    StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, io::Error>> + Send>>>;
+pub(super) type Body = StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, io::Error>> + Send>>>;
 
 /// What is asked of a kind.
 #[derive(Debug, Clone)]
@@ -53,8 +52,7 @@ impl Ask {
 
     pub(super) fn matches(&self, event: &Event) -> bool {
         let (namespace, name) = &event.key;
-        (self.namespace.is_empty() || self.namespace == *namespace)
-            && (self.name.is_empty() || self.name == *name)
+        (self.namespace.is_empty() || self.namespace == *namespace) && (self.name.is_empty() || self.name == *name)
     }
 }
 
@@ -90,11 +88,7 @@ pub(super) async fn answer(
     out
 }
 
-async fn through(
-    server: &Server,
-    process: &Arc<Process>,
-    request: &Request<()>,
-) -> Result<Response<Body>, io::Error> {
+async fn through(server: &Server, process: &Arc<Process>, request: &Request<()>) -> Result<Response<Body>, io::Error> {
     let world = server.world();
     if process.is_partitioned() {
         process.reachable().await;
@@ -113,16 +107,12 @@ async fn through(
         world.dawdle(1000, 8000).await;
     }
     if world.fires(Fault::ApiTooMany) {
-        let mut busy =
-            refused(server.clock(), &Refusal(429, "TooManyRequests", "please try again later".into()));
+        let mut busy = refused(server.clock(), &Refusal(429, "TooManyRequests", "please try again later".into()));
         busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         return Ok(busy);
     }
     if world.fires(Fault::ApiInternal) {
-        return Ok(refused(
-            server.clock(),
-            &Refusal(500, "InternalError", "etcdserver: leader changed".into()),
-        ));
+        return Ok(refused(server.clock(), &Refusal(500, "InternalError", "etcdserver: leader changed".into())));
     }
     let path = request.uri().path().to_owned();
     world.note(format_args!("{} asks {}", process.name, request.uri()));
@@ -132,21 +122,11 @@ async fn through(
             200,
             &obj([("major", "1".into()), ("minor", "36".into()), ("gitVersion", "v1.36.3".into())]),
         ),
-        "/api" => json(
-            server.clock(),
-            200,
-            &server.look(|state| discovery::document(state, true, world.now())),
-        ),
-        "/apis" => json(
-            server.clock(),
-            200,
-            &server.look(|state| discovery::document(state, false, world.now())),
-        ),
+        "/api" => json(server.clock(), 200, &server.look(|state| discovery::document(state, true, world.now()))),
+        "/apis" => json(server.clock(), 200, &server.look(|state| discovery::document(state, false, world.now()))),
         path => match ask(path, request) {
             Some(ask) => of_kind(server, process, ask).await,
-            None => {
-                refused(server.clock(), &Refusal(404, "NotFound", format!("no such path: {path}")))
-            }
+            None => refused(server.clock(), &Refusal(404, "NotFound", format!("no such path: {path}"))),
         },
     })
 }
@@ -167,28 +147,18 @@ fn ask(path: &str, request: &Request<()>) -> Option<Ask> {
         rest.drain(..2);
     }
     let query = request.uri().query().unwrap_or("");
-    let query: BTreeMap<String, String> =
-        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let query: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let mut name = (*rest.get(1).unwrap_or(&"")).to_owned();
     for selector in query.get("fieldSelector").map_or("", String::as_str).split(',') {
         match selector.trim_start_matches('=').split_once('=') {
             Some(("metadata.name", value)) => value.trim_start_matches('=').clone_into(&mut name),
-            Some(("metadata.namespace", value)) => {
-                value.trim_start_matches('=').clone_into(&mut namespace)
-            }
+            Some(("metadata.namespace", value)) => value.trim_start_matches('=').clone_into(&mut namespace),
             _ => {}
         }
     }
     let accept = request.headers().get(http::header::ACCEPT).and_then(|v| v.to_str().ok());
     let partial = accept.is_some_and(|accept| accept.contains("as=PartialObjectMetadata"));
-    Some(Ask {
-        kind: format!("{group}/{}", rest.first()?),
-        version,
-        namespace,
-        name,
-        query,
-        partial,
-    })
+    Some(Ask { kind: format!("{group}/{}", rest.first()?), version, namespace, name, query, partial })
 }
 
 /// Answers what is asked of a kind.
@@ -201,7 +171,9 @@ async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<
     match server.look(|state| state.kinds.get(&ask.kind).and_then(|ks| ks.trouble)) {
         None | Some(Trouble::Silent | Trouble::Mute) => {}
         Some(Trouble::Hangs) => server.world().sleep(Duration::from_secs(120)).await,
-        Some(Trouble::Busy) => return refused(now, &Refusal(429, "TooManyRequests", "storage is (re)initializing".into())),
+        Some(Trouble::Busy) => {
+            return refused(now, &Refusal(429, "TooManyRequests", "storage is (re)initializing".into()));
+        }
         Some(Trouble::Fails | Trouble::Refuses) => {
             let said = format!("conversion webhook for {} failed: connection refused", ask.kind);
             return refused(now, &Refusal(500, "InternalError", said));
@@ -236,25 +208,19 @@ fn allowed(state: &State, ask: &Ask, now: Micros) -> Result<(), Refusal> {
         .get(&ask.kind)
         .filter(|ks| ks.served && ks.answers_at <= now && ks.kind.served.contains(&ask.version));
     match served {
-        None => {
-            Err(Refusal(404, "NotFound", "the server could not find the requested resource".into()))
+        None => Err(Refusal(404, "NotFound", "the server could not find the requested resource".into())),
+        Some(ks) if ks.forbidden => {
+            Err(Refusal(403, "Forbidden", format!("{} is forbidden: User \"hindcast\" cannot list it", ask.kind)))
         }
-        Some(ks) if ks.forbidden => Err(Refusal(
-            403,
-            "Forbidden",
-            format!("{} is forbidden: User \"hindcast\" cannot list it", ask.kind),
-        )),
         Some(_) => Ok(()),
     }
 }
 
 fn one(state: &State, ask: &Ask) -> Result<Json, Refusal> {
     let ks = state.kinds.get(&ask.kind);
-    let found =
-        ks.and_then(|ks| Some((ks, ks.living(&(ask.namespace.clone(), ask.name.clone()))?)));
-    let (ks, event) = found.ok_or_else(|| {
-        Refusal(404, "NotFound", format!("{} {:?} not found", ask.kind, ask.name))
-    })?;
+    let found = ks.and_then(|ks| Some((ks, ks.living(&(ask.namespace.clone(), ask.name.clone()))?)));
+    let (ks, event) =
+        found.ok_or_else(|| Refusal(404, "NotFound", format!("{} {:?} not found", ask.kind, ask.name)))?;
     Ok(whole(ks, event, ask))
 }
 
@@ -269,10 +235,8 @@ pub(super) fn whole(ks: &KindState, event: &Event, ask: &Ask) -> Json {
             ("metadata", metadata),
         ]);
     }
-    let mut out = obj([
-        ("kind", ks.kind.kind.as_str().into()),
-        ("apiVersion", ks.kind.api_version(&ask.version).into()),
-    ]);
+    let mut out =
+        obj([("kind", ks.kind.kind.as_str().into()), ("apiVersion", ks.kind.api_version(&ask.version).into())]);
     if let (Json::Obj(out), Json::Obj(fields)) = (&mut out, object) {
         out.extend(fields);
     }
@@ -284,36 +248,30 @@ fn list(state: &mut State, ask: &Ask) -> Result<Json, Refusal> {
     let ks = state.kinds.get(&ask.kind).expect("the caller checked that it is served");
     let domain = state.domains.get(ks.kind.domain).expect("every kind's domain exists");
     let (revision, compacted) = (domain.revision, domain.compacted);
-    let expired =
-        |what: &str| Refusal(410, "Expired", format!("{what}: the resource version is too old"));
+    let expired = |what: &str| Refusal(410, "Expired", format!("{what}: the resource version is too old"));
     let (at, after) = match (ask.param("continue"), ask.param("resourceVersionMatch")) {
         ("", "Exact") => {
             let at = ask.param("resourceVersion").parse().unwrap_or(0);
             (at, None)
         }
         ("", _) => (revision, None),
-        (token, _) => {
-            match token.split_once(' ').and_then(|(at, after)| Some((at.parse().ok()?, after))) {
-                Some((at, after)) => (at, after.split_once('/')),
-                None => return Err(Refusal(400, "BadRequest", "continue key is not valid".into())),
-            }
-        }
+        (token, _) => match token.split_once(' ').and_then(|(at, after)| Some((at.parse().ok()?, after))) {
+            Some((at, after)) => (at, after.split_once('/')),
+            None => return Err(Refusal(400, "BadRequest", "continue key is not valid".into())),
+        },
     };
     if at > revision {
-        return Err(Refusal(
-            504,
-            "Timeout",
-            format!("Too large resource version: {at}, current: {revision}"),
-        ));
+        return Err(Refusal(504, "Timeout", format!("Too large resource version: {at}, current: {revision}")));
     }
     if at < compacted {
         return Err(expired("The provided continue parameter or revision has expired"));
     }
     let limit = ask.param("limit").parse().ok().filter(|&n: &usize| n > 0).unwrap_or(usize::MAX);
     let all = ks.at(at);
-    let mut chosen = all.into_values().filter(|event| ask.matches(event)).filter(|event| {
-        after.is_none_or(|(ns, name)| (event.key.0.as_str(), event.key.1.as_str()) > (ns, name))
-    });
+    let mut chosen = all
+        .into_values()
+        .filter(|event| ask.matches(event))
+        .filter(|event| after.is_none_or(|(ns, name)| (event.key.0.as_str(), event.key.1.as_str()) > (ns, name)));
     let page: Vec<&Event> = chosen.by_ref().take(limit).collect();
     let remaining = chosen.count();
     let mut metadata = obj([("resourceVersion", at.to_string().into())]);
@@ -336,19 +294,9 @@ fn list(state: &mut State, ask: &Ask) -> Result<Json, Refusal> {
         (format!("{}List", ks.kind.kind), ks.kind.api_version(&ask.version))
     };
     let out = if ks.kind.custom {
-        obj([
-            ("apiVersion", version.into()),
-            ("items", items),
-            ("kind", kind.into()),
-            ("metadata", metadata),
-        ])
+        obj([("apiVersion", version.into()), ("items", items), ("kind", kind.into()), ("metadata", metadata)])
     } else {
-        obj([
-            ("kind", kind.into()),
-            ("apiVersion", version.into()),
-            ("metadata", metadata),
-            ("items", items),
-        ])
+        obj([("kind", kind.into()), ("apiVersion", version.into()), ("metadata", metadata), ("items", items)])
     };
     if at == revision && ask.param("resourceVersionMatch") != "Exact" {
         if let Some(ks) = state.kinds.get_mut(&ask.kind) {
@@ -378,8 +326,7 @@ fn respond(
     code: u16,
     chunks: Pin<Box<dyn Stream<Item = Result<Bytes, io::Error>> + Send>>,
 ) -> Response<Body> {
-    let frames: Pin<Box<dyn Stream<Item = _> + Send>> =
-        Box::pin(chunks.map(|chunk| chunk.map(Frame::data)));
+    let frames: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(chunks.map(|chunk| chunk.map(Frame::data)));
     Response::builder()
         .status(code)
         .header(http::header::CONTENT_TYPE, "application/json")

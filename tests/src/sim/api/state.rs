@@ -37,13 +37,7 @@ pub struct Kind {
 
 impl Kind {
     /// A built-in kind.
-    pub fn built_in(
-        group: &str,
-        version: &str,
-        resource: &str,
-        kind: &str,
-        namespaced: bool,
-    ) -> Self {
+    pub fn built_in(group: &str, version: &str, resource: &str, kind: &str, namespaced: bool) -> Self {
         Self {
             group: group.to_owned(),
             served: vec![version.to_owned()],
@@ -261,14 +255,7 @@ pub struct State {
 
 impl State {
     /// Creates an object from its content, which lacks server-set metadata.
-    pub fn create(
-        &mut self,
-        kind: &str,
-        key: &Key,
-        uid: String,
-        mut object: Json,
-        at: Micros,
-    ) -> Result<u64, Refused> {
+    pub fn create(&mut self, kind: &str, key: &Key, uid: String, mut object: Json, at: Micros) -> Result<u64, Refused> {
         let clock_off = self.clock_off;
         let ks = self.kinds.get_mut(kind).filter(|k| k.served).ok_or(Refused::NoKind)?;
         if ks.living(key).is_some() {
@@ -359,15 +346,7 @@ impl State {
         self.domains.get(ks.kind.domain).map_or(0, |d| d.revision)
     }
 
-    fn commit(
-        &mut self,
-        kind: &str,
-        verb: Verb,
-        key: &Key,
-        uid: String,
-        object: Json,
-        at: Micros,
-    ) -> u64 {
+    fn commit(&mut self, kind: &str, verb: Verb, key: &Key, uid: String, object: Json, at: Micros) -> u64 {
         let ks = self.kinds.get_mut(kind).expect("the caller found the kind");
         let domain = self.domains.get_mut(ks.kind.domain).expect("every kind's domain exists");
         domain.revision += 1;

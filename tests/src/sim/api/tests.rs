@@ -21,8 +21,7 @@ fn simulated<F: Future<Output = ()>>(test: impl FnOnce(Server, kube::Client) -> 
 }
 
 async fn get(client: &kube::Client, path: &str) -> (u16, serde_json::Value) {
-    let request =
-        http::Request::get(path).body(kube::client::Body::empty()).expect("the path is valid");
+    let request = http::Request::get(path).body(kube::client::Body::empty()).expect("the path is valid");
     let response = client.send(request).await.expect("the server answers");
     let code = response.status().as_u16();
     let bytes = response.into_body().collect().await.expect("the body is whole").to_bytes();
@@ -31,8 +30,7 @@ async fn get(client: &kube::Client, path: &str) -> (u16, serde_json::Value) {
 
 /// The events of a watch, to its end.
 async fn watch(client: &kube::Client, path: &str) -> Vec<(String, serde_json::Value)> {
-    let request =
-        http::Request::get(path).body(kube::client::Body::empty()).expect("the path is valid");
+    let request = http::Request::get(path).body(kube::client::Body::empty()).expect("the path is valid");
     let response = client.send(request).await.expect("the server answers");
     let mut text = Vec::new();
     let mut body = response.into_body();
@@ -94,11 +92,8 @@ fn history_is_walked_back_by_name() {
         server.create("/configmaps", "shop", "a", data("1")).expect("it is new");
         let second = set(&server, "a", "2");
         let gone = server.delete("/configmaps", "shop", "a").expect("it is there");
-        let by_name = |rv: u64| {
-            format!(
-                "{MAPS}?fieldSelector=metadata.name%3Da&resourceVersion={rv}&resourceVersionMatch=Exact"
-            )
-        };
+        let by_name =
+            |rv: u64| format!("{MAPS}?fieldSelector=metadata.name%3Da&resourceVersion={rv}&resourceVersionMatch=Exact");
         assert_eq!(rv(&get(&client, &by_name(gone - 1)).await.1["items"][0]), second);
         let before = get(&client, &by_name(second - 1)).await.1;
         assert_eq!(before["items"][0]["data"]["k"], "1");
@@ -117,11 +112,7 @@ fn a_delete_has_its_own_revision_and_a_no_op_has_none() {
         let first = server.create("/configmaps", "shop", "a", data("1")).expect("it is new");
         assert_eq!(set(&server, "a", "1"), first, "nothing changed");
         let gone = server.delete("/configmaps", "shop", "a").expect("it is there");
-        let events = watch(
-            &client,
-            &format!("{MAPS}?watch=true&resourceVersion={}&timeoutSeconds=3", first - 1),
-        )
-        .await;
+        let events = watch(&client, &format!("{MAPS}?watch=true&resourceVersion={}&timeoutSeconds=3", first - 1)).await;
         let seen: Vec<_> = events.iter().map(|(verb, o)| (verb.as_str(), rv(o))).collect();
         assert_eq!(seen, [("ADDED", first), ("DELETED", gone)]);
         assert_eq!(events[1].1["kind"], "ConfigMap");
@@ -135,9 +126,7 @@ fn a_closing_bookmark_stands_at_a_list_before_it() {
         for value in 0..5 {
             let _ = server.create("/pods", "shop", &format!("p{value}"), data("1"));
         }
-        let path = format!(
-            "{MAPS}?watch=true&resourceVersion={first}&timeoutSeconds=3&allowWatchBookmarks=true"
-        );
+        let path = format!("{MAPS}?watch=true&resourceVersion={first}&timeoutSeconds=3&allowWatchBookmarks=true");
         let before = watch(&client, &path).await;
         assert!(rv(&before.last().expect("a bookmark").1) <= server.revision());
         let (_, list) = get(&client, &format!("{MAPS}?limit=1")).await;
@@ -238,20 +227,11 @@ fn discovery_names_every_kind_and_events_count_apart() {
         server.world().sleep(Duration::from_secs(2)).await;
         let (_, core) = get(&client, "/api").await;
         let resources = core["items"][0]["versions"][0]["resources"].as_array().expect("resources");
-        assert!(
-            resources.iter().any(|r| r["resource"] == "configmaps" && r["scope"] == "Namespaced")
-        );
+        assert!(resources.iter().any(|r| r["resource"] == "configmaps" && r["scope"] == "Namespaced"));
         let (_, groups) = get(&client, "/apis").await;
-        let names: Vec<_> = groups["items"]
-            .as_array()
-            .expect("groups")
-            .iter()
-            .map(|g| g["metadata"]["name"].clone())
-            .collect();
-        assert!(
-            names.contains(&"demo.example.com".into()) && names.contains(&"apps".into()),
-            "{names:?}"
-        );
+        let names: Vec<_> =
+            groups["items"].as_array().expect("groups").iter().map(|g| g["metadata"]["name"].clone()).collect();
+        assert!(names.contains(&"demo.example.com".into()) && names.contains(&"apps".into()), "{names:?}");
         let (_, events) = get(&client, "/api/v1/events?limit=1").await;
         assert!(rv(&events) < 100, "a counter of its own");
         let (_, system) = get(&client, "/api/v1/namespaces/kube-system").await;

@@ -78,8 +78,7 @@ fn refuse(ks: &KindState, cursor: u64, now: i64) -> Option<Refusal> {
         let last = ks.events.iter().take(dropped).rev().find(|e| e.at < now - FRESH);
         oldest = oldest.max(last.map_or(0, |e| e.rv));
     }
-    (cursor < oldest)
-        .then(|| Refusal(410, "Expired", format!("too old resource version: {cursor} ({oldest})")))
+    (cursor < oldest).then(|| Refusal(410, "Expired", format!("too old resource version: {cursor} ({oldest})")))
 }
 
 fn deadline(server: &Server, ask: &Ask) -> Instant {
@@ -167,9 +166,7 @@ impl Watch {
 
     /// Whether the cache this watch reads from is no more.
     fn over(&self) -> bool {
-        self.server.look(|state| {
-            state.kinds.get(&self.ask.kind).is_none_or(|ks| ks.generation != self.generation)
-        })
+        self.server.look(|state| state.kinds.get(&self.ask.kind).is_none_or(|ks| ks.generation != self.generation))
     }
 
     /// Sends what is new.
@@ -221,13 +218,7 @@ impl Watch {
         let object = obj([
             ("kind", kind.into()),
             ("apiVersion", version.into()),
-            (
-                "metadata",
-                obj([
-                    ("resourceVersion", rv.to_string().into()),
-                    ("creationTimestamp", Json::Null),
-                ]),
-            ),
+            ("metadata", obj([("resourceVersion", rv.to_string().into()), ("creationTimestamp", Json::Null)])),
             ("spec", obj([])),
         ]);
         self.send(line("BOOKMARK", &object, 0).to_vec()).await
@@ -251,8 +242,7 @@ impl Watch {
             return self.reset().await;
         }
         if world.fires(Fault::StreamExpired) {
-            self.error(&Refusal(410, "Expired", "the event in requested index is outdated".into()))
-                .await;
+            self.error(&Refusal(410, "Expired", "the event in requested index is outdated".into())).await;
             return Err(Over);
         }
         Ok(())
@@ -274,17 +264,14 @@ impl Watch {
             return Ok(());
         }
         let chunk = Bytes::from(chunk);
-        let split = self
-            .server
-            .world()
-            .draw(|rng| if rng.permille(250) { rng.below(chunk.len() as u64) as usize } else { 0 });
+        let split =
+            self.server.world().draw(|rng| if rng.permille(250) { rng.below(chunk.len() as u64) as usize } else { 0 });
         for piece in [chunk.slice(..split), chunk.slice(split..)] {
             if piece.is_empty() {
                 continue;
             }
             if self.sender.try_reserve().is_err() && !self.sender.is_closed() {
-                let wait =
-                    tokio::time::timeout(Duration::from_secs(2), self.sender.reserve()).await;
+                let wait = tokio::time::timeout(Duration::from_secs(2), self.sender.reserve()).await;
                 if wait.is_err() {
                     self.server.world().fired(Fault::SlowReader);
                     return Err(Over);

@@ -41,17 +41,15 @@ fn copied(dir: &Workdir, hindcast: &Hindcast, name: &str) -> Result<(Hindcast, P
     let place = Place::folder(&folder)?;
     let copy = with(hindcast, |other| other.place = place);
     let wal = folder.join(uid(&copy)?).join("wal");
-    let mut files: Vec<_> =
-        fs::read_dir(wal)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut files: Vec<_> = fs::read_dir(wal)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.sort_by_key(|file| fs::metadata(file).map_or(0, |meta| meta.len()));
     Ok((copy, files.pop().context("there are segments")?))
 }
 
 /// The file as a newer version would have written it: another format, and the digest of that.
 fn newer_format(mut bytes: Vec<u8>) -> Result<Vec<u8>> {
-    let find = |bytes: &[u8], what: &[u8]| {
-        bytes.windows(what.len()).rposition(|part| part == what).context("it is there")
-    };
+    let find =
+        |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).rposition(|part| part == what).context("it is there");
     let format = find(&bytes, b"hindcast.format\x18\x011")? + b"hindcast.format\x18\x01".len();
     let stated = find(&bytes, b"hindcast.sha256\x18\x40")? + b"hindcast.sha256\x18\x40".len();
     bytes[format] = b'2';
@@ -96,12 +94,7 @@ pub(super) async fn damages(dir: &Workdir, hindcast: &Hindcast, at: &str) -> Res
         fs::write(&file, damage(fs::read(&file)?)?)?;
         let number = file.file_name().context("a file")?.to_string_lossy().into_owned();
         let expected = format!("error: <uid>/wal/{number}: {reason}");
-        for args in [
-            &["get", "cm", "-A", "--at", at][..],
-            &["status"],
-            &["log", "-A"],
-            &["journal", "cat", &number],
-        ] {
+        for args in [&["get", "cm", "-A", "--at", at][..], &["status"], &["log", "-A"], &["journal", "cat", &number]] {
             let said = ask(&copy, args).await?;
             ensure!(
                 said.code == 2 && normal(&copy, &said)?.ends_with(&expected) && said.out.is_empty(),
@@ -117,10 +110,9 @@ pub(super) async fn damages(dir: &Workdir, hindcast: &Hindcast, at: &str) -> Res
     }
     let (copy, file) = copied(dir, hindcast, "removed")?;
     fs::remove_file(&file)?;
-    ask(&copy, &["get", "cm", "-A", "--at", at]).await?.is(
-        2,
-        &["is missing, though segment ", "hint: a segment was removed or is not readable"],
-    )?;
+    ask(&copy, &["get", "cm", "-A", "--at", at])
+        .await?
+        .is(2, &["is missing, though segment ", "hint: a segment was removed or is not readable"])?;
     Ok(())
 }
 
@@ -140,8 +132,7 @@ pub(super) async fn journals_of_others(dir: &Workdir, hindcast: &Hindcast) -> Re
     let place = Place::folder(&folder)?;
     let foreign = with(hindcast, |other| other.place = place);
     let store = Arc::new(LocalFileSystem::new_with_prefix(&folder)?);
-    let journal =
-        Journal::open(store, &object_store::path::Path::default(), other, Parts::system());
+    let journal = Journal::open(store, &object_store::path::Path::default(), other, Parts::system());
     let identity = Identity { writer: "test".to_owned(), instance: "test".to_owned() };
     drop(Writer::claim(&journal, identity, None).await?);
     fs::rename(folder.join(other), folder.join(&uid))?;
@@ -155,15 +146,17 @@ pub(super) async fn journals_of_others(dir: &Workdir, hindcast: &Hindcast) -> Re
     said.is(2, &["holds several clusters\nhint: choose with --cluster: ", other, &uid])?;
     // A folder that is empty, none, or no folder.
     let nowhere = |url: String| with(hindcast, |other| other.place.url = url);
-    ask(&nowhere("file:///nowhere/at/all".to_owned()), &["status"]).await?.is(2, &["error: journal file:///nowhere/at/all: there is no such folder\nhint: `hindcast run` begins a journal"])?;
+    ask(&nowhere("file:///nowhere/at/all".to_owned()), &["status"]).await?.is(
+        2,
+        &["error: journal file:///nowhere/at/all: there is no such folder\nhint: `hindcast run` begins a journal"],
+    )?;
     let empty = Place::folder(&dir.path().join("empty"))?;
     ask(&nowhere(empty.url), &["status"])
         .await?
         .is(2, &[": holds nothing yet\nhint: `hindcast run` with the same --journal writes it"])?;
-    ask(&nowhere("ftp://host/path".to_owned()), &["status"]).await?.is(
-        2,
-        &["error: journal ftp://host/path: unknown store `ftp`\nhint: a journal is file:///path"],
-    )?;
+    ask(&nowhere("ftp://host/path".to_owned()), &["status"])
+        .await?
+        .is(2, &["error: journal ftp://host/path: unknown store `ftp`\nhint: a journal is file:///path"])?;
     let said = ask(&nowhere("s3://user:password@bucket/path".to_owned()), &["status"]).await?;
     said.is(2, &["credentials and options do not belong in the URL"])?.never(&["password"])?;
     Ok(())

@@ -26,10 +26,9 @@ async fn bad_input_of_a_restore_is_told_and_nothing_is_written() -> Result<()> {
     let dir = Workdir::new()?;
     let (stage, running) = Stage::open(&cluster, &dir).await?;
     // A restore waits two minutes for a server that is gone: time enough for all the rest.
-    tokio::try_join!(
-        async { refused(&stage, &cluster, &dir).await },
-        async { unreachable_midway(&stage, &cluster).await.context("the context goes away") },
-    )?;
+    tokio::try_join!(async { refused(&stage, &cluster, &dir).await }, async {
+        unreachable_midway(&stage, &cluster).await.context("the context goes away")
+    },)?;
     running.stop().await
 }
 
@@ -100,10 +99,7 @@ async fn plan_files(stage: &Stage, dir: &Workdir, at: &str) -> Result<()> {
     let said = ask(&stage.hindcast, &["plan", "-n", NS, "--at", at, "--out", &name]).await?;
     said.is(1, &[])?;
     let good = fs::read_to_string(&file)?;
-    ensure!(
-        !good.contains("\"good\"") && !good.contains("\"bad\""),
-        "a plan file holds no bodies: {good}"
-    );
+    ensure!(!good.contains("\"good\"") && !good.contains("\"bad\""), "a plan file holds no bodies: {good}");
     let bad = |name: &str, text: &str| -> Result<String> {
         let path = dir.path().join(name);
         fs::write(&path, text)?;
@@ -114,8 +110,7 @@ async fn plan_files(stage: &Stage, dir: &Workdir, at: &str) -> Result<()> {
         what(&mut plan);
         Ok(plan.to_string())
     };
-    let foreign =
-        altered(&|plan| replace(plan, "cluster", &json!("00000000-0000-4000-8000-000000000000")))?;
+    let foreign = altered(&|plan| replace(plan, "cluster", &json!("00000000-0000-4000-8000-000000000000")))?;
     let newer = altered(&|plan| plan["apiVersion"] = json!("hindcast.dev/v9"))?;
     let cases = [
         (dir.path().join("not-there.json").display().to_string(), "not-there.json"),
@@ -129,8 +124,7 @@ async fn plan_files(stage: &Stage, dir: &Workdir, at: &str) -> Result<()> {
         let said = ask(&stage.hindcast, &["restore", "--plan", file, "--yes"]).await?;
         said.is(2, &[word]).with_context(|| file.clone())?;
     }
-    let both =
-        ask(&stage.hindcast, &["restore", "-n", NS, "--at", at, "--plan", &name, "--yes"]).await?;
+    let both = ask(&stage.hindcast, &["restore", "-n", NS, "--at", at, "--plan", &name, "--yes"]).await?;
     both.is(2, &["--plan"])?;
     // Stale: somebody changed what the plan looked at.
     stage.patch(MAP, json!({ "data": { "k": "worse" } })).await?;
@@ -160,8 +154,7 @@ async fn ids(stage: &Stage) -> Result<()> {
     for id in ["never-was", "../../etc", "", "a/b"] {
         for args in [vec!["undo", id, "--yes"], vec!["restore", "--resume", id, "--yes"]] {
             let said = ask(&stage.hindcast, &args).await?;
-            said.is(2, &[if id.is_empty() { "restore" } else { id }])
-                .with_context(|| format!("{args:?}"))?;
+            said.is(2, &[if id.is_empty() { "restore" } else { id }]).with_context(|| format!("{args:?}"))?;
         }
     }
     Ok(())
@@ -178,8 +171,7 @@ async fn rights(stage: &Stage, cluster: &Cluster, at: &str) -> Result<()> {
     };
     // Reads all, writes nothing.
     let mut reader = stage.hindcast.clone();
-    reader.kubeconfig =
-        cluster.user("reader", vec![rule(&["*"], &["get", "list", "watch"])]).await?;
+    reader.kubeconfig = cluster.user("reader", vec![rule(&["*"], &["get", "list", "watch"])]).await?;
     let said = ask(&reader, &["restore", "-n", NS, "--at", at, "--yes"]).await?;
     ensure!(matches!(said.code, 1 | 2), "{said}");
     said.is(said.code, &["configmaps", "update"])?;
@@ -211,11 +203,8 @@ async fn records(stage: &Stage, dir: &Workdir, at: &str) -> Result<()> {
     said.is(2, &["--record-dir"])?;
     ensure!(stage.get(MAP).await?["data"]["k"] == "bad", "a restore without a record: {said}");
     let elsewhere = dir.path().join("records").display().to_string();
-    let said = ask(
-        &hindcast,
-        &["restore", "-n", NS, "--at", at, "--yes", "--record-dir", &elsewhere, "-o", "json"],
-    )
-    .await?;
+    let said =
+        ask(&hindcast, &["restore", "-n", NS, "--at", at, "--yes", "--record-dir", &elsewhere, "-o", "json"]).await?;
     said.is(0, &[])?;
     ensure!(stage.get(MAP).await?["data"]["k"] == "good", "{said}");
     let id = said.json()?["id"].as_str().context("an id")?.to_owned();
@@ -240,9 +229,7 @@ async fn unreachable_midway(stage: &Stage, cluster: &Cluster) -> Result<()> {
     let cut = async {
         let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
         // As soon as the first of its writes is seen.
-        while stage.list(MAPS).await?.len() >= 202
-            && stage.get(MAP).await?["data"]["k"] == "bad"
-        {
+        while stage.list(MAPS).await?.len() >= 202 && stage.get(MAP).await?["data"]["k"] == "bad" {
             ensure!(tokio::time::Instant::now() < deadline, "no write within 60 s");
         }
         proxy.set(Mode::Refuse).await
@@ -254,13 +241,7 @@ async fn unreachable_midway(stage: &Stage, cluster: &Cluster) -> Result<()> {
     let said = Said::new(args.join(" "), &output?);
     ensure!(matches!(said.code, 1 | 2), "{said}");
     said.is(said.code, &["--resume"])?;
-    let id = said
-        .err
-        .split_whitespace()
-        .skip_while(|w| *w != "--resume")
-        .nth(1)
-        .context("the id follows")?
-        .to_owned();
+    let id = said.err.split_whitespace().skip_while(|w| *w != "--resume").nth(1).context("the id follows")?.to_owned();
     let id = id.trim_matches(|c: char| !c.is_alphanumeric() && c != '-').to_owned();
     let said = ask(&stage.hindcast, &["restore", "--resume", &id, "--yes"]).await?;
     said.is(0, &[])?;

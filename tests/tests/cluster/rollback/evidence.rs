@@ -29,27 +29,18 @@ async fn nothing_is_deleted_without_evidence() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let cluster = oracle::builder().compaction_interval(HISTORY).start().await?;
     let dir = Workdir::new()?;
-    let admin = Stage {
-        client: cluster.client(),
-        hindcast: on_folder(&dir, "whole", cluster.kubeconfig())?,
-    };
+    let admin = Stage { client: cluster.client(), hindcast: on_folder(&dir, "whole", cluster.kubeconfig())? };
     admin.namespace(NS).await?;
     for (path, name) in [(MAPS, "old"), (SECRETS, "old"), (ACCOUNTS, "old")] {
         admin.post(path, json!({ "metadata": { "name": name, "labels": { "v": "1" } } })).await?;
     }
-    kinds_that_were_not_protected(&cluster, &dir, &admin)
-        .await
-        .context("kinds that were not protected")?;
+    kinds_that_were_not_protected(&cluster, &dir, &admin).await.context("kinds that were not protected")?;
     what_a_lost_gap_hides(&cluster, &dir, &admin).await.context("a lost gap")?;
     journals_that_are_not_of_this(&dir, &admin).await.context("another cluster's journal")
 }
 
 /// Excluded by choice, forbidden by RBAC, protected only since later: each is left alone, whole.
-async fn kinds_that_were_not_protected(
-    cluster: &Cluster,
-    dir: &Workdir,
-    admin: &Stage,
-) -> Result<()> {
+async fn kinds_that_were_not_protected(cluster: &Cluster, dir: &Workdir, admin: &Stage) -> Result<()> {
     let protector = cluster.user("protector", all_but_accounts(&admin.client).await?).await?;
     let under = |name: &str, kubeconfig: &Path| on_folder(dir, name, kubeconfig.to_owned());
     let admins = cluster.kubeconfig();
@@ -67,38 +58,23 @@ async fn kinds_that_were_not_protected(
 
     for path in [MAPS, SECRETS, ACCOUNTS] {
         admin.post(path, json!({ "metadata": { "name": "new" } })).await?;
-        admin
-            .patch(&format!("{path}/old"), json!({ "metadata": { "labels": { "v": "2" } } }))
-            .await?;
+        admin.patch(&format!("{path}/old"), json!({ "metadata": { "labels": { "v": "2" } } })).await?;
     }
-    for (hindcast, kind, reason) in [
-        (excluded, "Secret", "excluded"),
-        (forbidden, "ServiceAccount", "forbidden"),
-        (later, "Secret", "excluded"),
-    ] {
+    for (hindcast, kind, reason) in
+        [(excluded, "Secret", "excluded"), (forbidden, "ServiceAccount", "forbidden"), (later, "Secret", "excluded")]
+    {
         let stage = Stage { client: admin.client.clone(), hindcast };
         let (said, plan) = stage.plan(&["-n", NS, "--at", &at]).await?;
         ensure!(plan.actions.iter().all(|a| a.kind != kind), "{kind} is acted on: {said}");
-        ensure!(
-            plan.actions.iter().any(|a| a.id() == "ConfigMap/new" && a.verb == "delete"),
-            "{said}"
-        );
-        ensure!(
-            plan.actions.iter().any(|a| a.id() == "ConfigMap/old" && a.verb == "update"),
-            "{said}"
-        );
+        ensure!(plan.actions.iter().any(|a| a.id() == "ConfigMap/new" && a.verb == "delete"), "{said}");
+        ensure!(plan.actions.iter().any(|a| a.id() == "ConfigMap/old" && a.verb == "update"), "{said}");
         // A reservation, since the answer is not the whole of what was asked.
         said.is(3, &["not protected", reason])?;
         let one = format!("{}/new", kind.to_lowercase());
-        let said =
-            ask_with_cluster(&stage.hindcast, &["restore", &one, "-n", NS, "--at", &at, "--yes"])
-                .await?;
+        let said = ask_with_cluster(&stage.hindcast, &["restore", &one, "-n", NS, "--at", &at, "--yes"]).await?;
         said.is(2, &["not protected", reason])?;
         ensure!(
-            stage
-                .find(&format!("/api/v1/namespaces/{NS}/{}s/new", kind.to_lowercase()))
-                .await?
-                .is_some(),
+            stage.find(&format!("/api/v1/namespaces/{NS}/{}s/new", kind.to_lowercase())).await?.is_some(),
             "{said}"
         );
     }
@@ -124,7 +100,12 @@ async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) 
     // The server compacts to what was newest one interval before, and its watch cache goes with a restart.
     let begun = tokio::time::Instant::now();
     while begun.elapsed() < HISTORY * 3 {
-        admin.patch(&format!("{MAPS}/old"), json!({ "metadata": { "labels": { "tick": begun.elapsed().as_millis().to_string() } } })).await?;
+        admin
+            .patch(
+                &format!("{MAPS}/old"),
+                json!({ "metadata": { "labels": { "tick": begun.elapsed().as_millis().to_string() } } }),
+            )
+            .await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     cluster.kill(Part::Apiserver)?;
@@ -138,15 +119,8 @@ async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) 
     // A reservation if the gap begins at the moment itself; after it, it matters only to what may be deleted.
     ensure!(matches!(said.code, 1 | 3) && said.out.contains("lost"), "{said}");
     ensure!(verbs(&plan.actions).iter().all(|v| !v.starts_with("delete")), "{said}");
-    let unseen = plan
-        .left
-        .iter()
-        .find(|l| l.id() == "ConfigMap/unseen")
-        .with_context(|| format!("{said}"))?;
-    ensure!(
-        (unseen.code.as_str(), unseen.flag.as_deref()) == ("lost-gap", Some("--accept-gap")),
-        "{unseen:?}"
-    );
+    let unseen = plan.left.iter().find(|l| l.id() == "ConfigMap/unseen").with_context(|| format!("{said}"))?;
+    ensure!((unseen.code.as_str(), unseen.flag.as_deref()) == ("lost-gap", Some("--accept-gap")), "{unseen:?}");
     let (said, _) = stage.try_restore(&scope).await?;
     ensure!(stage.find(&format!("{MAPS}/unseen")).await?.is_some(), "{said}");
     let (said, plan) = stage.plan(&[&scope[..], &["--accept-gap"]].concat()).await?;
@@ -194,9 +168,7 @@ async fn journals_that_are_not_of_this(dir: &Workdir, admin: &Stage) -> Result<(
         said.is(2, &["later than the journal knows"])?;
     }
     // Nobody saw it come: the journal ended before.
-    let said =
-        ask_with_cluster(&stage.hindcast, &["plan", "-n", "default", "--at", &at, "-o", "json"])
-            .await?;
+    let said = ask_with_cluster(&stage.hindcast, &["plan", "-n", "default", "--at", &at, "-o", "json"]).await?;
     if !said.out.is_empty() {
         let plan: hindcast_tests::rollback::answer::Plan = serde_json::from_str(&said.out)?;
         ensure!(plan.actions.is_empty(), "{said}");

@@ -44,7 +44,10 @@ pub(super) async fn an_added_namespace(stage: &Stage) -> Result<()> {
         Ok(said.out)
     };
     let left = reason("namespaces").await?;
-    ensure!(left.contains("configmaps/strangers in later") && left.contains("persistentvolumeclaims/data in later"), "{left}");
+    ensure!(
+        left.contains("configmaps/strangers in later") && left.contains("persistentvolumeclaims/data in later"),
+        "{left}"
+    );
     let left = reason("namespaces,persistentvolumeclaims").await?;
     ensure!(!left.contains("persistentvolumeclaims/data in later"), "{left}");
     ensure!(is_there(stage).await?);
@@ -67,7 +70,11 @@ pub(super) async fn a_namespace_that_a_restore_made(stage: &Stage) -> Result<()>
     stage.delete(HOME).await?;
     until("the namespace is gone", SOON, async || Ok(!is_there(stage).await?)).await?;
     let restored = stage.restore(&["-n", NS, "--at", &at]).await?;
-    ensure!(verbs(&restored.actions) == ["create ConfigMap/c", &format!("create Namespace/{NS}")], "{:?}", restored.actions);
+    ensure!(
+        verbs(&restored.actions) == ["create ConfigMap/c", &format!("create Namespace/{NS}")],
+        "{:?}",
+        restored.actions
+    );
     stage.post(MAPS, json!({ "metadata": { "name": "strangers" }, "data": { "k": "mine" } })).await?;
     let undone = stage.undo(&restored).await?;
     ensure!(verbs(&undone.actions) == ["delete ConfigMap/c"], "{:?}", undone.actions);
@@ -95,7 +102,9 @@ pub(super) async fn an_added_definition(stage: &Stage) -> Result<()> {
     create_when_served(&stage.client, &rooms("kube-public"), &strangers).await?;
     let scope = ["-A", "-l", MINE, "--at", at.as_str(), "--allow-delete", "customresourcedefinitions"];
     let planned = async |left: &[String]| -> Result<bool> {
-        let said = crate::scene::ask_with_cluster(&stage.hindcast, &[&["plan", "-o", "json"], scope.as_slice()].concat()).await?;
+        let said =
+            crate::scene::ask_with_cluster(&stage.hindcast, &[&["plan", "-o", "json"], scope.as_slice()].concat())
+                .await?;
         // Until what is known of the new kind is closed, a plan says so instead.
         let Ok(plan) = serde_json::from_str::<super::Plan>(&said.out) else { return Ok(false) };
         Ok(codes(&plan.left) == left && verbs(&plan.actions).contains(&"delete Room/one".to_owned()))
@@ -106,7 +115,8 @@ pub(super) async fn an_added_definition(stage: &Stage) -> Result<()> {
     until("the definition goes with its own", SOON, async || planned(&[]).await).await?;
     let restored = stage.restore(&scope).await?;
     let order: Vec<String> = restored.actions.iter().map(|action| format!("{} {}", action.verb, action.id())).collect();
-    let position = |wanted: &str| order.iter().position(|action| action == wanted).with_context(|| format!("{wanted}: {order:?}"));
+    let position =
+        |wanted: &str| order.iter().position(|action| action == wanted).with_context(|| format!("{wanted}: {order:?}"));
     ensure!(position("delete Room/one")? < position(&format!("delete CustomResourceDefinition/{DEFINITION}"))?);
     stage.undo(&restored).await?;
     stage.get(&format!("{}/one", rooms("default"))).await?;

@@ -14,17 +14,9 @@ use super::Stage;
 
 const APPLY: &str = "application/apply-patch+yaml";
 
-async fn apply(
-    stage: &Stage,
-    path: &str,
-    manager: &str,
-    force: bool,
-    manifest: &Value,
-) -> Result<Value> {
+async fn apply(stage: &Stage, path: &str, manager: &str, force: bool, manifest: &Value) -> Result<Value> {
     let path = format!("{path}?fieldManager={manager}&force={force}");
-    let (status, body) =
-        request(&stage.client, "PATCH", &path, Some(manifest.to_string().into_bytes()), APPLY)
-            .await?;
+    let (status, body) = request(&stage.client, "PATCH", &path, Some(manifest.to_string().into_bytes()), APPLY).await?;
     let text = String::from_utf8_lossy(&body);
     ensure!((200..300).contains(&status), "apply by {manager} to {path}: {status} {text}");
     Ok(serde_json::from_slice(&body)?)
@@ -56,10 +48,8 @@ pub(super) async fn server_side(stage: &Stage) -> Result<()> {
     let ns = "server-side";
     stage.namespace(ns).await?;
     let web = format!("/apis/apps/v1/namespaces/{ns}/deployments/web");
-    let (app, svc) = (
-        format!("/api/v1/namespaces/{ns}/configmaps/app"),
-        format!("/api/v1/namespaces/{ns}/services/web"),
-    );
+    let (app, svc) =
+        (format!("/api/v1/namespaces/{ns}/configmaps/app"), format!("/api/v1/namespaces/{ns}/services/web"));
     let good = [
         (&web, deployment("registry.local/good:1", "one")),
         (&app, map(json!({ "mode": "good", "shared": "x" }))),
@@ -83,13 +73,9 @@ pub(super) async fn server_side(stage: &Stage) -> Result<()> {
     for (path, manifest) in &good {
         let before = stage.get(path).await?;
         let after = apply(stage, path, "ci", false, manifest).await?;
-        ensure!(
-            applied(&before) == applied(&after),
-            "an apply of what is there changed something: {before}\n{after}"
-        );
+        ensure!(applied(&before) == applied(&after), "an apply of what is there changed something: {before}\n{after}");
     }
-    let next =
-        apply(stage, &web, "ci", false, &deployment("registry.local/good:4", "four")).await?;
+    let next = apply(stage, &web, "ci", false, &deployment("registry.local/good:4", "four")).await?;
     let container = &next["spec"]["template"]["spec"]["containers"][0];
     ensure!(
         container["image"] == "registry.local/good:4"

@@ -52,16 +52,12 @@ pub(super) async fn children_stay_with_their_owner(stage: &Stage) -> Result<()> 
         let (Some(head), Some(child), Some(grandchild)) = (head, child, grandchild) else {
             return Ok(false);
         };
-        let owned = |child: &Value, owner: &Value| {
-            child["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"]
-        };
+        let owned =
+            |child: &Value, owner: &Value| child["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"];
         Ok(owned(&child, &head) && owned(&grandchild, &child))
     };
     ensure!(belongs().await?, "the children don't belong to their owners");
-    never("the garbage collector took a child", Duration::from_secs(15), async || {
-        Ok(!belongs().await?)
-    })
-    .await?;
+    never("the garbage collector took a child", Duration::from_secs(15), async || Ok(!belongs().await?)).await?;
     added_chains_come_back(stage, ns).await
 }
 
@@ -111,8 +107,7 @@ pub(super) async fn data_is_not_collected(stage: &Stage) -> Result<()> {
         ensure!(!verbs(&plan.actions).iter().any(|verb| verb.contains("Role/")), "{said}");
         ensure!(said.out.contains("persistentvolumeclaims/data in owned-data"), "{said}");
     }
-    let restored =
-        stage.restore(&["-n", ns, "--at", &at, "--allow-delete", "persistentvolumeclaims"]).await?;
+    let restored = stage.restore(&["-n", ns, "--at", &at, "--allow-delete", "persistentvolumeclaims"]).await?;
     let wanted = ["delete ConfigMap/settings", "delete PersistentVolumeClaim/data", "delete Role/database"];
     ensure!(verbs(&restored.actions) == wanted, "{:?}", restored.actions);
     Ok(())
@@ -133,8 +128,7 @@ pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> 
         let path = if has { "/metadata/labels/marked" } else { "/metadata/labels" };
         Verdict::Patch(json!([{ "op": "add", "path": path, "value": value }]))
     };
-    let webhook =
-        Webhook::start(cluster, "shop-marker", WebhookKind::Mutating, rules.clone(), marks).await?;
+    let webhook = Webhook::start(cluster, "shop-marker", WebhookKind::Mutating, rules.clone(), marks).await?;
     stage.post(&shops, shop("two", 2)).await?;
     // A configuration whose CA an injector renews; its rules meet nothing.
     let hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
@@ -148,8 +142,7 @@ pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> 
 
     // The CA is renewed by its injector, and somebody breaks the rest.
     let renewed = ca(cluster, "# renewed\n");
-    let inject =
-        json!([{ "op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": renewed }]);
+    let inject = json!([{ "op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": renewed }]);
     let path = format!("{hooks}/operator-hook?fieldManager=cainjector");
     let (status, _) = hindcast_tests::oracle::request(
         &stage.client,
@@ -174,10 +167,7 @@ pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> 
     stage.restore(&["validatingwebhookconfigurations/operator-hook", "--at", &at]).await?;
     let hook = stage.get(&format!("{hooks}/operator-hook")).await?;
     ensure!(hook["webhooks"][0]["timeoutSeconds"] == 5, "{hook}");
-    ensure!(
-        hook["webhooks"][0]["clientConfig"]["caBundle"] == renewed.as_str(),
-        "the renewed CA was rolled back"
-    );
+    ensure!(hook["webhooks"][0]["clientConfig"]["caBundle"] == renewed.as_str(), "the renewed CA was rolled back");
 
     stage.delete(&format!("{DEFINITIONS}/shops.operator.example.com")).await?;
     until("the kind is gone", SOON, async || Ok(stage.find(&shops).await?.is_none())).await?;
@@ -193,11 +183,7 @@ pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> 
     ensure!(codes(&plan.left).iter().any(|l| l.starts_with("Shop/one")), "{said}");
     let scope = ["-n", ns, "--at", at.as_str(), "--with-cluster-scoped"];
     let (said, plan) = stage.plan(&scope).await?;
-    let wanted = [
-        "create CustomResourceDefinition/shops.operator.example.com",
-        "create Shop/one",
-        "create Shop/two",
-    ];
+    let wanted = ["create CustomResourceDefinition/shops.operator.example.com", "create Shop/one", "create Shop/two"];
     ensure!(verbs(&plan.actions) == wanted, "{:?} {said}", verbs(&plan.actions));
     let asked = webhook.asked();
     let (said, restored) = stage.try_restore(&scope).await?;

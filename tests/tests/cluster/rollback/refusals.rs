@@ -28,16 +28,10 @@ async fn scene(stage: &Stage, ns: &str) -> Result<String> {
     let core = format!("/api/v1/namespaces/{ns}");
     for name in ["one", "two"] {
         stage
-            .post(
-                &format!("{core}/configmaps"),
-                json!({ "metadata": { "name": name }, "data": { "k": "good" } }),
-            )
+            .post(&format!("{core}/configmaps"), json!({ "metadata": { "name": name }, "data": { "k": "good" } }))
             .await?;
         stage
-            .post(
-                &format!("{core}/secrets"),
-                json!({ "metadata": { "name": name }, "stringData": { "k": "good" } }),
-            )
+            .post(&format!("{core}/secrets"), json!({ "metadata": { "name": name }, "stringData": { "k": "good" } }))
             .await?;
     }
     stage
@@ -48,25 +42,15 @@ async fn scene(stage: &Stage, ns: &str) -> Result<String> {
         .await?;
     let at = stage.moment(ns).await?;
     for name in ["one", "two"] {
-        stage
-            .patch(&format!("{core}/configmaps/{name}"), json!({ "data": { "k": "bad" } }))
-            .await?;
-        stage
-            .patch(&format!("{core}/secrets/{name}"), json!({ "stringData": { "k": "bad" } }))
-            .await?;
+        stage.patch(&format!("{core}/configmaps/{name}"), json!({ "data": { "k": "bad" } })).await?;
+        stage.patch(&format!("{core}/secrets/{name}"), json!({ "stringData": { "k": "bad" } })).await?;
     }
     stage.delete(&format!("{core}/services/web")).await?;
     Ok(at)
 }
 
 /// A restore of which exactly these are refused, with these words, and all others done.
-async fn refused(
-    stage: &Stage,
-    ns: &str,
-    at: &str,
-    refused: &[&str],
-    words: &[&str],
-) -> Result<()> {
+async fn refused(stage: &Stage, ns: &str, at: &str, refused: &[&str], words: &[&str]) -> Result<()> {
     let (said, restore) = stage.try_restore(&["-n", ns, "--at", at]).await?;
     for action in &restore.actions {
         let expected = if refused.contains(&action.id().as_str()) { "refused" } else { "done" };
@@ -89,10 +73,7 @@ async fn refused(
         for name in ["one", "two"] {
             let live = stage.get(&format!("{core}/{resource}/{name}")).await?;
             let good = live["data"]["k"] == "good" || live["data"]["k"] == "Z29vZA==";
-            ensure!(
-                good != refused.contains(&format!("{kind}/{name}").as_str()),
-                "{kind}/{name}: {live}"
-            );
+            ensure!(good != refused.contains(&format!("{kind}/{name}").as_str()), "{kind}/{name}: {live}");
         }
     }
     let service = stage.find(&format!("{core}/services/web")).await?;
@@ -149,8 +130,7 @@ async fn by_a_webhook(stage: &Stage, cluster: &Cluster) -> Result<()> {
         }
     })
     .await?;
-    refused(stage, "webhook", &at, &["ConfigMap/one"], &["one is guarded by the security team"])
-        .await?;
+    refused(stage, "webhook", &at, &["ConfigMap/one"], &["one is guarded by the security team"]).await?;
     webhook.remove().await
 }
 
@@ -158,12 +138,7 @@ async fn by_quota(stage: &Stage) -> Result<()> {
     let ns = "quota";
     stage.namespace(ns).await?;
     let quotas = format!("/api/v1/namespaces/{ns}/resourcequotas");
-    stage
-        .post(
-            &quotas,
-            json!({ "metadata": { "name": "few" }, "spec": { "hard": { "services": "1" } } }),
-        )
-        .await?;
+    stage.post(&quotas, json!({ "metadata": { "name": "few" }, "spec": { "hard": { "services": "1" } } })).await?;
     let at = scene(stage, ns).await?;
     // As the quota controller would write it: another Service has the only place.
     stage

@@ -32,19 +32,15 @@ fn set(image: &str, service: &str) -> Value {
 
 /// Names and uids of a list.
 async fn uids(stage: &Stage, path: &str) -> Result<BTreeMap<String, String>> {
-    let of = |object: &Value, field: &str| {
-        object["metadata"][field].as_str().unwrap_or_default().to_owned()
-    };
+    let of = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
     Ok(stage.list(path).await?.iter().map(|o| (of(o, "name"), of(o, "uid"))).collect())
 }
 
 pub(super) async fn claims_and_pods_stay(stage: &Stage) -> Result<()> {
     stage.namespace(NS).await?;
     let sets = format!("/apis/apps/v1/namespaces/{NS}/statefulsets");
-    let (pods, claims) = (
-        format!("/api/v1/namespaces/{NS}/pods"),
-        format!("/api/v1/namespaces/{NS}/persistentvolumeclaims"),
-    );
+    let (pods, claims) =
+        (format!("/api/v1/namespaces/{NS}/pods"), format!("/api/v1/namespaces/{NS}/persistentvolumeclaims"));
     stage.post(&sets, set("registry.local/db:1", "old")).await?;
     until("both Pods and claims are made", SOON, async || {
         Ok(stage.list(&pods).await?.len() == 2 && stage.list(&claims).await?.len() == 2)
@@ -63,15 +59,8 @@ pub(super) async fn claims_and_pods_stay(stage: &Stage) -> Result<()> {
     ensure!(uids(stage, &pods).await? == pods_then && uids(stage, &claims).await? == claims_then);
 
     // What cannot: as an upgrade does it, the set is replaced and its Pods are adopted.
-    crate::scene::send(
-        &stage.client,
-        "DELETE",
-        &format!("{sets}/db?propagationPolicy=Orphan"),
-        None,
-    )
-    .await?;
-    until("the set is gone", SOON, async || Ok(stage.find(&format!("{sets}/db")).await?.is_none()))
-        .await?;
+    crate::scene::send(&stage.client, "DELETE", &format!("{sets}/db?propagationPolicy=Orphan"), None).await?;
+    until("the set is gone", SOON, async || Ok(stage.find(&format!("{sets}/db")).await?.is_none())).await?;
     stage.post(&sets, set("registry.local/db:1", "new")).await?;
     adopted(stage, &sets, &pods).await?;
     let (said, plan) = stage.plan(&scope).await?;
@@ -95,9 +84,7 @@ async fn adopted(stage: &Stage, sets: &str, pods: &str) -> Result<()> {
         let Some(set) = stage.find(&format!("{sets}/db")).await? else { return Ok(false) };
         let pods = stage.list(pods).await?;
         Ok(pods.len() == 2
-            && pods
-                .iter()
-                .all(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == set["metadata"]["uid"]))
+            && pods.iter().all(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == set["metadata"]["uid"]))
     })
     .await?;
     Ok(())

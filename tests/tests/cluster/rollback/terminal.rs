@@ -163,7 +163,10 @@ async fn conflict(stage: &Stage, restore: &[&str]) -> Result<()> {
 async fn partial_failure(stage: &Stage, cluster: &Cluster, restore: &[&str]) -> Result<()> {
     let rules = json!([{ "apiGroups": ["", "apps"], "apiVersions": ["*"], "resources": ["configmaps", "deployments"], "operations": ["UPDATE"] }]);
     let guard = Webhook::start(cluster, "images.policy.example", WebhookKind::Validating, rules, |request| {
-        if request["name"] == "web" && request["namespace"] == NS && request["userInfo"]["username"] != "system:serviceaccount:kube-system:deployment-controller" {
+        if request["name"] == "web"
+            && request["namespace"] == NS
+            && request["userInfo"]["username"] != "system:serviceaccount:kube-system:deployment-controller"
+        {
             Verdict::Deny("image registry.local/shop:v1 is not signed".to_owned())
         } else {
             Verdict::Allow

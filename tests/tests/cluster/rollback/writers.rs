@@ -95,10 +95,7 @@ async fn status_is_in_nobodys_way(stage: &Stage, at: &str) -> Result<()> {
     for item in stage.list(&format!("/apis/apps/v1/namespaces/{NS}/deployments")).await? {
         ensure!(image(&item) == "registry.local/good:1", "{item}");
     }
-    println!(
-        "writers: {COUNT} Deployments in {:.1} s beside {n} writes of status",
-        took.as_secs_f64()
-    );
+    println!("writers: {COUNT} Deployments in {:.1} s beside {n} writes of status", took.as_secs_f64());
     Ok(())
 }
 
@@ -147,7 +144,8 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
             .map(|n| async move {
                 let patch = json!({ "spec": { "minReadySeconds": n + 1, "template": { "spec": { "containers": [
                     { "name": "c", "image": format!("registry.local/hotfix:{n}") }] } } } });
-                let answer = send(&stage.client, "PATCH", &format!("{}?fieldManager=alice", path(n)), Some(patch)).await?;
+                let answer =
+                    send(&stage.client, "PATCH", &format!("{}?fieldManager=alice", path(n)), Some(patch)).await?;
                 anyhow::Ok((n, answer))
             })
             .buffer_unordered(4)
@@ -158,21 +156,14 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
     let (said, changed) = tokio::join!(restoring, writing);
     let (said, changed) = (said?, changed?);
     let restore: Restore = serde_json::from_str(&said.out).with_context(|| format!("{said}"))?;
-    let results: BTreeMap<&str, &str> = restore
-        .actions
-        .iter()
-        .filter_map(|a| Some((a.name.as_str(), a.result.as_deref()?)))
-        .collect();
+    let results: BTreeMap<&str, &str> =
+        restore.actions.iter().filter_map(|a| Some((a.name.as_str(), a.result.as_deref()?))).collect();
     let mut first = 0;
     for n in 0..COUNT {
         let live = stage.get(&path(n)).await?;
         let result = results.get(format!("web-{n}").as_str()).copied().unwrap_or("none");
         let Some((_, answer)) = changed.iter().find(|(m, _)| *m == n) else {
-            ensure!(
-                image(&live) == "registry.local/good:1" && result == "done",
-                "web-{n}: {result}, {}",
-                image(&live)
-            );
+            ensure!(image(&live) == "registry.local/good:1" && result == "done", "web-{n}: {result}, {}", image(&live));
             continue;
         };
         ensure!(
@@ -186,15 +177,8 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
             _ => anyhow::bail!("web-{n}: {result}\n{said}"),
         }
     }
-    ensure!(
-        first > 0,
-        "no change came before the restore's own write, so nothing is shown: {said}"
-    );
-    ensure!(
-        restore.summary.conflicts == first,
-        "{} conflicts counted, {first} found",
-        restore.summary.conflicts
-    );
+    ensure!(first > 0, "no change came before the restore's own write, so nothing is shown: {said}");
+    ensure!(restore.summary.conflicts == first, "{} conflicts counted, {first} found", restore.summary.conflicts);
     said.is(1, &["conflict"])?;
     println!(
         "writers: of {} changes of spec, {first} came first and were reported, none was overwritten",
@@ -206,8 +190,5 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
 fn restores(stage: &Stage) -> Result<usize> {
     let root = stage.hindcast.place.url.trim_start_matches("file://");
     let clusters = std::fs::read_dir(root)?.flatten();
-    Ok(clusters
-        .filter_map(|c| std::fs::read_dir(c.path().join("restores")).ok())
-        .map(Iterator::count)
-        .sum())
+    Ok(clusters.filter_map(|c| std::fs::read_dir(c.path().join("restores")).ok()).map(Iterator::count).sum())
 }

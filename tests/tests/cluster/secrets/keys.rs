@@ -35,7 +35,8 @@ async fn set(client: &Client, name: &str, value: &str) -> Result<()> {
 }
 
 async fn label(client: &Client, name: &str, value: &str) -> Result<()> {
-    send(client, "PATCH", &format!("{SECRETS}/{name}"), Some(json!({"metadata": {"labels": {"round": value}}}))).await?;
+    send(client, "PATCH", &format!("{SECRETS}/{name}"), Some(json!({"metadata": {"labels": {"round": value}}})))
+        .await?;
     Ok(())
 }
 
@@ -54,7 +55,8 @@ async fn moment(running: &Running) -> Result<String> {
 }
 
 async fn shown(hindcast: &Hindcast, name: &str, at: &str) -> Result<Said> {
-    ask(hindcast, &["show", &format!("secret/{name}"), "-n", "default", "--at", at, "--show-secrets", "-o", "json"]).await
+    ask(hindcast, &["show", &format!("secret/{name}"), "-n", "default", "--at", at, "--show-secrets", "-o", "json"])
+        .await
 }
 
 /// The value of a Secret at a moment.
@@ -73,7 +75,10 @@ fn paths(diff: &Said) -> Result<Vec<String>> {
     let objects = diff.json()?["objects"].as_array().context("objects")?.clone();
     let of = |object: &Value| {
         let changes = object["changes"].as_array().cloned().unwrap_or_default();
-        changes.iter().map(|c| format!("{}{}", object["name"].as_str().unwrap_or(""), c["path"].as_str().unwrap_or(""))).collect::<Vec<_>>()
+        changes
+            .iter()
+            .map(|c| format!("{}{}", object["name"].as_str().unwrap_or(""), c["path"].as_str().unwrap_or("")))
+            .collect::<Vec<_>>()
     };
     Ok(objects.iter().flat_map(of).collect())
 }
@@ -122,7 +127,8 @@ async fn after_a_rotation_of_the_key_secrets_read_compare_and_restore_as_before(
     send(&client, "DELETE", &format!("{SECRETS}/kept"), None).await?;
     set(&client, "changed", SECOND).await?;
     running.close().await?;
-    let restore = ["restore", "-n", "default", "--only", "secret/kept,secret/changed", "--at", &first, "--yes", "-o", "json"];
+    let restore =
+        ["restore", "-n", "default", "--only", "secret/kept,secret/changed", "--at", &first, "--yes", "-o", "json"];
     let restored = ask_with_cluster(&hindcast, &restore).await?;
     let id = restored.is(0, &[])?.json()?["id"].as_str().context("a restore has an id")?.to_owned();
     ensure!(live(&client, "kept").await? == FIRST && live(&client, "changed").await? == FIRST, "{restored}");
@@ -270,7 +276,9 @@ async fn where_values_cannot_be_sealed_their_kind_is_let_go_and_comes_back_by_it
     create(&client, configs, json!({"metadata": {"name": "meanwhile"}, "data": {"a": "b"}})).await?;
     let at = moment(&running).await?;
     ask(&hindcast, &["get", "cm/meanwhile", "-n", "fresh", "--at", &at]).await?.is(0, &["meanwhile"])?;
-    ask(&hindcast, &["get", "secrets", "-n", "fresh", "--at", &at]).await?.is(2, &["not protected", "cannot be sealed"])?;
+    ask(&hindcast, &["get", "secrets", "-n", "fresh", "--at", &at])
+        .await?
+        .is(2, &["not protected", "cannot be sealed"])?;
 
     fs::remove_file(&keys)?;
     fs::rename(&away, &keys)?;
@@ -283,7 +291,8 @@ async fn where_values_cannot_be_sealed_their_kind_is_let_go_and_comes_back_by_it
     })
     .await?;
     let at = moment(&running).await?;
-    let said = ask(&hindcast, &["show", "secret/late", "-n", "fresh", "--at", &at, "--show-secrets", "-o", "json"]).await?;
+    let said =
+        ask(&hindcast, &["show", "secret/late", "-n", "fresh", "--at", &at, "--show-secrets", "-o", "json"]).await?;
     ensure!(said.json()?["data"]["password"] == BASE64_STANDARD.encode(FIRST), "{said}");
     running.stop().await
 }
@@ -303,7 +312,13 @@ async fn what_a_policy_seals_is_nowhere_in_clear_and_comes_back_with_a_restore()
     create(&client, configs, config).await?;
     let running = hindcast.run(&["--seal", "configmaps:/data/password"]).await?;
     let at = moment(&running).await?;
-    send(&client, "PATCH", &format!("{configs}/app"), Some(json!({"data": {"password": SECOND, "url": "http://other"}}))).await?;
+    send(
+        &client,
+        "PATCH",
+        &format!("{configs}/app"),
+        Some(json!({"data": {"password": SECOND, "url": "http://other"}})),
+    )
+    .await?;
     running.close().await?;
     let mut scan = Scan::new();
     let questions: [&[&str]; 9] = [

@@ -33,8 +33,7 @@ fn spellings(value: &str) -> Vec<(String, Vec<u8>)> {
     let encoded = BASE64_STANDARD.encode(value);
     let mut out = Vec::new();
     for (of, text) in [("the value", value), ("its base64", encoded.as_str())] {
-        let mut add =
-            |how: &str, text: String| out.push((format!("{of} {how}"), text.into_bytes()));
+        let mut add = |how: &str, text: String| out.push((format!("{of} {how}"), text.into_bytes()));
         add("as it is", text.to_owned());
         let mut escaped = text.to_owned();
         for times in ["once", "twice"] {
@@ -50,14 +49,8 @@ fn spellings(value: &str) -> Vec<(String, Vec<u8>)> {
             let padded = [&vec![0; before][..], text.as_bytes()].concat();
             // The characters that hold bits of the value alone.
             let (from, to) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
-            add(
-                &format!("in base64 at alignment {before}"),
-                BASE64_STANDARD.encode(&padded)[from..to].to_owned(),
-            );
-            add(
-                &format!("in URL base64 at alignment {before}"),
-                BASE64_URL_SAFE.encode(&padded)[from..to].to_owned(),
-            );
+            add(&format!("in base64 at alignment {before}"), BASE64_STANDARD.encode(&padded)[from..to].to_owned());
+            add(&format!("in URL base64 at alignment {before}"), BASE64_URL_SAFE.encode(&padded)[from..to].to_owned());
         }
     }
     out
@@ -116,37 +109,21 @@ impl Scan {
         let reader = SerializedFileReader::new(Bytes::from(bytes))?;
         for pair in reader.metadata().file_metadata().key_value_metadata().into_iter().flatten() {
             self.look(&format!("{place}, metadata {}", pair.key), pair.key.as_bytes());
-            self.look(
-                &format!("{place}, metadata {}", pair.key),
-                pair.value.as_deref().unwrap_or_default().as_bytes(),
-            );
+            self.look(&format!("{place}, metadata {}", pair.key), pair.value.as_deref().unwrap_or_default().as_bytes());
         }
         for at in 0..reader.num_row_groups() {
             let group = reader.get_row_group(at)?;
             for (column, chunk) in group.metadata().columns().iter().enumerate() {
                 let place = format!("{place}, column {}", chunk.column_path());
                 if let Some(statistics) = chunk.statistics() {
-                    self.look(
-                        &format!("{place}, statistics"),
-                        statistics.min_bytes_opt().unwrap_or_default(),
-                    );
-                    self.look(
-                        &format!("{place}, statistics"),
-                        statistics.max_bytes_opt().unwrap_or_default(),
-                    );
+                    self.look(&format!("{place}, statistics"), statistics.min_bytes_opt().unwrap_or_default());
+                    self.look(&format!("{place}, statistics"), statistics.max_bytes_opt().unwrap_or_default());
                 }
                 let mut pages = group.get_column_page_reader(column)?;
                 while let Some(page) = pages.get_next_page()? {
-                    let kind = if matches!(page, Page::DictionaryPage { .. }) {
-                        "dictionary"
-                    } else {
-                        "page"
-                    };
+                    let kind = if matches!(page, Page::DictionaryPage { .. }) { "dictionary" } else { "page" };
                     self.look(&format!("{place}, {kind}"), page.buffer());
-                    self.look(
-                        &format!("{place}, statistics of a page"),
-                        format!("{:?}", page.statistics()).as_bytes(),
-                    );
+                    self.look(&format!("{place}, statistics of a page"), format!("{:?}", page.statistics()).as_bytes());
                 }
             }
         }
@@ -220,9 +197,6 @@ fn every_spelling_is_found_where_it_stands_and_nowhere_else() {
         assert!(scan.traces.len() > before, "{}", String::from_utf8_lossy(bytes));
     }
     let mut scan = Scan::new();
-    scan.look(
-        "the names of what holds it",
-        br#"{"data":{"password":"<redacted 49 bytes hmac:ab12cd34>"}}"#,
-    );
+    scan.look("the names of what holds it", br#"{"data":{"password":"<redacted 49 bytes hmac:ab12cd34>"}}"#);
     assert!(scan.traces.is_empty(), "{:?}", scan.traces);
 }

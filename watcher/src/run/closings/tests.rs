@@ -34,7 +34,10 @@ fn who_asks_meanwhile_shares_the_next_closing_which_begins_a_second_later() {
     begun.answer(&Err(Error::unavailable("close", "a kind was not seen in time").with_hint("look at it")));
     for mut answer in second {
         let error = answer.try_recv().expect("all are answered").expect_err("it failed");
-        assert_eq!((error.to_string().as_str(), error.hint()), ("close: a kind was not seen in time", Some("look at it")));
+        assert_eq!(
+            (error.to_string().as_str(), error.hint()),
+            ("close: a kind was not seen in time", Some("look at it"))
+        );
     }
 }
 
