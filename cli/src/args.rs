@@ -178,7 +178,7 @@ pub(crate) struct Run {
     /// Store the values of Secrets in clear: who reads the journal reads them
     #[arg(long)]
     pub(crate) plaintext_secrets: bool,
-    /// Seal these fields as the values of Secrets are: configmaps:/data/password, widgets.example.com:/spec/users/*/token;
+    /// Seal these fields as the values of Secrets are: <configmaps:/data/password>, <widgets.example.com:/spec/users>/*/token;
     /// may be repeated
     #[arg(long, value_name = "KIND:PATH", conflicts_with = "plaintext_secrets")]
     pub(crate) seal: Vec<String>,
@@ -385,7 +385,7 @@ pub(crate) struct Target {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "What may be done beyond the default")]
 pub(crate) struct Widen {
-    /// Also cluster-scoped objects that the namespace needs (CRDs, ClusterRoles, StorageClasses)
+    /// Also cluster-scoped objects that the namespace needs (CRDs, `ClusterRoles`, `StorageClasses`)
     #[arg(long)]
     pub(crate) with_cluster_scoped: bool,
     /// Also kube-system, kube-public, kube-node-lease and infrastructure kinds

@@ -145,13 +145,13 @@ impl Encoder {
         };
         let base = base.filter(|b| b.uid == version.uid);
         let op = if base.is_some() { Op::Modify } else { Op::Add };
-        self.encode(seen, op, version, base)
+        Self::encode(seen, op, version, base)
     }
 
     /// The same version of an object, read differently: a full object at the revision of the list.
     pub fn reread(&self, seen: &Observation<'_>, base: &Base) -> Encoded {
         match self.version(seen, Some(base)) {
-            Ok(version) => self.encode(seen, Op::Reread, version, Some(base)),
+            Ok(version) => Self::encode(seen, Op::Reread, version, Some(base)),
             Err(reason) => self.unreadable(seen, Some(base), &reason),
         }
     }
@@ -211,7 +211,7 @@ impl Encoder {
             return self.forget(seen, &namespace, &name, base);
         }
         let uid_base = base.filter(|b| b.uid == version.uid);
-        let encoded = self.encode(seen, Op::Delete, version, uid_base);
+        let encoded = Self::encode(seen, Op::Delete, version, uid_base);
         Change { managed_fields: None, ..encoded.change }
     }
 
@@ -322,7 +322,7 @@ impl Encoder {
         }
     }
 
-    fn encode(&self, seen: &Observation<'_>, op: Op, version: Version, base: Option<&Base>) -> Encoded {
+    fn encode(seen: &Observation<'_>, op: Op, version: Version, base: Option<&Base>) -> Encoded {
         let patch = base
             .filter(|b| op != Op::Reread && b.chain < CHAIN_LIMIT && !b.public.is_empty() && !version.otherwise)
             .and_then(|b| exact::diff_state_bytes(&b.public, &version.public));

@@ -31,10 +31,8 @@ mod tape;
 mod value;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a measurement may fail loudly")]
 mod measure;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests;
 
 pub use canonical::{to_canonical, write_canonical};

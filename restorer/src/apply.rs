@@ -237,7 +237,9 @@ impl<'a> Run<'a> {
             held.extend(self.wave(wave, None).await);
         }
         if self.work.link.is_cancelled() || self.work.link.is_gone() {
-            held.into_iter().for_each(|(action, did)| self.took(action, did));
+            for (action, did) in held {
+                self.took(action, did);
+            }
             return;
         }
         // What stood in the way may have gone by now (a port, a quota's room), what was needed may have come.

@@ -14,7 +14,6 @@ use crate::desired::Full;
 mod read;
 mod server;
 #[cfg(test)]
-#[expect(clippy::panic, reason = "a test may fail loudly")]
 mod tests;
 
 pub use read::read;

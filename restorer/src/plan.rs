@@ -36,7 +36,6 @@ pub(crate) mod owners;
 mod prepare;
 mod ruled;
 #[cfg(test)]
-#[expect(clippy::panic, reason = "a test may fail loudly")]
 mod tests;
 mod volumes;
 mod warnings;

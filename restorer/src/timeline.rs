@@ -376,7 +376,7 @@ impl Timeline {
                 let within =
                     row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
                 let wanted = scope.wants_row(row) && row.op.is_object() && within;
-                jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(|row| Jump::of(row)));
+                jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(Jump::of));
                 walk.step(row, scope, wanted, range.labels)?;
             }
         }

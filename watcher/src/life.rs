@@ -184,7 +184,7 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
                     Err(why) => return Ok(Told::Another(why)),
                 },
                 None | Some(Err(Failure::Transport(_) | Failure::Server(_) | Failure::Throttled(_))) => {
-                    failed.push(question)
+                    failed.push(question);
                 }
                 // Compacted, forbidden or not served: no evidence.
                 Some(Err(_)) => {}

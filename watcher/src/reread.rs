@@ -19,7 +19,7 @@ pub(crate) async fn keep(env: &Env) {
     loop {
         let due = {
             let mut core = env.core.lock();
-            if core.started { core.to_reread() } else { None }
+            if core.started { core.next_reread() } else { None }
         };
         let Some(kind) = due else {
             env.sleep(LOOK).await;

@@ -216,11 +216,11 @@ async fn answer(
             core.status()
         };
         status.send_replace(Arc::new(now));
-        if closing.is_empty() {
-            if let Some(begun) = asked.begin(clock.monotonic()) {
-                let (env, durable) = (env.clone(), durable.subscribe());
-                closing.spawn(async move { begun.answer(&crate::close::close(env, durable).await) });
-            }
+        if closing.is_empty()
+            && let Some(begun) = asked.begin(clock.monotonic())
+        {
+            let (env, durable) = (env.clone(), durable.subscribe());
+            closing.spawn(async move { begun.answer(&crate::close::close(env, durable).await) });
         }
         let wait = if closing.is_empty() { asked.wait(clock.monotonic()) } else { None };
         tokio::select! {

@@ -59,13 +59,15 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Diff) -> Result<Exit
     past.reserve_unsure(&unsure);
     let (shown, folded) = select(&question, &before, &after);
     let newest = newest(&mut past, &question, &before, &after, shown.is_empty()).await?;
-    if let (true, Some(Asked { kinds, name: Some(name) })) = (shown.is_empty(), &question.asked) {
-        if before.objects.is_empty() && after.objects.is_empty() {
-            let asked = Asked { kinds: kinds.clone(), name: Some(name.clone()) };
-            return Err(get::not_found(context, &asked, name, &question.namespaces, &after));
-        }
+    if let (true, Some(Asked { kinds, name: Some(name) })) = (shown.is_empty(), &question.asked)
+        && before.objects.is_empty()
+        && after.objects.is_empty()
+    {
+        let asked = Asked { kinds: kinds.clone(), name: Some(name.clone()) };
+        return Err(get::not_found(context, &asked, name, &question.namespaces, &after));
     }
-    let differ: Vec<ObjectKey> = shown.iter().filter_map(|d| d.object()).map(|o| ObjectKey::of(&o.row)).collect();
+    let differ: Vec<ObjectKey> =
+        shown.iter().filter_map(hindcast_restorer::diff::Difference::object).map(|o| ObjectKey::of(&o.row)).collect();
     let rows = before.objects.iter().chain(&after.objects).map(|object| &object.row);
     past.reserve_later(rows.filter(|row| differ.contains(&ObjectKey::of(row))));
     let mut objects = Vec::with_capacity(shown.len());
@@ -303,11 +305,12 @@ fn tell_apart(rules: &Rules, old: &Object, new: &Object, shown: (&mut Option<Val
     let (Some(from), Some(to)) = shown else { return };
     for path in rules.sealed_paths(&new.row.group, &new.row.resource, &new.value) {
         let differ = old.value.pointer(&path) != new.value.pointer(&path);
-        if differ && from.pointer(&path) == to.pointer(&path) {
-            if let Some(value) = to.pointer_mut(&path) {
-                let text = value.as_str().unwrap_or_default().trim_end_matches('>').to_owned();
-                *value = Value::from(format!("{text}, another value>"));
-            }
+        if differ
+            && from.pointer(&path) == to.pointer(&path)
+            && let Some(value) = to.pointer_mut(&path)
+        {
+            let text = value.as_str().unwrap_or_default().trim_end_matches('>').to_owned();
+            *value = Value::from(format!("{text}, another value>"));
         }
     }
 }

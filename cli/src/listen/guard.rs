@@ -20,7 +20,7 @@ const OWN: [&str; 3] = [".localhost", ".svc", ".cluster.local"];
 pub(super) async fn guard(State(names): State<Arc<Vec<String>>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     // A request for a proxy names the host in its first line.
-    let named = request.uri().authority().map(|authority| authority.as_str());
+    let named = request.uri().authority().map(http::uri::Authority::as_str);
     let host = named.or_else(|| text(headers, header::HOST)).unwrap_or_default();
     if !is_ours(host, &names) {
         let body =
@@ -57,7 +57,7 @@ pub(super) fn is_foreign(method: &Method, headers: &HeaderMap, host: &str) -> bo
     }
     // Following a link to read a page here is harmless, and no page sees the answer.
     let reads = matches!(*method, Method::GET | Method::HEAD);
-    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let site = headers.get("sec-fetch-site").map(object_store::HeaderValue::as_bytes);
     !reads && site.is_some_and(|site| site != b"same-origin" && site != b"none")
 }
 

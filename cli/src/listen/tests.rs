@@ -143,6 +143,7 @@ fn names_that_a_stranger_can_have_are_not_ours() {
     assert!(!guard::is_foreign(&Method::POST, &HeaderMap::new(), "x"), "programs send no Origin");
 }
 
+#[expect(clippy::disallowed_methods, reason = "a bound for a test that hangs")]
 #[tokio::test]
 async fn no_more_wait_for_a_closing_than_are_stated() {
     // Nobody takes the commands, so that all wait.

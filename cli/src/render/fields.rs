@@ -25,10 +25,10 @@ pub(crate) fn lines(fields: &[Field], indent: usize, limit: usize) -> Vec<Text> 
 }
 
 fn one(field: &Field, indent: usize) -> Vec<Text> {
-    if let (Some(Value::String(from)), Some(Value::String(to))) = (&field.from, &field.to) {
-        if from.contains('\n') || to.contains('\n') {
-            return texts(&field.shown, (from, to), indent);
-        }
+    if let (Some(Value::String(from)), Some(Value::String(to))) = (&field.from, &field.to)
+        && (from.contains('\n') || to.contains('\n'))
+    {
+        return texts(&field.shown, (from, to), indent);
     }
     let mut line = Text::plain(format!("{:indent$}{}: ", "", field.shown));
     line.push(Style::Red, side(field.from.as_ref(), "(not set)"));

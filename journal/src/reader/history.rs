@@ -45,11 +45,11 @@ impl Segments<'_> {
         let mut segment = segment?;
         self.manifest.correct(&mut segment.meta);
         self.frontier = segment.meta.frontier.clone();
-        if let Some((pos, cut)) = &self.skip {
-            if segment.meta.first <= *pos {
-                let beyond = |row: &&Row| row.pos > *pos || !cut.holds(row);
-                segment.rows = Arc::new(segment.rows.iter().filter(beyond).cloned().collect());
-            }
+        if let Some((pos, cut)) = &self.skip
+            && segment.meta.first <= *pos
+        {
+            let beyond = |row: &&Row| row.pos > *pos || !cut.holds(row);
+            segment.rows = Arc::new(segment.rows.iter().filter(beyond).cloned().collect());
         }
         Ok(Some(segment))
     }

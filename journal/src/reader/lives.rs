@@ -90,7 +90,7 @@ impl Reader {
             let at_start = at_start.is_some_and(|closed| closed.incarnation == point.incarnation && closed >= *point);
             let seen = own().any(|f| f.rv >= point.rv && asked.is_none_or(|time| f.time >= time));
             let begins = lives.begun.iter().filter(|((d, life), _)| d == domain && *life > point.incarnation);
-            (!seen && !(at_start && asked.is_none())).then(|| Ended {
+            (!seen && (!at_start || asked.is_some())).then(|| Ended {
                 domain: domain.clone(),
                 incarnation: point.incarnation,
                 known: own().map(|f| f.time).max().unwrap_or(0),

@@ -210,7 +210,7 @@ async fn keys_are_proven_against_what_they_sealed() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("does not open with key \"k\""), "{error}");
     let stranger = Key { name: "k-2".into(), ..another() };
-    let proof = keys(&[stranger.clone()]).prove(store).await.expect("nothing is said of it");
+    let proof = keys(std::slice::from_ref(&stranger)).prove(store).await.expect("nothing is said of it");
     assert_eq!((proof.opened.len(), proof.missing.as_slice()), (0, ["k".to_owned()].as_slice()));
     // After a rotation both are there, and the newest need not have sealed anything yet.
     let proof = keys(&[stranger, key()]).prove(store).await.expect("rotated");

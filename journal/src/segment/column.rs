@@ -290,10 +290,7 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    fn take<T: DataType>(&mut self, optional: bool) -> Result<(Vec<T::T>, Vec<i16>)>
-    where
-        T: 'static,
-    {
+    fn take<T: DataType + 'static>(&mut self, optional: bool) -> Result<(Vec<T::T>, Vec<i16>)> {
         let what = self.what;
         let reader: ColumnReader = self.group.get_column_reader(self.next).map_err(|e| unreadable(what, &e))?;
         self.next += 1;

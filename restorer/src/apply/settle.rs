@@ -68,7 +68,7 @@ pub async fn settle(record: &Record, client: &kube::Client) -> Result<usize> {
             work.stands(action, &found.did);
             let mut entry = entry(&work, action, &found.did, None);
             if found.changed {
-                entry.hash = UNKNOWN.to_owned();
+                UNKNOWN.clone_into(&mut entry.hash);
             }
             record.note(entry);
         }

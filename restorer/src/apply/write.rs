@@ -301,7 +301,7 @@ impl<'a> Work<'a> {
     }
 
     /// What is sent for an object: with the identity of the live one, or with none.
-    fn body(&self, job: &Job<'_>, value: &Value, live: Option<(&str, &str)>) -> Result<Value, Did> {
+    fn body(job: &Job<'_>, value: &Value, live: Option<(&str, &str)>) -> Result<Value, Did> {
         body(job.action, value, live).ok_or_else(|| Did::because(Became::Failed, "what is to be written is no object"))
     }
 }

@@ -12,12 +12,15 @@ use crate::{
 };
 use hindcast_journal::{Parts, exact::Value, facts::Discovery};
 
+/// Where it refuses, how often, and with what status and message.
+type Refused = (String, u32, u16, &'static str);
+
 /// Serves objects, and remembers what was asked: `GET path`, or `META path` for metadata.
 #[derive(Clone, Default)]
 struct Fake {
     objects: Arc<Mutex<BTreeMap<String, Vec<serde_json::Value>>>>,
     /// Answers of their own: for paths that begin so, this often, a status and a message.
-    refuses: Arc<Mutex<Vec<(String, u32, u16, &'static str)>>>,
+    refuses: Arc<Mutex<Vec<Refused>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 

@@ -49,6 +49,7 @@ pub(crate) mod value {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     // A field that is there and `null` differs from one that is missing.
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
     pub(crate) fn serialize<S: Serializer>(value: &Option<Value>, to: S) -> Result<S::Ok, S::Error> {
         value.as_ref().map(|v| [v.to_serde()]).serialize(to)
     }

@@ -380,7 +380,7 @@ impl<'a> Planner<'a> {
                 return Err(why("needs-recreate", reason));
             }
             if let Some(flag) =
-                flag.filter(|flag| !(self.undo && ruled::undoable(flag)) && !ruled::given(flag, &self.selection.widen))
+                flag.filter(|flag| !(self.undo && ruled::undoable(flag) || ruled::given(flag, &self.selection.widen)))
             {
                 return Err(why("needs-recreate", reason).unless(flag));
             }

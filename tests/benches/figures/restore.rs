@@ -84,8 +84,8 @@ async fn one_namespace(hindcast: &Hindcast, running: &Running, client: &Client, 
             millis(restore.took),
             millis(restore.waited)
         );
-        called.push(call.took - call.waited);
-        restored.push(restore.took - restore.waited);
+        called.push(call.took.saturating_sub(call.waited));
+        restored.push(restore.took.saturating_sub(restore.waited));
         waits.extend([call.waited, restore.waited]);
         most = most.max(restore.peak);
     }
@@ -130,7 +130,7 @@ async fn everything(hindcast: &Hindcast, running: &Running, all: u64) -> Result<
         "",
         &format!(
             "{} and {} waited for a closed cut; {} MiB at most",
-            millis(call.took - call.waited),
+            millis(call.took.saturating_sub(call.waited)),
             millis(call.waited),
             call.peak
         ),

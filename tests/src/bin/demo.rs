@@ -3,6 +3,7 @@
 //! back. Both are held against the API server's own answers.
 //!
 //! Under the name `hindcast` this program is `hindcast` itself, so that one build serves the story and its subject.
+#![allow(clippy::disallowed_methods, reason = "the story runs on the real clock")]
 
 use std::{
     path::{Path, PathBuf},

@@ -235,12 +235,15 @@ type Spans = HashMap<VersionKey, (i64, i64)>;
 /// names it was there. The two need not be one request's: an answer to a write that changed nothing can overtake that
 /// of the write that did, and the write that did may have got no answer at all. A delete of a Pod is two writes, of which
 /// the answer names the second: it is marked as being deleted, then removed.
+/// Group, resource, namespace and name.
+type Named<'a> = (&'a str, &'a str, &'a str, &'a str);
+
 fn spans(answers: &[Answer], attempts: &[Attempt], lives: Lives<'_>) -> Spans {
-    let mut tried: HashMap<(&str, &str, &str, &str), Vec<i64>> = HashMap::new();
+    let mut tried: HashMap<Named<'_>, Vec<i64>> = HashMap::new();
     for a in attempts {
         tried.entry((a.kind.group, a.kind.resource, &a.namespace, &a.name)).or_default().push(a.sent);
     }
-    let mut deletes: HashMap<(&str, &str, &str, &str), Vec<(i64, i64)>> = HashMap::new();
+    let mut deletes: HashMap<Named<'_>, Vec<(i64, i64)>> = HashMap::new();
     for a in answers.iter().filter(|a| a.verb == Verb::Delete) {
         let name = (a.kind.group, a.kind.resource, a.namespace.as_str(), a.name.as_str());
         deletes.entry(name).or_default().push((a.sent, a.answered));

@@ -465,7 +465,7 @@ impl Writer {
         match kind.resource {
             "configmaps" => json!({ "data": { key: self.odd() } }),
             "secrets" => {
-                json!({ "stringData": { key: format!("planted-{}-{}", self.draw.next(), "s".repeat(self.draw.below(40) as usize)) } })
+                json!({ "stringData": { key: format!("planted-{}-{}", self.draw.number(), "s".repeat(self.draw.below(40) as usize)) } })
             }
             "blobs" | "gauges" => json!({ "spec": { key: self.value(0) } }),
             "roles" | "clusterroles" => {
@@ -512,7 +512,7 @@ impl Writer {
     /// Any JSON, with odd numbers.
     fn value(&mut self, depth: u64) -> Value {
         match self.draw.below(if depth > 3 { 7 } else { 9 }) {
-            0 => json!(self.draw.next() as i64),
+            0 => json!(self.draw.number() as i64),
             1 => json!(self.draw.below(1000) as f64 / 8.0),
             2 => json!(1e21),
             3 => json!(self.draw.below(2) == 0),

@@ -103,7 +103,7 @@ fn main(sort: Sort, name: &str, draw: &mut Rng) -> Vec<(&'static str, Value)> {
             fields
         }
         Sort::Secret => {
-            let value = |draw: &mut Rng| BASE64_STANDARD.encode(format!("{PLANTED}{:016x}", draw.next()));
+            let value = |draw: &mut Rng| BASE64_STANDARD.encode(format!("{PLANTED}{:016x}", draw.number()));
             let keys = ["user", "password", "token"].into_iter().filter(|_| draw.below(3) > 0);
             let keys: Vec<_> = keys.collect();
             let data = keys.into_iter().map(|key| (key.to_owned(), json!(value(draw)))).collect();
@@ -347,7 +347,7 @@ fn any(draw: &mut Rng, depth: u64) -> Value {
             continue;
         }
         let value = match draw.below(9) {
-            0 => json!(draw.next() as i64),
+            0 => json!(draw.number() as i64),
             1 => json!(draw.below(1000) as f64 / 8.0),
             2 => json!(1e21),
             3 => json!(draw.below(2) == 0),

@@ -72,13 +72,13 @@ pub fn history(seed: u64) -> Vec<Op> {
         for n in 0..2 {
             if draw.below(3) > 0 {
                 let act = *draw.pick(&[Act::Create, Act::Apply, Act::ClientApply]).unwrap_or(&Act::Create);
-                ops.push(Op { sort: *sort, n, act, salt: draw.next() });
+                ops.push(Op { sort: *sort, n, act, salt: draw.number() });
             }
         }
     }
     let steps = draw.between(4, 16);
     more(&mut ops, &sorts, steps, &mut draw);
-    ops.push(Op { sort: Sort::ConfigMap, n: 9, act: Act::Moment, salt: draw.next() });
+    ops.push(Op { sort: Sort::ConfigMap, n: 9, act: Act::Moment, salt: draw.number() });
     let steps = draw.between(3, 26);
     more(&mut ops, &sorts, steps, &mut draw);
     ops
@@ -103,6 +103,6 @@ fn more(ops: &mut Vec<Op>, sorts: &[Sort], steps: u64, draw: &mut Rng) {
             97..98 => Act::Disown,
             _ => Act::Namespace,
         };
-        ops.push(Op { sort, n: draw.below(2) as u8, act, salt: draw.next() });
+        ops.push(Op { sort, n: draw.below(2) as u8, act, salt: draw.number() });
     }
 }

@@ -162,7 +162,7 @@ impl<'a> Trial<'a> {
         let mut ids = Vec::new();
         for n in 0..size.objects {
             let sort = sorts[n as usize % sorts.len()];
-            ids.push((sort, format!("{}-{n}", sort.kind().to_lowercase()), draw.next(), draw.below(100)));
+            ids.push((sort, format!("{}-{n}", sort.kind().to_lowercase()), draw.number(), draw.below(100)));
         }
         // Four in five at the moment; of these half change and some go; the others come later.
         let (early, late): (Vec<_>, Vec<_>) = ids.into_iter().partition(|(.., roll)| *roll < 80);

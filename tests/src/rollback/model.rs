@@ -55,10 +55,10 @@ impl Model<'_> {
     /// Service that is another instance by now.
     pub(super) fn except(&self, id: &Id) -> Except {
         let sides = [self.then(id), self.before.get(id)];
-        let uid = |side: &Option<&Value>| side.map(|body| body["metadata"]["uid"].clone());
+        let uid = |side: Option<&Value>| side.map(|body| body["metadata"]["uid"].clone());
         Except {
             replicas: sides.iter().flatten().any(|body| scaled(body)) || self.autoscaled(id),
-            addresses: sides.iter().all(Option::is_some) && uid(&sides[0]) != uid(&sides[1]),
+            addresses: sides.iter().all(Option::is_some) && uid(sides[0]) != uid(sides[1]),
             node_ports: false,
         }
     }
@@ -215,10 +215,10 @@ impl Model<'_> {
                 // The claim that the restore made holds no data yet, but deleting claims takes a flag all the same.
                 (None, Some(_)) if id.0 == Sort::PersistentVolumeClaim => {}
                 (None, Some(_)) => {
-                    wrong.push(format!("{}: created by the restore, and still there after the undo", name(id)))
+                    wrong.push(format!("{}: created by the restore, and still there after the undo", name(id)));
                 }
                 (Some(_), None) => {
-                    wrong.push(format!("{}: deleted by the restore, and not there after the undo", name(id)))
+                    wrong.push(format!("{}: deleted by the restore, and not there after the undo", name(id)));
                 }
                 (None, None) => {}
             }

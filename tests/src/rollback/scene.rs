@@ -76,6 +76,7 @@ pub struct Answered {
 
 impl Answered {
     /// The same with a field left out that is not to be looked at.
+    #[must_use]
     pub fn without(mut self, field: &str) -> Self {
         if self.conflicts.remove(field) && self.conflicts.is_empty() {
             self.status = 200;

@@ -164,7 +164,7 @@ impl Cluster {
     fn write(&self) {
         let mut rng = self.world.draw(super::rng::Rng::fork);
         if self.events && rng.permille(100) {
-            let name = format!("e{}", rng.next());
+            let name = format!("e{}", rng.number());
             let _ = self.server.create("/events", "shop", &name, Json::Obj(Vec::new()));
         }
         workload::write(&self.server, &mut rng);

@@ -20,11 +20,11 @@ impl Rng {
     /// Another generator, independent of what this one draws from now on.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.number())
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,7 +34,7 @@ impl Rng {
 
     /// A number below `end`; 0 when `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        if end == 0 { 0 } else { self.next() % end }
+        if end == 0 { 0 } else { self.number() % end }
     }
 
     /// A number from `low` to `high`, both included.
@@ -68,7 +68,7 @@ impl Random for SimRandom {
     fn fill(&self, bytes: &mut [u8]) {
         let mut rng = self.0.lock().expect("no holder of the generator panics");
         for chunk in bytes.chunks_mut(8) {
-            let drawn = rng.next().to_le_bytes();
+            let drawn = rng.number().to_le_bytes();
             for (to, from) in chunk.iter_mut().zip(drawn) {
                 *to = from;
             }

@@ -98,7 +98,7 @@ impl Scene {
 impl Run {
     /// How a kind fares.
     pub fn kind(&self, key: &str) -> KindStatus {
-        self.handle.status().kinds.get(key).cloned().unwrap_or_else(|| panic!("{key} is not known of"))
+        self.handle.status().kinds.get(key).cloned().expect("a kind that is known of")
     }
 
     /// Stops it gracefully.

@@ -154,7 +154,7 @@ impl Store {
     fn dated(&self, mut meta: ObjectMeta) -> ObjectMeta {
         let landed = self.bucket.0.landed.lock().expect("no holder panics");
         let at = landed.get(meta.location.as_ref()).copied().unwrap_or(EPOCH);
-        meta.last_modified = Default::default();
+        meta.last_modified = std::time::UNIX_EPOCH.into();
         meta.last_modified += Duration::from_micros(at as u64);
         meta
     }

@@ -64,7 +64,7 @@ pub fn race(seed: u64, sabotage: Sabotage) -> Outcome {
             }
             let chosen = world.draw(|rng| rng.below(running.len() as u64)) as usize;
             if let Some((process, _)) = running.get(chosen) {
-                disturb(process, &world, &bucket).await;
+                disturb(process, &world, &bucket);
             }
             world.dawdle(500, 5_000).await;
             running.retain(|(process, task)| !process.is_dead() && !task.is_finished());
@@ -107,7 +107,7 @@ fn start(
 }
 
 /// Something happens to a process, or to the store.
-async fn disturb(process: &Arc<Process>, world: &Arc<World>, bucket: &Bucket) {
+fn disturb(process: &Arc<Process>, world: &Arc<World>, bucket: &Bucket) {
     match world.draw(|rng| rng.below(6)) {
         0 => process.die_at_step(world.draw(|rng| rng.between(1, 30))),
         1 => process.die_at_put(world.draw(|rng| rng.between(1, 4))),

@@ -270,7 +270,7 @@ impl Trial<'_> {
         self.running().wait_metric(&covered, soon, |covered| covered == 0.0).await?;
         self.running().close().await?;
         self.conversion.answered().await?;
-        self.running().wait_metric(&covered, soon, |covered| covered == 1.0).await?;
+        self.running().wait_metric(&covered, soon, |covered| covered > 0.0).await?;
         self.conversion.size(round).await?;
         self.over(begun);
         Ok(())

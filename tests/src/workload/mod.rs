@@ -268,7 +268,7 @@ impl Workload {
     /// An object of a sort; early ones far more often.
     fn pick(&mut self, sort: Sort) -> usize {
         let count = self.alive[sort as usize].len();
-        let unit = (self.draw.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let unit = (self.draw.number() >> 11) as f64 / (1_u64 << 53) as f64;
         ((unit * unit * unit * count as f64) as usize).min(count - 1)
     }
 

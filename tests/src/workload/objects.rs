@@ -128,7 +128,7 @@ pub(super) struct Object {
 fn hex(draw: &mut Rng, digits: usize) -> String {
     let mut out = String::with_capacity(digits + 16);
     while out.len() < digits {
-        let _ = write!(out, "{:016x}", draw.next());
+        let _ = write!(out, "{:016x}", draw.number());
     }
     out.truncate(digits);
     out
@@ -160,7 +160,7 @@ fn noise(draw: &mut Rng, bytes: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes + 10);
     while out.len() < bytes {
-        let mut bits = draw.next();
+        let mut bits = draw.number();
         for _ in 0..10 {
             out.push(char::from(ALPHABET[(bits & 63) as usize]));
             bits >>= 6;
@@ -244,7 +244,7 @@ impl Object {
             }
             // Half below 1.5 KB, one in sixteen above 9 KB.
             Sort::ConfigMap => {
-                let size = 300 << (draw.next().trailing_ones().min(5));
+                let size = 300 << (draw.number().trailing_ones().min(5));
                 settings(draw, size as usize)
             }
             Sort::Secret if self.helm => {

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 async fn close(writer: &mut Writer) -> Durable {
     let n = writer.segment() + 1;
     let point = FrontierPoint { incarnation: 0, rv: n, time: n as i64 * 1_000_000 };
-    writer.stage(Vec::new(), FrontierVector::from([(MAIN.to_owned(), point)])).await.unwrap();
-    writer.commit().await.unwrap()
+    writer.stage(Vec::new(), FrontierVector::from([(MAIN.to_owned(), point)])).await.expect("stages");
+    writer.commit().await.expect("commits")
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Tests that need nothing but this machine's processor: the simulator and the rules of the tree.
+#![allow(clippy::disallowed_methods, reason = "a test reads its own switches")]
 
 mod checkpoints;
 mod follow;

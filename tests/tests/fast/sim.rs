@@ -94,9 +94,8 @@ fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, 
         format!("HINDCAST_SEED={} {problem}", outcome.seed)
     };
     let list: Vec<String> = failed.iter().map(first).collect();
-    if let Some(outcome) = failed.first() {
-        panic!("{} of {count} seeds fail:\n{}\n{}", list.len(), list.join("\n"), outcome.report());
-    }
+    let report = failed.first().map(Outcome::report).unwrap_or_default();
+    assert!(failed.is_empty(), "{} of {count} seeds fail:\n{}\n{report}", list.len(), list.join("\n"));
     fired.into_inner().expect("no holder panics")
 }
 

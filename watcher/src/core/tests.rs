@@ -305,12 +305,12 @@ fn after_standing_still_events_are_not_taken_for_fresh_ones() {
     core.event("/things", &Event::Added(object("c", "c", 13, 1)), 0);
     core.beat();
     // A list that was under way when it stopped is answered now.
-    core.runs_again("main", 11, Duration::from_micros(99_900_000));
+    core.runs_again("main", 11, Duration::from_millis(99900));
     assert_eq!(core.to_sample().len(), 1);
     core.event("/things", &Event::Added(object("l", "l", 14, 1)), 0);
     at(161);
     core.sample("main", 15, &when(160_500_000, 161_000_000));
-    core.runs_again("main", 15, Duration::from_micros(160_500_000));
+    core.runs_again("main", 15, Duration::from_millis(160_500));
     core.event("/things", &Event::Added(object("d", "d", 15, 1)), 0);
     core.event("/things", &Event::Added(object("e", "e", 16, 1)), 0);
     let changes = core.take().changes;
@@ -406,13 +406,13 @@ fn a_kind_whose_values_cannot_be_sealed_is_let_go_waits_and_has_them_stored_when
 fn what_is_kept_as_it_would_be_now_is_not_written_again_and_that_is_said_once() {
     let mut core = sealed_core();
     drain(&mut core);
-    let due = core.to_reread().expect("a journal that does not say how it keeps versions is looked through");
+    let due = core.next_reread().expect("a journal that does not say how it keeps versions is looked through");
     assert_eq!(due.resource, "secrets");
     core.reread("/secrets", &secret("a", 5), 20);
     core.reread_done("/secrets");
-    assert_eq!(core.to_reread().map(|kind| kind.resource.clone()), None);
+    assert_eq!(core.next_reread().map(|kind| kind.resource.clone()), None);
     assert_eq!(drain(&mut core).0, ["mark 10"]);
-    assert_eq!(core.to_reread().map(|kind| kind.resource.clone()), None);
+    assert_eq!(core.next_reread().map(|kind| kind.resource.clone()), None);
     assert_eq!(drain(&mut core).0, [] as [&str; 0]);
 }
 

@@ -66,7 +66,7 @@ impl Core {
     }
 
     /// A covered kind that is to be reread; none while there is nothing to read again. Writes down when that is so.
-    pub(crate) fn to_reread(&mut self) -> Option<Arc<Discovery>> {
+    pub(crate) fn next_reread(&mut self) -> Option<Arc<Discovery>> {
         let kinds = &self.kinds;
         let due =
             self.values.reread.iter().find_map(|key| kinds.get(key).filter(|kind| kind.covered && kind.cursor > 0));

@@ -19,7 +19,7 @@ fn a_missing_file_hides_none_of_the_others_and_the_first_that_says_something_win
     std::fs::write(&home, HOME).unwrap();
 
     let found = listed(&[&missing, &work, Path::new(""), &home, &work]).unwrap();
-    assert_eq!(found.missing, [missing.clone()]);
+    assert_eq!(found.missing, std::slice::from_ref(&missing));
     let config = found.config.unwrap();
     assert_eq!(config.current_context.as_deref(), Some("shared"), "an empty value wins over none");
     let shared = config.contexts.iter().find(|named| named.name == "shared").unwrap();

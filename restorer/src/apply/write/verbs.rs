@@ -65,13 +65,13 @@ impl Work<'_> {
                     let did = Did::because(Became::Conflict, "it was changed since the plan was made");
                     return Err(Did { differences: changed, ..did });
                 }
-                rv = meta(&now.value, "resourceVersion").to_owned();
+                meta(&now.value, "resourceVersion").clone_into(&mut rv);
                 sent = job
                     .ground
                     .carry_over(&target.value, before, &now.value)
                     .ok_or_else(|| Did::because(Became::Conflict, "what is to be changed is not there any more"))?;
             }
-            let body = self.body(&job, &sent, Some((&uid, &rv)))?;
+            let body = Self::body(&job, &sent, Some((&uid, &rv)))?;
             let path = format!("{}{}", job.path(), request::manners(false));
             let reply = self.send(&job, &Ask::write(Method::PUT, path, &body)).await?;
             doubtful |= reply.doubtful;
@@ -124,7 +124,7 @@ impl Work<'_> {
         let (mut note, mut whole) = (None, None);
         let mut others = 0;
         loop {
-            let body = self.body(&job, &sent, None)?;
+            let body = Self::body(&job, &sent, None)?;
             let path = request::collection(&job.action.key, &job.action.version);
             let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
             let reply = self.send(&job, &ask).await?;
@@ -240,7 +240,7 @@ impl Work<'_> {
                     let did = Did::because(Became::Conflict, "it was changed since the plan was made");
                     return Err(Did { differences: changed, ..did });
                 }
-                rv = meta(&now.value, "resourceVersion").to_owned();
+                meta(&now.value, "resourceVersion").clone_into(&mut rv);
             }
             self.emptied(&job).await?;
             let options = delete_options(&uid, &rv, job.action.propagation, false);
@@ -278,7 +278,7 @@ impl Work<'_> {
             Ok(did) => Ok(did),
             Err(did) if did.became == Became::Refused => {
                 // Better what was there than nothing.
-                let body = self.body(&job, &before.value, None)?;
+                let body = Self::body(&job, &before.value, None)?;
                 let path = request::collection(&job.action.key, &job.action.version);
                 let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
                 let back = self.send(&job, &ask).await.map_err(half)?;
@@ -306,7 +306,7 @@ impl Work<'_> {
             let now = match self.read(&job).await {
                 Ok(Some(now)) => now,
                 Ok(None) => {
-                    why = "it is gone".to_owned();
+                    "it is gone".clone_into(&mut why);
                     break;
                 }
                 Err(failed) => {

@@ -400,11 +400,11 @@ impl Server {
     async fn progress(self) {
         loop {
             self.0.world.dawdle(500, 3000).await;
-            let chosen = self.0.world.draw(Rng::next);
+            let chosen = self.0.world.draw(Rng::number);
             self.change(|state, _| {
                 let revisions: Vec<u64> = state.domains.iter().map(|d| d.revision).collect();
                 for (i, ks) in state.kinds.values_mut().enumerate() {
-                    if (chosen >> (i % 64)) & 3 == 0 {
+                    if (chosen >> (i % 64)).trailing_zeros() >= 2 {
                         ks.progress = revisions.get(ks.kind.domain).copied().unwrap_or(0);
                     }
                 }
@@ -469,7 +469,7 @@ fn crd(group: &str, resource: &str, kind: &str, served: &[&str], schema: &Schema
 
 /// A uid.
 fn uuid(rng: &mut Rng) -> String {
-    let (a, b) = (rng.next(), rng.next());
+    let (a, b) = (rng.number(), rng.number());
     format!(
         "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
         a >> 32,

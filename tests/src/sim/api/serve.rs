@@ -170,7 +170,7 @@ async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<
     }
     match server.look(|state| state.kinds.get(&ask.kind).and_then(|ks| ks.trouble)) {
         None | Some(Trouble::Silent | Trouble::Mute) => {}
-        Some(Trouble::Hangs) => server.world().sleep(Duration::from_secs(120)).await,
+        Some(Trouble::Hangs) => server.world().sleep(Duration::from_mins(2)).await,
         Some(Trouble::Busy) => {
             return refused(now, &Refusal(429, "TooManyRequests", "storage is (re)initializing".into()));
         }
@@ -298,10 +298,11 @@ fn list(state: &mut State, ask: &Ask) -> Result<Json, Refusal> {
     } else {
         obj([("kind", kind.into()), ("apiVersion", version.into()), ("metadata", metadata), ("items", items)])
     };
-    if at == revision && ask.param("resourceVersionMatch") != "Exact" {
-        if let Some(ks) = state.kinds.get_mut(&ask.kind) {
-            ks.progress = at;
-        }
+    if at == revision
+        && ask.param("resourceVersionMatch") != "Exact"
+        && let Some(ks) = state.kinds.get_mut(&ask.kind)
+    {
+        ks.progress = at;
     }
     Ok(out)
 }

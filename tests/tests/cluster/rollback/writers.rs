@@ -139,7 +139,7 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
         }
         let mut draw = Rng::new(7);
         let mut order: Vec<usize> = (0..COUNT).collect();
-        order.sort_by_cached_key(|_| draw.next());
+        order.sort_by_cached_key(|_| draw.number());
         let changed: Vec<(usize, Value)> = stream::iter(order.into_iter().take(80))
             .map(|n| async move {
                 let patch = json!({ "spec": { "minReadySeconds": n + 1, "template": { "spec": { "containers": [
