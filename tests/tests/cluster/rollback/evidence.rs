@@ -112,6 +112,8 @@ async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) 
     cluster.restart(Part::Apiserver).await?;
     let running = hindcast.run(&[]).await?;
     admin.post(MAPS, json!({ "metadata": { "name": "seen" } })).await?;
+    // Until its watch is found broken and made good, the kind is only known not to be known.
+    running.close().await?;
 
     let stage = Stage { client: admin.client.clone(), hindcast };
     let scope = ["-n", NS, "--at", at.as_str()];
