@@ -92,6 +92,8 @@ pub(crate) struct Printer {
     err: Stream,
     out_colour: bool,
     err_colour: bool,
+    /// Whether data goes to a program or a file, which has room for long lines.
+    piped: bool,
     /// Whether standard error is a terminal: a line there can be written over.
     watched: bool,
     /// Whether a line of progress stands there.
@@ -108,6 +110,7 @@ impl Printer {
         Self {
             out_colour: colour && out.is_terminal(),
             err_colour: colour && err.is_terminal(),
+            piped: !out.is_terminal(),
             watched: err.is_terminal(),
             standing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
@@ -125,6 +128,7 @@ impl Printer {
             err: Mutex::new(err),
             out_colour: false,
             err_colour: false,
+            piped: false,
             watched: false,
             standing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
@@ -185,6 +189,11 @@ impl Printer {
     pub(crate) fn say(&self, text: &Text) {
         self.wipe();
         write(&self.err, paint(text, self.err_colour).as_bytes());
+    }
+
+    /// Whether data goes to a program or a file.
+    pub(crate) fn is_piped(&self) -> bool {
+        self.piped
     }
 
     /// Whether somebody is there to be asked.

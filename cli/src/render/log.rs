@@ -23,6 +23,9 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// The longest value that a line shows: at a terminal, and where a program or a file has room for more.
+const VALUE: (usize, usize) = (40, 1000);
+
 /// The order of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -188,7 +191,7 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
             line.first.pos
         )
     } else {
-        summary(change)
+        summary(change, if context.printer.is_piped() { VALUE.1 } else { VALUE.0 })
     };
     let op = match change.source.as_str() {
         "healed" => format!("{}*", change.op),
@@ -206,12 +209,12 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
     ]
 }
 
-/// The changed fields, the first of them with their new values.
-fn summary(change: &Change) -> String {
+/// The changed fields, the first of them with their new values, none longer than `width`.
+fn summary(change: &Change, width: usize) -> String {
     const SHOWN: usize = 3;
     // The generation says only that something else changed.
     let told = |op: &&Value| op.get("path").and_then(Value::as_str) != Some("/metadata/generation");
-    let mut parts: Vec<String> = change.operations.iter().filter(told).filter_map(|op| field(op, 40)).collect();
+    let mut parts: Vec<String> = change.operations.iter().filter(told).filter_map(|op| field(op, width)).collect();
     let more = parts.len().saturating_sub(SHOWN);
     parts.truncate(SHOWN);
     if more > 0 {

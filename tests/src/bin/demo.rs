@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use hindcast_tests::{
     oracle::subject::{Hindcast, Place},
-    real::{Cluster, process::Workdir},
+    real::{Cluster, Program, process::Workdir},
     shop,
 };
 
@@ -51,6 +51,14 @@ fn main() -> ExitCode {
 
 async fn demo(args: &Args) -> Result<()> {
     let start = Instant::now();
+    say(
+        "This deploys a small application to a private control plane of its own, breaks it, and has hindcast tell what happened \
+         and put it back. It takes about half a minute, and touches no other cluster.",
+    );
+    let servers = [Program::Etcd, Program::Apiserver, Program::ControllerManager];
+    if servers.map(Program::is_built).into_iter().collect::<Result<Vec<_>>>()?.contains(&false) {
+        say("The servers are built from their Go sources first, once: about eight minutes on two cores.");
+    }
     say("Starting a private control plane (etcd, kube-apiserver, kube-controller-manager) …");
     let cluster = Cluster::builder().controller_manager().start().await?;
     let dir = Workdir::new()?;

@@ -12,10 +12,11 @@
 use super::process::{spawn, tied_to_us};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 /// A server or tool of the testbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +42,26 @@ impl Program {
 
     /// The path of the built program. Builds its recipe first if the cache does not hold it; blocks meanwhile.
     pub fn ensure(self) -> Result<PathBuf> {
-        let (recipe, name) = match self {
+        let (recipe, name) = self.recipe();
+        Ok(recipe.ensure()?.join(name))
+    }
+
+    /// Whether the cache holds it.
+    pub fn is_built(self) -> Result<bool> {
+        let (recipe, _) = self.recipe();
+        Ok(recipe.place()?.join("bin").is_dir())
+    }
+
+    /// What it is built by, and its name.
+    fn recipe(self) -> (&'static Recipe, &'static str) {
+        match self {
             Self::Etcd => (&ETCD, "etcd"),
             Self::Etcdutl => (&ETCDUTL, "etcdutl"),
             Self::Apiserver => (&KUBERNETES, "kube-apiserver"),
             Self::ControllerManager => (&KUBERNETES, "kube-controller-manager"),
             Self::Kubectl => (&KUBERNETES, "kubectl"),
             Self::Minio => (&MINIO, "minio"),
-        };
-        Ok(recipe.ensure()?.join(name))
+        }
     }
 }
 
@@ -108,10 +120,15 @@ const MINIO: Recipe = Recipe {
 };
 
 impl Recipe {
+    /// The folder of what it builds.
+    fn place(&self) -> Result<PathBuf> {
+        Ok(cache_dir()?.join("servers").join(self.hash()))
+    }
+
     /// The folder with this recipe's binaries, built if it is not there.
     fn ensure(&self) -> Result<PathBuf> {
         let servers = cache_dir()?.join("servers");
-        let place = servers.join(self.hash());
+        let place = self.place()?;
         let bin = place.join("bin");
         if bin.is_dir() {
             return Ok(bin);
@@ -142,8 +159,7 @@ impl Recipe {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(self.folder);
         self.check_go()?;
         for (name, package, estimate) in self.packages {
-            eprintln!("building {name} {}: the first time takes about {estimate}", self.version);
-            let began = Instant::now();
+            let what = format!("building {name} {}, the first time about {estimate}", self.version);
             let mut go = tied_to_us(Path::new("go"));
             go.args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags"])
                 .args([self.ldflags, "-o"])
@@ -157,14 +173,14 @@ impl Recipe {
                 .env_remove("GOOS")
                 .env_remove("GOARCH")
                 .stdin(Stdio::null())
-                .stdout(Stdio::null());
-            let status = spawn(go).and_then(|mut child| child.wait()).context("running `go build`")?;
-            ensure!(
-                status.success(),
-                "building {name} {} failed ({status}); what `go` said stands above",
-                self.version
-            );
-            eprintln!("built {name} in {:.0} s", began.elapsed().as_secs_f64());
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped());
+            let mut child = spawn(go).context("running `go build`")?;
+            let told = child.stderr.take().context("its messages are piped")?;
+            let (said, took) = Progress::new(what).follow(told)?;
+            let status = child.wait().context("running `go build`")?;
+            ensure!(status.success(), "building {name} {} failed ({status}); `go` said:\n{said}", self.version);
+            eprintln!("built {name} {} in {}", self.version, spoken(took));
         }
         Ok(())
     }
@@ -185,6 +201,86 @@ impl Recipe {
     }
 }
 
+/// One line about a build that goes on: what it is, how long it has taken and how many modules were fetched for it.
+struct Progress {
+    what: String,
+    began: Instant,
+    /// A terminal's line is written over; elsewhere a line comes once a minute.
+    every: Duration,
+    over: bool,
+    fetched: usize,
+}
+
+impl Progress {
+    fn new(what: String) -> Self {
+        let over = std::io::stderr().is_terminal();
+        let every = if over { Duration::from_secs(1) } else { Duration::from_mins(1) };
+        Self { what, began: Instant::now(), every, over, fetched: 0 }
+    }
+
+    /// Follows what `go` says until it ends: fetched modules are counted, the rest is kept. That, and how long it took.
+    fn follow(mut self, said: impl Read + Send) -> Result<(String, Duration)> {
+        self.tell();
+        let (tell, told) = mpsc::channel();
+        let rest = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for line in BufReader::new(said).lines() {
+                    if tell.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+            let mut rest = Vec::new();
+            let mut due = self.began + self.every;
+            loop {
+                match told.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                    Ok(line) => rest.extend(self.take(line?)),
+                    Err(RecvTimeoutError::Timeout) => {
+                        due += self.every;
+                        self.tell();
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return Ok::<_, anyhow::Error>(rest),
+                }
+            }
+        })?;
+        if self.over {
+            eprint!("\r\x1b[2K");
+        }
+        Ok((rest.join("\n"), self.began.elapsed()))
+    }
+
+    /// A line of `go`, unless it only says that a module is fetched.
+    fn take(&mut self, line: String) -> Option<String> {
+        if line.starts_with("go: downloading ") {
+            self.fetched += 1;
+            return None;
+        }
+        Some(line)
+    }
+
+    fn tell(&self) {
+        let line = self.line(self.began.elapsed());
+        if self.over { eprint!("\r\x1b[2K{line}") } else { eprintln!("{line}") }
+    }
+
+    fn line(&self, elapsed: Duration) -> String {
+        let fetched = if self.fetched == 0 { String::new() } else { format!(", modules fetched: {}", self.fetched) };
+        if elapsed < Duration::from_secs(1) {
+            self.what.clone()
+        } else {
+            format!("{}: {} so far{fetched}", self.what, spoken(elapsed))
+        }
+    }
+}
+
+/// `75 s` as `1 min 15 s`.
+fn spoken(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
@@ -200,4 +296,21 @@ pub fn cache_dir() -> Result<PathBuf> {
         .or_else(|| var("HOME").map(|home| home.join(".cache")))
         .context("no cache folder: set HINDCAST_TESTBED_CACHE, XDG_CACHE_HOME or HOME")?;
     Ok(user.join("hindcast"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_one_line_and_what_it_complains_of_is_kept() {
+        let mut progress = Progress::new("building x 1".to_owned());
+        assert_eq!(progress.line(Duration::ZERO), "building x 1");
+        assert_eq!(progress.take("go: downloading k8s.io/api v0.36.0".to_owned()), None);
+        assert_eq!(progress.take("x.go:1: syntax error".to_owned()).as_deref(), Some("x.go:1: syntax error"));
+        assert_eq!(progress.line(Duration::from_secs(75)), "building x 1: 1 min 15 s so far, modules fetched: 1");
+        let said = "go: downloading a v1\nundefined: y\ngo: downloading b v1\nmore\n";
+        let (kept, _) = progress.follow(said.as_bytes()).expect("text is read");
+        assert_eq!(kept, "undefined: y\nmore");
+    }
 }

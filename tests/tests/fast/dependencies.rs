@@ -72,7 +72,7 @@ fn names(source: &str, package: &str) -> bool {
         let (before, after) = source.split_at(at);
         let after = after.get(name.len()..).unwrap_or_default();
         let used =
-            after.starts_with("::") || after.starts_with(';') || after.starts_with(" as ") || after.starts_with("!");
+            after.starts_with("::") || after.starts_with(';') || after.starts_with(" as ") || after.starts_with('!');
         used && !part_of_word(before.chars().next_back())
     })
 }

@@ -50,10 +50,13 @@ fn a_change_says_which_fields() {
         {"op":"remove","path":"/metadata/labels/a.b~1c"},{"op":"add","path":"/spec/args/-","value":{"k":[1,2]}},
         {"op":"add","path":"/spec/z","value":1}]"#;
     assert_eq!(
-        summary(&change(1, "a", Op::Modify, "", patch)),
+        summary(&change(1, "a", Op::Modify, "", patch), VALUE.0),
         "spec.template.spec.containers[0].image: x:2; -metadata.labels[\"a.b/c\"]; +spec.args.-: {\"k\":[1,2]}; and 1 more"
     );
     let long = format!(r#"[{{"op":"add","path":"/d","value":"{}"}}]"#, "é".repeat(100));
-    assert_eq!(summary(&change(1, "a", Op::Modify, "", &long)).chars().count(), "+d: ".len() + 40);
+    for (width, shown) in [(VALUE.0, 40), (VALUE.1, 100)] {
+        let summary = summary(&change(1, "a", Op::Modify, "", &long), width);
+        assert_eq!(summary.chars().count(), "+d: ".len() + shown);
+    }
     assert_eq!(spell(""), "(everything)");
 }
