@@ -151,10 +151,3 @@ fn axum_json(value: &impl serde::Serialize) -> Response {
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
-
-/// How many bytes of segments were committed, as the figures say.
-pub(crate) fn segment_bytes(registry: &Registry) -> u64 {
-    let families = registry.gather();
-    let family = families.iter().find(|family| family.name() == "hindcast_segment_bytes_total");
-    family.and_then(|family| family.get_metric().first()).map_or(0, |m| m.get_counter().get_value() as u64)
-}

@@ -116,6 +116,8 @@ pub struct Parts {
     pub durable: watch::Receiver<Durable>,
     /// Who writes the checkpoints.
     pub writer: Arc<str>,
+    /// The epoch of the journal's writer beside it.
+    pub epoch: u64,
 }
 
 /// How long after a failure it is tried again, at first; each failure more that will not pass by itself doubles it.
@@ -146,7 +148,7 @@ async fn follow(policy: Policy, mut parts: Parts) {
         let segment = *parts.durable.borrow_and_update();
         tail = tail.with(&segment);
         let Some(plan) = plan(tail, &policy) else { continue };
-        match execute(&parts.journal, &parts.writer, 0).await {
+        match execute(&parts.journal, &parts.writer, parts.epoch).await {
             Ok(report) => {
                 failures = Failures::default();
                 tail = report.tail;

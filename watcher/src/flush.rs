@@ -30,6 +30,8 @@ pub(crate) struct Flusher {
     pub(crate) writer: Writer,
     pub(crate) wake: Arc<Notify>,
     pub(crate) durable: watch::Sender<DurableState>,
+    /// The size of what it has committed.
+    pub(crate) bytes: u64,
     /// Set when the run stops: what is buffered is flushed, then the flusher ends.
     pub(crate) stop: watch::Receiver<bool>,
     /// Namespaces whose values cannot be sealed, and when that is tried next, on the monotonic clock.
@@ -115,11 +117,13 @@ impl Flusher {
             }
         };
         let demand = self.core.lock().committed(done.bytes);
+        self.bytes += done.bytes;
         self.durable.send_replace(DurableState {
             segment: done.segment,
             last: done.last,
             frontier: batch.frontier,
             time: self.parts.clock.now(),
+            bytes: self.bytes,
             demand,
         });
         Ok(())

@@ -80,6 +80,8 @@ pub struct DurableState {
     pub frontier: FrontierVector,
     /// When it became so.
     pub time: Micros,
+    /// The size of all segments that were committed since the start.
+    pub bytes: u64,
     /// The newest demand for a segment that is met by it.
     pub(crate) demand: u64,
 }

@@ -93,6 +93,7 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         last: writer.last(),
         frontier: writer.frontier().clone(),
         time: parts.clock.now(),
+        bytes: 0,
         demand: 0,
     });
     let (stop, stopped) = watch::channel(false);
@@ -102,6 +103,7 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         writer,
         wake,
         durable: durable.clone(),
+        bytes: 0,
         stop: stopped,
         broken: std::collections::BTreeSet::new(),
         probe_at: Duration::ZERO,

@@ -41,8 +41,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let (handle, commands) = watcher::channel();
     let (stop, stopped) = watch::channel(false);
     let (mut start, stage) = Start::new(&context.parts);
-    let served =
-        listen::Served { registry: registry.clone(), handle: handle.clone(), stage, names: args.listen_name.clone() };
+    let served = listen::Served { registry, handle: handle.clone(), stage, names: args.listen_name.clone() };
     let served = tokio::spawn(listen::serve(listener, served, ended(stopped.clone())));
     start.waits_for("the API server");
     let reach = kubeconfig::reach(context, kubeconfig::interaction())?;
@@ -78,7 +77,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let mut writer = start.ride("claiming the journal", claim).await?;
     start.ride("writing down what is sealed", async || rules.write(&journal).await).await?;
     mark(&mut start, &mut writer, &name, &secrets).await?;
-    tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch = writer.epoch(), "protecting");
+    let epoch = writer.epoch();
+    tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch, "protecting");
     let parts = watcher::Parts {
         parts: context.parts.clone(),
         connector,
@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         ..Settings::default()
     };
     start.done();
-    let behind = tokio::spawn(checkpoints(journal, handle.clone(), registry, name, stopped));
+    let behind = tokio::spawn(checkpoints(journal, handle.clone(), (name, epoch), stopped));
     let mut exit = Exit::Done;
     let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
     stop.send_replace(true);
@@ -287,31 +287,20 @@ async fn mark(start: &mut Start, writer: &mut Writer, name: &str, secrets: &Secr
 }
 
 /// Writes checkpoints behind the watcher.
-async fn checkpoints(
-    journal: Journal,
-    handle: Handle,
-    registry: Registry,
-    name: String,
-    stopped: watch::Receiver<bool>,
-) {
+async fn checkpoints(journal: Journal, handle: Handle, (name, epoch): (String, u64), stopped: watch::Receiver<bool>) {
     let mut state = handle.durable();
     let first = state.borrow().clone();
     let (tell, durable) = watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
     let bridge = async move {
-        let (mut last, mut bytes) = (first.last, listen::segment_bytes(&registry));
+        let (mut last, mut bytes) = (first.last, first.bytes);
         while state.changed().await.is_ok() {
             let now = state.borrow_and_update().clone();
-            let total = listen::segment_bytes(&registry);
-            tell.send_replace(Durable {
-                segment: now.segment,
-                first: last + 1,
-                last: now.last,
-                bytes: total.saturating_sub(bytes),
-            });
-            (last, bytes) = (now.last, total);
+            let more = now.bytes.saturating_sub(bytes);
+            tell.send_replace(Durable { segment: now.segment, first: last + 1, last: now.last, bytes: more });
+            (last, bytes) = (now.last, now.bytes);
         }
     };
-    let parts = compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into() };
+    let parts = compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into(), epoch };
     let work = compactor::run(compactor::Policy::default(), parts, ended(stopped));
     tokio::pin!(work);
     tokio::select! {
