@@ -15,7 +15,7 @@ use super::{
     request::{self, Ask},
     write::Work,
 };
-use crate::plan::Verb;
+use crate::{plan::Verb, rules};
 
 /// How many Pods of a workload are named.
 const NAMED: usize = 10;
@@ -274,7 +274,7 @@ fn stale_note(acted: &Acted, stale: &[&str]) -> Option<String> {
     let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     let (kind, name, namespace) = (&acted.kind, &acted.key.name, &acted.key.namespace);
     (!stale.is_empty()).then(|| {
-        format!("still run with the old {kind} {name} of {namespace} in their environment: {first}{rest}; a restart of them ends it")
+        format!("still run with the old {kind} {name} of {namespace}, which they read when they start: {first}{rest}; a restart of them ends it")
     })
 }
 
@@ -289,20 +289,10 @@ fn started_before(pod: &Value, moment: hindcast_journal::Micros) -> bool {
     started.is_some_and(|s| s.as_microsecond() < moment)
 }
 
-/// Whether a Pod takes the object into its environment.
+/// Whether a Pod reads the object once, when its containers start.
 pub(crate) fn reads(pod: &Value, key: &ObjectKey) -> bool {
-    let (from, one) =
-        if key.resource == "secrets" { ("secretRef", "secretKeyRef") } else { ("configMapRef", "configMapKeyRef") };
-    let named = |place: Option<&Value>| place.is_some_and(|p| text(p, "name") == key.name);
-    let list = |value: &Value, member: &str| -> Vec<Value> {
-        value.get(member).and_then(Value::as_array).unwrap_or_default().to_vec()
-    };
-    let Some(spec) = pod.get("spec") else { return false };
-    let containers = ["containers", "initContainers"].into_iter().flat_map(|m| list(spec, m));
-    containers.into_iter().any(|container| {
-        list(&container, "envFrom").iter().any(|e| named(e.get(from)))
-            || list(&container, "env").iter().any(|e| named(e.pointer(&format!("/valueFrom/{one}"))))
-    })
+    let at_start = pod.get("spec").map(|spec| rules::reads(spec).at_start).unwrap_or_default();
+    at_start.iter().any(|(kind, name)| *kind == key.kind_key() && *name == key.name)
 }
 
 #[cfg(test)]

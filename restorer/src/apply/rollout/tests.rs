@@ -49,7 +49,7 @@ fn a_pod_says_why_it_is_not_ready() {
 }
 
 #[test]
-fn finds_who_reads_an_object_through_the_environment() {
+fn finds_who_reads_an_object_when_it_starts() {
     let key = |resource: &str, name: &str| ObjectKey {
         namespace: "shop".into(),
         group: String::new(),
@@ -59,6 +59,10 @@ fn finds_who_reads_an_object_through_the_environment() {
     let pod = json(
         r#"{"spec":{"containers":[{"envFrom":[{"configMapRef":{"name":"app"}}]}],"initContainers":[{"env":[{"name":"P","valueFrom":{"secretKeyRef":{"name":"db","key":"p"}}}]}],"volumes":[{"configMap":{"name":"files"}}]}}"#,
     );
+    let by_sub_path = json(
+        r#"{"spec":{"containers":[{"volumeMounts":[{"name":"v","subPath":"a.conf"}]}],"volumes":[{"name":"v","configMap":{"name":"files"}}]}}"#,
+    );
+    assert!(reads(&by_sub_path, &key("configmaps", "files")), "a file mounted by its path stays as it was");
     assert!(reads(&pod, &key("configmaps", "app")));
     assert!(reads(&pod, &key("secrets", "db")));
     assert!(!reads(&pod, &key("secrets", "app")));
