@@ -28,6 +28,10 @@ use crate::{
 
 pub(crate) use column::{FileBuilder, GroupBytes, read_group};
 
+/// The metadata key of how a segment's closed times were told, and its one value.
+pub(crate) const CLOCK: &str = "clock";
+pub(crate) const AGREED: &str = "agreed";
+
 /// The format that this version writes.
 pub const FORMAT: u32 = 1;
 

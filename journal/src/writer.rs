@@ -28,10 +28,6 @@ use crate::{
     store::Put,
 };
 
-/// The metadata key of how a segment's closed times were told, and its one value.
-pub(crate) const CLOCK: &str = "clock";
-pub(crate) const AGREED: &str = "agreed";
-
 /// Beyond this a create is not trusted on its own word.
 pub const STALL: Duration = Duration::from_secs(30);
 
@@ -226,7 +222,7 @@ impl Writer {
             chain_after: self.chain,
             frontier,
             time: self.journal.parts().clock.now(),
-            extra: self.agreed.then(|| (CLOCK.to_owned(), AGREED.to_owned())).into_iter().collect(),
+            extra: self.agreed.then(|| (segment::CLOCK.to_owned(), segment::AGREED.to_owned())).into_iter().collect(),
         };
         let bytes = segment::encode(&mut meta, &rows)?;
         self.pending = Some(Pending { meta, bytes });

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Micros,
-    segment::Meta,
-    writer::{AGREED, CLOCK},
+    segment::{AGREED, CLOCK, Meta},
 };
 
 /// The clock that made a segment and the one that closed its domains may differ by this much.
