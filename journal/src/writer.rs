@@ -81,11 +81,12 @@ pub struct Writer {
     alive: Moment,
     /// The newest boundary known: number of the fact.
     boundary: u64,
+    #[cfg(feature = "sabotage")]
     sabotage: Sabotage,
 }
 
 /// Ways to break the commit protocol on purpose, for the simulator to prove that it would notice.
-#[doc(hidden)]
+#[cfg(feature = "sabotage")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sabotage {
     /// None: the protocol as it is.
@@ -119,16 +120,25 @@ enum Stands {
 impl Writer {
     /// Takes the journal over: newest wins. `keys` seal cells; without them no change may bring one to seal.
     pub async fn claim(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>) -> Result<Self> {
-        Self::claim_with(journal, identity, keys, Sabotage::None).await
+        Self::take_over(journal, identity, keys, |_| {}).await
     }
 
     /// As [`Writer::claim`], broken on purpose.
-    #[doc(hidden)]
+    #[cfg(feature = "sabotage")]
     pub async fn claim_with(
         journal: &Journal,
         identity: Identity,
         keys: Option<Arc<DataKeys>>,
         sabotage: Sabotage,
+    ) -> Result<Self> {
+        Self::take_over(journal, identity, keys, |writer| writer.sabotage = sabotage).await
+    }
+
+    async fn take_over(
+        journal: &Journal,
+        identity: Identity,
+        keys: Option<Arc<DataKeys>>,
+        prepare: impl Fn(&mut Self),
     ) -> Result<Self> {
         let (fact, boundary) = journal.boundary_fact().await?;
         let checkpoint = Manifest::read(journal).await?.checkpoints.last().map_or(0, |c| c.segment);
@@ -137,7 +147,8 @@ impl Writer {
             let tail = journal.tail(after).await?;
             refuse_a_fight(journal, &tail, boundary, &identity).await?;
             after = tail.segment;
-            let mut writer = Self::at(journal, identity.clone(), keys.clone(), tail, sabotage);
+            let mut writer = Self::at(journal, identity.clone(), keys.clone(), tail);
+            prepare(&mut writer);
             writer.boundary = fact;
             writer.stage(Vec::new(), writer.frontier.clone()).await?;
             match writer.commit().await {
@@ -149,7 +160,7 @@ impl Writer {
         }
     }
 
-    fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: Tail, sabotage: Sabotage) -> Self {
+    fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: Tail) -> Self {
         Self {
             alive: now(journal),
             journal: journal.clone(),
@@ -163,7 +174,8 @@ impl Writer {
             pending: None,
             agreed: false,
             boundary: 0,
-            sabotage,
+            #[cfg(feature = "sabotage")]
+            sabotage: Sabotage::None,
         }
     }
 
@@ -338,6 +350,7 @@ impl Writer {
     async fn put(&self, n: u64, bytes: &Bytes) -> Result<Stands> {
         let store = self.journal.store();
         let path = store.layout().segment(n);
+        #[cfg(feature = "sabotage")]
         if self.sabotage == Sabotage::TwoInFlight {
             let (store, bytes) = (store.clone(), bytes.clone());
             tokio::spawn(async move { while store.create(&path, bytes.clone()).await.is_err() {} });
@@ -349,11 +362,13 @@ impl Writer {
             Err(e) if e.kind().may_pass() => Some(e),
             Err(e) => return Err(e),
         };
+        #[cfg(feature = "sabotage")]
         if self.sabotage == Sabotage::SkipReadBack {
             return Ok(Stands::Ours);
         }
         match store.get_opt(&path).await? {
             Some(found) if found == *bytes => Ok(Stands::Ours),
+            #[cfg(feature = "sabotage")]
             Some(_) if self.sabotage == Sabotage::IgnoreEpoch => Ok(Stands::Ours),
             Some(found) => {
                 let (meta, _) = segment::open(path.as_ref(), found)?;

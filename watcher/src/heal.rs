@@ -103,6 +103,7 @@ impl Walk<'_> {
     }
 
     /// Only what the list shows, taken for all there was.
+    #[cfg(feature = "sabotage")]
     pub(crate) fn unwalked(&self) -> Recovered {
         let version = self.end.clone().and_then(|bytes| Header::of(&bytes).rv.map(|rv| Step::Version { rv, bytes }));
         let mut steps = Vec::new();

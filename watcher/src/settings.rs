@@ -59,7 +59,7 @@ pub struct Settings {
     /// Objects whose last state is also kept uncompressed.
     pub hot_objects: usize,
     /// Calls a broken interval healed without asking the server, for the simulator to prove that it would notice.
-    #[doc(hidden)]
+    #[cfg(feature = "sabotage")]
     #[serde(skip)]
     pub skip_heal: bool,
 }
@@ -91,6 +91,7 @@ impl Default for Settings {
             probe_every: Duration::from_hours(1),
             stop_timeout: Duration::from_secs(5),
             hot_objects: 512,
+            #[cfg(feature = "sabotage")]
             skip_heal: false,
         }
     }

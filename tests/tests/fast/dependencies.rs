@@ -143,3 +143,20 @@ fn licences_go_with_ours() {
         !is_fine("GPL-3.0") && !is_fine("MIT AND GPL-3.0") && !is_fine("(GPL-3.0 OR AGPL-3.0) AND MIT") && !is_fine("")
     );
 }
+
+#[test]
+fn what_is_shipped_cannot_be_sabotaged() {
+    let all = metadata(&["--no-deps"]);
+    let mut turned_on = 0;
+    for package in all["packages"].as_array().expect("there are packages") {
+        let asked = package["dependencies"].as_array().into_iter().flatten();
+        let asked = asked.flat_map(|dependency| dependency["features"].as_array().into_iter().flatten());
+        let sabotaged = asked.filter(|feature| feature.as_str() == Some("sabotage")).count();
+        let default =
+            package["features"]["default"].as_array().is_some_and(|all| all.iter().any(|one| one == "sabotage"));
+        let name = text(package, "name");
+        assert!(!default && (sabotaged == 0 || name == "hindcast-tests"), "{name} turns faults on purpose on");
+        turned_on += sabotaged;
+    }
+    assert_eq!(turned_on, 2, "the tests turn them on");
+}
