@@ -118,8 +118,7 @@ impl Error {
 
     /// Any error with its causes on one line, where they say something that the ones before did not.
     pub fn causes(error: &dyn std::error::Error) -> String {
-        // Stores answer with documents of several lines; on one line they can be compared and read.
-        let line = |error: &dyn std::error::Error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = |error: &dyn std::error::Error| one_line(&error.to_string());
         let mut text = line(error);
         let mut next = error.source();
         while let Some(cause) = next {
@@ -131,6 +130,18 @@ impl Error {
             next = cause.source();
         }
         text
+    }
+
+    /// What failed, and why, with the causes as [`Error::causes`] tells them; each on one line.
+    pub fn thing_and_reason(&self) -> (String, String) {
+        Self::apart(&self.what, self)
+    }
+
+    /// The same of any error whose text is `what`, a colon and the reason.
+    pub fn apart(what: &str, error: &dyn std::error::Error) -> (String, String) {
+        let what = one_line(what);
+        let reason = Self::causes(error).get(what.len() + ": ".len()..).unwrap_or_default().to_owned();
+        (what, reason)
     }
 
     /// What can be done about it.
@@ -147,6 +158,11 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+}
+
+/// Stores answer with documents of several lines; on one line they can be compared and read.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Error {

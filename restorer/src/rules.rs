@@ -29,7 +29,7 @@ pub use crd::{holds, not_served, pruned_fields};
 pub use gitops::gitops;
 pub use order::{GROUPS, SCALERS, VERTICAL, wave};
 pub use reads::{Reads, Source, pod_spec, reads};
-pub use verdict::{absent_then, claim, controller, is_finished};
+pub use verdict::{Controller, absent_then, claim, controller, is_finished};
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

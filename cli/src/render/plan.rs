@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use hindcast_restorer::{
+    apply::Check,
     plan::Verb,
     selection::{Selection, What},
 };
@@ -111,13 +112,12 @@ fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
     }
     let warnings = action.warnings.iter();
     out.extend(warnings.map(|warning| styled(Style::Yellow, format!("    note: {warning}"))));
-    match action.check.as_deref() {
-        None | Some("ok") => {}
-        Some(said) if action.is_refused() => {
-            let said = said.trim_start_matches("refused: ");
-            out.push(styled(Style::Red, format!("    the server would refuse it: {said}")));
+    match &action.check {
+        None | Some(Check::Fine) => {}
+        Some(Check::Refused(why)) => {
+            out.push(styled(Style::Red, format!("    the server would refuse it: {why}")));
         }
-        Some(said) => out.push(styled(Style::Dim, format!("    {said}"))),
+        Some(said) => out.push(styled(Style::Dim, format!("    {}", said.words()))),
     }
 }
 

@@ -3,6 +3,8 @@
 //! **Invariants.** (1) The first rule that fits decides, the most dangerous kinds first. (2) A reason is about this
 //! object and says what to do instead, where there is something.
 
+use std::fmt;
+
 use hindcast_journal::exact::Value;
 
 use super::{Verdict, crd, secrets};
@@ -148,11 +150,26 @@ pub fn absent_then(wanted: &Full) -> bool {
     wanted.value.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null())
 }
 
-/// The controller of an object, as `Kind name`.
-pub fn controller(value: &Value) -> Option<String> {
+/// Who controls an object; its text is `Kind name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Controller<'o> {
+    /// Its Kind.
+    pub kind: &'o str,
+    /// Its name.
+    pub name: &'o str,
+}
+
+impl fmt::Display for Controller<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// The controller of an object.
+pub fn controller(value: &Value) -> Option<Controller<'_>> {
     let owners = value.pointer("/metadata/ownerReferences")?.as_array()?;
     let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
-    Some(format!("{} {}", owner.get("kind")?.as_str()?, owner.get("name")?.as_str()?))
+    Some(Controller { kind: owner.get("kind")?.as_str()?, name: owner.get("name")?.as_str()? })
 }
 
 /// Whether a Job has run to its end, well or not.
@@ -246,7 +263,7 @@ impl<'o> Object<'o> {
             return None;
         }
         let owner = self.sides().find_map(controller)?;
-        let by_pod = owner.starts_with("Pod ");
+        let by_pod = owner.kind == "Pod";
         // Of these only what a Pod asked for is made again; other owners only tie their lifetime to theirs.
         if matches!(self.kind, "/persistentvolumeclaims" | "resource.k8s.io/resourceclaims") && !by_pod {
             return None;
