@@ -10,6 +10,8 @@ use std::{fmt, process::ExitCode};
 
 use hindcast_journal::{Error, ErrorKind};
 
+use crate::words;
+
 #[cfg(test)]
 mod tests;
 
@@ -104,8 +106,9 @@ impl From<Error> for Failure {
             _ => Exit::Failed,
         };
         let (what, reason) = error.thing_and_reason();
+        let remedy = error.remedy().map(words::remedy);
         let mut failure = Self::new(what, reason).exit(exit);
-        failure.hints.extend(error.hint().map(str::to_owned));
+        failure.hints.extend(remedy.or_else(|| error.hint().map(str::to_owned)));
         failure
     }
 }

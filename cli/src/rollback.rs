@@ -27,6 +27,7 @@ use crate::{
     past::{self, Reading, kind_name},
     store::{self, Access},
     view::Gap,
+    words::CommandLine,
 };
 
 /// How long the API server may take to say which cluster it is.
@@ -204,7 +205,7 @@ pub(crate) async fn records(context: &Context<'_>, past: &mut Reading<'_>, folde
     };
     let plaintext = past.secrets().await?.as_deref() == Some("plaintext");
     let rules = past.timeline.rules().clone();
-    Ok(Records::new(store, past::keys(context)?, plaintext).with_rules(rules))
+    Ok(Records::new(store, past::keys(context)?, plaintext).with_rules(rules).with_words(&CommandLine))
 }
 
 /// The name that is typed to confirm deletes: of the namespace, or of the object where it has none, or `all`.

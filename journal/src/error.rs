@@ -3,7 +3,7 @@
 //! An [`Error`] names the thing (a bucket key, a position, a field), the reason, and, through [`Error::hint`],
 //! the remedy. Callers match on [`ErrorKind`], never on the text.
 
-use std::fmt;
+use std::{any::Any, fmt};
 
 /// What can be done about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub struct Error {
     reason: String,
     hint: Option<String>,
     outage: Outage,
+    remedy: Option<Box<dyn Any + Send + Sync>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -64,7 +65,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error about `what`, for `reason`.
     pub fn new(kind: ErrorKind, what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), reason: reason.into(), hint: None, outage: Outage::Hiccup, source: None }
+        Self {
+            kind,
+            what: what.into(),
+            reason: reason.into(),
+            hint: None,
+            outage: Outage::Hiccup,
+            remedy: None,
+            source: None,
+        }
     }
 
     /// Corrupt data in `what`.
@@ -91,6 +100,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the remedy as data of whoever makes the error: who shows it puts it into words.
+    #[must_use]
+    pub fn with_remedy<R: Any + Send + Sync>(mut self, remedy: R) -> Self {
+        self.remedy = Some(Box::new(remedy));
         self
     }
 
@@ -157,6 +173,11 @@ impl Error {
     /// The remedy, when there is one to name.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// The remedy that was given as data of this type.
+    pub fn remedy<R: Any>(&self) -> Option<&R> {
+        self.remedy.as_ref()?.downcast_ref()
     }
 }
 

@@ -46,6 +46,7 @@ use self::{
 };
 use crate::{
     intent,
+    message::{Message, Note},
     plan::{Action, FieldChange, Plan, Prepared, Verb},
     record::{Entry, Record},
     selection::Reach,
@@ -127,7 +128,7 @@ pub struct Acted {
     /// What a later reading showed, where something was done.
     pub verified: Option<Verified>,
     /// Why, or what to know about it.
-    pub message: Option<String>,
+    pub message: Option<Message>,
     /// Fields: of a conflict, what changed since the plan; else, how the object differs from what was wanted.
     pub differences: Vec<FieldChange>,
 }
@@ -150,7 +151,7 @@ pub struct Outcome {
     /// How the workloads that were acted on came up.
     pub rollouts: Vec<Rollout>,
     /// What is worth knowing beside.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// It was interrupted; it can be resumed.
     pub cancelled: bool,
 }
@@ -224,7 +225,7 @@ struct Run<'a> {
     work: &'a Work<'a>,
     meter: Meter<'a>,
     did: BTreeMap<ObjectKey, (Did, Option<Verified>)>,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl<'a> Run<'a> {
@@ -377,7 +378,7 @@ impl<'a> Run<'a> {
         if let Some(within) = work.link.settings.rollout.filter(|_| !cancelled) {
             self.meter.stage(Stage::RollingOut);
             rollouts = rollout::watch(work, &actions, within, &self.meter).await;
-            self.notes.extend(rollout::readers(work, &actions).await);
+            self.notes.extend(rollout::readers(work, &actions).await.into_iter().map(Note::from));
         }
         self.notes.dedup();
         Outcome {
@@ -407,7 +408,7 @@ async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: Option<Duration>)
         return (action, Did { settled: false, ..Did::skipped(why) });
     }
     if let Some(why) = work.record.unrecorded(&action.key) {
-        return (action, Did::refused(why));
+        return (action, Did::refused(why.clone()));
     }
     let did = match work.job(action) {
         Some(job) => work.act(Job { last, ..job }).await,
@@ -433,6 +434,6 @@ fn entry(work: &Work<'_>, action: &Action, did: &Did, verified: Option<Verified>
     }
 }
 
-fn unkept(error: &hindcast_journal::Error) -> String {
-    format!("the record lacks some outcomes, so an undo may leave objects alone: {error}")
+fn unkept(error: &hindcast_journal::Error) -> Note {
+    format!("the record lacks some outcomes, so an undo may leave objects alone: {error}").into()
 }

@@ -8,7 +8,11 @@
 //! Where: `verdict` judges objects, `change` says what a change destroys and needs, `order` when it is made, `crd` what a
 //! definition does to its objects, `gitops` who undoes it, `reads` who reads it. Fields that are kept: `intent`.
 
-use crate::{desired::Full, selection::Widen};
+use crate::{
+    desired::Full,
+    reason::Ruled,
+    selection::{Permission, Widen},
+};
 
 mod change;
 mod chapters;
@@ -22,7 +26,7 @@ mod table;
 mod verdict;
 
 pub use change::{
-    adjust, as_given, destroys, destroys_by_change, escalation, propagation, rebind, recreate, recreate_flag, suspend,
+    adjust, as_given, destroys, destroys_by_change, escalation, propagation, rebind, recreate, recreate_needs, suspend,
     warnings, without_taken,
 };
 pub use crd::{holds, not_served, pruned_fields};
@@ -51,12 +55,10 @@ pub enum Verdict {
     Act,
     /// It is left alone.
     Leave {
-        /// The rule's id.
-        rule: &'static str,
-        /// Why, in words about this object.
-        reason: String,
-        /// The flag that would do it, if there is one: `--rerun-jobs`.
-        flag: Option<&'static str>,
+        /// The rule, and why, about this object.
+        rule: Ruled,
+        /// What would have to be allowed to do it, if that helps.
+        unless: Option<Permission>,
     },
 }
 

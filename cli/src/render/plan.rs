@@ -21,6 +21,7 @@ use crate::{
     past::{count, kind_name},
     printer::{Style, Text},
     view::plan::{Action, Kept, Left, Plan},
+    words,
 };
 
 #[cfg(test)]
@@ -115,9 +116,10 @@ fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
     match &action.check {
         None | Some(Check::Fine) => {}
         Some(Check::Refused(why)) => {
+            let why = words::message(why);
             out.push(styled(Style::Red, format!("    the server would refuse it: {why}")));
         }
-        Some(said) => out.push(styled(Style::Dim, format!("    {}", said.words()))),
+        Some(said) => out.push(styled(Style::Dim, format!("    {}", words::check(said)))),
     }
 }
 

@@ -12,7 +12,12 @@ use hindcast_restorer::{
 use serde::{Serialize, Serializer};
 
 use super::{API_VERSION, Cut, Field, Gap, Warning};
-use crate::{kinds, moment::rfc3339, render::path};
+use crate::{
+    kinds,
+    moment::rfc3339,
+    render::path,
+    words::{self, CommandLine},
+};
 
 /// What a restore would do.
 #[derive(Debug, Clone, Serialize)]
@@ -134,9 +139,9 @@ impl Left {
         Self {
             verb: left.verb,
             object: Name::new(&left.kind, &left.key),
-            code: left.code.clone(),
-            reason: left.reason.clone(),
-            flag: left.flag.clone(),
+            code: left.reason.code().to_owned(),
+            reason: words::reason(&left.reason),
+            flag: left.permission(&CommandLine),
         }
     }
 }
@@ -163,7 +168,7 @@ impl Plan {
             selection: plan.selection.clone(),
             actions: plan.actions.iter().map(|action| Action::new(action, prepared)).collect(),
             left: plan.left.iter().map(Left::new).collect(),
-            notes: plan.notes.clone(),
+            notes: plan.notes.iter().map(words::note).collect(),
             unchanged: plan.unchanged,
             gaps: Vec::new(),
             warnings: Vec::new(),
@@ -232,7 +237,7 @@ impl Action {
 }
 
 fn check<S: Serializer>(check: &Option<Check>, to: S) -> Result<S::Ok, S::Error> {
-    check.as_ref().map(Check::words).serialize(to)
+    check.as_ref().map(words::check).serialize(to)
 }
 
 impl Field {

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     desired::Full,
+    message::Remedy,
     plan::{Action, Verb},
     record::Record,
     rules,
@@ -42,10 +43,9 @@ pub async fn settle(record: &Record, client: &kube::Client) -> Result<usize> {
             "was interrupted before its first write: there is nothing to undo",
         ));
     }
-    let finish = format!("finish it first: hindcast restore --resume {id}");
     if !record.bypassed().is_empty() {
         let why = "was interrupted while it had switched webhooks off, and only its end switches them on";
-        return Err(Error::invalid(format!("restore {id}"), why).with_hint(finish));
+        return Err(Error::invalid(format!("restore {id}"), why).with_remedy(Remedy::Finish(id.to_owned())));
     }
     let prepared = record.prepared().await?;
     let settings = Settings::default();
@@ -63,7 +63,7 @@ pub async fn settle(record: &Record, client: &kube::Client) -> Result<usize> {
                 let (resource, name) = (&action.key.resource, &action.key.name);
                 let why = did.message.unwrap_or_default();
                 let what = format!("was interrupted, and what became of {resource}/{name} cannot be found out: {why}");
-                Error::invalid(format!("restore {id}"), what).with_hint(format!("try again, or {finish}"))
+                Error::invalid(format!("restore {id}"), what).with_remedy(Remedy::RetryOrFinish(id.to_owned()))
             })?;
             work.stands(action, &found.did);
             let mut entry = entry(&work, action, &found.did, None);

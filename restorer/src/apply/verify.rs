@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     desired::Full,
+    message::Message,
     plan::{FieldChange, Verb},
 };
 
@@ -24,7 +25,7 @@ const GOING: Duration = Duration::from_secs(15);
 pub(crate) struct Seen {
     pub(crate) verified: Verified,
     pub(crate) differences: Vec<FieldChange>,
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Message>,
     /// The object, where it is as wanted.
     pub(crate) now: Option<Full>,
 }
@@ -34,7 +35,7 @@ impl Seen {
         Self { verified, differences: Vec::new(), message: None, now: None }
     }
 
-    fn different(message: impl Into<String>) -> Self {
+    fn different(message: impl Into<Message>) -> Self {
         Self { message: Some(message.into()), ..Self::new(Verified::Different) }
     }
 }
@@ -47,7 +48,7 @@ pub(crate) async fn one(work: &Work<'_>, job: Job<'_>, did: &Did) -> Option<Seen
     let now = match work.read(&job).await {
         Ok(Some(now)) => now,
         Ok(None) => return Some(Seen::different("it was deleted again by somebody")),
-        Err(failed) => return Some(Seen::different(format!("it could not be read again: {}", failed.message?))),
+        Err(failed) => return Some(Seen::different(unread(failed.message?))),
     };
     let wanted = wanted(work, &job, did)?;
     let differences = job.ground.differences(&wanted, &now, None);
@@ -88,7 +89,7 @@ async fn deleted(work: &Work<'_>, job: Job<'_>) -> Option<Seen> {
             Ok(Some(now)) => now.value,
             Err(failed) => {
                 let why = failed.message?;
-                return Some(Seen::different(format!("it could not be read again: {why}")));
+                return Some(Seen::different(unread(why)));
             }
         };
         if meta(&now, "uid") != uid {
@@ -102,6 +103,10 @@ async fn deleted(work: &Work<'_>, job: Job<'_>) -> Option<Seen> {
         }
         wait = (wait * 2).min(Duration::from_secs(1));
     }
+}
+
+fn unread(why: Message) -> Message {
+    Message::about("it could not be read again: ", why)
 }
 
 fn going(now: &Value) -> String {

@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     desired::Full,
+    message::Message,
     plan::{Action, Bodies, Prepared, Verb},
     record::Record,
 };
@@ -169,7 +170,7 @@ impl<'a> Work<'a> {
     }
 
     /// Sets managedFields as they were; the object then, and what to know about it if that did not work.
-    pub(crate) async fn own(&self, job: &Job<'_>, mut now: Full) -> (Full, Option<String>) {
+    pub(crate) async fn own(&self, job: &Job<'_>, mut now: Full) -> (Full, Option<Message>) {
         let path = format!("{}{}", job.path(), request::manners(false));
         let mut why = String::new();
         for _ in 0..=CONFLICTS {
@@ -180,12 +181,12 @@ impl<'a> Work<'a> {
             let ask = Ask::merge_patch(path.clone(), &ownership::patch(managed, rv, uid));
             let reply = match self.send(job, &ask).await {
                 Ok(reply) => reply,
-                Err(lost) => return (now, Some(not_owned(&lost.message.unwrap_or_default()))),
+                Err(lost) => return (now, Some(not_owned(lost.message.unwrap_or_default()))),
             };
             if reply.is_success() {
                 match reply.object() {
                     Ok(object) => return (object, None),
-                    Err(odd) => return (now, Some(not_owned(&odd))),
+                    Err(odd) => return (now, Some(not_owned(odd.into()))),
                 }
             }
             why = reply.message();
@@ -200,7 +201,7 @@ impl<'a> Work<'a> {
                 _ => break,
             }
         }
-        (now, Some(not_owned(&why)))
+        (now, Some(not_owned(why.into())))
     }
 
     /// Waits until the object of that uid is gone.

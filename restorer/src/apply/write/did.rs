@@ -7,6 +7,7 @@ use hindcast_journal::exact::Value;
 use crate::{
     apply::{Became, request::Lost},
     desired::Full,
+    message::Message,
     plan::FieldChange,
     record::Entry,
 };
@@ -15,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Did {
     pub(crate) became: Became,
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Message>,
     pub(crate) differences: Vec<FieldChange>,
     /// Whether the cluster is, or may be, other than before by this action.
     pub(crate) touched: bool,
@@ -44,17 +45,17 @@ impl Did {
         }
     }
 
-    pub(crate) fn because(became: Became, message: impl Into<String>) -> Self {
+    pub(crate) fn because(became: Became, message: impl Into<Message>) -> Self {
         Self { message: Some(message.into()), ..Self::new(became) }
     }
 
     /// The action was not begun.
-    pub(crate) fn skipped(message: impl Into<String>) -> Self {
+    pub(crate) fn skipped(message: impl Into<Message>) -> Self {
         Self::because(Became::Skipped, message)
     }
 
     /// The action may not be done.
-    pub(crate) fn refused(message: impl Into<String>) -> Self {
+    pub(crate) fn refused(message: impl Into<Message>) -> Self {
         Self::because(Became::Refused, message)
     }
 
@@ -83,16 +84,16 @@ impl Did {
         Self { settled: false, ..Self::because(Became::Failed, message) }
     }
 
-    pub(crate) fn with_note(mut self, note: Option<String>) -> Self {
+    pub(crate) fn with_note(mut self, note: Option<impl Into<Message>>) -> Self {
         self.message = joined(self.message.take(), note);
         self
     }
 }
 
 /// Both sentences.
-pub(super) fn joined(one: Option<String>, two: Option<String>) -> Option<String> {
-    match (one, two) {
-        (Some(one), Some(two)) => Some(format!("{one}; {two}")),
+pub(super) fn joined(one: Option<Message>, two: Option<impl Into<Message>>) -> Option<Message> {
+    match (one, two.map(Into::into)) {
+        (Some(one), Some(two)) => Some(one.and(two)),
         (one, two) => one.or(two),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
         request::{self, Ask},
     },
     desired::Full,
+    message::Message,
     plan::Verb,
     rules,
 };
@@ -301,12 +302,12 @@ impl Work<'_> {
     pub(crate) async fn unsuspend(&self, job: Job<'_>, mut did: Did) -> Did {
         let wanted = job.bodies.target.as_ref().and_then(|t| t.pointer("/spec/suspend")).cloned();
         let path = format!("{}{}", job.path(), request::manners(false));
-        let mut why = "it is being written too often by others".to_owned();
+        let mut why = Message::from("it is being written too often by others");
         for _ in 0..=CONFLICTS {
             let now = match self.read(&job).await {
                 Ok(Some(now)) => now,
                 Ok(None) => {
-                    why = "it is gone".to_owned();
+                    why = "it is gone".into();
                     break;
                 }
                 Err(failed) => {
@@ -333,7 +334,7 @@ impl Work<'_> {
                 }
                 Ok(reply) if reply.status == 409 => {}
                 Ok(reply) => {
-                    why = reply.message();
+                    why = reply.message().into();
                     break;
                 }
                 Err(failed) => {
@@ -344,6 +345,6 @@ impl Work<'_> {
         }
         did.became = Became::Failed;
         did.settled = false;
-        did.with_note(Some(format!("it was created, and is still suspended: {why}")))
+        did.with_note(Some(Message::about("it was created, and is still suspended: ", why)))
     }
 }
