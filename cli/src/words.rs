@@ -61,6 +61,7 @@ impl Words for CommandLine {
                 let elsewhere = "nothing was changed; --record-dir DIR keeps the record in a folder instead";
                 more.as_ref().map_or_else(|| elsewhere.to_owned(), |more| format!("{elsewhere}; {more}"))
             }
+            Remedy::LabelSyntax => "as in kubectl: -l app=web, -l 'tier in (a,b),!canary', -l env!=prod".to_owned(),
             Remedy::Finish(id) => finish(id),
             Remedy::RetryOrFinish(id) => format!("try again, or {}", finish(id)),
             Remedy::LogIn
@@ -75,9 +76,14 @@ impl Words for CommandLine {
         match reason {
             Reason::PartOfMissing => "it is not there; with --path nothing is created".to_owned(),
             Reason::PartOfAdded => "it was not there; with --path nothing is deleted".to_owned(),
+            Reason::WithinTheSecond(_) => format!("{reason}: `hindcast log` shows them"),
             Reason::Sealed(message) | Reason::Unreadable(message) => self.message(message),
             reason => reason.to_string(),
         }
+    }
+
+    fn part(&self, path: &str) -> String {
+        format!("--path {path}")
     }
 
     fn note(&self, note: &Note) -> String {

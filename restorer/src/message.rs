@@ -17,6 +17,9 @@ pub trait Words: fmt::Debug + Send + Sync {
     /// A permission, as it is given.
     fn permission(&self, permission: &Permission) -> String;
 
+    /// A part of an object, as it is asked for alone.
+    fn part(&self, path: &str) -> String;
+
     /// What can be done about something.
     fn remedy(&self, remedy: &Remedy) -> String;
 
@@ -43,6 +46,10 @@ pub struct Plain;
 impl Words for Plain {
     fn permission(&self, permission: &Permission) -> String {
         permission.to_string()
+    }
+
+    fn part(&self, path: &str) -> String {
+        path.to_owned()
     }
 
     fn remedy(&self, remedy: &Remedy) -> String {
@@ -98,6 +105,8 @@ pub enum Remedy {
     },
     /// The values are sealed, and there is no key.
     Key,
+    /// A label selector cannot be read.
+    LabelSyntax,
     /// The moment is not closed yet.
     AskAgain,
     /// A restore cannot go on.
@@ -128,6 +137,7 @@ impl fmt::Display for Remedy {
                 return write!(f, "no {what} in version {version} here, or no such namespace");
             }
             Self::Key => "give the key file that `run` used",
+            Self::LabelSyntax => "as in kubectl: app=web, 'tier in (a,b),!canary', env!=prod",
             Self::AskAgain => "ask again in a moment, or ask for an earlier one",
             Self::PlanAgain { unchanged: true } => "nothing was changed by it; plan again",
             Self::PlanAgain { unchanged: false } => "plan again",

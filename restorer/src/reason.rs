@@ -184,11 +184,6 @@ impl Reason {
             Self::Told { code, .. } => code,
         }
     }
-
-    /// Whether it is so because something else has it in hand: an owner makes it, or takes it along.
-    pub fn is_owned(&self) -> bool {
-        self.code() == "owned"
-    }
 }
 
 impl From<Ruled> for Reason {
@@ -289,7 +284,7 @@ impl fmt::Display for Reason {
             Self::WithinTheSecond(created) => write!(
                 f,
                 "it was made within the second of {}, so it may have been there at the moment asked for; ask for a position or a \
-                 revision, which have no such doubt: `hindcast log` shows them",
+                 revision, which have no such doubt",
                 time(*created)
             ),
             Self::NotSeen(closed) => write!(

@@ -3,13 +3,14 @@
 //! **Words**: a *rule* is a row of the table; a [`Verdict`] is what the rules say of one object.
 //!
 //! **Invariants.** (1) Every id that a verdict or a kept field names is in the table, and every row has a test by its
-//! name (`tests`). (2) `RULES.md` is [`markdown`], word for word.
+//! name (`tests`). (2) `RULES.md` is [`markdown`], word for word, in the words of the command line, whose test it is.
 //!
 //! Where: `verdict` judges objects, `change` says what a change destroys and needs, `order` when it is made, `crd` what a
 //! definition does to its objects, `gitops` who undoes it, `reads` who reads it. Fields that are kept: `intent`.
 
 use crate::{
     desired::Full,
+    message::Words,
     reason::Ruled,
     selection::{Permission, Widen},
 };
@@ -42,10 +43,42 @@ pub struct Rule {
     pub id: &'static str,
     /// The kinds it is about, as kind keys; empty for all.
     pub kinds: &'static [&'static str],
-    /// What is done.
-    pub what: &'static str,
+    /// What is done. What may be allowed stands in braces: [`Rule::what`].
+    pub(crate) what: &'static str,
     /// Why.
     pub why: &'static str,
+}
+
+impl Rule {
+    /// What is done, with permissions as whoever calls spells them.
+    pub fn what(&self, words: &dyn Words) -> String {
+        let mut out = String::new();
+        let mut rest = self.what;
+        while let Some((before, more)) = rest.split_once('{') {
+            let (named, after) = more.split_once('}').unwrap_or((more, ""));
+            out.push_str(before);
+            out.push_str(&spelled(named, words).unwrap_or_default());
+            rest = after;
+        }
+        out + rest
+    }
+}
+
+/// What the table names in braces.
+fn spelled(named: &str, words: &dyn Words) -> Option<String> {
+    let (name, of) = named.split_once(' ').unwrap_or((named, ""));
+    let permission = match name {
+        "part" => return Some(words.part(of)),
+        "bypass-webhooks" => Permission::BypassWebhooks,
+        "delete" => Permission::Delete(of.to_owned()),
+        "empty-volumes" => Permission::EmptyVolumes,
+        "recreate" => Permission::Recreate,
+        "rerun-jobs" => Permission::RerunJobs,
+        "restart" => Permission::Restart,
+        "system" => Permission::System,
+        _ => return None,
+    };
+    Some(words.permission(&permission))
 }
 
 /// What the rules say of one object.
@@ -82,8 +115,8 @@ pub fn verdict(kind_key: &str, wanted: Option<&Full>, live: Option<&Full>, widen
     verdict::verdict(kind_key, wanted, live, widen)
 }
 
-/// The table as a document.
-pub fn markdown() -> String {
+/// The table as a document, in somebody's words.
+pub fn markdown(words: &dyn Words) -> String {
     let mut out = String::from(
         "# What a restore does, kind by kind\n\n\
          This is the table of `hindcast rules`, and a test keeps both equal. A plan names the rule of everything it keeps \
@@ -95,7 +128,7 @@ pub fn markdown() -> String {
             let Some(rule) = find(id) else { continue };
             let kinds: Vec<&str> = rule.kinds.iter().map(|kind| kind.trim_start_matches('/')).collect();
             let kinds = if kinds.is_empty() { "all".to_owned() } else { kinds.join(", ") };
-            let (what, why) = (cell(rule.what), cell(rule.why));
+            let (what, why) = (cell(&rule.what(words)), cell(rule.why));
             out.extend(["| `", rule.id, "` | ", &kinds, " | ", &what, " | ", &why, " |\n"]);
         }
     }

@@ -1,4 +1,7 @@
+use std::{fs, path::PathBuf};
+
 use clap::CommandFactory as _;
+use hindcast_restorer::rules;
 
 use super::*;
 use crate::args::Cli;
@@ -37,6 +40,11 @@ fn deletes_name_the_resource_of_their_kind() {
 fn what_is_said_of_flags_stays_word_for_word() {
     assert_eq!(reason(&Reason::PartOfMissing), "it is not there; with --path nothing is created");
     assert_eq!(reason(&Reason::PartOfAdded), "it was not there; with --path nothing is deleted");
+    assert_eq!(
+        reason(&Reason::WithinTheSecond(0)),
+        "it was made within the second of 1970-01-01T00:00:00Z, so it may have been there at the moment asked for; ask for a position \
+         or a revision, which have no such doubt: `hindcast log` shows them"
+    );
     let reads = Note::KeepsOldValues { workload: "Deployment web".into(), reads: "ConfigMap app".into() };
     assert_eq!(
         note(&reads),
@@ -62,6 +70,7 @@ fn what_is_said_of_flags_stays_word_for_word() {
             Remedy::KeepElsewhere(Some("free some room".into())),
             "nothing was changed; --record-dir DIR keeps the record in a folder instead; free some room",
         ),
+        (Remedy::LabelSyntax, "as in kubectl: -l app=web, -l 'tier in (a,b),!canary', -l env!=prod"),
         (Remedy::Finish("7".into()), "finish it first: hindcast restore --resume 7"),
         (Remedy::RetryOrFinish("7".into()), "try again, or finish it first: hindcast restore --resume 7"),
     ] {
@@ -75,4 +84,23 @@ fn an_error_of_the_restorer_gets_its_remedy_spelled() {
         hindcast_journal::Error::invalid("restore 7", "was interrupted").with_remedy(Remedy::Finish("7".into()));
     let failure = crate::failure::Failure::from(error);
     assert_eq!(failure.hints, ["finish it first: hindcast restore --resume 7"]);
+}
+
+fn document() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../restorer/RULES.md")
+}
+
+#[test]
+fn the_document_is_the_table() {
+    let written = fs::read_to_string(document()).unwrap_or_default();
+    assert!(
+        written == rules::markdown(&CommandLine),
+        "restorer/RULES.md differs from the table; `cargo test -p hindcast-cli --lib -- --ignored write_the_document` writes it"
+    );
+}
+
+#[test]
+#[ignore = "writes the document that the_document_is_the_table compares with"]
+fn write_the_document() {
+    fs::write(document(), rules::markdown(&CommandLine)).unwrap();
 }

@@ -69,6 +69,10 @@ impl Words for Flags {
         }
     }
 
+    fn part(&self, path: &str) -> String {
+        path.to_owned()
+    }
+
     fn remedy(&self, remedy: &Remedy) -> String {
         remedy.to_string()
     }
