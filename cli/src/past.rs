@@ -237,10 +237,8 @@ impl Reading<'_> {
                     format!("is later than the journal knows: it is closed up to {known}"),
                 )
                 .hint("ask for an earlier moment, wait for `hindcast run` to catch up, or raise --wait");
-                return Err(match self.exact {
-                    true => later,
-                    false => later.hint("--allow-stale answers from what there is (exit 3)"),
-                });
+                let stale = "--allow-stale answers from what there is (exit 3)";
+                return Err(if self.exact { later } else { later.hint(stale) });
             }
             self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
         }

@@ -48,6 +48,7 @@ use crate::{
     intent,
     message::{Message, Note},
     plan::{Action, FieldChange, Plan, Prepared, Verb},
+    reason::Cause,
     record::{Entry, Record},
     selection::Reach,
 };
@@ -362,8 +363,7 @@ impl<'a> Run<'a> {
         let cancelled = work.link.is_cancelled();
         let mut actions = Vec::with_capacity(plan.actions.len());
         for action in &plan.actions {
-            let (did, verified) =
-                self.did.remove(&action.key).unwrap_or_else(|| (Did::skipped("interrupted before it was begun"), None));
+            let (did, verified) = self.did.remove(&action.key).unwrap_or_else(|| (Did::skipped(Cause::NotBegun), None));
             actions.push(Acted {
                 key: action.key.clone(),
                 kind: action.kind.clone(),
@@ -401,18 +401,17 @@ async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: Option<Duration>)
         return (action, Did::before(&settled));
     }
     if work.link.is_cancelled() {
-        return (action, Did::skipped("interrupted before it was begun"));
+        return (action, Did::skipped(Cause::NotBegun));
     }
     if work.link.is_gone() {
-        let why = "the API server has not answered for too long; resume when it is back";
-        return (action, Did { settled: false, ..Did::skipped(why) });
+        return (action, Did { settled: false, ..Did::skipped(Cause::ServerGone) });
     }
     if let Some(why) = work.record.unrecorded(&action.key) {
         return (action, Did::refused(why.clone()));
     }
     let did = match work.job(action) {
         Some(job) => work.act(Job { last, ..job }).await,
-        None => Did::skipped("the plan holds no body for it"),
+        None => Did::skipped(Cause::NoBody),
     };
     (action, did)
 }

@@ -1,6 +1,6 @@
-//! What is told of what was done, and not done: sentences, in which a remedy stays data.
+//! What is told of what was done, and not done: sentences, in which causes and remedies stay data.
 //!
-//! **Words**: a [`Message`] is text with [`Remedy`]s in it; a [`Note`] is what is worth knowing beside. [`Words`] are the
+//! **Words**: a [`Message`] is text with [`Cause`]s and [`Remedy`]s in it; a [`Note`] is what is worth knowing beside. [`Words`] are the
 //! caller's: this crate knows no command line, and does not know how a permission is given there.
 //!
 //! **Invariants.** (1) Nothing is decided by the text of a message. (2) What a record keeps to be read by people is in the
@@ -10,7 +10,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Plan, reason::Reason, selection::Permission};
+use crate::{
+    Plan,
+    reason::{Cause, Reason},
+    selection::Permission,
+};
 
 /// How whoever calls this crate spells what it says.
 pub trait Words: fmt::Debug + Send + Sync {
@@ -33,6 +37,7 @@ pub trait Words: fmt::Debug + Send + Sync {
     fn message(&self, message: &Message) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
+            Part::Cause(cause) => cause.to_string(),
             Part::Remedy(remedy) => self.remedy(remedy),
         };
         message.0.iter().map(part).collect()
@@ -65,7 +70,7 @@ impl Words for Plain {
     }
 }
 
-/// Text with remedies in it.
+/// Text with causes and remedies in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub struct Message(Vec<Part>);
@@ -73,6 +78,7 @@ pub struct Message(Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
+    Cause(Cause),
     Remedy(Remedy),
 }
 
@@ -174,7 +180,15 @@ impl Message {
     pub fn remedies(&self) -> impl Iterator<Item = &Remedy> {
         self.0.iter().filter_map(|part| match part {
             Part::Remedy(remedy) => Some(remedy),
-            Part::Text(_) => None,
+            Part::Text(_) | Part::Cause(_) => None,
+        })
+    }
+
+    /// The causes it names.
+    pub fn causes(&self) -> impl Iterator<Item = &Cause> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Cause(cause) => Some(cause),
+            Part::Text(_) | Part::Remedy(_) => None,
         })
     }
 }
@@ -194,6 +208,12 @@ impl From<String> for Message {
 impl From<&str> for Message {
     fn from(text: &str) -> Self {
         text.to_owned().into()
+    }
+}
+
+impl From<Cause> for Message {
+    fn from(cause: Cause) -> Self {
+        Self(vec![Part::Cause(cause)])
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why something that differs is left alone: as data, so that nobody has to read a text to know.
+//! Why something that differs is left alone, and why an action was not done ([`Cause`]): as data, so that nobody has to read a text to know.
 //!
 //! **Words**: a reason has a *code*, a rule's id or a name of its own, by which plans are counted and grouped.
 //!
@@ -15,9 +15,11 @@ use crate::{
     plan::notes::{object, some},
 };
 
+mod cause;
 mod loss;
 mod ruled;
 
+pub use cause::Cause;
 pub use loss::Loss;
 pub use ruled::Ruled;
 

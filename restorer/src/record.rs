@@ -418,6 +418,11 @@ impl Record {
         there.map(|e| (e.key.clone(), e.uid.clone())).collect()
     }
 
+    /// In whose words it is kept.
+    pub(crate) fn words(&self) -> &'static dyn Words {
+        self.words
+    }
+
     /// Why an action must not be carried out: what it replaces could not be recorded.
     pub(crate) fn unrecorded(&self, key: &ObjectKey) -> Option<&Message> {
         self.unrecorded.get(key)

@@ -43,7 +43,7 @@ pub struct Rule {
     pub id: &'static str,
     /// The kinds it is about, as kind keys; empty for all.
     pub kinds: &'static [&'static str],
-    /// What is done. What may be allowed stands in braces: [`Rule::what`].
+    /// What is done. What may be allowed stands in braces: [`Rule::what()`].
     pub(crate) what: &'static str,
     /// Why.
     pub why: &'static str,

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use hindcast_journal::exact::Value;
-
 use super::{
     Became, Verified,
     conflict::{finalizers, is_terminating, meta},
@@ -16,6 +14,7 @@ use crate::{
     desired::Full,
     message::Message,
     plan::{FieldChange, Verb},
+    reason::Cause,
 };
 
 /// How long an accepted delete may take before it is told as one that hangs.
@@ -47,7 +46,7 @@ pub(crate) async fn one(work: &Work<'_>, job: Job<'_>, did: &Did) -> Option<Seen
     }
     let now = match work.read(&job).await {
         Ok(Some(now)) => now,
-        Ok(None) => return Some(Seen::different("it was deleted again by somebody")),
+        Ok(None) => return Some(Seen::different(Cause::DeletedAgain)),
         Err(failed) => return Some(Seen::different(unread(failed.message?))),
     };
     let wanted = wanted(work, &job, did)?;
@@ -93,13 +92,13 @@ async fn deleted(work: &Work<'_>, job: Job<'_>) -> Option<Seen> {
             }
         };
         if meta(&now, "uid") != uid {
-            return Some(Seen::different("another object of the same name was created since"));
+            return Some(Seen::different(Cause::AnotherSince));
         }
         if !is_terminating(&now) {
-            return Some(Seen::different("it is still there"));
+            return Some(Seen::different(Cause::StillThere));
         }
         if clock.monotonic().saturating_sub(began) > GOING || work.link.cancelled_within(wait).await {
-            return Some(Seen::different(going(&now)));
+            return Some(Seen::different(Cause::StillTerminating(None, finalizers(&now))));
         }
         wait = (wait * 2).min(Duration::from_secs(1));
     }
@@ -107,8 +106,4 @@ async fn deleted(work: &Work<'_>, job: Job<'_>) -> Option<Seen> {
 
 fn unread(why: Message) -> Message {
     Message::about("it could not be read again: ", why)
-}
-
-fn going(now: &Value) -> String {
-    format!("it is still being deleted{}", finalizers(now))
 }

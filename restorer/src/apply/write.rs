@@ -35,6 +35,7 @@ use crate::{
     desired::Full,
     message::Message,
     plan::{Action, Bodies, Prepared, Verb},
+    reason::Cause,
     record::Record,
 };
 
@@ -215,15 +216,15 @@ impl<'a> Work<'a> {
                 return Ok(());
             }
             let waited = clock.monotonic().saturating_sub(began);
-            let why = || {
-                let waited = waited.as_secs();
-                format!("it is still being deleted after {waited} s{}", finalizers(&now.value))
-            };
+            let why = || Message::from(Cause::StillTerminating(Some(waited.as_secs()), finalizers(&now.value)));
             if waited > self.link.settings.gone {
                 return Err(Did { settled: false, ..Did::because(Became::Failed, why()) });
             }
             if self.link.cancelled_within(wait).await {
-                return Err(Did { settled: false, ..Did::because(Became::Failed, format!("interrupted: {}", why())) });
+                return Err(Did {
+                    settled: false,
+                    ..Did::because(Became::Failed, Message::about("interrupted: ", why()))
+                });
             }
             wait = (wait * 2).min(Duration::from_secs(1));
         }
@@ -284,7 +285,7 @@ impl<'a> Work<'a> {
             let created = self.created.lock().expect("never poisoned: no panic under it");
             let Some(uid) = created.get(&owner.owner).cloned() else {
                 let o = &owner.owner;
-                return Err(Did::skipped(format!("its owner {}/{} was not created", o.resource, o.name)));
+                return Err(Did::skipped(Cause::OwnerNotCreated(o.resource.clone(), o.name.clone())));
             };
             drop(created);
             let reference = target.pointer_mut(&format!("/metadata/ownerReferences/{}", owner.at));
@@ -303,6 +304,6 @@ impl<'a> Work<'a> {
 
     /// What is sent for an object: with the identity of the live one, or with none.
     fn body(&self, job: &Job<'_>, value: &Value, live: Option<(&str, &str)>) -> Result<Value, Did> {
-        body(job.action, value, live).ok_or_else(|| Did::because(Became::Failed, "what is to be written is no object"))
+        body(job.action, value, live).ok_or_else(|| Did::because(Became::Failed, Cause::NoObject))
     }
 }

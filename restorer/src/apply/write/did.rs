@@ -9,6 +9,7 @@ use crate::{
     desired::Full,
     message::Message,
     plan::FieldChange,
+    reason::Cause,
     record::Entry,
 };
 
@@ -76,12 +77,9 @@ impl Did {
     }
 
     pub(super) fn lost(lost: &Lost) -> Self {
-        let message = if lost.cancelled {
-            format!("interrupted while it was not answered: {}", lost.why)
-        } else {
-            format!("the API server did not answer in time: {}", lost.why)
-        };
-        Self { settled: false, ..Self::because(Became::Failed, message) }
+        let why = lost.why.clone();
+        let cause = if lost.cancelled { Cause::InterruptedUnanswered(why) } else { Cause::Unanswered(why) };
+        Self { settled: false, ..Self::because(Became::Failed, cause) }
     }
 
     pub(crate) fn with_note(mut self, note: Option<impl Into<Message>>) -> Self {
