@@ -10,6 +10,8 @@ use std::{fmt, process::ExitCode};
 
 use hindcast_journal::{Error, ErrorKind};
 
+use crate::words;
+
 #[cfg(test)]
 mod tests;
 
@@ -103,11 +105,10 @@ impl From<Error> for Failure {
             ErrorKind::Fenced => Exit::Fenced,
             _ => Exit::Failed,
         };
-        let whole = Error::causes(&error);
-        // The error's own text is `what: reason`; the causes stand behind it.
-        let (what, reason) = whole.split_once(": ").unwrap_or(("journal", &whole));
+        let (what, reason) = error.thing_and_reason();
+        let remedy = error.remedy().map(words::remedy);
         let mut failure = Self::new(what, reason).exit(exit);
-        failure.hints.extend(error.hint().map(str::to_owned));
+        failure.hints.extend(remedy.or_else(|| error.hint().map(str::to_owned)));
         failure
     }
 }
@@ -120,8 +121,7 @@ impl From<hindcast_watcher::Error> for Failure {
         };
         // What the journal says for itself needs no "journal:" before it.
         let own = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
-        let whole = own.map_or_else(|| Error::causes(&error), |own| Error::causes(own));
-        let (what, reason) = whole.split_once(": ").unwrap_or(("the watcher", &whole));
+        let (what, reason) = own.map_or_else(|| error.thing_and_reason(), Error::thing_and_reason);
         let mut failure = Self::new(what, reason).exit(exit);
         failure.hints.extend(error.hint().map(str::to_owned));
         failure

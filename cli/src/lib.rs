@@ -44,6 +44,7 @@ mod scope;
 mod selector;
 mod store;
 mod view;
+mod words;
 
 use crate::{args::Cli, failure::Exit, printer::Printer};
 

@@ -52,6 +52,8 @@ pub(crate) struct Reading<'a> {
     healed: Vec<(String, Gap)>,
     /// Whether the timeline holds what only the cluster told.
     overlaid: bool,
+    /// Whether a moment has to be known exactly, as a restore needs it: then no refusal offers less.
+    pub(crate) exact: bool,
 }
 
 /// Opens the journal of the common options, one cluster of it.
@@ -70,7 +72,15 @@ pub(crate) async fn open_cluster<'a>(
 ) -> Result<Reading<'a>> {
     let journal = Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Reading { context, timeline, journal, reservations: Vec::new(), healed: Vec::new(), overlaid: false })
+    Ok(Reading {
+        context,
+        timeline,
+        journal,
+        reservations: Vec::new(),
+        healed: Vec::new(),
+        overlaid: false,
+        exact: false,
+    })
 }
 
 /// The store that holds the journal.
@@ -222,12 +232,13 @@ impl Reading<'_> {
         if let Some(known) = moment.beyond {
             let known = wall.show(known);
             if !self.context.common.allow_stale {
-                return Err(Failure::new(
+                let later = Failure::new(
                     shown(t, wall),
                     format!("is later than the journal knows: it is closed up to {known}"),
                 )
-                .hint("ask for an earlier moment, wait for `hindcast run` to catch up, or raise --wait")
-                .hint("--allow-stale answers from what there is (exit 3)"));
+                .hint("ask for an earlier moment, wait for `hindcast run` to catch up, or raise --wait");
+                let stale = "--allow-stale answers from what there is (exit 3)";
+                return Err(if self.exact { later } else { later.hint(stale) });
             }
             self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
         }

@@ -125,7 +125,7 @@ pub(crate) fn rules(printer: &Printer, rules: &[&hindcast_restorer::rules::Rule]
         let mut line = fields::styled(Style::Bold, rule.id);
         line.push(Style::Dim, format!("  {kinds}"));
         printer.line(&line);
-        printer.line(&Text::plain(format!("  {}", rule.what)));
+        printer.line(&Text::plain(format!("  {}", rule.what(&crate::words::CommandLine))));
         printer.line(&fields::styled(Style::Dim, format!("  {}", rule.why)));
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     past::{self, Reading, kind_name},
     store::{self, Access},
     view::Gap,
+    words::CommandLine,
 };
 
 /// How long the API server may take to say which cluster it is.
@@ -56,7 +57,9 @@ pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
         return Err(Failure::new("--allow-stale", "a restore needs a moment that is known exactly")
             .hint("leave it out; readers (diff, get, show) take it"));
     }
-    past::open(context).await
+    let mut past = past::open(context).await?;
+    past.exact = true;
+    Ok(past)
 }
 
 /// The cluster of the context; refused if it is another one than the journal's.
@@ -86,11 +89,7 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Reading<'_>) -> Result
 
 /// The past at the moment that T is; refused if it is not known exactly.
 pub(crate) async fn at(past: &mut Reading<'_>, t: &T) -> Result<Past> {
-    past.at(t, false).await.map_err(|mut failure| {
-        // What a reader could do about it, a restore cannot.
-        failure.hints.retain(|hint| !hint.contains("--allow-stale"));
-        failure
-    })
+    past.at(t, false).await
 }
 
 /// T, as it can be asked again at any time and means the same.
@@ -206,7 +205,7 @@ pub(crate) async fn records(context: &Context<'_>, past: &mut Reading<'_>, folde
     };
     let plaintext = past.secrets().await?.as_deref() == Some("plaintext");
     let rules = past.timeline.rules().clone();
-    Ok(Records::new(store, past::keys(context)?, plaintext).with_rules(rules))
+    Ok(Records::new(store, past::keys(context)?, plaintext).with_rules(rules).with_words(&CommandLine))
 }
 
 /// The name that is typed to confirm deletes: of the namespace, or of the object where it has none, or `all`.

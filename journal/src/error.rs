@@ -3,7 +3,7 @@
 //! An [`Error`] names the thing (a bucket key, a position, a field), the reason, and, through [`Error::hint`],
 //! the remedy. Callers match on [`ErrorKind`], never on the text.
 
-use std::fmt;
+use std::{any::Any, fmt};
 
 /// What can be done about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub struct Error {
     reason: String,
     hint: Option<String>,
     outage: Outage,
+    remedy: Option<Box<dyn Any + Send + Sync>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -64,7 +65,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error about `what`, for `reason`.
     pub fn new(kind: ErrorKind, what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), reason: reason.into(), hint: None, outage: Outage::Hiccup, source: None }
+        Self {
+            kind,
+            what: what.into(),
+            reason: reason.into(),
+            hint: None,
+            outage: Outage::Hiccup,
+            remedy: None,
+            source: None,
+        }
     }
 
     /// Corrupt data in `what`.
@@ -94,6 +103,13 @@ impl Error {
         self
     }
 
+    /// Adds the remedy as data of whoever makes the error: who shows it puts it into words.
+    #[must_use]
+    pub fn with_remedy<R: Any + Send + Sync>(mut self, remedy: R) -> Self {
+        self.remedy = Some(Box::new(remedy));
+        self
+    }
+
     /// Says what the outage looks like.
     #[must_use]
     pub(crate) fn with_outage(mut self, outage: Outage) -> Self {
@@ -118,8 +134,7 @@ impl Error {
 
     /// Any error with its causes on one line, where they say something that the ones before did not.
     pub fn causes(error: &dyn std::error::Error) -> String {
-        // Stores answer with documents of several lines; on one line they can be compared and read.
-        let line = |error: &dyn std::error::Error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = |error: &dyn std::error::Error| one_line(&error.to_string());
         let mut text = line(error);
         let mut next = error.source();
         while let Some(cause) = next {
@@ -131,6 +146,18 @@ impl Error {
             next = cause.source();
         }
         text
+    }
+
+    /// What failed, and why, with the causes as [`Error::causes`] tells them; each on one line.
+    pub fn thing_and_reason(&self) -> (String, String) {
+        Self::apart(&self.what, self)
+    }
+
+    /// The same of any error whose text is `what`, a colon and the reason.
+    pub fn apart(what: &str, error: &dyn std::error::Error) -> (String, String) {
+        let what = one_line(what);
+        let reason = Self::causes(error).get(what.len() + ": ".len()..).unwrap_or_default().to_owned();
+        (what, reason)
     }
 
     /// What can be done about it.
@@ -147,6 +174,16 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+
+    /// The remedy that was given as data of this type.
+    pub fn remedy<R: Any>(&self) -> Option<&R> {
+        self.remedy.as_ref()?.downcast_ref()
+    }
+}
+
+/// Stores answer with documents of several lines; on one line they can be compared and read.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Error {

@@ -46,7 +46,9 @@ use self::{
 };
 use crate::{
     intent,
+    message::{Message, Note},
     plan::{Action, FieldChange, Plan, Prepared, Verb},
+    reason::Cause,
     record::{Entry, Record},
     selection::Reach,
 };
@@ -127,7 +129,7 @@ pub struct Acted {
     /// What a later reading showed, where something was done.
     pub verified: Option<Verified>,
     /// Why, or what to know about it.
-    pub message: Option<String>,
+    pub message: Option<Message>,
     /// Fields: of a conflict, what changed since the plan; else, how the object differs from what was wanted.
     pub differences: Vec<FieldChange>,
 }
@@ -150,7 +152,7 @@ pub struct Outcome {
     /// How the workloads that were acted on came up.
     pub rollouts: Vec<Rollout>,
     /// What is worth knowing beside.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// It was interrupted; it can be resumed.
     pub cancelled: bool,
 }
@@ -224,7 +226,7 @@ struct Run<'a> {
     work: &'a Work<'a>,
     meter: Meter<'a>,
     did: BTreeMap<ObjectKey, (Did, Option<Verified>)>,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl<'a> Run<'a> {
@@ -363,8 +365,7 @@ impl<'a> Run<'a> {
         let cancelled = work.link.is_cancelled();
         let mut actions = Vec::with_capacity(plan.actions.len());
         for action in &plan.actions {
-            let (did, verified) =
-                self.did.remove(&action.key).unwrap_or_else(|| (Did::skipped("interrupted before it was begun"), None));
+            let (did, verified) = self.did.remove(&action.key).unwrap_or_else(|| (Did::skipped(Cause::NotBegun), None));
             actions.push(Acted {
                 key: action.key.clone(),
                 kind: action.kind.clone(),
@@ -379,7 +380,7 @@ impl<'a> Run<'a> {
         if let Some(within) = work.link.settings.rollout.filter(|_| !cancelled) {
             self.meter.stage(Stage::RollingOut);
             rollouts = rollout::watch(work, &actions, within, &self.meter).await;
-            self.notes.extend(rollout::readers(work, &actions).await);
+            self.notes.extend(rollout::readers(work, &actions).await.into_iter().map(Note::from));
         }
         self.notes.dedup();
         Outcome {
@@ -402,18 +403,17 @@ async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: Option<Duration>)
         return (action, Did::before(&settled));
     }
     if work.link.is_cancelled() {
-        return (action, Did::skipped("interrupted before it was begun"));
+        return (action, Did::skipped(Cause::NotBegun));
     }
     if work.link.is_gone() {
-        let why = "the API server has not answered for too long; resume when it is back";
-        return (action, Did { settled: false, ..Did::skipped(why) });
+        return (action, Did { settled: false, ..Did::skipped(Cause::ServerGone) });
     }
     if let Some(why) = work.record.unrecorded(&action.key) {
-        return (action, Did::refused(why));
+        return (action, Did::refused(why.clone()));
     }
     let did = match work.job(action) {
         Some(job) => work.act(Job { last, ..job }).await,
-        None => Did::skipped("the plan holds no body for it"),
+        None => Did::skipped(Cause::NoBody),
     };
     (action, did)
 }
@@ -435,6 +435,6 @@ fn entry(work: &Work<'_>, action: &Action, did: &Did, verified: Option<Verified>
     }
 }
 
-fn unkept(error: &hindcast_journal::Error) -> String {
-    format!("the record lacks some outcomes, so an undo may leave objects alone: {error}")
+fn unkept(error: &hindcast_journal::Error) -> Note {
+    format!("the record lacks some outcomes, so an undo may leave objects alone: {error}").into()
 }

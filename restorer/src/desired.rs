@@ -17,7 +17,7 @@ use hindcast_journal::{
     seal::{Key, Rules},
 };
 
-use crate::{Protection, intent::Surroundings, rules};
+use crate::{Protection, intent::Surroundings, message::Message, rules};
 
 mod gather;
 mod later;
@@ -53,7 +53,7 @@ pub struct Wanted {
     /// Its resourceVersion then.
     pub rv: String,
     /// The object; an error says why it cannot be had: sealed without a key (then `redact` names the places), or unreadable.
-    pub object: Result<Arc<Full>, String>,
+    pub object: Result<Arc<Full>, Message>,
     /// JSON pointers whose values no output may show.
     pub redact: Vec<String>,
 }

@@ -9,7 +9,10 @@
 //! Where: [`fields`] has the rows, [`owners`] reads managedFields, [`place`] finds fields again when lists move.
 //! Why: `rules`, under the same ids.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use hindcast_journal::{
     exact::Value,
@@ -35,12 +38,12 @@ pub use place::{Place, Step};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Surroundings {
-    /// What scales an object, live or at the moment: the object and the scaler, in words (`HorizontalPodAutoscaler web`).
+    /// What scales an object, live or at the moment: the object and the scalers.
     #[serde(with = "form::pairs")]
-    pub scaled: BTreeMap<ObjectKey, BTreeSet<String>>,
-    /// What sets the requests of an object's containers: the object and the scaler, in words.
+    pub scaled: BTreeMap<ObjectKey, BTreeSet<Scaler>>,
+    /// What sets the requests of an object's containers: the object and the scalers.
     #[serde(with = "form::pairs")]
-    pub resized: BTreeMap<ObjectKey, BTreeSet<String>>,
+    pub resized: BTreeMap<ObjectKey, BTreeSet<Scaler>>,
     /// The volumes that are there, or come back with this restore, by the `PersistentVolume`'s name.
     pub volumes: BTreeMap<String, Volume>,
     /// What is sealed beside Secrets: no output may show it.
@@ -48,6 +51,64 @@ pub struct Surroundings {
     pub rules: Rules,
     /// The path that was asked for alone (`--path`), as a JSON pointer: it is somebody's intent to put it back.
     pub asked: Option<String>,
+}
+
+/// An object that sets fields of others; as text, and in records, `HorizontalPodAutoscaler web`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Scaler {
+    /// Of which kind it is.
+    pub sort: ScalerSort,
+    /// Its name.
+    pub name: String,
+}
+
+/// The kinds of scalers, in the order of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ScalerSort {
+    /// Kubernetes' own, of replicas.
+    Horizontal,
+    /// KEDA's.
+    Scaled,
+    /// Of requests.
+    Vertical,
+}
+
+impl ScalerSort {
+    const ALL: [Self; 3] = [Self::Horizontal, Self::Scaled, Self::Vertical];
+
+    /// Its Kind.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Horizontal => "HorizontalPodAutoscaler",
+            Self::Scaled => "ScaledObject",
+            Self::Vertical => "VerticalPodAutoscaler",
+        }
+    }
+}
+
+impl fmt::Display for Scaler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.sort.kind(), self.name)
+    }
+}
+
+impl From<Scaler> for String {
+    fn from(scaler: Scaler) -> Self {
+        scaler.to_string()
+    }
+}
+
+impl TryFrom<String> for Scaler {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let found = text.split_once(' ').and_then(|(kind, name)| {
+            let sort = ScalerSort::ALL.into_iter().find(|sort| sort.kind() == kind)?;
+            Some(Self { sort, name: name.to_owned() })
+        });
+        found.ok_or_else(|| format!("`{text}` is no scaler"))
+    }
 }
 
 /// A volume that a claim may be bound to.

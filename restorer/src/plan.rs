@@ -21,6 +21,9 @@ use crate::{
     desired::Full,
     intent::{self, Surroundings},
     live::HeldIn,
+    message::{Note, Words},
+    reason::Reason,
+    selection::Permission,
 };
 
 mod dependents;
@@ -61,7 +64,7 @@ pub struct Plan {
     /// What differs and is left alone.
     pub left: Vec<Left>,
     /// What is worth knowing beside: who will undo it, who reads old configuration.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// Reservations: kinds that were not protected, gaps.
     pub reservations: Vec<String>,
     /// How many objects are as they were.
@@ -193,20 +196,29 @@ pub struct KeptChange {
 
 /// What differs and is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "form::Left", from = "form::Left")]
 pub struct Left {
     /// The object.
-    #[serde(with = "form::key")]
     pub key: ObjectKey,
     /// Its Kind.
     pub kind: String,
     /// What would have been done.
     pub verb: Verb,
-    /// A short code: a rule's id, `no-evidence`, `destroys-data`, `not-protected`, `cluster-scoped`, ….
-    pub code: String,
     /// Why.
-    pub reason: String,
-    /// The flag that would do it, if there is one.
-    pub flag: Option<String>,
+    pub reason: Reason,
+    /// What would have to be allowed to do it, if that helps.
+    pub unless: Option<Permission>,
+}
+
+impl Left {
+    /// What would have to be allowed to do it, in somebody's words.
+    pub fn permission(&self, words: &dyn Words) -> Option<String> {
+        match (&self.unless, &self.reason) {
+            (Some(permission), _) => Some(words.permission(permission)),
+            (None, Reason::Told { permission, .. }) => permission.clone(),
+            (None, _) => None,
+        }
+    }
 }
 
 /// A plan and the bodies it stands for.

@@ -2,8 +2,8 @@
 //!
 //! Under `restores/<id>/`, each written once: `plan`; `pre-<n>`, batches of pre-images with the bodies that are to be
 //! sent; `outcome-<n>`, batches of outcomes, of which the newest of an object counts; `bypass-<n>`, webhooks that are
-//! switched off for the time. A folder given with `--record-dir` holds the
-//! same under the cluster's name.
+//! switched off for the time. Records that are kept in a folder of their own are the
+//! same there, under the cluster's name.
 //!
 //! **Words**: [`Records`] is the place; a [`Record`] is one restore's. An action is *settled* when its outcome says that it was done.
 //!
@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     apply::{Became, Verified},
+    message::{Message, Plain, Remedy, Words},
     plan::{Action, Plan, Prepared, form},
 };
 
@@ -63,6 +64,7 @@ pub struct Records {
     keys: Vec<Arc<Key>>,
     rules: Rules,
     plaintext: bool,
+    words: &'static dyn Words,
 }
 
 /// A record in a list.
@@ -102,7 +104,7 @@ pub struct Entry {
     pub verified: Option<Verified>,
     /// Why, or what to know about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+    pub message: Option<Message>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,7 +125,7 @@ pub struct Record {
     rules: Rules,
     plan: Plan,
     /// Actions whose values cannot be recorded, and why.
-    unrecorded: BTreeMap<ObjectKey, String>,
+    unrecorded: BTreeMap<ObjectKey, Message>,
     /// Outcomes that were there when it was opened, or were noted since.
     outcomes: Mutex<BTreeMap<ObjectKey, Entry>>,
     /// Outcomes that are not durable yet. Filled by [`Record::note`], emptied by [`Record::keep`].
@@ -134,19 +136,27 @@ pub struct Record {
     next: AtomicU64,
     resumed: bool,
     began: Micros,
+    words: &'static dyn Words,
 }
 
 impl Records {
     /// The records in the folder of a journal, or in one of their own. The first key seals; all of them open. Without a key
     /// values are only recorded if the journal holds them in clear as well.
     pub fn new(store: Store, keys: Vec<Arc<Key>>, plaintext: bool) -> Self {
-        Self { store, keys, plaintext, rules: Rules::default() }
+        Self { store, keys, plaintext, rules: Rules::default(), words: &Plain }
     }
 
     /// With what is sealed beside Secrets.
     #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// In the words of whoever shows people what a record says.
+    #[must_use]
+    pub fn with_words(mut self, words: &'static dyn Words) -> Self {
+        self.words = words;
         self
     }
 
@@ -172,7 +182,7 @@ impl Records {
     /// As [`Records::begin`]; `told` hears of the id before anything is kept under it, so that whoever is killed from then
     /// on has said which restore it is.
     pub async fn begin_as(&self, prepared: &Prepared, told: &(dyn Fn(&str) + Send + Sync)) -> Result<Record> {
-        let plan = Bytes::from(prepared.plan.to_json());
+        let plan = Bytes::from(prepared.plan.told(self.words).to_json());
         let began = self.store.parts().clock.now();
         let id = loop {
             let id = self.draw(began);
@@ -194,6 +204,7 @@ impl Records {
             bypassed: Mutex::default(),
             next: AtomicU64::new(1),
             resumed: false,
+            words: self.words,
             began,
             id,
         };
@@ -233,7 +244,7 @@ impl Records {
                 format!("restore {}", record.id),
                 format!("was interrupted before its first write, and {resource}/{name} -n {namespace} changed since"),
             )
-            .with_hint("nothing was changed by it; plan again: `hindcast restore` with the same scope and --at"));
+            .with_remedy(Remedy::PlanAgain { unchanged: true }));
         }
         let missing = record.missing().await?;
         self.keep_bodies(record, prepared, |n| missing.contains(&n)).await?;
@@ -317,6 +328,7 @@ impl Records {
             bypassed: Mutex::new(bypassed),
             next: AtomicU64::new(numbers.last().map_or(1, |n| n + 1)),
             resumed: true,
+            words: self.words,
             began: moment(&found).unwrap_or(plan.time),
             id: found,
             plan,
@@ -406,9 +418,14 @@ impl Record {
         there.map(|e| (e.key.clone(), e.uid.clone())).collect()
     }
 
+    /// In whose words it is kept.
+    pub(crate) fn words(&self) -> &'static dyn Words {
+        self.words
+    }
+
     /// Why an action must not be carried out: what it replaces could not be recorded.
-    pub(crate) fn unrecorded(&self, key: &ObjectKey) -> Option<&str> {
-        self.unrecorded.get(key).map(String::as_str)
+    pub(crate) fn unrecorded(&self, key: &ObjectKey) -> Option<&Message> {
+        self.unrecorded.get(key)
     }
 
     /// The webhooks that may be switched off.
@@ -442,9 +459,12 @@ impl Record {
 
     /// Writes the outcomes that wait.
     pub(crate) async fn keep(&self) -> Result<()> {
-        let outcomes = std::mem::take(&mut *lock(&self.pending));
+        let mut outcomes = std::mem::take(&mut *lock(&self.pending));
         if outcomes.is_empty() {
             return Ok(());
+        }
+        for entry in &mut outcomes {
+            entry.message = entry.message.take().map(|message| message.told(self.words));
         }
         let batch = Outcomes { format: FORMAT, outcomes };
         let bytes = Bytes::from(serde_json::to_vec(&batch).expect("strings always serialise"));
@@ -474,7 +494,7 @@ impl Record {
                     "was interrupted before its first write: {lacking} pre-images are missing, and nothing was changed"
                 ),
             )
-            .with_hint("plan again: `hindcast restore` with the same scope and --at"));
+            .with_remedy(Remedy::PlanAgain { unchanged: false }));
         }
         Ok(Prepared { plan: self.plan.clone(), bodies: bodies.bodies, around: bodies.around })
     }
@@ -507,7 +527,7 @@ fn unknown(id: &str, ids: &[String]) -> Error {
     let what = format!("restore {id}");
     if ids.is_empty() {
         return Error::not_found(what, "is not known: there are no records of restores here")
-            .with_hint("--journal and --cluster say whose they are, --record-dir where else they were kept");
+            .with_remedy(Remedy::WhoseRecords);
     }
     let newest: Vec<&str> = ids.iter().take(TOLD).map(String::as_str).collect();
     Error::not_found(what, "is not known").with_hint(format!("the newest are {}", newest.join(", ")))
@@ -515,12 +535,9 @@ fn unknown(id: &str, ids: &[String]) -> Error {
 
 /// A record that cannot be begun: nothing was changed, and it can be kept elsewhere.
 fn unwritable(error: Error) -> Error {
-    let mut hint = "nothing was changed; --record-dir DIR keeps the record in a folder instead".to_owned();
-    if let Some(more) = error.hint() {
-        hint = format!("{hint}; {more}");
-    }
+    let more = error.hint().map(str::to_owned);
     Error::new(error.kind(), "the record of this restore cannot be written", error.to_string())
-        .with_hint(hint)
+        .with_remedy(Remedy::KeepElsewhere(more))
         .with_source(error)
 }
 

@@ -24,6 +24,8 @@ use hindcast_journal::{
     seal::{self, DataKeys, Key, Place, Rules},
 };
 
+use crate::message::Remedy;
+
 /// The most rows that one history holds; the newest are kept.
 const HISTORY: usize = 200_000;
 
@@ -308,7 +310,7 @@ impl Timeline {
                     .map_err(|e| Error::internal(format!("{path} of {key}"), e.to_string()))?,
                 (false, _) if !self.keys.can_open() => {
                     return Err(Error::invalid(format!("the values of {key}"), "are sealed, and there is no key")
-                        .with_hint("give the key file that `run` used, with --key-file or HINDCAST_KEY_FILE"));
+                        .with_remedy(Remedy::Key));
                 }
                 (false, _) => self.keys.open(journal.store(), place, cell).await?,
             };

@@ -79,6 +79,11 @@ impl Error {
         again
     }
 
+    /// What failed, and why, with the causes; each on one line.
+    pub fn thing_and_reason(&self) -> (String, String) {
+        hindcast_journal::Error::apart(&self.what, self)
+    }
+
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind

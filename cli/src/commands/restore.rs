@@ -8,6 +8,7 @@ use std::future::Future;
 use hindcast_restorer::{
     Prepared, Record,
     apply::{self, Became, Settings},
+    message::Note,
 };
 use tokio::sync::watch;
 
@@ -98,7 +99,7 @@ async fn gather<'a>(context: &'a Context<'a>, args: &args::Restore) -> Result<Wo
         rollback::plan(context, &mut past, &cluster, &then, &selection).await?;
     if let Some(file) = &file {
         let notes = file.confine(&mut prepared)?;
-        prepared.plan.notes.extend(notes);
+        prepared.plan.notes.extend(notes.into_iter().map(Note::Text));
     }
     let mut plan = checked(context, &cluster, &prepared, at, &args.going).await;
     plan.gaps = gaps;
@@ -126,10 +127,10 @@ async fn gather_undo<'a>(context: &'a Context<'a>, id: &str, widen: &Widen, goin
     let rollback::Compared { mut prepared, gaps } =
         rollback::compare(context, &mut past, &cluster, &selection, &desired).await?;
     if open > 0 {
-        prepared.plan.notes.push(format!(
+        prepared.plan.notes.push(Note::Text(format!(
             "restore {id} was interrupted; what became of {} was found out by looking: make sure that it does not run any more",
             past::count(open, "action")
-        ));
+        )));
     }
     let mut plan = checked(context, &cluster, &prepared, String::new(), going).await;
     plan.gaps = gaps;

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use hindcast_restorer::{
+    apply::Check,
     plan::Verb,
     selection::{Selection, What},
 };
@@ -20,6 +21,7 @@ use crate::{
     past::{count, kind_name},
     printer::{Style, Text},
     view::plan::{Action, Kept, Left, Plan},
+    words,
 };
 
 #[cfg(test)]
@@ -111,13 +113,13 @@ fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
     }
     let warnings = action.warnings.iter();
     out.extend(warnings.map(|warning| styled(Style::Yellow, format!("    note: {warning}"))));
-    match action.check.as_deref() {
-        None | Some("ok") => {}
-        Some(said) if action.is_refused() => {
-            let said = said.trim_start_matches("refused: ");
-            out.push(styled(Style::Red, format!("    the server would refuse it: {said}")));
+    match &action.check {
+        None | Some(Check::Fine) => {}
+        Some(Check::Refused(why)) => {
+            let why = words::message(why);
+            out.push(styled(Style::Red, format!("    the server would refuse it: {why}")));
         }
-        Some(said) => out.push(styled(Style::Dim, format!("    {said}"))),
+        Some(said) => out.push(styled(Style::Dim, format!("    {}", words::check(said)))),
     }
 }
 

@@ -9,10 +9,15 @@ use hindcast_restorer::{
     plan,
     plan::{FieldChange, LiveRef, Verb, WantedRef, Wave},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{API_VERSION, Cut, Field, Gap, Warning};
-use crate::{kinds, moment::rfc3339, render::path};
+use crate::{
+    kinds,
+    moment::rfc3339,
+    render::path,
+    words::{self, CommandLine},
+};
 
 /// What a restore would do.
 #[derive(Debug, Clone, Serialize)]
@@ -58,9 +63,9 @@ pub(crate) struct Action {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) evidence: Option<String>,
     pub(crate) warnings: Vec<String>,
-    /// What the server said to a dry run: `ok`, `refused: …` or `can't be checked: …`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) check: Option<String>,
+    /// What the server said to a dry run: `ok`, `refused: …`, `not yet: …` or `can't be checked: …`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "check")]
+    pub(crate) check: Option<Check>,
 }
 
 /// An object, as plans and restores name it.
@@ -134,9 +139,9 @@ impl Left {
         Self {
             verb: left.verb,
             object: Name::new(&left.kind, &left.key),
-            code: left.code.clone(),
-            reason: left.reason.clone(),
-            flag: left.flag.clone(),
+            code: left.reason.code().to_owned(),
+            reason: words::reason(&left.reason),
+            flag: left.permission(&CommandLine),
         }
     }
 }
@@ -163,7 +168,7 @@ impl Plan {
             selection: plan.selection.clone(),
             actions: plan.actions.iter().map(|action| Action::new(action, prepared)).collect(),
             left: plan.left.iter().map(Left::new).collect(),
-            notes: plan.notes.clone(),
+            notes: plan.notes.iter().map(words::note).collect(),
             unchanged: plan.unchanged,
             gaps: Vec::new(),
             warnings: Vec::new(),
@@ -174,7 +179,7 @@ impl Plan {
     /// Takes in what the server said to a dry run of each action.
     pub(crate) fn take_checks(&mut self, said: &BTreeMap<ObjectKey, Check>) {
         for action in &mut self.actions {
-            action.check = said.get(&action.object.key()).map(Check::words);
+            action.check = said.get(&action.object.key()).cloned();
         }
     }
 
@@ -202,7 +207,7 @@ impl Plan {
 impl Action {
     /// Whether the server would refuse it.
     pub(crate) fn is_refused(&self) -> bool {
-        self.check.as_deref().is_some_and(|said| said.starts_with("refused"))
+        matches!(self.check, Some(Check::Refused(_)))
     }
 
     fn new(action: &plan::Action, prepared: &Prepared) -> Self {
@@ -229,6 +234,11 @@ impl Action {
             check: None,
         }
     }
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn check<S: Serializer>(check: &Option<Check>, to: S) -> Result<S::Ok, S::Error> {
+    check.as_ref().map(words::check).serialize(to)
 }
 
 impl Field {

@@ -13,6 +13,7 @@ use super::{
     API_VERSION, Cut, Field, Gap, Plan, Warning,
     plan::{Left, Name},
 };
+use crate::words;
 
 /// What became of a restore.
 #[derive(Debug, Clone, Serialize)]
@@ -116,7 +117,7 @@ impl Done {
             object: Name::new(&acted.kind, &acted.key),
             result: acted.became,
             verified: acted.verified,
-            message: acted.message.clone(),
+            message: acted.message.as_ref().map(words::message),
             differences: acted.differences.iter().map(Field::new).collect(),
         }
     }
@@ -157,7 +158,7 @@ impl Restore {
             id: outcome.id.clone(),
             actions,
             rollouts: outcome.rollouts.iter().map(Rollout::new).collect(),
-            notes: plan.notes.iter().chain(&outcome.notes).cloned().collect(),
+            notes: plan.notes.iter().cloned().chain(outcome.notes.iter().map(words::note)).collect(),
             undo: format!("hindcast undo {}{}", outcome.id, folder(record_dir)),
             summary,
             whole: outcome.is_whole(),

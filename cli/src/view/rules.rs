@@ -4,7 +4,7 @@ use hindcast_restorer::rules;
 use serde::Serialize;
 
 use super::API_VERSION;
-use crate::past::kind_name;
+use crate::{past::kind_name, words::CommandLine};
 
 /// The rules of what a restore may touch.
 #[derive(Debug, Clone, Serialize)]
@@ -21,7 +21,7 @@ pub(crate) struct Rule {
     pub(crate) id: &'static str,
     /// As `get` takes them; none for a rule about every kind.
     pub(crate) kinds: Vec<String>,
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     pub(crate) why: &'static str,
 }
 
@@ -31,7 +31,7 @@ impl Rules {
         let rule = |rule: &&rules::Rule| Rule {
             id: rule.id,
             kinds: rule.kinds.iter().map(|key| kind_name(key)).collect(),
-            what: rule.what,
+            what: rule.what(&CommandLine),
             why: rule.why,
         };
         Self { api_version: API_VERSION, kind: "Rules", rules: rules.iter().map(rule).collect() }

@@ -15,6 +15,7 @@ use super::{
     write::{body, delete_options, explain},
 };
 use crate::{
+    message::Message,
     plan::{Action, Bodies, Prepared, Verb},
     rules,
 };
@@ -25,23 +26,11 @@ pub enum Check {
     /// It would be done.
     Fine,
     /// It would be refused, in the server's words.
-    Refused(String),
+    Refused(Message),
     /// It would be refused as things stand; the rest of the plan may change that, and then it is tried again.
     NotYet(String),
     /// It cannot be asked, and why.
     Unknown(String),
-}
-
-impl Check {
-    /// In words, as a plan shows it: `ok`, `refused: …`, `not yet: …`, `can't be checked: …`.
-    pub fn words(&self) -> String {
-        match self {
-            Self::Fine => "ok".to_owned(),
-            Self::Refused(why) => format!("refused: {why}"),
-            Self::NotYet(why) => format!("not yet: {why}"),
-            Self::Unknown(why) => format!("can't be checked: {why}"),
-        }
-    }
 }
 
 /// Asks about every action of a plan, several at once.

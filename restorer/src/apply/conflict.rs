@@ -88,10 +88,9 @@ pub(crate) fn is_terminating(object: &Value) -> bool {
 }
 
 /// What keeps a deleted object from going.
-pub(crate) fn finalizers(object: &Value) -> String {
+pub(crate) fn finalizers(object: &Value) -> Vec<String> {
     let list = object.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-    let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-    if names.is_empty() { String::new() } else { format!("; its finalizers: {}", names.join(", ")) }
+    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

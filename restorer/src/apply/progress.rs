@@ -5,7 +5,7 @@ use std::time::Duration;
 use hindcast_journal::Parts;
 
 use super::{Became, write::Did};
-use crate::plan::Action;
+use crate::{message::Message, plan::Action};
 
 /// What a restore is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Progress<'a> {
     /// How long the rest takes at that rate.
     pub remaining: Option<Duration>,
     /// The action that is through by this, what became of it, and why.
-    pub action: Option<(&'a Action, Became, Option<&'a str>)>,
+    pub action: Option<(&'a Action, Became, Option<&'a Message>)>,
 }
 
 /// Counts, and tells.
@@ -52,14 +52,14 @@ impl<'a> Meter<'a> {
 
     pub(crate) fn done(&mut self, action: &Action, did: &Did) {
         self.done += 1;
-        self.tell(Stage::Applying, Some((action, did.became, did.message.as_deref())));
+        self.tell(Stage::Applying, Some((action, did.became, did.message.as_ref())));
     }
 
     pub(crate) fn stage(&self, stage: Stage) {
         self.tell(stage, None);
     }
 
-    fn tell(&self, stage: Stage, action: Option<(&Action, Became, Option<&str>)>) {
+    fn tell(&self, stage: Stage, action: Option<(&Action, Became, Option<&Message>)>) {
         let took = self.parts.clock.monotonic().saturating_sub(self.began).as_secs_f64();
         let rate = if took > 0.0 { self.done as f64 / took } else { 0.0 };
         let left = self.total.saturating_sub(self.done) as f64;

@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     desired::Full,
+    message::Remedy,
     plan::{Action, Verb},
+    reason::Cause,
     record::Record,
     rules,
 };
@@ -42,10 +44,9 @@ pub async fn settle(record: &Record, client: &kube::Client) -> Result<usize> {
             "was interrupted before its first write: there is nothing to undo",
         ));
     }
-    let finish = format!("finish it first: hindcast restore --resume {id}");
     if !record.bypassed().is_empty() {
         let why = "was interrupted while it had switched webhooks off, and only its end switches them on";
-        return Err(Error::invalid(format!("restore {id}"), why).with_hint(finish));
+        return Err(Error::invalid(format!("restore {id}"), why).with_remedy(Remedy::Finish(id.to_owned())));
     }
     let prepared = record.prepared().await?;
     let settings = Settings::default();
@@ -61,9 +62,9 @@ pub async fn settle(record: &Record, client: &kube::Client) -> Result<usize> {
         for (action, found) in looks.buffer_unordered(settings.most).collect::<Vec<_>>().await {
             let found = found.map_err(|did| {
                 let (resource, name) = (&action.key.resource, &action.key.name);
-                let why = did.message.unwrap_or_default();
+                let why = record.words().message(&did.message.unwrap_or_default());
                 let what = format!("was interrupted, and what became of {resource}/{name} cannot be found out: {why}");
-                Error::invalid(format!("restore {id}"), what).with_hint(format!("try again, or {finish}"))
+                Error::invalid(format!("restore {id}"), what).with_remedy(Remedy::RetryOrFinish(id.to_owned()))
             })?;
             work.stands(action, &found.did);
             let mut entry = entry(&work, action, &found.did, None);
@@ -86,7 +87,7 @@ struct Found {
 
 impl Found {
     fn as_before(now: Option<Full>) -> Self {
-        let did = Did::skipped("interrupted before it was done");
+        let did = Did::skipped(Cause::NotDone);
         Self { did: Did { touched: true, after: now, ..did }, changed: false }
     }
 
@@ -95,8 +96,7 @@ impl Found {
     }
 
     fn changed(now: Option<Full>) -> Self {
-        let why = "the restore was interrupted, and somebody has changed it since it was begun";
-        let did = Did { touched: true, after: now, ..Did::because(Became::Conflict, why) };
+        let did = Did { touched: true, after: now, ..Did::because(Became::Conflict, Cause::ChangedMeanwhile) };
         Self { did, changed: true }
     }
 }

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use hindcast_journal::exact::Value;
-
 use super::{
     Became, Verified,
     conflict::{finalizers, is_terminating, meta},
@@ -14,7 +12,9 @@ use super::{
 };
 use crate::{
     desired::Full,
+    message::Message,
     plan::{FieldChange, Verb},
+    reason::Cause,
 };
 
 /// How long an accepted delete may take before it is told as one that hangs.
@@ -24,7 +24,7 @@ const GOING: Duration = Duration::from_secs(15);
 pub(crate) struct Seen {
     pub(crate) verified: Verified,
     pub(crate) differences: Vec<FieldChange>,
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Message>,
     /// The object, where it is as wanted.
     pub(crate) now: Option<Full>,
 }
@@ -34,7 +34,7 @@ impl Seen {
         Self { verified, differences: Vec::new(), message: None, now: None }
     }
 
-    fn different(message: impl Into<String>) -> Self {
+    fn different(message: impl Into<Message>) -> Self {
         Self { message: Some(message.into()), ..Self::new(Verified::Different) }
     }
 }
@@ -46,8 +46,8 @@ pub(crate) async fn one(work: &Work<'_>, job: Job<'_>, did: &Did) -> Option<Seen
     }
     let now = match work.read(&job).await {
         Ok(Some(now)) => now,
-        Ok(None) => return Some(Seen::different("it was deleted again by somebody")),
-        Err(failed) => return Some(Seen::different(format!("it could not be read again: {}", failed.message?))),
+        Ok(None) => return Some(Seen::different(Cause::DeletedAgain)),
+        Err(failed) => return Some(Seen::different(unread(failed.message?))),
     };
     let wanted = wanted(work, &job, did)?;
     let differences = job.ground.differences(&wanted, &now, None);
@@ -88,22 +88,22 @@ async fn deleted(work: &Work<'_>, job: Job<'_>) -> Option<Seen> {
             Ok(Some(now)) => now.value,
             Err(failed) => {
                 let why = failed.message?;
-                return Some(Seen::different(format!("it could not be read again: {why}")));
+                return Some(Seen::different(unread(why)));
             }
         };
         if meta(&now, "uid") != uid {
-            return Some(Seen::different("another object of the same name was created since"));
+            return Some(Seen::different(Cause::AnotherSince));
         }
         if !is_terminating(&now) {
-            return Some(Seen::different("it is still there"));
+            return Some(Seen::different(Cause::StillThere));
         }
         if clock.monotonic().saturating_sub(began) > GOING || work.link.cancelled_within(wait).await {
-            return Some(Seen::different(going(&now)));
+            return Some(Seen::different(Cause::StillTerminating(None, finalizers(&now))));
         }
         wait = (wait * 2).min(Duration::from_secs(1));
     }
 }
 
-fn going(now: &Value) -> String {
-    format!("it is still being deleted{}", finalizers(now))
+fn unread(why: Message) -> Message {
+    Message::about("it could not be read again: ", why)
 }

@@ -1,9 +1,9 @@
-//! Webhooks that stand in the way of a restore, with `--bypass-webhooks`: switched off for the time, and on again.
+//! Webhooks that stand in the way of a restore, where they may be bypassed: switched off for the time, and on again.
 //!
 //! A webhook is switched off by a match condition that never holds, under a name of our own: nothing of it has to be
 //! remembered to switch it on again, and whoever reads the configuration sees what is the matter.
 //!
-//! **Invariants.** (1) Nothing is switched off without the flag, and only what refused a write of this restore. (2) It is in
+//! **Invariants.** (1) Nothing is switched off without that permission, and only what refused a write of this restore. (2) It is in
 //! the record before it is done, so that a resume switches it on again whatever happened. (3) All are on again before a
 //! configuration is itself restored.
 
@@ -17,6 +17,7 @@ use super::{
     request::{self, Ask, Reply},
     write::Work,
 };
+use crate::message::Note;
 
 /// The name of the condition that never holds.
 const CONDITION: &str = "hindcast-bypass";
@@ -101,7 +102,7 @@ impl Work<'_> {
     }
 
     /// Switches on again what this restore switched off; what to tell.
-    pub(crate) async fn end_bypass(&self) -> Vec<String> {
+    pub(crate) async fn end_bypass(&self) -> Vec<Note> {
         let mut off = self.bypassed.lock().await;
         if off.is_empty() {
             return Vec::new();
@@ -109,14 +110,15 @@ impl Work<'_> {
         let names: Vec<String> = std::mem::take::<BTreeSet<String>>(&mut off).into_iter().collect();
         let list = names.join(", ");
         if self.switch(None).await {
-            return vec![format!("these webhooks were bypassed by --bypass-webhooks and are called again: {list}")];
+            return vec![Note::BypassEnded(list)];
         }
         let left = names.clone();
         off.extend(left);
-        vec![format!(
+        let note = format!(
             "these webhooks ARE STILL BYPASSED: {list}; remove the match condition {CONDITION} from their configurations, \
              or resume this restore"
-        )]
+        );
+        vec![note.into()]
     }
 
     /// Switches one webhook off, or all of ours on; whether that worked.

@@ -33,7 +33,9 @@ use super::{
 };
 use crate::{
     desired::Full,
+    message::Message,
     plan::{Action, Bodies, Prepared, Verb},
+    reason::Cause,
     record::Record,
 };
 
@@ -169,7 +171,7 @@ impl<'a> Work<'a> {
     }
 
     /// Sets managedFields as they were; the object then, and what to know about it if that did not work.
-    pub(crate) async fn own(&self, job: &Job<'_>, mut now: Full) -> (Full, Option<String>) {
+    pub(crate) async fn own(&self, job: &Job<'_>, mut now: Full) -> (Full, Option<Message>) {
         let path = format!("{}{}", job.path(), request::manners(false));
         let mut why = String::new();
         for _ in 0..=CONFLICTS {
@@ -180,12 +182,12 @@ impl<'a> Work<'a> {
             let ask = Ask::merge_patch(path.clone(), &ownership::patch(managed, rv, uid));
             let reply = match self.send(job, &ask).await {
                 Ok(reply) => reply,
-                Err(lost) => return (now, Some(not_owned(&lost.message.unwrap_or_default()))),
+                Err(lost) => return (now, Some(not_owned(lost.message.unwrap_or_default()))),
             };
             if reply.is_success() {
                 match reply.object() {
                     Ok(object) => return (object, None),
-                    Err(odd) => return (now, Some(not_owned(&odd))),
+                    Err(odd) => return (now, Some(not_owned(odd.into()))),
                 }
             }
             why = reply.message();
@@ -200,7 +202,7 @@ impl<'a> Work<'a> {
                 _ => break,
             }
         }
-        (now, Some(not_owned(&why)))
+        (now, Some(not_owned(why.into())))
     }
 
     /// Waits until the object of that uid is gone.
@@ -214,15 +216,15 @@ impl<'a> Work<'a> {
                 return Ok(());
             }
             let waited = clock.monotonic().saturating_sub(began);
-            let why = || {
-                let waited = waited.as_secs();
-                format!("it is still being deleted after {waited} s{}", finalizers(&now.value))
-            };
+            let why = || Message::from(Cause::StillTerminating(Some(waited.as_secs()), finalizers(&now.value)));
             if waited > self.link.settings.gone {
                 return Err(Did { settled: false, ..Did::because(Became::Failed, why()) });
             }
             if self.link.cancelled_within(wait).await {
-                return Err(Did { settled: false, ..Did::because(Became::Failed, format!("interrupted: {}", why())) });
+                return Err(Did {
+                    settled: false,
+                    ..Did::because(Became::Failed, Message::about("interrupted: ", why()))
+                });
             }
             wait = (wait * 2).min(Duration::from_secs(1));
         }
@@ -283,7 +285,7 @@ impl<'a> Work<'a> {
             let created = self.created.lock().expect("never poisoned: no panic under it");
             let Some(uid) = created.get(&owner.owner).cloned() else {
                 let o = &owner.owner;
-                return Err(Did::skipped(format!("its owner {}/{} was not created", o.resource, o.name)));
+                return Err(Did::skipped(Cause::OwnerNotCreated(o.resource.clone(), o.name.clone())));
             };
             drop(created);
             let reference = target.pointer_mut(&format!("/metadata/ownerReferences/{}", owner.at));
@@ -302,6 +304,6 @@ impl<'a> Work<'a> {
 
     /// What is sent for an object: with the identity of the live one, or with none.
     fn body(job: &Job<'_>, value: &Value, live: Option<(&str, &str)>) -> Result<Value, Did> {
-        body(job.action, value, live).ok_or_else(|| Did::because(Became::Failed, "what is to be written is no object"))
+        body(job.action, value, live).ok_or_else(|| Did::because(Became::Failed, Cause::NoObject))
     }
 }

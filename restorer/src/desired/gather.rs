@@ -14,6 +14,7 @@ use hindcast_journal::{At, Error, Moment, Past, Result, Scope, cut::MAIN, exact:
 use super::{DEFINITIONS, Desired, Full, Known, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
+    message::{Message, Remedy},
     selection::{Reach, What},
     timeline::present,
 };
@@ -129,8 +130,7 @@ fn closed(view: &View, selection: &Selection) -> Result<()> {
     let names = behind.iter().take(3).map(|kind| kind.trim_start_matches('/')).collect::<Vec<_>>().join(", ");
     let rest = if behind.len() > 3 { ", …" } else { "" };
     let who = if behind.is_empty() { String::new() } else { format!(": {names}{rest} not seen up to it") };
-    Err(Error::invalid("the moment asked for", format!("is not closed yet{who}"))
-        .with_hint("ask again in a moment, with --wait or a kubeconfig of the cluster; or ask for an earlier moment"))
+    Err(Error::invalid("the moment asked for", format!("is not closed yet{who}")).with_remedy(Remedy::AskAgain))
 }
 
 /// Refuses a selection of one object of whose kind nothing is known then.
@@ -198,11 +198,11 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
         pos: row.pos,
         uid: row.uid.clone(),
         rv: rv.map_or_else(|| row.rv.to_string(), str::to_owned),
-        object: Err(String::new()),
+        object: Err(Message::default()),
         redact: Vec::new(),
     };
     if let Some(reason) = &object.unreadable {
-        wanted.object = Err(format!("its bytes could not be read as JSON when they were recorded: {reason}"));
+        wanted.object = Err(format!("its bytes could not be read as JSON when they were recorded: {reason}").into());
         return wanted;
     }
     let mut redact = timeline.rules().sealed_paths(&row.group, &row.resource, &object.value);
@@ -215,11 +215,18 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
     wanted.object = match opened {
         Ok(value) => match missing(&value, &wanted.redact) {
             Some(path) => {
-                Err(format!("its values were not stored, since there was no key, or none that worked ({path})"))
+                Err(format!("its values were not stored, since there was no key, or none that worked ({path})").into())
             }
             None => Ok(Arc::new(Full { value, managed: object.managed_fields.take() })),
         },
-        Err(error) => Err(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))),
+        Err(error) => {
+            let said = Message::from(error.to_string());
+            Err(match (error.remedy(), error.hint()) {
+                (Some(remedy), _) => said.and(Remedy::clone(remedy).into()),
+                (None, Some(hint)) => said.and(hint.into()),
+                (None, None) => said,
+            })
+        }
     };
     wanted
 }

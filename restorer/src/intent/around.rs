@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{exact::Value, facts::Discovery, fold::ObjectKey};
 
-use super::{Surroundings, Volume};
+use super::{Scaler, ScalerSort, Surroundings, Volume};
 use crate::{
     Desired, Live,
     desired::{Full, Source},
@@ -54,7 +54,7 @@ pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Pla
         };
         let map = if key.kind_key() == rules::VERTICAL { &mut out.resized } else { &mut out.scaled };
         for target in targets.into_iter().flatten() {
-            map.entry(target).or_default().insert(words(key));
+            map.entry(target).or_default().insert(scaler(key));
         }
     }
     for (key, object) in now.filter(|(key, _)| is_volume(key)) {
@@ -88,14 +88,13 @@ fn volume(value: &Value) -> Volume {
     }
 }
 
-/// A scaler as people call it.
-fn words(key: &ObjectKey) -> String {
-    let kind = match key.kind_key().as_str() {
-        "autoscaling/horizontalpodautoscalers" => "HorizontalPodAutoscaler",
-        "keda.sh/scaledobjects" => "ScaledObject",
-        _ => "VerticalPodAutoscaler",
+fn scaler(key: &ObjectKey) -> Scaler {
+    let sort = match key.kind_key().as_str() {
+        "autoscaling/horizontalpodautoscalers" => ScalerSort::Horizontal,
+        "keda.sh/scaledobjects" => ScalerSort::Scaled,
+        _ => ScalerSort::Vertical,
     };
-    format!("{kind} {}", key.name)
+    Scaler { sort, name: key.name.clone() }
 }
 
 /// What a scaler sets fields of.

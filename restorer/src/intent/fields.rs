@@ -7,7 +7,7 @@
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
-    Fresh, Kept, Surroundings, owners, pattern,
+    Fresh, Kept, Scaler, ScalerSort, Surroundings, owners, pattern,
     place::{Place, Step},
 };
 use crate::{
@@ -93,9 +93,11 @@ impl<'o> Sides<'o> {
 
     /// What autoscalers set.
     fn scaled(&mut self) {
-        if let Some(mut owner) = self.around.scaled.get(self.key).map(words) {
+        if let Some(scalers) = self.around.scaled.get(self.key) {
+            let mut owner = words(scalers);
+            let by_kubernetes = scalers.iter().any(|scaler| scaler.sort == ScalerSort::Horizontal);
             let at_zero = |side: &Full| side.value.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
-            if self.live.is_some_and(at_zero) && !self.wanted.is_some_and(at_zero) && owner.contains("HorizontalPod") {
+            if self.live.is_some_and(at_zero) && !self.wanted.is_some_and(at_zero) && by_kubernetes {
                 // A person would wait for it in vain.
                 owner.push_str(", which does not scale up from 0: scale it by hand");
             }
@@ -306,8 +308,8 @@ fn keys(names: &[&str]) -> Vec<Step> {
     names.iter().map(|name| Step::Key((*name).to_owned())).collect()
 }
 
-fn words(owners: &std::collections::BTreeSet<String>) -> String {
-    owners.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+fn words(scalers: &std::collections::BTreeSet<Scaler>) -> String {
+    scalers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a field holds something.

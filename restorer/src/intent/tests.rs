@@ -64,8 +64,12 @@ fn managed(manager: &str, subresource: &str, fields: &serde_json::Value) -> serd
     json!({"manager": manager, "operation": operation, "subresource": subresource, "fieldsType": "FieldsV1", "fieldsV1": fields})
 }
 
+fn scaler(words: &str) -> Scaler {
+    Scaler::try_from(words.to_owned()).expect("a scaler")
+}
+
 fn scaled_by(words: &str) -> Surroundings {
-    let scaled = BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from([words.to_owned()]))]);
+    let scaled = BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from([scaler(words)]))]);
     Surroundings { scaled, ..Surroundings::default() }
 }
 
@@ -231,7 +235,7 @@ fn vpa_requests_stay_as_they_are_live() {
         json!({"spec": {"template": {"spec": {"containers": containers}}}})
     };
     let resized =
-        BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from(["VerticalPodAutoscaler web".to_owned()]))]);
+        BTreeMap::from([(key("apps/deployments", "web"), BTreeSet::from([scaler("VerticalPodAutoscaler web")]))]);
     let around = Surroundings { resized, ..Surroundings::default() };
     let wanted = deployment(Some("100m"), "1", false);
     let trial = Trial::around("apps/deployments", wanted.clone(), Some(deployment(Some("700m"), "2", true)), &around);
@@ -351,7 +355,7 @@ fn controller_written_elements_are_found_by_name() {
 #[test]
 fn an_object_made_anew_keeps_what_was_kept_and_nothing_of_the_old_one() {
     let set = |uid: &str, count: u32, service: &str| json!({"metadata": {"name": "web", "uid": uid, "resourceVersion": "9"}, "spec": {"replicas": count, "serviceName": service}, "status": {"a": 1}});
-    let scaled = BTreeMap::from([(key("apps/statefulsets", "web"), BTreeSet::from(["ScaledObject web".to_owned()]))]);
+    let scaled = BTreeMap::from([(key("apps/statefulsets", "web"), BTreeSet::from([scaler("ScaledObject web")]))]);
     let around = Surroundings { scaled, ..Surroundings::default() };
     let trial = Trial::around("apps/statefulsets", set("u1", 2, "old"), Some(set("u2", 9, "new")), &around);
     let target = target(&trial.wanted.value, trial.live.as_ref().map(|live| &live.value), &trial.kept);

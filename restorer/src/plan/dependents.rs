@@ -10,24 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{
-    Propagation, Verb,
-    holders::is_made_by_machines,
-    judge::{Why, why},
-    notes, owners,
-    prepare::Planner,
-};
+use super::{Propagation, Verb, holders::is_made_by_machines, judge::Why, notes, owners, prepare::Planner};
 use crate::{
     live::{HeldIn, Present},
+    reason::Reason,
     rules,
+    selection::Permission,
 };
 
 /// What goes with one owner, or keeps it.
 #[derive(Default)]
 struct Along<'p> {
-    /// These may not go, and the flag that would let the first of them.
+    /// These may not go, and what would let the first of them.
     keep: Vec<String>,
-    flag: Option<String>,
+    unless: Option<Permission>,
     takes: Vec<&'p ObjectKey>,
     freed: Vec<&'p ObjectKey>,
 }
@@ -40,7 +36,7 @@ impl Planner<'_> {
         let mut said = Vec::new();
         for (owner, along) in self.along() {
             if !along.keep.is_empty() {
-                staying.insert(owner, stays(&along.keep, along.flag));
+                staying.insert(owner, stays(along.keep, along.unless));
                 continue;
             }
             for key in &along.takes {
@@ -65,9 +61,8 @@ impl Planner<'_> {
         }
         for left in &mut self.plan.left {
             if let Some(owner) = gone.get(&left.key) {
-                "owned".clone_into(&mut left.code);
-                left.reason = format!("it goes with its owner {}", notes::object(owner));
-                left.flag = None;
+                left.reason = Reason::GoesWithOwner(owner.clone());
+                left.unless = None;
             }
         }
         staying
@@ -123,10 +118,10 @@ impl Planner<'_> {
             return;
         }
         let kind = key.kind_key();
-        let allowed = self.selection.widen.allow_delete.contains(&kind);
-        if rules::destroys(&kind, object).is_some() && !allowed {
+        let needed = Permission::Delete(kind.clone());
+        if rules::destroys(&kind, object).is_some() && !self.selection.widen.allows(&needed) {
             along.keep.push(notes::object(key));
-            along.flag.get_or_insert_with(|| format!("--allow-delete {}", key.resource));
+            along.unless.get_or_insert(needed);
         } else if self.was_there(key, dependent.present) {
             along.keep.push(notes::object(key));
         } else {
@@ -205,10 +200,6 @@ struct Dependent<'p> {
 }
 
 /// Why an object stays that would take others along.
-pub(super) fn stays(others: &[String], flag: Option<String>) -> Why {
-    let stays = why("holds-others", format!("what this plan leaves alone would go with it: {}", notes::some(others)));
-    match flag {
-        Some(flag) => stays.unless(flag),
-        None => stays,
-    }
+pub(super) fn stays(others: Vec<String>, unless: Option<Permission>) -> Why {
+    Why { reason: Reason::HoldsOthers(others), unless }
 }

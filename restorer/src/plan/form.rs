@@ -3,9 +3,11 @@
 //! **Invariant.** Everything that carrying the plan out depends on is exact. The values of changed fields are there to be
 //! shown, so a number among them may lose its spelling.
 
-use hindcast_journal::{Error, Result};
+use hindcast_journal::{Error, Result, fold::ObjectKey};
+use serde::{Deserialize, Serialize};
 
-use super::Plan;
+use super::{Plan, Verb};
+use crate::{message::Plain, reason::Reason};
 
 impl Plan {
     /// The plan as JSON.
@@ -16,6 +18,33 @@ impl Plan {
     /// Reads what [`Plan::to_json`] wrote; `what` names it in errors.
     pub fn from_json(what: &str, bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).map_err(|e| Error::corrupt(what, format!("is not a plan: {e}")))
+    }
+}
+
+/// What is left alone, as it is written down: in the words of whoever made the plan.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Left {
+    #[serde(with = "key")]
+    key: ObjectKey,
+    kind: String,
+    verb: Verb,
+    code: String,
+    reason: String,
+    flag: Option<String>,
+}
+
+impl From<super::Left> for Left {
+    fn from(left: super::Left) -> Self {
+        let flag = left.permission(&Plain);
+        let (code, reason) = (left.reason.code().to_owned(), left.reason.to_string());
+        Self { key: left.key, kind: left.kind, verb: left.verb, code, reason, flag }
+    }
+}
+
+impl From<Left> for super::Left {
+    fn from(left: Left) -> Self {
+        let Left { key, kind, verb, code, reason, flag } = left;
+        Self { key, kind, verb, reason: Reason::Told { code, text: reason, permission: flag }, unless: None }
     }
 }
 

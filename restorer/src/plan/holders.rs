@@ -9,13 +9,14 @@ use hindcast_journal::fold::ObjectKey;
 
 use super::{
     dependents::stays,
-    judge::{Why, home, why},
+    judge::{Why, home},
     notes,
     prepare::{Fate, Planner},
 };
 use crate::{
     desired::{DEFINITIONS, Full},
     live::HeldIn,
+    reason::Reason,
     rules::{self, Verdict},
     selection::Widen,
 };
@@ -42,9 +43,12 @@ impl Planner<'_> {
                 match self.fates.get(key) {
                     Some(Fate::Goes(_)) => self.after.entry(holder.clone()).or_default().push(key.clone()),
                     _ => {
-                        let with = if holder == home(&key.namespace) { "namespace" } else { "definition" };
-                        self.fates
-                            .insert(key.clone(), Fate::Follows(format!("it goes with its {with} {}", holder.name)));
+                        let reason = if holder == home(&key.namespace) {
+                            Reason::GoesWithNamespace(holder.name.clone())
+                        } else {
+                            Reason::GoesWithDefinition(holder.name.clone())
+                        };
+                        self.fates.insert(key.clone(), Fate::Follows(reason));
                     }
                 }
             }
@@ -59,9 +63,9 @@ impl Planner<'_> {
     /// Why a holder has to stay: what it holds would remain, or is not known.
     pub(super) fn takes_nothing_else(&self, holder: &ObjectKey) -> Result<(), Why> {
         let Some(held) = self.live.held.get(holder) else {
-            return Err(why("holds-others", "what it holds was not read, and would go with it"));
+            return Err(Reason::HoldsUnread.into());
         };
-        let mut flag = None;
+        let mut unless = None;
         let mut remaining = Vec::new();
         for (key, present) in &held.objects {
             if matches!(self.fates.get(key), Some(Fate::Goes(_)))
@@ -71,19 +75,22 @@ impl Planner<'_> {
                 continue;
             }
             remaining.push(notes::object(key));
-            if flag.is_none() && self.live.objects.contains_key(key) {
-                flag = self.may_go(key, present).err().and_then(|why| why.flag);
+            if unless.is_none() && self.live.objects.contains_key(key) {
+                unless = self.may_go(key, present).err().and_then(|why| why.unless);
             }
         }
         remaining.extend(held.unread.iter().map(|(kind, refusal)| format!("{} ({refusal})", notes::kind_name(kind))));
         if remaining.is_empty() {
             return Ok(());
         }
-        Err(stays(&remaining, flag))
+        Err(stays(remaining, unless))
     }
 }
 
 /// Whether machines make it, of what goes as well or in any namespace.
 pub(crate) fn is_made_by_machines(key: &ObjectKey, object: &Full) -> bool {
-    matches!(rules::verdict(&key.kind_key(), None, Some(object), &Widen::default()), Verdict::Leave { flag: None, .. })
+    matches!(
+        rules::verdict(&key.kind_key(), None, Some(object), &Widen::default()),
+        Verdict::Leave { unless: None, .. }
+    )
 }

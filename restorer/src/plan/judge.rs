@@ -1,6 +1,6 @@
 //! Whether an object may be acted on at all: what is missing created, what was added deleted, what differs changed.
 //!
-//! Each check ends in a [`Why`]: a code, a reason about this object, and the flag that would do it, if there is one.
+//! Each check ends in a [`Why`]: a reason about this object, and what would have to be allowed, if that helps.
 
 use std::sync::Arc;
 
@@ -16,34 +16,35 @@ use crate::{
     desired::{Full, Wanted},
     intent,
     live::{Listed, NamespacePhase, Present},
+    reason::{Reason, Touched},
     rules::{self, Verdict},
-    selection::{Reach, is_system},
+    selection::{Permission, Reach, is_system},
 };
 
 /// Why an object is left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Why {
-    pub(super) code: String,
-    pub(super) reason: String,
-    pub(super) flag: Option<String>,
+    pub(super) reason: Reason,
+    pub(super) unless: Option<Permission>,
 }
 
-pub(super) fn why(code: &str, reason: impl Into<String>) -> Why {
-    Why { code: code.to_owned(), reason: reason.into(), flag: None }
+impl From<Reason> for Why {
+    fn from(reason: Reason) -> Self {
+        Self { reason, unless: None }
+    }
 }
 
-impl Why {
-    pub(super) fn unless(self, flag: impl Into<String>) -> Self {
-        Self { flag: Some(flag.into()), ..self }
+impl Reason {
+    /// The reason, and what would have to be allowed.
+    pub(super) fn unless(self, permission: Permission) -> Why {
+        Why { reason: self, unless: Some(permission) }
     }
 }
 
 fn judged(verdict: Verdict) -> Result<(), Why> {
     match verdict {
         Verdict::Act => Ok(()),
-        Verdict::Leave { rule, reason, flag } => {
-            Err(Why { code: rule.to_owned(), reason, flag: flag.map(str::to_owned) })
-        }
+        Verdict::Leave { rule, unless } => Err(Why { reason: rule.into(), unless }),
     }
 }
 
@@ -54,12 +55,11 @@ impl Planner<'_> {
             return Ok(());
         }
         if is_system(key) && !self.selection.widen.include_system {
-            return Err(why("system", "it is the cluster's own").unless("--include-system"));
+            return Err(Reason::System.unless(Permission::System));
         }
         if self.reach(key) == Reach::Beside && !self.selection.widen.with_cluster_scoped {
             let namespace = self.selection.namespace().unwrap_or_default();
-            let reason = format!("it is cluster-scoped: others than namespace {namespace} may depend on it");
-            return Err(why("cluster-scoped", reason).unless("--with-cluster-scoped"));
+            return Err(Reason::ClusterScoped(namespace.to_owned()).unless(Permission::ClusterScoped));
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Planner<'_> {
         self.ruled(key, Some(full), None)?;
         self.touched(key, live)?;
         if self.selection.path.is_some() {
-            return Err(why("path", "it is not there; with --path nothing is created"));
+            return Err(Reason::PartOfMissing.into());
         }
         self.served(key, full)?;
         judged(ruled::claim(key, full, &self.around, &self.selection.widen))?;
@@ -96,28 +96,22 @@ impl Planner<'_> {
         let name = self.kind(key);
         match self.live.kinds.get(&kind) {
             Some(Listed::Whole) => {}
-            None => return Err(why("not-served", format!("{name} objects cannot be listed"))),
-            Some(Listed::Forbidden(words)) => {
-                let reason = format!("{name} objects may not be read, so nothing is done to them: {words}");
-                return Err(why("forbidden", reason));
-            }
-            Some(Listed::Failed(words)) => {
-                let reason = format!("{name} objects could not be read, so nothing is done to them: {words}");
-                return Err(why("unreadable", reason));
-            }
+            None => return Err(Reason::Unlisted(name).into()),
+            Some(Listed::Forbidden(said)) => return Err(Reason::Forbidden { kind: name, said: said.clone() }.into()),
+            Some(Listed::Failed(said)) => return Err(Reason::Unread { kind: name, said: said.clone() }.into()),
             Some(Listed::NotServed(_)) => {
                 if self.defines(&kind) {
                     return Ok(());
                 }
                 let crd = definition(&key.group, &key.resource);
                 let defined = self.desired.objects.contains_key(&crd) && !self.selection.widen.with_cluster_scoped;
-                let left = why("not-served", format!("{name} is not served now"));
-                return Err(if defined { left.unless("--with-cluster-scoped") } else { left });
+                let unless = defined.then_some(Permission::ClusterScoped);
+                return Err(Why { reason: Reason::NotServed(name), unless });
             }
         }
         let served = self.live.served.get(&kind).map(Vec::as_slice).unwrap_or_default();
         match rules::not_served(version(&full.value), served) {
-            Some(reason) => Err(why("not-served", format!("it was recorded in a version that is gone: {reason}"))),
+            Some(reason) => Err(reason.into()),
             None => Ok(()),
         }
     }
@@ -136,10 +130,8 @@ impl Planner<'_> {
         }
         match self.live.namespaces.get(&key.namespace) {
             Some(NamespacePhase::Active) => Ok(()),
-            Some(NamespacePhase::Terminating) => {
-                Err(why("terminating", format!("namespace {} is being deleted", key.namespace)))
-            }
-            None => Err(why("no-namespace", format!("there is no namespace {}", key.namespace))),
+            Some(NamespacePhase::Terminating) => Err(Reason::NamespaceTerminating(key.namespace.clone()).into()),
+            None => Err(Reason::NoNamespace(key.namespace.clone()).into()),
         }
     }
 
@@ -154,12 +146,12 @@ impl Planner<'_> {
         if *left == print(desired.key.as_deref()) || desired.older.iter().any(|older| *left == print(Some(older))) {
             return Ok(());
         }
-        let reason = match (left.is_empty(), now.is_none()) {
-            (true, _) => "it was created again since the restore",
-            (_, true) => "it was deleted since the restore",
-            _ => "it was changed since the restore",
+        let touched = match (left.is_empty(), now.is_none()) {
+            (true, _) => Touched::Created,
+            (_, true) => Touched::Deleted,
+            _ => Touched::Changed,
         };
-        Err(why("changed-since", reason))
+        Err(Reason::Since(touched).into())
     }
 
     /// Whether nothing keeps an object that would go with it, as far as that was found.
@@ -172,36 +164,33 @@ impl Planner<'_> {
         self.may_leave(key)?;
         self.allowed(key)?;
         if self.terminating(key, live) {
-            return Err(why("terminating", "it is being deleted already"));
+            return Err(Reason::Terminating.into());
         }
         self.ruled(key, None, Some(&live.object))?;
         self.touched(key, Some(live))?;
         if self.selection.path.is_some() {
-            return Err(why("path", "it was not there; with --path nothing is deleted"));
+            return Err(Reason::PartOfAdded.into());
         }
         let widen = &self.selection.widen;
-        let evidence = evidence::of(key, live, self.desired, self.known, widen).map_err(|missing| Why {
-            code: missing.code.to_owned(),
-            reason: missing.reason,
-            flag: missing.flag.map(str::to_owned),
-        })?;
+        let evidence = evidence::of(key, live, self.desired, self.known, widen)?;
         let kind = key.kind_key();
         match rules::destroys(&kind, &live.object) {
             // What a restore created goes again if it holds nothing but what goes as well.
             Some(_) if self.undo && is_holder(key) => Ok(evidence),
-            Some(loss) if !widen.allow_delete.contains(&kind) => {
-                Err(why("destroys-data", loss).unless(format!("--allow-delete {}", key.resource)))
+            Some(loss) => {
+                let needed = Permission::Delete(kind);
+                if widen.allows(&needed) { Ok(evidence) } else { Err(Reason::Destroys(loss).unless(needed)) }
             }
-            _ => Ok(evidence),
+            None => Ok(evidence),
         }
     }
 }
 
 /// The object, or why it cannot be had.
 pub(super) fn opened(wanted: &Wanted) -> Result<&Arc<Full>, Why> {
-    wanted.object.as_ref().map_err(|reason| {
-        let code = if wanted.redact.is_empty() { "unreadable" } else { "sealed" };
-        why(code, reason.clone())
+    wanted.object.as_ref().map_err(|why| {
+        let why = why.clone();
+        if wanted.redact.is_empty() { Reason::Unreadable(why).into() } else { Reason::Sealed(why).into() }
     })
 }
 

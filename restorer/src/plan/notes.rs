@@ -9,14 +9,14 @@ use hindcast_journal::{
     utc_millis,
 };
 
-use super::{
-    Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, digest, evidence, narrow, prepare::Planner, ruled,
-};
+use super::{Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, digest, narrow, prepare::Planner, ruled};
 use crate::{
     Protection,
     desired::Source,
     intent,
     live::{Listed, Present},
+    message::Note,
+    reason::{time, why_not},
     rules,
     selection::INFRASTRUCTURE,
 };
@@ -42,13 +42,14 @@ pub(super) fn add(planner: &mut Planner<'_>) {
     bypass(planner);
 }
 
-/// What `--bypass-webhooks` may write beside the actions: nothing is sent that the plan does not tell.
+/// What a bypass of webhooks may write beside the actions: nothing is sent that the plan does not tell.
 fn bypass(planner: &mut Planner<'_>) {
     if planner.selection.widen.bypass_webhooks && !planner.plan.actions.is_empty() {
         planner.plan.notes.push(
             "a webhook that stops any of this is switched off meanwhile, for every writer: its configuration gets the match condition \
              hindcast-bypass, which is taken out again at the end"
-                .to_owned(),
+                .to_owned()
+                .into(),
         );
     }
 }
@@ -96,19 +97,18 @@ fn environment(planner: &mut Planner<'_>) {
         let reads = reads.join(", ");
         if planner.selection.widen.restart {
             restart(planner, key, present, &kind);
-            planner.plan.notes.push(format!("{kind} {} reads {reads} when it starts: its Pods are rolled", key.name));
+            let note = format!("{kind} {} reads {reads} when it starts: its Pods are rolled", key.name);
+            planner.plan.notes.push(note.into());
         } else {
-            planner.plan.notes.push(format!(
-                "{kind} {} reads {reads} when its Pods start and its template stays: they keep the old values; --restart rolls them",
-                key.name
-            ));
+            let workload = format!("{kind} {}", key.name);
+            planner.plan.notes.push(Note::KeepsOldValues { workload, reads });
         }
     }
 }
 
 /// Rolls a workload: a stamp in its template, beside whatever else is done to it.
 fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: &str) {
-    let stamp = Value::from(evidence::time(planner.known.closed.max(planner.desired.time)));
+    let stamp = Value::from(time(planner.known.closed.max(planner.desired.time)));
     let change = FieldChange {
         path: RESTARTED.to_owned(),
         from: present.object.value.pointer(RESTARTED).cloned(),
@@ -173,7 +173,7 @@ fn owners(planner: &mut Planner<'_>) {
         }
     }
     for (owner, objects) in by {
-        planner.plan.notes.push(format!("{}: {owner}", some(&objects)));
+        planner.plan.notes.push(format!("{}: {owner}", some(&objects)).into());
     }
 }
 
@@ -216,7 +216,7 @@ fn unprotected(planner: &mut Planner<'_>) {
             Some(Protection::Protected | Protection::LastKnown { .. }) => continue,
             _ if planner.desired.was_undefined(kind) => continue,
             Some(Protection::NotProtected(Some(end))) if end.reason == Uncovered::NotWatchable => continue,
-            Some(Protection::NotProtected(Some(end))) => (end.shared(kind), evidence::reason(end)),
+            Some(Protection::NotProtected(Some(end))) => (end.shared(kind), why_not(Some(end))),
             Some(Protection::NotProtected(None)) | None => ("not yet".to_owned(), "not yet".to_owned()),
         };
         left_out.push((why.0, why.1, kind_name(key)));
@@ -278,8 +278,8 @@ fn inside_gaps(planner: &mut Planner<'_>) {
             planner.plan.reservations.push(format!(
                 "{}: changes from {} to {} are lost, and the moment lies in between: what is put back may be older than it",
                 kind_name(&kind),
-                evidence::time(gap.time_from),
-                evidence::time(gap.time_to)
+                time(gap.time_from),
+                time(gap.time_to)
             ));
         }
     }

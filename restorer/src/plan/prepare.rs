@@ -12,10 +12,10 @@ use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
     Action, Bodies, FieldChange, KeptChange, Left, LiveRef, OwnerRef, Plan, Prepared, Propagation, Verb, WantedRef,
-    Wave, digest, evidence,
+    Wave, digest,
     fields::{self, Hidden},
     holders::is_holder,
-    judge::{Why, home, opened, version, why},
+    judge::{Why, home, opened, version},
     narrow, notes, order,
     owners::{self, Kinds, Mapped, Settled},
     ruled, warnings,
@@ -25,8 +25,9 @@ use crate::{
     desired::{Full, Source, Wanted},
     intent::{self, Kept, Surroundings, around::Planned},
     live::{NamespacePhase, Present},
+    reason::Reason,
     rules,
-    selection::{Reach, Selector, What},
+    selection::{Permission, Reach, Selector, What},
 };
 
 /// Makes the plan; pure.
@@ -57,7 +58,7 @@ pub(super) enum Fate {
     /// It is deleted, and why that may be.
     Goes(String),
     /// It goes with its namespace or its definition.
-    Follows(String),
+    Follows(Reason),
 }
 
 /// One object's sides. What was being deleted then is as good as absent.
@@ -257,8 +258,7 @@ impl<'a> Planner<'a> {
     }
 
     fn leave(&mut self, key: &ObjectKey, verb: Verb, why: Why) {
-        let left =
-            Left { key: key.clone(), kind: self.kind(key), verb, code: why.code, reason: why.reason, flag: why.flag };
+        let left = Left { key: key.clone(), kind: self.kind(key), verb, reason: why.reason, unless: why.unless };
         self.plan.left.push(left);
     }
 
@@ -286,7 +286,7 @@ impl<'a> Planner<'a> {
     fn delete(&mut self, key: &ObjectKey, live: &'a Present) -> Result<(), Why> {
         let evidence = match self.fates.get(key) {
             Some(Fate::Goes(evidence)) => evidence.clone(),
-            Some(Fate::Follows(reason)) => return Err(why("owned", reason.clone())),
+            Some(Fate::Follows(reason)) => return Err(reason.clone().into()),
             _ => self.may_go(key, live)?,
         };
         let redact = self.sealed(key, &[Some(&live.object.value)]);
@@ -363,33 +363,34 @@ impl<'a> Planner<'a> {
         self.touched(key, Some(live))?;
         if version(&full.value) != version(&live.object.value) {
             self.served(key, &full)?;
-            let reason =
-                format!("it was recorded as {} and is read as {}", version(&full.value), version(&live.object.value));
-            return Err(why("not-served", reason));
+            let (then, now) = (version(&full.value).to_owned(), version(&live.object.value).to_owned());
+            return Err(Reason::OtherVersion { then, now }.into());
         }
         let kind = key.kind_key();
+        let widen = &self.selection.widen;
+        let needed = Permission::Delete(kind.clone());
         if let Some(loss) = rules::destroys_by_change(&kind, &made.target, &live.object.value)
-            && !self.selection.widen.allow_delete.contains(&kind)
+            && !widen.allows(&needed)
         {
-            return Err(why("destroys-data", loss).unless(format!("--allow-delete {}", key.resource)));
+            return Err(Reason::Destroys(loss).unless(needed));
         }
         let mut verb = Verb::Update;
         let mut said = Vec::new();
-        if let Some((reason, flag)) = ruled::recreate(key, &made.target, &live.object.value) {
+        if let Some((reason, needed)) = ruled::recreate(key, &made.target, &live.object.value) {
             if !parts.is_empty() {
-                return Err(why("needs-recreate", reason));
+                return Err(reason.into());
             }
-            if let Some(flag) =
-                flag.filter(|flag| !(self.undo && ruled::undoable(flag) || ruled::given(flag, &self.selection.widen)))
-            {
-                return Err(why("needs-recreate", reason).unless(flag));
+            // An undo puts its own work back, but destroys nothing for that.
+            let allowed = |needed: &Permission| widen.allows(needed) || (self.undo && !needed.destroys());
+            if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
+                return Err(reason.unless(needed));
             }
             self.may_leave(key)?;
             if is_holder(key) {
                 self.takes_nothing_else(key)?;
             }
             verb = Verb::Recreate;
-            said.push(reason);
+            said.push(reason.to_string());
             let kept = intent::kept(key, Some(&full), Some(&live.object), &self.around);
             made.target = intent::anew(&made.target, &kept);
         }
@@ -497,7 +498,7 @@ impl<'a> Planner<'a> {
                     }
                     made.changes.extend(changes);
                     if !narrow::put(&mut target, part, narrow::at(&made.target, part)) {
-                        return Err(why("path", format!("there is no place {part} in it now")));
+                        return Err(Reason::NoPart((*part).to_owned()).into());
                     }
                 }
                 made.target = target;
@@ -542,14 +543,11 @@ impl<'a> Planner<'a> {
             if self.undo || known_then || never || self.reach(key) == Reach::Out {
                 continue;
             }
-            let known = match self.desired.kinds.get(&key.kind_key()) {
-                Some((_, Protection::NotProtected(Some(end)))) => evidence::reason(end),
-                _ => "not yet".to_owned(),
+            let end = match self.desired.kinds.get(&key.kind_key()) {
+                Some((_, Protection::NotProtected(end))) => end.clone(),
+                _ => None,
             };
-            let reason = format!(
-                "it was made since, but its kind was not protected then ({known}): an older one of its name may be lost"
-            );
-            self.leave(key, Verb::Delete, why("not-protected", reason));
+            self.leave(key, Verb::Delete, Reason::MadeUnprotected(end).into());
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::{
     desired::Full,
     intent::Surroundings,
     live::Present,
+    reason::Reason,
     rules::{self, Verdict},
-    selection::Widen,
+    selection::{Permission, Widen},
 };
 
 /// What the rules say of a claim that is not there; of other kinds nothing.
@@ -18,35 +19,15 @@ pub(super) fn claim(key: &ObjectKey, wanted: &Full, around: &Surroundings, widen
     if key.kind_key() == "/persistentvolumeclaims" { rules::claim(wanted, around, widen) } else { Verdict::Act }
 }
 
-/// Why an object has to be deleted and created again to be as wanted, and the flag that takes, if it disturbs anybody.
-pub(super) fn recreate(key: &ObjectKey, target: &Value, live: &Value) -> Option<(String, Option<&'static str>)> {
+/// Why an object has to be deleted and created again to be as wanted, and what that takes, if it disturbs anybody.
+pub(super) fn recreate(key: &ObjectKey, target: &Value, live: &Value) -> Option<(Reason, Option<Permission>)> {
     let kind = key.kind_key();
     let fields = rules::recreate(&kind, target, live);
     if fields.is_empty() {
         return None;
     }
-    let fields: Vec<String> = fields.iter().map(|path| path.trim_start_matches('/').replace('/', ".")).collect();
-    let reason = format!(
-        "{} cannot be changed while the object lives: it has to be deleted and created again",
-        fields.join(", ")
-    );
-    Some((reason, rules::recreate_flag(&kind)))
-}
-
-/// Whether a flag of the command line was given.
-pub(super) fn given(flag: &str, widen: &Widen) -> bool {
-    match flag {
-        "--allow-recreate" => widen.allow_recreate,
-        "--rerun-jobs" => widen.rerun_jobs,
-        _ => flag
-            .strip_prefix("--allow-delete ")
-            .is_some_and(|resource| widen.allow_delete.iter().any(|kind| kind.rsplit('/').next() == Some(resource))),
-    }
-}
-
-/// Whether an undo may do what otherwise takes this flag: it puts its own work back, but destroys nothing for that.
-pub(super) fn undoable(flag: &str) -> bool {
-    !flag.starts_with("--allow-delete")
+    let fields = fields.iter().map(|path| path.trim_start_matches('/').replace('/', ".")).collect();
+    Some((Reason::NeedsRecreate(fields), rules::recreate_needs(&kind)))
 }
 
 /// When an action runs, by its kind.

@@ -3,12 +3,14 @@
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{
-    Bodies, FieldChange, LiveRef, Verb, digest,
-    judge::{Why, why},
-    prepare::Planner,
+use super::{Bodies, FieldChange, LiveRef, Verb, digest, judge::Why, prepare::Planner};
+use crate::{
+    desired::Full,
+    intent,
+    reason::Reason,
+    rules,
+    selection::{Permission, What},
 };
-use crate::{desired::Full, intent, rules, selection::What};
 
 const UID: &str = "/spec/claimRef/uid";
 
@@ -44,13 +46,7 @@ impl Planner<'_> {
         let free = self.undo || self.selection.widen.with_cluster_scoped || self.selection.what == What::All;
         match self.released(key, claim).filter(|_| !free) {
             None => Ok(()),
-            Some((volume, ..)) => {
-                let reason = format!(
-                    "its volume {} still belongs to the claim that was deleted; giving it to the new one changes the volume, which is cluster-scoped",
-                    volume.name
-                );
-                Err(why("cluster-scoped", reason).unless("--with-cluster-scoped"))
-            }
+            Some((volume, ..)) => Err(Reason::ReleasedVolume(volume.name).unless(Permission::ClusterScoped)),
         }
     }
 

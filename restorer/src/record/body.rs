@@ -21,6 +21,7 @@ use crate::{
     desired::Full,
     intent::Surroundings,
     live::HeldIn,
+    message::{Message, Remedy},
     plan::{Action, Bodies, OwnerRef, Prepared, form},
 };
 
@@ -86,12 +87,12 @@ pub(super) struct All {
 }
 
 /// The actions whose values cannot be recorded, and why.
-pub(super) fn unrecorded(prepared: &Prepared, secrets: &Secrets) -> BTreeMap<ObjectKey, String> {
+pub(super) fn unrecorded(prepared: &Prepared, secrets: &Secrets) -> BTreeMap<ObjectKey, Message> {
     if !matches!(secrets, Secrets::Dropped) {
         return BTreeMap::new();
     }
-    let why = "its values cannot be recorded, so that this could not be undone: there is no key; give the key file that \
-               `run` used, with --key-file or HINDCAST_KEY_FILE";
+    let why = "its values cannot be recorded, so that this could not be undone: there is no key";
+    let why = Message::from(why).and(Remedy::Key.into());
     let rules = &prepared.around.rules;
     let holds = |key: &ObjectKey, value: &Value| !rules.sealed_paths(&key.group, &key.resource, value).is_empty();
     prepared
@@ -100,7 +101,7 @@ pub(super) fn unrecorded(prepared: &Prepared, secrets: &Secrets) -> BTreeMap<Obj
         .filter(|(key, b)| {
             b.before.as_ref().is_some_and(|b| holds(key, &b.value)) || b.target.as_ref().is_some_and(|t| holds(key, t))
         })
-        .map(|(key, _)| (key.clone(), why.to_owned()))
+        .map(|(key, _)| (key.clone(), why.clone()))
         .collect()
 }
 
@@ -194,7 +195,7 @@ async fn unpack(record: &Record, key: &ObjectKey, side: &str, body: Body) -> Res
     for cell in body.cells {
         if !record.keys.can_open() {
             return Err(Error::invalid(format!("the values of {bound}"), "are sealed, and there is no key")
-                .with_hint("give the key file that `run` used, with --key-file or HINDCAST_KEY_FILE"));
+                .with_remedy(Remedy::Key));
         }
         let secret = STANDARD.decode(&cell.secret).map_err(|e| corrupt(e.to_string()))?;
         let sealed = Cell { path: cell.path, key_id: cell.key, pos: 0, rv: 0, secret: Bytes::from(secret) };

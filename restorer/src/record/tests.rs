@@ -10,6 +10,7 @@ use crate::{
     apply::Became,
     desired::Full,
     live::HeldIn,
+    message::Remedy,
     plan::{Action, Bodies, LiveRef, Plan, Prepared, Propagation, Verb, Wave},
     selection::{Selection, What, Widen},
 };
@@ -139,7 +140,7 @@ async fn everything_comes_back_and_no_value_lies_open() {
 async fn without_a_key_secrets_are_not_recorded_and_not_acted_on() {
     let inner = Arc::new(InMemory::new());
     let record = records(&inner, Vec::new()).begin(&prepared()).await.expect("the store takes it");
-    assert!(record.unrecorded(&key("secrets", "db")).is_some_and(|why| why.contains("--key-file")));
+    assert!(record.unrecorded(&key("secrets", "db")).is_some_and(|why| why.remedies().eq([&Remedy::Key])));
     assert!(record.unrecorded(&key("configmaps", "stray")).is_none());
 }
 
@@ -153,7 +154,7 @@ async fn an_undo_is_of_what_was_touched() {
     record.note(entry(key("configmaps", "new"), Became::Done, "u2"));
     record.keep().await.expect("the store takes it");
     let refused = records.open(&id).await.expect("it is there").desired().await.expect_err("one is open");
-    assert!(refused.hint().is_some_and(|h| h.contains(&format!("--resume {id}"))), "{refused}");
+    assert!(refused.remedy() == Some(&Remedy::Finish(id.clone())), "{refused}");
     record.note(entry(key("configmaps", "stray"), Became::Conflict, ""));
     record.keep().await.expect("the store takes it");
     let desired = records.open(&id).await.expect("it is there").desired().await.expect("nothing is open");

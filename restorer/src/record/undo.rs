@@ -11,6 +11,7 @@ use super::{Record, body};
 use crate::{
     Desired, Protection,
     desired::{Source, Wanted},
+    message::Remedy,
     plan::Verb,
 };
 
@@ -29,7 +30,7 @@ impl Record {
                     one.name
                 ),
             )
-            .with_hint(format!("finish it first: hindcast restore --resume {id}")));
+            .with_remedy(Remedy::Finish(id.clone())));
         }
         let outcomes = self.outcomes();
         let body::All { mut bodies, around } = body::read_all(self).await?;
@@ -78,7 +79,7 @@ impl Record {
                 pos: 0,
                 uid: live.map(|l| l.uid.clone()).unwrap_or_default(),
                 rv: live.map(|l| l.rv.clone()).unwrap_or_default(),
-                object: before.ok_or_else(|| "its pre-image is not in the record".to_owned()),
+                object: before.ok_or_else(|| "its pre-image is not in the record".into()),
                 redact,
             };
             desired.objects.insert(action.key.clone(), wanted);

@@ -5,38 +5,32 @@
 use hindcast_journal::exact::{Object, Value};
 
 use super::verdict::{controller, is_finished};
-use crate::{desired::Full, plan::Propagation};
+use crate::{desired::Full, plan::Propagation, reason::Loss, selection::Permission};
 
 /// What deleting an object destroys that no undo brings back; none if nothing.
-pub fn destroys(kind_key: &str, object: &Full) -> Option<String> {
+pub fn destroys(kind_key: &str, object: &Full) -> Option<Loss> {
     let value = &object.value;
     let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
     Some(match kind_key {
         "/persistentvolumeclaims" => match text("/spec/volumeName") {
-            "" => "the claim holds a volume as soon as it is bound".to_owned(),
-            volume => format!("the data on volume {volume} goes with the claim, unless it is reclaimed as Retain"),
+            "" => Loss::Claim(None),
+            volume => Loss::Claim(Some(volume.to_owned())),
         },
-        "/persistentvolumes" => "the cluster loses its hold of the storage behind it".to_owned(),
-        "/namespaces" => "everything in the namespace is deleted with it".to_owned(),
-        "apiextensions.k8s.io/customresourcedefinitions" => {
-            format!("every object of kind {} is deleted with it", text("/spec/names/kind"))
-        }
-        "batch/jobs" if !is_finished(value) => "the work it has done so far is lost".to_owned(),
-        "/pods" if controller(value).is_none() => {
-            "nothing starts it again, and its logs and scratch volumes are lost".to_owned()
-        }
+        "/persistentvolumes" => Loss::Volume,
+        "/namespaces" => Loss::Namespace,
+        "apiextensions.k8s.io/customresourcedefinitions" => Loss::Objects(text("/spec/names/kind").to_owned()),
+        "batch/jobs" if !is_finished(value) => Loss::Job,
+        "/pods" if controller(value).is_none() => Loss::Pod,
         "apps/statefulsets" if text("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted") == "Delete" => {
-            "its claims, with their data, are deleted with it (whenDeleted: Delete)".to_owned()
+            Loss::Claims
         }
-        "snapshot.storage.k8s.io/volumesnapshots" | "snapshot.storage.k8s.io/volumesnapshotcontents" => {
-            "the snapshot goes with it, unless its deletion policy is Retain".to_owned()
-        }
+        "snapshot.storage.k8s.io/volumesnapshots" | "snapshot.storage.k8s.io/volumesnapshotcontents" => Loss::Snapshot,
         _ => return None,
     })
 }
 
 /// What is destroyed when an object is changed: nobody deletes it, and it goes all the same.
-pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Option<String> {
+pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Option<Loss> {
     if kind_key != "apps/statefulsets" {
         return None;
     }
@@ -44,9 +38,7 @@ pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Optio
     let (now, then) = (replicas(live), replicas(target));
     let policy = "/spec/persistentVolumeClaimRetentionPolicy/whenScaled";
     let deletes = |side: &Value| side.pointer(policy).and_then(Value::as_str) == Some("Delete");
-    (then < now && (deletes(target) || deletes(live))).then(|| {
-        format!("with {then} replicas instead of {now} the claims of the others are deleted, with their data (whenScaled: Delete)")
-    })
+    (then < now && (deletes(target) || deletes(live))).then_some(Loss::Scaled { then, now })
 }
 
 /// Fields that cannot change while the object lives.
@@ -186,8 +178,8 @@ fn addresses(target: &Value, live: &Value) -> Vec<String> {
     if !to.is_empty() && !from.is_empty() && to != from { vec!["/spec/clusterIP".to_owned()] } else { Vec::new() }
 }
 
-/// The flag that a delete-and-create-again of this kind needs; none where it disturbs nobody.
-pub fn recreate_flag(kind_key: &str) -> Option<&'static str> {
+/// What a delete-and-create-again of this kind takes; nothing where it disturbs nobody.
+pub fn recreate_needs(kind_key: &str) -> Option<Permission> {
     match kind_key {
         // Pods of a StatefulSet are left and adopted; the others have nothing that runs.
         "apps/statefulsets"
@@ -196,12 +188,12 @@ pub fn recreate_flag(kind_key: &str) -> Option<&'static str> {
         | "/configmaps"
         | "/secrets"
         | "/resourcequotas" => None,
-        "batch/jobs" => Some("--rerun-jobs"),
+        "batch/jobs" => Some(Permission::RerunJobs),
         // To delete one of these is to lose what no new one brings back.
-        "/persistentvolumeclaims" => Some("--allow-delete persistentvolumeclaims"),
-        "/persistentvolumes" => Some("--allow-delete persistentvolumes"),
-        "apiextensions.k8s.io/customresourcedefinitions" => Some("--allow-delete customresourcedefinitions"),
-        _ => Some("--allow-recreate"),
+        "/persistentvolumeclaims" | "/persistentvolumes" | "apiextensions.k8s.io/customresourcedefinitions" => {
+            Some(Permission::Delete(kind_key.to_owned()))
+        }
+        _ => Some(Permission::Recreate),
     }
 }
 

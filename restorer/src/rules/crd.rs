@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::exact::{self, Value};
 
+use crate::reason::Reason;
+
 fn versions(crd: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let list = crd.pointer("/spec/versions").and_then(Value::as_array).unwrap_or_default();
     list.iter().filter_map(|version| Some((version.get("name")?.as_str()?, version)))
@@ -79,9 +81,9 @@ fn members<'v>(value: &'v Value, name: &str) -> Vec<&'v Value> {
 }
 
 /// Why an object recorded in a version cannot be written now; none if it can.
-pub fn not_served(version: &str, served: &[String]) -> Option<String> {
+pub fn not_served(version: &str, served: &[String]) -> Option<Reason> {
     if served.is_empty() || served.iter().any(|name| name == version) {
         return None;
     }
-    Some(format!("{version} is not served; the server has {}", served.join(", ")))
+    Some(Reason::VersionGone { version: version.to_owned(), served: served.to_vec() })
 }

@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "scale-written",
         kinds: &[],
-        what: "A field last written through the subresource `scale` stays as it is live. If a person wrote it, naming just this field puts it back: `--path spec.replicas`.",
+        what: "A field last written through the subresource `scale` stays as it is live. If a person wrote it, naming just this field puts it back: `{part spec.replicas}`.",
         why: "Whoever scales by hand or by program answers to the load of now; it is no part of what was deployed.",
     },
     Rule {
@@ -169,13 +169,13 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "selector-recreate",
         kinds: &["apps/deployments", "apps/daemonsets", "apps/replicasets"],
-        what: "A changed `spec.selector` needs delete and create, which is only done with `--allow-recreate`.",
+        what: "A changed `spec.selector` needs delete and create, which is only done with `{recreate}`.",
         why: "The Pods of the other selector cannot be adopted: they go, and new ones start.",
     },
     Rule {
         id: "immutable-fields",
         kinds: &[],
-        what: "Where a field differs that cannot change, the object is deleted and created again, only with `--allow-recreate` unless nobody can notice (immutable ConfigMaps and Secrets, quota scopes).",
+        what: "Where a field differs that cannot change, the object is deleted and created again, only with `{recreate}` unless nobody can notice (immutable ConfigMaps and Secrets, quota scopes).",
         why: "The server refuses the change, and what happens in between depends on the kind.",
     },
     Rule {
@@ -193,7 +193,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "job-running",
         kinds: &["batch/jobs"],
-        what: "A Job that was running at the moment is created only with `--rerun-jobs`.",
+        what: "A Job that was running at the moment is created only with `{rerun-jobs}`.",
         why: "It would start over: mails sent twice, migrations run twice.",
     },
     Rule {
@@ -207,7 +207,7 @@ pub(super) const RULES: &[Rule] = &[
             "tekton.dev/pipelineruns",
             "tekton.dev/taskruns",
         ],
-        what: "Objects that stand for one run are created only with `--rerun-jobs`.",
+        what: "Objects that stand for one run are created only with `{rerun-jobs}`.",
         why: "As with Jobs: created again, they run again.",
     },
     Rule {
@@ -254,7 +254,7 @@ pub(super) const RULES: &[Rule] = &[
             "batch/jobs",
             "batch/cronjobs",
         ],
-        what: "Workloads that read changed configuration through their environment or a `subPath` are named; `--restart` rolls them.",
+        what: "Workloads that read changed configuration through their environment or a `subPath` are named; `{restart}` rolls them.",
         why: "Their Pods keep the old values until they start again. Files of volumes follow by themselves.",
     },
     Rule {
@@ -278,7 +278,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "pvc-empty",
         kinds: &["/persistentvolumeclaims"],
-        what: "A claim whose volume is gone is created only with `--allow-empty-volumes`; the plan says: claim re-created EMPTY.",
+        what: "A claim whose volume is gone is created only with `{empty-volumes}`; the plan says: claim re-created EMPTY.",
         why: "The application would start on nothing and may take that for a new installation.",
     },
     Rule {
@@ -314,7 +314,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "service-cluster-ip",
         kinds: &["/services"],
-        what: "Allocated `clusterIP`, `clusterIPs` and `ipFamilies` stay as they are live. A new Service asks for its old address and takes another, said so, if that is in use. Where an address was asked for and differs: delete and create, with `--allow-recreate`.",
+        what: "Allocated `clusterIP`, `clusterIPs` and `ipFamilies` stay as they are live. A new Service asks for its old address and takes another, said so, if that is in use. Where an address was asked for and differs: delete and create, with `{recreate}`.",
         why: "Clients hold connections to the address of now.",
     },
     Rule {
@@ -455,7 +455,7 @@ pub(super) const RULES: &[Rule] = &[
             "rbac.authorization.k8s.io/rolebindings",
             "rbac.authorization.k8s.io/clusterrolebindings",
         ],
-        what: "Roles and bindings named `system:…`, or that the server updates by itself, are changed only with `--include-system`.",
+        what: "Roles and bindings named `system:…`, or that the server updates by itself, are changed only with `{system}`.",
         why: "The server keeps them as its version needs them.",
     },
     Rule {
@@ -476,13 +476,13 @@ pub(super) const RULES: &[Rule] = &[
             "flowcontrol.apiserver.k8s.io/flowschemas",
             "flowcontrol.apiserver.k8s.io/prioritylevelconfigurations",
         ],
-        what: "Request queues that the server updates by itself are changed only with `--include-system`.",
+        what: "Request queues that the server updates by itself are changed only with `{system}`.",
         why: "The server keeps them as its version needs them.",
     },
     Rule {
         id: "system-priority-class",
         kinds: &["scheduling.k8s.io/priorityclasses"],
-        what: "`system-…` priority classes are changed only with `--include-system`.",
+        what: "`system-…` priority classes are changed only with `{system}`.",
         why: "The server makes them.",
     },
     Rule {
@@ -524,7 +524,7 @@ pub(super) const RULES: &[Rule] = &[
             "admissionregistration.k8s.io/mutatingwebhookconfigurations",
             "admissionregistration.k8s.io/validatingwebhookconfigurations",
         ],
-        what: "With `--bypass-webhooks`, webhooks that stop the restore are disabled first, which is said, and put back at the end.",
+        what: "With `{bypass-webhooks}`, webhooks that stop the restore are disabled first, which is said, and put back at the end.",
         why: "A webhook whose server is down refuses every write.",
     },
     Rule {
@@ -561,7 +561,7 @@ pub(super) const RULES: &[Rule] = &[
             "snapshot.storage.k8s.io/volumesnapshots",
             "snapshot.storage.k8s.io/volumesnapshotcontents",
         ],
-        what: "Deletes of claims, volumes, namespaces, definitions, Jobs that run, Pods without a controller, snapshots and StatefulSets that take their claims along are listed, and done only with `--allow-delete KIND`. So is an update that takes claims along: fewer replicas of a StatefulSet with `whenScaled: Delete`.",
+        what: "Deletes of claims, volumes, namespaces, definitions, Jobs that run, Pods without a controller, snapshots and StatefulSets that take their claims along are listed, and done only with `{delete KIND}`. So is an update that takes claims along: fewer replicas of a StatefulSet with `whenScaled: Delete`.",
         why: "No undo brings back what goes with them.",
     },
     Rule { id: "node", kinds: &["/nodes"], what: "Nodes are left alone.", why: "They join by themselves." },

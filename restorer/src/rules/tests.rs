@@ -59,17 +59,11 @@ fn rules_about_a_kind_are_those_that_name_it_and_those_about_all() {
 }
 
 #[test]
-fn the_document_is_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RULES.md");
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == markdown(),
-        "restorer/RULES.md differs from the table; `cargo test -p hindcast-restorer --lib -- --ignored write_the_document` writes it"
-    );
-}
-
-#[test]
-#[ignore = "writes the document that the_document_is_the_table compares with"]
-fn write_the_document() {
-    fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("RULES.md"), markdown()).unwrap();
+fn what_stands_in_braces_can_be_spelled() {
+    for rule in all() {
+        for named in rule.what.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
+            assert!(spelled(named, &crate::message::Plain).is_some(), "{}: {named}", rule.id);
+        }
+        assert!(!rule.why.contains('{'), "{}", rule.id);
+    }
 }

@@ -1,7 +1,9 @@
 //! What the rules say of one object: whether a restore may touch it at all.
 //!
-//! **Invariants.** (1) The first rule that fits decides, the most dangerous kinds first. (2) A reason is about this
-//! object and says what to do instead, where there is something.
+//! **Invariants.** (1) The first rule that fits decides, the most dangerous kinds first. (2) What is
+//! said of an object is data ([`Ruled`]): its words are elsewhere.
+
+use std::fmt;
 
 use hindcast_journal::exact::Value;
 
@@ -9,35 +11,27 @@ use super::{Verdict, crd, secrets};
 use crate::{
     desired::Full,
     intent::{Surroundings, around::outlives_its_object},
-    selection::Widen,
+    reason::Ruled,
+    selection::{Permission, Widen},
 };
 
-/// Kinds that are never restored nor deleted, whatever the flags: the rule, the kinds, why.
-const NEVER: &[(&str, &[&str], &str)] = &[
-    ("node", &["/nodes"], "nodes join by themselves; an old one would be a machine that may not exist"),
-    ("event", &["/events", "events.k8s.io/events"], "events are records, nothing acts on them"),
+/// Kinds that are never restored nor deleted, whatever the permissions: the rule, the kinds.
+const NEVER: &[(Ruled, &[&str])] = &[
+    (Ruled::Node, &["/nodes"]),
+    (Ruled::Event, &["/events", "events.k8s.io/events"]),
+    (Ruled::Lease, &["coordination.k8s.io/leases", "coordination.k8s.io/leasecandidates"]),
+    (Ruled::CertificateRequest, &["certificates.k8s.io/certificatesigningrequests"]),
     (
-        "lease",
-        &["coordination.k8s.io/leases", "coordination.k8s.io/leasecandidates"],
-        "a lease says who leads now; an old holder would stop the one that does",
-    ),
-    (
-        "certificate-request",
-        &["certificates.k8s.io/certificatesigningrequests"],
-        "a signing request is answered once; whoever needs a certificate asks again",
-    ),
-    (
-        "node-state",
+        Ruled::NodeState,
         &[
             "storage.k8s.io/csinodes",
             "storage.k8s.io/volumeattachments",
             "storage.k8s.io/csistoragecapacities",
             "resource.k8s.io/resourceslices",
         ],
-        "kubelets, drivers and the attach controller write what is true of the nodes now",
     ),
     (
-        "server-state",
+        Ruled::ServerState,
         &[
             "/componentstatuses",
             "internal.apiserver.k8s.io/storageversions",
@@ -45,20 +39,11 @@ const NEVER: &[(&str, &[&str], &str)] = &[
             "metrics.k8s.io/nodes",
             "metrics.k8s.io/pods",
         ],
-        "the server says this of itself",
     ),
+    (Ruled::ControllerRevision, &["apps/controllerrevisions"]),
+    (Ruled::ServiceAddresses, &["networking.k8s.io/ipaddresses", "networking.k8s.io/servicecidrs"]),
     (
-        "controller-revision",
-        &["apps/controllerrevisions"],
-        "the StatefulSet or DaemonSet controller makes its revisions of the template",
-    ),
-    (
-        "service-addresses",
-        &["networking.k8s.io/ipaddresses", "networking.k8s.io/servicecidrs"],
-        "the server keeps the book of Service addresses; an old page would give one address to two Services",
-    ),
-    (
-        "backup-run",
+        Ruled::BackupRun,
         &[
             "velero.io/backups",
             "velero.io/restores",
@@ -72,7 +57,6 @@ const NEVER: &[(&str, &[&str], &str)] = &[
             "velero.io/datauploads",
             "velero.io/datadownloads",
         ],
-        "it stands for a backup or restore that ran; a new one would run again or vouch for files that are gone",
     ),
 ];
 
@@ -134,13 +118,9 @@ pub fn claim(wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdict {
     if widen.allow_empty_volumes || volume.is_empty() || around.can_bind(volume, namespace, name) {
         return Verdict::Act;
     }
-    let reason = match around.volumes.get(volume).and_then(|volume| volume.claim.as_ref()) {
-        Some((of, other)) => {
-            format!("its volume {volume} belongs to claim {of}/{other} now; the claim would come back empty")
-        }
-        None => format!("its volume {volume} is gone; the claim would come back empty"),
-    };
-    Verdict::Leave { rule: "pvc-empty", reason, flag: Some("--allow-empty-volumes") }
+    let belongs_to = around.volumes.get(volume).and_then(|volume| volume.claim.clone());
+    let rule = Ruled::EmptyClaim { volume: volume.to_owned(), belongs_to };
+    Verdict::Leave { rule, unless: Some(Permission::EmptyVolumes) }
 }
 
 /// Whether an object counts as absent at the moment: it was being deleted.
@@ -148,11 +128,26 @@ pub fn absent_then(wanted: &Full) -> bool {
     wanted.value.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null())
 }
 
-/// The controller of an object, as `Kind name`.
-pub fn controller(value: &Value) -> Option<String> {
+/// Who controls an object; its text is `Kind name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Controller<'o> {
+    /// Its Kind.
+    pub kind: &'o str,
+    /// Its name.
+    pub name: &'o str,
+}
+
+impl fmt::Display for Controller<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// The controller of an object.
+pub fn controller(value: &Value) -> Option<Controller<'_>> {
     let owners = value.pointer("/metadata/ownerReferences")?.as_array()?;
     let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
-    Some(format!("{} {}", owner.get("kind")?.as_str()?, owner.get("name")?.as_str()?))
+    Some(Controller { kind: owner.get("kind")?.as_str()?, name: owner.get("name")?.as_str()? })
 }
 
 /// Whether a Job has run to its end, well or not.
@@ -166,21 +161,18 @@ pub fn is_finished(job: &Value) -> bool {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what a rule that fits answers")]
-fn leave(rule: &'static str, reason: impl Into<String>) -> Option<Verdict> {
-    Some(Verdict::Leave { rule, reason: reason.into(), flag: None })
+fn leave(rule: Ruled) -> Option<Verdict> {
+    Some(Verdict::Leave { rule, unless: None })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what a rule that fits answers")]
-fn leave_unless(rule: &'static str, reason: impl Into<String>, flag: &'static str) -> Option<Verdict> {
-    Some(Verdict::Leave { rule, reason: reason.into(), flag: Some(flag) })
+fn leave_unless(rule: Ruled, permission: Permission) -> Option<Verdict> {
+    Some(Verdict::Leave { rule, unless: Some(permission) })
 }
 
 fn volume_is_gone(wanted: Option<&Full>, live: Option<&Full>) -> Option<Verdict> {
     let gone = live.is_none() && wanted.is_some_and(|volume| !outlives_its_object(volume));
-    gone.then(|| {
-        let reason = "its storage was deleted with it (reclaim policy Delete); the object alone would point at nothing";
-        leave("pv-reclaimed", reason)
-    })?
+    gone.then(|| leave(Ruled::ReclaimedVolume))?
 }
 
 struct Object<'o> {
@@ -209,36 +201,29 @@ impl<'o> Object<'o> {
     }
 
     fn never(&self) -> Option<Verdict> {
-        if let Some((rule, _, why)) = NEVER.iter().find(|(_, kinds, _)| kinds.contains(&self.kind)) {
-            return leave(rule, *why);
+        if let Some((rule, _)) = NEVER.iter().find(|(_, kinds)| kinds.contains(&self.kind)) {
+            return leave(rule.clone());
         }
         let name = self.text("/metadata/name");
         match self.kind {
-            "/configmaps" if ROOT_CERTIFICATES.contains(&name) => {
-                leave("root-ca", format!("a controller puts {name} into every namespace, with the certificates of now"))
-            }
+            "/configmaps" if ROOT_CERTIFICATES.contains(&name) => leave(Ruled::RootCa(name.to_owned())),
             "/services" | "/endpoints" | "discovery.k8s.io/endpointslices"
                 if name == "kubernetes" && self.text("/metadata/namespace") == "default" =>
             {
-                leave("api-server-service", "the API servers write their own addresses into it")
+                leave(Ruled::ApiServerService)
             }
-            "/serviceaccounts" if name == "default" => {
-                leave("default-service-account", "a controller makes the default ServiceAccount of every namespace")
+            "/serviceaccounts" if name == "default" => leave(Ruled::DefaultServiceAccount),
+            "apiregistration.k8s.io/apiservices" if self.marked("kube-aggregator.kubernetes.io/automanaged") => {
+                leave(Ruled::AutomanagedApiService)
             }
-            "apiregistration.k8s.io/apiservices" if self.marked("kube-aggregator.kubernetes.io/automanaged") => leave(
-                "automanaged-api-service",
-                "the server registers its own groups, and those of each CRD, by itself",
-            ),
-            "/pods" if self.marked("kubernetes.io/config.mirror") => {
-                leave("mirror-pod", "it mirrors a static Pod: a file on its node is what counts")
-            }
+            "/pods" if self.marked("kubernetes.io/config.mirror") => leave(Ruled::MirrorPod),
             _ => None,
         }
     }
 
     fn terminating_then(&self) -> Option<Verdict> {
         let stamp = self.wanted?.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null());
-        stamp.then(|| leave("terminating-then", "it was being deleted at that moment already: it counts as absent"))?
+        stamp.then(|| leave(Ruled::TerminatingThen))?
     }
 
     fn owned(&self) -> Option<Verdict> {
@@ -246,65 +231,56 @@ impl<'o> Object<'o> {
             return None;
         }
         let owner = self.sides().find_map(controller)?;
-        let by_pod = owner.starts_with("Pod ");
+        let by_pod = owner.kind == "Pod";
         // Of these only what a Pod asked for is made again; other owners only tie their lifetime to theirs.
         if matches!(self.kind, "/persistentvolumeclaims" | "resource.k8s.io/resourceclaims") && !by_pod {
             return None;
         }
-        leave("owned", format!("{owner} makes it"))
+        leave(Ruled::Owned(owner.to_string()))
     }
 
     fn pod(&self) -> Option<Verdict> {
         let phase = self.wanted?.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
         let finished = self.is_new() && matches!(phase, "Succeeded" | "Failed");
-        finished.then(|| leave("pod-finished", format!("it had ended ({phase}) at that moment; it would run again")))?
+        finished.then(|| leave(Ruled::PodFinished(phase.to_owned())))?
     }
 
     fn job(&self, widen: &Widen) -> Option<Verdict> {
         let job = self.wanted.filter(|_| self.is_new())?;
         if is_finished(job) {
-            return leave("job-finished", "it had finished at that moment; it would run again");
+            return leave(Ruled::JobFinished);
         }
         if widen.rerun_jobs || job.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
             return None;
         }
-        leave_unless(
-            "job-running",
-            "it was running at that moment; it would start over from the beginning",
-            "--rerun-jobs",
-        )
+        leave_unless(Ruled::JobRunning, Permission::RerunJobs)
     }
 
     fn secret(&self) -> Option<Verdict> {
         if self.sides().any(|secret| secrets::sort(secret) == "bootstrap.kubernetes.io/token") {
-            return leave(
-                "bootstrap-token",
-                "bootstrap tokens expire on purpose; an old one would open the door again",
-            );
+            return leave(Ruled::BootstrapToken);
         }
         if self.sides().any(secrets::is_automatic_token) {
-            return leave("account-token", "the token controller makes it; an old token would not be valid");
+            return leave(Ruled::AccountToken);
         }
         let (rule, program) = self.sides().find_map(secrets::maker)?;
-        leave(rule, format!("{program} makes it; put back what it is made of, and it follows"))
+        leave(Ruled::MadeSecret { rule, program })
     }
 
     fn endpoints(&self) -> Option<Verdict> {
         if self.kind == "/endpoints" {
             let made = self.marked("endpoints.kubernetes.io/managed-by")
                 || self.marked("endpoints.kubernetes.io/last-change-trigger-time");
-            return made
-                .then(|| leave("endpoints", "the endpoints controller makes it of the Pods that are there now"))?;
+            return made.then(|| leave(Ruled::Endpoints))?;
         }
         let by = self.sides().find_map(|side| secrets::mark(side, "endpointslice.kubernetes.io/managed-by"))?;
-        leave("endpoint-slice", format!("{by} makes it of the Pods that are there now"))
+        leave(Ruled::EndpointSlice(by.to_owned()))
     }
 
     fn volume_snapshot(&self) -> Option<Verdict> {
         let source = self.wanted.filter(|_| self.is_new())?.pointer("/spec/source")?;
         let dynamic = source.get("persistentVolumeClaimName").or_else(|| source.get("volumeHandle")).is_some();
-        let reason = "to create it takes a snapshot of the data of now, not of then";
-        dynamic.then(|| leave("volume-snapshot", reason))?
+        dynamic.then(|| leave(Ruled::VolumeSnapshot))?
     }
 
     fn crd(&self) -> Option<Verdict> {
@@ -312,20 +288,12 @@ impl<'o> Object<'o> {
         if missing.is_empty() {
             return None;
         }
-        let versions = missing.join(", ");
-        leave(
-            "crd-stored-versions",
-            format!(
-                "objects are stored as {versions}, which it did not have at that moment; they could not be read any more"
-            ),
-        )
+        leave(Ruled::StoredVersions(missing))
     }
 
     fn run(&self, widen: &Widen) -> Option<Verdict> {
         let new = RUNS.contains(&self.kind) && self.is_new() && !widen.rerun_jobs;
-        new.then(|| {
-            leave_unless("run-once", "it stands for one run; created again, it would run again", "--rerun-jobs")
-        })?
+        new.then(|| leave_unless(Ruled::RunOnce, Permission::RerunJobs))?
     }
 
     fn system(&self, widen: &Widen) -> Option<Verdict> {
@@ -340,19 +308,15 @@ impl<'o> Object<'o> {
                     || truth("rbac.authorization.kubernetes.io/autoupdate")
                     || self.marked("kubernetes.io/bootstrapping") =>
             {
-                leave_unless(
-                    "rbac-system",
-                    "the server keeps its own roles as its version needs them",
-                    "--include-system",
-                )
+                leave_unless(Ruled::RbacSystem, Permission::System)
             }
             ("flowcontrol.apiserver.k8s.io", _)
                 if truth("apf.kubernetes.io/autoupdate-spec") || matches!(name, "exempt" | "catch-all") =>
             {
-                leave_unless("flowcontrol-system", "the server keeps its own request queues", "--include-system")
+                leave_unless(Ruled::FlowcontrolSystem, Permission::System)
             }
             ("scheduling.k8s.io", "priorityclasses") if name.starts_with("system-") => {
-                leave_unless("system-priority-class", "the server makes its own priority classes", "--include-system")
+                leave_unless(Ruled::SystemPriorityClass, Permission::System)
             }
             _ => None,
         }

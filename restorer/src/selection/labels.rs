@@ -5,6 +5,8 @@
 
 use hindcast_journal::{Error, Result, exact::Value};
 
+use crate::message::Remedy;
+
 #[cfg(test)]
 mod tests;
 
@@ -31,10 +33,8 @@ enum Test {
 impl Selector {
     /// Reads a selector; the empty one matches everything.
     pub fn parse(text: &str) -> Result<Self> {
-        let refuse = |reason: &str| {
-            Error::invalid(format!("selector `{text}`"), reason)
-                .with_hint("as in kubectl: -l app=web, -l 'tier in (a,b),!canary', -l env!=prod")
-        };
+        let refuse =
+            |reason: &str| Error::invalid(format!("selector `{text}`"), reason).with_remedy(Remedy::LabelSyntax);
         if text.trim().is_empty() {
             return Ok(Self::default());
         }

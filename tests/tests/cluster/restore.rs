@@ -464,7 +464,7 @@ async fn what_is_refused_is_told_and_the_rest_is_done() -> Result<()> {
     let outcome = scene.apply_as(&prepared, &half, &Settings::default()).await?;
     ensure!((outcome.count(Became::Done), outcome.count(Became::Refused)) == (4, 2), "{outcome:#?}");
     let refused = outcome.actions.iter().find(|a| a.became == Became::Refused).context("there is one")?;
-    let words = refused.message.as_deref().unwrap_or_default();
+    let words = refused.message.clone().unwrap_or_default().to_string();
     ensure!(words.contains("`delete` on configmaps"), "{words}");
 
     // With the right given, resuming does the rest.
@@ -487,7 +487,10 @@ async fn what_is_refused_is_told_and_the_rest_is_done() -> Result<()> {
     .await?;
     let outcome = scene.apply(&prepared).await?;
     let [acted] = outcome.actions.as_slice() else { anyhow::bail!("{outcome:#?}") };
-    ensure!(acted.became == Became::Refused && acted.message.as_deref().unwrap_or_default().contains("exceeded quota"));
+    ensure!(
+        acted.became == Became::Refused
+            && acted.message.clone().unwrap_or_default().to_string().contains("exceeded quota")
+    );
     send(&scene.client, "DELETE", &format!("{core}/resourcequotas/full"), None).await?;
 
     // Cancelled before it begins, nothing is done, and it can be resumed.
@@ -596,7 +599,8 @@ async fn webhooks_take_part_unless_they_are_bypassed() -> Result<()> {
     };
     let held = of(&outcome, "held")?;
     ensure!(
-        held.became == Became::Refused && held.message.as_deref().unwrap_or_default().contains("held by policy"),
+        held.became == Became::Refused
+            && held.message.clone().unwrap_or_default().to_string().contains("held by policy"),
         "{held:#?}"
     );
     let marked = of(&outcome, "marked")?;
@@ -605,7 +609,7 @@ async fn webhooks_take_part_unless_they_are_bypassed() -> Result<()> {
     ensure!(of(&outcome, "free")?.verified == Some(Verified::Equal));
     let moved = of(&outcome, "moved")?;
     ensure!(
-        moved.became == Became::Done && moved.message.as_deref().unwrap_or_default().contains("taken"),
+        moved.became == Became::Done && moved.message.clone().unwrap_or_default().to_string().contains("taken"),
         "{moved:#?}"
     );
     ensure!(of(&outcome, "tick")?.verified == Some(Verified::Equal), "{outcome:#?}");
@@ -619,7 +623,7 @@ async fn webhooks_take_part_unless_they_are_bypassed() -> Result<()> {
     selection.only = vec![("/configmaps".to_owned(), "held".to_owned())];
     let outcome = scene.apply(&scene.plan(&selection, at).await?).await?;
     ensure!(of(&outcome, "held")?.verified == Some(Verified::Equal), "{outcome:#?}");
-    ensure!(outcome.notes.iter().any(|n| n.contains("are called again")), "{outcome:#?}");
+    ensure!(outcome.notes.iter().any(|n| n.to_string().contains("are called again")), "{outcome:#?}");
     ensure!(scene.get(guards).await?["webhooks"] == before, "the webhook is as it was");
     marker.remove().await?;
     Ok(())
@@ -704,7 +708,7 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
     ensure!(node_ports("first").await? == [30_101], "{outcome:#?}");
     ensure!(node_ports("second").await? == [30_102], "{outcome:#?}");
     let third = outcome.actions.iter().find(|a| a.key.name == "third").context("third")?;
-    ensure!(third.message.as_deref().unwrap_or_default().contains("30103 is taken"), "{third:#?}");
+    ensure!(third.message.clone().unwrap_or_default().to_string().contains("30103 is taken"), "{third:#?}");
     ensure!(node_ports("third").await?.len() == 1);
     for name in ["kept", "fixed"] {
         ensure!(scene.get(&format!("{core}/configmaps/{name}")).await?["data"]["v"] == "then", "{name}");
@@ -757,7 +761,7 @@ async fn what_was_given_instead_is_known_again(scene: &Scene) -> Result<()> {
     ] {
         let acted = outcome.actions.iter().find(|a| a.key.name == name).context(name)?;
         ensure!(acted.became == became, "{acted:#?}");
-        ensure!(acted.message.as_deref().unwrap_or_default().contains(&said), "{acted:#?}");
+        ensure!(acted.message.clone().unwrap_or_default().to_string().contains(&said), "{acted:#?}");
         let paths: Vec<&str> = acted.differences.iter().map(|d| d.path.as_str()).collect();
         ensure!(matches!(paths[..], [path] if path.ends_with("/nodePort")), "{acted:#?}");
     }
@@ -794,7 +798,7 @@ async fn who_moved_in_keeps_the_namespace(scene: &Scene) -> Result<()> {
     let [added, later] = outcome.actions.as_slice() else { bail!("{outcome:#?}") };
     ensure!(added.became == Became::Done, "{added:#?}");
     ensure!(later.became == Became::Refused, "{later:#?}");
-    let why = later.message.as_deref().unwrap_or_default();
+    let why = later.message.clone().unwrap_or_default().to_string();
     ensure!(why.contains("configmaps/strangers in later is still there"), "{why}");
     scene.get(&format!("{maps}/strangers")).await?;
 

@@ -196,6 +196,41 @@ fn libraries_keep_to_their_parts() {
     assert_eq!(impure("x.rs", "tokio::select! {\n a = b => {}\n}").len(), 1);
 }
 
+/// Options of other programs' commands, which are told as they are typed: kubectl's, and those of Argo CD.
+const FOREIGN_OPTIONS: [&str; 3] = ["--server-side", "--app-namespace", "--sync-policy"];
+
+/// Complaints about options of the command line in a source that must not know any: outside of comments `--word` can only
+/// stand in a text.
+fn options(name: &str, text: &str) -> Vec<String> {
+    if name.ends_with("/tests.rs") || name.contains("/tests/") {
+        return Vec::new();
+    }
+    let mut complaints = Vec::new();
+    let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    for (i, line) in code {
+        for (at, _) in line.match_indices("--") {
+            let option: String =
+                line[at..].chars().take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-').collect();
+            let word = option.trim_start_matches('-').starts_with(|c: char| c.is_ascii_lowercase());
+            if word && !FOREIGN_OPTIONS.contains(&option.as_str()) {
+                complaints.push(format!("{name}:{}: {option} is for cli/src/words.rs to spell", i + 1));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn the_restorer_knows_no_command_line() {
+    let sources = sources(&["restorer/src"]);
+    assert!(sources.len() > 20, "the sources were found");
+    none(&sources.iter().flat_map(|(name, text)| options(name, text)).collect::<Vec<_>>());
+    let offender =
+        "/// `--fine`\nf(\"give --allow-delete KIND\");\ng(\"--path\");\nh(\"kubectl apply --server-side\");\n";
+    assert_eq!(options("restorer/src/x.rs", offender).len(), 2, "the rule fires");
+    assert!(options("restorer/src/x/tests.rs", offender).is_empty());
+}
+
 /// Compiles an offender per denied method with clippy and our own deny-list.
 #[test]
 fn the_deny_list_fires() {

@@ -46,7 +46,7 @@ fn it_says_how_much_the_server_would_refuse() {
     let mut plan = bad_deploy();
     assert!(asked(&plan, Some(|| says("shop\n"))).0.contains("would refuse 1 of these actions"));
     for action in &mut plan.actions {
-        action.check = Some("refused: no".into());
+        action.check = Some(hindcast_restorer::apply::Check::Refused("no".into()));
     }
     assert!(asked(&plan, Some(|| says("shop\n"))).0.contains("would refuse all of it"));
 }

@@ -91,7 +91,8 @@ pub(crate) fn bad_deploy() -> Plan {
         rule: "hpa-replicas".into(),
         owner: "HorizontalPodAutoscaler web".into(),
     });
-    web.check = Some("refused: admission webhook \"policy.example.com\" denied the request: image not signed".into());
+    web.check =
+        Some(Check::Refused("admission webhook \"policy.example.com\" denied the request: image not signed".into()));
     let mut service = action(Verb::Create, name("Service", "", "services", "web"), 2, Vec::new());
     service.warnings.push("the external address of a LoadBalancer may change".into());
     let mut stray = action(Verb::Delete, name("ConfigMap", "", "configmaps", "debug-tools"), 9, Vec::new());

@@ -7,7 +7,9 @@ use hindcast_journal::exact::Value;
 use crate::{
     apply::{Became, request::Lost},
     desired::Full,
+    message::Message,
     plan::FieldChange,
+    reason::Cause,
     record::Entry,
 };
 
@@ -15,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Did {
     pub(crate) became: Became,
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Message>,
     pub(crate) differences: Vec<FieldChange>,
     /// Whether the cluster is, or may be, other than before by this action.
     pub(crate) touched: bool,
@@ -44,17 +46,17 @@ impl Did {
         }
     }
 
-    pub(crate) fn because(became: Became, message: impl Into<String>) -> Self {
+    pub(crate) fn because(became: Became, message: impl Into<Message>) -> Self {
         Self { message: Some(message.into()), ..Self::new(became) }
     }
 
     /// The action was not begun.
-    pub(crate) fn skipped(message: impl Into<String>) -> Self {
+    pub(crate) fn skipped(message: impl Into<Message>) -> Self {
         Self::because(Became::Skipped, message)
     }
 
     /// The action may not be done.
-    pub(crate) fn refused(message: impl Into<String>) -> Self {
+    pub(crate) fn refused(message: impl Into<Message>) -> Self {
         Self::because(Became::Refused, message)
     }
 
@@ -75,24 +77,21 @@ impl Did {
     }
 
     pub(super) fn lost(lost: &Lost) -> Self {
-        let message = if lost.cancelled {
-            format!("interrupted while it was not answered: {}", lost.why)
-        } else {
-            format!("the API server did not answer in time: {}", lost.why)
-        };
-        Self { settled: false, ..Self::because(Became::Failed, message) }
+        let why = lost.why.clone();
+        let cause = if lost.cancelled { Cause::InterruptedUnanswered(why) } else { Cause::Unanswered(why) };
+        Self { settled: false, ..Self::because(Became::Failed, cause) }
     }
 
-    pub(crate) fn with_note(mut self, note: Option<String>) -> Self {
+    pub(crate) fn with_note(mut self, note: Option<impl Into<Message>>) -> Self {
         self.message = joined(self.message.take(), note);
         self
     }
 }
 
 /// Both sentences.
-pub(super) fn joined(one: Option<String>, two: Option<String>) -> Option<String> {
-    match (one, two) {
-        (Some(one), Some(two)) => Some(format!("{one}; {two}")),
+pub(super) fn joined(one: Option<Message>, two: Option<impl Into<Message>>) -> Option<Message> {
+    match (one, two.map(Into::into)) {
+        (Some(one), Some(two)) => Some(one.and(two)),
         (one, two) => one.or(two),
     }
 }

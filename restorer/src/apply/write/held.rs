@@ -18,6 +18,7 @@ use crate::{
     live::HeldIn,
     path,
     plan::{holders::is_made_by_machines, notes, owners},
+    reason::Cause,
 };
 
 impl Work<'_> {
@@ -48,8 +49,7 @@ impl Work<'_> {
         if left.is_empty() {
             return Ok(());
         }
-        let is = if left.len() == 1 { "is" } else { "are" };
-        Err(Did::refused(format!("{} {is} still there and would go with it", notes::some(&left))))
+        Err(Did::refused(Cause::Holds(left)))
     }
 }
 

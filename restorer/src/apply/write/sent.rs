@@ -8,6 +8,7 @@ use hindcast_journal::exact::{Object, Value};
 use super::{Did, Job};
 use crate::{
     apply::{Became, request::Reply},
+    message::{Message, Remedy},
     path,
     plan::{Action, Propagation},
     rules,
@@ -80,7 +81,7 @@ pub(super) fn refusal(job: &Job<'_>, verb: &str, reply: &Reply) -> Did {
 }
 
 /// The server's words, with what can be done about them.
-pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> String {
+pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> Message {
     let words = reply.message();
     let what = if action.key.group.is_empty() {
         action.key.resource.clone()
@@ -89,25 +90,23 @@ pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> String {
     };
     let rights = rules::escalation(&action.key.kind_key(), &action.key.name, &words);
     let remedy = match reply.status {
-        401 => Some("the credentials are not accepted (any more): log in again, then resume".to_owned()),
-        403 if rights.is_some() => rights,
-        403 if words.contains("is forbidden: User") => Some(format!("the account needs `{verb}` on {what}")),
-        403 if reply.is_over_quota() => Some("make room in the quota, then resume".to_owned()),
-        422 if words.contains("immutable") || words.contains("updates to statefulset spec") => {
-            Some("--allow-recreate deletes and creates it again".to_owned())
-        }
-        500 if words.contains("failed calling webhook") => {
-            Some("bring the webhook back, or give --bypass-webhooks".to_owned())
-        }
-        404 => Some(format!("no {what} in version {} here, or no such namespace", action.version)),
+        401 => Some(Remedy::LogIn),
+        403 if rights.is_some() => rights.map(Remedy::Escalation),
+        403 if words.contains("is forbidden: User") => Some(Remedy::Rights { verb: verb.to_owned(), what }),
+        403 if reply.is_over_quota() => Some(Remedy::QuotaRoom),
+        422 if words.contains("immutable") || words.contains("updates to statefulset spec") => Some(Remedy::Recreate),
+        500 if words.contains("failed calling webhook") => Some(Remedy::Webhook),
+        404 => Some(Remedy::NotHere { what, version: action.version.clone() }),
         _ => None,
     };
     match remedy {
-        Some(remedy) => format!("{words}: {remedy}"),
-        None => words,
+        Some(remedy) => Message::about(&format!("{words}: "), remedy.into()),
+        None => words.into(),
     }
 }
 
-pub(super) fn not_owned(why: &str) -> String {
-    format!("its field owners could not be set again, so `kubectl apply --server-side` may meet a conflict: {why}")
+pub(super) fn not_owned(why: Message) -> Message {
+    // A command of kubectl's, which is not ours to spell otherwise.
+    let what = "its field owners could not be set again, so `kubectl apply --server-side` may meet a conflict: ";
+    Message::about(what, why)
 }

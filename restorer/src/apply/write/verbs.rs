@@ -20,14 +20,16 @@ use crate::{
         request::{self, Ask},
     },
     desired::Full,
+    message::Message,
     plan::Verb,
+    reason::Cause,
     rules,
 };
 
 impl Work<'_> {
     pub(super) async fn update(&self, job: Job<'_>) -> Result<Did, Did> {
         let (Some(before), Some(mut target)) = (job.before(), job.target()) else {
-            return Err(Did::because(Became::Failed, "the plan holds no body for it"));
+            return Err(Did::because(Became::Failed, Cause::NoBody));
         };
         self.adopt(&job, &mut target.value)?;
         let live = job.action.live.as_ref();
@@ -42,7 +44,7 @@ impl Work<'_> {
             if look {
                 let now = self.read(&job).await?;
                 let Some(now) = now else {
-                    return Err(Did::because(Became::Conflict, "it was deleted since the plan was made"));
+                    return Err(Did::because(Became::Conflict, Cause::Deleted));
                 };
                 if meta(&now.value, "uid") != uid {
                     return Err(Did::because(
@@ -51,7 +53,7 @@ impl Work<'_> {
                     ));
                 }
                 if is_terminating(&now.value) {
-                    let why = format!("it is being deleted{}", finalizers(&now.value));
+                    let why = Cause::Terminating(finalizers(&now.value));
                     return Err(Did::because(Became::Conflict, why));
                 }
                 if job.ground.same(&target, &now) {
@@ -62,14 +64,14 @@ impl Work<'_> {
                     if let Some(given) = self.without_others(&job, &now, doubtful) {
                         return Ok(self.found(&job, now, doubtful).await.with_note(Some(given)));
                     }
-                    let did = Did::because(Became::Conflict, "it was changed since the plan was made");
+                    let did = Did::because(Became::Conflict, Cause::Changed);
                     return Err(Did { differences: changed, ..did });
                 }
                 meta(&now.value, "resourceVersion").clone_into(&mut rv);
                 sent = job
                     .ground
                     .carry_over(&target.value, before, &now.value)
-                    .ok_or_else(|| Did::because(Became::Conflict, "what is to be changed is not there any more"))?;
+                    .ok_or_else(|| Did::because(Became::Conflict, Cause::Gone))?;
             }
             let body = Self::body(&job, &sent, Some((&uid, &rv)))?;
             let path = format!("{}{}", job.path(), request::manners(false));
@@ -87,7 +89,7 @@ impl Work<'_> {
                 }
                 404 | 409 if refusals < CONFLICTS => refusals += 1,
                 409 => {
-                    let why = format!("it is being written too often by others: {}", reply.message());
+                    let why = Cause::Contended(Some(reply.message()));
                     return Err(Did::because(Became::Conflict, why));
                 }
                 _ => return Err(refusal(&job, "update", &reply)),
@@ -115,7 +117,7 @@ impl Work<'_> {
     /// Creates what is not there.
     async fn post(&self, job: Job<'_>) -> Result<Did, Did> {
         let Some(mut sent) = job.bodies.target.clone() else {
-            return Err(Did::because(Became::Failed, "the plan holds no body for it"));
+            return Err(Did::because(Became::Failed, Cause::NoBody));
         };
         self.adopt(&job, &mut sent)?;
         if job.bodies.unsuspend {
@@ -141,7 +143,7 @@ impl Work<'_> {
                     None => return Err(refusal(&job, "create", &reply)),
                 }
             } else if reply.status == 409 {
-                return Err(Did::because(Became::Conflict, "it is being created and deleted by others"));
+                return Err(Did::because(Became::Conflict, Cause::CreatedAndDeleted));
             } else if job.last.is_some() || job.action.verb == Verb::Recreate {
                 let asked = sent.clone();
                 let Some(why) = relax(job.action, &mut sent, &reply) else {
@@ -158,7 +160,7 @@ impl Work<'_> {
     /// An object stands where one is to be created.
     async fn standing(&self, job: &Job<'_>, now: Full, doubtful: bool) -> Result<Did, Did> {
         let Some(mut target) = job.target() else {
-            return Err(Did::because(Became::Failed, "the plan holds no body for it"));
+            return Err(Did::because(Became::Failed, Cause::NoBody));
         };
         self.adopt(job, &mut target.value)?;
         let mut staged = target.clone();
@@ -172,8 +174,7 @@ impl Work<'_> {
             return Ok(self.found(job, now, doubtful).await.with_note(Some(given)));
         }
         let changed = job.ground.differences(&target, &now, None);
-        let message = "somebody created it since the plan was made, and otherwise";
-        Err(Did { differences: changed, ..Did::because(Became::Conflict, message) })
+        Err(Did { differences: changed, ..Did::because(Became::Conflict, Cause::CreatedOtherwise) })
     }
 
     /// Whether an earlier try of ours, whose answer or outcome was lost, wrote the object without what others held (see
@@ -204,7 +205,7 @@ impl Work<'_> {
 
     pub(super) async fn delete(&self, job: Job<'_>) -> Result<Did, Did> {
         let Some(before) = job.before() else {
-            return Err(Did::because(Became::Failed, "the plan holds no pre-image of it"));
+            return Err(Did::because(Became::Failed, Cause::NoPreImage));
         };
         let uid = meta(&before.value, "uid").to_owned();
         let mut rv = meta(&before.value, "resourceVersion").to_owned();
@@ -218,7 +219,7 @@ impl Work<'_> {
         let follows = job.action.verb == Verb::Delete && owners.any(|o| self.record.touched(&o.owner));
         let gone = |doubtful: bool| {
             if follows {
-                Did::done(None).with_note(Some("it went with its owner".to_owned()))
+                Did::done(None).with_note(Some(Cause::WentWithOwner))
             } else {
                 Did { touched: doubtful, ..Did::new(Became::Already) }
             }
@@ -228,16 +229,16 @@ impl Work<'_> {
                 let Some(now) = self.read(&job).await? else { return Ok(gone(doubtful)) };
                 if meta(&now.value, "uid") != uid {
                     // Ours is gone; another of the same name was made by somebody.
-                    let why = "another object of the same name is there by now";
+                    let why = Cause::Another;
                     return Err(Did::because(Became::Conflict, why));
                 }
                 if is_terminating(&now.value) {
-                    let note = format!("it is being deleted{}", finalizers(&now.value));
+                    let note = Cause::Terminating(finalizers(&now.value));
                     return Ok(gone(doubtful).with_note(Some(note)));
                 }
                 let changed = job.ground.differences(before, &now, None);
                 if !changed.is_empty() {
-                    let did = Did::because(Became::Conflict, "it was changed since the plan was made");
+                    let did = Did::because(Became::Conflict, Cause::Changed);
                     return Err(Did { differences: changed, ..did });
                 }
                 meta(&now.value, "resourceVersion").clone_into(&mut rv);
@@ -253,12 +254,12 @@ impl Work<'_> {
                 _ => return Err(refusal(&job, "delete", &reply)),
             }
         }
-        Err(Did::because(Became::Conflict, "it is being written too often by others"))
+        Err(Did::because(Became::Conflict, Cause::Contended(None)))
     }
 
     pub(super) async fn recreate(&self, job: Job<'_>) -> Result<Did, Did> {
         let Some(before) = job.before() else {
-            return Err(Did::because(Became::Failed, "the plan holds no pre-image of it"));
+            return Err(Did::because(Became::Failed, Cause::NoPreImage));
         };
         let uid = meta(&before.value, "uid").to_owned();
         if self.resumed
@@ -301,12 +302,12 @@ impl Work<'_> {
     pub(crate) async fn unsuspend(&self, job: Job<'_>, mut did: Did) -> Did {
         let wanted = job.bodies.target.as_ref().and_then(|t| t.pointer("/spec/suspend")).cloned();
         let path = format!("{}{}", job.path(), request::manners(false));
-        let mut why = "it is being written too often by others".to_owned();
+        let mut why = Message::from(Cause::Contended(None));
         for _ in 0..=CONFLICTS {
             let now = match self.read(&job).await {
                 Ok(Some(now)) => now,
                 Ok(None) => {
-                    "it is gone".clone_into(&mut why);
+                    why = "it is gone".into();
                     break;
                 }
                 Err(failed) => {
@@ -333,7 +334,7 @@ impl Work<'_> {
                 }
                 Ok(reply) if reply.status == 409 => {}
                 Ok(reply) => {
-                    why = reply.message();
+                    why = reply.message().into();
                     break;
                 }
                 Err(failed) => {
@@ -344,6 +345,6 @@ impl Work<'_> {
         }
         did.became = Became::Failed;
         did.settled = false;
-        did.with_note(Some(format!("it was created, and is still suspended: {why}")))
+        did.with_note(Some(Message::about("it was created, and is still suspended: ", why)))
     }
 }

@@ -53,8 +53,12 @@ fn a_scaler_of_then_or_now_counts_once_each() {
     let mut live = Live::default();
     live.scalers.insert(hpa, Arc::new(full(reference("scaleTargetRef", "apps/v1", "StatefulSet"))));
     let around = gather(&desired, &live, Some("/spec/replicas"), &Planned::new());
-    let words =
-        |kind: &str| around.scaled.get(&key(kind, "web")).map(|set| set.iter().cloned().collect::<Vec<_>>().join(", "));
+    let words = |kind: &str| {
+        around
+            .scaled
+            .get(&key(kind, "web"))
+            .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    };
     assert_eq!(words("apps/deployments").as_deref(), Some("HorizontalPodAutoscaler web, ScaledObject queue"));
     assert_eq!(words("apps/statefulsets").as_deref(), Some("HorizontalPodAutoscaler web"));
     assert_eq!(around.asked.as_deref(), Some("/spec/replicas"));

@@ -163,7 +163,7 @@ fn any_kind() -> impl Strategy<Value = &'static str> {
 fn any_around() -> impl Strategy<Value = Surroundings> {
     (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(scaled, resized, asked)| {
         let by = |on: bool, words: &str| {
-            let entry = (key("apps/deployments", "web"), BTreeSet::from([words.to_owned()]));
+            let entry = (key("apps/deployments", "web"), BTreeSet::from([scaler(words)]));
             on.then_some(entry).into_iter().collect()
         };
         Surroundings {

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use hindcast_journal::{Cut, cut::CutPoint, exact::Value, fold::ObjectKey};
 
 use crate::{
-    plan::{Action, FieldChange, LiveRef, Plan, Propagation, Verb, WantedRef, Wave},
-    selection::{Selection, What, Widen},
+    message::{Note, Plain, Remedy, Words},
+    plan::{Action, FieldChange, Left, LiveRef, Plan, Propagation, Verb, WantedRef, Wave},
+    reason::Reason,
+    selection::{Permission, Selection, What, Widen},
 };
 
 #[test]
@@ -53,4 +55,77 @@ fn comes_back_whole() {
     };
     assert_eq!(Plan::from_json("a plan", &plan.to_json()).expect("it reads"), plan);
     assert!(Plan::from_json("a plan", b"{}").is_err());
+}
+
+/// The caller's words.
+#[derive(Debug)]
+struct Flags;
+
+impl Words for Flags {
+    fn permission(&self, permission: &Permission) -> String {
+        match permission {
+            Permission::AcceptGap => "--accept-gap".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn part(&self, path: &str) -> String {
+        path.to_owned()
+    }
+
+    fn remedy(&self, remedy: &Remedy) -> String {
+        remedy.to_string()
+    }
+
+    fn reason(&self, reason: &Reason) -> String {
+        reason.to_string()
+    }
+
+    fn note(&self, note: &Note) -> String {
+        format!("{note}; --restart rolls them")
+    }
+}
+
+/// As records have held it from the first version on.
+const LEFT: &str = r#"{"key":{"group":"","resource":"configmaps","namespace":"shop","name":"a"},"kind":"ConfigMap","verb":"delete","code":"lost-gap","reason":"changes of its kind from 1970-01-01T00:00:00Z to 1970-01-01T00:00:01Z are lost, so it may have been there at the moment asked for","flag":"--accept-gap"}"#;
+const NOTES: &str = r#"["Deployment web reads ConfigMap a when its Pods start and its template stays: they keep the old values; --restart rolls them"]"#;
+
+#[test]
+fn what_is_said_is_kept_in_the_callers_words_and_read_again_as_it_was() {
+    let key =
+        ObjectKey { namespace: "shop".into(), group: String::new(), resource: "configmaps".into(), name: "a".into() };
+    let left = Left {
+        key,
+        kind: "ConfigMap".into(),
+        verb: Verb::Delete,
+        reason: Reason::Lost(0, 1_000_000),
+        unless: Some(Permission::AcceptGap),
+    };
+    let reads = Note::KeepsOldValues { workload: "Deployment web".into(), reads: "ConfigMap a".into() };
+    let plan = Plan {
+        cluster: "c".into(),
+        cut: Cut::default(),
+        time: 5,
+        undoes: None,
+        selection: Selection {
+            what: What::All,
+            labels: String::new(),
+            only: Vec::new(),
+            path: None,
+            widen: Widen::default(),
+        },
+        actions: Vec::new(),
+        left: vec![left],
+        notes: vec![reads],
+        reservations: Vec::new(),
+        unchanged: 0,
+    };
+    let kept = plan.told(&Flags).to_json();
+    let text = String::from_utf8(kept.clone()).expect("JSON is text");
+    assert!(text.contains(&format!(r#""left":[{LEFT}],"notes":{NOTES}"#)), "{text}");
+    let read = Plan::from_json("a plan", &kept).expect("it reads");
+    let one = read.left.first().expect("what is left");
+    assert_eq!((one.reason.code(), &one.unless), ("lost-gap", &None), "nobody decides by what was told");
+    assert_eq!(one.permission(&Plain).as_deref(), Some("--accept-gap"));
+    assert_eq!(read.told(&Plain).to_json(), kept, "whoever reads it says the same");
 }

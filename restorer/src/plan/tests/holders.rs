@@ -17,7 +17,7 @@ fn came(kinds: &[&str]) -> Scene {
 
 fn reason(scene: &Scene, name: &str) -> String {
     let left = scene.plan().plan.left;
-    left.into_iter().find(|left| left.key.name == name).map(|left| left.reason).unwrap_or_default()
+    left.into_iter().find(|left| left.key.name == name).map(|left| left.reason.to_string()).unwrap_or_default()
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn lines(scene: &Scene, expected: &[&str]) {
 }
 
 fn reason(scene: &Scene) -> String {
-    scene.plan().plan.left.first().expect("something left").reason.clone()
+    scene.plan().plan.left.first().expect("something left").reason.to_string()
 }
 
 #[test]

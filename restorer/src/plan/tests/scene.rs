@@ -16,7 +16,7 @@ use crate::{
     desired::{Full, Source, Wanted},
     live::{Listed, NamespacePhase, Present},
     plan::{Action, Left, holders::is_holder, prepare},
-    selection::{What, Widen},
+    selection::{Permission, What, Widen},
 };
 
 /// Kind, group, resource, namespaced.
@@ -242,11 +242,27 @@ impl Scene {
         let name = |key: &ObjectKey| key.name.clone();
         let act = |a: &Action| format!("{:?} {} {}", a.verb, a.kind, name(&a.key)).to_lowercase();
         let left = |l: &Left| {
-            let flag = l.flag.as_ref().map(|flag| format!(" unless {flag}")).unwrap_or_default();
-            format!("leave {:?} {} {}: {}{flag}", l.verb, l.kind, name(&l.key), l.code).to_lowercase()
+            let flag = l.unless.as_ref().map(|needed| format!(" unless {}", flag(needed))).unwrap_or_default();
+            format!("leave {:?} {} {}: {}{flag}", l.verb, l.kind, name(&l.key), l.reason.code()).to_lowercase()
         };
         plan.actions.iter().map(act).chain(plan.left.iter().map(left)).collect()
     }
+}
+
+/// A permission, as short as a flag.
+fn flag(permission: &Permission) -> String {
+    match permission {
+        Permission::ClusterScoped => "--with-cluster-scoped",
+        Permission::System => "--include-system",
+        Permission::Delete(kind) => return format!("--allow-delete {}", kind.rsplit('/').next().unwrap_or_default()),
+        Permission::Recreate => "--allow-recreate",
+        Permission::Restart => "--restart",
+        Permission::AcceptGap => "--accept-gap",
+        Permission::RerunJobs => "--rerun-jobs",
+        Permission::EmptyVolumes => "--allow-empty-volumes",
+        Permission::BypassWebhooks => "--bypass-webhooks",
+    }
+    .to_owned()
 }
 
 /// The one action.

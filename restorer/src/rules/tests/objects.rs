@@ -8,20 +8,20 @@ use crate::{
     selection::Widen,
 };
 
-/// The rule that leaves an object alone and the flag that would do it.
+/// The rule that leaves an object alone and what would have to be allowed.
 fn left(
     kind: &str,
     wanted: Option<Json>,
     live: Option<Json>,
     widen: &Widen,
-) -> Option<(&'static str, Option<&'static str>)> {
+) -> Option<(&'static str, Option<Permission>)> {
     let (wanted, live) = (wanted.map(full), live.map(full));
     match verdict(kind, wanted.as_ref(), live.as_ref(), widen) {
         Verdict::Act => None,
-        Verdict::Leave { rule, reason, flag } => {
-            assert!(find(rule).is_some(), "{rule} is not in the table");
-            assert!(!reason.is_empty());
-            Some((rule, flag))
+        Verdict::Leave { rule, unless } => {
+            assert!(find(rule.id()).is_some(), "{} is not in the table", rule.id());
+            assert!(!rule.to_string().is_empty());
+            Some((rule.id(), unless))
         }
     }
 }
@@ -37,7 +37,7 @@ fn never(kind: &str, object: Json) -> Option<&'static str> {
         ..Widen::default()
     };
     assert_eq!(left(kind, None, Some(object), &everything), missing, "{kind}: added, with every flag");
-    assert!(missing.is_none_or(|(_, flag)| flag.is_none()), "{kind}: no flag helps");
+    assert!(missing.as_ref().is_none_or(|(_, unless)| unless.is_none()), "{kind}: no permission helps");
     missing.map(|(rule, _)| rule)
 }
 
@@ -218,7 +218,7 @@ fn job_running_is_created_only_when_asked() {
     let running = job("u", Some("Suspended"));
     assert_eq!(
         left("batch/jobs", Some(running.clone()), None, &Widen::default()),
-        Some(("job-running", Some("--rerun-jobs")))
+        Some(("job-running", Some(Permission::RerunJobs)))
     );
     assert_eq!(left("batch/jobs", Some(running), None, &Widen { rerun_jobs: true, ..Widen::default() }), None);
     let suspended = json!({"metadata": {"name": "web"}, "spec": {"suspend": true}});
@@ -235,7 +235,7 @@ fn run_once_objects_are_created_only_when_asked() {
     for kind in find("run-once").expect("a rule of the table").kinds {
         assert_eq!(
             left(kind, Some(named("r")), None, &Widen::default()),
-            Some(("run-once", Some("--rerun-jobs"))),
+            Some(("run-once", Some(Permission::RerunJobs))),
             "{kind}"
         );
         assert_eq!(left(kind, Some(named("r")), None, &Widen { rerun_jobs: true, ..Widen::default() }), None, "{kind}");
@@ -332,11 +332,11 @@ fn pvc_empty_is_created_only_when_asked() {
     let wanted = full(json!({"metadata": {"name": "data", "namespace": "shop"}, "spec": {"volumeName": "pv-1"}}));
     let mut around = Surroundings::default();
     let refused = |around: &Surroundings| match claim(&wanted, around, &Widen::default()) {
-        Verdict::Leave { rule, reason, flag } => Some((rule, flag, reason)),
+        Verdict::Leave { rule, unless } => Some((rule.id(), unless, rule.to_string())),
         Verdict::Act => None,
     };
-    let (rule, flag, reason) = refused(&around).expect("its volume is gone");
-    assert_eq!((rule, flag), ("pvc-empty", Some("--allow-empty-volumes")));
+    let (rule, unless, reason) = refused(&around).expect("its volume is gone");
+    assert_eq!((rule, unless), ("pvc-empty", Some(Permission::EmptyVolumes)));
     assert!(reason.contains("pv-1 is gone"), "{reason}");
     assert_eq!(claim(&wanted, &around, &Widen { allow_empty_volumes: true, ..Widen::default() }), Verdict::Act);
     let of = |name: &str| Volume { claim: Some(("shop".into(), name.into())), ..Volume::default() };
@@ -359,7 +359,7 @@ fn rbac_system_is_changed_only_when_asked() {
         ] {
             assert_eq!(
                 left(kind, Some(object.clone()), None, &Widen::default()),
-                Some(("rbac-system", Some("--include-system")))
+                Some(("rbac-system", Some(Permission::System)))
             );
             assert_eq!(left(kind, Some(object), None, &system), None);
         }

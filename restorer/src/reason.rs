@@ -1,0 +1,319 @@
+//! Why something that differs is left alone, and why an action was not done ([`Cause`]): as data, so that nobody has to read a text to know.
+//!
+//! **Words**: a reason has a *code*, a rule's id or a name of its own, by which plans are counted and grouped.
+//!
+//! **Invariants.** (1) Nothing is decided by the text of a reason. (2) The texts here know no command line: what may be
+//! allowed is a [`Permission`](crate::selection::Permission) beside the reason, and whoever calls spells it. (3) A reason
+//! that was read from a record is [`Reason::Told`]: what people were told then, and nothing else.
+
+use std::fmt;
+
+use hindcast_journal::{Micros, facts::CoverEnd, fold::ObjectKey};
+
+use crate::{
+    message::Message,
+    plan::notes::{object, some},
+};
+
+mod cause;
+mod loss;
+mod ruled;
+
+pub use cause::Cause;
+pub use loss::Loss;
+pub use ruled::Ruled;
+
+/// Why something that differs is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A rule says so.
+    Rule(Ruled),
+    /// It is the cluster's own.
+    System,
+    /// It is cluster-scoped, and what was asked for is this namespace.
+    ClusterScoped(String),
+    /// Its volume, which is cluster-scoped, would have to be given to it.
+    ReleasedVolume(String),
+    /// A part of the object was asked for, and there is no object now.
+    PartOfMissing,
+    /// A part of the object was asked for, and there was no object then.
+    PartOfAdded,
+    /// There is no such part in it now.
+    NoPart(String),
+    /// Objects of this Kind cannot be listed.
+    Unlisted(String),
+    /// Objects of a Kind may not be read.
+    Forbidden {
+        /// The Kind.
+        kind: String,
+        /// The server's words.
+        said: String,
+    },
+    /// Objects of a Kind could not be read.
+    Unread {
+        /// The Kind.
+        kind: String,
+        /// What happened.
+        said: String,
+    },
+    /// This Kind is not served now.
+    NotServed(String),
+    /// The version that it was recorded in is not served now.
+    VersionGone {
+        /// That version.
+        version: String,
+        /// What the server has.
+        served: Vec<String>,
+    },
+    /// It was recorded in one version and is read in another.
+    OtherVersion {
+        /// The version then.
+        then: String,
+        /// The version now.
+        now: String,
+    },
+    /// It is being deleted already.
+    Terminating,
+    /// Its namespace is being deleted.
+    NamespaceTerminating(String),
+    /// Its namespace is not there.
+    NoNamespace(String),
+    /// Somebody else touched it since the restore that is undone.
+    Since(Touched),
+    /// Its values cannot be opened.
+    Sealed(Message),
+    /// The object of the moment cannot be had.
+    Unreadable(Message),
+    /// It would destroy what no undo brings back.
+    Destroys(Loss),
+    /// These fields cannot be changed while the object lives.
+    NeedsRecreate(Vec<String>),
+    /// What the plan leaves alone would go with it.
+    HoldsOthers(Vec<String>),
+    /// What it holds was not read.
+    HoldsUnread,
+    /// It goes with its owner.
+    GoesWithOwner(ObjectKey),
+    /// It goes with its namespace.
+    GoesWithNamespace(String),
+    /// It goes with the definition of its kind.
+    GoesWithDefinition(String),
+    /// The restore that is undone created another of its name.
+    NotCreated {
+        /// The restore.
+        restore: String,
+        /// The uid of the one that is there, where the restore created another.
+        uid: Option<String>,
+    },
+    /// Its kind was not protected at the moment.
+    NotProtected(Option<CoverEnd>),
+    /// Its kind was not protected at the moment, and it was made since.
+    MadeUnprotected(Option<CoverEnd>),
+    /// Its kind is known only up to then.
+    KnownUntil(Micros),
+    /// Its kind is not protected since then.
+    NotProtectedSince(Micros, CoverEnd),
+    /// Its kind was not protected in between.
+    NotProtectedBetween(Micros, Micros, CoverEnd),
+    /// Its kind is protected only since then.
+    ProtectedSince(Micros),
+    /// Changes of its kind in between are lost.
+    Lost(Micros, Micros),
+    /// It was made within the second of the moment.
+    WithinTheSecond(Micros),
+    /// The journal, closed up to then, has not seen it yet.
+    NotSeen(Micros),
+    /// The journal knows another object of its name.
+    AnotherSeen {
+        /// The uid that the journal knows.
+        known: String,
+        /// The uid that is live.
+        live: String,
+    },
+    /// As it was written down; only its texts are known.
+    Told {
+        /// The code.
+        code: String,
+        /// The reason.
+        text: String,
+        /// What would allow it, as it was spelled.
+        permission: Option<String>,
+    },
+}
+
+/// What somebody did to an object since the restore that is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touched {
+    /// It was created again.
+    Created,
+    /// It was deleted.
+    Deleted,
+    /// It was changed.
+    Changed,
+}
+
+impl Reason {
+    /// Its code: a rule's id, `no-evidence`, `destroys-data`, `not-protected`, `cluster-scoped`, ….
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Rule(rule) => rule.id(),
+            Self::System => "system",
+            Self::ClusterScoped(_) | Self::ReleasedVolume(_) => "cluster-scoped",
+            Self::PartOfMissing | Self::PartOfAdded | Self::NoPart(_) => "path",
+            Self::Unlisted(_) | Self::NotServed(_) | Self::VersionGone { .. } | Self::OtherVersion { .. } => {
+                "not-served"
+            }
+            Self::Forbidden { .. } => "forbidden",
+            Self::Unread { .. } | Self::Unreadable(_) => "unreadable",
+            Self::Terminating | Self::NamespaceTerminating(_) => "terminating",
+            Self::NoNamespace(_) => "no-namespace",
+            Self::Since(_) => "changed-since",
+            Self::Sealed(_) => "sealed",
+            Self::Destroys(_) => "destroys-data",
+            Self::NeedsRecreate(_) => "needs-recreate",
+            Self::HoldsOthers(_) | Self::HoldsUnread => "holds-others",
+            Self::GoesWithOwner(_) | Self::GoesWithNamespace(_) | Self::GoesWithDefinition(_) => "owned",
+            Self::NotCreated { .. } | Self::WithinTheSecond(_) | Self::NotSeen(_) | Self::AnotherSeen { .. } => {
+                "no-evidence"
+            }
+            Self::NotProtected(_)
+            | Self::MadeUnprotected(_)
+            | Self::KnownUntil(_)
+            | Self::NotProtectedSince(..)
+            | Self::NotProtectedBetween(..)
+            | Self::ProtectedSince(_) => "not-protected",
+            Self::Lost(..) => "lost-gap",
+            Self::Told { code, .. } => code,
+        }
+    }
+}
+
+impl From<Ruled> for Reason {
+    fn from(rule: Ruled) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNPROVEN: &str = "so that it was not there is not proven";
+        match self {
+            Self::Rule(rule) => rule.fmt(f),
+            Self::System => f.write_str("it is the cluster's own"),
+            Self::ClusterScoped(namespace) => {
+                write!(f, "it is cluster-scoped: others than namespace {namespace} may depend on it")
+            }
+            Self::ReleasedVolume(volume) => write!(
+                f,
+                "its volume {volume} still belongs to the claim that was deleted; giving it to the new one changes the volume, which is cluster-scoped"
+            ),
+            Self::PartOfMissing => f.write_str("it is not there; of a part nothing is created"),
+            Self::PartOfAdded => f.write_str("it was not there; of a part nothing is deleted"),
+            Self::NoPart(part) => write!(f, "there is no place {part} in it now"),
+            Self::Unlisted(kind) => write!(f, "{kind} objects cannot be listed"),
+            Self::Forbidden { kind, said } => {
+                write!(f, "{kind} objects may not be read, so nothing is done to them: {said}")
+            }
+            Self::Unread { kind, said } => {
+                write!(f, "{kind} objects could not be read, so nothing is done to them: {said}")
+            }
+            Self::NotServed(kind) => write!(f, "{kind} is not served now"),
+            Self::VersionGone { version, served } => write!(
+                f,
+                "it was recorded in a version that is gone: {version} is not served; the server has {}",
+                served.join(", ")
+            ),
+            Self::OtherVersion { then, now } => write!(f, "it was recorded as {then} and is read as {now}"),
+            Self::Terminating => f.write_str("it is being deleted already"),
+            Self::NamespaceTerminating(namespace) => write!(f, "namespace {namespace} is being deleted"),
+            Self::NoNamespace(namespace) => write!(f, "there is no namespace {namespace}"),
+            Self::Since(Touched::Created) => f.write_str("it was created again since the restore"),
+            Self::Since(Touched::Deleted) => f.write_str("it was deleted since the restore"),
+            Self::Since(Touched::Changed) => f.write_str("it was changed since the restore"),
+            Self::Sealed(message) | Self::Unreadable(message) => message.fmt(f),
+            Self::Destroys(loss) => loss.fmt(f),
+            Self::NeedsRecreate(fields) => write!(
+                f,
+                "{} cannot be changed while the object lives: it has to be deleted and created again",
+                fields.join(", ")
+            ),
+            Self::HoldsOthers(others) => {
+                write!(f, "what this plan leaves alone would go with it: {}", some(others))
+            }
+            Self::HoldsUnread => f.write_str("what it holds was not read, and would go with it"),
+            Self::GoesWithOwner(owner) => write!(f, "it goes with its owner {}", object(owner)),
+            Self::GoesWithNamespace(name) => write!(f, "it goes with its namespace {name}"),
+            Self::GoesWithDefinition(name) => write!(f, "it goes with its definition {name}"),
+            Self::NotCreated { restore, uid: Some(uid) } => {
+                write!(f, "restore {restore} created one of this name, but this is another (uid {uid})")
+            }
+            Self::NotCreated { restore, uid: None } => write!(f, "restore {restore} did not create it"),
+            Self::NotProtected(end) => {
+                write!(f, "its kind was not protected then ({}), {UNPROVEN}", why_not(end.as_ref()))
+            }
+            Self::MadeUnprotected(end) => write!(
+                f,
+                "it was made since, but its kind was not protected then ({}): an older one of its name may be lost",
+                why_not(end.as_ref())
+            ),
+            Self::KnownUntil(known) => write!(
+                f,
+                "its kind is known only up to {}, when the server's store was put back, {UNPROVEN}",
+                time(*known)
+            ),
+            Self::NotProtectedSince(at, end) => write!(
+                f,
+                "its kind is not protected since {} ({}), so what became of it is not known",
+                time(*at),
+                why_not(Some(end))
+            ),
+            Self::NotProtectedBetween(from, to, end) => write!(
+                f,
+                "its kind was not protected from {} to {} ({}), {UNPROVEN}",
+                time(*from),
+                time(*to),
+                why_not(Some(end))
+            ),
+            Self::ProtectedSince(from) => {
+                write!(f, "its kind is protected only since {}, {UNPROVEN}", time(*from))
+            }
+            Self::Lost(from, to) => write!(
+                f,
+                "changes of its kind from {} to {} are lost, so it may have been there at the moment asked for",
+                time(*from),
+                time(*to)
+            ),
+            Self::WithinTheSecond(created) => write!(
+                f,
+                "it was made within the second of {}, so it may have been there at the moment asked for; ask for a position or a \
+                 revision, which have no such doubt",
+                time(*created)
+            ),
+            Self::NotSeen(closed) => write!(
+                f,
+                "the journal has not seen it yet: it is closed up to {}; plan again in a moment",
+                time(*closed)
+            ),
+            Self::AnotherSeen { known, live } => write!(
+                f,
+                "the journal knows another object of this name (uid {known}), not this one (uid {live}); plan again in a moment"
+            ),
+            Self::Told { text, .. } => f.write_str(text),
+        }
+    }
+}
+
+/// Why a kind was not protected, in words.
+pub(crate) fn why_not(end: Option<&CoverEnd>) -> String {
+    match end {
+        None => "not yet".to_owned(),
+        Some(end) if end.detail.is_empty() => end.reason.as_str().to_owned(),
+        Some(end) => format!("{}: {}", end.reason.as_str(), end.detail),
+    }
+}
+
+/// A moment as it is written in reasons: UTC, to the second.
+pub(crate) fn time(micros: Micros) -> String {
+    jiff::Timestamp::from_microsecond(micros)
+        .map_or_else(|_| micros.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}

@@ -1,0 +1,109 @@
+//! Why an action was not done, or is not as it was to be.
+
+use std::fmt;
+
+use crate::plan::notes::some;
+
+/// Why an action ended as it did, where the server's words do not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The plan holds no body for it.
+    NoBody,
+    /// The plan holds no pre-image of it.
+    NoPreImage,
+    /// What is to be written is no object.
+    NoObject,
+    /// It was deleted since the plan was made.
+    Deleted,
+    /// It was changed since the plan was made.
+    Changed,
+    /// What is to be changed is not there.
+    Gone,
+    /// Another object of its name is there.
+    Another,
+    /// Somebody created it, and otherwise than it was to be.
+    CreatedOtherwise,
+    /// Others write it too often; with what the server said, where that counts.
+    Contended(Option<String>),
+    /// Others create and delete it.
+    CreatedAndDeleted,
+    /// It is being deleted, once these finalizers are done.
+    Terminating(Vec<String>),
+    /// It is still being deleted, after so many seconds where they were counted.
+    StillTerminating(Option<u64>, Vec<String>),
+    /// Its owner was not created: resource and name.
+    OwnerNotCreated(String, String),
+    /// These are still there and would go with it.
+    Holds(Vec<String>),
+    /// The restore was interrupted before it was begun.
+    NotBegun,
+    /// The restore was interrupted before it was done.
+    NotDone,
+    /// The restore was interrupted, and somebody has changed it since it was begun.
+    ChangedMeanwhile,
+    /// The API server has not answered for too long.
+    ServerGone,
+    /// There was no answer in time, and what happened instead.
+    Unanswered(String),
+    /// The restore was interrupted while there was no answer.
+    InterruptedUnanswered(String),
+    /// It was deleted again by somebody.
+    DeletedAgain,
+    /// Another object of its name was created since.
+    AnotherSince,
+    /// It was to go and is still there.
+    StillThere,
+    /// It went with its owner.
+    WentWithOwner,
+}
+
+/// `; its finalizers: a, b`
+struct Finalizers<'a>(&'a [String]);
+
+impl fmt::Display for Finalizers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "; its finalizers: {}", self.0.join(", ")) }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoBody => "the plan holds no body for it",
+            Self::NoPreImage => "the plan holds no pre-image of it",
+            Self::NoObject => "what is to be written is no object",
+            Self::Deleted => "it was deleted since the plan was made",
+            Self::Changed => "it was changed since the plan was made",
+            Self::Gone => "what is to be changed is not there any more",
+            Self::Another => "another object of the same name is there by now",
+            Self::CreatedOtherwise => "somebody created it since the plan was made, and otherwise",
+            Self::Contended(None) => "it is being written too often by others",
+            Self::Contended(Some(said)) => return write!(f, "it is being written too often by others: {said}"),
+            Self::CreatedAndDeleted => "it is being created and deleted by others",
+            Self::Terminating(finalizers) => return write!(f, "it is being deleted{}", Finalizers(finalizers)),
+            Self::StillTerminating(None, finalizers) => {
+                return write!(f, "it is still being deleted{}", Finalizers(finalizers));
+            }
+            Self::StillTerminating(Some(waited), finalizers) => {
+                return write!(f, "it is still being deleted after {waited} s{}", Finalizers(finalizers));
+            }
+            Self::OwnerNotCreated(resource, name) => {
+                return write!(f, "its owner {resource}/{name} was not created");
+            }
+            Self::Holds(left) => {
+                let is = if left.len() == 1 { "is" } else { "are" };
+                return write!(f, "{} {is} still there and would go with it", some(left));
+            }
+            Self::NotBegun => "interrupted before it was begun",
+            Self::NotDone => "interrupted before it was done",
+            Self::ChangedMeanwhile => "the restore was interrupted, and somebody has changed it since it was begun",
+            Self::ServerGone => "the API server has not answered for too long; resume when it is back",
+            Self::Unanswered(why) => return write!(f, "the API server did not answer in time: {why}"),
+            Self::InterruptedUnanswered(why) => return write!(f, "interrupted while it was not answered: {why}"),
+            Self::DeletedAgain => "it was deleted again by somebody",
+            Self::AnotherSince => "another object of the same name was created since",
+            Self::StillThere => "it is still there",
+            Self::WentWithOwner => "it went with its owner",
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! What a delete or a change destroys that no undo brings back.
+
+use std::fmt;
+
+/// What is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// The data of a claim: on its volume, where it has one.
+    Claim(Option<String>),
+    /// The hold of the storage behind a volume.
+    Volume,
+    /// Everything in a namespace.
+    Namespace,
+    /// Every object of a definition's Kind.
+    Objects(String),
+    /// The work of a Job that runs.
+    Job,
+    /// A Pod that nothing starts again.
+    Pod,
+    /// The claims of a `StatefulSet` that takes them along.
+    Claims,
+    /// The snapshot behind its object.
+    Snapshot,
+    /// The claims of the replicas that go.
+    Scaled {
+        /// How many there are to be.
+        then: u64,
+        /// How many there are.
+        now: u64,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claim(None) => f.write_str("the claim holds a volume as soon as it is bound"),
+            Self::Claim(Some(volume)) => {
+                write!(f, "the data on volume {volume} goes with the claim, unless it is reclaimed as Retain")
+            }
+            Self::Volume => f.write_str("the cluster loses its hold of the storage behind it"),
+            Self::Namespace => f.write_str("everything in the namespace is deleted with it"),
+            Self::Objects(kind) => write!(f, "every object of kind {kind} is deleted with it"),
+            Self::Job => f.write_str("the work it has done so far is lost"),
+            Self::Pod => f.write_str("nothing starts it again, and its logs and scratch volumes are lost"),
+            Self::Claims => f.write_str("its claims, with their data, are deleted with it (whenDeleted: Delete)"),
+            Self::Snapshot => f.write_str("the snapshot goes with it, unless its deletion policy is Retain"),
+            Self::Scaled { then, now } => write!(
+                f,
+                "with {then} replicas instead of {now} the claims of the others are deleted, with their data (whenScaled: Delete)"
+            ),
+        }
+    }
+}
