@@ -17,7 +17,6 @@ pub mod diff;
 pub mod intent;
 mod lists;
 pub mod live;
-mod path;
 pub mod plan;
 pub mod record;
 pub mod rules;
