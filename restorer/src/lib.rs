@@ -18,7 +18,6 @@ pub mod intent;
 mod lists;
 pub mod live;
 pub mod message;
-mod path;
 pub mod plan;
 pub mod reason;
 pub mod record;

@@ -11,13 +11,13 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Micros, Revision};
-
-use crate::{
+use hindcast_cluster::{
     header::{Header, micros},
     json,
-    timekeeper::Span,
 };
+use hindcast_journal::{Micros, Revision};
+
+use crate::timekeeper::Span;
 
 /// A live watch event is received within this long of its commit; older ones are caught by the catch-up mark.
 const LIVE_DELAY: Micros = 500_000;

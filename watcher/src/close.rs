@@ -10,19 +10,22 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use hindcast_cluster::{
+    Api, Failure,
+    discovery::path,
+    header::Header,
+    lines::{self, Event},
+};
 use hindcast_journal::{FrontierVector, Micros, Parts, Revision, cut::MAIN, facts::Discovery};
 use tokio::sync::watch;
 
 use crate::{
     Error, Result,
-    api::{Api, Failure, fatal},
     core::Verdict,
-    discovery::path,
     env::{Env, opaque},
+    error::fatal,
     handle::{DurableState, Phase},
-    header::Header,
     life,
-    lines::{self, Event},
     mute::{self, Look},
 };
 
@@ -233,7 +236,7 @@ pub struct Observed {
 /// Writes nothing. A kind whose cursor the server no longer takes is an error naming it.
 pub async fn close_cut(client: &kube::Client, parts: &Parts, kinds: &[(Discovery, Revision)]) -> Result<Vec<Closed>> {
     let api = Api::single(parts.clone(), client.clone(), Duration::from_secs(15));
-    let gate = crate::gate::Gate::new(LISTS);
+    let gate = hindcast_cluster::gate::Gate::new(LISTS);
     let mut targets: BTreeMap<&str, Revision> = BTreeMap::new();
     for (kind, _) in kinds {
         if !targets.contains_key(kind.domain.as_str()) {
@@ -264,7 +267,7 @@ pub async fn close_cut(client: &kube::Client, parts: &Parts, kinds: &[(Discovery
 
 async fn follow(
     api: &Api,
-    gate: &crate::gate::Gate,
+    gate: &hindcast_cluster::gate::Gate,
     kind: &Discovery,
     cursor: Revision,
     target: Revision,

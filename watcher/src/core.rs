@@ -28,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use hindcast_cluster::When;
 use hindcast_journal::{
     Change, Encoder, FrontierPoint, FrontierVector, Micros, Op, Parts, Revision, Source,
     cut::MAIN,
@@ -43,7 +44,6 @@ pub(crate) use self::{
 };
 use crate::{
     Settings,
-    api::When,
     buffer::{Batch, Buffer},
     clock::RevisionClock,
     handle::Phase,
@@ -59,7 +59,7 @@ const STALL: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hint {
     /// A custom resource definition is there.
-    Crd(Box<crate::discovery::Crd>),
+    Crd(Box<hindcast_cluster::discovery::Crd>),
     /// What is served may have changed.
     Changed,
 }

@@ -17,12 +17,14 @@ use std::{
 };
 
 use futures::StreamExt as _;
+use hindcast_cluster::{
+    Failure,
+    discovery::{path, watchable},
+};
 use hindcast_journal::{Revision, cut::MAIN, facts::Discovery};
 
 use crate::{
-    api::Failure,
     core::Core,
-    discovery::{path, watchable},
     env::{Env, OPAQUE, another_life, opaque},
 };
 

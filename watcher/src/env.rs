@@ -13,15 +13,15 @@ use std::{
     time::Duration,
 };
 
-use hindcast_journal::{Parts, Revision, cut::MAIN, facts::Discovery};
-
-use crate::{
-    Settings,
-    api::{self, Api, Failure, Page},
-    core::Shared,
+use hindcast_cluster::{
+    Api, Failure, Page,
     discovery::{self, LEASES},
     gate::Gate,
+    path::page_query,
 };
+use hindcast_journal::{Parts, Revision, cut::MAIN, facts::Discovery};
+
+use crate::{Settings, core::Shared};
 
 /// What has no answer after this long is late.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl Env {
 
     /// A page of a kind's consistent list.
     pub(crate) async fn page(&self, path: &str, next: Option<&str>) -> Result<Page, Failure> {
-        let query = api::page_query(self.settings.page, next);
+        let query = page_query(self.settings.page, next);
         self.asked(path, self.api.page(path, &query)).await
     }
 

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use hindcast_cluster::{Failure, NoClient};
+
 /// What can be done about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -92,6 +94,22 @@ impl Error {
     /// The remedy, when there is one to name.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+}
+
+/// The error of what a failed request ends.
+pub(crate) fn fatal(what: &str, failure: &Failure) -> Error {
+    match failure {
+        Failure::Forbidden(_) => Error::new(ErrorKind::Invalid, what, failure.to_string())
+            .with_hint("give the account get, list and watch on all resources"),
+        Failure::NotFound(_) => Error::new(ErrorKind::NotServed, what, failure.to_string()),
+        _ => Error::unavailable(what, failure.to_string()),
+    }
+}
+
+impl From<NoClient> for Error {
+    fn from(error: NoClient) -> Self {
+        Self::new(ErrorKind::Invalid, error.what, error.reason)
     }
 }
 

@@ -15,9 +15,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use hindcast_cluster::{Failure, header::Header};
 use hindcast_journal::Revision;
-
-use crate::{api::Failure, header::Header};
 
 /// The server's history of a kind.
 pub(crate) trait History: Sync {

@@ -11,23 +11,17 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
-mod api;
 mod buffer;
 mod clock;
 mod close;
 mod core;
-mod discovery;
 mod domains;
 mod env;
 mod error;
 mod flush;
-mod gate;
 mod handle;
-mod header;
 mod heal;
-mod json;
 mod life;
-mod lines;
 mod metrics;
 mod mute;
 mod reread;
@@ -36,9 +30,9 @@ mod run;
 mod settings;
 mod stream;
 mod timekeeper;
+mod wanted;
 mod watchdog;
 
-pub use api::Connector;
 pub use close::{Closed, Observed, close_cut};
 pub use error::{Error, ErrorKind, Result};
 pub use handle::{Commands, DurableState, Handle, KindStatus, Phase, Status, channel};

@@ -18,14 +18,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
+use hindcast_cluster::{
+    Failure, Page,
+    discovery::{path, path_in},
+    header::Header,
+    path::by_name,
+};
 use hindcast_journal::{Revision, facts::Discovery};
 
 use crate::{
-    api::{self, Failure, Page},
     core::{Witness, contradicts, object_name},
-    discovery::{path, path_in},
     env::Env,
-    header::Header,
 };
 
 /// Kinds of a sample.
@@ -209,7 +212,7 @@ async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failur
         Question::Page(witness) => (witness, format!("limit={PAGE}"), path(&witness.kind)),
         Question::Object(witness, name, _) => {
             let (namespace, bare) = name.split_once('/').unwrap_or(("", name.as_str()));
-            (witness, api::by_name(bare), path_in(&witness.kind, namespace))
+            (witness, by_name(bare), path_in(&witness.kind, namespace))
         }
     };
     if exact {

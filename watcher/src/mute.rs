@@ -26,15 +26,13 @@
 
 use std::{collections::BTreeMap, sync::Mutex, sync::PoisonError, time::Duration};
 
+use hindcast_cluster::{Failure, discovery::path, header::Header, path::page_query};
 use hindcast_journal::{Revision, facts::Discovery};
 
 use crate::{
-    api::{self, Failure},
     close,
     core::object_name,
-    discovery::path,
     env::{Env, another_life, opaque},
-    header::Header,
 };
 
 /// Objects on a page.
@@ -104,7 +102,7 @@ async fn compare(env: &Env, key: &str, kind: &Discovery) -> Result<Option<Revisi
     let path = path(kind);
     let (mut next, mut list, mut known) = (None::<String>, None, 0);
     loop {
-        let query = api::page_query(PAGE, next.as_deref());
+        let query = page_query(PAGE, next.as_deref());
         let reached = env.core.lock().reached(&kind.domain);
         let page = env.asked(&path, env.api.metadata(&path, &query)).await?;
         let mut core = env.core.lock();

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use hindcast_cluster::discovery;
 use hindcast_journal::Source;
 
-use crate::{core::Sighting, discovery, env::Env, stream};
+use crate::{core::Sighting, env::Env, stream};
 
 /// Between looks whether there is something to read again.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ pub(crate) async fn keep(env: &Env) {
     }
 }
 
-async fn one(env: &Env, kind: &hindcast_journal::facts::Discovery) -> Result<(), crate::api::Failure> {
+async fn one(env: &Env, kind: &hindcast_journal::facts::Discovery) -> Result<(), hindcast_cluster::Failure> {
     let (key, path) = (kind.kind_key(), discovery::path(kind));
     let mut next: Option<String> = None;
     let mut list = None;

@@ -10,6 +10,7 @@ mod resume;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use hindcast_cluster::{Api, Connector, gate::Gate};
 use hindcast_journal::{Encoder, Journal, Writer};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -18,12 +19,10 @@ use tokio::{
 
 use self::{closings::Closings, kinds::Kinds};
 use crate::{
-    Commands, Connector, Error, Metrics, Result, Settings,
-    api::Api,
+    Commands, Error, Metrics, Result, Settings,
     core::{Core, Shared},
     env::Env,
     flush::Flusher,
-    gate::Gate,
     handle::{Command, DurableState},
     watchdog,
 };

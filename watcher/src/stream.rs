@@ -18,6 +18,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use hindcast_cluster::{
+    Failure, Watch,
+    discovery::{self, path, path_in},
+    header::Header,
+    lines::{self, Event},
+    path::{api_version, by_name},
+};
 use hindcast_journal::{
     Revision, Source,
     cut::MAIN,
@@ -26,16 +33,12 @@ use hindcast_journal::{
 
 pub(crate) use self::overhear::overhear;
 use crate::{
-    api::{self, Failure},
     core::{Core, Healed, Known, Sighting, Verdict},
-    discovery::{self, path, path_in},
     domains,
     env::{Env, OPAQUE, another_life, opaque},
     handle::Phase,
-    header::Header,
     heal::{History, Walk},
     life,
-    lines::{self, Event},
 };
 
 /// Objects that are walked before what was found of them is recorded.
@@ -395,7 +398,7 @@ impl Stream<'_> {
 
 /// A watch that follows on a first list proves that the server takes it: a cache that was just built refuses lists older
 /// than its own at once. Taken for a gap, every new kind would begin with one. Returns the first line, if one came.
-async fn prove(env: &Env, watch: &mut api::Watch) -> Result<Option<Bytes>, Failure> {
+async fn prove(env: &Env, watch: &mut Watch) -> Result<Option<Bytes>, Failure> {
     const MOMENT: Duration = Duration::from_millis(250);
     let Some(line) = env.parts.timeout(MOMENT, watch.line(MOMENT * 2)).await else { return Ok(None) };
     let line = line?;
@@ -470,7 +473,8 @@ pub(crate) fn typed(kind: &Discovery, item: Bytes) -> (Header, Bytes) {
     let (false, Some(brace)) = (header.typed, brace) else { return (header, item) };
     let rest = item.slice(brace + 1..);
     let comma = if rest.trim_ascii_start().starts_with(b"}") { "" } else { "," };
-    let head = format!("{{\"apiVersion\":{:?},\"kind\":{:?}{comma}", discovery::api_version(kind), kind.kind);
+    let head =
+        format!("{{\"apiVersion\":{:?},\"kind\":{:?}{comma}", api_version(&kind.group, &kind.version), kind.kind);
     let mut out = Vec::with_capacity(head.len() + rest.len());
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(&rest);
@@ -499,7 +503,7 @@ struct Healing<'a> {
 impl History for Healing<'_> {
     async fn at(&self, namespace: &str, name: &str, rv: Revision) -> Result<Option<Bytes>, Failure> {
         let path = path_in(self.kind, namespace);
-        let page = self.env.exact(&path, &api::by_name(name), rv, self.from).await?;
+        let page = self.env.exact(&path, &by_name(name), rv, self.from).await?;
         let Some((header, bytes)) = page.items.into_iter().next().map(|item| typed(self.kind, item)) else {
             return Ok(None);
         };

@@ -9,8 +9,10 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crate::{api::Failure, close, env::Env, mute::Look};
 use futures::StreamExt as _;
+use hindcast_cluster::Failure;
+
+use crate::{close, env::Env, mute::Look};
 
 /// How often the process shows that it runs.
 const BEAT: Duration = Duration::from_millis(200);

@@ -11,6 +11,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hindcast_cluster::{Connector, NoClient};
 use hindcast_compactor as compactor;
 use hindcast_journal::{
     Change, Durable, Encoder, Error, ErrorKind, Journal, Op, Outage, Parts, Secrets, Writer,
@@ -20,7 +21,7 @@ use hindcast_journal::{
     store::Patience,
     writer::Identity,
 };
-use hindcast_watcher::{self as watcher, Connector, Handle, Metrics, Settings};
+use hindcast_watcher::{self as watcher, Handle, Metrics, Settings};
 use prometheus::Registry;
 use tokio::sync::watch;
 
@@ -177,8 +178,8 @@ impl Start {
 struct Clients(kubeconfig::Reach);
 
 impl Connector for Clients {
-    fn connect(&self) -> watcher::Result<kube::Client> {
-        self.0.connect().map_err(|e| watcher::Error::new(watcher::ErrorKind::Invalid, e.what, e.reason))
+    fn connect(&self) -> Result<kube::Client, NoClient> {
+        self.0.connect().map_err(|e| NoClient { what: e.what, reason: e.reason })
     }
 }
 

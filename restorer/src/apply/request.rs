@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use hindcast_cluster::path;
 use hindcast_journal::{
     Error, Parts,
     exact::{self, Value},
@@ -24,7 +25,7 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 
 use super::{Settings, pace::Pace};
-use crate::{desired::Full, path};
+use crate::desired::Full;
 
 /// The name that our writes are made under.
 pub(crate) const MANAGER: &str = "hindcast";
@@ -312,7 +313,7 @@ pub(crate) fn collection(key: &ObjectKey, version: &str) -> String {
 
 /// The object's own path.
 pub(crate) fn object(key: &ObjectKey, version: &str) -> String {
-    format!("{}/{}", collection(key, version), path::escape(&key.name))
+    path::object(&collection(key, version), &key.name)
 }
 
 /// What every write says beside. Unknown fields are not refused: what is written was served once, and a field that the

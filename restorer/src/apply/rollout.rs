@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use hindcast_cluster::path;
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
@@ -147,7 +148,7 @@ pub(crate) fn progress(resource: &str, object: &Value) -> (bool, String) {
 async fn unready(work: &Work<'_>, acted: &Acted) -> Vec<PodState> {
     let Ok(Some(now)) = work.link.read(&path(work, acted)).await else { return Vec::new() };
     let Some(selector) = selector(&now.value) else { return Vec::new() };
-    let query = format!("?labelSelector={}", crate::path::escape(&selector));
+    let query = format!("?labelSelector={}", path::escape(&selector));
     let mut out: Vec<PodState> = pods(work, &acted.key.namespace, &query)
         .await
         .iter()
@@ -158,7 +159,7 @@ async fn unready(work: &Work<'_>, acted: &Acted) -> Vec<PodState> {
 }
 
 async fn pods(work: &Work<'_>, namespace: &str, query: &str) -> Vec<Value> {
-    let path = format!("/api/v1/namespaces/{}/pods{query}", crate::path::escape(namespace));
+    let path = format!("{}{query}", path::collection("", "v1", namespace, "pods"));
     let Ok(reply) = work.link.send(&Ask::get(path)).await else { return Vec::new() };
     let Ok(list) = reply.object() else { return Vec::new() };
     let items = list.value.get("items").and_then(Value::as_array).unwrap_or_default();

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use hindcast_cluster::path;
 use hindcast_journal::exact::{self, Object, Value};
 use http::Method;
 
@@ -44,7 +45,8 @@ pub(crate) fn in_the_way(reply: &Reply) -> Option<String> {
 }
 
 fn path(resource: &str, name: &str) -> String {
-    format!("/apis/admissionregistration.k8s.io/v1/{resource}/{}{}", crate::path::escape(name), request::manners(false))
+    let collection = path::collection("admissionregistration.k8s.io", "v1", "", resource);
+    format!("{}{}", path::object(&collection, name), request::manners(false))
 }
 
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use hindcast_cluster::path::{self, page_query};
 use hindcast_journal::{
     Error, Parts,
     exact::{self, Value},
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::Listed;
-use crate::{desired::Full, path};
+use crate::desired::Full;
 
 /// How many requests run at once.
 const AT_ONCE: usize = 16;
@@ -175,20 +176,21 @@ impl<'a> Server<'a> {
     ) -> Result<Vec<T>, Refusal> {
         let mut attempts = 0;
         'whole: loop {
-            let (mut out, mut next) = (Vec::new(), String::new());
+            let (mut out, mut next) = (Vec::new(), None);
             loop {
-                let after = if next.is_empty() { String::new() } else { format!("&continue={}", path::escape(&next)) };
-                let body = match self.get(&format!("{path}?limit={PAGE}{after}"), accept).await {
+                let query = page_query(PAGE, next.as_deref());
+                let body = match self.get(&format!("{path}?{query}"), accept).await {
                     Err(Refusal::Expired) if attempts < 3 => {
                         attempts += 1;
                         continue 'whole;
                     }
                     other => other?,
                 };
-                next = take(&body, &mut out).map_err(|why| Refusal::Failed(format!("{path}: {why}")))?;
-                if next.is_empty() {
+                let token = take(&body, &mut out).map_err(|why| Refusal::Failed(format!("{path}: {why}")))?;
+                if token.is_empty() {
                     return Ok(out);
                 }
+                next = Some(token);
             }
         }
     }
@@ -266,7 +268,7 @@ pub(super) fn path(kind: &Discovery, version: &str, namespace: &str, name: Optio
     let namespace = if kind.namespaced { namespace } else { "" };
     let path = path::collection(&kind.group, version, namespace, &kind.resource);
     match name {
-        Some(name) => format!("{path}/{}", path::escape(name)),
+        Some(name) => path::object(&path, name),
         None => path,
     }
 }

@@ -162,8 +162,8 @@ impl tower::Service<Request<Body>> for Server {
     }
 }
 
-impl hindcast_watcher::Connector for Server {
-    fn connect(&self) -> hindcast_watcher::Result<kube::Client> {
+impl hindcast_cluster::Connector for Server {
+    fn connect(&self) -> Result<kube::Client, hindcast_cluster::NoClient> {
         Ok(kube::Client::new(self.clone(), "default"))
     }
 }

@@ -9,12 +9,13 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
+use hindcast_cluster::{Connector, NoClient};
 use hindcast_journal::{
     Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets,
     cut::MAIN,
     writer::{Identity, Sabotage, Writer},
 };
-use hindcast_watcher::{Commands, Connector, ErrorKind, Handle, Metrics, Settings};
+use hindcast_watcher::{Commands, ErrorKind, Handle, Metrics, Settings};
 use object_store::path::Path;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -115,7 +116,7 @@ struct Cluster {
 struct Connect(Server, Arc<Process>);
 
 impl Connector for Connect {
-    fn connect(&self) -> hindcast_watcher::Result<kube::Client> {
+    fn connect(&self) -> Result<kube::Client, NoClient> {
         Ok(self.0.client(&self.1))
     }
 }

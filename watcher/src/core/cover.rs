@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use hindcast_cluster::{When, header::Header};
 use hindcast_journal::{
     Micros, Op, Revision, Source,
     facts::{CoverEnd, Discovery, Gap, Grade, Uncovered},
@@ -9,9 +10,7 @@ use hindcast_journal::{
 
 use super::{Core, Kind, Sighting, observe::object_name, stuck::Pace};
 use crate::{
-    api::When,
     handle::Phase,
-    header::Header,
     heal::{Recovered, Step},
     timekeeper::Span,
 };

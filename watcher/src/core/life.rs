@@ -15,13 +15,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use hindcast_cluster::{discovery::LEASES, header::Header};
 use hindcast_journal::{
     Micros, Op, Revision,
     facts::{Discovery, Mark, Uncovered},
 };
 
 use super::{Core, Kind, Renewed, object_name};
-use crate::{discovery::LEASES, header::Header};
 
 /// What is retained of a kind, to be held against what the server has.
 #[derive(Debug, Clone)]

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hindcast_cluster::{
+    discovery::{API_SERVICES, CRDS, LEASES},
+    header::Header,
+    lines::Event,
+};
 use hindcast_journal::{Micros, Observation, Op, Revision, Source, facts::Discovery};
 
 use super::{Core, Hint, Renewed};
 use crate::{
     clock::{self, Renewal},
-    discovery::{API_SERVICES, CRDS, LEASES},
-    header::Header,
-    lines::Event,
     timekeeper::Span,
 };
 
@@ -270,7 +272,7 @@ impl Core {
     /// Tells discovery of what it wants to know.
     fn tell(&self, key: &str, bytes: &[u8]) {
         let hint = match key {
-            CRDS => crate::discovery::crd(bytes).map(|crd| Hint::Crd(Box::new(crd))),
+            CRDS => hindcast_cluster::discovery::crd(bytes).map(|crd| Hint::Crd(Box::new(crd))),
             API_SERVICES => Some(Hint::Changed),
             _ => None,
         };

@@ -1,11 +1,8 @@
+use hindcast_cluster::{header::Header, lines::Event};
 use hindcast_journal::{Secrets, row::Body};
 
 use super::*;
-use crate::{
-    header::Header,
-    heal::{Recovered, Step},
-    lines::Event,
-};
+use crate::heal::{Recovered, Step};
 
 #[derive(Debug, Default)]
 struct Hand(std::sync::atomic::AtomicI64);

@@ -6,6 +6,10 @@ use std::{
     time::Duration,
 };
 
+use hindcast_cluster::{
+    Failure,
+    discovery::{self, API_SERVICES, CRDS, CRDS_PATH, Crd, LEASES, watchable},
+};
 use hindcast_journal::{
     Revision,
     cut::MAIN,
@@ -18,12 +22,11 @@ use tokio::{
 
 use super::resume::oldest_cursor;
 use crate::{
-    api::Failure,
     core::Hint,
-    discovery::{self, API_SERVICES, CRDS, CRDS_PATH, Crd, LEASES, wanted, watchable},
     domains::{self, Found, references},
     env::{Env, LEASES_PATH, OPAQUE},
     life, stream,
+    wanted::wanted,
 };
 
 /// Rounds with a write between before a domain counts as settled.

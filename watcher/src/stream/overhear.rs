@@ -3,15 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hindcast_cluster::{
+    Failure,
+    discovery::LEASES,
+    header::Header,
+    lines::{self, Event},
+};
+
 use super::SWAP;
 use crate::{
-    api::Failure,
-    discovery::LEASES,
     domains,
     env::{Env, another_life, opaque},
-    header::Header,
     life,
-    lines::{self, Event},
 };
 
 /// Listens to objects that are not journaled, for what they tell of time and discovery.

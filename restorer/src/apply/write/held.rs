@@ -3,6 +3,7 @@
 //! The plan saw to it that what a namespace or a definition holds goes by actions of its own, and that what is to stay names
 //! its owner no more; here it counts what became of those actions, and who has come since.
 
+use hindcast_cluster::path;
 use hindcast_journal::{
     exact::{self, Value},
     fold::ObjectKey,
@@ -16,7 +17,6 @@ use crate::{
     },
     desired::Full,
     live::HeldIn,
-    path,
     plan::{holders::is_made_by_machines, notes, owners},
     reason::Cause,
 };
@@ -28,7 +28,7 @@ impl Work<'_> {
         for place in &job.bodies.held {
             let mut path = path::collection(&place.group, &place.version, &place.namespace, &place.resource);
             if !place.name.is_empty() {
-                path = format!("{path}/{}", path::escape(&place.name));
+                path = path::object(&path, &place.name);
             }
             let reply = self.link.send(&Ask::get(path)).await.map_err(|lost| Did::lost(&lost))?;
             match reply.status {

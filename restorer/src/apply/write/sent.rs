@@ -3,13 +3,13 @@
 //! **Invariants.** (1) A new object is sent without the identity of the old one; a change names the uid and the revision it
 //! is made to. (2) A refusal keeps the server's words, and adds the remedy.
 
+use hindcast_cluster::path;
 use hindcast_journal::exact::{Object, Value};
 
 use super::{Did, Job};
 use crate::{
     apply::{Became, request::Reply},
     message::{Message, Remedy},
-    path,
     plan::{Action, Propagation},
     rules,
 };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 /// The members of the object in `bytes`, in order: raw key (without quotes) and value span. Ends early where the
 /// bytes stop being JSON; [`Members::complete`] tells.
-pub(crate) struct Members<'a> {
+pub struct Members<'a> {
     bytes: &'a [u8],
     at: usize,
     state: State,
@@ -23,14 +23,15 @@ enum State {
 }
 
 impl<'a> Members<'a> {
-    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+    /// Those of the object that `bytes` begin with.
+    pub fn of(bytes: &'a [u8]) -> Self {
         let at = space(bytes, 0);
         let state = if bytes.get(at) == Some(&b'{') { State::Inside } else { State::Broken };
         Self { bytes, at: at + 1, state }
     }
 
     /// Whether the object was read to its closing brace.
-    pub(crate) fn complete(&self) -> bool {
+    pub fn complete(&self) -> bool {
         self.state == State::Closed
     }
 
@@ -71,7 +72,7 @@ impl<'a> Iterator for Members<'a> {
 }
 
 /// The elements of the array in `bytes`; `None` when it is not a whole array.
-pub(crate) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+pub fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut at = space(bytes, 0);
     if bytes.get(at) != Some(&b'[') {
         return None;
@@ -92,12 +93,12 @@ pub(crate) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 /// The value of `key` in the object `bytes`.
-pub(crate) fn member<'a>(bytes: &'a [u8], key: &str) -> Option<&'a [u8]> {
+pub fn member<'a>(bytes: &'a [u8], key: &str) -> Option<&'a [u8]> {
     Members::of(bytes).find(|(k, _)| *k == key.as_bytes()).map(|(_, v)| v)
 }
 
 /// A string value as text; escapes other than the plain ones are left to `serde_json`.
-pub(crate) fn text(span: &[u8]) -> Option<String> {
+pub fn text(span: &[u8]) -> Option<String> {
     let inner = span.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if inner.contains(&b'\\') {
         return serde_json::from_slice(span).ok();
@@ -106,7 +107,7 @@ pub(crate) fn text(span: &[u8]) -> Option<String> {
 }
 
 /// The slice `part` of `whole` as shared bytes.
-pub(crate) fn share(whole: &Bytes, part: &[u8]) -> Bytes {
+pub fn share(whole: &Bytes, part: &[u8]) -> Bytes {
     whole.slice_ref(part)
 }
 

@@ -1,7 +1,7 @@
 //! Requests to the API server, and what its answers mean.
 //!
 //! Everything goes through [`kube::Client::send`] with bytes in and out, so that objects are kept as received and a
-//! simulated server can stand underneath. **Words**: a [`Failure`] is an answer sorted by what the stream does next.
+//! simulated server can stand underneath. **Words**: a [`Failure`] is an answer sorted by what the caller does next.
 //!
 //! **Invariants.** (1) Every request has a deadline on the injected clock. (2) Watches never share a client with
 //! lists, and no client carries more than its share of watches. (3) A list's revision, page and items come from one
@@ -18,17 +18,34 @@ use hindcast_journal::{Micros, Parts, Revision};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 
-use crate::{Error, Result, json, lines::Lines};
+use crate::{json, lines::Lines};
 
 /// Makes independent clients, each with connections of its own.
 pub trait Connector: Send + Sync {
     /// A new client.
-    fn connect(&self) -> Result<kube::Client>;
+    fn connect(&self) -> Result<kube::Client, NoClient>;
 }
+
+/// Why no client could be made: what is wrong, and how. Nothing was sent; who set it up has to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoClient {
+    /// What is wrong.
+    pub what: String,
+    /// How.
+    pub reason: String,
+}
+
+impl fmt::Display for NoClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.reason)
+    }
+}
+
+impl std::error::Error for NoClient {}
 
 /// Why a request gave nothing, sorted by what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The revision is too old for the server (410).
     Expired(String),
     /// The revision lies in the server's future.
@@ -61,7 +78,7 @@ impl fmt::Display for Failure {
 
 impl Failure {
     /// What a status code and the `Status` object that came with it mean.
-    pub(crate) fn of_status(code: u16, body: &[u8]) -> Self {
+    pub fn of_status(code: u16, body: &[u8]) -> Self {
         let message = json::member(body, "message").and_then(json::text);
         let reason = json::member(body, "reason").and_then(json::text).unwrap_or_default();
         let message = message.unwrap_or_else(|| format!("HTTP {code}"));
@@ -79,7 +96,7 @@ impl Failure {
     }
 
     /// What an `ERROR` event of a watch means.
-    pub(crate) fn of_event(status: &[u8]) -> Self {
+    pub fn of_event(status: &[u8]) -> Self {
         let code = json::member(status, "code")
             .and_then(|span| std::str::from_utf8(span).ok())
             .and_then(|text| text.parse().ok())
@@ -90,39 +107,44 @@ impl Failure {
 
 /// An answer with its body.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) body: Bytes,
-    pub(crate) when: When,
+pub struct Answer {
+    /// As received.
+    pub body: Bytes,
+    /// When it was asked and answered.
+    pub when: When,
 }
 
 /// When a request was under way, on the monotonic clock, and what the server's clock said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct When {
+pub struct When {
     /// It was sent after this moment.
-    pub(crate) began: Duration,
+    pub began: Duration,
     /// Its answer had begun to come by this one.
-    pub(crate) answered: Duration,
+    pub answered: Duration,
     /// Its answer was whole by this one.
-    pub(crate) ended: Duration,
+    pub ended: Duration,
     /// The `Date` of the answer, which is cut to a second.
-    pub(crate) date: Option<Micros>,
+    pub date: Option<Micros>,
 }
 
 /// One page of a list.
 #[derive(Debug, Clone)]
-pub(crate) struct Page {
+pub struct Page {
     /// `None` when the revision is not a decimal number.
-    pub(crate) rv: Option<Revision>,
-    pub(crate) next: Option<String>,
-    pub(crate) items: Vec<Bytes>,
-    pub(crate) when: When,
+    pub rv: Option<Revision>,
+    /// The token that the next page is asked for with; `None` on the last.
+    pub next: Option<String>,
+    /// The objects, as received.
+    pub items: Vec<Bytes>,
+    /// When it was asked for and answered.
+    pub when: When,
 }
 
 /// A client, and a token of which every watch on it holds a clone.
 type Counted = (kube::Client, Arc<()>);
 
 /// The clients, and how requests are made with them.
-pub(crate) struct Api {
+pub struct Api {
     parts: Parts,
     connector: Arc<dyn Connector>,
     lists: kube::Client,
@@ -134,21 +156,21 @@ pub(crate) struct Api {
 
 impl Api {
     /// Connects the first client; nothing is sent yet.
-    pub(crate) fn new(
+    pub fn new(
         parts: Parts,
         connector: Arc<dyn Connector>,
         per_client: usize,
         timeout: Duration,
-    ) -> Result<Self> {
+    ) -> Result<Self, NoClient> {
         let lists = connector.connect()?;
         Ok(Self { parts, connector, lists, watches: Mutex::default(), per_client, timeout })
     }
 
     /// An API over a single client, for readers that close a cut.
-    pub(crate) fn single(parts: Parts, client: kube::Client, timeout: Duration) -> Self {
+    pub fn single(parts: Parts, client: kube::Client, timeout: Duration) -> Self {
         struct One(kube::Client);
         impl Connector for One {
-            fn connect(&self) -> Result<kube::Client> {
+            fn connect(&self) -> Result<kube::Client, NoClient> {
                 Ok(self.0.clone())
             }
         }
@@ -157,12 +179,13 @@ impl Api {
         Self { parts, connector, lists: client, watches, per_client: usize::MAX, timeout }
     }
 
-    pub(crate) fn parts(&self) -> &Parts {
+    /// The clock that requests are timed by, and randomness.
+    pub fn parts(&self) -> &Parts {
         &self.parts
     }
 
     /// A GET with its whole body.
-    pub(crate) async fn get(&self, path: &str, accept: &str) -> Result<Answer, Failure> {
+    pub async fn get(&self, path: &str, accept: &str) -> Result<Answer, Failure> {
         let work = async {
             let began = self.parts.clock.monotonic();
             let response = send(&self.lists, path, accept).await?;
@@ -178,13 +201,13 @@ impl Api {
     }
 
     /// One page of a list; `query` as it stands behind the `?`.
-    pub(crate) async fn page(&self, path: &str, query: &str) -> Result<Page, Failure> {
+    pub async fn page(&self, path: &str, query: &str) -> Result<Page, Failure> {
         let answer = self.get(&format!("{path}?{query}"), "application/json").await?;
         page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
     }
 
     /// One page of a list, of each object its metadata alone.
-    pub(crate) async fn metadata(&self, path: &str, query: &str) -> Result<Page, Failure> {
+    pub async fn metadata(&self, path: &str, query: &str) -> Result<Page, Failure> {
         // A server that does not know of that gives the objects whole.
         const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
         self.paged(path, query, ACCEPT).await
@@ -197,12 +220,12 @@ impl Api {
 
     /// The revision of a consistent list, which is begun after this is called. It also makes the server's watch
     /// cache of the kind catch up with it.
-    pub(crate) async fn sample(&self, path: &str) -> Result<Page, Failure> {
+    pub async fn sample(&self, path: &str) -> Result<Page, Failure> {
         self.page(path, "limit=1").await
     }
 
     /// Opens a watch.
-    pub(crate) async fn watch(&self, path: &str, query: &str) -> Result<Watch, Failure> {
+    pub async fn watch(&self, path: &str, query: &str) -> Result<Watch, Failure> {
         let (client, lease) = self.client().map_err(|e| Failure::Transport(e.to_string()))?;
         let target = format!("{path}?watch=1&allowWatchBookmarks=true&{query}");
         let began = self.parts.clock.monotonic();
@@ -221,7 +244,7 @@ impl Api {
     }
 
     /// A client with room for one more watch, and the token that takes the place.
-    fn client(&self) -> Result<(kube::Client, Arc<()>)> {
+    fn client(&self) -> Result<Counted, NoClient> {
         let mut clients = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let free = clients.iter().find(|(_, token)| Arc::strong_count(token) <= self.per_client);
         if let Some((client, token)) = free {
@@ -234,9 +257,9 @@ impl Api {
 }
 
 /// An open watch.
-pub(crate) struct Watch {
+pub struct Watch {
     /// When it was opened.
-    pub(crate) when: When,
+    pub when: When,
     body: Body,
     lines: Lines,
     parts: Parts,
@@ -246,9 +269,9 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// The next line; `None` when the server ended the stream.
-    pub(crate) async fn line(&mut self, idle: Duration) -> Result<Option<Bytes>, Failure> {
+    pub async fn line(&mut self, idle: Duration) -> Result<Option<Bytes>, Failure> {
         loop {
-            let next = self.lines.next();
+            let next = self.lines.take();
             if let Some(line) = next.map_err(|_| Failure::Server("a line without end".into()))? {
                 return Ok(Some(line));
             }
@@ -326,53 +349,6 @@ fn page(answer: &Answer) -> Option<Page> {
 /// `Mon, 23 Nov 2026 05:39:50 GMT` in microseconds.
 fn date_micros(text: &str) -> Option<Micros> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
-}
-
-/// A value in a query, percent-encoded.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => {
-                use std::fmt::Write as _;
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
-}
-
-/// The query for a page of a list: the first, or the one that a token continues with.
-pub(crate) fn page_query(limit: usize, next: Option<&str>) -> String {
-    match next {
-        None => format!("limit={limit}"),
-        Some(token) => format!("limit={limit}&continue={}", escape(token)),
-    }
-}
-
-/// The query that selects one object by its name.
-pub(crate) fn by_name(name: &str) -> String {
-    let mut value = String::with_capacity(name.len());
-    for c in name.chars() {
-        if matches!(c, '\\' | ',' | '=') {
-            value.push('\\');
-        }
-        value.push(c);
-    }
-    format!("fieldSelector={}", escape(&format!("metadata.name={value}")))
-}
-
-/// An error of the start, where a failed request ends the run.
-pub(crate) fn fatal(what: &str, failure: &Failure) -> Error {
-    match failure {
-        Failure::Forbidden(_) => Error::new(crate::ErrorKind::Invalid, what, failure.to_string())
-            .with_hint("give the account get, list and watch on all resources"),
-        Failure::NotFound(_) => Error::new(crate::ErrorKind::NotServed, what, failure.to_string()),
-        _ => Error::unavailable(what, failure.to_string()),
-    }
 }
 
 #[cfg(test)]

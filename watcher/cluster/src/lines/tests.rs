@@ -18,7 +18,7 @@ fn decode(frames: &[&[u8]]) -> Vec<Bytes> {
     let mut out = Vec::new();
     for frame in frames {
         lines.push(frame);
-        while let Some(line) = lines.next().unwrap() {
+        while let Some(line) = lines.take().unwrap() {
             out.push(line);
         }
     }
@@ -30,10 +30,10 @@ fn a_line_of_nine_mebibytes_passes() {
     let mut lines = Lines::default();
     for _ in 0..9 {
         lines.push(&vec![b'x'; 1 << 20]);
-        assert_eq!(lines.next(), Ok(None));
+        assert_eq!(lines.take(), Ok(None));
     }
     lines.push(b"\n");
-    assert_eq!(lines.next().unwrap().unwrap().len(), 9 << 20);
+    assert_eq!(lines.take().unwrap().unwrap().len(), 9 << 20);
 }
 
 #[test]

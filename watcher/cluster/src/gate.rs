@@ -1,6 +1,6 @@
 //! A gate that lets a bounded number of calls through at once, the most urgent first.
 //!
-//! Recovering versions races against the server's compaction, so whoever has the oldest cursor goes first. **Invariant**:
+//! Whoever reads versions back races against the server's compaction, so the oldest revision is the most urgent. **Invariant**:
 //! places are never lost, also not when a waiter is dropped [the place itself travels through the channel].
 
 use std::{
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 /// Lets calls through.
 #[derive(Debug, Clone)]
-pub(crate) struct Gate(Arc<Mutex<Waiting>>);
+pub struct Gate(Arc<Mutex<Waiting>>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -23,15 +23,16 @@ struct Waiting {
 
 /// A place behind the gate, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Gate);
+pub struct Place(Gate);
 
 impl Gate {
-    pub(crate) fn new(places: usize) -> Self {
+    /// A gate with that many places, and at least one.
+    pub fn new(places: usize) -> Self {
         Self(Arc::new(Mutex::new(Waiting { free: places.max(1), next: 0, queue: BTreeMap::new() })))
     }
 
     /// Waits for a place; the lowest `urgency` goes first.
-    pub(crate) async fn enter(&self, urgency: u64) -> Place {
+    pub async fn enter(&self, urgency: u64) -> Place {
         let waiter = {
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.free > 0 {
@@ -48,7 +49,7 @@ impl Gate {
     }
 
     /// A place, if one is free.
-    pub(crate) fn try_enter(&self) -> Option<Place> {
+    pub fn try_enter(&self) -> Option<Place> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.free = waiting.free.checked_sub(1)?;
         Some(Place(self.clone()))

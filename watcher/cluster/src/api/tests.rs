@@ -40,12 +40,6 @@ fn answers_are_sorted_by_what_to_do() {
 }
 
 #[test]
-fn names_with_odd_letters_are_selected_exactly() {
-    assert_eq!(by_name("a"), "fieldSelector=metadata.name%3Da");
-    assert_eq!(by_name("system:a,b=c"), "fieldSelector=metadata.name%3Dsystem%3Aa%5C%2Cb%5C%3Dc");
-}
-
-#[test]
 fn the_date_header_is_read() {
     assert_eq!(date_micros("Thu, 01 Jan 1970 00:00:01 GMT"), Some(1_000_000));
 }

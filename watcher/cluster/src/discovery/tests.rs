@@ -53,27 +53,6 @@ fn the_pinned_version_stays_while_it_is_served_and_stale_groups_keep_their_kinds
 }
 
 #[test]
-fn filters_take_the_names_people_use() {
-    let kinds = served().kinds;
-    let settings = |exclude: &[&str], include: &[&str], only: &[&str]| {
-        let own = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
-        Settings { exclude: own(exclude), include: own(include), only: own(only), ..Settings::default() }
-    };
-    let all = settings(&[], &[], &[]);
-    assert!(wanted(&kinds["/pods"], &all) && !wanted(&kinds["/events"], &all));
-    assert!(wanted(&kinds["/events"], &settings(&[], &["ev"], &[])));
-    for word in ["po", "Pod", "pods", "/pods"] {
-        assert!(!wanted(&kinds["/pods"], &settings(&[word], &[], &[])), "{word}");
-    }
-    let hpa = &kinds["autoscaling/horizontalpodautoscalers"];
-    for word in ["hpa", "hpa.autoscaling", "horizontalpodautoscalers.v2.autoscaling", "autoscaling/hpa"] {
-        let only = settings(&[], &[], &[word]);
-        assert!(wanted(hpa, &only) && !wanted(&kinds["/pods"], &only), "{word}");
-    }
-    assert!(wanted(hpa, &settings(&["hpa.other.io"], &[], &[])));
-}
-
-#[test]
 fn crds_give_uid_columns_and_whether_they_are_established() {
     let crd = crd(br#"{"metadata":{"name":"widgets.example.com","uid":"u-1"},"spec":{"group":"example.com",
       "names":{"plural":"widgets","kind":"Widget"},"versions":[{"name":"v1","schema":{"openAPIV3Schema":{"type":"object"}},

@@ -13,7 +13,7 @@ const MAX_LINE: usize = 64 << 20;
 
 /// Cuts a byte stream into lines.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub struct Lines {
     buffer: BytesMut,
     /// Bytes at the start of `buffer` that hold no line end.
     scanned: usize,
@@ -21,16 +21,16 @@ pub(crate) struct Lines {
 
 /// The line is longer than anything a server sends.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLong;
+pub struct TooLong;
 
 impl Lines {
     /// Takes in the bytes of one frame.
-    pub(crate) fn push(&mut self, frame: &[u8]) {
+    pub fn push(&mut self, frame: &[u8]) {
         self.buffer.extend_from_slice(frame);
     }
 
     /// The next whole line, without its end; empty lines are skipped.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
+    pub fn take(&mut self) -> Result<Option<Bytes>, TooLong> {
         loop {
             let fresh = self.buffer.get(self.scanned..).unwrap_or_default();
             let Some(found) = fresh.iter().position(|b| *b == b'\n') else {
@@ -49,7 +49,7 @@ impl Lines {
 
 /// What a watch event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// `ADDED`: an object that was not there before.
     Added(Bytes),
     /// `MODIFIED`: the next version of an object.
@@ -63,7 +63,7 @@ pub(crate) enum Event {
 }
 
 /// Reads one line of a watch; `None` when it is not an event.
-pub(crate) fn event(line: &Bytes) -> Option<Event> {
+pub fn event(line: &Bytes) -> Option<Event> {
     let (mut type_, mut object) = (None, None);
     let mut members = json::Members::of(line);
     for (key, value) in members.by_ref() {

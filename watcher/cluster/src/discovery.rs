@@ -11,44 +11,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_journal::facts::{Discovery, PrinterColumn};
 use serde::Deserialize;
 
-use crate::{
-    Settings,
-    api::{Api, Failure},
-};
+use crate::{Api, Failure, path};
 
 /// The kind of custom resource definitions.
-pub(crate) const CRDS: &str = "apiextensions.k8s.io/customresourcedefinitions";
+pub const CRDS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 /// Where definitions are.
-pub(crate) const CRDS_PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub const CRDS_PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// The kind of API services.
-pub(crate) const API_SERVICES: &str = "apiregistration.k8s.io/apiservices";
+pub const API_SERVICES: &str = "apiregistration.k8s.io/apiservices";
 /// The kind of leases.
-pub(crate) const LEASES: &str = "coordination.k8s.io/leases";
+pub const LEASES: &str = "coordination.k8s.io/leases";
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
 application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
 /// What the server serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Served {
+pub struct Served {
     /// Kind key → the kind, with `version` the preferred one and nothing pinned yet.
-    pub(crate) kinds: BTreeMap<String, Discovery>,
+    pub kinds: BTreeMap<String, Discovery>,
     /// Groups that could not be read whole.
-    pub(crate) stale: BTreeSet<String>,
+    pub stale: BTreeSet<String>,
 }
 
 /// What a custom resource definition adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Crd {
-    pub(crate) kind_key: String,
-    pub(crate) uid: String,
-    pub(crate) established: bool,
+pub struct Crd {
+    /// The kind that it defines.
+    pub kind_key: String,
+    /// Its own uid.
+    pub uid: String,
+    /// Whether the server has taken it up.
+    pub established: bool,
     /// Version → printer columns.
-    pub(crate) columns: BTreeMap<String, Vec<PrinterColumn>>,
+    pub columns: BTreeMap<String, Vec<PrinterColumn>>,
 }
 
 /// Reads what the server serves.
-pub(crate) async fn read(api: &Api) -> Result<Served, Failure> {
+pub async fn read(api: &Api) -> Result<Served, Failure> {
     let mut served = Served::default();
     for (root, legacy_core) in [("/api", true), ("/apis", false)] {
         let answer = api.get(root, AGGREGATED).await?;
@@ -153,7 +153,7 @@ impl Served {
     }
 
     /// Pins versions, takes up what CRDs add, and keeps kinds of stale groups that were known before.
-    pub(crate) fn settle(
+    pub fn settle(
         mut self,
         known: &BTreeMap<String, Discovery>,
         crds: &BTreeMap<String, Crd>,
@@ -180,69 +180,22 @@ impl Served {
 }
 
 /// Whether the kind can be listed and watched.
-pub(crate) fn watchable(kind: &Discovery) -> bool {
+pub fn watchable(kind: &Discovery) -> bool {
     ["list", "watch"].iter().all(|verb| kind.verbs.iter().any(|v| v == verb))
 }
 
 /// The path of the kind's collection.
-pub(crate) fn path(kind: &Discovery) -> String {
+pub fn path(kind: &Discovery) -> String {
     path_in(kind, "")
 }
 
 /// The path of the kind's collection in a namespace, where it has one.
-pub(crate) fn path_in(kind: &Discovery, namespace: &str) -> String {
-    let root = if kind.group.is_empty() {
-        format!("/api/{}", kind.version)
-    } else {
-        format!("/apis/{}/{}", kind.group, kind.version)
-    };
-    if namespace.is_empty() {
-        format!("{root}/{}", kind.resource)
-    } else {
-        format!("{root}/namespaces/{namespace}/{}", kind.resource)
-    }
-}
-
-/// `v1` or `apps/v1`.
-pub(crate) fn api_version(kind: &Discovery) -> String {
-    if kind.group.is_empty() { kind.version.clone() } else { format!("{}/{}", kind.group, kind.version) }
-}
-
-/// Whether the settings want the kind journaled.
-pub(crate) fn wanted(kind: &Discovery, settings: &Settings) -> bool {
-    let named = |words: &[String]| words.iter().any(|word| is_called(kind, word));
-    if !settings.only.is_empty() {
-        return named(&settings.only);
-    }
-    let noise = matches!(
-        (kind.group.as_str(), kind.resource.as_str()),
-        ("" | "events.k8s.io", "events") | ("coordination.k8s.io", "leases")
-    );
-    !named(&settings.exclude) && (!noise || named(&settings.include))
-}
-
-/// Whether a person may call the kind so, as kubectl takes it.
-fn is_called(kind: &Discovery, word: &str) -> bool {
-    let word = word.to_lowercase();
-    let (word, group) = match word.split_once('/') {
-        Some((group, word)) => (word.to_owned(), Some(group.to_owned())),
-        None => match word.split_once('.') {
-            Some((word, group)) => (word.to_owned(), Some(group.to_owned())),
-            None => (word, None),
-        },
-    };
-    let versioned = format!("{}.{}", kind.version, kind.group);
-    if group.is_some_and(|g| g != kind.group && g != versioned) {
-        return false;
-    }
-    word == kind.resource
-        || word == kind.singular
-        || word == kind.kind.to_lowercase()
-        || kind.short_names.contains(&word)
+pub fn path_in(kind: &Discovery, namespace: &str) -> String {
+    path::collection(&kind.group, &kind.version, namespace, &kind.resource)
 }
 
 /// Reads a CRD from its object's bytes.
-pub(crate) fn crd(object: &[u8]) -> Option<Crd> {
+pub fn crd(object: &[u8]) -> Option<Crd> {
     let crd: CrdObject = serde_json::from_slice(object).ok()?;
     let mut columns = BTreeMap::new();
     for version in crd.spec.versions {
@@ -258,7 +211,7 @@ pub(crate) fn crd(object: &[u8]) -> Option<Crd> {
 }
 
 /// The group of an `APIService`, when another server stands behind it.
-pub(crate) fn aggregated_group(object: &[u8]) -> Option<String> {
+pub fn aggregated_group(object: &[u8]) -> Option<String> {
     let service: ApiService = serde_json::from_slice(object).ok()?;
     service.spec.service.map(|_| service.spec.group)
 }

@@ -1,4 +1,4 @@
-//! What the watcher must know of an object before the journal encodes it: who it is, its revision, its own stamps.
+//! What must be known of an object before anybody parses it: who it is, its revision, its own stamps.
 //!
 //! Stamps are the server's: `creationTimestamp`, `deletionTimestamp` and the newest time in `managedFields`, each cut to
 //! a second. **Invariant**: hostile objects give absent fields, never a panic.
@@ -9,21 +9,24 @@ use crate::json;
 
 /// The header of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    pub(crate) uid: String,
+pub struct Header {
+    /// Empty for what has none.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
     /// As served; `None` when it is not a decimal number.
-    pub(crate) rv: Option<Revision>,
+    pub rv: Option<Revision>,
     /// Newest stamp in the object; its write was not before it.
-    pub(crate) stamp: Option<Micros>,
+    pub stamp: Option<Micros>,
     /// Whether `apiVersion` and `kind` are there; items of built-in lists lack them.
-    pub(crate) typed: bool,
+    pub typed: bool,
 }
 
 impl Header {
     /// Reads the header of an object.
-    pub(crate) fn of(object: &[u8]) -> Self {
+    pub fn of(object: &[u8]) -> Self {
         let mut out = Self::default();
         let (mut api_version, mut kind) = (false, false);
         for (key, value) in json::Members::of(object) {
@@ -64,7 +67,7 @@ impl Header {
 }
 
 /// An RFC 3339 time in microseconds.
-pub(crate) fn micros(text: &str) -> Option<Micros> {
+pub fn micros(text: &str) -> Option<Micros> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond)
 }
 
