@@ -1,8 +1,8 @@
 //! How one speaks with an API server.
 //!
-//! [`request`] sends bytes and says what a refusal means; [`Api`] asks for lists and opens watches; [`lines`] cuts what a watch sends into events; [`json`] and [`header`] find
-//! in received bytes what must be known of an object; [`discovery`] reads what is served; [`path`] says where it is; [`gate`] bounds how much is
-//! asked at once.
+//! [`request`] sends bytes and says what a refusal means; [`Api`] asks for lists and opens watches; [`lines`] cuts what a
+//! watch sends into events; [`json`] and [`header`] find in received bytes what must be known of an object;
+//! [`discovery`] reads what is served; [`path`] says where it is; [`gate`] bounds how much is asked at once.
 //!
 //! **Invariants of absence.** (1) Whoever calls decides what is asked, how often, and what a failure leads to: nothing
 //! here is tried twice. (2) Time comes from [`hindcast_journal::Parts`] alone, requests go through the given clients
