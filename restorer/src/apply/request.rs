@@ -1,4 +1,4 @@
-//! Requests of a restore: where an object is, sending bytes until they are answered, what an answer means.
+//! Requests of a restore: where an object is, asking until there is an answer, what an answer means.
 //!
 //! **Words**: a [`Reply`] is any answer that is about the object; [`Lost`] says that there was none in time.
 //!
@@ -15,14 +15,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hindcast_cluster::path;
-use hindcast_journal::{
-    Error, Parts,
-    exact::{self, Value},
-    fold::ObjectKey,
+pub(crate) use hindcast_cluster::request::Ask;
+use hindcast_cluster::{
+    path,
+    request::{self, Unanswered},
 };
-use http_body_util::BodyExt as _;
-use kube::client::Body;
+use hindcast_journal::{Parts, exact, fold::ObjectKey};
 
 use super::{Settings, pace::Pace};
 use crate::desired::Full;
@@ -32,32 +30,6 @@ pub(crate) const MANAGER: &str = "hindcast";
 
 /// How often an answer is asked for again that blames the server itself.
 const SERVER_ERRORS: u32 = 4;
-
-/// A method and a path with its query, and what is sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Ask {
-    pub(crate) method: http::Method,
-    pub(crate) path: String,
-    pub(crate) content: &'static str,
-    pub(crate) body: Bytes,
-}
-
-impl Ask {
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: http::Method::GET, path: path.into(), content: JSON, body: Bytes::new() }
-    }
-
-    pub(crate) fn write(method: http::Method, path: String, body: &Value) -> Self {
-        Self { method, path, content: JSON, body: Bytes::from(exact::to_canonical(body)) }
-    }
-
-    pub(crate) fn merge_patch(path: String, body: &Value) -> Self {
-        let body = Bytes::from(exact::to_canonical(body));
-        Self { method: http::Method::PATCH, path, content: "application/merge-patch+json", body }
-    }
-}
-
-const JSON: &str = "application/json";
 
 /// An answer about the object.
 #[derive(Debug, Clone)]
@@ -194,26 +166,12 @@ impl<'a> Link<'a> {
     async fn once(&self, ask: &Ask) -> Result<(u16, Bytes, Option<Duration>), String> {
         let _slot = self.pace.enter().await;
         let began = self.parts.clock.monotonic();
-        let work = async {
-            let request = http::Request::builder()
-                .method(ask.method.clone())
-                .uri(&ask.path)
-                .header(http::header::ACCEPT, JSON)
-                // Compressing costs the server more than the bytes cost us.
-                .header(http::header::ACCEPT_ENCODING, "identity")
-                .header(http::header::CONTENT_TYPE, ask.content)
-                .body(Body::from(ask.body.to_vec()))
-                .map_err(|e| format!("{}: {e}", ask.path))?;
-            let response = self.client.send(request).await.map_err(|e| Error::causes_beneath(&e))?;
-            let status = response.status().as_u16();
-            let after = response.headers().get(http::header::RETRY_AFTER).cloned();
-            let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-            let body = response.into_body().collect().await.map_err(|e| Error::causes(&e))?.to_bytes();
-            Ok((status, body, after))
-        };
-        let limit = self.settings.request;
-        let answer = self.parts.timeout(limit, work).await;
-        let answer = answer.unwrap_or_else(|| Err(format!("no answer within {} s", limit.as_secs())));
+        let answer = request::send(self.client, &self.parts, self.settings.request, ask).await;
+        let answer = answer.map(|reply| (reply.status, reply.body, reply.after));
+        let answer = answer.map_err(|unanswered| match unanswered {
+            Unanswered::Malformed(why) | Unanswered::Unsent(why) | Unanswered::Cut { why, .. } => why,
+            Unanswered::Late(limit) => format!("no answer within {} s", limit.as_secs()),
+        });
         self.heard(answer.is_ok());
         if answer.as_ref().is_ok_and(|(status, ..)| *status != 429) {
             self.pace.answered(self.parts.clock.monotonic().saturating_sub(began));

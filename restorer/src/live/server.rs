@@ -6,14 +6,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use hindcast_cluster::path::{self, page_query};
+use hindcast_cluster::{
+    path::{self, page_query},
+    request::{self, Ask, JSON, METADATA, METADATA_LIST, Refused, Sort, Unanswered},
+};
 use hindcast_journal::{
-    Error, Parts,
+    Parts,
     exact::{self, Value},
     facts::Discovery,
 };
-use http_body_util::BodyExt as _;
-use kube::client::Body;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
@@ -31,10 +32,6 @@ const TRIES: u32 = 6;
 
 /// How many objects a page holds.
 const PAGE: usize = 500;
-
-const METADATA: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
-const JSON: &str = "application/json";
 
 /// Why a request gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +168,7 @@ impl<'a> Server<'a> {
     async fn pages<T>(
         &self,
         path: &str,
-        accept: &str,
+        accept: &'static str,
         take: impl Fn(&[u8], &mut Vec<T>) -> Result<String, String>,
     ) -> Result<Vec<T>, Refusal> {
         let mut attempts = 0;
@@ -195,13 +192,12 @@ impl<'a> Server<'a> {
         }
     }
 
-    async fn get(&self, path: &str, accept: &str) -> Result<Bytes, Refusal> {
+    async fn get(&self, path: &str, accept: &'static str) -> Result<Bytes, Refusal> {
         let mut tries = 0;
         loop {
             let asked = {
                 let _room = self.room.acquire().await.map_err(|e| Refusal::Failed(e.to_string()))?;
-                let late = || Err(Refusal::Failed(format!("{path}: no answer within {} s", DEADLINE.as_secs())));
-                self.parts.timeout(DEADLINE, self.once(path, accept)).await.unwrap_or_else(late)
+                self.once(path, accept).await
             };
             tries += 1;
             match asked {
@@ -214,46 +210,29 @@ impl<'a> Server<'a> {
         }
     }
 
-    async fn once(&self, path: &str, accept: &str) -> Result<Bytes, Refusal> {
-        let request = http::Request::get(path)
-            .header(http::header::ACCEPT, accept)
-            .body(Body::empty())
-            .map_err(|e| Refusal::Failed(format!("{path}: {e}")))?;
-        let response = self.client.send(request).await.map_err(|e| Refusal::Busy(Error::causes_beneath(&e), None))?;
-        let status = response.status();
-        let after = response.headers().get(http::header::RETRY_AFTER);
-        let after = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-        let body = response.into_body().collect().await;
-        let body = body.map_err(|e| Refusal::Busy(Error::causes(&e), None))?.to_bytes();
-        if status.is_success() { Ok(body) } else { Err(refusal(status.as_u16(), &body, after)) }
+    async fn once(&self, path: &str, accept: &'static str) -> Result<Bytes, Refusal> {
+        let answer = request::send(self.client, self.parts, DEADLINE, &Ask::get(path).accepting(accept)).await;
+        let reply = answer.map_err(|unanswered| match unanswered {
+            Unanswered::Malformed(why) => Refusal::Failed(why),
+            Unanswered::Unsent(why) | Unanswered::Cut { why, .. } => Refusal::Busy(why, None),
+            // A server that hangs is not asked again and again.
+            Unanswered::Late(limit) => Refusal::Failed(format!("{path}: no answer within {} s", limit.as_secs())),
+        })?;
+        Ok(reply.success()?.clone())
     }
 }
 
-/// What an answer means that is no success.
-fn refusal(code: u16, body: &[u8], after: Option<Duration>) -> Refusal {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Status {
-        message: String,
-        reason: String,
-        details: Option<Details>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Details {
-        name: String,
-    }
-    let status: Status = serde_json::from_slice(body).unwrap_or_default();
-    let message = if status.message.is_empty() { format!("HTTP {code}") } else { status.message };
-    match code {
-        403 => Refusal::Forbidden(message),
-        // A missing object is named in the answer; a missing path is answered without one.
-        404 if status.details.is_some_and(|details| !details.name.is_empty()) => Refusal::Absent,
-        404 | 405 => Refusal::NoPath(message),
-        410 => Refusal::Expired,
-        _ if matches!(status.reason.as_str(), "Expired" | "Gone") => Refusal::Expired,
-        429 | 500 | 502 | 503 | 504 => Refusal::Busy(message, after),
-        _ => Refusal::Failed(message),
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let message = refused.message;
+        match refused.sort {
+            Sort::Forbidden => Self::Forbidden(message),
+            Sort::Absent => Self::Absent,
+            Sort::NoPath => Self::NoPath(message),
+            Sort::Expired => Self::Expired,
+            Sort::Throttled | Sort::Busy | Sort::TooLarge => Self::Busy(message, refused.after),
+            Sort::Other => Self::Failed(message),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Requests to the API server, and what its answers mean.
+//! Lists and watches of an API server, and what their failures mean to who follows them.
 //!
 //! Everything goes through [`kube::Client::send`] with bytes in and out, so that objects are kept as received and a
 //! simulated server can stand underneath. **Words**: a [`Failure`] is an answer sorted by what the caller does next.
@@ -14,11 +14,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use hindcast_journal::{Micros, Parts, Revision};
+use hindcast_journal::{Parts, Revision};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 
-use crate::{json, lines::Lines};
+use crate::{
+    json,
+    lines::Lines,
+    request::{self, Ask, JSON, METADATA_LIST, Refused, Sort, Unanswered, When},
+};
 
 /// Makes independent clients, each with connections of its own.
 pub trait Connector: Send + Sync {
@@ -77,31 +81,41 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// What a status code and the `Status` object that came with it mean.
-    pub fn of_status(code: u16, body: &[u8]) -> Self {
-        let message = json::member(body, "message").and_then(json::text);
-        let reason = json::member(body, "reason").and_then(json::text).unwrap_or_default();
-        let message = message.unwrap_or_else(|| format!("HTTP {code}"));
-        let too_large =
-            message.contains("Too large resource version") || body.windows(23).any(|w| w == b"ResourceVersionTooLarge");
-        match code {
-            _ if too_large => Self::TooLarge(message),
-            410 => Self::Expired(message),
-            _ if reason == "Expired" || reason == "Gone" => Self::Expired(message),
-            403 => Self::Forbidden(message),
-            404 | 405 => Self::NotFound(message),
-            429 => Self::Throttled(None),
-            _ => Self::Server(message),
-        }
-    }
-
     /// What an `ERROR` event of a watch means.
     pub fn of_event(status: &[u8]) -> Self {
         let code = json::member(status, "code")
             .and_then(|span| std::str::from_utf8(span).ok())
             .and_then(|text| text.parse().ok())
             .unwrap_or(500);
-        Self::of_status(code, status)
+        Refused::of(code, status, None).into()
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let message = refused.message;
+        match refused.sort {
+            Sort::Expired => Self::Expired(message),
+            Sort::TooLarge => Self::TooLarge(message),
+            Sort::Forbidden => Self::Forbidden(message),
+            Sort::Absent | Sort::NoPath => Self::NotFound(message),
+            Sort::Throttled => Self::Throttled(refused.after),
+            Sort::Busy | Sort::Other => Self::Server(message),
+        }
+    }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Malformed(why) => Self::NotFound(why),
+            // What the status says counts, whatever became of the words.
+            Unanswered::Cut { status, after, .. } if !(200..300).contains(&status) => {
+                Refused::of(status, b"", after).into()
+            }
+            Unanswered::Unsent(why) | Unanswered::Cut { why, .. } => Self::Transport(why),
+            Unanswered::Late(limit) => Self::Transport(format!("no answer within {} s", limit.as_secs_f32())),
+        }
     }
 }
 
@@ -112,19 +126,6 @@ pub struct Answer {
     pub body: Bytes,
     /// When it was asked and answered.
     pub when: When,
-}
-
-/// When a request was under way, on the monotonic clock, and what the server's clock said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct When {
-    /// It was sent after this moment.
-    pub began: Duration,
-    /// Its answer had begun to come by this one.
-    pub answered: Duration,
-    /// Its answer was whole by this one.
-    pub ended: Duration,
-    /// The `Date` of the answer, which is cut to a second.
-    pub date: Option<Micros>,
 }
 
 /// One page of a list.
@@ -185,35 +186,23 @@ impl Api {
     }
 
     /// A GET with its whole body.
-    pub async fn get(&self, path: &str, accept: &str) -> Result<Answer, Failure> {
-        let work = async {
-            let began = self.parts.clock.monotonic();
-            let response = send(&self.lists, path, accept).await?;
-            let answered = self.parts.clock.monotonic();
-            let date = date(&response);
-            let body = whole(response).await?;
-            Ok(Answer { body, when: When { began, answered, ended: self.parts.clock.monotonic(), date } })
-        };
-        self.parts
-            .timeout(self.timeout, work)
-            .await
-            .unwrap_or_else(|| Err(Failure::Transport(format!("no answer within {} s", self.timeout.as_secs_f32()))))
+    pub async fn get(&self, path: &str, accept: &'static str) -> Result<Answer, Failure> {
+        let ask = Ask::get(path).accepting(accept);
+        let reply = request::send(&self.lists, &self.parts, self.timeout, &ask).await?;
+        Ok(Answer { body: reply.success()?.clone(), when: reply.when })
     }
 
     /// One page of a list; `query` as it stands behind the `?`.
     pub async fn page(&self, path: &str, query: &str) -> Result<Page, Failure> {
-        let answer = self.get(&format!("{path}?{query}"), "application/json").await?;
-        page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
+        self.paged(path, query, JSON).await
     }
 
     /// One page of a list, of each object its metadata alone.
     pub async fn metadata(&self, path: &str, query: &str) -> Result<Page, Failure> {
-        // A server that does not know of that gives the objects whole.
-        const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-        self.paged(path, query, ACCEPT).await
+        self.paged(path, query, METADATA_LIST).await
     }
 
-    async fn paged(&self, path: &str, query: &str, accept: &str) -> Result<Page, Failure> {
+    async fn paged(&self, path: &str, query: &str, accept: &'static str) -> Result<Page, Failure> {
         let answer = self.get(&format!("{path}?{query}"), accept).await?;
         page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
     }
@@ -227,13 +216,20 @@ impl Api {
     /// Opens a watch.
     pub async fn watch(&self, path: &str, query: &str) -> Result<Watch, Failure> {
         let (client, lease) = self.client().map_err(|e| Failure::Transport(e.to_string()))?;
-        let target = format!("{path}?watch=1&allowWatchBookmarks=true&{query}");
+        let ask = Ask::get(format!("{path}?watch=1&allowWatchBookmarks=true&{query}"));
         let began = self.parts.clock.monotonic();
-        let opening = async { send(&client, &target, "application/json").await };
+        let opening = async {
+            let response = request::open(&client, &ask).await?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let refused = request::whole(response, began, &self.parts).await?.success().err();
+            Err(refused.map_or_else(|| Failure::Server("the watch did not open".into()), Failure::from))
+        };
         let opened = self.parts.timeout(self.timeout, opening).await;
         let response = opened.unwrap_or_else(|| Err(Failure::Transport("the watch did not open".into())))?;
         let answered = self.parts.clock.monotonic();
-        let when = When { began, answered, ended: answered, date: date(&response) };
+        let when = When { began, answered, ended: answered, date: request::date(&response) };
         Ok(Watch {
             when,
             body: response.into_body(),
@@ -291,36 +287,6 @@ impl Watch {
     }
 }
 
-async fn send(client: &kube::Client, path: &str, accept: &str) -> Result<http::Response<Body>, Failure> {
-    let request = http::Request::get(path)
-        .header(http::header::ACCEPT, accept)
-        // Servers compress watches one event at a time, which decoders of whole bodies cut short.
-        .header(http::header::ACCEPT_ENCODING, "identity")
-        .body(Body::empty())
-        .map_err(|e| Failure::NotFound(format!("{path}: {e}")))?;
-    let response =
-        client.send(request).await.map_err(|e| Failure::Transport(hindcast_journal::Error::causes_beneath(&e)))?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let after = response.headers().get(http::header::RETRY_AFTER).cloned();
-    let failure = Failure::of_status(status.as_u16(), &whole(response).await.unwrap_or_default());
-    let seconds = after.and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-    Err(if failure == Failure::Throttled(None) { Failure::Throttled(seconds) } else { failure })
-}
-
-/// The server's clock, as an answer tells it.
-fn date(response: &http::Response<Body>) -> Option<Micros> {
-    let date = response.headers().get(http::header::DATE)?;
-    date_micros(date.to_str().ok()?)
-}
-
-async fn whole(response: http::Response<Body>) -> Result<Bytes, Failure> {
-    let body = response.into_body().collect().await;
-    Ok(body.map_err(|e| Failure::Transport(hindcast_journal::Error::causes(&e)))?.to_bytes())
-}
-
 /// Splits a list. Custom resources have `metadata` after `items`, built-in kinds before.
 fn page(answer: &Answer) -> Option<Page> {
     let mut page = Page { rv: None, next: None, items: Vec::new(), when: answer.when };
@@ -344,11 +310,6 @@ fn page(answer: &Answer) -> Option<Page> {
     page.rv = rv.and_then(|text| text.parse().ok());
     page.next = json::member(metadata, "continue").and_then(json::text).filter(|t| !t.is_empty());
     Some(page)
-}
-
-/// `Mon, 23 Nov 2026 05:39:50 GMT` in microseconds.
-fn date_micros(text: &str) -> Option<Micros> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(jiff::Timestamp::as_microsecond)
 }
 
 #[cfg(test)]
