@@ -298,6 +298,9 @@ pub struct State {
     pub kept: Option<facts::Kept>,
     /// The newest life of each domain's counter that a row was of.
     pub lives: BTreeMap<String, u32>,
+    /// What each domain is known to have reached, also one that no kind is protected in by now; of a state that a writer goes
+    /// on from.
+    pub reached: Cut,
 }
 
 impl State {

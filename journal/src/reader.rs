@@ -508,6 +508,11 @@ impl Reader {
             state.apply(row, &everything, None)?;
         }
         state.finish()?;
+        state.reached = self.cut_at(&self.newest_closed(), &self.segments);
+        for (domain, point) in &state.reached.domains {
+            let life = state.lives.entry(domain.clone()).or_default();
+            *life = point.incarnation.max(*life);
+        }
         Ok(state)
     }
 

@@ -23,6 +23,8 @@ const LOOSE: usize = 1;
 pub(crate) struct Batch {
     pub(crate) changes: Vec<Change>,
     pub(crate) frontier: FrontierVector,
+    /// The newest demand that was made before it was closed.
+    pub(crate) demand: u64,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,7 @@ struct Full {
     rows: Rows,
     bytes: usize,
     frontier: FrontierVector,
+    demand: u64,
 }
 
 /// The waiting changes.
@@ -66,12 +69,12 @@ impl Buffer {
         self.open.len() >= rows || self.open_bytes >= bytes
     }
 
-    /// Closes the open block.
-    pub(crate) fn close(&mut self, frontier: FrontierVector) {
+    /// Closes the open block, which answers the demands up to `demand`.
+    pub(crate) fn close(&mut self, frontier: FrontierVector, demand: u64) {
         let rows = Rows::Loose(std::mem::take(&mut self.open));
         let bytes = std::mem::take(&mut self.open_bytes);
         self.open_since = None;
-        self.full.push_back(Full { rows, bytes, frontier });
+        self.full.push_back(Full { rows, bytes, frontier, demand });
         // A block that is not next in line waits for long only while the store is away.
         if self.full.len() > LOOSE
             && let Some(newest) = self.full.back_mut()
@@ -80,14 +83,14 @@ impl Buffer {
         }
     }
 
-    /// The oldest block, and with none full the open one with `frontier`.
-    pub(crate) fn take(&mut self, frontier: impl FnOnce() -> FrontierVector) -> Batch {
+    /// The oldest block, and with none full the open one with `frontier` and `demand`.
+    pub(crate) fn take(&mut self, frontier: impl FnOnce() -> FrontierVector, demand: u64) -> Batch {
         if self.full.is_empty() {
-            self.close(frontier());
+            self.close(frontier(), demand);
         }
         let block = self.full.pop_front().expect("a block was closed above");
         self.in_flight = block.bytes;
-        Batch { frontier: block.frontier, changes: block.rows.unpack() }
+        Batch { frontier: block.frontier, changes: block.rows.unpack(), demand: block.demand }
     }
 
     /// The block in flight is durable.

@@ -439,7 +439,7 @@ impl Core {
             // The row just pushed may be one of several at its cursor: the frontier speaks of cursors as they are,
             // which never run ahead of the rows.
             let frontier = self.frontier();
-            self.buffer.close(frontier);
+            self.buffer.close(frontier, self.demands);
             self.wake.notify_one();
         } else if was_empty {
             self.wake.notify_one();
@@ -524,15 +524,14 @@ impl Core {
     /// Takes the next segment out of the buffer.
     pub(crate) fn take(&mut self) -> Batch {
         let now = self.parts.clock.monotonic();
-        if !self.buffer.has_full() {
-            if self.is_demanded() || now >= self.framed + self.settings.frontier_every {
-                self.write_frontier();
-                self.framed = now;
-            }
-            self.met = self.demands;
+        let due = self.is_demanded() || now >= self.framed + self.settings.frontier_every;
+        if due && !self.buffer.has_full() {
+            self.write_frontier();
+            self.framed = now;
         }
         let frontier = self.frontier();
-        let batch = self.buffer.take(|| frontier);
+        let batch = self.buffer.take(|| frontier, self.demands);
+        self.met = self.met.max(batch.demand);
         self.durable_kinds = batch.changes.iter().map(Change::kind_key).collect();
         batch
     }

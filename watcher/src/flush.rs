@@ -93,7 +93,7 @@ impl Flusher {
         let frontier = self.writer.frontier().clone();
         let rv = frontier.get(MAIN).map_or(0, |point| point.rv);
         let Some(seal) = self.writer.seal(MAIN, rv)? else { return Ok(()) };
-        self.commit(Batch { changes: vec![seal], frontier }).await
+        self.commit(Batch { changes: vec![seal], frontier, demand: 0 }).await
     }
 
     async fn flush(&mut self) -> Result<()> {

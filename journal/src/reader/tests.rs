@@ -493,6 +493,10 @@ async fn a_domain_without_a_protected_kind_keeps_no_checkpoint_back() {
     let mut reader = Reader::open(&journal).await.expect("opens");
     let (_, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
     assert_eq!(origin.fold_from, (origin.last + 1, origin.segment));
+    // Who goes on from here knows what was reached also where nobody is protected.
+    let reached = Reader::open(&journal).await.expect("opens").resume().await.expect("folds").reached;
+    assert_eq!(reached, origin.cut);
+    assert!(reached.domains.contains_key("metrics.k8s.io"));
     let (moment, state) = at(&journal, At::Now, &Scope::default()).await;
     let why = CoverEnd { reason: Uncovered::Excluded, detail: String::new() };
     assert_eq!(state.kinds["metrics.k8s.io/pods"].known_at(&moment), Knowledge::Not(Some(why)));

@@ -27,8 +27,7 @@ const LICENCES: [&str; 11] = [
 ];
 
 /// What is depended on for the features that it turns on in others: the version of Kubernetes in kube, TLS in the stores.
-const FOR_FEATURES: [(&str, &str); 3] =
-    [("hindcast-watcher", "k8s-openapi"), ("hindcast-restorer", "k8s-openapi"), ("hindcast-cli", "reqwest")];
+const FOR_FEATURES: [(&str, &str); 2] = [("hindcast-cluster", "k8s-openapi"), ("hindcast-cli", "reqwest")];
 
 fn metadata(more: &[&str]) -> Value {
     let cargo = |command: &str| {

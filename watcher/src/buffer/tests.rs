@@ -36,7 +36,7 @@ fn changes_leave_in_order_each_block_with_its_own_frontier() {
     for n in 1..=1000 {
         buffer.push(change(n), Duration::from_millis(n));
         if buffer.is_full(100, usize::MAX) {
-            buffer.close(frontier(n));
+            buffer.close(frontier(n), n);
         }
     }
     buffer.push(change(1001), Duration::from_secs(9));
@@ -45,12 +45,12 @@ fn changes_leave_in_order_each_block_with_its_own_frontier() {
     assert!(buffer.bytes() < raw / 3, "{} of {raw}", buffer.bytes());
     let mut seen = Vec::new();
     for block in 1..=10 {
-        let batch = buffer.take(|| frontier(0));
-        assert_eq!(batch.frontier, frontier(block * 100));
+        let batch = buffer.take(|| frontier(0), 0);
+        assert_eq!((batch.frontier, batch.demand), (frontier(block * 100), block * 100));
         seen.extend(batch.changes);
     }
     assert!(!buffer.has_full() && !buffer.is_empty());
-    let last = buffer.take(|| frontier(1001));
+    let last = buffer.take(|| frontier(1001), 1001);
     assert_eq!(last.frontier, frontier(1001));
     seen.extend(last.changes);
     assert_eq!(seen, (1..=1001).map(change).collect::<Vec<_>>());

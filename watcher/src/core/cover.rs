@@ -316,7 +316,14 @@ impl Core {
         for (name, rv) in objects.collect::<Vec<_>>() {
             self.vanished(key, &name, rv, Source::List);
         }
+        let domain = self.kinds.get(key).map(|kind| kind.discovery.domain.clone()).unwrap_or_default();
         self.uncover(key, Uncovered::Gone, "");
+        // What is told of its end stands beyond what was seen. Where nobody follows the domain any more, it may come back where it
+        // stood, which is before that.
+        if self.kinds.values().all(|kind| !kind.covered || kind.discovery.domain != domain) {
+            let domain = self.domain(&domain);
+            domain.shown = domain.shown.max(rv);
+        }
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.cursor = 0;
             let mut discovery = (*kind.discovery).clone();

@@ -147,9 +147,10 @@ impl Core {
             if open && pace.silent.is_none() {
                 pace.astray = None;
             }
-            // A kind that was never covered holds up nothing, but has to say why it is not. One that waits for its turn to be
-            // listed has not failed.
-            let told = kind.covered || kind.ended.is_none() && !kind.detail.is_empty();
+            // A kind that was never covered holds up nothing, but has to say why it is not: between two lives nobody writes a
+            // checkpoint until something is told of the next one. One that waits for its turn to be listed has not failed.
+            let untold = matches!(kind.ended, None | Some(Uncovered::Incarnation));
+            let told = kind.covered || untold && !kind.detail.is_empty();
             let Some(since) = pace.astray.or(pace.silent).filter(|_| told) else { continue };
             // What it could not do while nobody was answered says nothing about it.
             let Some(answers) = answers_since(&self.domains, &kind.discovery.domain) else { continue };

@@ -451,6 +451,43 @@ fn protection_ends_with_a_life_when_it_was_last_known_to_be_complete() {
     assert!(!core.is_life("/things", life), "what was begun in it is no longer recorded");
 }
 
+#[test]
+fn what_cannot_be_followed_in_a_new_life_is_told_so_that_nobody_waits_for_it() {
+    let clock = Arc::new(Hand::default());
+    let at = |seconds: i64| clock.0.store(seconds * 1_000_000, std::sync::atomic::Ordering::Relaxed);
+    at(100);
+    let (mut core, _) = core_at(Parts { clock: clock.clone(), random: Parts::system().random });
+    core.describe(kind("things"));
+    core.begin_list("/things");
+    core.end_list("/things", 10, Span { lo: 1, hi: 1 });
+    let life = core.life("main");
+    assert!(core.begin_life("main", life, 1_000_000_010, "a test"));
+    drain(&mut core);
+    for second in 101..150 {
+        at(second);
+        core.sample("main", 1_000_000_010 + second as u64, &when(second * 1_000_000 - 1, second * 1_000_000));
+        core.astray("/things");
+        core.trouble("/things", "it does not answer");
+        core.let_go();
+    }
+    let ends = core.take().changes.into_iter().filter(|change| change.op == Op::CoverEnd);
+    let ends: Vec<_> = ends.map(|change| (change.incarnation, change.body)).collect();
+    assert!(matches!(&ends[..], [(1, Body::Object(body))] if body.windows(5).any(|word| word == b"stuck")), "{ends:?}");
+}
+
+#[test]
+fn an_api_that_was_gone_and_comes_back_where_it_stood_begins_a_life() {
+    let mut core = covered();
+    core.describe(Discovery { domain: "api".into(), ..kind("flavors") });
+    core.begin_list("/flavors");
+    core.end_list("/flavors", 5000, Span { lo: 1, hi: 1 });
+    core.gone("/flavors");
+    let newest = core.take().changes.iter().filter(|change| change.domain == "api").map(|change| change.rv).max();
+    assert_eq!(newest, Some(5001), "told beyond what was seen");
+    let reached = core.reached("api");
+    assert_eq!(core.shown("api", reached, 5000, &when(2, 3)), Some(true));
+}
+
 /// Whether the things may be mute, and whether they are.
 fn mute(core: &Core) -> (bool, bool) {
     (core.may_be_mute("/things"), core.is_mute("/things"))

@@ -89,6 +89,13 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
         domain.incarnation = domain.incarnation.max(point.incarnation);
         domain.resumed = Some((point.incarnation, point.rv, point.time));
     }
+    // Also of a domain in which no kind is protected by now: who comes back lower has been put back.
+    for (name, point) in &state.reached.domains {
+        let domain = core.domain(name);
+        if domain.incarnation == point.incarnation {
+            domain.shown = domain.shown.max(point.rv);
+        }
+    }
     for kind in state.kinds.values() {
         if let Some(point) = kind.covers.last().map(|cover| cover.from).max(kind.cursor) {
             let domain = core.domain(&kind.discovery.domain);
