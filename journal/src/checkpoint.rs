@@ -113,6 +113,16 @@ impl Checkpoint {
         Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), point(p))).collect() }
     }
 
+    /// An earlier version left a domain that was not closed just then out of the cut, though its objects are in the state as they
+    /// were at the checkpoint before. Such a one is told by points that do not say what their newest row is.
+    fn complete(&mut self, before: &Self) {
+        if self.domains.values().all(|point| point.row.is_none()) {
+            for (domain, point) in &before.domains {
+                self.domains.entry(domain.clone()).or_insert(*point);
+            }
+        }
+    }
+
     /// One domain's part of what the rows in it tell of, and by when that was committed.
     pub(crate) fn told(&self, domain: &str) -> Option<(CutPoint, Micros)> {
         let stored = self.domains.get(domain)?;

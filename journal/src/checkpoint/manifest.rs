@@ -73,7 +73,15 @@ impl Manifest {
     fn parse(number: u64, bytes: &[u8]) -> Result<Self> {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::corrupt(format!("meta/manifest/{number}"), e.to_string()))?;
-        Ok(Self { number, ..manifest })
+        let mut manifest = Self { number, ..manifest };
+        let mut before: Option<&Checkpoint> = None;
+        for checkpoint in &mut manifest.checkpoints {
+            if let Some(before) = before {
+                checkpoint.complete(before);
+            }
+            before = Some(checkpoint);
+        }
+        Ok(manifest)
     }
 
     async fn page(journal: &Journal, number: u64) -> Result<Self> {

@@ -70,3 +70,40 @@ async fn a_manifest_of_the_first_format_is_read_and_continued() {
         assert_eq!(found.map(|c| c.pos), Some(pos));
     }
 }
+
+#[test]
+fn a_checkpoint_of_an_earlier_version_holds_what_the_one_before_held() {
+    let of = |pos: u64, domains: serde_json::Value| {
+        let mut checkpoint = serde_json::to_value(checkpoint(pos)).expect("json");
+        checkpoint["domains"] = domains;
+        checkpoint
+    };
+    let point = |rv: u64| json!({"incarnation": 0, "rv": rv, "hi": rv});
+    let told = |rv: u64| json!({"incarnation": 0, "rv": rv, "hi": rv, "row": [0, rv]});
+    let all = json!({"checkpoints": [
+        of(10, json!({"main": point(10), "api": point(5)})),
+        of(20, json!({"main": point(20)})),
+        of(30, json!({"main": point(30), "events": point(7)})),
+        of(40, json!({"main": told(40), "api": told(6)})),
+        of(50, json!({"main": told(50)})),
+    ]});
+    let manifest = Manifest::parse(1, all.to_string().as_bytes()).expect("is read");
+    let cuts: Vec<Vec<(String, u64)>> = manifest
+        .checkpoints
+        .iter()
+        .map(|checkpoint| checkpoint.cut().domains.into_iter().map(|(domain, point)| (domain, point.rv)).collect())
+        .collect();
+    let cut =
+        |points: &[(&str, u64)]| points.iter().map(|(domain, rv)| ((*domain).to_owned(), *rv)).collect::<Vec<_>>();
+    assert_eq!(
+        cuts,
+        [
+            cut(&[("api", 5), ("main", 10)]),
+            cut(&[("api", 5), ("main", 20)]),
+            cut(&[("api", 5), ("events", 7), ("main", 30)]),
+            cut(&[("api", 6), ("main", 40)]),
+            cut(&[("main", 50)]),
+        ],
+        "what this version writes says itself what it holds"
+    );
+}
