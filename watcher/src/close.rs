@@ -21,18 +21,14 @@ use tokio::sync::watch;
 
 use crate::{
     Error, Result,
-    core::Verdict,
-    env::{Env, opaque},
+    env::Env,
     error::fatal,
     handle::{DurableState, Phase},
     life,
+    listen::{SECONDS, listen},
     mute::{self, Look},
 };
 
-/// Asked of the server for a closing watch; its bookmark comes two seconds before the end.
-const SECONDS: u32 = 3;
-/// A watch that ends sooner was cut off.
-const ENDED: Duration = Duration::from_secs(SECONDS as u64 - 1);
 /// Closing watches at once: as many as a big cluster has kinds, since each waits a second or two for its bookmark and
 /// costs nothing meanwhile.
 const WATCHES: usize = 1024;
@@ -178,36 +174,6 @@ async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision, m
     Ok(())
 }
 
-/// Watches a kind from its cursor until it is seen up to `target`, or the watch ends. Says whether it was open for its time,
-/// ended as asked and left something to be said.
-pub(crate) async fn listen(
-    env: &Env,
-    key: &str,
-    kind: &Discovery,
-    cursor: Revision,
-    target: Revision,
-) -> Result<bool, Failure> {
-    let query = format!("resourceVersion={cursor}&timeoutSeconds={SECONDS}");
-    let mut watch = env.api.watch(&path(kind), &query).await?;
-    let opened = env.parts.clock.monotonic();
-    while let Some(line) = watch.line(Duration::from_secs(2 * u64::from(SECONDS))).await? {
-        let event = lines::event(&line).ok_or_else(|| Failure::Server("no event".to_owned()))?;
-        if let Event::Error(status) = &event {
-            return Err(Failure::of_event(status));
-        }
-        let mut core = env.core.lock();
-        // What it brings has lain waiting for it: it is no live watch.
-        if core.event(key, &event, Revision::MAX) != Verdict::Go {
-            // The main stream meets the same and knows what to do.
-            return Ok(false);
-        }
-        if core.kinds.get(key).is_none_or(|k| k.cursor >= target) {
-            return Ok(false);
-        }
-    }
-    Ok(env.parts.clock.monotonic().saturating_sub(opened) >= ENDED)
-}
-
 /// One kind, brought from its cursor to a closed revision.
 #[derive(Debug, Clone)]
 pub struct Closed {
@@ -241,7 +207,7 @@ pub async fn close_cut(client: &kube::Client, parts: &Parts, kinds: &[(Discovery
     for (kind, _) in kinds {
         if !targets.contains_key(kind.domain.as_str()) {
             let page = api.sample(&path(kind)).await;
-            let rv = page.and_then(|p| p.rv.ok_or_else(opaque)).map_err(|f| fatal(&kind.kind_key(), &f))?;
+            let rv = page.and_then(|p| p.rv.ok_or(Failure::Opaque)).map_err(|f| fatal(&kind.kind_key(), &f))?;
             targets.insert(&kind.domain, rv);
         }
     }
@@ -292,12 +258,12 @@ async fn follow(
                 Event::Added(object) | Event::Modified(object) => (object, false),
                 Event::Deleted(object) => (object, true),
                 Event::Bookmark(bytes) => {
-                    closed.reached = closed.reached.max(Header::of(&bytes).rv.ok_or_else(opaque)?);
+                    closed.reached = closed.reached.max(Header::of(&bytes).rv.ok_or(Failure::Opaque)?);
                     continue;
                 }
                 Event::Error(status) => return Err(Failure::of_event(&status)),
             };
-            let rv = Header::of(&object).rv.ok_or_else(opaque)?;
+            let rv = Header::of(&object).rv.ok_or(Failure::Opaque)?;
             closed.reached = closed.reached.max(rv);
             closed.events.push(Observed { rv, deleted, object });
         }

@@ -25,7 +25,7 @@ use hindcast_journal::{Revision, cut::MAIN, facts::Discovery};
 
 use crate::{
     core::Core,
-    env::{Env, OPAQUE, another_life, opaque},
+    env::{Env, another_life},
 };
 
 /// Lists at once within a sandwich.
@@ -122,7 +122,7 @@ pub(crate) async fn place(env: &Env, key: &str) -> Result<(), Failure> {
     };
     match round.found.remove(key) {
         Some(Found::Domain(domain)) => env.core.lock().change_domain(key, &domain),
-        Some(Found::Opaque) => return Err(opaque()),
+        Some(Found::Opaque) => return Err(Failure::Opaque),
         None if round.fits.contains(key) => env.core.lock().place(key, true),
         None => return Err(Failure::Transport("no answer in time".to_owned())),
     }
@@ -167,7 +167,7 @@ async fn round(
                 others.entry(name.clone()).or_insert_with(|| kind.clone());
                 round.found.insert(kind.kind_key(), Found::Domain(name));
             }
-            Err(Failure::Server(message)) if message == OPAQUE => {
+            Err(Failure::Opaque) => {
                 round.found.insert(kind.kind_key(), Found::Opaque);
             }
             // Nothing is known of it. Its stream meets the same answer and says so.
@@ -201,7 +201,7 @@ async fn sandwich(env: &Env, reference: &Discovery, kinds: &[Arc<Discovery>]) ->
 async fn revision(env: &Env, kind: &Discovery) -> Result<Revision, Failure> {
     let path = path(kind);
     let list = env.parts.timeout(PATIENCE, env.asked(&path, env.api.sample(&path))).await;
-    list.unwrap_or_else(|| Err(Failure::Transport("no answer in time".to_owned())))?.rv.ok_or_else(opaque)
+    list.unwrap_or_else(|| Err(Failure::Transport("no answer in time".to_owned())))?.rv.ok_or(Failure::Opaque)
 }
 
 /// The domain of a kind that is not in the main one: another known one that it fits, else its own.

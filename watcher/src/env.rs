@@ -8,7 +8,7 @@
 //! moment [`Env::behind`]. (2) No more requests are under way than both gates have places.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -43,11 +43,38 @@ pub(crate) struct Env {
     /// Intervals of the main domain whose leases were read back.
     pub(crate) leases: tokio::sync::Mutex<Vec<(Revision, Revision)>>,
     /// When kinds without bookmarks were last listed.
-    pub(crate) mute: crate::mute::Looked,
+    pub(crate) mute: Turns,
     /// Held by whoever finds out where kinds count, so that no two domains get one name.
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// When each domain's life was last confirmed.
-    pub(crate) confirmed: crate::life::Confirmed,
+    pub(crate) confirmed: Confirmed,
+}
+
+/// When each domain's life was last confirmed: the moment that was begun, on the monotonic clock.
+#[derive(Debug, Default)]
+pub(crate) struct Confirmed(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Duration>>>>>);
+
+impl Confirmed {
+    pub(crate) fn of(&self, domain: &str) -> Arc<tokio::sync::Mutex<Option<Duration>>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(domain.to_owned()).or_default().clone()
+    }
+}
+
+/// When each kind last had its turn, on the monotonic clock.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Mutex<BTreeMap<String, Duration>>);
+
+impl Turns {
+    /// Whether it is a kind's turn, which comes that long after the last. If so it has been taken.
+    pub(crate) fn take(&self, key: &str, apart: Duration, now: Duration) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.get(key).is_none_or(|last| now.saturating_sub(*last) >= apart);
+        if due {
+            last.insert(key.to_owned(), now);
+        }
+        due
+    }
 }
 
 impl Env {
@@ -76,7 +103,7 @@ impl Env {
             Ok((reached, self.api.sample(&path).await?))
         };
         let (reached, page) = self.asked(&path, list).await?;
-        let rv = page.rv.ok_or_else(opaque)?;
+        let rv = page.rv.ok_or(Failure::Opaque)?;
         let shown = self.core.lock().shown(&kind.domain, reached, rv, &page.when);
         shown.map(|_| rv).ok_or_else(another_life)
     }
@@ -152,7 +179,9 @@ impl Env {
             let answer = self.behind(&self.heals, urgency, path, self.api.page(path, &query)).await;
             let wait = match answer {
                 Err(Failure::Throttled(after)) => after.unwrap_or_else(|| self.backoff(failures)),
-                Err(Failure::Transport(_) | Failure::Server(_)) if failures < 4 => self.backoff(failures),
+                Err(Failure::Transport(_) | Failure::Server(_) | Failure::Opaque) if failures < 4 => {
+                    self.backoff(failures)
+                }
                 other => return other,
             };
             failures += 1;
@@ -226,11 +255,3 @@ pub(crate) const LEASES_PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/ku
 pub(crate) fn another_life() -> Failure {
     Failure::Transport("the server's store was put back".to_owned())
 }
-
-/// The failure of a kind whose revisions are no numbers.
-pub(crate) fn opaque() -> Failure {
-    Failure::Server(OPAQUE.to_owned())
-}
-
-/// What is said of such a kind.
-pub(crate) const OPAQUE: &str = "its revisions are not decimal numbers";

@@ -22,6 +22,7 @@ mod flush;
 mod handle;
 mod heal;
 mod life;
+mod listen;
 mod metrics;
 mod mute;
 mod reread;

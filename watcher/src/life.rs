@@ -15,7 +15,7 @@
 //!
 //! [`Core::begin_life`]: crate::core::Core::begin_life
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use hindcast_cluster::{
@@ -48,17 +48,6 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// write in a second beside.
 const LEAP: Revision = 100_000_000;
 const WRITES: Revision = 50_000;
-
-/// When each domain's life was last confirmed: the moment that was begun, on the monotonic clock.
-#[derive(Debug, Default)]
-pub(crate) struct Confirmed(std::sync::Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Duration>>>>>);
-
-impl Confirmed {
-    fn of(&self, domain: &str) -> Arc<tokio::sync::Mutex<Option<Duration>>> {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.entry(domain.to_owned()).or_default().clone()
-    }
-}
 
 /// What the sample told.
 #[derive(Debug, PartialEq, Eq)]
@@ -186,7 +175,8 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
                     Ok(newest) => agreed = newest.max(agreed),
                     Err(why) => return Ok(Told::Another(why)),
                 },
-                None | Some(Err(Failure::Transport(_) | Failure::Server(_) | Failure::Throttled(_))) => {
+                None
+                | Some(Err(Failure::Transport(_) | Failure::Server(_) | Failure::Opaque | Failure::Throttled(_))) => {
                     failed.push(question);
                 }
                 // Compacted, forbidden or not served: no evidence.

@@ -20,19 +20,19 @@
 //!
 //! **Invariants.** (1) The cursor goes on only if it stands where it stood when the list was begun [`Core::still`].
 //! (2) A kind is listed at most once in [`PER_OBJECT`] for each of its objects, but for small ones [`FEW`]; one that waits
-//! for its turn is closed up to the turn before. Not here: when to look [`crate::watchdog`], the watch [`crate::close`].
+//! for its turn is closed up to the turn before. Not here: when to look [`crate::watchdog`], the watch [`crate::listen`].
 //!
 //! [`Core::still`]: crate::core::Core::still
 
-use std::{collections::BTreeMap, sync::Mutex, sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use hindcast_cluster::{Failure, discovery::path, header::Header, path::page_query};
 use hindcast_journal::{Revision, facts::Discovery};
 
 use crate::{
-    close,
     core::object_name,
-    env::{Env, another_life, opaque},
+    env::{Env, another_life},
+    listen,
 };
 
 /// Objects on a page.
@@ -43,23 +43,6 @@ const FEW: usize = 500;
 const MANY: usize = 20_000;
 /// Of one with more, each object is listed again after this long at the earliest.
 const PER_OBJECT: Duration = Duration::from_millis(10);
-
-/// When each kind was last listed, on the monotonic clock.
-#[derive(Debug, Default)]
-pub(crate) struct Looked(Mutex<BTreeMap<String, Duration>>);
-
-impl Looked {
-    /// Whether it is a kind's turn. If so it has been taken.
-    fn turn(&self, key: &str, objects: usize, now: Duration) -> bool {
-        let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let apart = PER_OBJECT.saturating_mul(u32::try_from(objects).unwrap_or(u32::MAX));
-        let due = objects <= FEW || looked.get(key).is_none_or(|last| now.saturating_sub(*last) >= apart);
-        if due {
-            looked.insert(key.to_owned(), now);
-        }
-        due
-    }
-}
 
 /// What a look found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +63,7 @@ pub(crate) async fn look(env: &Env, key: &str, kind: &Discovery) -> Result<Look,
         let Some(kind) = core.kinds.get(key).filter(|kind| kind.covered) else { return Ok(Look::Known) };
         (kind.cursor, kind.objects.len(), at)
     };
-    if objects > MANY || !env.mute.turn(key, objects, env.parts.clock.monotonic()) {
+    if objects > MANY || !env.mute.take(key, apart(objects), env.parts.clock.monotonic()) {
         return Ok(Look::NotYet);
     }
     let same = compare(env, key, kind).await?;
@@ -90,7 +73,7 @@ pub(crate) async fn look(env: &Env, key: &str, kind: &Discovery) -> Result<Look,
     }
     let Some(list) = same else { return Ok(Look::More) };
     // Where nobody has written anything, there is nothing to listen for.
-    let in_time = list <= from || close::listen(env, key, kind, from, list).await?;
+    let in_time = list <= from || listen::listen(env, key, kind, from, list).await?;
     if moved() {
         return Ok(Look::Known);
     }
@@ -107,7 +90,7 @@ async fn compare(env: &Env, key: &str, kind: &Discovery) -> Result<Option<Revisi
         let page = env.asked(&path, env.api.metadata(&path, &query)).await?;
         let mut core = env.core.lock();
         if list.is_none() {
-            let rv = page.rv.ok_or_else(opaque)?;
+            let rv = page.rv.ok_or(Failure::Opaque)?;
             if core.shown(&kind.domain, reached, rv, &page.when) != Some(false) {
                 return Err(another_life());
             }
@@ -130,6 +113,12 @@ async fn compare(env: &Env, key: &str, kind: &Discovery) -> Result<Option<Revisi
             return Ok(list.filter(|_| known == retained.objects.len()));
         }
     }
+}
+
+/// How long after its last list a kind's turn comes again.
+fn apart(objects: usize) -> Duration {
+    let long = PER_OBJECT.saturating_mul(u32::try_from(objects).unwrap_or(u32::MAX));
+    if objects <= FEW { Duration::ZERO } else { long }
 }
 
 #[cfg(test)]

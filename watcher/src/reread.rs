@@ -43,7 +43,7 @@ async fn one(env: &Env, kind: &hindcast_journal::facts::Discovery) -> Result<(),
     let mut list = None;
     loop {
         let page = env.page(&path, next.as_deref()).await?;
-        let Some(rv) = list.or(page.rv) else { return Err(crate::env::opaque()) };
+        let Some(rv) = list.or(page.rv) else { return Err(hindcast_cluster::Failure::Opaque) };
         list = Some(rv);
         let mut core = env.core.lock();
         for item in page.items {

@@ -81,9 +81,9 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         strays: Gate::new(settings.openings),
         late: std::sync::Mutex::default(),
         leases: tokio::sync::Mutex::default(),
-        mute: crate::mute::Looked::default(),
+        mute: crate::env::Turns::default(),
         placing: tokio::sync::Mutex::default(),
-        confirmed: crate::life::Confirmed::default(),
+        confirmed: crate::env::Confirmed::default(),
         settings: settings.clone(),
     });
     let Commands { commands, status, durable } = commands;

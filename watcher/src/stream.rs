@@ -35,7 +35,7 @@ pub(crate) use self::overhear::overhear;
 use crate::{
     core::{Core, Healed, Known, Sighting, Verdict},
     domains,
-    env::{Env, OPAQUE, another_life, opaque},
+    env::{Env, another_life},
     handle::Phase,
     heal::{History, Walk},
     life,
@@ -201,7 +201,7 @@ impl Stream<'_> {
                     self.broken = Some(reason.to_owned());
                     return Ok(());
                 }
-                Verdict::Opaque => return Err(opaque()),
+                Verdict::Opaque => return Err(Failure::Opaque),
             }
         }
         // The server ends a watch when its time is up, after a bookmark: nothing was missed that the next one would not
@@ -253,8 +253,8 @@ impl Stream<'_> {
                 wait = env.settings.forbidden_retry;
             }
             Failure::Throttled(after) => wait = after.unwrap_or(wait),
-            Failure::Server(message) if message == OPAQUE => {
-                env.core.lock().uncover(self.key, Uncovered::NotWatchable, &message);
+            Failure::Opaque => {
+                env.core.lock().uncover(self.key, Uncovered::NotWatchable, &failure.to_string());
                 wait = env.settings.discovery_every;
             }
             Failure::NotFound(message) => {
@@ -441,7 +441,7 @@ impl<'a> Pages<'a> {
         }
         let reached = self.env.core.lock().reached(&self.kind.domain);
         let page = self.env.page(&self.path, self.next.as_deref()).await?;
-        let rv = page.rv.ok_or_else(opaque)?;
+        let rv = page.rv.ok_or(Failure::Opaque)?;
         self.env.core.lock().moved(&key);
         self.first = self.rv == 0;
         if self.first {

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test reads its own switches")]
 
 mod checkpoints;
+mod circles;
 mod dependencies;
 mod follow;
 mod sim;

@@ -60,6 +60,8 @@ pub enum Failure {
     NotFound(String),
     /// Too many requests; wait.
     Throttled(Option<Duration>),
+    /// The revisions are no numbers, so that nothing can be ordered by them.
+    Opaque,
     /// The server answered, but not usefully.
     Server(String),
     /// No answer, or one cut short.
@@ -70,6 +72,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Throttled(_) => f.write_str("too many requests"),
+            Self::Opaque => f.write_str("its revisions are not decimal numbers"),
             Self::Expired(m)
             | Self::TooLarge(m)
             | Self::Forbidden(m)

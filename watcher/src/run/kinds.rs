@@ -24,7 +24,7 @@ use super::resume::oldest_cursor;
 use crate::{
     core::Hint,
     domains::{self, Found, references},
-    env::{Env, LEASES_PATH, OPAQUE},
+    env::{Env, LEASES_PATH},
     life, stream,
     wanted::wanted,
 };
@@ -432,7 +432,7 @@ impl Kinds {
                 }
                 Found::Opaque => {
                     self.end(&key);
-                    self.env.core.lock().uncover(&key, Uncovered::NotWatchable, OPAQUE);
+                    self.env.core.lock().uncover(&key, Uncovered::NotWatchable, &Failure::Opaque.to_string());
                 }
             }
         }

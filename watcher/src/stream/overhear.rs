@@ -13,7 +13,7 @@ use hindcast_cluster::{
 use super::SWAP;
 use crate::{
     domains,
-    env::{Env, another_life, opaque},
+    env::{Env, another_life},
     life,
 };
 
@@ -43,7 +43,7 @@ async fn listen(env: &Env, key: &str, path: &str, failures: &mut u32, alive: &mu
     let (mut next, mut rv) = (None::<String>, 0);
     loop {
         let page = env.page(path, next.as_deref()).await?;
-        rv = page.rv.ok_or_else(opaque)?.max(rv);
+        rv = page.rv.ok_or(Failure::Opaque)?.max(rv);
         let mut core = env.core.lock();
         if domain.as_ref().is_some_and(|domain| core.life(domain) != began) {
             return Err(another_life());
