@@ -41,6 +41,7 @@ fn stands_on(source: &str) -> BTreeSet<String> {
             }
         }
     }
+    out.remove("");
     out
 }
 
@@ -65,7 +66,7 @@ fn sources(path: &Path, into: &mut String) {
         for entry in fs::read_dir(path).into_iter().flatten().flatten().filter(|_| name != "tests") {
             sources(&entry.path(), into);
         }
-    } else if name.ends_with(".rs") && name != "tests.rs" {
+    } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
         into.push_str(&fs::read_to_string(path).expect("a source is text"));
         into.push('\n');
     }
