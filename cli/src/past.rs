@@ -292,8 +292,7 @@ impl Reading<'_> {
 
     async fn kinds_of(&mut self, at: &At) -> Result<BTreeMap<String, KindState>> {
         let past = self.timeline.at(at).await?;
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        Ok(View::of(&past, &nothing).await?.kinds)
+        Ok(View::of(&past, &Scope::nothing()).await?.kinds)
     }
 
     /// The moment that was this cut.
@@ -316,15 +315,7 @@ impl Reading<'_> {
     /// How the journal keeps Secret values: `sealed`, `plaintext` or `dropped`.
     pub(crate) async fn secrets(&mut self) -> Result<Option<String>> {
         let now = self.timeline.at(&At::NowOpen).await?;
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        Ok(View::of(&now, &nothing).await?.secrets)
-    }
-
-    /// The kinds that the journal knew at the moment.
-    pub(crate) async fn kinds_at(&self, past: &Past) -> Result<Vec<Discovery>> {
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
-        let view = View::of(past, &nothing).await?;
-        Ok(named(&view.kinds))
+        Ok(View::of(&now, &Scope::nothing()).await?.secrets)
     }
 
     /// The kinds that the journal has come to know since, whatever became of them.
@@ -335,7 +326,7 @@ impl Reading<'_> {
     /// Reads `KIND…` against the kinds of the moment; a kind that is only known later is taken too, since it was not
     /// protected then, which is another answer than an unknown word.
     pub(crate) async fn asked(&mut self, past: &Past, kind: &str, name: Option<&str>) -> Result<kinds::Asked> {
-        let known = self.kinds_at(past).await?;
+        let known = named(&View::of(past, &Scope::nothing()).await?.kinds);
         match kinds::parse(kind, name, &known) {
             Ok(asked) => Ok(asked),
             Err(failure) => {

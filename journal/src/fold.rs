@@ -68,6 +68,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// No object: a question about kinds alone.
+    pub fn nothing() -> Self {
+        Self { kinds: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Whether no object is wanted: a question about kinds alone.
     pub fn is_empty(&self) -> bool {
         self.kinds.as_ref().is_some_and(Vec::is_empty)

@@ -267,8 +267,7 @@ impl Reader {
         match at {
             At::Now => {
                 self.begin(|_| true).await?;
-                let newest = |reader: &Self| Ok(reader.cut_at(&reader.newest_closed(), &reader.segments));
-                let cut = self.load_within(&Until::End, newest).await?;
+                let cut = self.load_within(&Until::End, |reader| Ok(reader.newest_cut())).await?;
                 let time = self.newest_closed().get(MAIN).map_or(0, |p| p.time);
                 Ok(self.moment(&self.lives_read(), cut, time, None, None))
             }
@@ -508,7 +507,7 @@ impl Reader {
             state.apply(row, &everything, None)?;
         }
         state.finish()?;
-        state.reached = self.cut_at(&self.newest_closed(), &self.segments);
+        state.reached = self.newest_cut();
         for (domain, point) in &state.reached.domains {
             let life = state.lives.entry(domain.clone()).or_default();
             *life = point.incarnation.max(*life);

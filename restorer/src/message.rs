@@ -16,22 +16,32 @@ use crate::{
     selection::Permission,
 };
 
-/// How whoever calls this crate spells what it says.
+/// How whoever calls this crate spells what it says; without words of their own as it is said here.
 pub trait Words: fmt::Debug + Send + Sync {
     /// A permission, as it is given.
-    fn permission(&self, permission: &Permission) -> String;
+    fn permission(&self, permission: &Permission) -> String {
+        permission.to_string()
+    }
 
     /// A part of an object, as it is asked for alone.
-    fn part(&self, path: &str) -> String;
+    fn part(&self, path: &str) -> String {
+        path.to_owned()
+    }
 
     /// What can be done about something.
-    fn remedy(&self, remedy: &Remedy) -> String;
+    fn remedy(&self, remedy: &Remedy) -> String {
+        remedy.to_string()
+    }
 
     /// A reason.
-    fn reason(&self, reason: &Reason) -> String;
+    fn reason(&self, reason: &Reason) -> String {
+        reason.to_string()
+    }
 
     /// A note.
-    fn note(&self, note: &Note) -> String;
+    fn note(&self, note: &Note) -> String {
+        note.to_string()
+    }
 
     /// A message.
     fn message(&self, message: &Message) -> String {
@@ -48,27 +58,7 @@ pub trait Words: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Plain;
 
-impl Words for Plain {
-    fn permission(&self, permission: &Permission) -> String {
-        permission.to_string()
-    }
-
-    fn part(&self, path: &str) -> String {
-        path.to_owned()
-    }
-
-    fn remedy(&self, remedy: &Remedy) -> String {
-        remedy.to_string()
-    }
-
-    fn reason(&self, reason: &Reason) -> String {
-        reason.to_string()
-    }
-
-    fn note(&self, note: &Note) -> String {
-        note.to_string()
-    }
-}
+impl Words for Plain {}
 
 /// Text with causes and remedies in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -126,7 +126,7 @@ async fn look(
     let end = clock.monotonic() + context.common.wait;
     loop {
         let newest = past.timeline.at(&At::NowOpen).await?;
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let nothing = Scope::nothing();
         let view = View::of(&newest, &nothing).await?;
         let frontier = view.moment.frontier.clone();
         let covered: Vec<(Discovery, Revision)> = view

@@ -18,7 +18,7 @@ impl Reader {
     /// objects in `scope` if `objects` are wanted.
     pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments<'_>)> {
         let start = self.manifest.newest(&self.journal, |c| c.time() < since).await?;
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let nothing = Scope::nothing();
         let state = match &start {
             Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,
             None => State::default(),

@@ -116,6 +116,11 @@ impl Reader {
         frontier
     }
 
+    /// The newest closed cut of what has been read.
+    pub(super) fn newest_cut(&self) -> Cut {
+        self.cut_at(&self.newest_closed(), &self.segments)
+    }
+
     /// The cut at a frontier, with the segments that have been read up to it. In a domain that the frontier lacks no kind is
     /// protected, so there is nothing to wait for: all that was read of it belongs to the cut, also that its kinds were let
     /// go. Between two lives it is what was closed of the one that ended.
@@ -146,7 +151,7 @@ impl Reader {
     pub async fn lives(&mut self, domain: &str) -> Result<Vec<Life>> {
         self.begin(|_| true).await?;
         self.load(&Until::End).await?;
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let nothing = Scope::nothing();
         let mut state = match &self.start {
             Some(checkpoint) => checkpoint.load(&self.journal, &nothing).await?,
             None => State::default(),

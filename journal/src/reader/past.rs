@@ -53,7 +53,7 @@ impl Past {
             None => State::default(),
         };
         let mut seen = State { kinds: state.kinds.clone(), ..State::default() };
-        let nothing = Scope { kinds: Some(Vec::new()), ..Scope::default() };
+        let nothing = Scope::nothing();
         let mut applied = 0;
         loop {
             let lives = read.lives_read();

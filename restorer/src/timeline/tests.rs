@@ -32,6 +32,20 @@ fn secret(rv: u64, label: &str, value: &str) -> String {
     )
 }
 
+/// A kind comes under protection at revision 1.
+fn begun(kind: &Discovery) -> [Change; 2] {
+    [
+        Change { body: facts::body(kind).expect("json"), ..facts::about(Op::Discovery, kind, 0, 1) },
+        Change { time_hi: 1000, ..facts::about(Op::CoverBegin, kind, 0, 1) },
+    ]
+}
+
+/// A version as a watch brought it.
+fn seen<'a>(kind: &'a Discovery, rv: u64, bytes: &'a str) -> Observation<'a> {
+    let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
+    Observation { kind, incarnation: 0, rv, source: Source::Watch, time_lo, time_hi, bytes: bytes.as_bytes() }
+}
+
 async fn journal() -> Journal {
     let journal = Journal::open(Arc::new(InMemory::new()), &Path::default(), "c", Parts::system());
     let keys = Arc::new(DataKeys::new("c", vec![key()], Parts::system()));
@@ -39,23 +53,11 @@ async fn journal() -> Journal {
     let mut writer = Writer::claim(&journal, identity, Some(keys)).await.expect("claims");
     let encoder = Encoder::new(Secrets::Sealed(key()));
     let kind = kind("secrets");
-    let mut changes = vec![
-        Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) },
-        Change { time_hi: 1000, ..facts::about(Op::CoverBegin, &kind, 0, 1) },
-    ];
+    let mut changes = begun(&kind).to_vec();
     let mut base = None;
     for (rv, label, value) in [(2, "a", "b25l"), (3, "b", "dHdv")] {
         let bytes = secret(rv, label, value);
-        let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
-        let seen = Observation {
-            kind: &kind,
-            incarnation: 0,
-            rv,
-            source: Source::Watch,
-            time_lo,
-            time_hi,
-            bytes: bytes.as_bytes(),
-        };
+        let seen = seen(&kind, rv, &bytes);
         let encoded = encoder.observe(&seen, base.as_ref());
         base = Some(encoded.base);
         changes.push(encoded.change);
@@ -201,21 +203,10 @@ async fn a_hash_whose_key_is_not_at_hand_names_it_and_a_value_that_was_not_store
         let mut writer = Writer::claim(&journal, identity, Some(data)).await.expect("claims");
         let mut changes = Vec::new();
         if base.is_none() {
-            changes
-                .push(Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) });
-            changes.push(Change { time_hi: 1000, ..facts::about(Op::CoverBegin, &kind, 0, 1) });
+            changes.extend(begun(&kind));
         }
         let bytes = secret(rv, label, "b25l");
-        let (time_lo, time_hi) = (rv as i64 * 1000 - 1, rv as i64 * 1000);
-        let seen = Observation {
-            kind: &kind,
-            incarnation: 0,
-            rv,
-            source: Source::Watch,
-            time_lo,
-            time_hi,
-            bytes: bytes.as_bytes(),
-        };
+        let seen = seen(&kind, rv, &bytes);
         let encoded = Encoder::new(secrets).with_keys(&keys).observe(&seen, base.as_ref());
         base = Some(encoded.base);
         changes.push(encoded.change);

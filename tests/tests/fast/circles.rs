@@ -6,8 +6,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+use super::tree::{root, text_of};
 
 /// The crates that have none. `restorer` and `cli` are to follow.
 const FREE: [&str; 5] = ["journal", "watcher", "watcher/cluster", "compactor", "snapshotter"];
@@ -59,19 +61,6 @@ fn handed_on(root: &str) -> BTreeMap<String, String> {
     out
 }
 
-/// The sources below a path, but for tests: joined.
-fn sources(path: &Path, into: &mut String) {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if path.is_dir() {
-        for entry in fs::read_dir(path).into_iter().flatten().flatten().filter(|_| name != "tests") {
-            sources(&entry.path(), into);
-        }
-    } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
-        into.push_str(&fs::read_to_string(path).expect("a source is text"));
-        into.push('\n');
-    }
-}
-
 /// Module → modules of the same crate that it stands on.
 fn modules(src: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let root = fs::read_to_string(src.join("lib.rs")).expect("a library");
@@ -81,10 +70,15 @@ fn modules(src: &Path) -> BTreeMap<String, BTreeSet<String>> {
         let path = entry.path();
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if !matches!(name.as_str(), "lib" | "main" | "bin" | "tests") {
-            let mut text = String::new();
-            sources(&path, &mut text);
-            // Right below the root that is another word for it.
-            let text = if path.is_file() { text.replace("super::", "crate::") } else { text };
+            let production = |file: &PathBuf| {
+                file.strip_prefix(src)
+                    .is_ok_and(|below| !below.iter().any(|part| part == "tests" || part == "tests.rs"))
+            };
+            let text = match path.is_dir() {
+                true => text_of(&path, production),
+                // Right below the root `super` is another word for it.
+                false => fs::read_to_string(&path).expect("a source is text").replace("super::", "crate::"),
+            };
             texts.entry(name).or_default().push_str(&text);
         }
     }
@@ -116,9 +110,8 @@ fn circles(mut modules: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, 
 
 #[test]
 fn no_module_stands_on_what_stands_on_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace");
     for name in FREE {
-        let modules = modules(&root.join(name).join("src"));
+        let modules = modules(&root().join(name).join("src"));
         let found = circles(modules);
         assert!(found.is_empty(), "{name}: {found:?}");
     }

@@ -6,10 +6,11 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use serde_json::Value;
+
+use super::tree::{metadata, root, text_of};
 
 /// Licences that go with ours.
 const LICENCES: [&str; 11] = [
@@ -29,38 +30,8 @@ const LICENCES: [&str; 11] = [
 /// What is depended on for the features that it turns on in others: the version of Kubernetes in kube, TLS in the stores.
 const FOR_FEATURES: [(&str, &str); 2] = [("hindcast-cluster", "k8s-openapi"), ("hindcast-cli", "reqwest")];
 
-fn metadata(more: &[&str]) -> Value {
-    let cargo = |command: &str| {
-        let mut cargo = Command::new(command);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo
-    };
-    let version = cargo("rustc").arg("-vV").output().expect("there is a compiler");
-    let version = String::from_utf8_lossy(&version.stdout).into_owned();
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("it says what it compiles for");
-    let out = cargo(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", host])
-        .args(more)
-        .output()
-        .expect("cargo can be started");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    serde_json::from_slice(&out.stdout).expect("cargo tells in JSON")
-}
-
 fn text<'v>(value: &'v Value, member: &str) -> &'v str {
     value[member].as_str().unwrap_or_default()
-}
-
-/// The sources of a crate, without those of crates within its folder.
-fn sources(folder: &Path, into: &mut String) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() && !path.join("Cargo.toml").exists() && !path.ends_with("target") {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            into.push_str(&fs::read_to_string(&path).expect("a source is text"));
-        }
-    }
 }
 
 /// Whether a source names a crate: in a path, a macro or an attribute.
@@ -82,9 +53,11 @@ fn what_is_depended_on_is_used() {
     let mut unused = Vec::new();
     let mut taken = BTreeSet::new();
     for package in all["packages"].as_array().expect("there are packages") {
-        let manifest = PathBuf::from(text(package, "manifest_path"));
-        let mut source = String::new();
-        sources(manifest.parent().expect("it is in a folder"), &mut source);
+        let folder = Path::new(text(package, "manifest_path")).parent().expect("it is in a folder");
+        let nested = |path: &PathBuf| {
+            path.ancestors().take_while(|above| *above != folder).any(|above| above.join("Cargo.toml").exists())
+        };
+        let source = text_of(folder, |path| !nested(path));
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let name = text(dependency, "name");
             taken.insert(name.to_owned());
@@ -97,8 +70,7 @@ fn what_is_depended_on_is_used() {
         }
     }
     assert!(unused.is_empty(), "{}", unused.join("\n"));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace").join("Cargo.toml");
-    let root = fs::read_to_string(root).expect("there is one");
+    let root = fs::read_to_string(root().join("Cargo.toml")).expect("there is one");
     let (_, shared) = root.split_once("[workspace.dependencies]\n").expect("versions are shared");
     let shared = shared.lines().take_while(|line| !line.starts_with('['));
     let shared = shared.filter_map(|line| line.split_once(" = ").map(|(name, _)| name));

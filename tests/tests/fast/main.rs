@@ -7,3 +7,4 @@ mod dependencies;
 mod follow;
 mod sim;
 mod tidy;
+mod tree;

@@ -10,34 +10,13 @@ use std::{
     process::Command,
 };
 
+use super::tree::{files, metadata, root};
+
 /// The crates whose code must be deterministic given its parts.
 const LIBRARIES: [&str; 5] = ["journal", "watcher", "compactor", "snapshotter", "restorer"];
 
 /// The crate that stands inside the folder of another, and is read with it: its name and its folder.
 const NESTED: (&str, &str) = ("cluster", "watcher/cluster");
-
-/// The root of the checkout.
-fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().expect("the tests are in a workspace").to_owned()
-}
-
-/// Every file below a folder that has the given ending, in order.
-fn files(below: &Path, ending: &str, into: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(below) else { return };
-    let mut entries: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
-    entries.sort();
-    for path in entries {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if path.is_dir() {
-            if name != "target" && name != ".git" && name != "node_modules" {
-                files(&path, ending, into);
-            }
-        } else if name.ends_with(ending) {
-            into.push(path);
-        }
-    }
-}
 
 /// The sources of some top-level folders: path from the root, and text.
 fn sources(folders: &[&str]) -> Vec<(String, String)> {
@@ -65,13 +44,7 @@ struct Manifest {
 }
 
 fn manifests() -> BTreeMap<String, Manifest> {
-    let out = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(root())
-        .output()
-        .expect("cargo can be started");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let read: serde_json::Value = serde_json::from_slice(&out.stdout).expect("metadata is JSON");
+    let read = metadata(&["--no-deps"]);
     let packages = read["packages"].as_array().expect("metadata has packages");
     let of = |package: &serde_json::Value| {
         let mut manifest = Manifest { crates: BTreeSet::new(), features: BTreeMap::new() };

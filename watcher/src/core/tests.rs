@@ -7,6 +7,12 @@ use crate::heal::{Recovered, Step};
 #[derive(Debug, Default)]
 struct Hand(std::sync::atomic::AtomicI64);
 
+impl Hand {
+    fn set(&self, time: Micros) {
+        self.0.store(time, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 impl hindcast_journal::Clock for Hand {
     fn now(&self) -> Micros {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
@@ -23,6 +29,14 @@ impl hindcast_journal::Clock for Hand {
 
 fn core() -> (Core, mpsc::UnboundedReceiver<Hint>) {
     core_at(Parts::system())
+}
+
+/// A core whose clock stands at 100 s until it is set.
+fn core_by_hand() -> (Core, Arc<Hand>) {
+    let clock = Arc::new(Hand::default());
+    clock.set(100_000_000);
+    let (core, _) = core_at(Parts { clock: clock.clone(), ..Parts::system() });
+    (core, clock)
 }
 
 fn core_at(parts: Parts) -> (Core, mpsc::UnboundedReceiver<Hint>) {
@@ -286,10 +300,8 @@ fn with_the_store_away_the_noisiest_kind_is_let_go_and_the_rest_goes_on() {
 
 #[test]
 fn after_standing_still_events_are_not_taken_for_fresh_ones() {
-    let clock = Arc::new(Hand::default());
-    let at = |seconds: i64| clock.0.store(seconds * 1_000_000, std::sync::atomic::Ordering::Relaxed);
-    at(100);
-    let (mut core, _) = core_at(Parts { clock: clock.clone(), random: Parts::system().random });
+    let (mut core, clock) = core_by_hand();
+    let at = |seconds: i64| clock.set(seconds * 1_000_000);
     core.describe(kind("things"));
     core.begin_list("/things");
     core.sample("main", 10, &when(99_000_000, 100_000_000));
@@ -319,9 +331,8 @@ fn after_standing_still_events_are_not_taken_for_fresh_ones() {
 #[test]
 fn what_lay_waiting_for_a_watch_says_nothing_of_commits_until_a_list_was_begun_behind_it() {
     const S: Micros = 100_000;
-    let hand = Arc::new(Hand::default());
-    let at = |t: Micros| hand.0.store(t, std::sync::atomic::Ordering::Relaxed);
-    let (mut core, _) = core_at(Parts { clock: hand.clone(), ..Parts::system() });
+    let (mut core, clock) = core_by_hand();
+    let at = |t: Micros| clock.set(t);
     at(1000 * S);
     core.describe(kind("things"));
     core.begin_list("/things");
@@ -453,10 +464,8 @@ fn protection_ends_with_a_life_when_it_was_last_known_to_be_complete() {
 
 #[test]
 fn what_cannot_be_followed_in_a_new_life_is_told_so_that_nobody_waits_for_it() {
-    let clock = Arc::new(Hand::default());
-    let at = |seconds: i64| clock.0.store(seconds * 1_000_000, std::sync::atomic::Ordering::Relaxed);
-    at(100);
-    let (mut core, _) = core_at(Parts { clock: clock.clone(), random: Parts::system().random });
+    let (mut core, clock) = core_by_hand();
+    let at = |seconds: i64| clock.set(seconds * 1_000_000);
     core.describe(kind("things"));
     core.begin_list("/things");
     core.end_list("/things", 10, Span { lo: 1, hi: 1 });

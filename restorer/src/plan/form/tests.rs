@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hindcast_journal::{Cut, cut::CutPoint, exact::Value, fold::ObjectKey};
 
 use crate::{
-    message::{Note, Plain, Remedy, Words},
+    message::{Note, Plain, Words},
     plan::{Action, FieldChange, Left, LiveRef, Plan, Propagation, Verb, WantedRef, Wave},
     reason::Reason,
     selection::{Permission, Selection, What, Widen},
@@ -67,18 +67,6 @@ impl Words for Flags {
             Permission::AcceptGap => "--accept-gap".to_owned(),
             other => other.to_string(),
         }
-    }
-
-    fn part(&self, path: &str) -> String {
-        path.to_owned()
-    }
-
-    fn remedy(&self, remedy: &Remedy) -> String {
-        remedy.to_string()
-    }
-
-    fn reason(&self, reason: &Reason) -> String {
-        reason.to_string()
     }
 
     fn note(&self, note: &Note) -> String {
