@@ -7,7 +7,8 @@ use std::future::Future;
 use hindcast_journal::Parts;
 
 use crate::{
-    args::{Cli, Common, Output, Verb},
+    args::{Cli, Output, Verb},
+    context::Context,
     failure::{Exit, Failure, Result},
     logging,
     moment::Wall,
@@ -17,6 +18,7 @@ use crate::{
 mod blame;
 mod confirm;
 mod diff;
+mod execute;
 mod get;
 mod journal;
 mod key;
@@ -29,20 +31,9 @@ mod show;
 mod status;
 #[cfg(test)]
 mod tests;
+mod undo;
 #[cfg(test)]
 pub(crate) use tests::schema::check as schema;
-
-/// What every command is given.
-pub(crate) struct Context<'a> {
-    /// The common options.
-    pub(crate) common: &'a Common,
-    /// The way out.
-    pub(crate) printer: &'a Printer,
-    /// The clock and the randomness.
-    pub(crate) parts: Parts,
-    /// The time and the zone that T is read in.
-    pub(crate) wall: Wall,
-}
 
 /// Runs a verb.
 pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
@@ -65,7 +56,7 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
             Verb::Run(args) => run::run(&context, args).await,
             Verb::Log(args) if args.follow => log::follow(&context, args).await,
             Verb::Restore(args) => restore::run(&context, args).await,
-            Verb::Undo(args) => restore::undo(&context, args).await,
+            Verb::Undo(args) => undo::run(&context, args).await,
             verb => interruptible(&context, read(&context, verb)).await,
         }
     })

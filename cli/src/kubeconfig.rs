@@ -20,13 +20,15 @@ mod text;
 
 use std::{io::IsTerminal as _, path::PathBuf};
 
+use hindcast_cluster::identity;
 use hindcast_journal::Error;
+use hindcast_restorer::session::Unopened;
 use kube::{Client, Config, config::Kubeconfig};
 
 pub(crate) use self::{client::Reach, credentials::Interaction};
 use crate::{
     args::{Common, Place},
-    commands::Context,
+    context::Context,
     failure::{Failure, Result},
 };
 
@@ -128,16 +130,11 @@ pub(crate) fn interaction() -> Interaction {
     if std::io::stdin().is_terminal() { Interaction::Terminal } else { Interaction::None }
 }
 
-/// The uid of kube-system, which is the identity of a cluster.
+/// The uid of the cluster that answers.
 pub(crate) async fn cluster_uid(client: &Client, reach: &Reach) -> Result<String> {
-    let what = "the cluster";
-    let request = http::Request::get("/api/v1/namespaces/kube-system")
-        .body(Vec::new())
-        .map_err(|e| Failure::new(what, e.to_string()))?;
-    let object: serde_json::Value = client.request(request).await.map_err(|e| refusal::refused(&e, reach))?;
-    let uid = object.pointer("/metadata/uid").and_then(serde_json::Value::as_str).unwrap_or_default();
-    if uid.is_empty() {
-        return Err(Failure::new(what, "namespace kube-system has no uid"));
+    match identity::of(client).await {
+        Ok(Some(uid)) => Ok(uid),
+        Ok(None) => Err(reach.refused(&Unopened::Nameless)),
+        Err(error) => Err(reach.refused(&Unopened::Refused(error))),
     }
-    Ok(uid.to_owned())
 }

@@ -14,7 +14,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
-    At, Cut, Journal, Micros, Moment, Parts, Past, Row, Scope, Source,
+    At, Journal, Micros, Moment, Parts, Past, Row, Scope, Source,
     cut::MAIN,
     facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey},
@@ -24,10 +24,11 @@ use hindcast_journal::{
 use hindcast_restorer::{Object, Protection, Timeline, Unsure, View};
 
 use crate::{
-    commands::Context,
+    context::Context,
     failure::{Exit, Failure, Result},
     keyfile, kinds,
     moment::T,
+    names::{count, kind_name, object_name, some},
     redact::Hide,
     store::{self, Access, Location},
     view,
@@ -50,8 +51,6 @@ pub(crate) struct Reading<'a> {
     /// Healed gaps that were met: kind and gap. They are told in one line, since a restart of the API server makes one
     /// of every kind.
     healed: Vec<(String, Gap)>,
-    /// Whether the timeline holds what only the cluster told.
-    overlaid: bool,
     /// Whether a moment has to be known exactly, as a restore needs it: then no refusal offers less.
     pub(crate) exact: bool,
 }
@@ -72,15 +71,7 @@ pub(crate) async fn open_cluster<'a>(
 ) -> Result<Reading<'a>> {
     let journal = Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Reading {
-        context,
-        timeline,
-        journal,
-        reservations: Vec::new(),
-        healed: Vec::new(),
-        overlaid: false,
-        exact: false,
-    })
+    Ok(Reading { context, timeline, journal, reservations: Vec::new(), healed: Vec::new(), exact: false })
 }
 
 /// The store that holds the journal.
@@ -197,26 +188,6 @@ impl Reading<'_> {
         Ok(past)
     }
 
-    /// Makes ready to ask what the journal itself knows of now: what happens in these kinds is given a moment to arrive
-    /// there, and nothing that only the cluster told is left in the timeline.
-    pub(crate) async fn catch_up(&mut self, wants: impl Fn(&Discovery) -> bool) -> Result<()> {
-        if self.overlaid {
-            self.timeline = Timeline::open(&self.journal, keys(self.context)?).await?;
-            self.overlaid = false;
-        }
-        let clock = &self.context.parts.clock;
-        let began = clock.monotonic();
-        if let Err(failure) = close::arrive(self, self.context, wants).await {
-            self.context.printer.note(format!("note: the newest changes may not be known yet: {failure}"));
-        }
-        self.timeline.refresh().await?;
-        if self.context.common.verbose > 0 {
-            let took = clock.monotonic().saturating_sub(began).as_millis();
-            self.context.printer.note(format!("waited {took} ms for the cut of now to close"));
-        }
-        Ok(())
-    }
-
     /// Refuses a moment that cannot be answered; notes what is less than exact about one that can.
     async fn judge(&mut self, t: &T, moment: &Moment) -> Result<()> {
         let wall = &self.context.wall;
@@ -293,29 +264,6 @@ impl Reading<'_> {
     async fn kinds_of(&mut self, at: &At) -> Result<BTreeMap<String, KindState>> {
         let past = self.timeline.at(at).await?;
         Ok(View::of(&past, &Scope::nothing()).await?.kinds)
-    }
-
-    /// The moment that was this cut.
-    pub(crate) async fn at_cut(&mut self, cut: &Cut, time: Micros) -> Result<Past> {
-        let main = cut.domains.get(MAIN);
-        let rev = At::Rev { rv: cut.rev(), incarnation: main.map(|p| p.incarnation), domain: None };
-        for at in [At::Time(time), rev] {
-            let past = self.timeline.at(&at).await?;
-            if past.moment().cut == *cut {
-                return Ok(past);
-            }
-        }
-        Err(Failure::new(
-            format!("the moment {}", self.context.wall.show(time)),
-            "is not the cut that it was when the plan was made",
-        )
-        .hint("plan again"))
-    }
-
-    /// How the journal keeps Secret values: `sealed`, `plaintext` or `dropped`.
-    pub(crate) async fn secrets(&mut self) -> Result<Option<String>> {
-        let now = self.timeline.at(&At::NowOpen).await?;
-        Ok(View::of(&now, &Scope::nothing()).await?.secrets)
     }
 
     /// The kinds that the journal has come to know since, whatever became of them.
@@ -568,17 +516,6 @@ pub(crate) fn grouped(missing: Vec<Missing>) -> Vec<(String, String)> {
     groups.into_iter().map(|(why, kinds)| (kinds.join(", "), why)).collect()
 }
 
-/// A kind key as a person reads it.
-pub(crate) fn kind_name(key: &str) -> String {
-    key.split_once('/').map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
-}
-
-/// `shop/db` of a kind, as one names it in a sentence: `secrets shop/db`.
-pub(crate) fn object_name(key: &ObjectKey) -> String {
-    let place = if key.namespace.is_empty() { String::new() } else { format!("{}/", key.namespace) };
-    format!("{} {place}{}", kinds::named(&key.group, &key.resource), key.name)
-}
-
 fn shown(t: &T, wall: &crate::moment::Wall) -> String {
     match t {
         T::Time(time) => wall.show(*time),
@@ -588,15 +525,4 @@ fn shown(t: &T, wall: &crate::moment::Wall) -> String {
         T::Before(t) => format!("before:{}", shown(t, wall)),
         T::Now => "now".to_owned(),
     }
-}
-
-/// A few of many.
-pub(crate) fn some(names: &[String]) -> String {
-    let shown = names.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
-}
-
-/// `1 change`, `2 changes`
-pub(crate) fn count(n: usize, word: &str) -> String {
-    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
 }

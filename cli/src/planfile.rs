@@ -1,20 +1,21 @@
 //! A plan in a file: what `plan --out` keeps, and `restore --plan` does.
 //!
-//! **Invariants.** (1) The file holds positions and hashes, no bodies: they are read again, and every object that is
-//! another one by now is refused [`PlanFile::confine`]. (2) Nothing is done that the file does not name.
+//! **Invariant.** The file holds positions and hashes, no bodies and no values: these are read again
+//! ([`hindcast_restorer::outline`]).
 
 use std::{collections::BTreeMap, path::Path};
 
 use hindcast_journal::fold::ObjectKey;
 use hindcast_restorer::{
     Prepared, Selection,
-    plan::{self, LiveRef, Verb, WantedRef},
+    outline::{self, Confined, OutOfDate, Outline},
+    plan::{LiveRef, Verb, WantedRef},
 };
 use serde::Deserialize;
 
 use crate::{
     failure::{Failure, Result},
-    past::count,
+    names::count,
     view::{self, API_VERSION, plan::Name},
 };
 
@@ -92,45 +93,35 @@ impl PlanFile {
     /// Confines a plan that was made anew to what the file names, and refuses where what it was about is another thing
     /// by now. What need not be done any more, or may not, is named.
     pub(crate) fn confine(&self, prepared: &mut Prepared) -> Result<Vec<String>> {
-        let plan = &mut prepared.plan;
-        let now: BTreeMap<&String, u64> = plan.cut.domains.iter().map(|(d, p)| (d, p.rv)).collect();
-        if plan.cut.rev() != self.cut.rev || now != self.cut.domains.iter().map(|(d, rv)| (d, *rv)).collect() {
-            return Err(Failure::new("the plan", format!("its moment {} is another cut by now", self.at))
-                .hint("the journal has changed since; make the plan again"));
-        }
-        let mut steps: BTreeMap<ObjectKey, &Step> = self.actions.iter().map(|step| (step.key(), step)).collect();
-        let mut changed = Vec::new();
-        let mut beyond = 0;
-        plan.actions.retain(|action| match steps.remove(&action.key) {
-            Some(step) => {
-                if !step.is(action) {
-                    changed.push(name(&action.kind, &action.key));
-                }
-                true
-            }
-            None => {
-                beyond += 1;
-                false
-            }
-        });
-        if !changed.is_empty() {
-            let named = changed.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-            let more = changed.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            return Err(Failure::new("the plan", format!("out of date: {named}{more} changed since it was made"))
-                .hint("make it again with `hindcast plan`, and look at what is different; nothing was done"));
-        }
-        let keys: Vec<ObjectKey> = plan.actions.iter().map(|action| action.key.clone()).collect();
-        prepared.bodies.retain(|key, _| keys.contains(key));
+        let outline = Outline {
+            cut: (self.cut.rev, self.cut.domains.clone()),
+            steps: self.actions.iter().map(Step::outlined).collect(),
+        };
+        let Confined { idle, beyond } = prepared.confine(&outline).map_err(|why| self.out_of_date(&why))?;
         let mut notes = Vec::new();
-        for (key, step) in &steps {
-            let name = name(&step.kind, key);
+        for (kind, key) in &idle {
+            let name = name(kind, key);
             notes.push(format!("{name} is in the plan file, and needs nothing or may not be touched by now"));
         }
         if beyond > 0 {
             notes.push(format!("{} by now and not in the plan file: left alone", differ(beyond)));
         }
         Ok(notes)
+    }
+
+    fn out_of_date(&self, why: &OutOfDate) -> Failure {
+        match why {
+            OutOfDate::Moment => Failure::new("the plan", format!("its moment {} is another cut by now", self.at))
+                .hint("the journal has changed since; make the plan again"),
+            OutOfDate::Objects(changed) => {
+                let named: Vec<String> = changed.iter().take(NAMED).map(|(kind, key)| name(kind, key)).collect();
+                let named = named.join(", ");
+                let more = changed.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                Failure::new("the plan", format!("out of date: {named}{more} changed since it was made"))
+                    .hint("make it again with `hindcast plan`, and look at what is different; nothing was done")
+            }
+        }
     }
 }
 
@@ -143,21 +134,14 @@ fn name(kind: &str, key: &ObjectKey) -> String {
 }
 
 impl Step {
-    fn key(&self) -> ObjectKey {
-        ObjectKey {
+    fn outlined(&self) -> outline::Step {
+        let key = ObjectKey {
             namespace: self.namespace.clone(),
             group: self.group.clone(),
             resource: self.resource.clone(),
             name: self.name.clone(),
-        }
-    }
-
-    /// Whether an action is this step still: the same live object with the same intent, the same past version.
-    fn is(&self, action: &plan::Action) -> bool {
-        let live = |live: &LiveRef| (live.uid.clone(), live.hash.clone());
-        let wanted = |wanted: &WantedRef| (wanted.pos, wanted.hash.clone());
-        self.verb == action.verb
-            && self.live.as_ref().map(live) == action.live.as_ref().map(live)
-            && self.wanted.as_ref().map(wanted) == action.wanted.as_ref().map(wanted)
+        };
+        let (live, wanted) = (self.live.clone(), self.wanted.clone());
+        outline::Step { verb: self.verb, kind: self.kind.clone(), key, live, wanted }
     }
 }

@@ -18,7 +18,6 @@ pub(crate) mod diff;
 pub(crate) mod fields;
 pub(crate) mod get;
 pub(crate) mod log;
-pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod restore;
 pub(crate) mod status;
@@ -120,7 +119,7 @@ pub(crate) fn rules(printer: &Printer, rules: &[&hindcast_restorer::rules::Rule]
         if at > 0 {
             printer.line(&Text::default());
         }
-        let kinds: Vec<String> = rule.kinds.iter().map(|key| crate::past::kind_name(key)).collect();
+        let kinds: Vec<String> = rule.kinds.iter().map(|key| crate::names::kind_name(key)).collect();
         let kinds = if kinds.is_empty() { "every kind".to_owned() } else { kinds.join(", ") };
         let mut line = fields::styled(Style::Bold, rule.id);
         line.push(Style::Dim, format!("  {kinds}"));

@@ -9,7 +9,7 @@ use hindcast_restorer::selection::{Selection, What, Widen};
 
 use crate::{
     args::{self, Target},
-    commands::Context,
+    context::Context,
     failure::{Failure, Result},
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
@@ -33,41 +33,38 @@ pub(crate) async fn selection(
         let asked = past.asked(then, word.trim(), None).await?;
         only.push(one(&format!("--only {word}"), asked)?);
     }
-    let mut wide = Widen::default();
-    self::widen(&mut wide, widen, past).await?;
     Ok(Selection {
         what: what(context, target, past, then).await?,
         labels: target.selector.clone().unwrap_or_default(),
         only,
         path: target.path.as_deref().map(pointer).transpose()?,
-        widen: wide,
+        widen: self::widen(widen, past).await?,
     })
 }
 
-/// Adds what may be done beyond the default.
-pub(crate) async fn widen(widen: &mut Widen, args: &args::Widen, past: &mut Reading<'_>) -> Result<()> {
+/// What may be done beyond the default.
+pub(crate) async fn widen(args: &args::Widen, past: &mut Reading<'_>) -> Result<Widen> {
+    let mut allow_delete = Vec::with_capacity(args.allow_delete.len());
     if !args.allow_delete.is_empty() {
         let known: Vec<Discovery> = past.kinds_ever().await?.into_values().map(|k| k.discovery).collect();
         for word in &args.allow_delete {
             let kind = kinds::resolve(word.trim(), &known)?.kind_key();
-            if !widen.allow_delete.contains(&kind) {
-                widen.allow_delete.push(kind);
+            if !allow_delete.contains(&kind) {
+                allow_delete.push(kind);
             }
         }
     }
-    for (flag, given) in [
-        (&mut widen.with_cluster_scoped, args.with_cluster_scoped),
-        (&mut widen.include_system, args.include_system),
-        (&mut widen.allow_recreate, args.allow_recreate),
-        (&mut widen.restart, args.restart),
-        (&mut widen.accept_gap, args.accept_gap),
-        (&mut widen.rerun_jobs, args.rerun_jobs),
-        (&mut widen.allow_empty_volumes, args.allow_empty_volumes),
-        (&mut widen.bypass_webhooks, args.bypass_webhooks),
-    ] {
-        *flag |= given;
-    }
-    Ok(())
+    Ok(Widen {
+        with_cluster_scoped: args.with_cluster_scoped,
+        include_system: args.include_system,
+        allow_delete,
+        allow_recreate: args.allow_recreate,
+        restart: args.restart,
+        accept_gap: args.accept_gap,
+        rerun_jobs: args.rerun_jobs,
+        allow_empty_volumes: args.allow_empty_volumes,
+        bypass_webhooks: args.bypass_webhooks,
+    })
 }
 
 /// Refuses what is no scope, before anything is read.

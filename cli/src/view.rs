@@ -12,7 +12,7 @@ use hindcast_journal::{cut::MAIN, facts, seal::KeyFile};
 use hindcast_restorer::View;
 use serde::Serialize;
 
-use crate::{moment::rfc3339, past::kind_name};
+use crate::{moment::rfc3339, names::kind_name};
 
 mod blame;
 mod change;

@@ -93,6 +93,7 @@ impl Words for CommandLine {
                 let flag = self.permission(&Permission::BypassWebhooks);
                 format!("these webhooks were bypassed by {flag} and are called again: {list}")
             }
+            Note::Interrupted { .. } => note.to_string(),
             Note::Text(text) => text.clone(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! **Reading**: [`Timeline`] is the state at a moment and the changes between two; [`blame`] and [`diff`] are made of it.
 //!
-//! **Restoring** goes in three steps, and only the last one writes:
+//! **Restoring** is done by a [`Session`]. It goes in three steps, and only the last one writes:
 //! 1. gather: [`Desired`] (the journal, or a restore's record for `undo`), [`Live`] (the cluster), [`Known`] (what the
 //!    journal knows of now: the evidence for deletes);
 //! 2. [`prepare`], a pure function of these: a [`Plan`] that can be printed and kept, and the bodies it stands for;
@@ -18,11 +18,13 @@ pub mod intent;
 mod lists;
 pub mod live;
 pub mod message;
+pub mod outline;
 pub mod plan;
 pub mod reason;
 pub mod record;
 pub mod rules;
 pub mod selection;
+pub mod session;
 mod timeline;
 
 pub use apply::{Outcome, apply};
@@ -31,4 +33,5 @@ pub use live::Live;
 pub use plan::{Plan, Prepared, prepare};
 pub use record::{Record, Records};
 pub use selection::Selection;
+pub use session::Session;
 pub use timeline::{Event, History, Jump, Object, Protection, Range, Status, Timeline, Unsure, View};

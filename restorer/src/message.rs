@@ -232,6 +232,13 @@ pub enum Note {
     },
     /// These webhooks were bypassed and are called again.
     BypassEnded(String),
+    /// The restore that is undone was interrupted, and what became of so many of its actions was found out by looking.
+    Interrupted {
+        /// Its id.
+        id: String,
+        /// How many.
+        settled: usize,
+    },
     /// In words.
     Text(String),
 }
@@ -246,6 +253,12 @@ impl fmt::Display for Note {
                 )
             }
             Self::BypassEnded(list) => write!(f, "these webhooks were bypassed and are called again: {list}"),
+            Self::Interrupted { id, settled } => write!(
+                f,
+                "restore {id} was interrupted; what became of {settled} action{} was found out by looking: make sure that it \
+                 does not run any more",
+                if *settled == 1 { "" } else { "s" }
+            ),
             Self::Text(text) => f.write_str(text),
         }
     }

@@ -164,6 +164,23 @@ impl Widen {
             Permission::BypassWebhooks => self.bypass_webhooks,
         }
     }
+
+    /// Allows what another allows, too.
+    pub fn add(&mut self, other: &Self) {
+        for kind in &other.allow_delete {
+            if !self.allow_delete.contains(kind) {
+                self.allow_delete.push(kind.clone());
+            }
+        }
+        self.with_cluster_scoped |= other.with_cluster_scoped;
+        self.include_system |= other.include_system;
+        self.allow_recreate |= other.allow_recreate;
+        self.restart |= other.restart;
+        self.accept_gap |= other.accept_gap;
+        self.rerun_jobs |= other.rerun_jobs;
+        self.allow_empty_volumes |= other.allow_empty_volumes;
+        self.bypass_webhooks |= other.bypass_webhooks;
+    }
 }
 
 /// How an object belongs to a selection.

@@ -7,7 +7,7 @@
 //! shown as having no objects [`View::protection`]. (3) Sealed values stay placeholders until [`Timeline::reveal`] is
 //! called for one object.
 //!
-//! Not here: what T means and what is printed (`cli`), reading from a live cluster (the watcher).
+//! Not here: what T means and what is printed (`cli`).
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,16 +15,19 @@ use std::{
 };
 
 use hindcast_journal::{
-    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Past, Position, Reader, Result, Revision,
+    At, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Parts, Past, Position, Reader, Result, Revision,
     Row, Scope, State,
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
     fold::{KindState, Knowledge, ObjectKey},
     reader::Answer,
     seal::{self, DataKeys, Key, Place, Rules},
+    store::Store,
 };
 
 use crate::message::Remedy;
+
+mod close;
 
 /// The most rows that one history holds; the newest are kept.
 const HISTORY: usize = 200_000;
@@ -35,6 +38,8 @@ pub struct Timeline {
     reader: Reader,
     keys: DataKeys,
     rules: Rules,
+    /// Whether it holds what only the cluster told.
+    overlaid: bool,
 }
 
 /// An object as it was.
@@ -258,12 +263,22 @@ impl Timeline {
     /// The timeline of a journal. `keys` open sealed values; none are needed to read the rest.
     pub async fn open(journal: &Journal, keys: Vec<Arc<Key>>) -> Result<Self> {
         let keys = DataKeys::new(journal.cluster(), keys, journal.parts().clone());
-        Ok(Self { reader: Reader::open(journal).await?, keys, rules: Rules::read(journal).await? })
+        Ok(Self { reader: Reader::open(journal).await?, keys, rules: Rules::read(journal).await?, overlaid: false })
     }
 
     /// The cluster whose past it reads.
     pub fn cluster(&self) -> &str {
         self.reader.journal().cluster()
+    }
+
+    /// The clock and the randomness of its journal.
+    pub fn parts(&self) -> &Parts {
+        self.reader.journal().parts()
+    }
+
+    /// The bucket it reads.
+    pub fn store(&self) -> &Store {
+        self.reader.journal().store()
     }
 
     /// The key that keyed hashes in outputs are made with.
@@ -289,11 +304,6 @@ impl Timeline {
     /// Looks for newer segments; whether there were any.
     pub async fn refresh(&mut self) -> Result<bool> {
         self.reader.refresh().await
-    }
-
-    /// Takes in what was seen of the live cluster beyond the journal, so that a cut closes; nothing is written.
-    pub fn overlay(&mut self, changes: Vec<Change>, frontier: FrontierVector) {
-        self.reader.overlay(changes, frontier);
     }
 
     /// The object with its sealed values opened.

@@ -3,20 +3,14 @@
 //! A consistent `LIST limit=1` of a lagging kind makes the server's watch cache catch up; then a short watch from the
 //! cursor ends with a bookmark at the list's revision, and brings what lies between.
 //!
-//! **Invariants.** (1) `run` feeds the short watch's events through the same core as the main stream's, which drops
-//! what it has seen. (2) [`close_cut`] writes nothing, in the cluster or the journal.
+//! **Invariant.** `run` feeds the short watch's events through the same core as the main stream's, which drops
+//! what it has seen. Not here: how a reader closes a cut for itself, which is [`hindcast_cluster::cut`].
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures::StreamExt as _;
-use hindcast_cluster::{
-    Api, Failure,
-    discovery::path,
-    header::Header,
-    lines::{self, Event},
-};
-use hindcast_journal::{FrontierVector, Micros, Parts, Revision, cut::MAIN, facts::Discovery};
+use hindcast_cluster::Failure;
+use hindcast_journal::{FrontierVector, Revision, cut::MAIN, facts::Discovery};
 use tokio::sync::watch;
 
 use crate::{
@@ -25,15 +19,13 @@ use crate::{
     error::fatal,
     handle::{DurableState, Phase},
     life,
-    listen::{SECONDS, listen},
+    listen::listen,
     mute::{self, Look},
 };
 
 /// Closing watches at once: as many as a big cluster has kinds, since each waits a second or two for its bookmark and
 /// costs nothing meanwhile.
 const WATCHES: usize = 1024;
-/// Lists at once.
-const LISTS: usize = 32;
 /// Longest wait for a kind that is being healed or whose server is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often such a kind is looked at.
@@ -172,105 +164,4 @@ async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision, m
         listen(env, key, kind, cursor, target).await?;
     }
     Ok(())
-}
-
-/// One kind, brought from its cursor to a closed revision.
-#[derive(Debug, Clone)]
-pub struct Closed {
-    /// The kind's key.
-    pub kind: String,
-    /// What happened to it since its cursor, in order.
-    pub events: Vec<Observed>,
-    /// Everything of the kind up to here is in `events`.
-    pub reached: Revision,
-    /// When it was known.
-    pub time: Micros,
-}
-
-/// One event of a closing watch.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    /// Its revision; of a delete, the delete's own.
-    pub rv: Revision,
-    /// Whether the object was deleted.
-    pub deleted: bool,
-    /// The object as sent.
-    pub object: Bytes,
-}
-
-/// Closes the cut of now for a reader: brings each kind from its cursor to the revision at which the cluster stands.
-/// Writes nothing. A kind whose cursor the server no longer takes is an error naming it.
-pub async fn close_cut(client: &kube::Client, parts: &Parts, kinds: &[(Discovery, Revision)]) -> Result<Vec<Closed>> {
-    let api = Api::single(parts.clone(), client.clone(), Duration::from_secs(15));
-    let gate = hindcast_cluster::gate::Gate::new(LISTS);
-    let mut targets: BTreeMap<&str, Revision> = BTreeMap::new();
-    for (kind, _) in kinds {
-        if !targets.contains_key(kind.domain.as_str()) {
-            let page = api.sample(&path(kind)).await;
-            let rv = page.and_then(|p| p.rv.ok_or(Failure::Opaque)).map_err(|f| fatal(&kind.kind_key(), &f))?;
-            targets.insert(&kind.domain, rv);
-        }
-    }
-    // A list of now below what was seen before: the server's store was put back, and nothing follows on the cursors.
-    let back = kinds.iter().find(|(kind, cursor)| targets.get(kind.domain.as_str()).is_some_and(|rv| rv < cursor));
-    if let Some((kind, cursor)) = back {
-        let reason =
-            format!("stands below revision {cursor}, which the journal knows: the server's store was put back since");
-        return Err(Error::unavailable(kind.kind_key(), reason).with_hint("`hindcast run` takes up its new life"));
-    }
-    let follow = kinds.iter().map(async |(kind, cursor)| {
-        let target = targets.get(kind.domain.as_str()).copied().unwrap_or(0);
-        let fail = |failure| fatal(&kind.kind_key(), &failure);
-        follow(&api, &gate, kind, *cursor, target).await.map_err(fail)
-    });
-    let mut out = Vec::new();
-    let mut closed = std::pin::pin!(futures::stream::iter(follow).buffered(WATCHES));
-    while let Some(kind) = closed.next().await {
-        out.push(kind?);
-    }
-    Ok(out)
-}
-
-async fn follow(
-    api: &Api,
-    gate: &hindcast_cluster::gate::Gate,
-    kind: &Discovery,
-    cursor: Revision,
-    target: Revision,
-) -> Result<Closed, Failure> {
-    let mut closed =
-        Closed { kind: kind.kind_key(), events: Vec::new(), reached: cursor, time: api.parts().clock.now() };
-    // The first watch may end a moment before its bookmark under load; the next goes on where it stood.
-    for _ in 0..4 {
-        if closed.reached >= target {
-            break;
-        }
-        {
-            let _place = gate.enter(0).await;
-            api.sample(&path(kind)).await?;
-        }
-        let query = format!("resourceVersion={}&timeoutSeconds={SECONDS}", closed.reached);
-        let mut watch = api.watch(&path(kind), &query).await?;
-        while closed.reached < target {
-            let Some(line) = watch.line(Duration::from_secs(2 * u64::from(SECONDS))).await? else { break };
-            let event = lines::event(&line).ok_or_else(|| Failure::Server("no event".to_owned()))?;
-            let (object, deleted) = match event {
-                Event::Added(object) | Event::Modified(object) => (object, false),
-                Event::Deleted(object) => (object, true),
-                Event::Bookmark(bytes) => {
-                    closed.reached = closed.reached.max(Header::of(&bytes).rv.ok_or(Failure::Opaque)?);
-                    continue;
-                }
-                Event::Error(status) => return Err(Failure::of_event(&status)),
-            };
-            let rv = Header::of(&object).rv.ok_or(Failure::Opaque)?;
-            closed.reached = closed.reached.max(rv);
-            closed.events.push(Observed { rv, deleted, object });
-        }
-    }
-    closed.time = api.parts().clock.now();
-    if closed.reached < target {
-        return Err(Failure::Transport(format!("was seen to revision {} of {target}", closed.reached)));
-    }
-    Ok(closed)
 }

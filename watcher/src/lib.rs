@@ -34,7 +34,6 @@ mod timekeeper;
 mod wanted;
 mod watchdog;
 
-pub use close::{Closed, Observed, close_cut};
 pub use error::{Error, ErrorKind, Result};
 pub use handle::{Commands, DurableState, Handle, KindStatus, Phase, Status, channel};
 pub use metrics::Metrics;

@@ -3,11 +3,12 @@
 use hindcast_journal::Micros;
 use hindcast_restorer::{Object, Range, View, blame, diff::Detail};
 
-use super::{Context, get};
+use super::get;
 use crate::{
     args::{self, Output},
+    context::Context,
     failure::{Exit, Failure, Result},
-    moment, past, redact, render,
+    moment, names, past, redact, render,
     view::{self, Blamed, Cut, Gap},
 };
 
@@ -48,7 +49,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
     let history = past.timeline.history(&range, &scope).await?;
     for (key, gap) in history.gaps.iter().filter(|(key, _)| *key == kind.kind_key()) {
         if gap.from < object.row.rv {
-            past.gap(&past::kind_name(key), gap);
+            past.gap(&names::kind_name(key), gap);
         }
     }
     past.reserve_later(history.events.iter().map(|event| &event.row).filter(|row| row.rv <= object.row.rv));

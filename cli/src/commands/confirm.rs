@@ -4,8 +4,8 @@
 
 use hindcast_restorer::plan::Verb;
 
-use super::Context;
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     render, rollback,
     view::Plan,

@@ -15,9 +15,10 @@ use hindcast_restorer::{
     plan::FieldChange,
 };
 
-use super::{Context, get};
+use super::get;
 use crate::{
     args::{self, Output},
+    context::Context,
     failure::{Exit, Failure, Result},
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},

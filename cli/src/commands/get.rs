@@ -3,9 +3,9 @@
 use hindcast_journal::{Scope, exact::Value, facts::Discovery};
 use hindcast_restorer::{Object, View};
 
-use super::Context;
 use crate::{
     args::{Get, Output},
+    context::Context,
     failure::{Exit, Failure, Result},
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},

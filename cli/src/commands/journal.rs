@@ -3,9 +3,9 @@
 use futures::{StreamExt as _, TryStreamExt as _};
 use hindcast_journal::{Entry, Journal, Manifest, Position, Row, Scope, layout::Layout, row::Body};
 
-use super::Context;
 use crate::{
     args::{JournalVerb, Output},
+    context::Context,
     failure::{Exit, Failure, Result},
     past, render,
     view::{File, Files, Row as RowView},

@@ -1,8 +1,8 @@
 //! `hindcast key init|list`: the keys that seal Secret values.
 
-use super::Context;
 use crate::{
     args::{KeyVerb, Output},
+    context::Context,
     failure::{Exit, Failure, Result},
     keyfile, render, view,
 };

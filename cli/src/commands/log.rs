@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, time::Duration};
 use hindcast_journal::{At, Micros, Position, Scope, cut::MAIN, facts::Discovery, fold::KindState};
 use hindcast_restorer::{Event, History, Jump, Range};
 
-use super::{Context, get};
+use super::get;
 use crate::{
     args::Log,
+    context::Context,
     failure::{Exit, Failure, Result},
     kinds::{self, Asked},
     kubeconfig::Namespaces,
     moment::{self, T},
+    names,
     past::{self, Reading},
     render::log::{self as text, Order},
     selector::Selector,
@@ -46,7 +48,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
     for (key, gap) in &history.gaps {
         let mine = question.asked.as_ref().is_none_or(|a| a.kinds.iter().any(|k| k.kind_key() == *key));
         if mine {
-            past.gap(&past::kind_name(key), gap);
+            past.gap(&names::kind_name(key), gap);
         }
     }
     past.reserve_later(history.events.iter().map(|event| &event.row));
@@ -86,7 +88,7 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
     let done: Result<std::convert::Infallible> = tokio::select! {
         done = work => done,
         _ = &mut interrupted => {
-            context.printer.note(format!("interrupted after {}", past::count(shown, "change")));
+            context.printer.note(format!("interrupted after {}", names::count(shown, "change")));
             return Ok(Exit::Interrupted);
         }
     };

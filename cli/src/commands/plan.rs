@@ -1,10 +1,8 @@
 //! `hindcast plan`: what a restore would do.
 
-use hindcast_restorer::apply;
-
-use super::Context;
 use crate::{
     args::{self, Output},
+    context::Context,
     failure::{Exit, Result},
     moment, planfile, render, rollback, scope, view,
 };
@@ -15,16 +13,15 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Plan) -> Result<Exit
     let t = moment::parse(&args.at, &context.wall)?;
     let mut past = rollback::open(context).await?;
     let cluster = rollback::cluster(context, &past).await?;
-    let then = rollback::at(&mut past, &t).await?;
+    let then = past.at(&t, false).await?;
     let selection = scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
     let at = rollback::again(&t, then.moment());
-    let rollback::Compared { prepared, gaps } = rollback::plan(context, &mut past, &cluster, &then, &selection).await?;
-    let mut plan = view::Plan::new(&prepared, at);
+    let compared = cluster.session.plan(&mut past.timeline, &then, &selection).await?;
+    let gaps = rollback::judge(context, &mut past, &compared)?;
+    let mut plan = view::Plan::new(&compared.prepared, at);
     plan.gaps = gaps;
     if args.check {
-        let settings = apply::Settings::default();
-        let said = apply::check(&prepared, &cluster.client, &context.parts, &settings).await;
-        plan.take_checks(&said);
+        plan.take_checks(&cluster.session.check(&compared.prepared).await);
     }
     plan.warnings.clone_from(&past.reservations);
     if let Some(path) = &args.out {

@@ -2,11 +2,11 @@
 
 use hindcast_restorer::rules::{self, Rule};
 
-use super::Context;
 use crate::{
     args::{self, Output},
+    context::Context,
     failure::{Exit, Failure, Result},
-    past::{count, kind_name},
+    names::{count, kind_name},
     render, view,
 };
 

@@ -25,9 +25,9 @@ use hindcast_watcher::{self as watcher, Handle, Metrics, Settings};
 use prometheus::Registry;
 use tokio::sync::watch;
 
-use super::Context;
 use crate::{
     args::Run,
+    context::Context,
     failure::{Exit, Failure, Result},
     keyfile, kubeconfig, listen, logging, past,
     store::Access,

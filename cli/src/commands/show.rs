@@ -2,9 +2,10 @@
 
 use hindcast_restorer::View;
 
-use super::{Context, get};
+use super::get;
 use crate::{
     args::{Output, Show},
+    context::Context,
     failure::{Exit, Failure, Result},
     moment, past, redact, render,
 };

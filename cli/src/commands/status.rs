@@ -1,9 +1,10 @@
 //! `hindcast status`: what is protected, and up to when.
 
-use super::Context;
 use crate::{
     args::Output,
+    context::Context,
     failure::{Exit, Result},
+    names,
     past::{self, alias},
     render,
     store::Access,
@@ -30,20 +31,20 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
             warn("secrets-dropped", "Secrets not restorable: no key".to_owned());
         }
         if !status.unstored.is_empty() {
-            let names: Vec<String> = status.unstored.iter().map(past::object_name).collect();
+            let names: Vec<String> = status.unstored.iter().map(names::object_name).collect();
             let again = if cluster.secrets == "dropped" { "with a key" } else { "at its next start" };
             warn(
                 "values-not-stored",
                 format!(
                     "values of {} are not stored, since there was no key when they were recorded, or none that worked: {}; \
                      `run` reads them again {again}",
-                    past::count(names.len(), "object"),
-                    past::some(&names)
+                    names::count(names.len(), "object"),
+                    names::some(&names)
                 ),
             );
         }
         if cluster.secrets == "sealed" && status.in_clear > 0 {
-            let secrets = past::count(status.in_clear as usize, "Secret");
+            let secrets = names::count(status.in_clear as usize, "Secret");
             warn(
                 "values-in-clear",
                 format!(
@@ -53,7 +54,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         }
         let lost = cluster.gaps.iter().filter(|gap| gap.grade == "lost").count();
         if lost > 0 {
-            warn("lost-gap", past::count(lost, "interval") + " in which changes may be missing");
+            warn("lost-gap", names::count(lost, "interval") + " in which changes may be missing");
         }
         clusters.push(cluster);
     }

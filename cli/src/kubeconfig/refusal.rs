@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 
 use hindcast_journal::Error;
+use hindcast_restorer::session::Unopened;
 use http::StatusCode;
 use kube::core::Status;
 use rustls::CertificateError;
@@ -19,8 +20,21 @@ mod tests;
 /// How much of an answer is told.
 const TOLD: usize = 300;
 
+impl Reach {
+    /// Why a cluster does not say which it is, or is not the one that was meant.
+    pub(crate) fn refused(&self, unopened: &Unopened) -> Failure {
+        match unopened {
+            Unopened::Refused(error) => refused(error, self),
+            Unopened::Nameless => Failure::new("the cluster", unopened.to_string()),
+            Unopened::Silent(_) | Unopened::Another { .. } => {
+                Failure::new(format!("the API server {}", self.server()), unopened.to_string())
+            }
+        }
+    }
+}
+
 /// Why asking for kube-system failed.
-pub(super) fn refused(error: &kube::Error, reach: &Reach) -> Failure {
+fn refused(error: &kube::Error, reach: &Reach) -> Failure {
     if let Some(own) = causes(error).find_map(|cause| cause.downcast_ref::<Failure>()) {
         return own.clone();
     }

@@ -5,7 +5,7 @@ use hindcast_restorer::blame::{Blame, Origin};
 
 use super::{table, yaml};
 use crate::{
-    commands::Context,
+    context::Context,
     printer::{Style, Text},
 };
 

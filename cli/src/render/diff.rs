@@ -6,14 +6,14 @@ use hindcast_journal::exact::Value;
 use hindcast_restorer::diff::How;
 
 use super::{
-    path,
     unified::{self, Sign},
     yaml,
 };
 use crate::{
-    commands::Context,
+    context::Context,
     kinds,
-    past::count,
+    names::count,
+    paths,
     printer::{Style, Text},
     view::{Changed, Diff},
 };
@@ -75,7 +75,7 @@ fn body(context: &Context<'_>, object: &Changed, times: (&str, &str)) {
             Sign::Old | Sign::Both => (&old, &object.sides.0),
         };
         let place = lines.get(hunk.first.1).zip(side.as_ref());
-        let place = place.map_or(String::new(), |(line, value)| path::spell_in(&line.pointer, value));
+        let place = place.map_or(String::new(), |(line, value)| paths::spell_in(&line.pointer, value));
         let whole = object.how == How::Added || object.how == How::Removed;
         let mut line = Text::default();
         line.push(Style::Dim, if whole { hunk.heading } else { format!("{} {place}", hunk.heading) });

@@ -7,7 +7,7 @@ use hindcast_journal::{
 use hindcast_restorer::{Object, View};
 
 use super::table;
-use crate::{args::Output, columns, commands::Context, kinds, kubeconfig::Namespaces, printer::Text};
+use crate::{args::Output, columns, context::Context, kinds, kubeconfig::Namespaces, printer::Text};
 
 /// What the answer looks like.
 pub(crate) struct Shape<'a> {

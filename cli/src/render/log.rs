@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 
 use hindcast_journal::exact::Value;
 
-use super::{path::spell, table};
+use super::table;
+use crate::paths::spell;
 use crate::{
     args::{Log, Output},
-    commands::Context,
+    context::Context,
     kinds,
-    past::count,
+    names::count,
     printer::{Style, Text},
     view::Change,
 };

@@ -16,9 +16,9 @@ use hindcast_restorer::{
 
 use super::fields::{self, styled};
 use crate::{
-    commands::Context,
+    context::Context,
     moment::Wall,
-    past::{count, kind_name},
+    names::{count, kind_name},
     printer::{Style, Text},
     view::plan::{Action, Kept, Left, Plan},
     words,
@@ -92,7 +92,7 @@ pub(crate) fn what(selection: &Selection) -> String {
     };
     let mut narrow = Vec::new();
     if let Some(path) = &selection.path {
-        narrow.push(format!("only {}", super::path::spell(path)));
+        narrow.push(format!("only {}", crate::paths::spell(path)));
     }
     if !selection.only.is_empty() {
         let names = selection.only.iter().map(|(kind, name)| format!("{}/{name}", kind_name(kind)));

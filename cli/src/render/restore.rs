@@ -13,8 +13,8 @@ use super::{
     table,
 };
 use crate::{
-    commands::Context,
-    past::count,
+    context::Context,
+    names::count,
     printer::{Style, Text},
     view::restore::{Done, Restore, Rollout},
 };

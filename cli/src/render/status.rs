@@ -5,7 +5,7 @@ use hindcast_journal::facts;
 use super::table;
 use crate::{
     columns::span,
-    commands::Context,
+    context::Context,
     printer::{Style, Text},
     view::{Cluster, Status},
 };

@@ -5,7 +5,7 @@ use hindcast_restorer::{diff::How, plan::FieldChange};
 use serde::Serialize;
 
 use super::{API_VERSION, Cut, Gap, Warning};
-use crate::render::path::spell;
+use crate::paths::spell;
 
 /// What differs between two moments.
 #[derive(Debug, Clone, Serialize)]

@@ -15,7 +15,7 @@ use super::{API_VERSION, Cut, Field, Gap, Warning};
 use crate::{
     kinds,
     moment::rfc3339,
-    render::path,
+    paths,
     words::{self, CommandLine},
 };
 
@@ -245,7 +245,7 @@ impl Field {
     /// A field with its path as people read it, after the object that the pointer is into.
     pub(crate) fn spelled(field: &FieldChange, from: Option<&Value>, to: Option<&Value>) -> Self {
         let side = if field.from.is_some() { from.or(to) } else { to.or(from) };
-        let shown = side.map_or_else(|| path::spell(&field.path), |side| path::spell_in(&field.path, side));
+        let shown = side.map_or_else(|| paths::spell(&field.path), |side| paths::spell_in(&field.path, side));
         Self { shown, ..Self::new(field) }
     }
 }

@@ -4,7 +4,7 @@ use hindcast_restorer::rules;
 use serde::Serialize;
 
 use super::API_VERSION;
-use crate::{past::kind_name, words::CommandLine};
+use crate::{names::kind_name, words::CommandLine};
 
 /// The rules of what a restore may touch.
 #[derive(Debug, Clone, Serialize)]

@@ -109,7 +109,7 @@ impl Cluster {
         let known = status.frontier.values().map(|point| point.time).min();
         let mut gaps = Vec::new();
         for (key, kind) in &status.kinds {
-            let name = crate::past::kind_name(key);
+            let name = crate::names::kind_name(key);
             gaps.extend(kind.gaps.iter().map(|(_, gap)| Gap::new(&name, gap)));
         }
         gaps.sort_by(|a, b| a.from.cmp(&b.from));

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hindcast_journal::{
-    Encoder, FrontierPoint, Observation, Parts, Secrets, Source, Writer, facts, row::Body, writer::Identity,
+    Change, Encoder, FrontierPoint, Observation, Secrets, Source, Writer, facts, row::Body, writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 
@@ -127,7 +127,7 @@ async fn an_overlay_closes_a_cut_without_writing() {
     };
     let change = Encoder::new(Secrets::Sealed(key())).observe(&seen, None).change;
     assert!(matches!(change.body, Body::Object(_)));
-    timeline.overlay(vec![change], frontier(9));
+    timeline.reader.overlay(vec![change], frontier(9));
     let past = timeline.at(&at).await.expect("resolves");
     assert!(past.moment().closed, "{:?}", past.moment());
     let view = View::of(&past, &Scope::default()).await.expect("views");

@@ -9,11 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use hindcast_journal::{At, Parts};
+use hindcast_journal::At;
 use hindcast_restorer::{
-    Desired, Known, Prepared, Records, Selection, Timeline,
-    apply::{Became, Settings, Stage, apply},
-    live, prepare,
+    Prepared, Records, Selection, Session, Timeline,
+    apply::{Became, Settings, Stage},
     selection::{What, Widen},
 };
 use hindcast_tests::{
@@ -71,9 +70,8 @@ async fn one_namespace(hindcast: &Hindcast, running: &Running, client: &Client, 
         let time = format!("{at:.6}");
         let scope = ["-n", "ns-0", "--at", time.as_str(), "-o", "json", "-v"];
         running.close().await?;
-        let begun = Instant::now();
-        let prepared = planned(hindcast, client, "ns-0", at.as_microsecond()).await?;
-        alone.push(begun.elapsed());
+        let (prepared, took) = planned(hindcast, client, "ns-0", at.as_microsecond()).await?;
+        alone.push(took);
         ensure!(prepared.plan.actions.len() == 50, "{} actions", prepared.plan.actions.len());
         let call = timed(hindcast, &[&["plan"], &scope[..]].concat(), &[1]).await?;
         let restore = timed(hindcast, &[&["restore", "--yes"], &scope[..]].concat(), &[0]).await?;
@@ -199,9 +197,10 @@ async fn bare(client: &Client, namespace: &str, count: u64) -> Result<f64> {
 
 /// The same by a restore: writes per second between its first and the end of its waves, and how many.
 async fn ours(hindcast: &Hindcast, client: &Client, at: i64) -> Result<(f64, u64)> {
-    let prepared = planned(hindcast, client, "lost", at).await?;
-    let (journal, key) = (hindcast.place.journal().await?, hindcast.key()?);
-    let record = Records::new(journal.store().clone(), vec![key], false).begin(&prepared).await?;
+    let (prepared, _) = planned(hindcast, client, "lost", at).await?;
+    let (session, mut timeline) = session(hindcast, client).await?;
+    let records = Records::of(&mut timeline, None).await?;
+    let restore = session.begin(&records, prepared, &|_| {}).await?;
     let before = writes(client).await?;
     let waves = Mutex::new(None);
     let begun = Instant::now();
@@ -211,16 +210,22 @@ async fn ours(hindcast: &Hindcast, client: &Client, at: i64) -> Result<(f64, u64
         }
     };
     let (_keep, cancel) = watch::channel(false);
-    let outcome = apply(&prepared, client, &record, &Settings::default(), &listener, cancel).await?;
+    let outcome = restore.apply(&Settings::default(), &listener, cancel).await?;
     ensure!(outcome.actions.iter().all(|a| a.became == Became::Done), "not all was done");
     let took = waves.into_inner()?.context("it came to verify")?;
     let count = writes(client).await? - before;
     Ok((count as f64 / took.as_secs_f64(), count))
 }
 
-/// A namespace's plan from a cut that is closed, by the library.
-async fn planned(hindcast: &Hindcast, client: &Client, namespace: &str, at: i64) -> Result<Prepared> {
-    let (journal, key) = (hindcast.place.journal().await?, hindcast.key()?);
+/// The library over the journal, as it stands now.
+async fn session(hindcast: &Hindcast, client: &Client) -> Result<(Session, Timeline)> {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let timeline = Timeline::open(&hindcast.place.journal().await?, vec![hindcast.key()?]).await?;
+    Ok((Session::open(client.clone(), &timeline, PATIENCE, PATIENCE).await?, timeline))
+}
+
+/// A namespace's plan, by the library, and how long that took without the wait for what is on its way into the bucket.
+async fn planned(hindcast: &Hindcast, client: &Client, namespace: &str, at: i64) -> Result<(Prepared, Duration)> {
     let selection = Selection {
         what: What::Namespace(namespace.to_owned()),
         labels: String::new(),
@@ -228,13 +233,11 @@ async fn planned(hindcast: &Hindcast, client: &Client, namespace: &str, at: i64)
         path: None,
         widen: Widen::default(),
     };
-    let mut timeline = Timeline::open(&journal, vec![key]).await?;
-    let known = Known::gather(&mut timeline, &selection).await?;
-    let past = timeline.at(&At::Time(at)).await?;
-    let desired = Desired::gather(&mut timeline, &past, &selection).await?;
-    let kinds: Vec<_> = known.kinds.values().map(|kind| kind.discovery.clone()).collect();
-    let live = live::read(client, &Parts::system(), &kinds, &selection, &desired).await?;
-    Ok(prepare(&selection, &desired, &live, &known))
+    let begun = Instant::now();
+    let (session, mut timeline) = session(hindcast, client).await?;
+    let then = timeline.at(&At::Time(at)).await?;
+    let compared = session.plan(&mut timeline, &then, &selection).await?;
+    Ok((compared.prepared, begun.elapsed().saturating_sub(compared.waited)))
 }
 
 /// How many writes of config maps the API server has served.

@@ -13,12 +13,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use hindcast_journal::{At, Journal, Parts, seal::Key};
+use hindcast_journal::{At, Journal, seal::Key};
 use hindcast_restorer::{
-    Desired, Known, Outcome, Prepared, Records, Selection, Timeline,
-    apply::{Became, Check, Progress, Settings, Verified, apply, check, settle},
-    live, prepare,
+    Outcome, Prepared, Records, Selection, Session, Timeline,
+    apply::{Became, Check, Progress, Settings, Verified, settle},
     selection::{What, Widen},
+    session::Restore,
 };
 use hindcast_tests::{
     oracle::{
@@ -33,6 +33,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::scene::{create, on_folder, send, until};
+
+/// How long the library may wait for the server, and for what is on its way into the bucket.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A cluster that is protected, and the library over its journal.
 struct Scene {
@@ -71,39 +74,37 @@ impl Scene {
         Ok(now)
     }
 
-    async fn plan(&self, selection: &Selection, at: i64) -> Result<Prepared> {
+    /// The library over the journal, as it stands now, and over the cluster as `client` may see it.
+    async fn session(&self, client: &Client) -> Result<(Session, Timeline)> {
         self.running.close().await?;
-        let mut timeline = Timeline::open(&self.journal, vec![self.key.clone()]).await?;
-        let known = Known::gather(&mut timeline, selection).await?;
-        let past = timeline.at(&At::Time(at)).await?;
-        let desired = Desired::gather(&mut timeline, &past, selection).await?;
-        self.plan_to(selection, &desired, &known).await
+        let timeline = Timeline::open(&self.journal, vec![self.key.clone()]).await?;
+        Ok((Session::open(client.clone(), &timeline, PATIENCE, PATIENCE).await?, timeline))
     }
 
-    async fn plan_to(&self, selection: &Selection, desired: &Desired, known: &Known) -> Result<Prepared> {
-        let kinds: Vec<_> = known.kinds.values().map(|kind| kind.discovery.clone()).collect();
-        let live = live::read(&self.client, &Parts::system(), &kinds, selection, desired).await?;
-        Ok(prepare(selection, desired, &live, known))
+    async fn plan(&self, selection: &Selection, at: i64) -> Result<Prepared> {
+        let (session, mut timeline) = self.session(&self.client).await?;
+        let then = timeline.at(&At::Time(at)).await?;
+        Ok(session.plan(&mut timeline, &then, selection).await?.prepared)
+    }
+
+    async fn begin(&self, prepared: &Prepared) -> Result<Restore> {
+        let (session, _) = self.session(&self.client).await?;
+        Ok(session.begin(&self.records(), prepared.clone(), &|_| {}).await?)
+    }
+
+    async fn resume(&self, id: &str) -> Result<Restore> {
+        let (session, mut timeline) = self.session(&self.client).await?;
+        Ok(session.resume(&mut timeline, &self.records(), id).await?)
     }
 
     async fn apply(&self, prepared: &Prepared) -> Result<Outcome> {
-        self.apply_as(prepared, &self.client, &Settings::default()).await
-    }
-
-    async fn apply_as(&self, prepared: &Prepared, client: &Client, settings: &Settings) -> Result<Outcome> {
-        let record = self.records().begin(prepared).await?;
-        let (_keep, cancel) = watch::channel(false);
-        Ok(apply(prepared, client, &record, settings, &|_| {}, cancel).await?)
+        finish(&self.begin(prepared).await?).await
     }
 
     async fn undo(&self, id: &str) -> Result<Outcome> {
-        self.running.close().await?;
+        let (session, mut timeline) = self.session(&self.client).await?;
         let record = self.records().open(id).await?;
-        let desired = record.desired().await?;
-        let selection = record.plan().selection.clone();
-        let mut timeline = Timeline::open(&self.journal, vec![self.key.clone()]).await?;
-        let known = Known::gather(&mut timeline, &selection).await?;
-        let prepared = self.plan_to(&selection, &desired, &known).await?;
+        let prepared = session.undo(&mut timeline, &record, &Widen::default()).await?.prepared;
         ensure!(prepared.plan.undoes.as_deref() == Some(id), "the plan says what it undoes");
         self.apply(&prepared).await
     }
@@ -116,6 +117,12 @@ impl Scene {
         create(&self.client, "/api/v1/namespaces", json!({"metadata": {"name": name}})).await?;
         Ok(())
     }
+}
+
+/// Carries a restore out, with nobody who looks on or interrupts.
+async fn finish(restore: &Restore) -> Result<Outcome> {
+    let (_keep, cancel) = watch::channel(false);
+    Ok(restore.apply(&Settings::default(), &|_| {}, cancel).await?)
 }
 
 fn whole(namespace: &str) -> Selection {
@@ -245,7 +252,7 @@ async fn a_bad_deploy_is_taken_back_and_its_owners_go_on() -> Result<()> {
     let mut selection = whole("shop");
     selection.widen.allow_recreate = true;
     let prepared = scene.plan(&selection, at).await?;
-    let checks = check(&prepared, client, &Parts::system(), &Settings::default()).await;
+    let checks = scene.session(client).await?.0.check(&prepared).await;
     ensure!(checks.len() == prepared.plan.actions.len(), "every action is checked");
     ensure!(checks.values().all(|c| *c == Check::Fine), "{checks:#?}");
     scene.get(&format!("{core}/configmaps/stray")).await.context("checking deletes nothing")?;
@@ -332,8 +339,8 @@ async fn killed_at_any_instant_it_is_finished_and_taken_back() -> Result<()> {
         let bad = configs(&scene, &namespace).await?;
         let prepared = scene.plan(&whole(&namespace), at).await?;
         ensure!(prepared.plan.actions.len() == COUNT, "{}", prepared.plan.actions.len());
-        let record = scene.records().begin(&prepared).await?;
-        let id = record.id().to_owned();
+        let restore = scene.begin(&prepared).await?;
+        let id = restore.record().id().to_owned();
         let (_keep, cancel) = watch::channel(false);
         // The process dies when so many actions are through: its requests are dropped wherever they are.
         let (seen, enough) = (AtomicUsize::new(0), tokio::sync::Notify::new());
@@ -346,16 +353,14 @@ async fn killed_at_any_instant_it_is_finished_and_taken_back() -> Result<()> {
         tokio::select! {
             biased;
             () = enough.notified() => {}
-            done = apply(&prepared, &scene.client, &record, &settings, &listener, cancel.clone()) => { done?; }
+            done = restore.apply(&settings, &listener, cancel) => { done?; }
         }
-        drop(record);
+        drop(restore);
         if round % 2 == 1 {
             taken_back_as_it_is(&scene, &namespace, &id, bad).await.with_context(|| format!("round {round}"))?;
             continue;
         }
-        let record = scene.records().open(&id).await?;
-        let prepared = record.prepared().await?;
-        let outcome = apply(&prepared, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
+        let outcome = finish(&scene.resume(&id).await?).await?;
         ensure!(outcome.is_whole(), "round {round}: {outcome:#?}");
         let now = configs(&scene, &namespace).await?;
         let expected: BTreeMap<String, Value> =
@@ -458,20 +463,18 @@ async fn what_is_refused_is_told_and_the_rest_is_done() -> Result<()> {
     let may = vec![rule(&["get", "list"], &["*"]), rule(&["create", "update", "patch"], &["configmaps"])];
     let config = scene.cluster.user("half", may).await?;
     let half = Cluster::client_from(&config).await?;
-    let checks = check(&prepared, &half, &Parts::system(), &Settings::default()).await;
+    let (session, _) = scene.session(&half).await?;
+    let checks = session.check(&prepared).await;
     let refused = checks.values().filter(|c| matches!(c, Check::Refused(_))).count();
     ensure!(refused == 2, "the deletes are refused beforehand: {checks:#?}");
-    let outcome = scene.apply_as(&prepared, &half, &Settings::default()).await?;
+    let outcome = finish(&session.begin(&scene.records(), prepared, &|_| {}).await?).await?;
     ensure!((outcome.count(Became::Done), outcome.count(Became::Refused)) == (4, 2), "{outcome:#?}");
     let refused = outcome.actions.iter().find(|a| a.became == Became::Refused).context("there is one")?;
     let words = refused.message.clone().unwrap_or_default().to_string();
     ensure!(words.contains("`delete` on configmaps"), "{words}");
 
     // With the right given, resuming does the rest.
-    let record = scene.records().open(&outcome.id).await?;
-    let again = record.prepared().await?;
-    let (asker, cancel) = watch::channel(false);
-    let resumed = apply(&again, &scene.client, &record, &Settings::default(), &|_| {}, cancel.clone()).await?;
+    let resumed = finish(&scene.resume(&outcome.id).await?).await?;
     ensure!(resumed.is_whole(), "{resumed:#?}");
     ensure!(configs(&scene, "part").await?.len() == 6);
 
@@ -494,14 +497,10 @@ async fn what_is_refused_is_told_and_the_rest_is_done() -> Result<()> {
     send(&scene.client, "DELETE", &format!("{core}/resourcequotas/full"), None).await?;
 
     // Cancelled before it begins, nothing is done, and it can be resumed.
-    asker.send(true)?;
-    let record = scene.records().begin(&prepared).await?;
-    let outcome = apply(&prepared, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
+    let (_asker, cancelled) = watch::channel(true);
+    let outcome = scene.begin(&prepared).await?.apply(&Settings::default(), &|_| {}, cancelled).await?;
     ensure!(outcome.cancelled && outcome.count(Became::Skipped) == 1, "{outcome:#?}");
-    let (_keep, cancel) = watch::channel(false);
-    let record = scene.records().open(&outcome.id).await?;
-    let outcome =
-        apply(&record.prepared().await?, &scene.client, &record, &Settings::default(), &|_| {}, cancel).await?;
+    let outcome = finish(&scene.resume(&outcome.id).await?).await?;
     ensure!(outcome.is_whole() && outcome.count(Became::Done) == 1, "{outcome:#?}");
     Ok(())
 }
@@ -512,7 +511,7 @@ async fn the_server_may_die_and_come_back_in_the_middle() -> Result<()> {
     let scene = Scene::start().await?;
     let at = crowd(&scene, "outage", COUNT).await?;
     let prepared = scene.plan(&whole("outage"), at).await?;
-    let record = scene.records().begin(&prepared).await?;
+    let restore = scene.begin(&prepared).await?;
     let (_keep, cancel) = watch::channel(false);
     let begun = tokio::sync::Notify::new();
     let listener = |p: Progress<'_>| {
@@ -526,7 +525,7 @@ async fn the_server_may_die_and_come_back_in_the_middle() -> Result<()> {
     };
     let began = Instant::now();
     let settings = Settings::default();
-    let work = apply(&prepared, &scene.client, &record, &settings, &listener, cancel);
+    let work = restore.apply(&settings, &listener, cancel);
     let (outcome, outage) = tokio::join!(work, outage);
     outage?;
     let outcome = outcome?;
@@ -682,7 +681,7 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
 
     let selection = whole("held");
     let prepared = scene.plan(&selection, at).await?;
-    let checks = check(&prepared, client, &Parts::system(), &Settings::default()).await;
+    let checks = scene.session(client).await?.0.check(&prepared).await;
     for (name, holds) in [("first", "30101"), ("second", "30102"), ("third", "30103"), ("kept", "exceeded quota")] {
         let (_, said) = checks.iter().find(|(key, _)| key.name == name).context(name)?;
         ensure!(
@@ -744,16 +743,14 @@ async fn what_was_given_instead_is_known_again(scene: &Scene) -> Result<()> {
     }
     let prepared = scene.plan(&whole("died"), at).await?;
     ensure!(prepared.plan.actions.len() == wanted.len(), "{:#?}", prepared.plan.actions);
-    let id = scene.records().begin(&prepared).await?.id().to_owned();
+    let id = scene.begin(&prepared).await?.record().id().to_owned();
     send(client, "PATCH", &format!("{services}/changed"), Some(service("changed", None, "then"))).await?;
     let gone = create(client, services, service("gone", None, "then")).await?;
     let given = gone["spec"]["ports"][0]["nodePort"].as_u64().context("it has a node port")?;
     // Where nothing but the port was to change, it was somebody else who gave it another one.
     send(client, "PATCH", &format!("{services}/moved"), Some(service("moved", Some(30_143), "then"))).await?;
 
-    let (_keep, cancel) = watch::channel(false);
-    let record = scene.records().open(&id).await?;
-    let outcome = apply(&record.prepared().await?, client, &record, &Settings::default(), &|_| {}, cancel).await?;
+    let outcome = finish(&scene.resume(&id).await?).await?;
     for (name, became, said) in [
         ("changed", Became::Already, "its node port is 30131, not 30121".to_owned()),
         ("gone", Became::Already, format!("its node port is {given}, not 30122")),

@@ -18,7 +18,7 @@ pub(crate) fn name(kind: &str, group: &str, resource: &str, name: &str) -> Name 
 }
 
 pub(crate) fn field(path: &str, from: Option<Value>, to: Option<Value>) -> Field {
-    Field { path: path.to_owned(), from, to, shown: super::super::path::spell(path) }
+    Field { path: path.to_owned(), from, to, shown: crate::paths::spell(path) }
 }
 
 fn deployment(of: &str) -> Name {

@@ -1,0 +1,27 @@
+//! What kinds and objects are called in a sentence, and how many there are of them.
+
+use hindcast_journal::fold::ObjectKey;
+
+use crate::kinds;
+
+/// A kind key as a person reads it.
+pub(crate) fn kind_name(key: &str) -> String {
+    key.split_once('/').map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
+}
+
+/// `shop/db` of a kind, as one names it in a sentence: `secrets shop/db`.
+pub(crate) fn object_name(key: &ObjectKey) -> String {
+    let place = if key.namespace.is_empty() { String::new() } else { format!("{}/", key.namespace) };
+    format!("{} {place}{}", kinds::named(&key.group, &key.resource), key.name)
+}
+
+/// A few of many.
+pub(crate) fn some(names: &[String]) -> String {
+    let shown = names.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
+}
+
+/// `1 change`, `2 changes`
+pub(crate) fn count(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}
