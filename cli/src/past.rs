@@ -16,6 +16,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use hindcast_journal::{
     At, Journal, Micros, Moment, Parts, Past, Row, Scope, Source,
     cut::MAIN,
+    exact::Value,
     facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey},
     seal::Key,
@@ -29,7 +30,7 @@ use crate::{
     keyfile, kinds,
     moment::T,
     names::{count, kind_name, object_name, some},
-    redact::Hide,
+    redact::{self, Hide},
     store::{self, Access, Location},
     view,
 };
@@ -340,6 +341,14 @@ impl Reading<'_> {
                 self.gap(&kinds::label(kind), &gap);
             }
         }
+    }
+
+    /// An object for an output: hidden, or opened where that was asked.
+    pub(crate) async fn value(&self, object: &Object, show_secrets: bool) -> Result<Value> {
+        if show_secrets {
+            return Ok(self.timeline.reveal(object).await?);
+        }
+        Ok(redact::hidden(object, self.hide()))
     }
 
     /// What hides values in outputs.

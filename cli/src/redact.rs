@@ -14,8 +14,9 @@
 use hindcast_journal::{
     Op, Row,
     exact::{self, Value},
-    seal::{self, Key, Rules},
+    seal::{self, Key, NOT_STORED, Rules},
 };
+use hindcast_restorer::Object;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,23 @@ impl<'a> Hide<'a> {
         let secret = row.group.is_empty() && row.resource == "secrets";
         (secret || self.rules.is_named(&row.group, &row.resource)) && row.cells.is_empty() && row.hash_key.is_empty()
     }
+}
+
+/// An object with its Secret values hidden.
+pub(crate) fn hidden(object: &Object, hide: Hide<'_>) -> Value {
+    let mut value = object.value.clone();
+    let row = &object.row;
+    if object.unreadable.is_some() {
+        unreadable(&row.group, &row.resource, &mut value, hide);
+    } else {
+        for path in &object.unstored {
+            if let Some(place) = value.pointer_mut(path) {
+                *place = Value::from(NOT_STORED);
+            }
+        }
+        version(row, &mut value, hide);
+    }
+    value
 }
 
 /// Hides the sealed values of an object.

@@ -1,7 +1,6 @@
 //! Text for people, and YAML: from values to what is printed.
 
-use hindcast_journal::{exact::Value, seal::NOT_STORED};
-use hindcast_restorer::Object;
+use hindcast_journal::exact::Value;
 use serde::Serialize;
 
 use crate::{
@@ -9,7 +8,6 @@ use crate::{
     failure::{Failure, Result},
     moment::Wall,
     printer::{Printer, Style, Text},
-    redact::{self, Hide},
     view,
 };
 
@@ -38,23 +36,6 @@ pub(crate) fn document(printer: &Printer, output: Output, document: &impl Serial
         printer.data(&(text + "\n"));
     }
     Ok(())
-}
-
-/// An object with its Secret values hidden.
-pub(crate) fn hidden(object: &Object, hide: Hide<'_>) -> Value {
-    let mut value = object.value.clone();
-    let row = &object.row;
-    if object.unreadable.is_some() {
-        redact::unreadable(&row.group, &row.resource, &mut value, hide);
-    } else {
-        for path in &object.unstored {
-            if let Some(place) = value.pointer_mut(path) {
-                *place = Value::from(NOT_STORED);
-            }
-        }
-        redact::version(row, &mut value, hide);
-    }
-    value
 }
 
 /// Prints an object of the past as JSON or YAML, exactly.

@@ -3,12 +3,13 @@
 use hindcast_journal::Micros;
 use hindcast_restorer::{Object, Range, View, blame, diff::Detail};
 
-use super::get;
 use crate::{
     args::{self, Output},
     context::Context,
     failure::{Exit, Failure, Result},
-    moment, names, past, redact, render,
+    moment, names, past,
+    question::One,
+    redact, render,
     view::{self, Blamed, Cut, Gap},
 };
 
@@ -18,25 +19,18 @@ const SLACK: Micros = 600_000_000;
 /// Answers `blame`.
 pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exit> {
     let t = moment::parse(&args.at, &context.wall)?;
-    if args.place.all_namespaces {
-        return Err(Failure::new(format!("{} -A", args.kind), "an object is of one namespace")
-            .hint("give the namespace with -n"));
-    }
+    One::check(&args.kind, &args.place)?;
     let mut past = past::open(context).await?;
     let then = past.at(&t, false).await?;
-    let asked = past.asked(&then, &args.kind, args.name.as_deref()).await?;
-    let (Some(name), [kind]) = (asked.name.clone(), asked.kinds.as_slice()) else {
-        return Err(Failure::new(format!("`{}`", args.kind), "blame takes one object")
-            .hint("KIND/NAME, as deploy/web; hindcast get lists objects"));
-    };
-    let namespaces = get::places(context, std::slice::from_ref(kind), &args.place);
-    let scope = get::scope(&asked, &namespaces);
+    let named = (args.kind.as_str(), args.name.as_deref());
+    let One { question, kind, name } = One::new(context, ("blame", &mut past, &then), named, &args.place).await?;
+    let scope = question.scope();
     let view = View::of(&then, &scope).await?;
-    let protected = past.protected(&view, &asked.kinds)?;
+    let protected = past.protected(&view, std::slice::from_ref(&kind))?;
     past.reserve_view(&view, &protected);
     let Some(object) = view.objects.first() else {
         past.finish();
-        return Err(get::not_found(context, &asked, &name, &namespaces, &view));
+        return Err(question.not_found(context, &name, &view));
     };
     if let Some(reason) = &object.unreadable {
         return Err(Failure::new(

@@ -63,10 +63,10 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
         let object = &change.object;
         let key = [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
         if !change.manager.is_empty() {
-            kept.insert(key.clone(), is_controller(&change.manager));
+            kept.insert(key.clone(), change.is_by_controller());
         }
         let unsigned = change.manager.is_empty() && change.op != "unreadable";
-        if is_quiet(change) || (unsigned && kept.get(&key) == Some(&true)) {
+        if change.is_quiet() || (unsigned && kept.get(&key) == Some(&true)) {
             quiet
                 .entry(key)
                 .and_modify(|line| {
@@ -81,28 +81,6 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
     lines.extend(quiet.into_values());
     lines.sort_by_key(|line| line.change.pos);
     lines
-}
-
-/// Whether a change is one that nobody asked for. Coming to be and going are always shown of what people make; of
-/// what controllers make they are quiet too.
-pub(crate) fn is_quiet(change: &Change) -> bool {
-    change.is_status_only() || (change.op != "unreadable" && is_controller(&change.manager))
-}
-
-/// Field managers that write on behalf of other objects.
-fn is_controller(manager: &str) -> bool {
-    const NAMES: [&str; 8] = [
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kubelet",
-        "kube-proxy",
-        "kube-apiserver",
-        "cloud-controller-manager",
-        "cluster-autoscaler",
-        "vpa-recommender",
-    ];
-    NAMES.contains(&manager)
-        || ["-controller", "-controller-manager", "-operator"].iter().any(|end| manager.ends_with(end))
 }
 
 /// Prints changes that come oldest first.
@@ -157,7 +135,7 @@ fn text(context: &Context<'_>, args: &Log, lines: &mut [Line<'_>], order: Order,
     let selected = args.name.is_some() || args.kind.as_deref().is_some_and(|kind| kind.contains('/'));
     for (line, laid) in lines.iter().zip(laid) {
         let style = match line.change.op.as_str() {
-            _ if line.count > 1 || is_quiet(line.change) => Style::Dim,
+            _ if line.count > 1 || line.change.is_quiet() => Style::Dim,
             "add" => Style::Green,
             "delete" | "unreadable" => Style::Red,
             _ => Style::Plain,

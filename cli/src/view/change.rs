@@ -77,6 +77,17 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    /// Whether a change is one that nobody asked for. Coming to be and going are always shown of what people make; of
+    /// what controllers make they are quiet too.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_status_only() || (self.op != "unreadable" && self.is_by_controller())
+    }
+
+    /// Whether its field manager writes on behalf of other objects.
+    pub(crate) fn is_by_controller(&self) -> bool {
+        is_controller(&self.manager)
+    }
+
     /// A row about an object.
     pub(crate) fn new(row: &Row, hide: Hide<'_>) -> Self {
         let patch = match &row.body {
@@ -114,4 +125,20 @@ impl Change {
         self.op == Op::Modify.as_str()
             && (self.subresource == "status" || (!self.paths.is_empty() && self.paths.iter().all(aside)))
     }
+}
+
+/// Field managers that write on behalf of other objects.
+fn is_controller(manager: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kube-apiserver",
+        "cloud-controller-manager",
+        "cluster-autoscaler",
+        "vpa-recommender",
+    ];
+    NAMES.contains(&manager)
+        || ["-controller", "-controller-manager", "-operator"].iter().any(|end| manager.ends_with(end))
 }
