@@ -11,7 +11,6 @@ use std::{
 
 use hindcast_journal::{
     Cut, Micros, Position,
-    exact::Value,
     facts::Discovery,
     fold::{KindState, ObjectKey},
     seal::{Key, Rules},
@@ -25,6 +24,8 @@ mod needs;
 #[cfg(test)]
 mod tests;
 
+pub use crate::full::Full;
+
 /// Where the desired state comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -32,15 +33,6 @@ pub enum Source {
     Journal,
     /// The record of the restore with this id: what it replaced.
     Undo(String),
-}
-
-/// An object with its managedFields apart; live and past ones are the same to the planner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Full {
-    /// The exact form, values opened.
-    pub value: Value,
-    /// Its managedFields.
-    pub managed: Option<Value>,
 }
 
 /// An object as it is to be.
@@ -112,9 +104,6 @@ impl Desired {
         self.objects.keys().chain(beside.filter(|key| !self.objects.contains_key(*key)))
     }
 }
-
-/// The kind of definitions.
-pub(crate) const DEFINITIONS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 
 impl Desired {
     /// Whether a custom kind was not even defined at the moment, so that there were no objects of it.

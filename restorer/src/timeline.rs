@@ -24,7 +24,7 @@ use hindcast_journal::{
     seal::{self, DataKeys, Key, Place, Rules},
 };
 
-use crate::message::Remedy;
+use crate::said::Remedy;
 
 /// The most rows that one history holds; the newest are kept.
 const HISTORY: usize = 200_000;

@@ -19,9 +19,13 @@ use super::{
 use crate::{
     Desired, Protection, Selection,
     desired::{Full, Source, Wanted},
-    plan::{holders::is_holder, owners},
+    kinds::{
+        self, Holds,
+        volumes::{CLAIMS, VOLUMES},
+    },
+    references::{self, references},
     rules,
-    selection::{INFRASTRUCTURE, Reach, Selector, What},
+    selection::{Reach, Selector, What, is_infrastructure},
 };
 
 /// Up to this many names of a kind are asked for one by one; more are listed.
@@ -29,10 +33,6 @@ const BY_NAME: usize = 40;
 
 /// In up to this many namespaces one after the other is looked for what objects own; else in all at once.
 const NAMESPACES: usize = 8;
-
-/// Kinds that change what Pods read through their environment, and the kinds that have the Pods.
-const CONFIG: [&str; 2] = ["/configmaps", "/secrets"];
-const WORKLOADS: [&str; 3] = ["apps/daemonsets", "apps/deployments", "apps/statefulsets"];
 
 /// Reads what a selection reaches in the cluster. `kinds` are those that are served now.
 pub async fn read(
@@ -351,7 +351,7 @@ impl<'a> Reading<'a> {
                 keys.filter(|namespace| !namespace.is_empty()).collect()
             }
         };
-        for kind in rules::SCALERS.iter().filter_map(|key| self.table.get(*key)) {
+        for kind in kinds::such(|kind| kind.scales.is_some()).filter_map(|key| self.table.get(&key)) {
             for namespace in &namespaces {
                 match self.server.objects(&path(kind, &kind.version, namespace, None), kind, &kind.version).await {
                     Ok(objects) => {
@@ -368,14 +368,14 @@ impl<'a> Reading<'a> {
 
     /// The uids of owners that desired objects name and that were not read.
     async fn owners(&self, live: &Live) -> BTreeMap<ObjectKey, String> {
-        let kinds = owners::Kinds::new(self.table.values());
+        let kinds = references::Kinds::new(self.table.values());
         let mut asked: BTreeSet<ObjectKey> = BTreeSet::new();
         for (key, wanted) in &self.desired.objects {
             let Ok(full) = &wanted.object else { continue };
             if live.objects.get(key).is_some_and(|present| Arc::ptr_eq(&present.object, full)) {
                 continue;
             }
-            for owner in owners::references(&full.value) {
+            for owner in references(&full.value) {
                 let Some(owner) = kinds.key(&owner, &key.namespace) else { continue };
                 if !self.has_read(live, &owner) && !live.objects.contains_key(&owner) {
                     asked.insert(owner);
@@ -452,7 +452,7 @@ impl<'a> Reading<'a> {
             let known = live
                 .objects
                 .values()
-                .filter(|present| owners::references(&present.object.value).iter().any(|r| lost.contains(&r.uid)));
+                .filter(|present| references(&present.object.value).iter().any(|r| lost.contains(&r.uid)));
             let known: Vec<String> = known.map(|present| present.uid.clone()).collect();
             lost.extend(known);
             for (kind, meta) in &found {
@@ -488,13 +488,12 @@ impl<'a> Reading<'a> {
 
     /// The volumes of claims that would have to be created.
     async fn volumes(&self, live: &Live) -> BTreeMap<String, Arc<Full>> {
-        let claims = self.desired.objects.iter().filter(|(key, _)| {
-            key.group.is_empty() && key.resource == "persistentvolumeclaims" && !live.objects.contains_key(*key)
-        });
+        let claims =
+            self.desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS && !live.objects.contains_key(*key));
         let volume = |wanted: &'a Wanted| wanted.object.as_ref().ok()?.value.pointer("/spec/volumeName")?.as_str();
         let names: BTreeSet<&str> =
             claims.filter_map(|(_, wanted)| volume(wanted)).filter(|name| !name.is_empty()).collect();
-        let kind = Discovery { resource: "persistentvolumes".to_owned(), ..Discovery::default() };
+        let kind = Discovery { resource: VOLUMES.to_owned(), ..Discovery::default() };
         let asked = stream::iter(names).map(|name| {
             let target = path(&kind, "v1", "", Some(name));
             async move { Some((name.to_owned(), Arc::new(self.server.object(&target).await.ok()?))) }
@@ -541,7 +540,7 @@ impl<'a> Reading<'a> {
     /// Whether a deletion of it may be planned, which takes more along.
     fn may_take_along(&self, key: &ObjectKey, present: &Present) -> bool {
         let may = self.selection.widen.allow_delete.contains(&key.kind_key()) || self.desired.created.contains_key(key);
-        is_holder(key) && may && self.may_go(key, present)
+        kinds::of(key).holds.is_some() && may && self.may_go(key, present)
     }
 
     /// Whether an object may have to be deleted, for good or to be created again.
@@ -561,7 +560,7 @@ impl<'a> Reading<'a> {
         holder: &Present,
         held: &mut Held,
     ) -> Vec<(&'k Discovery, &'k str)> {
-        if key.resource == "namespaces" {
+        if kinds::of(key).holds == Some(Holds::Namespace) {
             return self
                 .table
                 .values()
@@ -582,11 +581,11 @@ impl<'a> Reading<'a> {
     async fn readers(&self) -> BTreeMap<ObjectKey, Present> {
         let mut out = BTreeMap::new();
         let Some(namespace) = self.selection.namespace().filter(|n| !n.is_empty()) else { return out };
-        let config = CONFIG.iter().any(|kind| self.selection.wants_kind(kind, true));
+        let config = kinds::such(|kind| kind.config.is_some()).any(|kind| self.selection.wants_kind(&kind, true));
         if !config || !self.selection.is_narrowed() || matches!(self.desired.source, Source::Undo(_)) {
             return out;
         }
-        for kind in WORKLOADS.iter().filter_map(|key| self.table.get(*key)) {
+        for kind in kinds::such(|kind| kind.rollout.is_some()).filter_map(|key| self.table.get(&key)) {
             let target = path(kind, &kind.version, namespace, None);
             for object in self.server.objects(&target, kind, &kind.version).await.unwrap_or_default() {
                 out.insert(key_of_object(kind, &object.value), present(object));
@@ -599,7 +598,7 @@ impl<'a> Reading<'a> {
 /// Whether objects of a kind are kept and can be deleted, and mean something.
 fn lasts(kind: &Discovery) -> bool {
     let has = |verb: &str| kind.verbs.is_empty() || kind.verbs.iter().any(|v| v == verb);
-    !kind.gone && has("list") && has("delete") && !INFRASTRUCTURE.contains(&kind.kind_key().as_str())
+    !kind.gone && has("list") && has("delete") && !is_infrastructure(&kind.kind_key())
 }
 
 fn serves(kind: &Discovery, version: &str) -> bool {

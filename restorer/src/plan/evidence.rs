@@ -15,7 +15,8 @@ use hindcast_journal::{
 use super::judge::Why;
 use crate::{
     Desired, Known, Protection,
-    desired::{DEFINITIONS, Source},
+    desired::Source,
+    kinds::crds::DEFINITIONS,
     live::Present,
     reason::Reason,
     selection::{Permission, Widen},

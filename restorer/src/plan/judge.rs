@@ -10,7 +10,6 @@ use super::{
     evidence,
     holders::is_holder,
     prepare::{Fate, Planner},
-    ruled,
 };
 use crate::{
     desired::{Full, Wanted},
@@ -84,7 +83,7 @@ impl Planner<'_> {
             return Err(Reason::PartOfMissing.into());
         }
         self.served(key, full)?;
-        judged(ruled::claim(key, full, &self.around, &self.selection.widen))?;
+        judged(rules::create(&key.kind_key(), full, &self.around, &self.selection.widen))?;
         self.may_rebind(key, full)?;
         self.housed(key)?;
         Ok(full)

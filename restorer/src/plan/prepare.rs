@@ -12,20 +12,23 @@ use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
     Action, Bodies, FieldChange, KeptChange, Left, LiveRef, OwnerRef, Plan, Prepared, Propagation, Verb, WantedRef,
-    Wave, digest,
+    Wave,
+    around::{self, Planned},
     fields::{self, Hidden},
     holders::is_holder,
     judge::{Why, home, opened, version},
     narrow, notes, order,
-    owners::{self, Kinds, Mapped, Settled},
+    owners::{self, Mapped, Settled},
     ruled, warnings,
 };
 use crate::{
     Desired, Known, Live, Protection, Selection,
     desired::{Full, Source, Wanted},
-    intent::{self, Kept, Surroundings, around::Planned},
+    intent::{self, Kept, Surroundings, digest},
+    kinds::{self, Holds},
     live::{NamespacePhase, Present},
     reason::Reason,
+    references::{Kinds, references},
     rules,
     selection::{Permission, Reach, Selector, What},
 };
@@ -110,7 +113,7 @@ impl<'a> Planner<'a> {
             desired,
             live,
             known,
-            around: intent::around::gather(desired, live, selection.path.as_deref(), &Planned::new()),
+            around: around::gather(desired, live, selection.path.as_deref(), &Planned::new()),
             undo: undoes.is_some(),
             plan: Plan {
                 cluster: desired.cluster.clone(),
@@ -173,13 +176,13 @@ impl<'a> Planner<'a> {
         self.sort(&keys);
         self.holders();
         // What becomes of scalers decides what is left to them.
-        let (scalers, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| intent::around::is_scaler(key));
+        let (scalers, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| around::is_scaler(key));
         for key in &scalers {
             self.settle(key);
         }
         let planned = self.planned(&scalers);
         if !planned.is_empty() {
-            self.around = intent::around::gather(self.desired, self.live, self.selection.path.as_deref(), &planned);
+            self.around = around::gather(self.desired, self.live, self.selection.path.as_deref(), &planned);
         }
         for key in rest {
             self.settle(key);
@@ -210,7 +213,7 @@ impl<'a> Planner<'a> {
     /// case; as an action it has a pre-image, and an undo brings it back. An object that keeps an owner goes before the others:
     /// the collector would take their references out of it.
     fn going_owners(&mut self, key: &ObjectKey, live: &Present) -> Vec<OwnerRef> {
-        let references = owners::references(&live.object.value);
+        let references = references(&live.object.value);
         let going = references.iter().enumerate().filter_map(|(at, reference)| {
             let owner = self.kinds.key(reference, &key.namespace)?;
             let same = self.live.objects.get(&owner).is_some_and(|present| present.uid == reference.uid);
@@ -319,7 +322,7 @@ impl<'a> Planner<'a> {
         let mut action = self.action(key, Verb::Create, &full.value);
         action.warnings = rules::adjust(&kind, &mut made.target);
         action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, None, false));
-        let unsuspend = ruled::suspended(key, &made.target, Verb::Create);
+        let unsuspend = ruled::suspended(key, &made.target);
         if unsuspend {
             action.warnings.push(warnings::suspended());
         }
@@ -407,7 +410,7 @@ impl<'a> Planner<'a> {
             action.warnings.push(warnings::replaced(&wanted.uid, &live.uid));
         }
         action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, Some(&live.object.value), recreated));
-        if kind == "apiextensions.k8s.io/customresourcedefinitions" {
+        if kinds::of(key).holds == Some(Holds::Definition) {
             action.warnings.extend(ruled::pruned(&made.target, &live.object.value, &self.live.objects));
         }
         action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
@@ -437,7 +440,7 @@ impl<'a> Planner<'a> {
 
     /// Settles the owner references of an object that is to be written.
     fn mapped(&self, key: &ObjectKey, value: &Value, live: Option<&Present>) -> Mapped {
-        let now = live.map(|present| owners::references(&present.object.value)).unwrap_or_default();
+        let now = live.map(|present| references(&present.object.value)).unwrap_or_default();
         owners::map(value, |reference| {
             if let Some(owner) = self.kinds.key(reference, &key.namespace) {
                 match self.fates.get(&owner) {
