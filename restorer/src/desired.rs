@@ -26,6 +26,24 @@ mod tests;
 
 pub use crate::full::Full;
 
+/// How far a desired state reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that the selection names: what is not in it was not there.
+    Selection,
+    /// The objects that it says something about, and no other; that they may be acted on was allowed before.
+    Own,
+}
+
+/// What shows that an object that is not in the desired state may be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence<'d> {
+    /// That its kind was protected from the moment on, and the journal saw it come.
+    Journal,
+    /// That this restore created it.
+    Created(&'d str),
+}
+
 /// Where the desired state comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -97,7 +115,38 @@ pub struct Desired {
     pub rules: Rules,
 }
 
+impl Source {
+    /// How far its states reach.
+    pub(crate) fn extent(&self) -> Extent {
+        match self {
+            Self::Journal => Extent::Selection,
+            Self::Undo(_) => Extent::Own,
+        }
+    }
+
+    /// What it can show of objects that are not in its states.
+    pub(crate) fn evidence(&self) -> Evidence<'_> {
+        match self {
+            Self::Journal => Evidence::Journal,
+            Self::Undo(restore) => Evidence::Created(restore),
+        }
+    }
+
+    /// The restore that it takes back.
+    pub(crate) fn undoes(&self) -> Option<&str> {
+        match self {
+            Self::Journal => None,
+            Self::Undo(restore) => Some(restore),
+        }
+    }
+}
+
 impl Desired {
+    /// Whether it reaches no further than what it says something about.
+    pub(crate) fn is_own(&self) -> bool {
+        self.source.extent() == Extent::Own
+    }
+
     /// Every object that it says something about, each once.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         let beside = self.touched.keys().chain(self.created.keys().filter(|key| !self.touched.contains_key(*key)));

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindcast_journal::exact::{self, Value};
+use hindcast_journal::{
+    exact::{self, Value},
+    fold::ObjectKey,
+};
 
 use super::{Anew, Changed, Family, Holds, Kind, Rule, Sides, Turn, Verdict, text};
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
 pub(crate) const DEFINITIONS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 
 /// Their API group and plural name.
-pub(crate) const NAME: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
+const NAME: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
 
 pub(super) const FAMILY: Family = Family {
     kinds: &[Kind {
@@ -52,6 +55,16 @@ pub(super) const FAMILY: Family = Family {
         },
     ],
 };
+
+/// The definition of a custom resource's kind.
+pub(crate) fn definition(group: &str, resource: &str) -> ObjectKey {
+    ObjectKey {
+        namespace: String::new(),
+        group: NAME.0.to_owned(),
+        resource: NAME.1.to_owned(),
+        name: format!("{resource}.{group}"),
+    }
+}
 
 fn stored_otherwise(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
     let missing = stored_versions_lost(sides.then()?, sides.now()?);

@@ -1,10 +1,18 @@
 //! Namespaces.
 
+use hindcast_journal::fold::ObjectKey;
+
 use super::{Family, Holds, Kind, Rule, Turn};
 use crate::{
     kept::{Fresh, Row},
     reason::Loss,
 };
+
+/// Namespaces, by their kind key.
+pub(crate) const NAMESPACES: &str = "/namespaces";
+
+/// Their plural name; they are of the core.
+pub(crate) const NAME: &str = "namespaces";
 
 pub(super) const FAMILY: Family = Family {
     kinds: &[Kind {
@@ -14,7 +22,7 @@ pub(super) const FAMILY: Family = Family {
         turn: Turn::Namespaces,
         goes: Turn::Holders,
         beside: true,
-        ..Kind::of("", "namespaces")
+        ..Kind::of("", NAME)
     }],
     rules: &[
         Rule {
@@ -48,3 +56,8 @@ const FIELDS: &[Row] = &[
         quiet: true,
     },
 ];
+
+/// A namespace, as an object.
+pub(crate) fn home(namespace: &str) -> ObjectKey {
+    ObjectKey { namespace: String::new(), group: String::new(), resource: NAME.to_owned(), name: namespace.to_owned() }
+}

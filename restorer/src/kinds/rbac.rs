@@ -11,6 +11,9 @@ use crate::{
 /// Their API group.
 pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
 
+/// Bindings in the whole cluster, by their plural name.
+pub(crate) const CLUSTER_BINDINGS: &str = "clusterrolebindings";
+
 /// What is true of all that the group has.
 const ANY: Kind = Kind { servers_own: Some(servers_own), escalation: Some(escalation), ..Kind::group(GROUP) };
 
@@ -28,7 +31,7 @@ pub(super) const FAMILY: Family = Family {
         role("roles"),
         Kind { keep: Some(aggregated), beside: true, ..role("clusterroles") },
         Kind { needs: Some(bound), ..binding("rolebindings") },
-        Kind { beside: true, ..binding("clusterrolebindings") },
+        Kind { beside: true, ..binding(CLUSTER_BINDINGS) },
     ],
     rules: &[
         Rule {

@@ -206,7 +206,8 @@ fn empty(changed: &Changed<'_>) -> Vec<String> {
     empty.then(|| format!("claim re-created EMPTY: its volume {volume} is not there")).into_iter().collect()
 }
 
-fn storage_class(claim: &Value) -> Option<Needed<'_>> {
+/// The class that a claim, or a template of one, names.
+pub(crate) fn storage_class(claim: &Value) -> Option<Needed<'_>> {
     let class = text(claim, "/spec/storageClassName");
     (!class.is_empty()).then_some(("storage.k8s.io", "storageclasses", class))
 }

@@ -18,9 +18,10 @@ use super::{
 };
 use crate::{
     Desired, Protection, Selection,
-    desired::{Full, Source, Wanted},
+    desired::{Extent, Full, Wanted},
     kinds::{
         self, Holds,
+        namespaces::{self, NAMESPACES, home},
         volumes::{CLAIMS, VOLUMES},
     },
     references::{self, references},
@@ -32,7 +33,7 @@ use crate::{
 const BY_NAME: usize = 40;
 
 /// In up to this many namespaces one after the other is looked for what objects own; else in all at once.
-const NAMESPACES: usize = 8;
+const FEW: usize = 8;
 
 /// Reads what a selection reaches in the cluster. `kinds` are those that are served now.
 pub async fn read(
@@ -63,7 +64,7 @@ pub async fn read(
     drop(found);
     live.namespaces = reading.namespaces().await;
     // Of a namespace that is gone that has been found out by now.
-    live.kinds.entry("/namespaces".to_owned()).or_insert(Listed::Whole);
+    live.kinds.entry(NAMESPACES.to_owned()).or_insert(Listed::Whole);
     live.scalers = reading.scalers(&mut live.kinds).await;
     live.owners = reading.owners(&live).await;
     live.volumes = reading.volumes(&live).await;
@@ -117,7 +118,7 @@ impl<'a> Reading<'a> {
     }
 
     fn tasks(&'a self) -> Vec<Task<'a>> {
-        if matches!(self.desired.source, Source::Undo(_)) {
+        if self.desired.is_own() {
             return self.by_name(self.desired.keys());
         }
         let mut tasks = Vec::new();
@@ -140,13 +141,8 @@ impl<'a> Reading<'a> {
         let beside = |key: &&ObjectKey| matches!(self.selection.reach(key), Reach::Itself | Reach::Beside);
         tasks.extend(self.by_name(self.desired.objects.keys().filter(beside)));
         // A namespace that is there now and was not then is only found by asking for it.
-        if let (What::Namespace(name), Some(kind)) = (&self.selection.what, self.table.get("/namespaces")) {
-            let key = ObjectKey {
-                namespace: String::new(),
-                group: String::new(),
-                resource: "namespaces".to_owned(),
-                name: name.clone(),
-            };
+        if let (What::Namespace(name), Some(kind)) = (&self.selection.what, self.table.get(NAMESPACES)) {
+            let key = home(name);
             if self.selection.reach(&key) == Reach::Itself && !self.desired.objects.contains_key(&key) {
                 tasks.push(self.named(kind, "", BTreeSet::from([name.as_str()])));
             }
@@ -168,7 +164,7 @@ impl<'a> Reading<'a> {
             version: self.version(&key, kind),
             namespace: namespace.to_owned(),
             names: Some(names),
-            protected: self.protected(&key) || matches!(self.desired.source, Source::Undo(_)),
+            protected: self.protected(&key) || self.desired.is_own(),
         }
     }
 
@@ -317,7 +313,7 @@ impl<'a> Reading<'a> {
             None => NamespacePhase::Active,
         };
         if self.selection.what == What::All
-            && self.desired.source == Source::Journal
+            && !self.desired.is_own()
             && let Ok(metas) = self.server.metas("/api/v1/namespaces").await
         {
             return metas.iter().map(|meta| (meta.name.clone(), phase(meta))).collect();
@@ -325,7 +321,7 @@ impl<'a> Reading<'a> {
         let mut names: BTreeSet<&str> = self.desired.keys().map(|key| key.namespace.as_str()).collect();
         names.extend(self.selection.namespace());
         names.remove("");
-        let kind = Discovery { resource: "namespaces".to_owned(), ..Discovery::default() };
+        let kind = Discovery { resource: namespaces::NAME.to_owned(), ..Discovery::default() };
         let asked = stream::iter(names).map(|name| {
             let target = path(&kind, "v1", "", Some(name));
             async move { (name.to_owned(), self.server.meta(&target).await) }
@@ -343,10 +339,10 @@ impl<'a> Reading<'a> {
 
     async fn scalers(&self, listed: &mut BTreeMap<String, Listed>) -> BTreeMap<ObjectKey, Arc<Full>> {
         let mut out = BTreeMap::new();
-        let namespaces: BTreeSet<String> = match (&self.desired.source, self.selection.namespace()) {
-            (Source::Journal, Some("")) => return out,
-            (Source::Journal, namespace) => BTreeSet::from([namespace.unwrap_or_default().to_owned()]),
-            (Source::Undo(_), _) => {
+        let namespaces: BTreeSet<String> = match (self.desired.source.extent(), self.selection.namespace()) {
+            (Extent::Selection, Some("")) => return out,
+            (Extent::Selection, namespace) => BTreeSet::from([namespace.unwrap_or_default().to_owned()]),
+            (Extent::Own, _) => {
                 let keys = self.desired.keys().map(|key| key.namespace.clone());
                 keys.filter(|namespace| !namespace.is_empty()).collect()
             }
@@ -398,7 +394,7 @@ impl<'a> Reading<'a> {
             && self.protected(&kind)
             && self.selection.reach(key) == Reach::Named
             && self.labels.is_empty()
-            && self.desired.source == Source::Journal
+            && !self.desired.is_own()
     }
 
     /// What the garbage collector would take after objects that may be deleted, beside what was read; and the kinds among
@@ -412,7 +408,7 @@ impl<'a> Reading<'a> {
         }
         let mut namespaces: BTreeSet<&str> = going.iter().map(|(key, _)| key.namespace.as_str()).collect();
         // What has no namespace may own objects in any.
-        if namespaces.contains("") || namespaces.len() > NAMESPACES {
+        if namespaces.contains("") || namespaces.len() > FEW {
             namespaces = BTreeSet::from([""]);
         }
         let mut lists = Vec::new();
@@ -582,7 +578,7 @@ impl<'a> Reading<'a> {
         let mut out = BTreeMap::new();
         let Some(namespace) = self.selection.namespace().filter(|n| !n.is_empty()) else { return out };
         let config = kinds::such(|kind| kind.config.is_some()).any(|kind| self.selection.wants_kind(&kind, true));
-        if !config || !self.selection.is_narrowed() || matches!(self.desired.source, Source::Undo(_)) {
+        if !config || !self.selection.is_narrowed() || self.desired.is_own() {
             return out;
         }
         for kind in kinds::such(|kind| kind.rollout.is_some()).filter_map(|key| self.table.get(&key)) {

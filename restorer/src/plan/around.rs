@@ -11,7 +11,6 @@ use hindcast_journal::{exact::Value, facts::Discovery, fold::ObjectKey};
 
 use crate::{
     Desired, Live,
-    desired::Source,
     kept::{Scaler, ScalerSort, Surroundings, Volume},
     kinds::{
         self,
@@ -46,13 +45,12 @@ pub(super) fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planne
     let stood: BTreeMap<&ObjectKey, &Value> = stood.map(|(key, full)| (key, &full.value)).collect();
     let stands = now.clone().chain(&live.scalers).filter(|(key, _)| is_scaler(key));
     let stands: BTreeMap<&ObjectKey, &Value> = stands.map(|(key, full)| (key, &full.value)).collect();
-    let undo = matches!(desired.source, Source::Undo(_));
     let keys: BTreeSet<&ObjectKey> = stood.keys().chain(stands.keys()).copied().collect();
     for key in keys {
         let then = stood.get(key).and_then(|object| target(key, object, &kinds));
         let now = stands.get(key).and_then(|object| target(key, object, &kinds));
         let targets = match planned.get(key) {
-            _ if undo && desired.touched.contains_key(key) => [then.filter(|then| now.as_ref() == Some(then)), None],
+            _ if desired.touched.contains_key(key) => [then.filter(|then| now.as_ref() == Some(then)), None],
             None => [then, now],
             Some(to) => [then, to.as_ref().and_then(|object| target(key, object, &kinds))],
         };

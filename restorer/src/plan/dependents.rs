@@ -138,7 +138,7 @@ impl Planner<'_> {
         }
         let created = present.object.value.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         let created = created.and_then(|stamp| stamp.parse::<jiff::Timestamp>().ok());
-        !self.undo && created.is_some_and(|created| created.as_microsecond() <= self.desired.time)
+        !self.desired.is_own() && created.is_some_and(|created| created.as_microsecond() <= self.desired.time)
     }
 
     /// The objects that would be collected once these uids are gone, and those that are freed before.

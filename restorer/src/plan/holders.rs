@@ -9,10 +9,16 @@ use hindcast_journal::fold::ObjectKey;
 
 use super::{
     dependents::stays,
-    judge::{Why, home},
+    judge::Why,
     prepare::{Fate, Planner},
 };
-use crate::{kinds, live::HeldIn, names, reason::Reason, rules};
+use crate::{
+    kinds::{self, namespaces::home},
+    live::HeldIn,
+    names,
+    reason::Reason,
+    rules,
+};
 
 /// Whether an object takes others with it when it is deleted, whoever owns them.
 pub(super) fn is_holder(key: &ObjectKey) -> bool {

@@ -12,7 +12,6 @@ use hindcast_journal::{
 use super::{Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, narrow, prepare::Planner, ruled};
 use crate::{
     Protection,
-    desired::Source,
     intent::{self, digest},
     kinds,
     live::{Listed, Present},
@@ -30,7 +29,7 @@ const RESTARTED: &str = "/spec/template/metadata/annotations/kubectl.kubernetes.
 pub(super) fn add(planner: &mut Planner<'_>) {
     environment(planner);
     owners(planner);
-    if planner.desired.source == Source::Journal {
+    if !planner.desired.is_own() {
         unprotected(planner);
         last_known(planner);
         inside_gaps(planner);

@@ -16,16 +16,16 @@ use super::{
     around::{self, Planned},
     fields::{self, Hidden},
     holders::is_holder,
-    judge::{Why, home, opened, version},
+    judge::{Why, opened, version},
     narrow, notes, order,
     owners::{self, Mapped, Settled},
     ruled, warnings,
 };
 use crate::{
     Desired, Known, Live, Protection, Selection,
-    desired::{Full, Source, Wanted},
+    desired::{Full, Wanted},
     intent::{self, Kept, Surroundings, digest},
-    kinds::{self, Holds},
+    kinds::{self, Holds, namespaces::home},
     live::{NamespacePhase, Present},
     reason::Reason,
     references::{Kinds, references},
@@ -82,7 +82,6 @@ pub(super) struct Planner<'a> {
     pub(super) bodies: BTreeMap<ObjectKey, Bodies>,
     kinds: Kinds<'a>,
     labels: Option<Selector>,
-    pub(super) undo: bool,
     pub(super) fates: BTreeMap<ObjectKey, Fate>,
     /// What may not go, for what would go with it.
     pub(super) staying: BTreeMap<ObjectKey, Why>,
@@ -103,10 +102,6 @@ struct Made {
 
 impl<'a> Planner<'a> {
     fn new(selection: &'a Selection, desired: &'a Desired, live: &'a Live, known: &'a Known) -> Self {
-        let undoes = match &desired.source {
-            Source::Journal => None,
-            Source::Undo(id) => Some(id.clone()),
-        };
         let kinds = desired.kinds.values().map(|(kind, _)| kind);
         Self {
             selection,
@@ -114,12 +109,11 @@ impl<'a> Planner<'a> {
             live,
             known,
             around: around::gather(desired, live, selection.path.as_deref(), &Planned::new()),
-            undo: undoes.is_some(),
             plan: Plan {
                 cluster: desired.cluster.clone(),
                 cut: desired.cut.clone(),
                 time: desired.time,
-                undoes,
+                undoes: desired.source.undoes().map(str::to_owned),
                 selection: selection.clone(),
                 actions: Vec::new(),
                 left: Vec::new(),
@@ -140,8 +134,9 @@ impl<'a> Planner<'a> {
     /// The objects of the selection, on either side.
     fn keys(&self) -> Vec<ObjectKey> {
         let keys: BTreeSet<&ObjectKey> = self.desired.keys().chain(self.live.objects.keys()).collect();
-        let belongs =
-            |key: &&ObjectKey| self.undo || self.houses(key) || (self.reach(key) != Reach::Out && self.labelled(key));
+        let belongs = |key: &&ObjectKey| {
+            self.desired.is_own() || self.houses(key) || (self.reach(key) != Reach::Out && self.labelled(key))
+        };
         keys.into_iter().filter(belongs).cloned().collect()
     }
 
@@ -152,7 +147,7 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn reach(&self, key: &ObjectKey) -> Reach {
-        if self.undo { Reach::Named } else { self.selection.reach(key) }
+        if self.desired.is_own() { Reach::Named } else { self.selection.reach(key) }
     }
 
     /// Whether the labels then or now match.
@@ -384,7 +379,7 @@ impl<'a> Planner<'a> {
                 return Err(reason.into());
             }
             // An undo puts its own work back, but destroys nothing for that.
-            let allowed = |needed: &Permission| widen.allows(needed) || (self.undo && !needed.destroys());
+            let allowed = |needed: &Permission| widen.allows(needed) || (self.desired.is_own() && !needed.destroys());
             if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
                 return Err(reason.unless(needed));
             }
@@ -543,7 +538,7 @@ impl<'a> Planner<'a> {
             let known_then = since <= self.desired.time || self.desired.objects.contains_key(key);
             // What no rule would ever let go need not be named.
             let never = self.ruled(key, None, None).is_err();
-            if self.undo || known_then || never || self.reach(key) == Reach::Out {
+            if self.desired.is_own() || known_then || never || self.reach(key) == Reach::Out {
                 continue;
             }
             let end = match self.desired.kinds.get(&key.kind_key()) {

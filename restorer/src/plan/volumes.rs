@@ -38,7 +38,8 @@ impl Planner<'_> {
 
     /// Whether a claim's volume may be told, if it has to be.
     pub(super) fn may_rebind(&self, key: &ObjectKey, claim: &Full) -> Result<(), Why> {
-        let free = self.undo || self.selection.widen.with_cluster_scoped || self.selection.what == What::All;
+        let free =
+            self.desired.is_own() || self.selection.widen.with_cluster_scoped || self.selection.what == What::All;
         match self.released(key, claim).filter(|_| !free) {
             None => Ok(()),
             Some((volume, ..)) => Err(Reason::ReleasedVolume(volume.name).unless(Permission::ClusterScoped)),
