@@ -35,6 +35,7 @@ mod order;
 pub(crate) mod owners;
 mod prepare;
 mod ruled;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod volumes;
