@@ -11,7 +11,6 @@ use std::{
 
 use hindcast_journal::{
     Cut, Micros, Position,
-    exact::Value,
     facts::Discovery,
     fold::{KindState, ObjectKey},
     seal::{Key, Rules},
@@ -25,6 +24,26 @@ mod needs;
 #[cfg(test)]
 mod tests;
 
+pub use crate::full::Full;
+
+/// How far a desired state reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that the selection names: what is not in it was not there.
+    Selection,
+    /// The objects that it says something about, and no other; that they may be acted on was allowed before.
+    Own,
+}
+
+/// What shows that an object that is not in the desired state may be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence<'d> {
+    /// That its kind was protected from the moment on, and the journal saw it come.
+    Journal,
+    /// That this restore created it.
+    Created(&'d str),
+}
+
 /// Where the desired state comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -32,15 +51,6 @@ pub enum Source {
     Journal,
     /// The record of the restore with this id: what it replaced.
     Undo(String),
-}
-
-/// An object with its managedFields apart; live and past ones are the same to the planner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Full {
-    /// The exact form, values opened.
-    pub value: Value,
-    /// Its managedFields.
-    pub managed: Option<Value>,
 }
 
 /// An object as it is to be.
@@ -105,16 +115,44 @@ pub struct Desired {
     pub rules: Rules,
 }
 
+impl Source {
+    /// How far its states reach.
+    pub(crate) fn extent(&self) -> Extent {
+        match self {
+            Self::Journal => Extent::Selection,
+            Self::Undo(_) => Extent::Own,
+        }
+    }
+
+    /// What it can show of objects that are not in its states.
+    pub(crate) fn evidence(&self) -> Evidence<'_> {
+        match self {
+            Self::Journal => Evidence::Journal,
+            Self::Undo(restore) => Evidence::Created(restore),
+        }
+    }
+
+    /// The restore that it takes back.
+    pub(crate) fn undoes(&self) -> Option<&str> {
+        match self {
+            Self::Journal => None,
+            Self::Undo(restore) => Some(restore),
+        }
+    }
+}
+
 impl Desired {
+    /// Whether it reaches no further than what it says something about.
+    pub(crate) fn is_own(&self) -> bool {
+        self.source.extent() == Extent::Own
+    }
+
     /// Every object that it says something about, each once.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         let beside = self.touched.keys().chain(self.created.keys().filter(|key| !self.touched.contains_key(*key)));
         self.objects.keys().chain(beside.filter(|key| !self.objects.contains_key(*key)))
     }
 }
-
-/// The kind of definitions.
-pub(crate) const DEFINITIONS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 
 impl Desired {
     /// Whether a custom kind was not even defined at the moment, so that there were no objects of it.

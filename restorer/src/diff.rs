@@ -12,12 +12,26 @@
 use std::collections::BTreeMap;
 
 use hindcast_journal::{exact::Value, fold::ObjectKey, seal::escape_pointer};
+use serde::{Deserialize, Serialize};
 
-use crate::{Object, lists, plan::FieldChange};
+use crate::{Object, json, lists};
 
 /// Fields that change by themselves, and say nothing of what anybody wanted.
 pub const OWN: [&str; 4] =
     ["/metadata/creationTimestamp", "/metadata/generation", "/metadata/resourceVersion", "/metadata/uid"];
+
+/// A field that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// JSON pointer.
+    pub path: String,
+    /// Live.
+    #[serde(with = "json::value")]
+    pub from: Option<Value>,
+    /// As it is to be.
+    #[serde(with = "json::value")]
+    pub to: Option<Value>,
+}
 
 /// How much of an object is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

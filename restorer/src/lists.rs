@@ -4,15 +4,24 @@
 //! are paired by that, whatever else of them changed; others by the longest common run, and what is left between two
 //! runs in its order.
 //!
-//! Not here: the patches of the journal, which are made to be short.
+//! **Words**: a *label* tells an element among its like, as a path writes it: `[name=web]`, `[port=53,protocol=UDP]`.
+//!
+//! Not here: the patches of the journal, which are made to be short; lists that the API server merges by fields that it
+//! knows of the kind ([`crate::kept`], whose places come from managedFields).
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::exact::{Value, to_canonical};
+use hindcast_journal::{
+    exact::{Value, to_canonical},
+    seal::escape_pointer,
+};
 use similar::{Algorithm, DiffOp};
 
+/// Fields that name an element together.
+pub(crate) type Fields = &'static [&'static str];
+
 /// What names an element among its like, most telling first; of several fields the first has to be there.
-const NAMES: [&[&str]; 13] = [
+const NAMES: [Fields; 13] = [
     &["uid"],
     &["kind", "namespace", "name"],
     &["name"],
@@ -36,26 +45,72 @@ pub(crate) type Pair = (Option<usize>, Option<usize>);
 
 /// The elements of two lists, matched.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Pairs {
+pub(crate) struct Matched {
     /// Those of the new list in its order; what was removed stands where it was.
     pub(crate) pairs: Vec<Pair>,
     /// Whether elements that are in both stand in another order.
     pub(crate) reordered: bool,
+    /// What labels them; none where they do not name themselves.
+    pub(crate) labels: Option<Fields>,
 }
 
 /// Matches the elements of two lists.
-pub(crate) fn pair(old: &[Value], new: &[Value]) -> Pairs {
-    let pairs = NAMES
-        .iter()
-        .find_map(|fields| Some(by_name(&names(old, fields)?, &names(new, fields)?)))
-        .unwrap_or_else(|| by_runs(old, new));
+pub(crate) fn pair(old: &[Value], new: &[Value]) -> Matched {
+    let named =
+        NAMES.into_iter().find_map(|fields| Some((fields, by_name(&names(old, fields)?, &names(new, fields)?))));
+    let labels = named.as_ref().map(|(fields, pairs)| telling(old, new, fields, pairs));
+    let pairs = named.map_or_else(|| by_runs(old, new), |(_, pairs)| pairs);
     let mut last = None;
     let mut reordered = false;
     for old in pairs.iter().filter_map(|(old, new)| new.and(*old)) {
         reordered |= last > Some(old);
         last = Some(old);
     }
-    Pairs { pairs, reordered }
+    Matched { pairs, reordered, labels }
+}
+
+/// The fewest fields that tell the elements of both lists apart and call the same one the same: the name, where that does.
+fn telling(old: &[Value], new: &[Value], fields: Fields, pairs: &[Pair]) -> Fields {
+    const NAME: Fields = &["name"];
+    let tell = |fields: &Fields| {
+        let (old, new) = (names(old, fields), names(new, fields));
+        old.zip(new).is_some_and(|(old, new)| by_name(&old, &new) == pairs)
+    };
+    let fewer = (1..fields.len()).filter_map(|count| fields.get(..count));
+    std::iter::once(NAME).chain(fewer).find(tell).unwrap_or(fields)
+}
+
+/// The label of an element of one list; none where the elements do not name themselves.
+pub(crate) fn label(list: &[Value], at: usize) -> Option<String> {
+    let fields = pair(list, list).labels?;
+    Some(called(fields, list.get(at)?))
+}
+
+/// The label of an element by these fields, as a path writes it.
+pub(crate) fn called(fields: Fields, element: &Value) -> String {
+    let named = fields.iter().filter_map(|field| Some(format!("{field}={}", text(element.get(field)?))));
+    format!("[{}]", escape_pointer(&named.collect::<Vec<_>>().join(",")))
+}
+
+/// What these fields hold, in words.
+pub(crate) fn words(fields: Fields, element: &Value) -> String {
+    fields.iter().filter_map(|field| Some(text(element.get(field)?))).collect::<Vec<_>>().join("/")
+}
+
+/// The element of a list that a label means: what stands behind `[` and before `]`.
+pub(crate) fn labelled(list: &[Value], label: &str) -> Option<usize> {
+    let is = |element: &Value, named: &str| {
+        let value = named.split_once('=').and_then(|(field, wanted)| Some((element.get(field)?, wanted)));
+        value.is_some_and(|(value, wanted)| text(value) == wanted)
+    };
+    // What is behind the first `=` may hold any character.
+    let whole = list.iter().position(|element| is(element, label));
+    whole.or_else(|| list.iter().position(|element| label.split(',').all(|named| is(element, named))))
+}
+
+/// A scalar as a label has it.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The names of all elements, if each has one of its own.
@@ -66,7 +121,7 @@ fn names(list: &[Value], fields: &[&str]) -> Option<BTreeMap<Vec<u8>, usize>> {
         let mut name = Vec::new();
         for (n, field) in fields.iter().enumerate() {
             match element.get(field) {
-                Some(Value::Array(_) | Value::Object(_)) => return None,
+                Some(Value::Array(_) | Value::Object(_) | Value::Null) => return None,
                 Some(value) => name.extend(to_canonical(value)),
                 None if n == 0 => return None,
                 None => {}
@@ -124,3 +179,6 @@ fn by_runs(old: &[Value], new: &[Value]) -> Vec<Pair> {
     }
     pairs
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,29 +8,26 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{
-    Cut, Micros, Position,
-    exact::{self, Value},
-    fold::ObjectKey,
-    seal::{self, Key},
-};
+use hindcast_journal::{Cut, Micros, Position, exact::Value, fold::ObjectKey};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Selection,
     desired::Full,
-    intent::{self, Surroundings},
+    intent::Surroundings,
+    json, kinds,
     live::HeldIn,
     message::{Note, Words},
     reason::Reason,
     selection::Permission,
 };
 
+mod around;
 mod dependents;
 mod evidence;
 pub(crate) mod fields;
-pub(crate) mod form;
-pub(crate) mod holders;
+mod form;
+mod holders;
 mod judge;
 pub(crate) mod narrow;
 pub(crate) mod notes;
@@ -38,6 +35,7 @@ mod order;
 pub(crate) mod owners;
 mod prepare;
 mod ruled;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod volumes;
@@ -45,13 +43,18 @@ mod warnings;
 
 pub use prepare::prepare;
 
+pub use crate::{
+    diff::FieldChange,
+    verb::{Propagation, Verb},
+};
+
 /// What a restore would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The cluster.
     pub cluster: String,
     /// The cut that is restored.
-    #[serde(with = "form::cut")]
+    #[serde(with = "json::cut")]
     pub cut: Cut,
     /// Its time.
     pub time: Micros,
@@ -72,41 +75,30 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan with all that is said in it in somebody's words, as a record keeps it.
+    pub(crate) fn told(&self, words: &dyn Words) -> Self {
+        let mut plan = self.clone();
+        for left in &mut plan.left {
+            let permission = left.permission(words);
+            left.reason =
+                Reason::Told { code: left.reason.code().to_owned(), text: words.reason(&left.reason), permission };
+            left.unless = None;
+        }
+        for note in &mut plan.notes {
+            *note = Note::Text(words.note(note));
+        }
+        plan
+    }
+
     /// Whether a quota of the namespace may have more room once the plan is done than it has now.
     pub(crate) fn makes_room(&self, namespace: &str) -> bool {
         let frees = |a: &Action| match a.verb {
             Verb::Delete | Verb::Recreate => true,
-            Verb::Update => a.key.kind_key() == "/resourcequotas",
+            Verb::Update => kinds::of(&a.key).makes_room,
             Verb::Create => false,
         };
         self.actions.iter().any(|a| a.key.namespace == namespace && frees(a))
     }
-}
-
-/// What is done to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verb {
-    /// It is missing. With a live object, that one is being deleted: it is waited for, then created.
-    Create,
-    /// It differs.
-    Update,
-    /// It differs where it cannot be changed: deleted, leaving what it owns, and created again.
-    Recreate,
-    /// It was added since.
-    Delete,
-}
-
-/// What becomes of what an object owns when the object is deleted; the API server's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Propagation {
-    /// Deleted by the garbage collector, afterwards.
-    #[default]
-    Background,
-    /// Deleted first.
-    Foreground,
-    /// Left, without an owner.
-    Orphan,
 }
 
 /// When an action runs: lower first; equal ones together.
@@ -122,7 +114,7 @@ pub struct Wave {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
     /// The object.
-    #[serde(with = "form::key")]
+    #[serde(with = "json::key")]
     pub key: ObjectKey,
     /// Its Kind.
     pub kind: String,
@@ -168,19 +160,6 @@ pub struct WantedRef {
     pub uid: String,
     /// Hash of its intent form.
     pub hash: String,
-}
-
-/// A field that changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FieldChange {
-    /// JSON pointer.
-    pub path: String,
-    /// Live.
-    #[serde(with = "form::value")]
-    pub from: Option<Value>,
-    /// As it is to be.
-    #[serde(with = "form::value")]
-    pub to: Option<Value>,
 }
 
 /// A field that differs and is left to its owner.
@@ -259,23 +238,4 @@ pub struct OwnerRef {
     pub at: usize,
     /// The owner, whose action comes in an earlier wave.
     pub owner: ObjectKey,
-}
-
-/// The hash of an intent form: keyed where it has values that no output may show, since a plain hash of a short one can be
-/// guessed. Without a key such values do not count: then the resourceVersion has to tell.
-pub fn digest(form: &Value, redact: &[String], key: Option<&Key>) -> String {
-    if redact.is_empty() {
-        return intent::hash(form);
-    }
-    if let Some(key) = key {
-        let hash = u64::from_be_bytes(key.state_hash(&exact::to_canonical(form)));
-        return format!("{hash:016x}");
-    }
-    let mut form = form.clone();
-    for path in redact {
-        if let Some(place) = form.pointer_mut(path) {
-            *place = Value::from(seal::placeholder(place, path, None, 0));
-        }
-    }
-    intent::hash(&form)
 }

@@ -11,17 +11,17 @@ use std::fmt;
 use hindcast_journal::{Micros, facts::CoverEnd, fold::ObjectKey};
 
 use crate::{
-    message::Message,
-    plan::notes::{object, some},
+    names::{object, some},
+    said::Message,
 };
 
-mod cause;
 mod loss;
 mod ruled;
 
-pub use cause::Cause;
 pub use loss::Loss;
 pub use ruled::Ruled;
+
+pub use crate::said::Cause;
 
 /// Why something that differs is left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]

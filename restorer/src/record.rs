@@ -35,9 +35,10 @@ use hindcast_journal::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    apply::{Became, Verified},
+    json,
     message::{Message, Plain, Remedy, Words},
-    plan::{Action, Plan, Prepared, form},
+    outcome::{Became, Verified},
+    plan::{Action, Plan, Prepared},
 };
 
 /// Actions in one batch of pre-images; and the bytes that end one early.
@@ -84,7 +85,7 @@ pub struct Summary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The object.
-    #[serde(with = "form::key")]
+    #[serde(with = "json::key")]
     pub key: ObjectKey,
     /// What became of the action.
     pub became: Became,

@@ -5,49 +5,44 @@
 //! **Invariants.** (1) Every id that a verdict or a kept field names is in the table, and every row has a test by its
 //! name (`tests`). (2) `RULES.md` is [`markdown`], word for word, in the words of the command line, whose test it is.
 //!
-//! Where: `verdict` judges objects, `change` says what a change destroys and needs, `order` when it is made, `crd` what a
-//! definition does to its objects, `gitops` who undoes it, `reads` who reads it. Fields that are kept: `intent`.
+//! Where: what is true of one kind is said by its descriptor ([`kinds`](crate::kinds)); here is what holds for any, and
+//! who is asked in which order: `verdict` judges objects, `change` says what a change destroys and needs and when it is
+//! made, `gitops` who undoes it, `reads` who reads it. Fields that are kept: `intent`.
 
-use crate::{
-    desired::Full,
-    message::Words,
-    reason::Ruled,
-    selection::{Permission, Widen},
-};
+use std::sync::LazyLock;
+
+use crate::{kinds, message::Words, permission::Permission};
 
 mod change;
 mod chapters;
-mod crd;
 mod gitops;
-mod order;
 mod reads;
-pub(crate) mod secrets;
-pub(crate) mod size;
 mod table;
 mod verdict;
 
-pub use change::{
-    adjust, as_given, destroys, destroys_by_change, escalation, propagation, rebind, recreate, recreate_needs, suspend,
-    warnings, without_taken,
+pub use crate::{
+    kinds::{Rule, Turn, Verdict},
+    references::{Controller, controller},
 };
-pub use crd::{holds, not_served, pruned_fields};
+pub use change::{
+    adjust, as_given, destroys, destroys_by_change, escalation, not_served, propagation, recreate, recreate_needs,
+    suspend, warnings, wave, without_taken,
+};
 pub use gitops::gitops;
-pub use order::{GROUPS, SCALERS, VERTICAL, wave};
 pub use reads::{Reads, Source, pod_spec, reads};
-pub use verdict::{Controller, absent_then, claim, controller, is_finished};
+pub(crate) use verdict::is_made_by_machines;
+pub use verdict::{absent_then, create, verdict};
 
-/// A row of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// A short name, which plans print and tests are named by: `hpa-replicas`.
-    pub id: &'static str,
-    /// The kinds it is about, as kind keys; empty for all.
-    pub kinds: &'static [&'static str],
-    /// What is done. What may be allowed stands in braces: [`Rule::what()`].
-    pub(crate) what: &'static str,
-    /// Why.
-    pub why: &'static str,
-}
+/// The turns of changes, in their order.
+pub const GROUPS: &[Turn] = &Turn::ALL;
+
+/// The table: rows about any kind and those of the families, in the order of the chapters.
+static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let place = |rule: &Rule| chapters::CHAPTERS.iter().flat_map(|(_, ids)| *ids).position(|id| *id == rule.id);
+    let mut rules: Vec<Rule> = table::RULES.iter().chain(kinds::rules()).copied().collect();
+    rules.sort_by_key(|rule| place(rule).unwrap_or(usize::MAX));
+    rules
+});
 
 impl Rule {
     /// What is done, with permissions as whoever calls spells them.
@@ -81,23 +76,9 @@ fn spelled(named: &str, words: &dyn Words) -> Option<String> {
     Some(words.permission(&permission))
 }
 
-/// What the rules say of one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may be restored.
-    Act,
-    /// It is left alone.
-    Leave {
-        /// The rule, and why, about this object.
-        rule: Ruled,
-        /// What would have to be allowed to do it, if that helps.
-        unless: Option<Permission>,
-    },
-}
-
 /// Every rule, in the order they are printed.
 pub fn all() -> &'static [Rule] {
-    table::RULES
+    &TABLE
 }
 
 /// The rule of an id.
@@ -108,11 +89,6 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 /// The rules about a kind, those about all kinds included.
 pub fn about(kind_key: &str) -> impl Iterator<Item = &'static Rule> {
     all().iter().filter(move |rule| rule.kinds.is_empty() || rule.kinds.contains(&kind_key))
-}
-
-/// What the rules say of one object, given both sides of it.
-pub fn verdict(kind_key: &str, wanted: Option<&Full>, live: Option<&Full>, widen: &Widen) -> Verdict {
-    verdict::verdict(kind_key, wanted, live, widen)
 }
 
 /// The table as a document, in somebody's words.

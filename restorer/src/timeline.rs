@@ -25,7 +25,7 @@ use hindcast_journal::{
     store::Store,
 };
 
-use crate::message::Remedy;
+use crate::said::Remedy;
 
 mod close;
 

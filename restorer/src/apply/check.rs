@@ -15,6 +15,7 @@ use super::{
     write::{body, delete_options, explain},
 };
 use crate::{
+    kinds::{crds::definition, namespaces::home},
     message::Message,
     plan::{Action, Bodies, Prepared, Verb},
     rules,
@@ -91,19 +92,14 @@ fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
 
 /// What has to be done first for the question to make sense.
 fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<String> {
-    let creates =
-        |group: &str, resource: &str, name: &str| {
-            prepared.plan.actions.iter().any(|a| {
-                a.verb == Verb::Create && a.key.group == group && a.key.resource == resource && a.key.name == name
-            })
-        };
+    let creates = |key: &ObjectKey| prepared.plan.actions.iter().any(|a| a.verb == Verb::Create && a.key == *key);
     let namespace = &action.key.namespace;
-    if !namespace.is_empty() && creates("", "namespaces", namespace) {
+    if !namespace.is_empty() && creates(&home(namespace)) {
         return Some(format!("namespace {namespace} is created first"));
     }
-    let definition = format!("{}.{}", action.key.resource, action.key.group);
-    if creates("apiextensions.k8s.io", "customresourcedefinitions", &definition) {
-        return Some(format!("its definition {definition} is created first"));
+    let definition = definition(&action.key.group, &action.key.resource);
+    if creates(&definition) {
+        return Some(format!("its definition {} is created first", definition.name));
     }
     if action.verb == Verb::Create && action.live.is_some() {
         return Some("the one that is there is still being deleted".to_owned());

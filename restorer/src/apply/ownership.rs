@@ -14,7 +14,7 @@
 use hindcast_journal::exact::{Object, Value};
 
 use super::request::MANAGER;
-use crate::intent::owners;
+use crate::kept::owners;
 
 /// The managedFields to set; `None` when those that stand are right or nothing is known of the moment.
 pub(crate) fn wanted(past: Option<&Value>, live: Option<&Value>, created: bool) -> Option<Value> {

@@ -16,7 +16,11 @@ use super::{
     request::{self, Ask},
     write::Work,
 };
-use crate::{plan::Verb, rules};
+use crate::{
+    kinds::{self, Counted, Kind},
+    plan::Verb,
+    rules,
+};
 
 /// How many Pods of a workload are named.
 const NAMED: usize = 10;
@@ -77,12 +81,12 @@ pub(crate) async fn watch(work: &Work<'_>, acted: &[Acted], within: Duration, me
 }
 
 fn is_workload(key: &ObjectKey) -> bool {
-    key.group == "apps" && matches!(key.resource.as_str(), "deployments" | "statefulsets" | "daemonsets")
+    kinds::of(key).rollout.is_some()
 }
 
 async fn look(work: &Work<'_>, acted: &Acted) -> Rollout {
     let (ready, message) = match work.link.read(&path(work, acted)).await {
-        Ok(Some(now)) => progress(&acted.key.resource, &now.value),
+        Ok(Some(now)) => progress(kinds::of(&acted.key), &now.value),
         Ok(None) => (false, "it is gone".to_owned()),
         Err(_) => (false, "it could not be read".to_owned()),
     };
@@ -102,30 +106,12 @@ fn path(work: &Work<'_>, acted: &Acted) -> String {
 }
 
 /// Whether a workload is rolled out, and how far it is.
-pub(crate) fn progress(resource: &str, object: &Value) -> (bool, String) {
+pub(crate) fn progress(kind: &Kind, object: &Value) -> (bool, String) {
     let number = |path: &str| object.pointer(path).and_then(Value::as_i64);
-    let status = |name: &str| number(&format!("/status/{name}")).unwrap_or(0);
-    let seen = status("observedGeneration") >= number("/metadata/generation").unwrap_or(0);
-    let (wanted, updated, ready, total) = match resource {
-        "daemonsets" => (
-            status("desiredNumberScheduled"),
-            status("updatedNumberScheduled"),
-            status("numberAvailable"),
-            status("currentNumberScheduled"),
-        ),
-        "statefulsets" => (
-            number("/spec/replicas").unwrap_or(1),
-            status("updatedReplicas"),
-            status("readyReplicas"),
-            status("replicas"),
-        ),
-        _ => (
-            number("/spec/replicas").unwrap_or(1),
-            status("updatedReplicas"),
-            status("availableReplicas"),
-            status("replicas"),
-        ),
-    };
+    let observed = number("/status/observedGeneration").unwrap_or(0);
+    let seen = observed >= number("/metadata/generation").unwrap_or(0);
+    let counted = kind.rollout.map(|rollout| rollout(object)).unwrap_or_default();
+    let Counted { wanted, updated, ready, total } = counted;
     let strategy = object.pointer("/spec/updateStrategy/type").and_then(Value::as_str).unwrap_or_default();
     let partition = number("/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
     // Pods that are replaced only by hand, or are held back, are not waited for.
@@ -245,7 +231,7 @@ fn told(reason: &str, message: &str) -> String {
 
 /// Running Pods that were started before `when` and read an acted configuration object through their environment.
 pub(crate) async fn readers(work: &Work<'_>, acted: &[Acted]) -> Vec<String> {
-    let config = |a: &&Acted| a.key.group.is_empty() && matches!(a.key.resource.as_str(), "configmaps" | "secrets");
+    let config = |a: &&Acted| kinds::of(&a.key).config.is_some();
     let changed: Vec<&Acted> = acted.iter().filter(config).filter(|a| a.became == Became::Done).collect();
     let mut namespaces: Vec<&str> = changed.iter().map(|a| a.key.namespace.as_str()).collect();
     namespaces.sort_unstable();

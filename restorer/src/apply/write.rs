@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     desired::Full,
+    kinds::crds::definition,
     message::Message,
     plan::{Action, Bodies, Prepared, Verb},
     reason::Cause,
@@ -262,12 +263,7 @@ impl<'a> Work<'a> {
 
     /// Whether the definition of the object's kind was written by this restore.
     fn defines(&self, key: &ObjectKey) -> bool {
-        let definition = ObjectKey {
-            group: "apiextensions.k8s.io".to_owned(),
-            resource: "customresourcedefinitions".to_owned(),
-            namespace: String::new(),
-            name: format!("{}.{}", key.resource, key.group),
-        };
+        let definition = definition(&key.group, &key.resource);
         self.created.lock().expect("never poisoned: no panic under it").contains_key(&definition)
     }
 

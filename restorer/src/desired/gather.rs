@@ -11,9 +11,10 @@ use std::{
 
 use hindcast_journal::{At, Error, Moment, Past, Result, Scope, cut::MAIN, exact::Value, fold::ObjectKey, seal};
 
-use super::{DEFINITIONS, Desired, Full, Known, Source, Wanted, needs};
+use super::{Desired, Full, Known, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
+    kinds::{self, crds::DEFINITIONS},
     message::{Message, Remedy},
     selection::{Reach, What},
     timeline::present,
@@ -178,7 +179,7 @@ async fn scalers(past: &Past, selection: &Selection) -> Result<BTreeMap<ObjectKe
         return Ok(BTreeMap::new());
     }
     let scope = Scope {
-        kinds: Some(crate::rules::SCALERS.iter().map(|&kind| kind.to_owned()).collect()),
+        kinds: Some(kinds::such(|kind| kind.scales.is_some()).collect()),
         namespace: selection.namespace().map(str::to_owned),
         name: None,
     };

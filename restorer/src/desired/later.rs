@@ -17,13 +17,14 @@ use hindcast_journal::{
     seal::escape_pointer,
 };
 
-use super::{DEFINITIONS, Desired, Full};
+use super::{Desired, Full};
 use crate::{
     Timeline, View,
-    intent::{
+    kept::{
         Step,
         owners::{self, Entry},
     },
+    kinds::crds::DEFINITIONS,
 };
 
 impl Desired {

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use hindcast_journal::{
     At, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source as From,
-    Writer, facts, writer::Identity,
+    Writer, exact::Value, facts, writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 

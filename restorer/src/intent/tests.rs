@@ -3,6 +3,8 @@
 mod kinds;
 mod properties;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
 use super::*;

@@ -18,21 +18,22 @@ use super::{
 };
 use crate::{
     Desired, Protection, Selection,
-    desired::{Full, Source, Wanted},
-    plan::{holders::is_holder, owners},
+    desired::{Extent, Full, Wanted},
+    kinds::{
+        self, Holds,
+        namespaces::{self, NAMESPACES, home},
+        volumes::{CLAIMS, VOLUMES},
+    },
+    references::{self, references},
     rules,
-    selection::{INFRASTRUCTURE, Reach, Selector, What},
+    selection::{Reach, Selector, What, is_infrastructure},
 };
 
 /// Up to this many names of a kind are asked for one by one; more are listed.
 const BY_NAME: usize = 40;
 
 /// In up to this many namespaces one after the other is looked for what objects own; else in all at once.
-const NAMESPACES: usize = 8;
-
-/// Kinds that change what Pods read through their environment, and the kinds that have the Pods.
-const CONFIG: [&str; 2] = ["/configmaps", "/secrets"];
-const WORKLOADS: [&str; 3] = ["apps/daemonsets", "apps/deployments", "apps/statefulsets"];
+const FEW: usize = 8;
 
 /// Reads what a selection reaches in the cluster. `kinds` are those that are served now.
 pub async fn read(
@@ -63,7 +64,7 @@ pub async fn read(
     drop(found);
     live.namespaces = reading.namespaces().await;
     // Of a namespace that is gone that has been found out by now.
-    live.kinds.entry("/namespaces".to_owned()).or_insert(Listed::Whole);
+    live.kinds.entry(NAMESPACES.to_owned()).or_insert(Listed::Whole);
     live.scalers = reading.scalers(&mut live.kinds).await;
     live.owners = reading.owners(&live).await;
     live.volumes = reading.volumes(&live).await;
@@ -117,7 +118,7 @@ impl<'a> Reading<'a> {
     }
 
     fn tasks(&'a self) -> Vec<Task<'a>> {
-        if matches!(self.desired.source, Source::Undo(_)) {
+        if self.desired.is_own() {
             return self.by_name(self.desired.keys());
         }
         let mut tasks = Vec::new();
@@ -140,13 +141,8 @@ impl<'a> Reading<'a> {
         let beside = |key: &&ObjectKey| matches!(self.selection.reach(key), Reach::Itself | Reach::Beside);
         tasks.extend(self.by_name(self.desired.objects.keys().filter(beside)));
         // A namespace that is there now and was not then is only found by asking for it.
-        if let (What::Namespace(name), Some(kind)) = (&self.selection.what, self.table.get("/namespaces")) {
-            let key = ObjectKey {
-                namespace: String::new(),
-                group: String::new(),
-                resource: "namespaces".to_owned(),
-                name: name.clone(),
-            };
+        if let (What::Namespace(name), Some(kind)) = (&self.selection.what, self.table.get(NAMESPACES)) {
+            let key = home(name);
             if self.selection.reach(&key) == Reach::Itself && !self.desired.objects.contains_key(&key) {
                 tasks.push(self.named(kind, "", BTreeSet::from([name.as_str()])));
             }
@@ -168,7 +164,7 @@ impl<'a> Reading<'a> {
             version: self.version(&key, kind),
             namespace: namespace.to_owned(),
             names: Some(names),
-            protected: self.protected(&key) || matches!(self.desired.source, Source::Undo(_)),
+            protected: self.protected(&key) || self.desired.is_own(),
         }
     }
 
@@ -317,7 +313,7 @@ impl<'a> Reading<'a> {
             None => NamespacePhase::Active,
         };
         if self.selection.what == What::All
-            && self.desired.source == Source::Journal
+            && !self.desired.is_own()
             && let Ok(metas) = self.server.metas("/api/v1/namespaces").await
         {
             return metas.iter().map(|meta| (meta.name.clone(), phase(meta))).collect();
@@ -325,7 +321,7 @@ impl<'a> Reading<'a> {
         let mut names: BTreeSet<&str> = self.desired.keys().map(|key| key.namespace.as_str()).collect();
         names.extend(self.selection.namespace());
         names.remove("");
-        let kind = Discovery { resource: "namespaces".to_owned(), ..Discovery::default() };
+        let kind = Discovery { resource: namespaces::NAME.to_owned(), ..Discovery::default() };
         let asked = stream::iter(names).map(|name| {
             let target = path(&kind, "v1", "", Some(name));
             async move { (name.to_owned(), self.server.meta(&target).await) }
@@ -343,15 +339,15 @@ impl<'a> Reading<'a> {
 
     async fn scalers(&self, listed: &mut BTreeMap<String, Listed>) -> BTreeMap<ObjectKey, Arc<Full>> {
         let mut out = BTreeMap::new();
-        let namespaces: BTreeSet<String> = match (&self.desired.source, self.selection.namespace()) {
-            (Source::Journal, Some("")) => return out,
-            (Source::Journal, namespace) => BTreeSet::from([namespace.unwrap_or_default().to_owned()]),
-            (Source::Undo(_), _) => {
+        let namespaces: BTreeSet<String> = match (self.desired.source.extent(), self.selection.namespace()) {
+            (Extent::Selection, Some("")) => return out,
+            (Extent::Selection, namespace) => BTreeSet::from([namespace.unwrap_or_default().to_owned()]),
+            (Extent::Own, _) => {
                 let keys = self.desired.keys().map(|key| key.namespace.clone());
                 keys.filter(|namespace| !namespace.is_empty()).collect()
             }
         };
-        for kind in rules::SCALERS.iter().filter_map(|key| self.table.get(*key)) {
+        for kind in kinds::such(|kind| kind.scales.is_some()).filter_map(|key| self.table.get(&key)) {
             for namespace in &namespaces {
                 match self.server.objects(&path(kind, &kind.version, namespace, None), kind, &kind.version).await {
                     Ok(objects) => {
@@ -368,14 +364,14 @@ impl<'a> Reading<'a> {
 
     /// The uids of owners that desired objects name and that were not read.
     async fn owners(&self, live: &Live) -> BTreeMap<ObjectKey, String> {
-        let kinds = owners::Kinds::new(self.table.values());
+        let kinds = references::Kinds::new(self.table.values());
         let mut asked: BTreeSet<ObjectKey> = BTreeSet::new();
         for (key, wanted) in &self.desired.objects {
             let Ok(full) = &wanted.object else { continue };
             if live.objects.get(key).is_some_and(|present| Arc::ptr_eq(&present.object, full)) {
                 continue;
             }
-            for owner in owners::references(&full.value) {
+            for owner in references(&full.value) {
                 let Some(owner) = kinds.key(&owner, &key.namespace) else { continue };
                 if !self.has_read(live, &owner) && !live.objects.contains_key(&owner) {
                     asked.insert(owner);
@@ -398,7 +394,7 @@ impl<'a> Reading<'a> {
             && self.protected(&kind)
             && self.selection.reach(key) == Reach::Named
             && self.labels.is_empty()
-            && self.desired.source == Source::Journal
+            && !self.desired.is_own()
     }
 
     /// What the garbage collector would take after objects that may be deleted, beside what was read; and the kinds among
@@ -412,7 +408,7 @@ impl<'a> Reading<'a> {
         }
         let mut namespaces: BTreeSet<&str> = going.iter().map(|(key, _)| key.namespace.as_str()).collect();
         // What has no namespace may own objects in any.
-        if namespaces.contains("") || namespaces.len() > NAMESPACES {
+        if namespaces.contains("") || namespaces.len() > FEW {
             namespaces = BTreeSet::from([""]);
         }
         let mut lists = Vec::new();
@@ -452,7 +448,7 @@ impl<'a> Reading<'a> {
             let known = live
                 .objects
                 .values()
-                .filter(|present| owners::references(&present.object.value).iter().any(|r| lost.contains(&r.uid)));
+                .filter(|present| references(&present.object.value).iter().any(|r| lost.contains(&r.uid)));
             let known: Vec<String> = known.map(|present| present.uid.clone()).collect();
             lost.extend(known);
             for (kind, meta) in &found {
@@ -488,13 +484,12 @@ impl<'a> Reading<'a> {
 
     /// The volumes of claims that would have to be created.
     async fn volumes(&self, live: &Live) -> BTreeMap<String, Arc<Full>> {
-        let claims = self.desired.objects.iter().filter(|(key, _)| {
-            key.group.is_empty() && key.resource == "persistentvolumeclaims" && !live.objects.contains_key(*key)
-        });
+        let claims =
+            self.desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS && !live.objects.contains_key(*key));
         let volume = |wanted: &'a Wanted| wanted.object.as_ref().ok()?.value.pointer("/spec/volumeName")?.as_str();
         let names: BTreeSet<&str> =
             claims.filter_map(|(_, wanted)| volume(wanted)).filter(|name| !name.is_empty()).collect();
-        let kind = Discovery { resource: "persistentvolumes".to_owned(), ..Discovery::default() };
+        let kind = Discovery { resource: VOLUMES.to_owned(), ..Discovery::default() };
         let asked = stream::iter(names).map(|name| {
             let target = path(&kind, "v1", "", Some(name));
             async move { Some((name.to_owned(), Arc::new(self.server.object(&target).await.ok()?))) }
@@ -541,7 +536,7 @@ impl<'a> Reading<'a> {
     /// Whether a deletion of it may be planned, which takes more along.
     fn may_take_along(&self, key: &ObjectKey, present: &Present) -> bool {
         let may = self.selection.widen.allow_delete.contains(&key.kind_key()) || self.desired.created.contains_key(key);
-        is_holder(key) && may && self.may_go(key, present)
+        kinds::of(key).holds.is_some() && may && self.may_go(key, present)
     }
 
     /// Whether an object may have to be deleted, for good or to be created again.
@@ -561,7 +556,7 @@ impl<'a> Reading<'a> {
         holder: &Present,
         held: &mut Held,
     ) -> Vec<(&'k Discovery, &'k str)> {
-        if key.resource == "namespaces" {
+        if kinds::of(key).holds == Some(Holds::Namespace) {
             return self
                 .table
                 .values()
@@ -582,11 +577,11 @@ impl<'a> Reading<'a> {
     async fn readers(&self) -> BTreeMap<ObjectKey, Present> {
         let mut out = BTreeMap::new();
         let Some(namespace) = self.selection.namespace().filter(|n| !n.is_empty()) else { return out };
-        let config = CONFIG.iter().any(|kind| self.selection.wants_kind(kind, true));
-        if !config || !self.selection.is_narrowed() || matches!(self.desired.source, Source::Undo(_)) {
+        let config = kinds::such(|kind| kind.config.is_some()).any(|kind| self.selection.wants_kind(&kind, true));
+        if !config || !self.selection.is_narrowed() || self.desired.is_own() {
             return out;
         }
-        for kind in WORKLOADS.iter().filter_map(|key| self.table.get(*key)) {
+        for kind in kinds::such(|kind| kind.rollout.is_some()).filter_map(|key| self.table.get(&key)) {
             let target = path(kind, &kind.version, namespace, None);
             for object in self.server.objects(&target, kind, &kind.version).await.unwrap_or_default() {
                 out.insert(key_of_object(kind, &object.value), present(object));
@@ -599,7 +594,7 @@ impl<'a> Reading<'a> {
 /// Whether objects of a kind are kept and can be deleted, and mean something.
 fn lasts(kind: &Discovery) -> bool {
     let has = |verb: &str| kind.verbs.is_empty() || kind.verbs.iter().any(|v| v == verb);
-    !kind.gone && has("list") && has("delete") && !INFRASTRUCTURE.contains(&kind.kind_key().as_str())
+    !kind.gone && has("list") && has("delete") && !is_infrastructure(&kind.kind_key())
 }
 
 fn serves(kind: &Discovery, version: &str) -> bool {

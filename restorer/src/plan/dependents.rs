@@ -10,10 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{Propagation, Verb, holders::is_made_by_machines, judge::Why, notes, owners, prepare::Planner};
+use super::{Propagation, Verb, judge::Why, prepare::Planner};
 use crate::{
     live::{HeldIn, Present},
+    names,
     reason::Reason,
+    references::references,
     rules,
     selection::Permission,
 };
@@ -42,7 +44,7 @@ impl Planner<'_> {
             for key in &along.takes {
                 gone.insert((*key).clone(), owner.clone());
             }
-            let named: Vec<String> = along.takes.iter().map(|key| notes::object(key)).collect();
+            let named: Vec<String> = along.takes.iter().map(|key| names::object(key)).collect();
             let places: Vec<HeldIn> = along.freed.iter().filter_map(|key| self.place(key)).collect();
             said.push((owner, named, places));
         }
@@ -55,7 +57,7 @@ impl Planner<'_> {
             }
             let action = self.plan.actions.iter_mut().find(|action| action.key == owner);
             if let Some(action) = action.filter(|_| !named.is_empty()) {
-                let named = notes::some(&named);
+                let named = names::some(&named);
                 action.warnings.push(format!("what it owns goes with it, and no undo brings that back: {named}"));
             }
         }
@@ -114,16 +116,16 @@ impl Planner<'_> {
             along.freed.push(key);
             return;
         }
-        if dependent.deleted || dependent.present.terminating || is_made_by_machines(key, object) {
+        if dependent.deleted || dependent.present.terminating || rules::is_made_by_machines(&key.kind_key(), object) {
             return;
         }
         let kind = key.kind_key();
         let needed = Permission::Delete(kind.clone());
         if rules::destroys(&kind, object).is_some() && !self.selection.widen.allows(&needed) {
-            along.keep.push(notes::object(key));
+            along.keep.push(names::object(key));
             along.unless.get_or_insert(needed);
         } else if self.was_there(key, dependent.present) {
-            along.keep.push(notes::object(key));
+            along.keep.push(names::object(key));
         } else {
             along.takes.push(key);
         }
@@ -136,7 +138,7 @@ impl Planner<'_> {
         }
         let created = present.object.value.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         let created = created.and_then(|stamp| stamp.parse::<jiff::Timestamp>().ok());
-        !self.undo && created.is_some_and(|created| created.as_microsecond() <= self.desired.time)
+        !self.desired.is_own() && created.is_some_and(|created| created.as_microsecond() <= self.desired.time)
     }
 
     /// The objects that would be collected once these uids are gone, and those that are freed before.
@@ -156,7 +158,7 @@ impl Planner<'_> {
                 if out.contains_key(key) {
                     continue;
                 }
-                let uids: Vec<String> = owners::references(&present.object.value).into_iter().map(|r| r.uid).collect();
+                let uids: Vec<String> = references(&present.object.value).into_iter().map(|r| r.uid).collect();
                 let stays = uids.iter().any(|uid| alive.contains(uid.as_str()) && !lost.contains(uid));
                 if stays || !uids.iter().any(|uid| lost.contains(uid)) {
                     continue;
@@ -164,7 +166,7 @@ impl Planner<'_> {
                 let verb = verbs.get(key).copied();
                 let target = self.bodies.get(key).and_then(|bodies| bodies.target.as_ref());
                 let freed = matches!(verb, Some(Verb::Update))
-                    && target.is_some_and(|target| !owners::references(target).iter().any(|r| lost.contains(&r.uid)));
+                    && target.is_some_and(|target| !references(target).iter().any(|r| lost.contains(&r.uid)));
                 let deleted = matches!(verb, Some(Verb::Delete | Verb::Recreate));
                 if !freed {
                     lost.insert(present.uid.clone());

@@ -15,7 +15,8 @@ use hindcast_journal::{
 use super::judge::Why;
 use crate::{
     Desired, Known, Protection,
-    desired::{DEFINITIONS, Source},
+    desired::Evidence,
+    kinds::crds::DEFINITIONS,
     live::Present,
     reason::Reason,
     selection::{Permission, Widen},
@@ -30,11 +31,11 @@ pub(super) fn of(
     widen: &Widen,
 ) -> Result<String, Why> {
     let uid = live.uid.as_str();
-    if let Source::Undo(id) = &desired.source {
+    if let Evidence::Created(id) = desired.source.evidence() {
         return match desired.created.get(key) {
             Some(created) if created == uid => Ok(format!("restore {id} created it (uid {uid})")),
-            Some(_) => Err(Reason::NotCreated { restore: id.clone(), uid: Some(uid.to_owned()) }.into()),
-            None => Err(Reason::NotCreated { restore: id.clone(), uid: None }.into()),
+            Some(_) => Err(Reason::NotCreated { restore: id.to_owned(), uid: Some(uid.to_owned()) }.into()),
+            None => Err(Reason::NotCreated { restore: id.to_owned(), uid: None }.into()),
         };
     }
     let kind = key.kind_key();

@@ -2,31 +2,16 @@
 //!
 //! **Invariants.** (1) The list is empty exactly if the forms are equal. (2) Numbers keep their tokens, and nothing is cut. (3) A
 //! value under a sealed path is a placeholder on both sides; that two values differ is decided before. (4) An element
-//! of a list is called by what names it, so that a container put first does not look as if every one had changed.
+//! of a list is paired and called by what names it ([`lists`]), so that a container put first does not look as if every
+//! one had changed.
 
 use hindcast_journal::{
     exact::Value,
     seal::{self, Key, escape_pointer, is_within},
 };
 
-use super::{FieldChange, KeptChange, narrow};
-use crate::intent::Kept;
-
-/// What names an element among its like, most telling first.
-const NAMES: [&str; 12] = [
-    "name",
-    "mountPath",
-    "devicePath",
-    "containerPort",
-    "port",
-    "type",
-    "key",
-    "ip",
-    "topologyKey",
-    "host",
-    "path",
-    "uid",
-];
+use super::{FieldChange, KeptChange};
+use crate::{intent::Kept, lists};
 
 /// What may not be shown.
 #[derive(Debug, Clone, Copy)]
@@ -85,31 +70,12 @@ fn named(pointer: &str, value: &Value) -> String {
         out.push('/');
         let list = here.and_then(Value::as_array);
         let element = list.and_then(|list| Some((list, token.parse::<usize>().ok()?)));
-        match element.and_then(|(list, at)| Some((naming(&[list])?, list.get(at)?))) {
-            Some((name, element)) => out.push_str(&called(name, element)),
-            None => out.push_str(token),
-        }
+        let label = element.and_then(|(list, at)| lists::label(list, at));
+        out.push_str(label.as_deref().unwrap_or(token));
         let below = format!("/{token}");
         here = here.and_then(|value| value.pointer(&below));
     }
     out
-}
-
-/// The field that names every element of all these lists, once in each.
-fn naming(lists: &[&[Value]]) -> Option<&'static str> {
-    let names = |list: &&[Value], field: &str| {
-        let mut seen = std::collections::BTreeSet::new();
-        list.iter().all(|element| match element.get(field) {
-            None | Some(Value::Array(_) | Value::Object(_) | Value::Null) => false,
-            Some(value) => seen.insert(narrow::text(value)),
-        })
-    };
-    NAMES.into_iter().find(|field| lists.iter().all(|list| names(list, field)))
-}
-
-fn called(field: &str, element: &Value) -> String {
-    let name = element.get(field).map(narrow::text).unwrap_or_default();
-    format!("[{field}={}]", escape_pointer(&name))
 }
 
 struct Walk<'a> {
@@ -136,36 +102,34 @@ impl Walk<'_> {
     }
 
     fn list(&mut self, old: &[Value], new: &[Value]) {
-        let elements = !old.is_empty() && !new.is_empty();
-        let Some(field) = naming(&[old, new]).filter(|_| elements) else {
-            let objects = |list: &[Value]| list.iter().all(|e| matches!(e, Value::Object(_)));
-            if old.len() == new.len() && objects(old) && objects(new) {
-                for (at, (old, new)) in old.iter().zip(new).enumerate() {
-                    self.below(&at.to_string(), |walk| walk.value(Some(old), Some(new)));
-                }
-            } else {
-                self.push(Some(&Value::Array(old.to_vec())), Some(&Value::Array(new.to_vec())));
-            }
-            return;
+        let lists::Matched { mut pairs, reordered, labels } = lists::pair(old, new);
+        let Some(fields) = labels.filter(|_| !old.is_empty() && !new.is_empty()) else {
+            return self.nameless(old, new, &pairs);
         };
-        let name = |element: &Value| element.get(field).map(narrow::text);
-        let find = |list: &'_ [Value], wanted: &Value| list.iter().position(|e| name(e) == name(wanted));
-        let mut last = None;
-        let mut moved = false;
-        for element in old {
-            let at = find(new, element);
-            moved |= at.is_some() && at < last;
-            last = at.or(last);
-            let to = at.and_then(|at| new.get(at));
-            self.below(&called(field, element), |walk| walk.value(Some(element), to));
+        // What was there first, in its order.
+        pairs.sort_unstable_by_key(|(old, new)| (old.is_none(), *old, *new));
+        for (from, to) in pairs {
+            let (from, to) = (from.and_then(|at| old.get(at)), to.and_then(|at| new.get(at)));
+            let Some(element) = from.or(to) else { continue };
+            self.below(&lists::called(fields, element), |walk| walk.value(from, to));
         }
-        for element in new.iter().filter(|element| find(old, element).is_none()) {
-            self.below(&called(field, element), |walk| walk.value(None, Some(element)));
-        }
-        if moved {
-            let names = |list: &[Value]| Value::Array(list.iter().filter_map(name).map(Value::from).collect());
-            let (from, to) = (names(old), names(new));
+        if reordered {
+            let words = |element: &Value| Value::from(lists::words(fields, element));
+            let order = |list: &[Value]| Value::Array(list.iter().map(words).collect());
+            let (from, to) = (order(old), order(new));
             self.below("[order]", |walk| walk.push(Some(&from), Some(&to)));
+        }
+    }
+
+    /// Elements that go by their index, where each is in its old place; else the list is one thing.
+    fn nameless(&mut self, old: &[Value], new: &[Value], pairs: &[lists::Pair]) {
+        let objects = old.iter().chain(new).all(|element| matches!(element, Value::Object(_)));
+        let in_place = |pair: &lists::Pair| pair.0.is_some() && pair.0 == pair.1;
+        if !objects || !pairs.iter().all(in_place) {
+            return self.push(Some(&Value::Array(old.to_vec())), Some(&Value::Array(new.to_vec())));
+        }
+        for (at, (old, new)) in old.iter().zip(new).enumerate() {
+            self.below(&at.to_string(), |walk| walk.value(Some(old), Some(new)));
         }
     }
 

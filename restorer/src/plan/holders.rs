@@ -9,23 +9,20 @@ use hindcast_journal::fold::ObjectKey;
 
 use super::{
     dependents::stays,
-    judge::{Why, home},
-    notes,
+    judge::Why,
     prepare::{Fate, Planner},
 };
 use crate::{
-    desired::{DEFINITIONS, Full},
+    kinds::{self, namespaces::home},
     live::HeldIn,
+    names,
     reason::Reason,
-    rules::{self, Verdict},
-    selection::Widen,
+    rules,
 };
 
-const NAMESPACES: &str = "/namespaces";
-
 /// Whether an object takes others with it when it is deleted, whoever owns them.
-pub(crate) fn is_holder(key: &ObjectKey) -> bool {
-    matches!(key.kind_key().as_str(), NAMESPACES | DEFINITIONS)
+pub(super) fn is_holder(key: &ObjectKey) -> bool {
+    kinds::of(key).holds.is_some()
 }
 
 impl Planner<'_> {
@@ -70,27 +67,19 @@ impl Planner<'_> {
         for (key, present) in &held.objects {
             if matches!(self.fates.get(key), Some(Fate::Goes(_)))
                 || present.terminating
-                || is_made_by_machines(key, &present.object)
+                || rules::is_made_by_machines(&key.kind_key(), &present.object)
             {
                 continue;
             }
-            remaining.push(notes::object(key));
+            remaining.push(names::object(key));
             if unless.is_none() && self.live.objects.contains_key(key) {
                 unless = self.may_go(key, present).err().and_then(|why| why.unless);
             }
         }
-        remaining.extend(held.unread.iter().map(|(kind, refusal)| format!("{} ({refusal})", notes::kind_name(kind))));
+        remaining.extend(held.unread.iter().map(|(kind, refusal)| format!("{} ({refusal})", names::kind_name(kind))));
         if remaining.is_empty() {
             return Ok(());
         }
         Err(stays(remaining, unless))
     }
-}
-
-/// Whether machines make it, of what goes as well or in any namespace.
-pub(crate) fn is_made_by_machines(key: &ObjectKey, object: &Full) -> bool {
-    matches!(
-        rules::verdict(&key.kind_key(), None, Some(object), &Widen::default()),
-        Verdict::Leave { unless: None, .. }
-    )
 }

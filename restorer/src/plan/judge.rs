@@ -10,11 +10,11 @@ use super::{
     evidence,
     holders::is_holder,
     prepare::{Fate, Planner},
-    ruled,
 };
 use crate::{
     desired::{Full, Wanted},
     intent,
+    kinds::{crds::definition, namespaces::home},
     live::{Listed, NamespacePhase, Present},
     reason::{Reason, Touched},
     rules::{self, Verdict},
@@ -51,7 +51,8 @@ fn judged(verdict: Verdict) -> Result<(), Why> {
 impl Planner<'_> {
     /// What holds whatever is to be done: the system's own, and what is beside the namespace.
     pub(super) fn allowed(&self, key: &ObjectKey) -> Result<(), Why> {
-        if self.undo {
+        // It was allowed before.
+        if self.desired.is_own() {
             return Ok(());
         }
         if is_system(key) && !self.selection.widen.include_system {
@@ -84,7 +85,7 @@ impl Planner<'_> {
             return Err(Reason::PartOfMissing.into());
         }
         self.served(key, full)?;
-        judged(ruled::claim(key, full, &self.around, &self.selection.widen))?;
+        judged(rules::create(&key.kind_key(), full, &self.around, &self.selection.widen))?;
         self.may_rebind(key, full)?;
         self.housed(key)?;
         Ok(full)
@@ -135,9 +136,9 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether an undo finds an object as the restore left it.
+    /// Whether an object stands as it was left by what is taken back.
     pub(super) fn touched(&self, key: &ObjectKey, live: Option<&Present>) -> Result<(), Why> {
-        let Some(left) = self.desired.touched.get(key).filter(|_| self.undo) else { return Ok(()) };
+        let Some(left) = self.desired.touched.get(key) else { return Ok(()) };
         let now = live.filter(|present| !present.terminating);
         let desired = self.desired;
         let print =
@@ -176,7 +177,7 @@ impl Planner<'_> {
         let kind = key.kind_key();
         match rules::destroys(&kind, &live.object) {
             // What a restore created goes again if it holds nothing but what goes as well.
-            Some(_) if self.undo && is_holder(key) => Ok(evidence),
+            Some(_) if self.desired.is_own() && is_holder(key) => Ok(evidence),
             Some(loss) => {
                 let needed = Permission::Delete(kind);
                 if widen.allows(&needed) { Ok(evidence) } else { Err(Reason::Destroys(loss).unless(needed)) }
@@ -198,24 +199,4 @@ pub(super) fn opened(wanted: &Wanted) -> Result<&Arc<Full>, Why> {
 pub(super) fn version(value: &Value) -> &str {
     let api = value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     api.rsplit('/').next().unwrap_or(api)
-}
-
-/// A namespace, as an object.
-pub(super) fn home(namespace: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: String::new(),
-        group: String::new(),
-        resource: "namespaces".to_owned(),
-        name: namespace.to_owned(),
-    }
-}
-
-/// The definition of a custom resource's kind.
-fn definition(group: &str, resource: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: String::new(),
-        group: "apiextensions.k8s.io".to_owned(),
-        resource: "customresourcedefinitions".to_owned(),
-        name: format!("{resource}.{group}"),
-    }
 }

@@ -1,12 +1,14 @@
 //! A part of an object: reading it, and putting it into another version of the object.
 //!
-//! **Words**: a *path* is a JSON pointer in which an element of a list may be named by one of its fields:
+//! **Words**: a *path* is a JSON pointer in which an element of a list may be named by its fields:
 //! `/spec/template/spec/containers/[name=web]/image`.
 
 use hindcast_journal::{
     exact::{Object, Value},
     seal::pointer_tokens,
 };
+
+use crate::lists;
 
 /// The value at a path.
 pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
@@ -80,15 +82,10 @@ fn here(value: &mut Value, token: &str, new: Option<&Value>) -> bool {
     }
 }
 
-/// Which element a token means: its index, or the one it names.
+/// Which element a token means: its index, or the one that it labels.
 fn index(list: &[Value], token: &str) -> Option<usize> {
-    let Some((field, wanted)) = token.strip_prefix('[').and_then(|t| t.strip_suffix(']')?.split_once('=')) else {
-        return token.parse().ok().filter(|at| *at < list.len());
-    };
-    list.iter().position(|element| element.get(field).is_some_and(|value| text(value) == wanted))
-}
-
-/// A scalar as a token names it.
-pub(super) fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match token.strip_prefix('[').and_then(|token| token.strip_suffix(']')) {
+        Some(label) if label.contains('=') => lists::labelled(list, label),
+        _ => token.parse().ok().filter(|at| *at < list.len()),
+    }
 }

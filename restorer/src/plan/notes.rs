@@ -9,29 +9,27 @@ use hindcast_journal::{
     utc_millis,
 };
 
-use super::{Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, digest, narrow, prepare::Planner, ruled};
+use super::{Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, narrow, prepare::Planner, ruled};
 use crate::{
     Protection,
-    desired::Source,
-    intent,
+    intent::{self, digest},
+    kinds,
     live::{Listed, Present},
     message::Note,
+    names::{kind_name, some},
     reason::{time, why_not},
     rules,
-    selection::INFRASTRUCTURE,
+    selection::is_infrastructure,
 };
 
 /// The annotation that rolls a workload, as `kubectl rollout restart` sets it.
 const RESTARTED: &str = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
 
-/// How many names a note has.
-const NAMED: usize = 5;
-
 /// Adds notes, reservations, and with the flag the actions that roll workloads.
 pub(super) fn add(planner: &mut Planner<'_>) {
     environment(planner);
     owners(planner);
-    if planner.desired.source == Source::Journal {
+    if !planner.desired.is_own() {
         unprotected(planner);
         last_known(planner);
         inside_gaps(planner);
@@ -56,7 +54,7 @@ fn bypass(planner: &mut Planner<'_>) {
 
 /// Workloads whose Pods read changed configuration through their environment and would not be replaced.
 fn environment(planner: &mut Planner<'_>) {
-    let config = |action: &&Action| matches!(action.key.kind_key().as_str(), "/configmaps" | "/secrets");
+    let config = |action: &&Action| kinds::of(&action.key).config.is_some();
     let touched: BTreeSet<(String, String, String)> = planner
         .plan
         .actions
@@ -73,7 +71,9 @@ fn environment(planner: &mut Planner<'_>) {
         // What a controller made is rolled by rolling what it made it of.
         workloads
             .filter(|(key, present)| {
-                key.group == "apps" && !present.terminating && rules::controller(&present.object.value).is_none()
+                kinds::of(key).keeps_pods
+                    && !present.terminating
+                    && rules::controller(&present.object.value).is_none()
             })
             .collect();
     for (key, present) in workloads {
@@ -88,7 +88,7 @@ fn environment(planner: &mut Planner<'_>) {
         let reads: Vec<String> = reads
             .into_iter()
             .filter(|(kind, name)| touched.contains(&(key.namespace.clone(), (*kind).to_owned(), name.clone())))
-            .map(|(kind, name)| format!("{} {name}", if kind == "/secrets" { "Secret" } else { "ConfigMap" }))
+            .map(|(kind, name)| format!("{} {name}", kinds::find(kind).config.unwrap_or(kind)))
             .collect();
         if reads.is_empty() {
             continue;
@@ -177,30 +177,6 @@ fn owners(planner: &mut Planner<'_>) {
     }
 }
 
-/// A few of many.
-pub(crate) fn some(names: &[String]) -> String {
-    let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-/// `deployments.apps/web in shop`.
-pub(crate) fn object(key: &ObjectKey) -> String {
-    let place = if key.namespace.is_empty() { String::new() } else { format!(" in {}", key.namespace) };
-    format!("{}/{}{place}", kind_name(&key.kind_key()), key.name)
-}
-
-/// `deployments.apps`, as kubectl writes it.
-pub(super) fn kind_name(key: &str) -> String {
-    match key.split_once('/') {
-        Some(("", resource)) => resource.to_owned(),
-        Some((group, resource)) => format!("{resource}.{group}"),
-        None => key.to_owned(),
-    }
-}
-
 /// Kinds of the selection that were not protected then: nothing of them is restored.
 fn unprotected(planner: &mut Planner<'_>) {
     // The same for all that one rule leaves out, beside what names the kind.
@@ -209,7 +185,7 @@ fn unprotected(planner: &mut Planner<'_>) {
         let kind = &state.discovery;
         let lists = kind.verbs.is_empty() || kind.verbs.iter().any(|verb| verb == "watch");
         let hers = !kind.resource.is_empty() && !kind.gone && lists;
-        if !hers || INFRASTRUCTURE.contains(&key.as_str()) || !planner.selection.wants_kind(key, kind.namespaced) {
+        if !hers || is_infrastructure(key) || !planner.selection.wants_kind(key, kind.namespaced) {
             continue;
         }
         let why = match planner.desired.kinds.get(key).map(|(_, protection)| protection) {
@@ -230,9 +206,11 @@ fn unprotected(planner: &mut Planner<'_>) {
 
 /// Kinds of the selection of which only what they last were in a life of the server's counter is known.
 fn last_known(planner: &mut Planner<'_>) {
-    let hers = planner.desired.kinds.iter().filter(|(key, (kind, _))| {
-        !INFRASTRUCTURE.contains(&key.as_str()) && planner.selection.wants_kind(key, kind.namespaced)
-    });
+    let hers = planner
+        .desired
+        .kinds
+        .iter()
+        .filter(|(key, (kind, _))| !is_infrastructure(key) && planner.selection.wants_kind(key, kind.namespaced));
     let known: Vec<String> = hers
         .filter_map(|(key, (_, protection))| match protection {
             Protection::LastKnown { rv, time } => {
@@ -290,7 +268,7 @@ fn unread(planner: &mut Planner<'_>) {
     let deletes = deletes(planner);
     for (kind, listed) in &planner.live.kinds {
         let Some(words) = unread_because(listed) else { continue };
-        let mut effect = if rules::SCALERS.contains(&kind.as_str()) {
+        let mut effect = if kinds::find(kind).scales.is_some() {
             "what they scale may be taken for somebody's intent".to_owned()
         } else {
             "nothing is done to them".to_owned()

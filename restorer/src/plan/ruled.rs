@@ -4,20 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{Action, Bodies, Verb};
+use super::{Action, Bodies};
 use crate::{
-    desired::Full,
-    intent::Surroundings,
+    kinds::{self, crds},
     live::Present,
     reason::Reason,
-    rules::{self, Verdict},
-    selection::{Permission, Widen},
+    rules,
+    selection::Permission,
 };
-
-/// What the rules say of a claim that is not there; of other kinds nothing.
-pub(super) fn claim(key: &ObjectKey, wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdict {
-    if key.kind_key() == "/persistentvolumeclaims" { rules::claim(wanted, around, widen) } else { Verdict::Act }
-}
 
 /// Why an object has to be deleted and created again to be as wanted, and what that takes, if it disturbs anybody.
 pub(super) fn recreate(key: &ObjectKey, target: &Value, live: &Value) -> Option<(Reason, Option<Permission>)> {
@@ -47,12 +41,12 @@ pub(super) fn pruned(target: &Value, live: &Value, objects: &BTreeMap<ObjectKey,
     let text = |path: &str| target.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
     let mut out = Vec::new();
-    for (version, fields) in rules::pruned_fields(target, live) {
+    for (version, fields) in crds::pruned_fields(target, live) {
         let of_kind = objects.iter().filter(|(key, _)| key.group == group && key.resource == plural);
         let (mut all, mut holding) = (0, 0);
         for (_, present) in of_kind {
             all += 1;
-            holding += usize::from(fields.iter().any(|field| rules::holds(&present.object.value, field)));
+            holding += usize::from(fields.iter().any(|field| crds::holds(&present.object.value, field)));
         }
         if holding > 0 {
             out.push(format!("{holding} of {all} objects of {version} hold such fields now"));
@@ -61,8 +55,7 @@ pub(super) fn pruned(target: &Value, live: &Value, objects: &BTreeMap<ObjectKey,
     out
 }
 
-/// Whether it is a cron job that must not start what it missed.
-pub(super) fn suspended(key: &ObjectKey, target: &Value, verb: Verb) -> bool {
-    let stands = target.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
-    key.kind_key() == "batch/cronjobs" && verb == Verb::Create && !stands
+/// Whether it would start work by itself and must not start what it missed.
+pub(super) fn suspended(key: &ObjectKey, target: &Value) -> bool {
+    kinds::of(key).pause.is_some_and(|pause| (pause.starts)(target))
 }

@@ -3,12 +3,12 @@
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{Bodies, FieldChange, LiveRef, Verb, digest, judge::Why, prepare::Planner};
+use super::{Bodies, FieldChange, LiveRef, Verb, judge::Why, prepare::Planner};
 use crate::{
     desired::Full,
-    intent,
+    intent::{self, digest},
+    kinds::volumes::{CLAIMS, VOLUMES, rebind},
     reason::Reason,
-    rules,
     selection::{Permission, What},
 };
 
@@ -16,18 +16,13 @@ const UID: &str = "/spec/claimRef/uid";
 
 /// A volume, as an object.
 fn object(name: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: String::new(),
-        group: String::new(),
-        resource: "persistentvolumes".to_owned(),
-        name: name.to_owned(),
-    }
+    ObjectKey { namespace: String::new(), group: String::new(), resource: VOLUMES.to_owned(), name: name.to_owned() }
 }
 
 impl Planner<'_> {
     /// The volume that a claim comes back to and that has to be told, with what it is told.
     fn released(&self, key: &ObjectKey, claim: &Full) -> Option<(ObjectKey, std::sync::Arc<Full>, Value)> {
-        if key.kind_key() != "/persistentvolumeclaims" {
+        if key.kind_key() != CLAIMS {
             return None;
         }
         let name = claim.value.pointer("/spec/volumeName")?.as_str()?;
@@ -37,13 +32,14 @@ impl Planner<'_> {
         let volume = object(name);
         let stands = self.live.objects.get(&volume).map(|present| &present.object);
         let stands = stands.or_else(|| self.live.volumes.get(name))?.clone();
-        let told = rules::rebind(&stands.value)?;
+        let told = rebind(&stands.value)?;
         Some((volume, stands, told))
     }
 
     /// Whether a claim's volume may be told, if it has to be.
     pub(super) fn may_rebind(&self, key: &ObjectKey, claim: &Full) -> Result<(), Why> {
-        let free = self.undo || self.selection.widen.with_cluster_scoped || self.selection.what == What::All;
+        let free =
+            self.desired.is_own() || self.selection.widen.with_cluster_scoped || self.selection.what == What::All;
         match self.released(key, claim).filter(|_| !free) {
             None => Ok(()),
             Some((volume, ..)) => Err(Reason::ReleasedVolume(volume.name).unless(Permission::ClusterScoped)),

@@ -2,7 +2,7 @@
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use crate::{desired::Full, live::Present};
+use crate::{full::Full, kinds, live::Present};
 
 /// A reference that was dropped.
 pub(super) fn dropped(owner: &str) -> String {
@@ -28,13 +28,8 @@ pub(super) fn suspended() -> String {
 
 /// Of an object that is deleted.
 pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
-    let mut out = Vec::new();
-    let kind = full.value.pointer("/spec/type").and_then(Value::as_str);
-    if key.kind_key() == "/services" && kind == Some("LoadBalancer") {
-        out.push("its load balancer goes with it: an undo may get another external address".to_owned());
-    }
-    out.extend(held(full));
-    out
+    let own = kinds::of(key).on_delete.and_then(|on_delete| on_delete(&full.value));
+    own.into_iter().chain(held(full)).collect()
 }
 
 /// Of an object that is deleted, for good or to be created again.

@@ -20,9 +20,10 @@ use super::{FORMAT, Record, known_format, number};
 use crate::{
     desired::Full,
     intent::Surroundings,
+    json,
     live::HeldIn,
     message::{Message, Remedy},
-    plan::{Action, Bodies, OwnerRef, Prepared, form},
+    plan::{Action, Bodies, OwnerRef, Prepared},
 };
 
 /// How hard batches are compressed: objects of a kind resemble each other, so that little effort goes far.
@@ -42,7 +43,7 @@ struct Batch {
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    #[serde(with = "form::key")]
+    #[serde(with = "json::key")]
     key: ObjectKey,
     before: Option<Body>,
     target: Option<Body>,
@@ -58,7 +59,7 @@ struct Stored {
 #[derive(Serialize, Deserialize)]
 struct Owner {
     at: usize,
-    #[serde(with = "form::key")]
+    #[serde(with = "json::key")]
     owner: ObjectKey,
 }
 

@@ -1,4 +1,4 @@
-//! How the document of the rules is ordered. Not here: the rules themselves; see `table`.
+//! How the document of the rules is ordered. Not here: the rules themselves; see `table` and [`crate::kinds`].
 
 /// The chapters of the document, with the ids of their rules in order.
 pub(super) const CHAPTERS: &[(&str, &[&str])] = &[

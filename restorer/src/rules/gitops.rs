@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::Value;
 
-use super::secrets::mark;
+use crate::kinds::secrets::mark;
 
 /// The program that declares an object and what it will do, with the command that stops it; none if nobody does.
 pub fn gitops(object: &Value) -> Option<String> {

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use hindcast_journal::exact::Value;
 
+use crate::kinds::{
+    self,
+    secrets::{CONFIG_MAPS, SECRETS},
+};
+
 /// A `ConfigMap` or Secret, by kind key and name.
 pub type Source = (&'static str, String);
-
-const CONFIG_MAPS: &str = "/configmaps";
-const SECRETS: &str = "/secrets";
 
 /// What a Pod reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,13 +23,7 @@ pub struct Reads {
 
 /// The spec of the Pods that an object makes, or of the Pod that it is.
 pub fn pod_spec<'v>(kind_key: &str, object: &'v Value) -> Option<&'v Value> {
-    object.pointer(match kind_key {
-        "/pods" => "/spec",
-        "/podtemplates" => "/template/spec",
-        "batch/cronjobs" => "/spec/jobTemplate/spec/template/spec",
-        // Deployments and their like, and custom workloads made after them (Argo Rollouts).
-        _ => "/spec/template/spec",
-    })
+    object.pointer(kinds::find(kind_key).pods)
 }
 
 /// What the Pods of this spec read.

@@ -5,7 +5,7 @@
 
 use hindcast_journal::{Error, Result, exact::Value};
 
-use crate::message::Remedy;
+use crate::said::Remedy;
 
 #[cfg(test)]
 mod tests;

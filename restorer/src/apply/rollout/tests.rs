@@ -2,7 +2,12 @@
 
 use hindcast_journal::{exact, exact::Value, fold::ObjectKey};
 
-use super::{progress, reads, reason, selector};
+use super::{reads, reason, selector};
+use crate::kinds;
+
+fn progress(resource: &str, object: &Value) -> (bool, String) {
+    super::progress(kinds::find(&format!("apps/{resource}")), object)
+}
 
 fn json(text: &str) -> Value {
     exact::parse(text.as_bytes()).expect("a test's own JSON")

@@ -17,8 +17,10 @@ use crate::{
     },
     desired::Full,
     live::HeldIn,
-    plan::{holders::is_made_by_machines, notes, owners},
+    names,
     reason::Cause,
+    references::references,
+    rules,
 };
 
 impl Work<'_> {
@@ -39,9 +41,9 @@ impl Work<'_> {
                 _ => {
                     let object = reply.object().map_err(Did::refused)?;
                     let uid = job.before().map(|before| meta(&before.value, "uid"));
-                    let names = owners::references(&object.value).iter().any(|owner| Some(owner.uid.as_str()) == uid);
+                    let names = references(&object.value).iter().any(|owner| Some(owner.uid.as_str()) == uid);
                     if names && !is_terminating(&object.value) {
-                        left.push(notes::object(&key_of(place, &object.value)));
+                        left.push(names::object(&key_of(place, &object.value)));
                     }
                 }
             }
@@ -60,8 +62,8 @@ fn staying(place: &HeldIn, reply: &Reply) -> Result<Vec<String>, String> {
     let mut out = Vec::new();
     for value in items {
         let key = key_of(place, &value);
-        if !is_terminating(&value) && !is_made_by_machines(&key, &Full { value, managed: None }) {
-            out.push(notes::object(&key));
+        if !is_terminating(&value) && !rules::is_made_by_machines(&key.kind_key(), &Full { value, managed: None }) {
+            out.push(names::object(&key));
         }
     }
     Ok(out)

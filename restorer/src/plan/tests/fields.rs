@@ -46,6 +46,26 @@ fn each_field_is_named_as_small_as_it_can_be() {
 }
 
 #[test]
+fn elements_of_the_same_port_and_another_protocol_are_two() {
+    let ports = |udp: u32| {
+        let tcp = r#"{"port":53,"protocol":"TCP","nodePort":1}"#;
+        format!(r#"{{"p":[{tcp},{{"port":53,"protocol":"UDP","nodePort":{udp}}}]}}"#)
+    };
+    assert_eq!(diff(&ports(2), &ports(3)), ["/p/[port=53,protocol=UDP]/nodePort 2 3"]);
+    let turned = r#"{"p":[{"port":53,"protocol":"UDP","nodePort":2},{"port":53,"protocol":"TCP","nodePort":1}]}"#;
+    assert_eq!(diff(&ports(2), turned), [r#"/p/[order] ["53/TCP","53/UDP"] ["53/UDP","53/TCP"]"#]);
+}
+
+#[test]
+fn elements_without_a_name_are_told_one_by_one_only_in_their_places() {
+    let rules = |rules: &str| format!(r#"{{"r":[{rules}]}}"#);
+    let (a, b, c) = (r#"{"v":[1]}"#, r#"{"v":[2]}"#, r#"{"v":[3]}"#);
+    assert_eq!(diff(&rules(&format!("{a},{b}")), &rules(&format!("{a},{c}"))), ["/r/1/v [2] [3]"]);
+    let moved = diff(&rules(&format!("{a},{b}")), &rules(&format!("{b},{c}")));
+    assert_eq!(moved, [r#"/r [{"v":[1]},{"v":[2]}] [{"v":[2]},{"v":[3]}]"#]);
+}
+
+#[test]
 fn sealed_values_are_hidden_at_above_and_below() {
     let paths = ["/data/pw".to_owned(), "/data/k".to_owned()];
     let hidden = Hidden { paths: &paths, key: None };

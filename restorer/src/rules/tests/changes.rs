@@ -5,6 +5,10 @@ use serde_json::{Value as Json, json};
 use super::super::*;
 use crate::{
     intent::tests::full,
+    kinds::{
+        crds::{holds, pruned_fields},
+        volumes::rebind,
+    },
     plan::{Propagation, Verb},
 };
 use hindcast_journal::exact::Value;

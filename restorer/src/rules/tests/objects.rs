@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::*;
 use crate::{
+    full::Full,
     intent::{Surroundings, Volume, tests::full},
     selection::Widen,
 };
@@ -330,6 +331,8 @@ fn pv_reclaimed_with_its_storage_is_not_created() {
 #[test]
 fn pvc_empty_is_created_only_when_asked() {
     let wanted = full(json!({"metadata": {"name": "data", "namespace": "shop"}, "spec": {"volumeName": "pv-1"}}));
+    let claim =
+        |claim: &Full, around: &Surroundings, widen: &Widen| create("/persistentvolumeclaims", claim, around, widen);
     let mut around = Surroundings::default();
     let refused = |around: &Surroundings| match claim(&wanted, around, &Widen::default()) {
         Verdict::Leave { rule, unless } => Some((rule.id(), unless, rule.to_string())),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::plan::notes::some;
+use crate::names::some;
 
 /// Why an action ended as it did, where the server's words do not say it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use hindcast_journal::exact::{self, Value};
 use super::place::{Place, Step};
 
 /// The field managers whose fields are nobody's intent.
-pub const MACHINES: &[&str] = &[
+pub(crate) const MACHINES: &[&str] = &[
     "cainjector",
     "cert-manager-cainjector",
     "cloud-controller-manager",
@@ -35,22 +35,22 @@ pub const MACHINES: &[&str] = &[
 ];
 
 /// Subresources whose writers are not the ones who declare the object.
-pub const SUBRESOURCES: &[&str] = &["scale", "status"];
+pub(crate) const SUBRESOURCES: &[&str] = &["scale", "status"];
 
 /// Whether a field manager is a machine, whatever it writes through.
-pub fn is_machine(manager: &str) -> bool {
+pub(crate) fn is_machine(manager: &str) -> bool {
     MACHINES.contains(&manager)
 }
 
 /// One manager's fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The field manager.
-    pub manager: String,
+    pub(crate) manager: String,
     /// `Apply` or `Update`.
-    pub operation: String,
+    pub(crate) operation: String,
     /// The subresource written through; empty for the object itself.
-    pub subresource: String,
+    pub(crate) subresource: String,
     fields: BTreeSet<Vec<Step>>,
     /// Elements of lists that the manager brought.
     items: BTreeSet<Vec<Step>>,
@@ -58,12 +58,12 @@ pub struct Entry {
 
 impl Entry {
     /// Whether the fields are a machine's.
-    pub fn is_machine(&self) -> bool {
+    pub(crate) fn is_machine(&self) -> bool {
         is_machine(&self.manager) || SUBRESOURCES.contains(&self.subresource.as_str())
     }
 
     /// Who it is, in words.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self.subresource.as_str() {
             "" => self.manager.clone(),
             subresource => format!("{} through {subresource}", self.manager),
@@ -78,7 +78,7 @@ impl Entry {
 }
 
 /// The book of one object.
-pub fn entries(managed: &Value) -> Vec<Entry> {
+pub(crate) fn entries(managed: &Value) -> Vec<Entry> {
     let text = |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let of = |entry: &Value| {
         let mut out = Entry {

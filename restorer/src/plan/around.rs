@@ -9,24 +9,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{exact::Value, facts::Discovery, fold::ObjectKey};
 
-use super::{Scaler, ScalerSort, Surroundings, Volume};
 use crate::{
     Desired, Live,
-    desired::{Full, Source},
+    kept::{Scaler, ScalerSort, Surroundings, Volume},
+    kinds::{
+        self,
+        volumes::{VOLUMES, outlives_its_object},
+    },
     rules,
 };
 
 /// What a plan makes of objects: the new state, or `None` where they go. Those it does not act on are left out.
-pub type Planned = BTreeMap<ObjectKey, Option<Value>>;
+pub(super) type Planned = BTreeMap<ObjectKey, Option<Value>>;
 
 /// Whether it is of a kind that sets fields of other objects.
-pub fn is_scaler(key: &ObjectKey) -> bool {
-    rules::SCALERS.contains(&key.kind_key().as_str())
+pub(super) fn is_scaler(key: &ObjectKey) -> bool {
+    kinds::of(key).scales.is_some()
 }
 
 /// What the rules need to know. `asked` is the selection's path; `planned` is what the plan does to scalers, as far as
 /// that is known.
-pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Planned) -> Surroundings {
+pub(super) fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Planned) -> Surroundings {
     let rules = desired.rules.clone();
     let mut out = Surroundings { asked: asked.map(str::to_owned), rules, ..Surroundings::default() };
     let kinds: Vec<&Discovery> = desired.kinds.values().map(|(kind, _)| kind).collect();
@@ -42,19 +45,19 @@ pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Pla
     let stood: BTreeMap<&ObjectKey, &Value> = stood.map(|(key, full)| (key, &full.value)).collect();
     let stands = now.clone().chain(&live.scalers).filter(|(key, _)| is_scaler(key));
     let stands: BTreeMap<&ObjectKey, &Value> = stands.map(|(key, full)| (key, &full.value)).collect();
-    let undo = matches!(desired.source, Source::Undo(_));
     let keys: BTreeSet<&ObjectKey> = stood.keys().chain(stands.keys()).copied().collect();
     for key in keys {
         let then = stood.get(key).and_then(|object| target(key, object, &kinds));
         let now = stands.get(key).and_then(|object| target(key, object, &kinds));
         let targets = match planned.get(key) {
-            _ if undo && desired.touched.contains_key(key) => [then.filter(|then| now.as_ref() == Some(then)), None],
+            _ if desired.touched.contains_key(key) => [then.filter(|then| now.as_ref() == Some(then)), None],
             None => [then, now],
             Some(to) => [then, to.as_ref().and_then(|object| target(key, object, &kinds))],
         };
-        let map = if key.kind_key() == rules::VERTICAL { &mut out.resized } else { &mut out.scaled };
+        let Some(scales) = kinds::of(key).scales else { continue };
+        let map = if scales.sort == ScalerSort::Vertical { &mut out.resized } else { &mut out.scaled };
         for target in targets.into_iter().flatten() {
-            map.entry(target).or_default().insert(scaler(key));
+            map.entry(target).or_default().insert(Scaler { sort: scales.sort, name: key.name.clone() });
         }
     }
     for (key, object) in now.filter(|(key, _)| is_volume(key)) {
@@ -70,12 +73,7 @@ pub fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planned: &Pla
 }
 
 fn is_volume(key: &ObjectKey) -> bool {
-    key.group.is_empty() && key.resource == "persistentvolumes"
-}
-
-/// Whether the storage behind a `PersistentVolume` is kept when the object is deleted.
-pub(crate) fn outlives_its_object(volume: &Full) -> bool {
-    volume.value.pointer("/spec/persistentVolumeReclaimPolicy").and_then(Value::as_str) == Some("Retain")
+    key.group.is_empty() && key.resource == VOLUMES
 }
 
 fn volume(value: &Value) -> Volume {
@@ -88,22 +86,9 @@ fn volume(value: &Value) -> Volume {
     }
 }
 
-fn scaler(key: &ObjectKey) -> Scaler {
-    let sort = match key.kind_key().as_str() {
-        "autoscaling/horizontalpodautoscalers" => ScalerSort::Horizontal,
-        "keda.sh/scaledobjects" => ScalerSort::Scaled,
-        _ => ScalerSort::Vertical,
-    };
-    Scaler { sort, name: key.name.clone() }
-}
-
 /// What a scaler sets fields of.
 fn target(key: &ObjectKey, object: &Value, kinds: &[&Discovery]) -> Option<ObjectKey> {
-    if key.kind_key() != rules::VERTICAL {
-        return meant(&key.namespace, object.pointer("/spec/scaleTargetRef"), kinds);
-    }
-    let mode = object.pointer("/spec/updatePolicy/updateMode").and_then(Value::as_str);
-    if mode == Some("Off") { None } else { meant(&key.namespace, object.pointer("/spec/targetRef"), kinds) }
+    meant(&key.namespace, (kinds::of(key).scales?.target)(object), kinds)
 }
 
 /// The object that a reference by apiVersion, kind and name means.

@@ -1,0 +1,94 @@
+//! What limits others: quotas, ranges, budgets, priorities and request queues.
+
+use hindcast_journal::exact::Value;
+
+use super::{Anew, Family, Kind, Rule, Sides, Turn, size};
+use crate::{reason::Ruled, verb::Verb};
+
+/// What is true of all that its group has.
+const QUEUES: Kind = Kind { servers_own: Some(queues), ..Kind::group("flowcontrol.apiserver.k8s.io") };
+
+const fn queue(resource: &'static str) -> Kind {
+    Kind { resource, infrastructure: true, ..QUEUES }
+}
+
+pub(super) const FAMILY: Family = Family {
+    kinds: &[
+        Kind {
+            immutable: &["/spec/scopes", "/spec/scopeSelector"],
+            anew: Anew::Freely,
+            makes_room: true,
+            turns: Some(turn),
+            ..Kind::configuration("", "resourcequotas")
+        },
+        Kind { turn: Turn::Limits, ..Kind::of("", "limitranges") },
+        Kind { turn: Turn::OnTop, ..Kind::of("policy", "poddisruptionbudgets") },
+        Kind {
+            servers_own: Some(priorities),
+            immutable: &["/value", "/preemptionPolicy"],
+            beside: true,
+            ..Kind::configuration("scheduling.k8s.io", "priorityclasses")
+        },
+        QUEUES,
+        queue("flowschemas"),
+        queue("prioritylevelconfigurations"),
+    ],
+    rules: &[
+        Rule {
+            id: "quota-order",
+            kinds: &["/resourcequotas"],
+            what: "A quota that grows comes before the objects, one that shrinks after all else.",
+            why: "The objects of then fit the quota of then, but not both at every instant between.",
+        },
+        Rule {
+            id: "limit-range-last",
+            kinds: &["/limitranges"],
+            what: "LimitRanges come after the objects.",
+            why: "The recorded objects have their defaults already; a stricter range would refuse them on the way.",
+        },
+        Rule {
+            id: "flowcontrol-system",
+            kinds: &[
+                "flowcontrol.apiserver.k8s.io/flowschemas",
+                "flowcontrol.apiserver.k8s.io/prioritylevelconfigurations",
+            ],
+            what: "Request queues that the server updates by itself are changed only with `{system}`.",
+            why: "The server keeps them as its version needs them.",
+        },
+        Rule {
+            id: "system-priority-class",
+            kinds: &["scheduling.k8s.io/priorityclasses"],
+            what: "`system-…` priority classes are changed only with `{system}`.",
+            why: "The server makes them.",
+        },
+    ],
+};
+
+fn turn(_: Verb, wanted: Option<&Value>, live: Option<&Value>) -> Turn {
+    if shrinks(wanted, live) { Turn::Limits } else { Turn::Configuration }
+}
+
+/// Whether a quota gets smaller anywhere: a new limit, or a lower one.
+fn shrinks(wanted: Option<&Value>, live: Option<&Value>) -> bool {
+    let hard = |quota: Option<&Value>| quota?.pointer("/spec/hard")?.as_object().cloned();
+    let (wanted, live) = (hard(wanted).unwrap_or_default(), hard(live).unwrap_or_default());
+    let amount = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => size::parse(text),
+        Some(Value::Number(number)) => size::parse(number.as_str()),
+        _ => None,
+    };
+    wanted.iter().any(|(name, limit)| match (amount(Some(limit)), amount(live.get(name))) {
+        (Some(then), Some(now)) => then < now,
+        // What was unlimited is limited then, or nothing can be told.
+        _ => live.get(name) != Some(limit),
+    })
+}
+
+fn queues(sides: &Sides<'_>) -> Option<Ruled> {
+    let own = sides.marked_true("apf.kubernetes.io/autoupdate-spec") || matches!(sides.name(), "exempt" | "catch-all");
+    own.then_some(Ruled::FlowcontrolSystem)
+}
+
+fn priorities(sides: &Sides<'_>) -> Option<Ruled> {
+    sides.name().starts_with("system-").then_some(Ruled::SystemPriorityClass)
+}

@@ -1,0 +1,111 @@
+//! Roles and their bindings: what grants rights.
+
+use hindcast_journal::exact::Value;
+
+use super::{Anew, Family, Kind, Needed, Rule, Sides, Turn};
+use crate::{
+    kept::{Fresh, Keeping},
+    reason::Ruled,
+};
+
+/// Their API group.
+pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
+
+/// Bindings in the whole cluster, by their plural name.
+pub(crate) const CLUSTER_BINDINGS: &str = "clusterrolebindings";
+
+/// What is true of all that the group has.
+const ANY: Kind = Kind { servers_own: Some(servers_own), escalation: Some(escalation), ..Kind::group(GROUP) };
+
+const fn role(resource: &'static str) -> Kind {
+    Kind { resource, turn: Turn::Configuration, ..ANY }
+}
+
+const fn binding(resource: &'static str) -> Kind {
+    Kind { immutable: &["/roleRef"], anew: Anew::Freely, ..role(resource) }
+}
+
+pub(super) const FAMILY: Family = Family {
+    kinds: &[
+        ANY,
+        role("roles"),
+        Kind { keep: Some(aggregated), beside: true, ..role("clusterroles") },
+        Kind { needs: Some(bound), ..binding("rolebindings") },
+        Kind { beside: true, ..binding(CLUSTER_BINDINGS) },
+    ],
+    rules: &[
+        Rule {
+            id: "aggregated-cluster-role",
+            kinds: &["rbac.authorization.k8s.io/clusterroles"],
+            what: "The rules of a ClusterRole with an `aggregationRule` are not written.",
+            why: "A controller gathers them of other roles.",
+        },
+        Rule {
+            id: "role-ref",
+            kinds: &["rbac.authorization.k8s.io/rolebindings", "rbac.authorization.k8s.io/clusterrolebindings"],
+            what: "A binding whose `roleRef` differs is deleted and created again.",
+            why: "It cannot change, so that nobody turns a binding into one of another role. The gap is one request long.",
+        },
+        Rule {
+            id: "rbac-escalation",
+            kinds: &[
+                "rbac.authorization.k8s.io/roles",
+                "rbac.authorization.k8s.io/clusterroles",
+                "rbac.authorization.k8s.io/rolebindings",
+                "rbac.authorization.k8s.io/clusterrolebindings",
+            ],
+            what: "The check before a restore asks the server; what needs `escalate` or `bind` is named.",
+            why: "The server lets nobody grant more than they have.",
+        },
+        Rule {
+            id: "rbac-system",
+            kinds: &[
+                "rbac.authorization.k8s.io/roles",
+                "rbac.authorization.k8s.io/clusterroles",
+                "rbac.authorization.k8s.io/rolebindings",
+                "rbac.authorization.k8s.io/clusterrolebindings",
+            ],
+            what: "Roles and bindings named `system:…`, or that the server updates by itself, are changed only with `{system}`.",
+            why: "The server keeps them as its version needs them.",
+        },
+    ],
+};
+
+fn servers_own(sides: &Sides<'_>) -> Option<Ruled> {
+    let own = sides.name().starts_with("system:")
+        || sides.marked_true("rbac.authorization.kubernetes.io/autoupdate")
+        || sides.marked("kubernetes.io/bootstrapping");
+    own.then_some(Ruled::RbacSystem)
+}
+
+fn aggregated(of: &mut Keeping<'_>) {
+    let judged = of.wanted.or(of.live);
+    if judged.is_some_and(|role| role.value.get("aggregationRule").is_some_and(|rule| !rule.is_null())) {
+        let owner = "the ClusterRole aggregation controller";
+        of.add_pattern("rules", "aggregated-cluster-role", owner, Fresh::Absent, false);
+    }
+}
+
+/// The cluster role that a binding binds.
+pub(crate) fn bound(binding: &Value) -> Option<Needed<'_>> {
+    let role = binding.get("roleRef")?;
+    let name = (role.get("kind")?.as_str()? == "ClusterRole").then(|| role.get("name")?.as_str())??;
+    Some((GROUP, "clusterroles", name))
+}
+
+/// Whether a binding gives rights to a service account of a namespace.
+pub(crate) fn names_account(binding: &Value, namespace: &str) -> bool {
+    let is = |subject: &Value, field: &str, is: &str| subject.get(field).and_then(Value::as_str) == Some(is);
+    let subjects = binding.get("subjects").and_then(Value::as_array).unwrap_or_default();
+    subjects.iter().any(|subject| is(subject, "kind", "ServiceAccount") && is(subject, "namespace", namespace))
+}
+
+fn escalation(resource: &str, name: &str, message: &str) -> Option<String> {
+    let refused = message.contains("attempting to grant RBAC permissions not currently held")
+        || message.contains("user may not bind");
+    let (verb, what) = match resource {
+        "rolebindings" | "clusterrolebindings" => ("bind", "the role that it binds"),
+        _ => ("escalate", "roles of this kind"),
+    };
+    refused.then(|| format!("{resource} {name} grants more than you have: needs the verb {verb} on {what}"))
+}

@@ -1,0 +1,239 @@
+//! Claims and volumes, snapshots of them, and the classes and drivers they come from.
+
+use hindcast_journal::exact::Value;
+
+use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, size, text};
+use crate::{
+    full::Full,
+    kept::{Fresh, Keeping, Row, Surroundings},
+    permission::{Permission, Widen},
+    reason::{Loss, Ruled},
+};
+
+/// Claims, by their kind key.
+pub(crate) const CLAIMS: &str = "/persistentvolumeclaims";
+
+/// Volumes, by their plural name; they are of the core.
+pub(crate) const VOLUMES: &str = "persistentvolumes";
+
+const fn snapshot(resource: &'static str) -> Kind {
+    Kind {
+        judge: Some(taken_of_data),
+        destroys: Some(|_| Some(Loss::Snapshot)),
+        ..Kind::of("snapshot.storage.k8s.io", resource)
+    }
+}
+
+pub(super) const FAMILY: Family = Family {
+    kinds: &[
+        Kind {
+            made: Made::ByPod,
+            create: Some(come_back_empty),
+            destroys: Some(|claim| Some(data(claim))),
+            rows: &[CLAIM_ANNOTATIONS],
+            keep: Some(binding),
+            mutable: Some(&["resources", "volumeAttributesClassName", "volumeName"]),
+            anew: Anew::Destroys,
+            on_change: Some(empty),
+            needs: Some(storage_class),
+            ..Kind::configuration("", "persistentvolumeclaims")
+        },
+        Kind {
+            judge: Some(is_gone),
+            destroys: Some(|_| Some(Loss::Volume)),
+            rows: VOLUME_ANNOTATIONS,
+            keep: Some(claim_of),
+            mutable: Some(&[
+                "accessModes",
+                "capacity",
+                "claimRef",
+                "mountOptions",
+                "persistentVolumeReclaimPolicy",
+                "storageClassName",
+                "volumeAttributesClassName",
+            ]),
+            anew: Anew::Destroys,
+            ..Kind::configuration("", VOLUMES)
+        },
+        snapshot("volumesnapshots"),
+        snapshot("volumesnapshotcontents"),
+        Kind::configuration("snapshot.storage.k8s.io", "volumesnapshotclasses"),
+        Kind {
+            immutable: &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"],
+            beside: true,
+            ..Kind::configuration("storage.k8s.io", "storageclasses")
+        },
+        Kind {
+            immutable: &["/driverName", "/parameters"],
+            ..Kind::configuration("storage.k8s.io", "volumeattributesclasses")
+        },
+        Kind::configuration("storage.k8s.io", "csidrivers"),
+    ],
+    rules: &[
+        Rule {
+            id: "pvc-volume",
+            kinds: &["/persistentvolumeclaims"],
+            what: "`spec.volumeName` stays as it is live. A new claim names its old volume only if that is there for it.",
+            why: "The binding is the volume controllers'; a claim for a lost volume would wait for ever.",
+        },
+        Rule {
+            id: "pvc-size",
+            kinds: &["/persistentvolumeclaims", "/persistentvolumes"],
+            what: "A size never shrinks.",
+            why: "Volumes cannot; the server refuses it.",
+        },
+        Rule {
+            id: "pvc-empty",
+            kinds: &["/persistentvolumeclaims"],
+            what: "A claim whose volume is gone is created only with `{empty-volumes}`; the plan says: claim re-created EMPTY.",
+            why: "The application would start on nothing and may take that for a new installation.",
+        },
+        Rule {
+            id: "pvc-annotations",
+            kinds: &["/persistentvolumeclaims"],
+            what: "Binding marks, storage provisioner and selected node stay as they are live; a new claim gets its own.",
+            why: "With old marks the controllers take a claim for bound that is not.",
+        },
+        Rule {
+            id: "pv-claim",
+            kinds: &["/persistentvolumes"],
+            what: "`spec.claimRef` stays as it is live. A new volume, or a released one whose claim comes back, names the claim without its old uid.",
+            why: "A volume that names a dead uid is never bound to the claim of that name.",
+        },
+        Rule {
+            id: "pv-annotations",
+            kinds: &["/persistentvolumes"],
+            what: "The annotations of the binding and the provisioner stay as they are live.",
+            why: "The provisioner finds what it must delete by them.",
+        },
+        Rule {
+            id: "pv-reclaimed",
+            kinds: &["/persistentvolumes"],
+            what: "A volume that was deleted and whose reclaim policy was `Delete` is not created.",
+            why: "Its storage went with it: the object would point at nothing.",
+        },
+        Rule {
+            id: "volume-snapshot",
+            kinds: &["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"],
+            what: "A snapshot that was taken of a claim or volume is not created again.",
+            why: "To create it is to take one, of the data of now.",
+        },
+    ],
+};
+
+const CLAIM_ANNOTATIONS: Row = Row {
+    rule: "pvc-annotations",
+    places: &[
+        "metadata annotations pv.kubernetes.io/*",
+        "metadata annotations volume.kubernetes.io/selected-node",
+        "metadata annotations volume.kubernetes.io/storage-provisioner",
+        "metadata annotations volume.beta.kubernetes.io/storage-provisioner",
+        "metadata annotations volume.kubernetes.io/storage-resizer",
+    ],
+    owner: "the volume controllers",
+    fresh: Fresh::Absent,
+    quiet: true,
+};
+
+const VOLUME_ANNOTATIONS: &[Row] = &[
+    Row {
+        rule: "pv-annotations",
+        places: &["metadata annotations pv.kubernetes.io/bound-by-controller"],
+        owner: "the volume controllers",
+        fresh: Fresh::Absent,
+        quiet: true,
+    },
+    Row {
+        rule: "pv-annotations",
+        places: &["metadata annotations pv.kubernetes.io/*", "metadata annotations volume.kubernetes.io/*"],
+        owner: "the volume's provisioner",
+        fresh: Fresh::AsThen,
+        quiet: true,
+    },
+];
+
+/// Of a claim that has to be created: its data may be gone.
+fn come_back_empty(wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdict {
+    let text = |path: &str| text(&wanted.value, path);
+    let (namespace, name, volume) = (text("/metadata/namespace"), text("/metadata/name"), text("/spec/volumeName"));
+    // A claim that never had a volume has nothing to lose.
+    if widen.allow_empty_volumes || volume.is_empty() || around.can_bind(volume, namespace, name) {
+        return Verdict::Act;
+    }
+    let belongs_to = around.volumes.get(volume).and_then(|volume| volume.claim.clone());
+    Verdict::unless(Ruled::EmptyClaim { volume: volume.to_owned(), belongs_to }, Permission::EmptyVolumes)
+}
+
+fn data(claim: &Value) -> Loss {
+    let volume = text(claim, "/spec/volumeName");
+    Loss::Claim((!volume.is_empty()).then(|| volume.to_owned()))
+}
+
+fn binding(of: &mut Keeping<'_>) {
+    let owner = "the volume controllers";
+    let volume = of.wanted.and_then(|claim| claim.value.pointer("/spec/volumeName")?.as_str());
+    let there = volume.is_some_and(|volume| of.around.can_bind(volume, &of.key.namespace, &of.key.name));
+    let fresh = if there { Fresh::AsThen } else { Fresh::Absent };
+    of.add_pattern("spec volumeName", "pvc-volume", owner, fresh, false);
+    grown(of, "spec resources requests storage");
+}
+
+fn claim_of(of: &mut Keeping<'_>) {
+    let owner = "the volume controllers";
+    if of.live.is_some() {
+        of.add_pattern("spec claimRef", "pv-claim", owner, Fresh::AsThen, false);
+    }
+    for field in ["!uid", "!resourceVersion"] {
+        of.add_pattern(&format!("spec claimRef {field}"), "pv-claim", owner, Fresh::Absent, true);
+    }
+    grown(of, "spec capacity storage");
+}
+
+/// A size is kept where it would shrink.
+fn grown(of: &mut Keeping<'_>, pattern: &str) {
+    let (Some(wanted), Some(live)) = (of.wanted, of.live) else { return };
+    for place in of.places(pattern) {
+        let quantity = |full: &Full| place.get(&full.value).and_then(Value::as_str).and_then(size::parse);
+        if quantity(live).zip(quantity(wanted)).is_some_and(|(live, wanted)| live > wanted) {
+            of.add(place, "pvc-size", "a volume, which cannot shrink", Fresh::AsThen, false);
+        }
+    }
+}
+
+fn empty(changed: &Changed<'_>) -> Vec<String> {
+    let volume = text(changed.then, "/spec/volumeName");
+    let empty = changed.live.is_none() && volume != text(changed.target, "/spec/volumeName");
+    empty.then(|| format!("claim re-created EMPTY: its volume {volume} is not there")).into_iter().collect()
+}
+
+/// The class that a claim, or a template of one, names.
+pub(crate) fn storage_class(claim: &Value) -> Option<Needed<'_>> {
+    let class = text(claim, "/spec/storageClassName");
+    (!class.is_empty()).then_some(("storage.k8s.io", "storageclasses", class))
+}
+
+/// Whether the storage behind a volume was deleted with it.
+fn is_gone(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
+    let gone = sides.live.is_none() && sides.wanted.is_some_and(|volume| !outlives_its_object(volume));
+    gone.then(|| Verdict::leave(Ruled::ReclaimedVolume))
+}
+
+/// Whether the storage behind a `PersistentVolume` is kept when the object is deleted.
+pub(crate) fn outlives_its_object(volume: &Full) -> bool {
+    text(&volume.value, "/spec/persistentVolumeReclaimPolicy") == "Retain"
+}
+
+/// A released volume made ready for a claim that is created again: its reference to the old claim loses the uid.
+pub(crate) fn rebind(volume: &Value) -> Option<Value> {
+    let mut volume = volume.clone();
+    let claim = volume.pointer_mut("/spec/claimRef").and_then(Value::as_object_mut)?;
+    let bound = claim.remove("uid").is_some();
+    claim.remove("resourceVersion");
+    bound.then_some(volume)
+}
+
+fn taken_of_data(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
+    let source = sides.coming()?.pointer("/spec/source")?;
+    let dynamic = source.get("persistentVolumeClaimName").or_else(|| source.get("volumeHandle")).is_some();
+    dynamic.then(|| Verdict::leave(Ruled::VolumeSnapshot))
+}

@@ -1,0 +1,304 @@
+//! One object's action: what is sent, what it replaces, and what has to be known of it.
+//!
+//! **Invariant.** An object is written only where intent forms differ, and nothing is decided here about other objects:
+//! what comes and goes is known by then (`prepare`).
+
+use std::sync::Arc;
+
+use hindcast_journal::{exact::Value, fold::ObjectKey};
+
+use super::{
+    Bodies, FieldChange, KeptChange, LiveRef, OwnerRef, Verb, WantedRef,
+    fields::{self, Hidden},
+    holders::is_holder,
+    judge::{Why, opened, version},
+    narrow,
+    owners::{self, Mapped, Settled},
+    prepare::{Fate, Planner},
+    ruled, warnings,
+};
+use crate::{
+    desired::{Full, Wanted},
+    intent::{self, Kept, digest},
+    kinds::{self, Holds},
+    live::Present,
+    reason::Reason,
+    references::references,
+    rules,
+    selection::{Permission, Reach},
+};
+
+/// An object as an action is to make it.
+struct Made {
+    target: Value,
+    /// Intent forms, as far as the selection looks at them.
+    changes: Vec<FieldChange>,
+    kept: Vec<KeptChange>,
+    live_hash: Option<String>,
+    wanted_hash: String,
+    redact: Vec<String>,
+}
+
+impl<'a> Planner<'a> {
+    /// Deletes what was not there, or says why not.
+    pub(super) fn delete(&mut self, key: &ObjectKey, live: &'a Present) -> Result<(), Why> {
+        let evidence = match self.fates.get(key) {
+            Some(Fate::Goes(evidence)) => evidence.clone(),
+            Some(Fate::Follows(reason)) => return Err(reason.clone().into()),
+            _ => self.may_go(key, live)?,
+        };
+        let redact = self.sealed(key, &[Some(&live.object.value)]);
+        let mut action = self.action(key, Verb::Delete, &live.object.value);
+        let kept = intent::kept(key, None, Some(&live.object), &self.around);
+        let form = intent::form(&live.object.value, &kept);
+        action.propagation = rules::propagation(&key.kind_key(), false);
+        action.live = Some(live_ref(live, digest(&form, &redact, self.desired.key.as_deref())));
+        action.evidence = Some(evidence);
+        action.warnings = warnings::of_delete(key, &live.object);
+        let bodies = Bodies {
+            target: None,
+            managed: None,
+            before: Some(live.object.clone()),
+            owners: self.going_owners(key, live),
+            held: self.held_in(key),
+            unsuspend: false,
+            redact,
+        };
+        self.act(action, bodies);
+        Ok(())
+    }
+
+    /// Creates what is missing, or says why not.
+    pub(super) fn create(&mut self, key: &ObjectKey, wanted: &'a Wanted, live: Option<&'a Present>) -> Result<(), Why> {
+        let full = self.may_come(key, wanted, live)?;
+        let mapped = self.mapped(key, &full.value, None);
+        let full = mapped_full(full, &mapped);
+        let mut made = self.make(key, &full, None, &[])?;
+        let kind = key.kind_key();
+        let mut action = self.action(key, Verb::Create, &full.value);
+        action.warnings = rules::adjust(&kind, &mut made.target);
+        action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, None, false));
+        let unsuspend = ruled::suspended(key, &made.target);
+        if unsuspend {
+            action.warnings.push(warnings::suspended());
+        }
+        action.wanted = Some(WantedRef { pos: wanted.pos, uid: wanted.uid.clone(), hash: made.wanted_hash });
+        action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
+        if let Some(live) = live {
+            action.live = Some(live_ref(live, String::new()));
+            action.warnings.push(warnings::waits(live));
+        }
+        let bodies = Bodies {
+            target: Some(made.target),
+            managed: full.managed.clone(),
+            before: live.map(|live| live.object.clone()),
+            owners: mapped.coming,
+            held: Vec::new(),
+            unsuspend,
+            redact: made.redact,
+        };
+        self.act(action, bodies);
+        self.rebind(key, &full);
+        Ok(())
+    }
+
+    /// Changes what differs, or says why not.
+    pub(super) fn update(&mut self, key: &ObjectKey, wanted: &'a Wanted, live: &'a Present) -> Result<(), Why> {
+        if wanted.uid == live.uid && wanted.rv == live.rv {
+            self.plan.unchanged += 1;
+            return Ok(());
+        }
+        let full = opened(wanted)?;
+        let mapped = self.mapped(key, &full.value, Some(live));
+        let full = mapped_full(full, &mapped);
+        let parts = self.parts(key);
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let mut made = self.make(key, &full, Some(live), &parts)?;
+        if made.changes.is_empty() {
+            self.plan.unchanged += 1;
+            return Ok(());
+        }
+        self.allowed(key)?;
+        self.ruled(key, Some(&full), Some(&live.object))?;
+        self.touched(key, Some(live))?;
+        if version(&full.value) != version(&live.object.value) {
+            self.served(key, &full)?;
+            let (then, now) = (version(&full.value).to_owned(), version(&live.object.value).to_owned());
+            return Err(Reason::OtherVersion { then, now }.into());
+        }
+        let kind = key.kind_key();
+        let widen = &self.selection.widen;
+        let needed = Permission::Delete(kind.clone());
+        if let Some(loss) = rules::destroys_by_change(&kind, &made.target, &live.object.value)
+            && !widen.allows(&needed)
+        {
+            return Err(Reason::Destroys(loss).unless(needed));
+        }
+        let mut verb = Verb::Update;
+        let mut said = Vec::new();
+        if let Some((reason, needed)) = ruled::recreate(key, &made.target, &live.object.value) {
+            if !parts.is_empty() {
+                return Err(reason.into());
+            }
+            // An undo puts its own work back, but destroys nothing for that.
+            let allowed = |needed: &Permission| widen.allows(needed) || (self.desired.is_own() && !needed.destroys());
+            if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
+                return Err(reason.unless(needed));
+            }
+            self.may_leave(key)?;
+            if is_holder(key) {
+                self.takes_nothing_else(key)?;
+            }
+            verb = Verb::Recreate;
+            said.push(reason.to_string());
+            let kept = intent::kept(key, Some(&full), Some(&live.object), &self.around);
+            made.target = intent::anew(&made.target, &kept);
+        }
+        let recreated = verb == Verb::Recreate;
+        let mut action = self.action(key, verb, &full.value);
+        action.propagation = rules::propagation(&kind, recreated);
+        action.live = Some(live_ref(live, made.live_hash.clone().unwrap_or_default()));
+        action.wanted = Some(WantedRef { pos: wanted.pos, uid: wanted.uid.clone(), hash: made.wanted_hash.clone() });
+        action.warnings = said;
+        if recreated {
+            action.warnings.extend(warnings::held(&live.object));
+        }
+        if wanted.uid != live.uid && !recreated {
+            action.warnings.push(warnings::replaced(&wanted.uid, &live.uid));
+        }
+        action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, Some(&live.object.value), recreated));
+        if kinds::of(key).holds == Some(Holds::Definition) {
+            action.warnings.extend(ruled::pruned(&made.target, &live.object.value, &self.live.objects));
+        }
+        action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
+        action.changes = made.changes;
+        action.kept = made.kept;
+        let bodies = Bodies {
+            target: Some(made.target),
+            managed: full.managed.clone(),
+            before: Some(live.object.clone()),
+            owners: mapped.coming,
+            held: if recreated { self.held_in(key) } else { Vec::new() },
+            unsuspend: false,
+            redact: made.redact,
+        };
+        self.act(action, bodies);
+        Ok(())
+    }
+
+    /// The parts of an object that are looked at; none for all of it.
+    fn parts(&self, key: &ObjectKey) -> Vec<String> {
+        match (&self.selection.path, self.reach(key)) {
+            (Some(path), _) => vec![path.clone()],
+            (None, Reach::Itself) => vec!["/metadata/annotations".to_owned(), "/metadata/labels".to_owned()],
+            (None, _) => Vec::new(),
+        }
+    }
+
+    /// Settles the owner references of an object that is to be written.
+    fn mapped(&self, key: &ObjectKey, value: &Value, live: Option<&Present>) -> Mapped {
+        let now = live.map(|present| references(&present.object.value)).unwrap_or_default();
+        owners::map(value, |reference| {
+            if let Some(owner) = self.kinds.key(reference, &key.namespace) {
+                match self.fates.get(&owner) {
+                    Some(Fate::Comes) => return Settled::Coming(owner),
+                    Some(Fate::Goes(_) | Fate::Follows(_)) => return Settled::Gone,
+                    None => {}
+                }
+                let present = self.live.objects.get(&owner).filter(|owner| !owner.terminating);
+                if let Some(uid) = present.map(|owner| &owner.uid).or_else(|| self.live.owners.get(&owner)) {
+                    return Settled::There(uid.clone());
+                }
+            }
+            // Whatever is true of an owner that could not be looked at: the reference stands now, and may stay.
+            if now.iter().any(|stands| stands.uid == reference.uid) {
+                return Settled::There(reference.uid.clone());
+            }
+            Settled::Gone
+        })
+    }
+
+    /// The places that no output may show, on any side.
+    fn sealed(&self, key: &ObjectKey, sides: &[Option<&Value>]) -> Vec<String> {
+        let sides: Vec<&Value> = sides.iter().flatten().copied().collect();
+        self.around.rules.sealed_in_any(&key.group, &key.resource, &sides)
+    }
+
+    /// What is to be sent, and how that differs from what is there.
+    fn make(&self, key: &ObjectKey, full: &Full, live: Option<&Present>, parts: &[&str]) -> Result<Made, Why> {
+        let before = live.map(|live| &*live.object);
+        let kept: Vec<Kept> = intent::kept(key, Some(full), before, &self.around);
+        let wanted_form = intent::form(&full.value, &kept);
+        let live_form = before.map(|before| intent::form(&before.value, &kept));
+        let redact = self.sealed(key, &[Some(&full.value), before.map(|before| &before.value)]);
+        let hmac = self.desired.key.as_deref();
+        let hidden = Hidden { paths: &redact, key: hmac };
+        let mut made = Made {
+            target: intent::target(&full.value, before.map(|before| &before.value), &kept),
+            changes: Vec::new(),
+            kept: Vec::new(),
+            live_hash: live_form.as_ref().map(|form| digest(form, &redact, hmac)),
+            wanted_hash: digest(&wanted_form, &redact, hmac),
+            redact: Vec::new(),
+        };
+        // The rules keep the uid of an owner as it stands in the live child, where it may be a dead one.
+        if let Some(value) = self.mapped(key, &made.target, live).value {
+            made.target = value;
+        }
+        if let (Some(before), Some(live_form)) = (before, &live_form) {
+            if parts.is_empty() {
+                made.changes = fields::changes(Some(live_form), Some(&wanted_form), "", hidden);
+            } else {
+                let mut target = before.value.clone();
+                for part in parts {
+                    let (from, to) = (narrow::at(live_form, part), narrow::at(&wanted_form, part));
+                    let changes = fields::changes(from, to, part, hidden);
+                    if changes.is_empty() {
+                        continue;
+                    }
+                    made.changes.extend(changes);
+                    if !narrow::put(&mut target, part, narrow::at(&made.target, part)) {
+                        return Err(Reason::NoPart((*part).to_owned()).into());
+                    }
+                }
+                made.target = target;
+            }
+            if !made.changes.is_empty() && parts.is_empty() {
+                made.kept = fields::kept(&before.value, &full.value, &kept, hidden);
+            }
+        }
+        made.redact = redact;
+        Ok(made)
+    }
+
+    /// The owners of an object that goes which go as well, before it. Without them the garbage collector would take it in any
+    /// case; as an action it has a pre-image, and an undo brings it back. An object that keeps an owner goes before the others:
+    /// the collector would take their references out of it.
+    fn going_owners(&mut self, key: &ObjectKey, live: &Present) -> Vec<OwnerRef> {
+        let references = references(&live.object.value);
+        let going = references.iter().enumerate().filter_map(|(at, reference)| {
+            let owner = self.kinds.key(reference, &key.namespace)?;
+            let same = self.live.objects.get(&owner).is_some_and(|present| present.uid == reference.uid);
+            (same && matches!(self.fates.get(&owner), Some(Fate::Goes(_)))).then_some(OwnerRef { at, owner })
+        });
+        let going: Vec<OwnerRef> = going.collect();
+        if going.len() == references.len() {
+            return going;
+        }
+        for owner in going {
+            self.after.entry(owner.owner).or_default().push(key.clone());
+        }
+        Vec::new()
+    }
+}
+
+fn mapped_full(full: &Arc<Full>, mapped: &Mapped) -> Arc<Full> {
+    match &mapped.value {
+        Some(value) => Arc::new(Full { value: value.clone(), managed: full.managed.clone() }),
+        None => full.clone(),
+    }
+}
+
+fn live_ref(live: &Present, hash: String) -> LiveRef {
+    LiveRef { uid: live.uid.clone(), rv: live.rv.clone(), hash }
+}
