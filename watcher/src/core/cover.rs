@@ -116,6 +116,13 @@ impl Core {
         }
     }
 
+    /// What is retained of a kind is of a life of its domain that has ended.
+    pub(crate) fn of_ended_life(&mut self, key: &str) {
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.reborn = true;
+        }
+    }
+
     fn write_discovery(&mut self, key: &str, rv: Revision) {
         let Some(kind) = self.kinds.get_mut(key).filter(|kind| !kind.described) else { return };
         kind.described = true;

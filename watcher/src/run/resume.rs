@@ -1,6 +1,9 @@
 //! What the journal knows at its newest rows, taken up so that watches go on from their cursors.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::{
     Error, ErrorKind, Journal, Micros, Reader, Revision, State, Writer,
@@ -32,9 +35,11 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
         }
         take(core, writer, kind, now.hi);
     }
+    let mut undescribed = BTreeSet::new();
     for (key, entry) in state.objects {
         let name = placed(&key.namespace, &key.name);
         if !core.kinds.contains_key(&key.kind_key()) {
+            undescribed.insert(key.kind_key());
             // A first list was cut short before its kind was described. What it brought must be known, or nobody would
             // ever tell that an object of it has gone since.
             core.describe(Discovery {
@@ -46,6 +51,9 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
                 namespaced: !key.namespace.is_empty(),
                 ..Discovery::default()
             });
+        }
+        if undescribed.contains(&key.kind_key()) && entry.row.incarnation < core.life(&entry.row.domain) {
+            core.of_ended_life(&key.kind_key());
         }
         if entry.unstored().next().is_some() {
             core.lacks(&key.kind_key(), &name);
