@@ -1,4 +1,4 @@
-//! What the journal knows at its newest rows, taken up so that watches go on from their cursors.
+//! Loads what the journal knows at its newest rows, so that watches go on from their cursors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +30,7 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
     lives(core, &state, writer);
     for (key, kind) in state.kinds {
         if kind.discovery.resource.is_empty() {
-            tracing::debug!(kind = key, "the journal has facts of a kind it does not describe");
+            tracing::debug!(kind = key, "the journal has facts about a kind that it does not describe");
             continue;
         }
         take(core, writer, kind, now.hi);
@@ -64,7 +64,8 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
     Ok(())
 }
 
-/// The journal's newest state, however long the store takes: the journal is claimed, so nobody else protects the cluster.
+/// The journal's newest state, however long the store takes: the journal is claimed, so nobody else protects the
+/// cluster.
 async fn read(journal: &Journal, now: Micros, told: &Told) -> Result<State> {
     let mut patience = Patience::new(journal.parts());
     loop {
@@ -97,7 +98,7 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
         domain.incarnation = domain.incarnation.max(point.incarnation);
         domain.resumed = Some((point.incarnation, point.rv, point.time));
     }
-    // Also of a domain in which no kind is protected by now: who comes back lower has been put back.
+    // Even for a domain in which no kind is protected by now: if it comes back lower, it has been put back.
     for (name, point) in &state.reached.domains {
         let domain = core.domain(name);
         if domain.incarnation == point.incarnation {
@@ -118,7 +119,7 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
             domain.clock = RevisionClock::born(domain.clock.begin().map_or(born, |known| known.min(born)));
         }
     }
-    // What the journal closed holds against whatever the clocks of the time say later.
+    // What the journal closed counts, whatever the clocks of that time say later.
     let now = core.now();
     for domain in core.domains.values_mut() {
         if let Some((_, rv, time)) =
@@ -127,7 +128,7 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
             domain.clock.closed(rv, time);
         }
     }
-    // The journal may have been left between the end of a life and the first word of the next.
+    // The journal may have been left between the end of a life and the first row of the next.
     let mut ended: BTreeMap<&str, Revision> = BTreeMap::new();
     for kind in state.kinds.values() {
         let name = kind.discovery.domain.as_str();
