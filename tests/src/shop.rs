@@ -1,12 +1,17 @@
 //! The application of the demo: what is deployed, how it is broken, and its state as the API server tells it.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::oracle::request;
+use crate::{
+    http::{JSON, STRATEGIC_MERGE, find, send_as},
+    manifests::{self, DEFINITIONS, NAMESPACES, autoscaler, config_map, custom, definition_with_schema, namespace},
+    until::succeeds,
+};
 
-const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const COUPONS: &str = "/apis/shop.example/v1/namespaces/shop/coupons";
 const CORE: &str = "/api/v1/namespaces/shop";
 const APPS: &str = "/apis/apps/v1/namespaces/shop";
@@ -14,54 +19,22 @@ const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodaut
 
 /// Deploys it.
 pub async fn deploy(client: &Client) -> Result<()> {
-    create(client, "/api/v1/namespaces", json!({ "metadata": { "name": "shop" } })).await?;
-    create(client, CRDS, coupon_kind()).await?;
-    create(
-        client,
-        &format!("{CORE}/configmaps"),
-        json!({
-            "metadata": { "name": "settings" },
-            "data": { "database": "postgres://db.shop.svc/shop", "currency": "USD", "theme": "dark" },
-        }),
-    )
-    .await?;
-    create(
-        client,
-        &format!("{CORE}/secrets"),
-        json!({
-            "metadata": { "name": "db" }, "data": { "password": "aHVudGVyMjI=" },
-        }),
-    )
-    .await?;
+    create(client, NAMESPACES, namespace("shop")).await?;
+    create(client, DEFINITIONS, coupon_kind()).await?;
+    let settings = json!({ "database": "postgres://db.shop.svc/shop", "currency": "USD", "theme": "dark" });
+    create(client, &format!("{CORE}/configmaps"), config_map("settings", settings)).await?;
+    let database = json!({ "metadata": { "name": "db" }, "data": { "password": "aHVudGVyMjI=" } });
+    create(client, &format!("{CORE}/secrets"), database).await?;
     for (name, replicas) in [("web", 2), ("worker", 1)] {
         create(client, &format!("{APPS}/deployments"), deployment(name, replicas)).await?;
     }
-    create(
-        client,
-        &format!("{CORE}/services"),
-        json!({
-            "metadata": { "name": "web" }, "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
-        }),
-    )
-    .await?;
-    create(
-        client,
-        AUTOSCALERS,
-        json!({
-            "metadata": { "name": "web" },
-            "spec": {
-                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
-                "minReplicas": 2, "maxReplicas": 6,
-            },
-        }),
-    )
-    .await?;
+    let web = json!({
+        "metadata": { "name": "web" }, "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+    });
+    create(client, &format!("{CORE}/services"), web).await?;
+    create(client, AUTOSCALERS, autoscaler("web", 2, 6)).await?;
     for (name, percent) in [("welcome", 10), ("summer", 25)] {
-        let coupon = json!({
-            "apiVersion": "shop.example/v1", "kind": "Coupon",
-            "metadata": { "name": name }, "spec": { "percent": percent },
-        });
-        served(client, coupon).await?;
+        served(client, custom("shop.example/v1", "Coupon", name, json!({ "percent": percent }))).await?;
     }
     Ok(())
 }
@@ -78,10 +51,9 @@ pub async fn bad_deploy(client: &Client) -> Result<()> {
     let template = json!({ "spec": { "template": { "spec": { "containers": [image] } } } });
     patch(client, &format!("{APPS}/deployments/web"), template).await?;
     patch(client, &format!("{CORE}/configmaps/settings"), json!({ "data": { "database": null } })).await?;
-    send(client, "DELETE", &format!("{CORE}/services/web"), None).await?;
-    send(client, "DELETE", &format!("{COUPONS}/welcome"), None).await?;
-    let stray = json!({ "metadata": { "name": "stray" }, "data": { "left": "behind" } });
-    create(client, &format!("{CORE}/configmaps"), stray).await
+    as_ci(client, "DELETE", &format!("{CORE}/services/web"), None).await?;
+    as_ci(client, "DELETE", &format!("{COUPONS}/welcome"), None).await?;
+    create(client, &format!("{CORE}/configmaps"), config_map("stray", json!({ "left": "behind" }))).await
 }
 
 /// What the owners of the shop meant, of every object of theirs: read from the API server, nothing of Hindcast in between.
@@ -95,9 +67,7 @@ pub async fn intent(client: &Client) -> Result<Value> {
         (AUTOSCALERS.to_owned(), &["spec"]),
         (COUPONS.to_owned(), &["spec"]),
     ] {
-        let (status, body) = request(client, "GET", &collection, None, "").await?;
-        ensure!(status == 200, "GET {collection}: {status}");
-        let list: Value = serde_json::from_slice(&body)?;
+        let list = find(client, &collection).await?.with_context(|| format!("{collection} is not served"))?;
         for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
             let name = item.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             // Every namespace has one, and the controller manager writes it.
@@ -114,62 +84,37 @@ pub async fn intent(client: &Client) -> Result<Value> {
 fn coupon_kind() -> Value {
     let percent = json!({ "type": "integer", "minimum": 1, "maximum": 90 });
     let spec = json!({ "type": "object", "properties": { "percent": percent } });
-    json!({
-        "metadata": { "name": "coupons.shop.example" },
-        "spec": {
-            "group": "shop.example", "scope": "Namespaced",
-            "names": { "plural": "coupons", "singular": "coupon", "kind": "Coupon" },
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": spec } } },
-            }],
-        },
-    })
+    let schema = json!({ "type": "object", "properties": { "spec": spec } });
+    definition_with_schema("shop.example", "coupons", "Coupon", schema)
 }
 
 fn deployment(name: &str, replicas: u64) -> Value {
-    let labels = json!({ "app": name });
-    let settings = json!([{ "configMapRef": { "name": "settings" } }]);
-    json!({
-        "metadata": { "name": name, "labels": labels },
-        "spec": {
-            "replicas": replicas,
-            "selector": { "matchLabels": labels },
-            "template": {
-                "metadata": { "labels": labels },
-                "spec": { "containers": [{ "name": name, "image": "registry.local/shop:v1", "envFrom": settings }] },
-            },
-        },
-    })
+    let mut deployment = manifests::deployment(name, "registry.local/shop:v1");
+    deployment["metadata"]["labels"] = json!({ "app": name });
+    deployment["spec"]["replicas"] = json!(replicas);
+    let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+    container["name"] = json!(name);
+    container["envFrom"] = json!([{ "configMapRef": { "name": "settings" } }]);
+    deployment
 }
 
 /// Creates a coupon as soon as its new kind is served.
 async fn served(client: &Client, coupon: Value) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-    while let Err(error) = create(client, COUPONS, coupon.clone()).await {
-        if tokio::time::Instant::now() > deadline {
-            return Err(error);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    Ok(())
+    let made = async || create(client, COUPONS, coupon.clone()).await;
+    succeeds("coupons are served", Duration::from_secs(20), made).await
 }
 
 async fn create(client: &Client, path: &str, object: Value) -> Result<()> {
-    send(client, "POST", path, Some((object, "application/json"))).await
+    as_ci(client, "POST", path, Some((object, JSON))).await
 }
 
 async fn patch(client: &Client, path: &str, change: Value) -> Result<()> {
-    send(client, "PATCH", path, Some((change, "application/strategic-merge-patch+json"))).await
+    as_ci(client, "PATCH", path, Some((change, STRATEGIC_MERGE))).await
 }
 
-async fn send(client: &Client, method: &str, path: &str, body: Option<(Value, &str)>) -> Result<()> {
-    let (bytes, content_type) = match body {
-        Some((body, content_type)) => (Some(serde_json::to_vec(&body)?), content_type),
-        None => (None, ""),
-    };
-    let path = format!("{path}?fieldManager=ci");
-    let (status, answer) = request(client, method, &path, bytes, content_type).await?;
-    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
+/// One write by the field manager `ci`.
+async fn as_ci(client: &Client, method: &str, path: &str, body: Option<(Value, &str)>) -> Result<()> {
+    let (body, content_type) = body.map_or((None, ""), |(body, content_type)| (Some(body), content_type));
+    send_as(client, method, &format!("{path}?fieldManager=ci"), content_type, body.as_ref()).await?;
     Ok(())
 }

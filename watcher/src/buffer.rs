@@ -5,7 +5,7 @@
 //!
 //! **Invariants.** (1) Changes leave in the order they came. (2) A block's frontier covers only what is in it and the
 //! blocks before. (3) [`Buffer::bytes`] counts all that is held, the block in flight included. Not here: when to
-//! flush [`crate::flush`], whom to let go [`crate::core`].
+//! flush [`crate::flush`], which kind to let go [`crate::core`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,7 +55,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// Takes a change in.
+    /// Adds a change.
     pub(crate) fn push(&mut self, change: Change, now: std::time::Duration) {
         let weight = change.weight();
         *self.by_kind.entry(change.kind_key()).or_default() += weight;
@@ -69,7 +69,7 @@ impl Buffer {
         self.open.len() >= rows || self.open_bytes >= bytes
     }
 
-    /// Closes the open block, which answers the demands up to `demand`.
+    /// Closes the open block, which meets the demands up to `demand`.
     pub(crate) fn close(&mut self, frontier: FrontierVector, demand: u64) {
         let rows = Rows::Loose(std::mem::take(&mut self.open));
         let bytes = std::mem::take(&mut self.open_bytes);
@@ -83,7 +83,7 @@ impl Buffer {
         }
     }
 
-    /// The oldest block, and with none full the open one with `frontier` and `demand`.
+    /// The oldest block; if none is full, the open one, with `frontier` and `demand`.
     pub(crate) fn take(&mut self, frontier: impl FnOnce() -> FrontierVector, demand: u64) -> Batch {
         if self.full.is_empty() {
             self.close(frontier(), demand);
@@ -116,7 +116,7 @@ impl Buffer {
         self.full.is_empty() && self.open.is_empty()
     }
 
-    /// The memory of all that waits or is in flight.
+    /// The memory that everything takes which waits or is in flight.
     pub(crate) fn bytes(&self) -> usize {
         self.full.iter().map(|b| b.bytes).sum::<usize>() + self.open_bytes + self.in_flight
     }

@@ -41,8 +41,8 @@ pub(crate) struct RevisionClock {
     born: Micros,
 }
 
-/// Which writes of leases are outdone: one before was renewed later, so that one of the two holders' clocks is wrong, or it was
-/// no renewal.
+/// Which writes of leases are outdone: an earlier write has a later renewal, so that the clock of one of the two
+/// holders is wrong, or this was not a renewal.
 pub(crate) fn outdone(renewals: &[Renewal]) -> Vec<bool> {
     let outdone =
         |late: &Renewal| renewals.iter().any(|early| early.rv < late.rv && is_outdone(late.renewed, early.renewed));
@@ -88,8 +88,8 @@ impl Renewal {
         self.namespace == "kube-system"
     }
 
-    /// Whether the server's stamp shows that this very write renewed it, and that its holder's clock is the server's: an
-    /// annotation on an abandoned lease is no renewal.
+    /// Whether the server's stamp shows that this very write renewed it, and that its holder's clock is the server's:
+    /// an annotation on an abandoned lease is no renewal.
     pub(crate) fn is_stamped(&self) -> bool {
         self.written <= self.renewed + LEASE_DELAY && self.renewed < self.written + STAMP_GRAIN + HOLDER_AHEAD
     }
@@ -148,8 +148,8 @@ impl Falling {
 }
 
 impl RevisionClock {
-    /// The clock of a life that was first seen then. Its older revisions were committed before, in the life that ended, so
-    /// that their own samples of time would date this life back.
+    /// The clock of a life that was first seen then. Its older revisions were committed in the life before, so that
+    /// their own samples of time would date this life too early.
     pub(crate) fn born(at: Micros) -> Self {
         Self { born: at, ..Self::default() }
     }
@@ -178,14 +178,14 @@ impl RevisionClock {
         self.certain.add(rv + 1, time);
     }
 
-    /// The store may have been put back to a copy that holds the history up to `rv`: of what is newer it is not known any more
-    /// by when it was committed.
+    /// The store may have been put back to a copy that holds the history up to `rv`: of what is newer it is not known
+    /// any more by when it was committed.
     pub(crate) fn confirmed(&mut self, rv: Revision) {
         self.upper.0.split_off(&(rv + 1));
     }
 
-    /// A lease's write, seen at `seen`, `live` if it was seen as it happened. Samples that contradict what is known from others
-    /// tell of a wrong clock, not of time, and are dropped; says whether this one was taken.
+    /// A lease's write, seen at `seen`, `live` if it was seen as it happened. Samples that contradict what is known
+    /// from others show a wrong clock, not the time, and are dropped; says whether this one was accepted.
     pub(crate) fn lease(&mut self, lease: &Renewal, seen: Span, live: bool) -> bool {
         let Renewal { rv, renewed, written, .. } = *lease;
         // An annotation may have come within the two seconds.
@@ -208,9 +208,10 @@ impl RevisionClock {
     /// this very write set the stamp.
     pub(crate) fn bounds(&self, rv: Revision, at: Span, stamp: Option<Micros>, fresh: bool) -> (Micros, Micros) {
         let hi = self.upper.at(rv).map_or(at.hi, |t| t.min(at.hi)).max(self.born.min(at.hi));
-        // A deletionTimestamp lies ahead by the grace period, and a client may write any time: past `hi` it is no stamp.
+        // A deletionTimestamp lies ahead by the grace period, and a client may write any time: past `hi` it is no
+        // stamp.
         let stamp = stamp.filter(|s| *s <= at.lo);
-        // What is certain contradicts a guess that a slow server made false.
+        // Where a slow server made a guess false, what is certain contradicts it.
         let latest = stamp.filter(|_| fresh).map_or(hi, |stamp| hi.min(stamp + STAMP_GRAIN));
         let guessed = self.guessed.at(rv).filter(|guess| *guess <= latest);
         let lo = self.certain.at(rv).max(guessed).max(stamp).unwrap_or(0);

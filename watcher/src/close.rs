@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     Error, Result,
-    env::Env,
+    access::Access,
     error::fatal,
     handle::{DurableState, Phase},
     life,
@@ -28,18 +28,18 @@ use crate::{
 const WATCHES: usize = 1024;
 /// Longest wait for a kind that is being healed or whose server is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often such a kind is looked at.
+/// How often such a kind is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Closes the cut of now in every domain; returns once it is durable.
-pub(crate) async fn close(env: Arc<Env>, mut durable: watch::Receiver<DurableState>) -> Result<FrontierVector> {
-    let references = env.core.lock().references();
+pub(crate) async fn close(access: Arc<Access>, mut durable: watch::Receiver<DurableState>) -> Result<FrontierVector> {
+    let references = access.core.lock().references();
     if references.is_empty() {
         return Err(Error::unavailable("close", "no kind is protected yet"));
     }
     let mut targets = BTreeMap::new();
     for (domain, kinds) in references {
-        match env.any_sample(&kinds).await {
+        match access.any_sample(&kinds).await {
             Ok(rv) => _ = targets.insert(domain, rv),
             Err(failure) if domain == MAIN => {
                 let asked = kinds.last().map_or_else(String::new, |kind| kind.kind_key());
@@ -49,10 +49,10 @@ pub(crate) async fn close(env: Arc<Env>, mut durable: watch::Receiver<DurableSta
             Err(_) => {}
         }
     }
-    let lagging = lagging(&env, &targets);
-    let env_ref = &env;
+    let lagging = lagging(&access, &targets);
+    let env_ref = &access;
     let bring = lagging.into_iter().map(async move |(key, domain, target)| {
-        // A domain beside the main one stays open where that takes long, and the others do not wait for it.
+        // A domain other than the main one stays open if it takes long, and the others do not wait for it.
         let patience = if domain == MAIN { PATIENCE } else { PATIENCE / 4 };
         (domain, bring(env_ref, &key, target, patience).await)
     });
@@ -64,19 +64,20 @@ pub(crate) async fn close(env: Arc<Env>, mut durable: watch::Receiver<DurableSta
             failed = failed.or((domain == MAIN).then_some(error));
         }
     }
-    let demand = env.core.lock().demand();
+    let demand = access.core.lock().demand();
     if let Some(failed) = failed {
         return Err(failed);
     }
     let closed = async {
-        // Where nothing is written the revision was durable before; the moment is only with a segment made since.
+        // Where nothing is written the revision was durable already; the moment only becomes so with a segment made
+        // since.
         let reached = |state: &DurableState| {
             let all = || targets.iter().all(|(domain, rv)| state.frontier.get(domain).is_none_or(|p| p.rv >= *rv));
             state.demand >= demand && all()
         };
         durable.wait_for(reached).await.map(|state| state.frontier.clone())
     };
-    match env.parts.timeout(PATIENCE, closed).await {
+    match access.parts.timeout(PATIENCE, closed).await {
         Some(Ok(frontier)) => Ok(frontier),
         Some(Err(_)) => Err(Error::unavailable("close", "the watcher has stopped")),
         None => Err(Error::unavailable("close", "the closed cut did not become durable in time")),
@@ -84,8 +85,8 @@ pub(crate) async fn close(env: Arc<Env>, mut durable: watch::Receiver<DurableSta
 }
 
 /// The covered kinds that have not been seen up to their domain's target: key, domain, target.
-fn lagging(env: &Env, targets: &BTreeMap<String, Revision>) -> Vec<(String, String, Revision)> {
-    let core = env.core.lock();
+fn lagging(access: &Access, targets: &BTreeMap<String, Revision>) -> Vec<(String, String, Revision)> {
+    let core = access.core.lock();
     let covered = core.kinds.iter().filter(|(_, kind)| kind.covered);
     covered
         .filter_map(|(key, kind)| {
@@ -97,71 +98,82 @@ fn lagging(env: &Env, targets: &BTreeMap<String, Revision>) -> Vec<(String, Stri
 }
 
 /// Brings one kind to `target`, by a short watch of its own.
-async fn bring(env: &Env, key: &str, target: Revision, patience: Duration) -> Result<()> {
-    let start = env.parts.clock.monotonic();
+async fn bring(access: &Access, key: &str, target: Revision, patience: Duration) -> Result<()> {
+    let start = access.parts.clock.monotonic();
     loop {
         let kind = {
-            let core = env.core.lock();
+            let core = access.core.lock();
             let Some(kind) = core.kinds.get(key) else { return Ok(()) };
             if !kind.covered || kind.cursor >= target {
                 return Ok(());
             }
             kind.discovery.clone()
         };
-        match bring_once(env, key, &kind, target).await {
-            Ok(_) if is_there(env, key, target) => return Ok(()),
+        match bring_once(access, key, &kind, target).await {
+            Ok(_) if is_there(access, key, target) => return Ok(()),
             Ok(_) => {}
             Err(failure) => {
                 tracing::debug!(kind = key, %failure, "a closing watch broke");
-                // What has expired its own stream recovers.
+                // Its own stream recovers what has expired.
                 if !matches!(failure, Failure::Expired(_)) {
-                    let mut core = env.core.lock();
+                    let mut core = access.core.lock();
                     core.trouble(key, &failure.to_string());
                     core.silent(key);
                 }
             }
         }
-        if env.parts.clock.monotonic().saturating_sub(start) > patience {
+        if access.parts.clock.monotonic().saturating_sub(start) > patience {
             let reason = format!("{key} was not seen up to revision {target} in time");
             return Err(Error::unavailable("close", reason));
         }
         // Its own stream may be healing it.
-        env.sleep(LOOK).await;
+        access.sleep(LOOK).await;
     }
 }
 
 /// One try to bring a kind to `target`, by a short watch, or as one whose watches send no bookmarks.
-pub(crate) async fn bring_once(env: &Env, key: &str, kind: &Discovery, target: Revision) -> Result<Look, Failure> {
-    let mute = env.core.lock().is_mute(key);
-    short_watch(env, key, kind, target, mute).await?;
-    if is_there(env, key, target) {
+pub(crate) async fn bring_once(
+    access: &Access,
+    key: &str,
+    kind: &Discovery,
+    target: Revision,
+) -> Result<Look, Failure> {
+    let mute = access.core.lock().is_mute(key);
+    short_watch(access, key, kind, target, mute).await?;
+    if is_there(access, key, target) {
         return Ok(Look::Known);
     }
-    let may_be = env.core.lock().may_be_mute(key);
-    if may_be { mute::look(env, key, kind).await } else { Ok(Look::More) }
+    let may_be = access.core.lock().may_be_mute(key);
+    if may_be { mute::look(access, key, kind).await } else { Ok(Look::More) }
 }
 
 /// Whether a kind was seen up to `target`, or nobody has to wait for it any more.
-fn is_there(env: &Env, key: &str, target: Revision) -> bool {
-    env.core.lock().kinds.get(key).is_none_or(|kind| !kind.covered || kind.cursor >= target)
+fn is_there(access: &Access, key: &str, target: Revision) -> bool {
+    access.core.lock().kinds.get(key).is_none_or(|kind| !kind.covered || kind.cursor >= target)
 }
 
-/// Makes sure that the kind's domain is in the life that is known, and watches for a moment, unless that is `mute`.
-async fn short_watch(env: &Env, key: &str, kind: &Discovery, target: Revision, mute: bool) -> Result<(), Failure> {
+/// Makes sure that the kind's domain is in the life that is known, and watches for a moment, unless the kind is `mute`.
+async fn short_watch(
+    access: &Access,
+    key: &str,
+    kind: &Discovery,
+    target: Revision,
+    mute: bool,
+) -> Result<(), Failure> {
     let (alive, watched, stalled) = {
-        let mut core = env.core.lock();
+        let mut core = access.core.lock();
         core.beat();
         let stalled = core.stalled_at;
         let kind = core.kinds.get(key);
         kind.map_or((Duration::ZERO, true, stalled), |kind| (kind.alive, kind.phase == Phase::Watching, stalled))
     };
-    // A stream that is silent for longer than a bookmark takes may be cut off without knowing.
-    let silent = env.parts.clock.monotonic().saturating_sub(alive) > env.settings.quiet_after;
-    life::confirm(env, &kind.domain, if watched && !silent { stalled } else { alive }).await?;
-    env.sample(kind).await?;
-    let cursor = env.core.lock().kinds.get(key).map_or(0, |k| k.cursor);
+    // A stream that has been silent for longer than a bookmark takes may be cut off without knowing it.
+    let silent = access.parts.clock.monotonic().saturating_sub(alive) > access.settings.quiet_after;
+    life::confirm(access, &kind.domain, if watched && !silent { stalled } else { alive }).await?;
+    access.sample(kind).await?;
+    let cursor = access.core.lock().kinds.get(key).map_or(0, |k| k.cursor);
     if cursor < target && cursor > 0 && !mute {
-        listen(env, key, kind, cursor, target).await?;
+        listen(access, key, kind, cursor, target).await?;
     }
     Ok(())
 }

@@ -52,10 +52,11 @@ use crate::{
     timekeeper::{Span, Timekeeper},
 };
 
-/// The process stood still if it was not known to run for this long. As long as a live event is taken to be under way.
+/// The process stood still if it was not known to run for this long: the time that a live event is taken to be under
+/// way.
 const STALL: Duration = Duration::from_millis(500);
 
-/// Something a stream saw that discovery wants to know of.
+/// Something that a stream saw and discovery needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hint {
     /// A custom resource definition is there.
@@ -65,7 +66,7 @@ pub(crate) enum Hint {
 }
 
 /// One kind.
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules another out")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which excludes another")]
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) discovery: Arc<Discovery>,
@@ -88,13 +89,13 @@ pub(crate) struct Kind {
     moved: bool,
     /// When its watch was opened after the newest outage or list, on the monotonic clock.
     opened: Duration,
-    /// How its stream fares.
+    /// How its stream is doing.
     pub(crate) pace: Pace,
     /// Where and when its protection ended, while it is not covered and what it missed may still be recovered.
     left: Option<(Revision, Micros)>,
     /// When its stream last brought anything, on the monotonic clock.
     pub(crate) alive: Duration,
-    /// Whether versions beyond the cursor were recorded, by a healing that has not ended.
+    /// Whether versions beyond the cursor were recorded, by a healing that did not finish.
     pub(crate) torn: bool,
     /// Whether its watches send bookmarks, as far as is known since one was opened after an outage or a list.
     pub(crate) bookmarks: Option<bool>,
@@ -125,9 +126,9 @@ pub(crate) struct Domain {
     renewed: Option<Renewed>,
     /// When this life was begun, on the monotonic clock.
     begun: Duration,
-    /// When something certain last told its time, on the monotonic clock.
+    /// When its time was last known for certain, on the monotonic clock.
     told: Duration,
-    /// Since when it has been told again and again, on the monotonic clock: its server answers.
+    /// Since when that has been so again and again, on the monotonic clock: its server answers.
     pub(crate) answers_since: Option<Duration>,
     /// Counts the lists that failed, so that the next one asks for another kind.
     failed: usize,
@@ -183,16 +184,16 @@ pub(crate) struct Core {
 
 /// The core, shared between streams.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared(Arc<Mutex<Core>>);
+pub(crate) struct SharedCore(Arc<Mutex<Core>>);
 
-impl Shared {
+impl SharedCore {
     pub(crate) fn new(core: Core) -> Self {
         Self(Arc::new(Mutex::new(core)))
     }
 
     /// The core. Never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        // A stream that panicked has ended the run already; what the core holds is whole between calls.
+        // A stream that panicked has ended the run already; between calls the core is always consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -258,13 +259,13 @@ impl Core {
         let clock = self.parts.clock.clone();
         let (now, stepped) = self.timekeeper.read(&*clock);
         if stepped {
-            // A process that was suspended finds the same.
+            // It is the same after the process was suspended.
             self.stall();
         }
         now
     }
 
-    /// An answer of the API server told the time.
+    /// An answer of the API server gave the time.
     pub(crate) fn dated(&mut self, when: &When) {
         self.now();
         if let Some(date) = when.date {
@@ -272,8 +273,8 @@ impl Core {
         }
     }
 
-    /// The process runs. When it stood still (paused, starved, suspended), events lay waiting: until a list separates
-    /// them from newer ones, receipts are no lower bounds.
+    /// The process is running. If it stood still (paused, starved, suspended), events were waiting to be read: until a
+    /// list separates them from newer ones, times of receipt are no lower bounds.
     pub(crate) fn beat(&mut self) {
         let now = self.parts.clock.monotonic();
         if self.beat > Duration::ZERO && now.saturating_sub(self.beat) > STALL {
@@ -283,7 +284,7 @@ impl Core {
         self.now();
     }
 
-    /// Events may have lain waiting: only what is newer than a list begun from here on is live.
+    /// Events may have been waiting to be read: only what is newer than a list begun from here on is live.
     fn stall(&mut self) {
         self.stalled_at = self.parts.clock.monotonic();
         for (name, domain) in &mut self.domains {
@@ -292,8 +293,9 @@ impl Core {
         }
     }
 
-    /// What has to be listed, so that receipts are lower bounds again and the closed time goes on: a kind of each domain
-    /// that stood still, whose watches were opened since its newest list, or whose time nothing has told for a while.
+    /// What has to be listed, so that receipts are lower bounds again and the closed time goes on: a kind of each
+    /// domain that stood still, whose watches were opened since its newest list, or whose time nothing has told for a
+    /// while.
     pub(crate) fn to_sample(&self) -> Vec<Arc<Discovery>> {
         let now = self.parts.clock.monotonic();
         let due = self.domains.iter().filter(|(name, domain)| {
@@ -315,15 +317,16 @@ impl Core {
         self.domains.keys().filter_map(of_domain).collect()
     }
 
-    /// Whether a kind's revisions may be taken for those of its domain. A kind that is named to be elsewhere than in the main
-    /// domain is; so are custom resources, which share one store, and kinds that are gone from here have nothing to be placed.
+    /// Whether a kind's revisions may be taken for those of its domain. A kind that is named to be elsewhere than in
+    /// the main domain is; so are custom resources, which share one store, and kinds that are gone from here have
+    /// nothing to be placed.
     pub(crate) fn is_placed(&self, key: &str) -> bool {
         self.kinds
             .get(key)
             .is_none_or(|kind| kind.placed || kind.discovery.domain != MAIN || !kind.discovery.crd_uid.is_empty())
     }
 
-    /// A kind was found to count in its domain; or may no longer, when another one can come under its name.
+    /// A kind was found to count in its domain; or may no longer do so, when another one can appear under its name.
     pub(crate) fn place(&mut self, key: &str, placed: bool) {
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.placed = placed;
@@ -345,14 +348,14 @@ impl Core {
         kinds
     }
 
-    /// A list that was to tell a domain's time failed.
+    /// A list that should have told a domain's time failed.
     pub(crate) fn not_sampled(&mut self, domain: &str) {
         let domain = self.domain(domain);
         domain.failed = domain.failed.wrapping_add(1);
     }
 
-    /// A kind's watch is open after an outage or a list: what it brings first has lain waiting for it, so that receipts say
-    /// nothing of commits before a list that is begun from here on.
+    /// A kind's watch is open after an outage or a list: what it brings first was waiting to be sent, so that the time
+    /// of receipt says nothing about the commit until there is a list that is begun from here on.
     pub(crate) fn opened(&mut self, key: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
         let domain = kind.discovery.domain.clone();
@@ -365,20 +368,20 @@ impl Core {
         }
     }
 
-    /// Whether a kind's watches may be such that send no bookmarks.
+    /// Whether a kind's watches may be of those that send no bookmarks.
     pub(crate) fn may_be_mute(&self, key: &str) -> bool {
         self.kinds.get(key).is_some_and(|kind| kind.bookmarks != Some(true) || kind.discovery.domain != MAIN)
     }
 
-    /// Whether they are known to be.
+    /// Whether they are known to be of those.
     pub(crate) fn is_mute(&self, key: &str) -> bool {
         self.kinds.get(key).is_some_and(|kind| kind.bookmarks == Some(false))
     }
 
-    /// A kind whose cursor stood at `from` when a list of it was begun, at `at`, is known up to that list's revision `rv`:
-    /// [`crate::mute`] says why. Says whether the cursor still stands there.
+    /// A kind whose cursor stood at `from` when a list of it was begun, at `at`, is known up to that list's revision
+    /// `rv`: [`crate::mute`] says why. Says whether the cursor still stands there.
     pub(crate) fn still(&mut self, key: &str, from: Revision, rv: Revision, at: Span) -> bool {
-        // One that is being recovered does not watch.
+        // A kind that is being recovered does not watch.
         let stands =
             |kind: &&mut Kind| kind.covered && !kind.torn && kind.phase == Phase::Watching && kind.cursor == from;
         let Some(kind) = self.kinds.get_mut(key).filter(stands) else { return false };
@@ -391,8 +394,8 @@ impl Core {
         true
     }
 
-    /// A domain that stood still was listed at `rv`, by a list that was begun then. One from before tells nothing of what was
-    /// written while nobody looked.
+    /// A domain that stood still was listed at `rv`, by a list that was begun then. One from before tells nothing of
+    /// what was written while nobody looked.
     pub(crate) fn runs_again(&mut self, domain: &str, rv: Revision, began: Duration) {
         if began >= self.stalled_at && self.stalled.remove(domain) {
             self.domain(domain).live_from = rv;
@@ -411,7 +414,8 @@ impl Core {
         domain.told = domain.told.max(when.began);
     }
 
-    /// Whether a watch that was opened then has received `rv` as it was committed: no sooner than a list that was begun since.
+    /// Whether a watch that was opened then has received `rv` as it was committed: no sooner than a list that was begun
+    /// since.
     fn is_live(&self, domain: &str, opened: Duration, rv: Revision) -> bool {
         self.domains.get(domain).is_some_and(|domain| {
             let (began, list) = domain.listed;
@@ -436,7 +440,7 @@ impl Core {
         let was_empty = self.buffer.is_empty();
         self.buffer.push(change, now);
         if self.buffer.is_full(self.settings.segment_rows, self.settings.segment_bytes) {
-            // The row just pushed may be one of several at its cursor: the frontier speaks of cursors as they are,
+            // The row just added may be one of several at its cursor: the frontier is made of the cursors as they are,
             // which never run ahead of the rows.
             let frontier = self.frontier();
             self.buffer.close(frontier, self.demands);
@@ -484,7 +488,7 @@ impl Core {
         let now = self.timekeeper.at(self.parts.clock.monotonic());
         for (name, rv) in closed {
             if let Some(domain) = self.domains.get(name) {
-                // What is only now becoming durable is not known of any later moment, whatever a clock said.
+                // What is only now becoming durable says nothing about any later moment, whatever a clock said.
                 let time = domain.clock.closed_time(rv).min(now.lo);
                 out.insert(name.to_owned(), FrontierPoint { incarnation: domain.incarnation, rv, time });
             }
@@ -577,8 +581,8 @@ impl Core {
         self.store_down.get_or_insert(now);
     }
 
-    /// Lets the noisiest kind go when the buffer is beyond its bound. Its rows still wait, so each that was let go
-    /// raises the bound a little: the rest goes on.
+    /// Lets the noisiest kind go when the buffer is over its bound. Its rows are still waiting, so each kind that was
+    /// let go raises the bound a little: the rest goes on.
     fn keep_bound(&mut self) {
         if self.buffer.bytes() <= self.settings.buffer_bytes {
             return;
@@ -596,12 +600,12 @@ impl Core {
         }
     }
 
-    /// Whether lists should wait: what they bring can be asked for later as well, and must not push out what cannot.
+    /// Whether lists should wait: what they bring can be asked for later as well, and must not displace what cannot.
     pub(crate) fn is_crowded(&self) -> bool {
         self.buffer.bytes() > self.settings.buffer_bytes / 2
     }
 
-    /// Whether the kind was let go and it is not yet time, or there is not yet room, for it to come back.
+    /// Whether the kind was let go and it is too early, or there is no room yet, for it to come back.
     pub(crate) fn must_wait(&self, key: &str) -> bool {
         let kind = self.kinds.get(key);
         let let_go = kind.is_some_and(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));

@@ -1,4 +1,4 @@
-//! Errors of the watcher, sorted by what the reader of one can do about it.
+//! Errors of the watcher, sorted by what can be done about them.
 //!
 //! Only what ends [`crate::run`] or fails a call of [`crate::Handle`] becomes an [`Error`]. What happens to a single
 //! kind (forbidden, gone, its API down) is a coverage row, not an error: it never stops the rest.
@@ -21,7 +21,7 @@ pub enum ErrorKind {
     NotServed,
     /// What the journal holds cannot be used: the error names it.
     Corrupt,
-    /// A mistake of ours.
+    /// A bug in Hindcast.
     Internal,
 }
 
@@ -49,7 +49,7 @@ impl Error {
         Self::new(ErrorKind::Unavailable, what, reason)
     }
 
-    /// A mistake of ours.
+    /// A bug in Hindcast.
     pub fn internal(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, what, reason)
     }
@@ -68,7 +68,7 @@ impl Error {
         self
     }
 
-    /// The same for somebody else who waits for the same answer; its causes are in its text.
+    /// A copy for another caller who waits for the same answer; the causes become part of its text.
     pub(crate) fn again(&self) -> Self {
         let mut again = Self::new(self.kind, self.what.clone(), self.reason.clone());
         again.hint.clone_from(&self.hint);
@@ -97,7 +97,7 @@ impl Error {
     }
 }
 
-/// The error of what a failed request ends.
+/// The error of whatever a failed request brings to an end.
 pub(crate) fn fatal(what: &str, failure: &Failure) -> Error {
     match failure {
         Failure::Forbidden(_) => Error::new(ErrorKind::Invalid, what, failure.to_string())

@@ -1,10 +1,10 @@
 //! The flusher: blocks of the buffer become segments, one at a time.
 //!
 //! **Invariants.** (1) Exactly one segment is in flight; the buffer grows meanwhile. (2) A segment that the store did
-//! not take is offered again, the same bytes, for ever; only being fenced or a mistake of ours ends the run.
-//! A value that cannot be sealed ends nothing: its row goes without it, and its kind is let go until sealing works again
-//! [`Flusher::seal_or_let_go`].
-//! (3) The oldest buffered change waits at most `linger` before its PUT starts, if no PUT is in flight.
+//! not take is offered again, the same bytes, for ever; only being fenced or a bug ends the run. A value that cannot be
+//! sealed ends nothing: its row goes without it, and its kind is let go until sealing works again
+//! [`Flusher::seal_or_let_go`]. (3) The oldest buffered change waits at most `linger` before its PUT starts, if no PUT
+//! is in flight.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,13 +19,13 @@ use tokio::sync::{Notify, watch};
 use crate::{
     Result,
     buffer::Batch,
-    core::{Due, Shared, placed},
+    core::{Due, SharedCore, placed},
     handle::DurableState,
 };
 
-/// Where the flusher takes from and tells of what it did.
+/// Where the flusher takes segments from, and where it reports what it did.
 pub(crate) struct Flusher {
-    pub(crate) core: Shared,
+    pub(crate) core: SharedCore,
     pub(crate) parts: Parts,
     pub(crate) writer: Writer,
     pub(crate) wake: Arc<Notify>,
@@ -70,7 +70,7 @@ impl Flusher {
                     tokio::select! {
                         biased;
                         changed = self.stop.changed() => {
-                            // The run was dropped, not stopped: there is nobody to flush for.
+                            // The run was dropped, not stopped: nobody is left to flush for.
                             if changed.is_err() {
                                 return Ok(());
                             }
@@ -104,7 +104,7 @@ impl Flusher {
     /// Commits a batch, however long the store takes.
     async fn commit(&mut self, mut batch: Batch) -> Result<()> {
         self.seal_or_let_go(&mut batch.changes).await;
-        // Every data key is at hand, so that only a mistake of ours can fail here.
+        // Every data key is at hand, so that only a bug can make this fail.
         self.writer.stage(batch.changes, batch.frontier.clone()).await?;
         let mut failures = 0;
         let done = loop {
@@ -129,8 +129,8 @@ impl Flusher {
         Ok(())
     }
 
-    /// Makes ready to seal the values of these changes. Those that cannot be sealed, though the store answers, go without:
-    /// a key that does not work, or that nobody may read, must not stop the rest.
+    /// Prepares to seal the values of these changes. Values that cannot be sealed although the store answers are left
+    /// out: a key that does not work, or that may not be read, must not stop the rest.
     async fn seal_or_let_go(&mut self, changes: &mut [Change]) {
         let began = self.parts.clock.monotonic();
         let mut failures = 0;
@@ -138,7 +138,7 @@ impl Flusher {
             let broken = self.writer.unsealable(changes).await;
             let Some((_, error)) = broken.iter().find(|(_, error)| error.kind().may_pass()) else { break broken };
             // A store that is away takes no segment either, and what waits for it is not lost.
-            // What still waits of a kind that was let go need not wait as long again.
+            // Changes of a kind that was let go already need not wait as long again.
             let long = self.parts.clock.monotonic().saturating_sub(began) >= PATIENCE || !self.broken.is_empty();
             if long && self.writer.store_answers().await {
                 break broken;
@@ -168,7 +168,7 @@ impl Flusher {
         }
     }
 
-    /// Looks whether values can be sealed that could not be.
+    /// Checks whether values that could not be sealed can be sealed now.
     async fn try_to_seal(&mut self) {
         self.probe_at = self.parts.clock.monotonic() + PROBE;
         while let Some(namespace) = self.broken.first() {
@@ -182,7 +182,7 @@ impl Flusher {
 
     async fn refused(&self, error: &hindcast_journal::Error, failures: &mut u32) {
         if *failures == 0 {
-            tracing::warn!(%error, "the store did not take a segment; it is offered again");
+            tracing::warn!(%error, "the store did not accept a segment; it is offered again");
         }
         self.core.lock().refused();
         let base = Duration::from_millis(100 << (*failures).min(6)).min(Duration::from_secs(5));

@@ -1,6 +1,6 @@
 //! The way to talk to a running watcher: close a cut, read its status, learn what is durable.
 //!
-//! [`channel`] makes the two ends. The [`Handle`] is cloned to whoever asks; the [`Commands`] go into
+//! [`channel`] makes the two ends. The [`Handle`] is cloned for whoever asks; the [`Commands`] go into
 //! [`crate::Parts`]. Nothing here blocks the watcher: status and durable frontier are published values.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -30,7 +30,7 @@ pub enum Phase {
     Unprotected,
 }
 
-/// One kind, as it stands.
+/// The state of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KindStatus {
     /// What its stream is doing.
@@ -41,17 +41,17 @@ pub struct KindStatus {
     pub domain: String,
     /// How far it has been seen.
     pub cursor: Revision,
-    /// Objects alive.
+    /// Living objects.
     pub objects: usize,
     /// Why it is not protected, or what its stream last failed with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
 
-/// The watcher, as it stands.
+/// The state of the watcher.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// Whether every kind that can be protected is, and the store took the last segment.
+    /// Whether every kind that can be protected is protected, and the store accepted the last segment.
     pub ready: bool,
     /// Why not, when it is not ready.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -100,7 +100,7 @@ pub struct Handle {
 
 /// The watcher's end of a [`Handle`].
 #[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "what comes in, beside what goes out")]
+#[expect(clippy::struct_field_names, reason = "one field is what comes in, the others what goes out")]
 pub struct Commands {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) status: watch::Sender<Arc<Status>>,
@@ -133,7 +133,7 @@ impl Handle {
         answer.await.map_err(|_| gone())?
     }
 
-    /// The watcher as it stands.
+    /// The state of the watcher.
     pub fn status(&self) -> Arc<Status> {
         self.status.borrow().clone()
     }

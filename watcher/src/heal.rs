@@ -1,8 +1,8 @@
 //! The missing versions of one object, walked back through the server's history.
 //!
 //! A 410 is not yet a gap: while the server still has the revisions, an `Exact` list by name at `rv − 1` is the version
-//! before `rv`, also after the object's deletion. **Words**: *known* is the version the journal holds; the *floor* is the
-//! highest revision that the server answered to be too old.
+//! before `rv`, even after the object was deleted. **Words**: *known* is the version the journal holds; the *floor* is
+//! the highest revision that the server said was too old.
 //!
 //! **Invariants.** (1) Steps come out ascending, each with its true revision. (2) A version is recovered only if the
 //! server showed it; where the floor cuts a walk short, [`Recovered::complete`] is false and nothing is invented but
@@ -77,7 +77,7 @@ impl Walk<'_> {
                     break;
                 }
                 let Some(before) = self.before(server, floor, rv).await? else {
-                    // Another uid than the known one: the old object went before this one came.
+                    // Not the uid that is known: the old object was deleted before this one was created.
                     if self.known.is_some_and(|(known, _)| known != uid) {
                         out.steps.push(Step::Delete { rv: rv - 1 });
                     }
@@ -101,7 +101,7 @@ impl Walk<'_> {
         Ok(out)
     }
 
-    /// Only what the list shows, taken for all there was.
+    /// Only what the list shows, as if there had been nothing else.
     #[cfg(feature = "sabotage")]
     pub(crate) fn unwalked(&self) -> Recovered {
         let version = self.end.clone().and_then(|bytes| Header::of(&bytes).rv.map(|rv| Step::Version { rv, bytes }));

@@ -4,19 +4,19 @@
 //! turns events into rows, and commits them to the journal. A [`Handle`] closes cuts and reads its status.
 //!
 //! **Invariants of absence.** (1) Nothing here writes to the cluster. (2) Time, sleep and randomness come from
-//! [`hindcast_journal::Parts`] alone, requests go through the given clients alone, so a seeded run reproduces.
-//! (3) No failure of one kind stops another.
+//! [`hindcast_journal::Parts`] alone, requests go through the given clients alone, so that a seeded run can be
+//! repeated. (3) No failure of one kind stops another.
 //!
 //! Start reading at [`run`], then `stream`, then `core`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod access;
 mod buffer;
 mod clock;
 mod close;
 mod core;
 mod domains;
-mod env;
 mod error;
 mod flush;
 mod handle;

@@ -1,17 +1,17 @@
-//! Whether the server still is what the journal knows: asked after every interval in which its store could have been
-//! put back to an older copy, before anything is followed, healed or closed beyond what was known.
+//! Whether the server still is the one that the journal knows: checked after every interval in which its store could
+//! have been put back to an older copy, before anything is followed, healed or closed beyond what was known.
 //!
-//! A revision alone does not tell: a store that was put back may have overtaken the old cursor, or was made to skip
-//! beyond it. So the server is asked for what stood *at* the cursors (`Exact` lists, metadata only) of a sample of
-//! kinds, and that must be what is retained. Where the history is gone, lists of now are held against it: they can only
-//! contradict.
+//! A revision alone does not show it: a store that was put back may have overtaken the old cursor, or may have been
+//! made to skip beyond it. So the server is asked for what stood *at* the cursors (`Exact` lists, metadata only) of a
+//! sample of kinds, and that must be what is retained. Where the history is gone, lists of now are compared with it:
+//! they can only contradict.
 //!
 //! **Invariants.** (1) [`confirm`] costs at most [`KINDS`] lists of [`PAGE`] objects' metadata and [`OBJECTS`] reads of
-//! one, twice that where the history is gone, and one list of one object; streams that broke together share it. (2) An
-//! answer that fails is evidence of nothing, and asked for again; a kind that does not answer holds the others up for
-//! as long as it takes to let it go, and no more once it has been astray for so long.
-//! (3) Only a contradiction, or a leap of revisions that no cluster can write, begins a new life [`Core::begin_life`].
-//! What differs only outside of the sample is met by the lists that follow, page by page, or not at all.
+//! one, twice that where the history is gone, and one list of one object; streams that broke together share it. (2) A
+//! failed answer is evidence of nothing, and the question is asked again; a kind that does not answer holds up the
+//! others for as long as it takes to let it go, and no longer once it has been astray for that long. (3) Only a
+//! contradiction, or a leap of revisions that no cluster can write, begins a new life [`Core::begin_life`]. What
+//! differs only outside the sample is noticed by the lists that follow, page by page, or not at all.
 //!
 //! [`Core::begin_life`]: crate::core::Core::begin_life
 
@@ -27,74 +27,78 @@ use hindcast_cluster::{
 use hindcast_journal::{Revision, facts::Discovery};
 
 use crate::{
+    access::Access,
     core::{Witness, contradicts, object_name},
-    env::Env,
 };
 
-/// Kinds of a sample.
+/// Kinds in a sample.
 const KINDS: usize = 24;
 /// Objects on the page of each.
 const PAGE: usize = 100;
 /// Objects beyond their kind's page that are asked for by name, the newest.
 const OBJECTS: usize = 16;
-/// Of one kind at most.
+/// At most this many of them from one kind.
 const PER_KIND: usize = 4;
 /// Questions at once.
 const AT_ONCE: usize = 8;
 /// Longest wait for one answer, and for the first of each.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(2);
-/// A leap of revisions that no cluster writes in any outage that its history was lost in, and the most that one can
-/// write in a second beside.
+/// More revisions than any cluster writes during an outage that its history was lost in, and the most that one can
+/// write per second in addition.
 const LEAP: Revision = 100_000_000;
 const WRITES: Revision = 50_000;
 
-/// What the sample told.
+/// What the sample showed.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
-    /// Objects stand in the server's history as they are retained, the newest of them at that revision.
+    /// Objects are in the server's history as they are retained, the newest of them at that revision.
     Same(Revision),
     /// Nothing that could be compared.
     Nothing,
-    /// What cannot be of one life.
+    /// Something that cannot be of the same life.
     Another(String),
 }
 
 /// Makes sure that a domain is in the life that the journal knows, unless that was done after `since` on the monotonic
 /// clock. If it is not, its new life has begun when this returns.
-pub(crate) async fn confirm(env: &Env, domain: &str, since: Duration) -> Result<(), Failure> {
-    let turn = env.confirmed.of(domain);
+pub(crate) async fn confirm(access: &Access, domain: &str, since: Duration) -> Result<(), Failure> {
+    let turn = access.confirmed.of(domain);
     let mut confirmed = turn.lock().await;
     if confirmed.is_some_and(|began| began >= since) {
         return Ok(());
     }
-    let began = env.parts.clock.monotonic();
+    let began = access.parts.clock.monotonic();
     let (life, sample) = {
-        let mut core = env.core.lock();
+        let mut core = access.core.lock();
         let sample = core.witnesses(domain, KINDS, 2 * PAGE, PER_KIND);
         (core.life(domain), sample.into_iter().map(Arc::new).collect::<Vec<_>>())
     };
-    if let Some((kind, why)) = examine(env, life, &sample).await? {
-        begin(env, &kind, life, &why).await;
+    if let Some((kind, why)) = examine(access, life, &sample).await? {
+        begin(access, &kind, life, &why).await;
     }
     *confirmed = Some(began);
     Ok(())
 }
 
-/// Begins a new life of a kind's domain, as long as it is in `life` still. The store may have been put back after the lists that
-/// are known of, so another one tells where the new life stands.
-pub(crate) async fn begin(env: &Env, kind: &Discovery, life: u32, why: &str) {
-    let list = env.parts.timeout(PATIENCE, env.sample(kind)).await;
+/// Begins a new life of a kind's domain, as long as it is in `life` still. The store may have been put back after the
+/// lists that are known of, so another list shows where the new life stands.
+pub(crate) async fn begin(access: &Access, kind: &Discovery, life: u32, why: &str) {
+    let list = access.parts.timeout(PATIENCE, access.sample(kind)).await;
     let list = list.and_then(Result::ok).unwrap_or(0);
-    env.core.lock().begin_life(&kind.domain, life, list, why);
+    access.core.lock().begin_life(&kind.domain, life, list, why);
 }
 
-/// A kind that answers and what tells of a new life, if something does.
-async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option<(Arc<Discovery>, String)>, Failure> {
+/// A kind that answers, and what shows that there is a new life, if anything does.
+async fn examine(
+    access: &Access,
+    life: u32,
+    sample: &[Arc<Witness>],
+) -> Result<Option<(Arc<Discovery>, String)>, Failure> {
     let mut failed = None;
     let mut list = None;
     for witness in sample {
-        match env.parts.timeout(PATIENCE, env.sample(&witness.kind)).await {
+        match access.parts.timeout(PATIENCE, access.sample(&witness.kind)).await {
             Some(Ok(rv)) => {
                 list = Some((rv, witness));
                 break;
@@ -104,17 +108,17 @@ async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option
         }
     }
     let Some((list, asked)) = list else {
-        // A domain without a kind that is followed has nothing to be confirmed.
+        // In a domain without a kind that is followed there is nothing to confirm.
         return failed.map_or(Ok(None), Err);
     };
-    if !env.core.lock().is_life(&asked.kind.kind_key(), life) {
-        // The list itself told that revisions went back.
+    if !access.core.lock().is_life(&asked.kind.kind_key(), life) {
+        // The list itself showed that revisions went back.
         return Ok(None);
     }
-    let mut told = ask(env, sample, true).await?;
+    let mut told = ask(access, sample, true).await?;
     if told == Told::Nothing {
-        told = ask(env, sample, false).await?;
-        let now = env.core.lock().now().lo;
+        told = ask(access, sample, false).await?;
+        let now = access.core.lock().now().lo;
         if told == Told::Nothing && leapt(sample, list, now) {
             told = Told::Another(format!("revisions leapt to {list}, and the history before is compacted"));
         }
@@ -122,7 +126,7 @@ async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option
     Ok(match told {
         Told::Another(why) => Some((asked.kind.clone(), why)),
         Told::Same(agreed) => {
-            env.core.lock().confirmed(&asked.kind.domain, life, agreed);
+            access.core.lock().confirmed(&asked.kind.domain, life, agreed);
             None
         }
         Told::Nothing => None,
@@ -131,7 +135,7 @@ async fn examine(env: &Env, life: u32, sample: &[Arc<Witness>]) -> Result<Option
 
 /// Whether revisions have leapt further than a cluster can write in that time.
 fn leapt(sample: &[Arc<Witness>], list: Revision, now: hindcast_journal::Micros) -> bool {
-    // A lease is as old as its newest write, not as what was seen of the counter.
+    // A lease is as old as its newest write, not as the newest revision seen.
     let newest = sample.iter().filter(|witness| witness.is_followed()).max_by_key(|witness| witness.cursor);
     newest.is_some_and(|newest| {
         let seconds = u64::try_from((now - newest.heard) / 1_000_000).unwrap_or(0);
@@ -145,10 +149,11 @@ enum Question {
     Object(Arc<Witness>, String, (Box<str>, Revision)),
 }
 
-/// Asks for the sample: at the cursors out of the server's history, or as it is now. A copy of the store holds the history up
-/// to the newest object that is found in it as it is retained; who knows of a newer one, and failed, is asked again.
-async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Failure> {
-    // What was recorded beyond the cursor makes the state at it unknown; of now it says no less.
+/// Asks for the sample: at the cursors from the server's history, or as it is now. A copy of the store has the history
+/// up to the newest object that is found in it as it is retained; a question about a newer one that failed is asked
+/// again.
+async fn ask(access: &Access, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Failure> {
+    // If changes beyond the cursor were recorded, the state at it is unknown; about now the kind says as much as any.
     let usable = || sample.iter().filter(|witness| !exact || !witness.torn);
     let paged = usable().filter(|witness| witness.is_followed());
     let mut questions: Vec<Question> = paged.cloned().map(Question::Page).collect();
@@ -157,13 +162,13 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
         newest.map(|(name, known)| Question::Object(witness.clone(), name, known))
     });
     questions.extend(named.take(OBJECTS));
-    let monotonic = || env.parts.clock.monotonic();
-    let (until, mut limit) = (monotonic() + env.settings.stuck_after, ANSWER);
+    let monotonic = || access.parts.clock.monotonic();
+    let (until, mut limit) = (monotonic() + access.settings.stuck_after, ANSWER);
     let (mut agreed, mut heard) = (0, questions.is_empty());
     loop {
         let within = limit;
         let answers = questions.into_iter().map(|question| async move {
-            let answer = env.parts.timeout(within, put(env, &question, exact)).await;
+            let answer = access.parts.timeout(within, put(access, &question, exact)).await;
             (question, answer)
         });
         let mut answers = std::pin::pin!(futures::stream::iter(answers).buffer_unordered(AT_ONCE));
@@ -189,15 +194,15 @@ async fn ask(env: &Env, sample: &[Arc<Witness>], exact: bool) -> Result<Told, Fa
         if questions.is_empty() || limit.is_zero() {
             break;
         }
-        env.sleep(env.backoff(0)).await;
+        access.sleep(access.backoff(0)).await;
     }
     if !heard {
-        return Err(Failure::Transport("nothing of what was asked was answered".to_owned()));
+        return Err(Failure::Transport("none of the questions was answered".to_owned()));
     }
     Ok(if exact && agreed > 0 { Told::Same(agreed) } else { Told::Nothing })
 }
 
-async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failure> {
+async fn put(access: &Access, question: &Question, exact: bool) -> Result<Page, Failure> {
     let (witness, mut query, target) = match question {
         Question::Page(witness) => (witness, format!("limit={PAGE}"), path(&witness.kind)),
         Question::Object(witness, name, _) => {
@@ -208,7 +213,7 @@ async fn put(env: &Env, question: &Question, exact: bool) -> Result<Page, Failur
     if exact {
         query.push_str(&format!("&resourceVersion={}&resourceVersionMatch=Exact", witness.cursor));
     }
-    env.asked(&path(&witness.kind), env.api.metadata(&target, &query)).await
+    access.asked(&path(&witness.kind), access.api.metadata(&target, &query)).await
 }
 
 impl Question {
@@ -218,7 +223,7 @@ impl Question {
         }
     }
 
-    /// The newest revision that an answer can agree on.
+    /// The newest revision that an answer can confirm.
     fn newest(&self) -> Revision {
         match self {
             Self::Page(witness) => {
@@ -246,7 +251,8 @@ impl Question {
     }
 }
 
-/// Holds a page against what is retained: the newest revision of what agrees, or what contradicts. `whole` if no page follows.
+/// Compares a page with what is retained: the newest revision of what agrees, or what contradicts. `whole` if no page
+/// follows.
 fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Result<Revision, String> {
     let key = witness.kind.kind_key();
     let cursor = witness.cursor;
@@ -276,7 +282,7 @@ fn compare(witness: &Witness, page: &[Header], whole: bool, exact: bool) -> Resu
     Ok(agreed)
 }
 
-/// Judges that a retained object is not there. Of now that means that it was deleted.
+/// Judges the absence of a retained object. In a list of now it only means that the object was deleted.
 fn absent(
     key: &str,
     name: &str,

@@ -1,4 +1,4 @@
-//! A short watch of one kind, beside its stream: brings what lies between its cursor and a revision.
+//! A short watch of one kind beside its stream, which brings what lies between its cursor and a revision.
 //!
 //! The server ends it after a few seconds, with a bookmark before the end if it sends any.
 //!
@@ -13,39 +13,39 @@ use hindcast_cluster::{
 };
 use hindcast_journal::{Revision, facts::Discovery};
 
-use crate::{core::Verdict, env::Env};
+use crate::{access::Access, core::Verdict};
 
 /// Asked of the server; its bookmark comes two seconds before the end.
 pub(crate) const SECONDS: u32 = 3;
 /// A watch that ends sooner was cut off.
 const ENDED: Duration = Duration::from_secs(SECONDS as u64 - 1);
 
-/// Watches a kind from its cursor until it is seen up to `target`, or the watch ends. Says whether it was open for its time,
-/// ended as asked and left something to be said.
+/// Watches a kind from its cursor until it is seen up to `target`, or the watch ends. Says whether it stayed open for
+/// its time, ended as asked, and left part of the interval unseen.
 pub(crate) async fn listen(
-    env: &Env,
+    access: &Access,
     key: &str,
     kind: &Discovery,
     cursor: Revision,
     target: Revision,
 ) -> Result<bool, Failure> {
     let query = format!("resourceVersion={cursor}&timeoutSeconds={SECONDS}");
-    let mut watch = env.api.watch(&path(kind), &query).await?;
-    let opened = env.parts.clock.monotonic();
+    let mut watch = access.api.watch(&path(kind), &query).await?;
+    let opened = access.parts.clock.monotonic();
     while let Some(line) = watch.line(Duration::from_secs(2 * u64::from(SECONDS))).await? {
         let event = lines::event(&line).ok_or_else(|| Failure::Server("no event".to_owned()))?;
         if let Event::Error(status) = &event {
             return Err(Failure::of_event(status));
         }
-        let mut core = env.core.lock();
-        // What it brings has lain waiting for it: it is no live watch.
+        let mut core = access.core.lock();
+        // What it brings was waiting to be sent: this is not a live watch.
         if core.event(key, &event, Revision::MAX) != Verdict::Go {
-            // The main stream meets the same and knows what to do.
+            // The main stream runs into the same failure and knows what to do.
             return Ok(false);
         }
         if core.kinds.get(key).is_none_or(|k| k.cursor >= target) {
             return Ok(false);
         }
     }
-    Ok(env.parts.clock.monotonic().saturating_sub(opened) >= ENDED)
+    Ok(access.parts.clock.monotonic().saturating_sub(opened) >= ENDED)
 }

@@ -1,51 +1,51 @@
-//! Reading again what the journal keeps in another way than it would now: values that were not stored for want of a key, in
-//! clear, or that the rules of an older version left open.
+//! Reads again what the journal stored in another way than it would today: values that were left out because there was
+//! no key, stored in the clear, or not sealed by the rules of an older version.
 //!
-//! **Invariants.** (1) Nothing is watched anew and no protection ends: the rows stand behind what the watches bring.
-//! (2) Each kind is listed once, page by page, after a start that found it so; a list that fails is begun again.
+//! **Invariants.** (1) No watch is opened again and no protection ends: the rows are added after what the watches
+//! bring. (2) Each kind is listed once, page by page, after a start that found it so; a list that fails is begun again.
 
 use std::time::Duration;
 
 use hindcast_cluster::discovery;
 use hindcast_journal::Source;
 
-use crate::{core::Sighting, env::Env, stream};
+use crate::{access::Access, core::Sighting, stream};
 
-/// Between looks whether there is something to read again.
+/// How often it is checked whether there is something to read again.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Reads again, whenever something is to be; ends only by being dropped.
-pub(crate) async fn keep(env: &Env) {
+/// Reads again whatever has to be; ends only by being dropped.
+pub(crate) async fn keep(access: &Access) {
     let mut failures = 0;
     loop {
         let due = {
-            let mut core = env.core.lock();
+            let mut core = access.core.lock();
             if core.started { core.next_reread() } else { None }
         };
         let Some(kind) = due else {
-            env.sleep(LOOK).await;
+            access.sleep(LOOK).await;
             continue;
         };
-        match one(env, &kind).await {
+        match one(access, &kind).await {
             Ok(()) => failures = 0,
             Err(failure) => {
                 tracing::debug!(kind = kind.kind_key(), %failure, "values could not be read again yet");
                 failures += 1;
-                env.sleep(env.backoff(failures).max(LOOK)).await;
+                access.sleep(access.backoff(failures).max(LOOK)).await;
             }
         }
     }
 }
 
-async fn one(env: &Env, kind: &hindcast_journal::facts::Discovery) -> Result<(), hindcast_cluster::Failure> {
+async fn one(access: &Access, kind: &hindcast_journal::facts::Discovery) -> Result<(), hindcast_cluster::Failure> {
     let (key, path) = (kind.kind_key(), discovery::path(kind));
     let mut next: Option<String> = None;
     let mut list = None;
     loop {
-        let page = env.page(&path, next.as_deref()).await?;
+        let page = access.page(&path, next.as_deref()).await?;
         let Some(rv) = list.or(page.rv) else { return Err(hindcast_cluster::Failure::Opaque) };
         list = Some(rv);
-        let mut core = env.core.lock();
+        let mut core = access.core.lock();
         for item in page.items {
             let (header, bytes) = stream::typed(kind, item);
             let at = core.now();

@@ -15,7 +15,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 const LEVEL: i32 = 1;
 const DICTIONARY: usize = 110 << 10;
-/// Enough samples that the dictionary is good, few enough that training takes a moment.
+/// Enough samples for a good dictionary, and few enough that training takes only a moment.
 const SAMPLES: usize = 1_000;
 const SAMPLE_BYTES: usize = 2 << 20;
 
@@ -24,7 +24,7 @@ const SAMPLE_BYTES: usize = 2 << 20;
 pub(crate) struct Entry {
     pub(crate) rv: Revision,
     pub(crate) uid: Box<str>,
-    /// Newest stamp in it, as far as this process has seen it.
+    /// The newest timestamp in it, as far as this process has seen.
     pub(crate) stamp: Option<Micros>,
     /// The list that showed it last.
     pub(crate) listing: u32,
@@ -76,7 +76,7 @@ impl Packer {
         }
     }
 
-    /// What the retained versions take, in bytes.
+    /// How many bytes the retained versions take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -180,7 +180,7 @@ impl Packer {
             return;
         }
         let (samples, sizes) = (std::mem::take(&mut self.samples), std::mem::take(&mut self.sample_sizes));
-        // Too uniform a sample cannot be trained on; then the next ones are tried.
+        // A sample that is too uniform cannot be trained on; then the next ones are tried.
         let Ok(dictionary) = zstd::dict::from_continuous(&samples, &sizes, DICTIONARY) else { return };
         let contexts = Compressor::with_dictionary(LEVEL, &dictionary)
             .and_then(|c| Ok((c, Decompressor::with_dictionary(&dictionary)?)));

@@ -1,7 +1,7 @@
 //! The run: resume from the journal, discover what is served, keep a stream for every kind, until told to stop.
 //!
-//! **Invariants.** (1) What the journal knew is taken up before the first request: no kind is listed whose cursor
-//! stands. (2) Each kind has at most one stream. (3) A stop flushes what is buffered, within its bound of time.
+//! **Invariants.** (1) What the journal knows is loaded before the first request: no kind is listed whose cursor
+//! is still good. (2) Each kind has at most one stream. (3) A stop flushes what is buffered, within its bound of time.
 //! Not here: what a stream does [`crate::stream`].
 
 mod closings;
@@ -20,8 +20,8 @@ use tokio::{
 use self::{closings::Closings, kinds::Kinds};
 use crate::{
     Commands, Error, Metrics, Result, Settings,
-    core::{Core, Shared},
-    env::Env,
+    access::Access,
+    core::{Core, SharedCore},
     flush::Flusher,
     handle::{Command, DurableState},
     watchdog,
@@ -29,7 +29,7 @@ use crate::{
 
 /// How often the status is published.
 const TICK: Duration = Duration::from_secs(1);
-/// Events about what is served are collected this long before discovery is read.
+/// Events about what is served are collected for this long before discovery is read.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// What a run is given.
@@ -44,7 +44,7 @@ pub struct Parts {
     pub writer: Writer,
     /// Makes rows.
     pub encoder: Encoder,
-    /// Where figures go.
+    /// Where metrics go.
     pub metrics: Metrics,
     /// The watcher's end of a [`crate::Handle`].
     pub commands: Commands,
@@ -70,9 +70,9 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         resumed = resume::resume(&mut core, &journal, &writer, &commands.status) => resumed?,
     }
     writer.agree_on_time();
-    let core = Shared::new(core);
+    let core = SharedCore::new(core);
     let api = Api::new(parts.clone(), connector, settings.streams_per_client, settings.request_timeout)?;
-    let env = Arc::new(Env {
+    let access = Arc::new(Access {
         api,
         core: core.clone(),
         parts: parts.clone(),
@@ -81,9 +81,9 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         strays: Gate::new(settings.openings),
         late: std::sync::Mutex::default(),
         leases: tokio::sync::Mutex::default(),
-        mute: crate::env::Turns::default(),
+        mute: crate::access::Turns::default(),
         placing: tokio::sync::Mutex::default(),
-        confirmed: crate::env::Confirmed::default(),
+        confirmed: crate::access::Confirmed::default(),
         settings: settings.clone(),
     });
     let Commands { commands, status, durable } = commands;
@@ -108,20 +108,20 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         probe_at: Duration::ZERO,
     };
     let mut flusher = tokio::spawn(flusher.run());
-    let main = Main { kinds: Kinds::new(env.clone(), hints), env, commands, status, durable };
+    let main = Main { kinds: Kinds::new(access.clone(), hints), access, commands, status, durable };
     let outcome = tokio::select! {
         biased;
         ended = &mut flusher => return joined(ended),
         () = main.keep() => Ok(()),
         () = &mut shutdown => Ok(()),
     };
-    // The streams have ended with `main`; what they handed over is flushed.
+    // The streams have ended with `main`; what they handed over is still to be flushed.
     stop.send_replace(true);
     if let Some(ended) = parts.timeout(settings.stop_timeout, &mut flusher).await {
         joined(ended)?;
     } else {
         flusher.abort();
-        tracing::warn!("stopped before the store took everything; it is read again from the cursor");
+        tracing::warn!("stopped before the store had accepted everything; the rest is read again from the cursor");
     }
     outcome
 }
@@ -131,7 +131,7 @@ fn joined(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
 }
 
 struct Main {
-    env: Arc<Env>,
+    access: Arc<Access>,
     kinds: Kinds,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<crate::Status>>,
@@ -141,27 +141,27 @@ struct Main {
 impl Main {
     /// Keeps every kind under protection and answers commands; ends only by being dropped.
     async fn keep(self) {
-        let Self { env, kinds, commands, status, durable } = self;
-        let follow = protect(&env, kinds);
-        let answer = answer(&env, commands, status, durable);
-        futures::future::join4(follow, answer, watchdog::watch(&env), crate::reread::keep(&env)).await;
+        let Self { access, kinds, commands, status, durable } = self;
+        let follow = protect(&access, kinds);
+        let answer = answer(&access, commands, status, durable);
+        futures::future::join4(follow, answer, watchdog::watch(&access), crate::reread::keep(&access)).await;
     }
 }
 
 /// Starts the streams, then follows what is served.
-async fn protect(env: &Env, mut kinds: Kinds) {
+async fn protect(access: &Access, mut kinds: Kinds) {
     let mut failures: u32 = 0;
     while let Err(failure) = kinds.start().await {
         failures += 1;
         if failures.is_power_of_two() {
             tracing::warn!(%failure, failures, "the API server does not answer; trying again");
         }
-        env.sleep(env.backoff(failures)).await;
+        access.sleep(access.backoff(failures)).await;
     }
     failures = 0;
-    env.core.lock().started = true;
-    let clock = env.parts.clock.clone();
-    let mut discover_at = clock.monotonic() + env.settings.discovery_every;
+    access.core.lock().started = true;
+    let clock = access.parts.clock.clone();
+    let mut discover_at = clock.monotonic() + access.settings.discovery_every;
     let mut probe_at = clock.monotonic();
     loop {
         let now = clock.monotonic();
@@ -173,14 +173,14 @@ async fn protect(env: &Env, mut kinds: Kinds) {
                     }
                     failures = 0;
                     // A definition is established but not yet served, or a kind is missing and may come back.
-                    now + if whole { env.settings.discovery_every } else { SETTLE }
+                    now + if whole { access.settings.discovery_every } else { SETTLE }
                 }
                 Err(failure) => {
                     failures += 1;
                     if failures.is_power_of_two() {
                         tracing::warn!(%failure, failures, "discovery failed; what is known stays");
                     }
-                    now + env.backoff(4)
+                    now + access.backoff(4)
                 }
             };
         }
@@ -202,17 +202,17 @@ async fn protect(env: &Env, mut kinds: Kinds) {
 
 /// Publishes the status and closes cuts when asked to.
 async fn answer(
-    env: &Arc<Env>,
+    access: &Arc<Access>,
     mut commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<crate::Status>>,
     durable: watch::Sender<DurableState>,
 ) {
-    let clock = env.parts.clock.clone();
+    let clock = access.parts.clock.clone();
     let mut asked = Closings::default();
     let mut closing = JoinSet::new();
     loop {
         let now = {
-            let mut core = env.core.lock();
+            let mut core = access.core.lock();
             core.tell_of_losses();
             core.status()
         };
@@ -220,15 +220,15 @@ async fn answer(
         if closing.is_empty()
             && let Some(begun) = asked.begin(clock.monotonic())
         {
-            let (env, durable) = (env.clone(), durable.subscribe());
-            closing.spawn(async move { begun.answer(&crate::close::close(env, durable).await) });
+            let (access, durable) = (access.clone(), durable.subscribe());
+            closing.spawn(async move { begun.answer(&crate::close::close(access, durable).await) });
         }
         let wait = if closing.is_empty() { asked.wait(clock.monotonic()) } else { None };
         tokio::select! {
             biased;
             Some(Command::Close(reply)) = commands.recv() => asked.ask(reply),
             Some(_) = closing.join_next(), if !closing.is_empty() => {}
-            () = env.sleep(wait.map_or(TICK, |wait| wait.min(TICK))) => {}
+            () = access.sleep(wait.map_or(TICK, |wait| wait.min(TICK))) => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Settings of the watcher: what is protected, and the bounds it keeps to.
 //!
-//! Every field has a default that suits a real cluster; tests and the simulator shorten times. Settings hold no effects.
+//! Every field has a default that suits a real cluster; tests and the simulator shorten times. Settings hold no
+//! effects.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Longest wait of the oldest buffered change before its PUT starts.
     pub linger: Duration,
-    /// Kinds left out besides events and leases, as a person names them (`pods`, `deploy`, `widgets.example.com`).
+    /// Kinds left out besides events and leases, under any name that a person uses for them (`pods`, `deploy`,
+    /// `widgets.example.com`).
     pub exclude: Vec<String>,
     /// Kinds taken off the default exclusions.
     pub include: Vec<String>,
@@ -48,17 +50,17 @@ pub struct Settings {
     pub stuck_after: Duration,
     /// How long a watch may bring nothing, not even a bookmark, before it is looked at.
     pub quiet_after: Duration,
-    /// A domain whose time nothing has told for this long is listed for it.
+    /// A domain whose time nothing has confirmed for this long has one of its kinds listed.
     pub sample_every: Duration,
-    /// How often discovery is read without a reason to.
+    /// How often discovery is read when nothing calls for it.
     pub discovery_every: Duration,
-    /// How often revision domains are probed once they are settled.
+    /// How often revision domains are probed once they are known.
     pub probe_every: Duration,
     /// Longest wait for the last flush at a graceful stop.
     pub stop_timeout: Duration,
     /// Objects whose last state is also kept uncompressed.
     pub hot_objects: usize,
-    /// Calls a broken interval healed without asking the server, for the simulator to prove that it would notice.
+    /// Declares a broken interval healed without asking the server, so that the simulator can prove it would notice.
     #[cfg(feature = "sabotage")]
     #[serde(skip)]
     pub skip_heal: bool,

@@ -33,9 +33,9 @@ use hindcast_journal::{
 
 pub(crate) use self::overhear::overhear;
 use crate::{
+    access::{Access, another_life},
     core::{Core, Healed, Known, Sighting, Verdict},
     domains,
-    env::{Env, another_life},
     handle::Phase,
     heal::{History, Walk},
     life,
@@ -46,18 +46,18 @@ const WALKED: usize = 64;
 /// How often a list that expires half-way is begun anew before that counts as a failure.
 const LIST_TRIES: u32 = 5;
 
-/// How often it is looked whether a wait is over.
+/// How often it is checked whether a wait is over.
 const LULL: Duration = Duration::from_secs(1);
-/// How often a list looks whether there is room for its next page.
+/// How often a list checks whether there is room for its next page.
 const CROWDED: Duration = Duration::from_millis(200);
-/// A store is not put back in less: the API server has to stop and start. A server that ends a watch has sent a bookmark
-/// two seconds before.
+/// It takes longer than this to put a store back: the API server has to stop and start. A server that ends a watch has
+/// sent a bookmark two seconds before.
 const SWAP: Duration = Duration::from_secs(4);
 
 /// Protects one kind until it is aborted. `broken` says why its cursor cannot be trusted, when that is known.
-pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) {
+pub(crate) async fn protect(access: Arc<Access>, key: String, broken: Option<String>) {
     let mut stream = Stream {
-        env: &env,
+        access: &access,
         key: &key,
         broken,
         listed: None,
@@ -66,21 +66,21 @@ pub(crate) async fn protect(env: Arc<Env>, key: String, broken: Option<String>) 
         failures: 0,
         down_since: None,
     };
-    env.core.lock().astray(&key);
+    access.core.lock().astray(&key);
     loop {
         let outcome = stream.turn().await;
-        stream.settle(outcome).await;
+        stream.conclude(outcome).await;
     }
 }
 
 struct Stream<'a> {
-    env: &'a Env,
+    access: &'a Access,
     key: &'a str,
     /// Why the cursor cannot be resumed from.
     broken: Option<String>,
     /// The revision of a list whose watch has not yet proved to follow on it, and the life it is of.
     listed: Option<(Revision, u32)>,
-    /// Up to here the stream catches up; not known after an outage.
+    /// The revision that the stream is catching up to; not known after an outage.
     caught_up: Option<Revision>,
     /// Whether its watch was opened since the newest outage or list.
     open: bool,
@@ -92,12 +92,12 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     async fn turn(&mut self) -> Result<(), Failure> {
-        while self.env.core.lock().must_wait(self.key) {
-            self.env.sleep(LULL).await;
+        while self.access.core.lock().must_wait(self.key) {
+            self.access.sleep(LULL).await;
         }
-        domains::place(self.env, self.key).await?;
+        domains::place(self.access, self.key).await?;
         let (kind, covered, cursor, start) = {
-            let mut core = self.env.core.lock();
+            let mut core = self.access.core.lock();
             let Some(kind) = core.kinds.get(self.key) else { return Ok(()) };
             let out = (kind.discovery.clone(), kind.covered, kind.cursor);
             let start = core.domain(&out.0.domain).caught_up;
@@ -105,9 +105,10 @@ impl Stream<'_> {
         };
         if cursor == 0 {
             self.open = false;
-            // What is listed now is of the life that the server is in, whoever of the domain has noticed.
-            let doubted = self.env.core.lock().doubted(&kind.domain);
-            life::confirm(self.env, &kind.domain, doubted).await?;
+            // What is listed now is of the life that the server is in, whether or not anything in the domain has
+            // noticed that.
+            let doubted = self.access.core.lock().doubted(&kind.domain);
+            life::confirm(self.access, &kind.domain, doubted).await?;
             self.list(&kind).await?;
         } else if !self.confirmed(&kind, covered).await? {
             return Ok(());
@@ -117,48 +118,48 @@ impl Stream<'_> {
             self.heal(&kind, reason).await?;
         } else if self.caught_up.is_none() {
             let known = kind.domain == MAIN && self.failures == 0 && start > 0;
-            self.caught_up = Some(if known { start } else { self.env.sample(&kind).await? });
-            if !self.env.core.lock().kinds.get(self.key).is_some_and(|kind| kind.covered) {
-                // The sample told that revisions went backwards.
+            self.caught_up = Some(if known { start } else { self.access.sample(&kind).await? });
+            if !self.access.core.lock().kinds.get(self.key).is_some_and(|kind| kind.covered) {
+                // The sample showed that revisions went backwards.
                 return Ok(());
             }
         }
         self.watch(&kind).await
     }
 
-    /// After an interval in which nobody watched: whether the cursor is one of the server's life still.
+    /// After an interval in which nobody watched: whether the cursor still belongs to the life that the server is in.
     async fn confirmed(&mut self, kind: &Discovery, covered: bool) -> Result<bool, Failure> {
         let (alive, doubted, stalled, now) = {
-            let mut core = self.env.core.lock();
+            let mut core = self.access.core.lock();
             core.beat();
             let alive = core.kinds.get(self.key).map_or(Duration::ZERO, |kind| kind.alive);
-            (alive, core.doubted(&kind.domain), core.stalled_at, self.env.parts.clock.monotonic())
+            (alive, core.doubted(&kind.domain), core.stalled_at, self.access.parts.clock.monotonic())
         };
-        // Also a watch that ended properly may have done so long ago.
+        // Even a watch that ended properly may have done so long ago.
         let unbroken = covered && self.broken.is_none() && self.caught_up.is_some();
-        // What was confirmed before it broke tells nothing of the time in which it was silent.
+        // What was confirmed before it broke says nothing about the time in which it was silent.
         let since = if unbroken && now.saturating_sub(alive) < SWAP { stalled } else { alive.max(doubted) };
-        life::confirm(self.env, &kind.domain, since).await?;
-        Ok(self.env.core.lock().kinds.get(self.key).is_some_and(|kind| kind.cursor > 0))
+        life::confirm(self.access, &kind.domain, since).await?;
+        Ok(self.access.core.lock().kinds.get(self.key).is_some_and(|kind| kind.cursor > 0))
     }
 
     /// Watches from the cursor until the watch ends.
     async fn watch(&mut self, kind: &Discovery) -> Result<(), Failure> {
-        let env = self.env;
+        let access = self.access;
         let listed = self.listed.take();
-        let cursor = env.core.lock().kinds.get(self.key).map(|k| k.cursor);
+        let cursor = access.core.lock().kinds.get(self.key).map(|k| k.cursor);
         let Some(cursor) = listed.map(|(list, _)| list).or(cursor) else { return Ok(()) };
-        let limit = env.settings.watch_timeout;
-        let seconds = (limit + env.jitter(limit / 5)).as_secs().max(1);
+        let limit = access.settings.watch_timeout;
+        let seconds = (limit + access.jitter(limit / 5)).as_secs().max(1);
         let query = format!("resourceVersion={cursor}&timeoutSeconds={seconds}");
         let target = path(kind);
-        let mut watch = env.asked(&target, env.api.watch(&target, &query)).await?;
-        env.core.lock().dated(&watch.when);
+        let mut watch = access.asked(&target, access.api.watch(&target, &query)).await?;
+        access.core.lock().dated(&watch.when);
         self.down_since = None;
         let mut first = None;
         if let Some((list, life)) = listed {
-            first = prove(env, &mut watch).await?;
-            let mut core = env.core.lock();
+            first = prove(access, &mut watch).await?;
+            let mut core = access.core.lock();
             if !core.is_life(self.key, life) {
                 return Ok(());
             }
@@ -166,10 +167,10 @@ impl Stream<'_> {
             core.end_list(self.key, list, at);
         }
         if !std::mem::replace(&mut self.open, true) {
-            env.core.lock().opened(self.key);
+            access.core.lock().opened(self.key);
         }
         {
-            let mut core = env.core.lock();
+            let mut core = access.core.lock();
             if core.kinds.get(self.key).is_none_or(|kind| !kind.covered) {
                 // It was let go while the watch was opened.
                 return Ok(());
@@ -181,19 +182,19 @@ impl Stream<'_> {
         loop {
             let line = match first.take() {
                 Some(line) => line,
-                None => match watch.line(env.settings.idle_timeout).await? {
+                None => match watch.line(access.settings.idle_timeout).await? {
                     Some(line) => line,
                     None => break,
                 },
             };
             silent = false;
-            env.core.lock().alive(self.key);
-            let event =
-                lines::event(&line).ok_or_else(|| Failure::Server("the watch sent what is no event".to_owned()))?;
+            access.core.lock().alive(self.key);
+            let event = lines::event(&line)
+                .ok_or_else(|| Failure::Server("the watch sent something that is not an event".to_owned()))?;
             if let Event::Error(status) = &event {
                 return Err(Failure::of_event(status));
             }
-            let verdict = env.core.lock().event(self.key, &event, caught_up);
+            let verdict = access.core.lock().event(self.key, &event, caught_up);
             match verdict {
                 Verdict::Go => (self.failures, self.down_since) = (0, None),
                 Verdict::Stop => return Ok(()),
@@ -207,15 +208,15 @@ impl Stream<'_> {
         // The server ends a watch when its time is up, after a bookmark: nothing was missed that the next one would not
         // bring at once. One that ends without a word would be opened again in a tight loop.
         if silent {
-            env.sleep(env.backoff(self.failures)).await;
+            access.sleep(access.backoff(self.failures)).await;
             self.failures += 1;
         }
         Ok(())
     }
 
     /// What follows from how a turn ended.
-    async fn settle(&mut self, outcome: Result<(), Failure>) {
-        let env = self.env;
+    async fn conclude(&mut self, outcome: Result<(), Failure>) {
+        let access = self.access;
         let reason = match &outcome {
             Ok(()) => "ended",
             Err(Failure::Expired(_)) => "expired",
@@ -223,19 +224,19 @@ impl Stream<'_> {
             Err(_) => "refused",
         };
         {
-            let mut core = env.core.lock();
+            let mut core = access.core.lock();
             core.metrics.restarts.with_label_values(&[reason]).inc();
             core.astray(self.key);
         }
         let Err(failure) = outcome else { return };
         tracing::debug!(kind = self.key, %failure, "the stream broke");
-        let mut wait = env.backoff(self.failures);
-        // What fails again and again tells nothing new, and what is refused is no sign of another store.
+        let mut wait = access.backoff(self.failures);
+        // A repeated failure is nothing new, and a refusal is no sign of another store.
         let news = self.failures == 0 && !matches!(failure, Failure::Forbidden(_) | Failure::NotFound(_));
         self.failures += 1;
         (self.caught_up, self.open) = (None, false);
         {
-            let mut core = env.core.lock();
+            let mut core = access.core.lock();
             core.trouble(self.key, &failure.to_string());
             if news {
                 core.doubt(self.key);
@@ -249,25 +250,25 @@ impl Stream<'_> {
                 wait = if self.failures > 1 { wait } else { Duration::ZERO };
             }
             Failure::Forbidden(message) => {
-                env.core.lock().uncover(self.key, Uncovered::Forbidden, &message);
-                wait = env.settings.forbidden_retry;
+                access.core.lock().uncover(self.key, Uncovered::Forbidden, &message);
+                wait = access.settings.forbidden_retry;
             }
             Failure::Throttled(after) => wait = after.unwrap_or(wait),
             Failure::Opaque => {
-                env.core.lock().uncover(self.key, Uncovered::NotWatchable, &failure.to_string());
-                wait = env.settings.discovery_every;
+                access.core.lock().uncover(self.key, Uncovered::NotWatchable, &failure.to_string());
+                wait = access.settings.discovery_every;
             }
             Failure::NotFound(message) => {
-                let core = env.core.lock();
+                let core = access.core.lock();
                 core.hint_changed();
                 if core.kinds.get(self.key).is_some_and(|k| k.ended == Some(Uncovered::ApiDown)) {
-                    wait = env.settings.forbidden_retry;
+                    wait = access.settings.forbidden_retry;
                 }
                 drop(core);
                 self.api_down(&message);
             }
             Failure::Server(message) => {
-                let own = env.core.lock().kinds.get(self.key).is_some_and(|k| k.discovery.domain != MAIN);
+                let own = access.core.lock().kinds.get(self.key).is_some_and(|k| k.discovery.domain != MAIN);
                 if own {
                     self.api_down(&message);
                 }
@@ -275,36 +276,36 @@ impl Stream<'_> {
             // The next turn takes a sample, which tells whether revisions went backwards.
             Failure::TooLarge(_) | Failure::Transport(_) => {}
         }
-        env.sleep(wait).await;
+        access.sleep(wait).await;
     }
 
-    /// The API behind the kind answers, but with errors: after a while the kind counts as not protected.
+    /// The API behind the kind answers with errors: after a while the kind counts as not protected.
     fn api_down(&mut self, message: &str) {
-        let now = self.env.parts.clock.monotonic();
+        let now = self.access.parts.clock.monotonic();
         let since = *self.down_since.get_or_insert(now);
-        let mut limit = self.env.settings.api_down_after;
+        let mut limit = self.access.settings.api_down_after;
         // The main server takes a while after its start until it serves custom resources.
-        if self.env.core.lock().kinds.get(self.key).is_some_and(|k| k.discovery.domain == MAIN) {
+        if self.access.core.lock().kinds.get(self.key).is_some_and(|k| k.discovery.domain == MAIN) {
             limit *= 6;
         }
         let down = now.saturating_sub(since);
         if down >= limit {
-            self.env.core.lock().uncover_since(self.key, Uncovered::ApiDown, message, down);
+            self.access.core.lock().uncover_since(self.key, Uncovered::ApiDown, message, down);
         }
     }
 
     /// The first list, or the list after a time without protection: the kind is covered from it on, once its watch
     /// is open.
     async fn list(&mut self, kind: &Discovery) -> Result<(), Failure> {
-        self.env.core.lock().phase(self.key, Phase::Listing);
+        self.access.core.lock().phase(self.key, Phase::Listing);
         for _ in 0..LIST_TRIES {
-            self.env.core.lock().begin_list(self.key);
-            let mut pages = Pages::new(self.env, kind);
+            self.access.core.lock().begin_list(self.key);
+            let mut pages = Pages::new(self.access, kind);
             let ended = loop {
                 match pages.next().await {
                     Ok(Some(items)) => {
                         for (header, bytes) in items {
-                            let mut core = self.env.core.lock();
+                            let mut core = self.access.core.lock();
                             pages.check(&mut core, self.key, &header)?;
                             let at = core.now();
                             let seen = Sighting { header, bytes, source: Source::List, at, live: false };
@@ -329,7 +330,7 @@ impl Stream<'_> {
 
     /// Recovers what the broken watch did not bring.
     async fn heal(&mut self, kind: &Discovery, reason: String) -> Result<(), Failure> {
-        self.env.core.lock().phase(self.key, Phase::Healing);
+        self.access.core.lock().phase(self.key, Phase::Healing);
         for _ in 0..LIST_TRIES {
             match self.heal_once(kind, &reason).await {
                 Err(Failure::Expired(_)) => {}
@@ -344,27 +345,27 @@ impl Stream<'_> {
     }
 
     async fn heal_once(&self, kind: &Discovery, reason: &str) -> Result<Revision, Failure> {
-        let env = self.env;
+        let access = self.access;
         let known = {
-            let mut core = env.core.lock();
+            let mut core = access.core.lock();
             core.begin_list(self.key);
             core.known(self.key)
         };
         let Some(mut known) = known else { return Ok(0) };
-        let mut healing = Healing { env, kind, key: self.key, floor: AtomicU64::new(0), from: known.from, life: 0 };
+        let mut healing = Healing { access, kind, key: self.key, floor: AtomicU64::new(0), from: known.from, life: 0 };
         let mut outcome = Outcome::default();
-        let mut pages = Pages::new(env, kind);
+        let mut pages = Pages::new(access, kind);
         let began = pages.life;
         while let Some(items) = pages.next().await? {
             if pages.first {
-                if !env.core.lock().is_life(self.key, began) {
+                if !access.core.lock().is_life(self.key, began) {
                     return Err(another_life());
                 }
                 if kind.domain == MAIN {
-                    // Others may be at it, or wait for it as well.
-                    let mut reading = std::pin::pin!(env.read_leases(known.from, pages.rv));
-                    while env.parts.timeout(LULL, &mut reading).await.is_none() {
-                        env.core.lock().moved(self.key);
+                    // Others may be doing the same, or waiting for it.
+                    let mut reading = std::pin::pin!(access.read_leases(known.from, pages.rv));
+                    while access.parts.timeout(LULL, &mut reading).await.is_none() {
+                        access.core.lock().moved(self.key);
                     }
                 }
             }
@@ -375,9 +376,10 @@ impl Stream<'_> {
         let Known { from, heard, objects, torn } = known;
         let gone = objects.into_iter().map(|(name, known)| (name, Some(known), None)).collect();
         healing.walk(gone, pages.rv, &mut outcome).await?;
-        // Which objects an interrupted healing could not follow is not known any more, unless the history says that it could.
+        // Which objects an interrupted healing could not follow is not known any more, unless the history says that it
+        // could.
         let lost = torn && outcome.unknown.is_empty() && healing.is_forgotten().await?;
-        let mut core = env.core.lock();
+        let mut core = access.core.lock();
         if !core.is_life(self.key, pages.life) {
             return Err(another_life());
         }
@@ -396,11 +398,12 @@ impl Stream<'_> {
     }
 }
 
-/// A watch that follows on a first list proves that the server takes it: a cache that was just built refuses lists older
-/// than its own at once. Taken for a gap, every new kind would begin with one. Returns the first line, if one came.
-async fn prove(env: &Env, watch: &mut Watch) -> Result<Option<Bytes>, Failure> {
+/// A watch that follows on a first list proves that the server takes it: a cache that was just built refuses lists
+/// older than its own at once. Taken for a gap, every new kind would begin with one. Returns the first line, if one
+/// came.
+async fn prove(access: &Access, watch: &mut Watch) -> Result<Option<Bytes>, Failure> {
     const MOMENT: Duration = Duration::from_millis(250);
-    let Some(line) = env.parts.timeout(MOMENT, watch.line(MOMENT * 2)).await else { return Ok(None) };
+    let Some(line) = access.parts.timeout(MOMENT, watch.line(MOMENT * 2)).await else { return Ok(None) };
     let line = line?;
     match line.as_ref().and_then(lines::event) {
         Some(Event::Error(status)) => Err(Failure::of_event(&status)),
@@ -410,7 +413,7 @@ async fn prove(env: &Env, watch: &mut Watch) -> Result<Option<Bytes>, Failure> {
 
 /// The pages of one consistent list.
 struct Pages<'a> {
-    env: &'a Env,
+    access: &'a Access,
     kind: &'a Discovery,
     path: String,
     next: Option<String>,
@@ -424,9 +427,9 @@ struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    fn new(env: &'a Env, kind: &'a Discovery) -> Self {
-        let life = env.core.lock().life(&kind.domain);
-        Self { env, kind, path: path(kind), next: None, done: false, first: false, rv: 0, life }
+    fn new(access: &'a Access, kind: &'a Discovery) -> Self {
+        let life = access.core.lock().life(&kind.domain);
+        Self { access, kind, path: path(kind), next: None, done: false, first: false, rv: 0, life }
     }
 
     /// The objects of the next page, with kind and version put in where the list leaves them out.
@@ -435,18 +438,18 @@ impl<'a> Pages<'a> {
             return Ok(None);
         }
         let key = self.kind.kind_key();
-        while self.env.core.lock().is_crowded() {
-            self.env.core.lock().moved(&key);
-            self.env.sleep(CROWDED).await;
+        while self.access.core.lock().is_crowded() {
+            self.access.core.lock().moved(&key);
+            self.access.sleep(CROWDED).await;
         }
-        let reached = self.env.core.lock().reached(&self.kind.domain);
-        let page = self.env.page(&self.path, self.next.as_deref()).await?;
+        let reached = self.access.core.lock().reached(&self.kind.domain);
+        let page = self.access.page(&self.path, self.next.as_deref()).await?;
         let rv = page.rv.ok_or(Failure::Opaque)?;
-        self.env.core.lock().moved(&key);
+        self.access.core.lock().moved(&key);
         self.first = self.rv == 0;
         if self.first {
             self.rv = rv;
-            let put_back = self.env.core.lock().shown(&self.kind.domain, reached, rv, &page.when);
+            let put_back = self.access.core.lock().shown(&self.kind.domain, reached, rv, &page.when);
             self.life += u32::from(put_back.ok_or_else(another_life)?);
         }
         self.next = page.next;
@@ -454,8 +457,8 @@ impl<'a> Pages<'a> {
         Ok(Some(page.items.into_iter().map(|item| typed(self.kind, item)).collect()))
     }
 
-    /// Whether an object of the list may be recorded: it is of the life that the domain is in. If it cannot be, the next
-    /// one begins.
+    /// Whether an object of the list may be recorded: that is so if it is of the life that the domain is in. If it
+    /// cannot be, the next life begins.
     fn check(&self, core: &mut Core, key: &str, header: &Header) -> Result<(), Failure> {
         if !core.is_life(key, self.life) {
             return Err(another_life());
@@ -491,7 +494,7 @@ struct Outcome {
 }
 
 struct Healing<'a> {
-    env: &'a Env,
+    access: &'a Access,
     kind: &'a Discovery,
     key: &'a str,
     floor: AtomicU64,
@@ -503,18 +506,18 @@ struct Healing<'a> {
 impl History for Healing<'_> {
     async fn at(&self, namespace: &str, name: &str, rv: Revision) -> Result<Option<Bytes>, Failure> {
         let path = path_in(self.kind, namespace);
-        let page = self.env.exact(&path, &by_name(name), rv, self.from).await?;
+        let page = self.access.exact(&path, &by_name(name), rv, self.from).await?;
         let Some((header, bytes)) = page.items.into_iter().next().map(|item| typed(self.kind, item)) else {
             return Ok(None);
         };
         // Beyond the cursor the history cannot hold an older version than the retained one.
         let contradicted = {
-            let mut core = self.env.core.lock();
+            let mut core = self.access.core.lock();
             core.moved(self.key);
             core.contradiction(self.key, &header).filter(|_| core.is_life(self.key, self.life))
         };
         if let Some(why) = contradicted {
-            life::begin(self.env, self.kind, self.life, &why).await;
+            life::begin(self.access, self.kind, self.life, &why).await;
             return Err(another_life());
         }
         Ok(Some(bytes))
@@ -531,17 +534,17 @@ impl Healing<'_> {
     ) -> Result<Vec<Moved>, Failure> {
         let mut moved = Vec::new();
         for (header, bytes) in items {
-            pages.check(&mut self.env.core.lock(), self.key, &header)?;
+            pages.check(&mut self.access.core.lock(), self.key, &header)?;
             let name = crate::core::object_name(&header);
             let before = known.remove(&name);
             let same = before.as_ref().is_some_and(|(uid, rv)| **uid == *header.uid && Some(*rv) == header.rv);
             if same {
-                let mut core = self.env.core.lock();
+                let mut core = self.access.core.lock();
                 let at = core.now();
                 let seen = Sighting { header, bytes, source: Source::List, at, live: false };
                 core.listed(self.key, &seen, pages.rv);
             } else {
-                // A copy: a slice would keep its whole page in memory.
+                // Copied: a slice would keep its whole page in memory.
                 moved.push((name, before, Some(Bytes::copy_from_slice(&bytes))));
             }
         }
@@ -550,7 +553,7 @@ impl Healing<'_> {
 
     /// Whether the server has no history from the cursor on.
     async fn is_forgotten(&self) -> Result<bool, Failure> {
-        match self.env.exact(&path(self.kind), "limit=1", self.from, self.from).await {
+        match self.access.exact(&path(self.kind), "limit=1", self.from, self.from).await {
             Ok(_) => Ok(false),
             Err(Failure::Expired(_)) => Ok(true),
             Err(failure) => Err(failure),
@@ -573,7 +576,7 @@ impl Healing<'_> {
             let known = known.as_ref().map(|(uid, rv)| (&**uid, *rv));
             let walk = Walk { namespace, name: bare, known, from: self.from, to, end };
             #[cfg(feature = "sabotage")]
-            if self.env.settings.skip_heal {
+            if self.access.settings.skip_heal {
                 let found = walk.unwalked();
                 return Ok((name, found));
             }
@@ -581,13 +584,13 @@ impl Healing<'_> {
             Ok::<_, Failure>((name, found))
         });
         let mut walks =
-            std::pin::pin!(futures::stream::iter(walks).buffer_unordered(self.env.settings.heal_calls.max(1)));
+            std::pin::pin!(futures::stream::iter(walks).buffer_unordered(self.access.settings.heal_calls.max(1)));
         let mut walked = Vec::new();
         while let Some(found) = walks.next().await {
             walked.push(found?);
         }
         let defined = self.defined().await?;
-        let mut core = self.env.core.lock();
+        let mut core = self.access.core.lock();
         if !core.is_life(self.key, self.life) {
             return Err(another_life());
         }
@@ -599,16 +602,16 @@ impl Healing<'_> {
         Ok(())
     }
 
-    /// The revision at which the kind's definition was last written. Asked after the versions were read: the server reads its
-    /// whole history through the definition of the moment, so what is older may have been read through a younger one. Where
-    /// nobody can tell, everything may have been.
+    /// The revision at which the kind's definition was last written. Asked after the versions were read: the server
+    /// reads its whole history through the definition of the moment, so what is older may have been read through a
+    /// younger one. Where nobody can tell, everything may have been.
     async fn defined(&self) -> Result<Revision, Failure> {
         // The group of a definition has a dot in it. That of the kind may be there and not have been read.
         if !self.kind.group.contains('.') {
             return Ok(0);
         }
         let path = format!("{}/{}.{}", discovery::CRDS_PATH, self.kind.resource, self.kind.group);
-        match self.env.api.get(&path, "application/json").await {
+        match self.access.api.get(&path, "application/json").await {
             Ok(answer) => Ok(Header::of(&answer.body).rv.unwrap_or(Revision::MAX)),
             // A built-in kind; or a custom one of which no definition could be read, ever.
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) if self.kind.crd_uid.is_empty() => Ok(0),

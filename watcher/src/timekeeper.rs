@@ -1,54 +1,56 @@
-//! What time it is, when no clock can be taken at its word.
+//! What time it is, when no single clock can be trusted.
 //!
-//! Bounds of time stand in the journal for ever, and every clock is wrong now and then: a machine boots with a bad
-//! one and is corrected an hour later, a suspended one wakes up, a server's is off by minutes. So time is kept on the
-//! monotonic clock, and clocks are heard as witnesses of what has to be added to it.
+//! Bounds of time stay in the journal for ever, and every clock is wrong now and then: a machine boots with a wrong
+//! time and is corrected an hour later, a suspended one wakes up, a server is off by minutes. So time is kept on the
+//! monotonic clock, and other clocks are witnesses of what has to be added to it.
 //!
 //! **Words.** An *anchor* is what has to be added to the monotonic clock to get the time. A *witness* is a clock: this
 //! machine's, the API server's (`Date`), that of a lease's holder (`renewTime`). Its *window* is where the anchor
 //! lies if that clock is right. A [`Span`] is a moment as far as it is known.
 //!
-//! **Invariants.** (1) A span holds the true time as long as more witnesses tell it than agree on any other, and also while
-//! none is believed more than the others: then it reaches from the earliest to the latest of them, and of what they told before
-//! they were set [`Timekeeper::settle`]. (2) A step of
-//! this machine's clock, in either direction, widens what is known until the others have spoken; it never moves it
-//! in silence. Clocks that differ by less than [`AGREE`] are one time: so well is it known. (3) A clock that is outvoted is named [`Timekeeper::disagreement`] and does no harm; it is heard again
-//! when it agrees. Not here: which revision was committed when [`crate::clock`].
+//! **Invariants.** (1) A span contains the true time as long as more witnesses agree on it than on any other, and also
+//! while none is believed more than the others: then it reaches from the earliest to the latest of them, and of what
+//! they said before they were set [`Timekeeper::decide`]. (2) A step of this machine's clock, in either direction,
+//! widens what is known until the other clocks have spoken; it never moves it silently. Clocks that differ by less than
+//! [`AGREE`] count as the same time: it is not known any better than that. (3) A clock that is outvoted is named
+//! [`Timekeeper::disagreement`] and does no harm; it counts again once it agrees. Not here: which revision was
+//! committed when [`crate::clock`].
 
 use std::{collections::BTreeMap, time::Duration};
 
 use hindcast_journal::{Clock, Micros};
 
-/// A change of the machine's clock against the monotonic one that is a step, not the wander of a clock being steered.
+/// A change of the machine's clock against the monotonic one of at least this much is a step, not the wander of a clock
+/// that is being adjusted.
 const STEP: Micros = 50_000;
 /// A forward step as long as this may have been a suspend, during which the monotonic clock stands.
 const SUSPEND: Micros = 1_000_000;
-/// This much apart, clocks still agree.
+/// Clocks that are no further apart than this agree.
 const AGREE: Micros = 250_000;
-/// A `Date` is cut to a second.
+/// A `Date` is truncated to a second.
 const DATE_GRAIN: Micros = 1_000_000;
-/// An answer that took longer tells nothing of the time.
+/// An answer that took longer than this says nothing about the time.
 const SLOW: Micros = 1_000_000;
 /// A live lease is seen within this long of the `renewTime` in it.
 const LEASE_GRAIN: Micros = 2_000_000;
-/// What a witness said is good for this long.
+/// What a witness said counts for this long.
 const FRESH: Micros = 300_000_000;
 /// Windows of one witness are narrowed by one another for this long: clocks drift.
 const NARROW: Micros = 30_000_000;
 /// After a step the machine's clock counts for less for this long.
 const SHAKEN: Micros = 3_600_000_000;
-/// Anchors between which nobody has decided; beyond this many only the outermost are kept.
+/// Anchors that are still undecided; beyond this many only the outermost are kept.
 const HELD: usize = 6;
-/// Between two warnings of a disagreement.
+/// The time between two warnings about a disagreement.
 const BETWEEN: Micros = 60_000_000;
 /// The API server's name among the witnesses.
 const SERVER: &str = "the API server";
 /// This machine's name among them.
 const OWN: &str = "this machine";
-/// Leases that API servers renew for themselves, by the server's own clock.
+/// Prefix of the leases that API servers renew for themselves, by the server's own clock.
 const OWN_LEASES: &str = "apiserver-";
 
-/// A moment, as far as it is known: not before `lo`, not after `hi`.
+/// A moment, as well as it is known: not before `lo`, not after `hi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Span {
     pub(crate) lo: Micros,
@@ -64,7 +66,8 @@ struct Window {
     said: Micros,
     /// Since when it was narrowed, on the monotonic clock.
     since: Micros,
-    /// Whether this machine may have stood still since, with all of its clocks: then it has no vote, and may still be right.
+    /// Whether this machine may have stood still since, with all of its clocks: then it has no vote, though it may
+    /// still be right.
     stale: bool,
 }
 
@@ -78,19 +81,20 @@ pub(crate) struct Timekeeper {
     /// When the machine's clock was last seen to step, on the monotonic clock.
     stepped: Option<Micros>,
     witnesses: BTreeMap<String, Window>,
-    /// Where the anchor lay by clocks that were set since, while nobody is believed: what they told then may be right.
+    /// While no clock is believed: where the anchor was by clocks that have been set since, which may have been right
+    /// then.
     left: Option<(Micros, Micros)>,
-    /// What all that comes to: the least and the greatest anchor.
+    /// What all that amounts to: the least and the greatest anchor.
     anchor: Span,
     /// Who is outvoted, or that nobody is believed.
     disagreement: String,
     outvoted: Vec<String>,
-    /// When that was last told of, on the monotonic clock.
+    /// When that was last logged, on the monotonic clock.
     named: Option<Micros>,
 }
 
 impl Timekeeper {
-    /// The time, with a look at the machine's clock. Says also whether that has stepped since the last look.
+    /// The time, with a look at the machine's clock. Also says whether that has stepped since the last look.
     pub(crate) fn read(&mut self, clock: &dyn Clock) -> (Span, bool) {
         let (now, wall) = look(clock);
         let stepped = self.hear_own(now, wall - now);
@@ -106,11 +110,11 @@ impl Timekeeper {
         Span { lo: moment + self.anchor.lo, hi: moment + self.anchor.hi }
     }
 
-    /// The API server dated an answer that was asked for and had begun to come at these moments.
+    /// The API server dated an answer that was asked for, and began to arrive, at these moments.
     pub(crate) fn date(&mut self, date: Micros, asked: Duration, answered: Duration) {
         let (asked, answered) = (micros(asked), micros(answered));
         let (lo, hi) = (date - answered, date + DATE_GRAIN - asked);
-        // An answer that took long fits everybody.
+        // An answer that took long agrees with everybody.
         if hi - lo > DATE_GRAIN + SLOW {
             return;
         }
@@ -126,7 +130,7 @@ impl Timekeeper {
         self.hear(lease, window);
     }
 
-    /// Whether the API server's clock, whose stamps are in every object, is one of those that are believed.
+    /// Whether the API server's clock, whose timestamps are in every object, is one of those that are believed.
     pub(crate) fn believes_server(&self) -> bool {
         self.believes(SERVER)
     }
@@ -141,7 +145,7 @@ impl Timekeeper {
         &self.disagreement
     }
 
-    /// The API server's clock minus this machine's, as far as it was told.
+    /// The API server's clock minus this machine's, as far as it is known.
     pub(crate) fn server_offset(&self) -> Option<Micros> {
         let window = self.witnesses.get(SERVER)?;
         Some(i64::midpoint(window.lo, window.hi) - self.wall?)
@@ -150,10 +154,10 @@ impl Timekeeper {
     fn hear_own(&mut self, now: Micros, wall: Micros) -> bool {
         let Some(before) = self.wall else {
             (self.wall, self.held) = (Some(wall), vec![wall]);
-            self.settle(now);
+            self.decide(now);
             return false;
         };
-        // Where it began to wander stays what the next look is compared with, so that small steps add up to one.
+        // The next look is still compared with where it began to wander, so that small steps add up to one.
         if (wall - before).abs() <= STEP {
             return false;
         }
@@ -174,7 +178,7 @@ impl Timekeeper {
         if wall - before >= SUSPEND {
             self.doubt();
         }
-        self.settle(now);
+        self.decide(now);
         set
     }
 
@@ -189,19 +193,19 @@ impl Timekeeper {
         }
         let narrowed = before.and_then(|before| narrow(&before, &window));
         self.witnesses.insert(name.to_owned(), narrowed.unwrap_or(window));
-        self.settle(said);
+        self.decide(said);
     }
 
-    /// What everybody has said so far may be worth nothing any more.
+    /// What every witness has said so far may be worthless by now.
     fn doubt(&mut self) {
         for window in self.witnesses.values_mut() {
             window.stale = true;
         }
     }
 
-    /// Decides whom to believe. A clock on its own is believed when nobody contradicts it; against others it takes two that
-    /// agree, and have more weight than any others that do.
-    fn settle(&mut self, now: Micros) {
+    /// Decides whom to believe. A single clock is believed when nobody contradicts it; against others it takes two that
+    /// agree and have more weight than any others that do.
+    fn decide(&mut self, now: Micros) {
         let voters = self.voters(now);
         let (best, lo, hi) = most(voters.iter());
         let (second, ..) = most(voters.iter().filter(|v| v.hi < lo || hi < v.lo));
@@ -209,7 +213,7 @@ impl Timekeeper {
         let unanimous = agreeing >= voters.iter().filter(|v| v.weight > 0).count();
         let certain = agreeing >= 2 || !self.shaken(now);
         let told = certain && (unanimous || (best > second && agreeing >= 2));
-        // Clocks that agree may all be a little off, so an anchor is out only where a witness says so by itself.
+        // Clocks that agree may all be a little off, so an anchor is only excluded where a single witness excludes it.
         let believed = || self.witnesses.values().filter(|w| !w.stale && w.lo <= hi + AGREE && lo - AGREE <= w.hi);
         let fits = |anchor: &&Micros| believed().all(|w| (w.lo - AGREE..=w.hi + AGREE).contains(*anchor));
         let right: Vec<Micros> = self.held.iter().filter(fits).copied().collect();
@@ -244,8 +248,8 @@ impl Timekeeper {
             let own =
                 |anchor: Micros, weight| Voter { name: OWN.to_owned(), lo: anchor - AGREE, hi: anchor + AGREE, weight };
             if self.shaken(now) {
-                // Which of its settings is right is the question: one that another clock tells as well is told by two, and one
-                // that was refuted speaks for nobody.
+                // The question is which of its settings is right: one that another clock supports has two votes, and
+                // one that was refuted has none.
                 let mut open: Vec<Micros> = Vec::new();
                 for anchor in self.held.iter().rev() {
                     if open.iter().all(|other| (other - anchor).abs() > 2 * AGREE) {
@@ -262,7 +266,7 @@ impl Timekeeper {
         }
         let server = self.witnesses.get(SERVER);
         for (name, window) in &self.witnesses {
-            // An API server's own lease is told by the same clock as its `Date`: one clock has one voice.
+            // An API server's own lease is stamped by the same clock as its `Date`: one clock has one vote.
             let echo = name.starts_with(OWN_LEASES)
                 && server.is_some_and(|s| !s.stale && s.lo - AGREE <= window.hi && window.lo - AGREE <= s.hi);
             let weight = if echo || window.stale { 0 } else { 2 };
@@ -271,7 +275,8 @@ impl Timekeeper {
         voters
     }
 
-    /// Names who disagrees; told when it changes, but servers that take turns may differ with every answer.
+    /// Names the clocks that disagree; logged when that changes, though not with every answer of servers that take
+    /// turns.
     fn name(&mut self, voters: &[Voter], believed: Option<(Micros, Micros)>, now: Micros) {
         let (lo, hi) = believed.unwrap_or((Micros::MAX, Micros::MIN));
         let standing = |v: &&Voter| v.name != OWN || self.wall == Some(v.lo + AGREE);
@@ -294,7 +299,7 @@ impl Timekeeper {
         };
         let often = self.named.is_some_and(|named| now - named < BETWEEN);
         if often {
-            tracing::debug!(disagreement = self.disagreement, "the clocks tell another time again");
+            tracing::debug!(disagreement = self.disagreement, "other clocks disagree now");
         } else if self.disagreement.is_empty() {
             tracing::info!("the clocks agree again");
         } else {
@@ -305,7 +310,7 @@ impl Timekeeper {
     }
 }
 
-/// A witness, as its voice counts now.
+/// A witness, with the weight that it has now.
 #[derive(Debug)]
 struct Voter {
     name: String,
@@ -314,7 +319,7 @@ struct Voter {
     weight: u32,
 }
 
-/// The interval that the greatest weight of windows holds, with that weight.
+/// The interval that windows of the greatest total weight have in common, with that weight.
 fn most<'a>(voters: impl Iterator<Item = &'a Voter> + Clone) -> (u32, Micros, Micros) {
     let mut best = (0, 0, 0);
     for from in voters.clone().filter(|voter| voter.weight > 0) {
@@ -328,7 +333,7 @@ fn most<'a>(voters: impl Iterator<Item = &'a Voter> + Clone) -> (u32, Micros, Mi
     best
 }
 
-/// Both windows of one witness, where they agree and the older one is not too old to count.
+/// Two windows of one witness combined, if they agree and the older one is not too old to count.
 fn narrow(before: &Window, now: &Window) -> Option<Window> {
     let both = Window { lo: before.lo.max(now.lo), hi: before.hi.min(now.hi), ..*now };
     let fresh = now.said - before.since <= NARROW;
@@ -339,7 +344,7 @@ fn hull(all: impl Iterator<Item = (Micros, Micros)>) -> Span {
     around(all).map_or(Span::default(), |(lo, hi)| Span { lo, hi })
 }
 
-/// What reaches from the least to the greatest.
+/// The span from the least to the greatest.
 fn around(all: impl Iterator<Item = (Micros, Micros)>) -> Option<(Micros, Micros)> {
     all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
@@ -356,7 +361,7 @@ fn outermost(held: &[Micros]) -> Vec<Micros> {
     out
 }
 
-/// Both clocks of the machine at one moment: a process that is stopped between the two looks takes them again.
+/// Both clocks of the machine at one moment: they are read again if the process was stopped between the two readings.
 fn look(clock: &dyn Clock) -> (Micros, Micros) {
     const APART: Micros = 5_000;
     let mut seen = (0, 0);

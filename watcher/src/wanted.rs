@@ -19,7 +19,7 @@ pub(crate) fn wanted(kind: &Discovery, settings: &Settings) -> bool {
     !named(&settings.exclude) && (!noise || named(&settings.include))
 }
 
-/// Whether a person may call the kind so, as kubectl takes it.
+/// Whether a person may call the kind by this name, as kubectl would understand it.
 fn is_called(kind: &Discovery, word: &str) -> bool {
     let word = word.to_lowercase();
     let (word, group) = match word.split_once('/') {

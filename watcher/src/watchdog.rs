@@ -1,54 +1,54 @@
-//! What runs beside the streams for as long as the run lasts: noticing that the process stood still, that a domain's
-//! time is not told, that a kind cannot be followed.
+//! What runs beside the streams for as long as the run lasts: noticing that the process stood still, that nothing
+//! tells a domain's time, that a kind cannot be followed.
 //!
-//! **Invariants.** (1) Each of these goes on whatever becomes of a request of another: a server that hangs holds up
-//! neither the beat nor the samples of other domains. (2) What is asked is small and bounded: a list of one object per
-//! domain and [`crate::Settings::sample_every`], and less where leases tell the time; for each kind whose watch sends no
-//! bookmarks a list of one object and a watch of three seconds, and what [`crate::mute`] takes. Not here: what follows
-//! [`crate::core`].
+//! **Invariants.** (1) Each of these goes on whatever happens to the requests of the others: a server that hangs holds
+//! up neither the heartbeat nor the samples of other domains. (2) What is asked is small and bounded: a list of one
+//! object per domain and [`crate::Settings::sample_every`], and less where leases tell the time; for each kind whose
+//! watch sends no bookmarks a list of one object and a watch of three seconds, and what [`crate::mute`] takes. Not
+//! here: what follows [`crate::core`].
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use hindcast_cluster::Failure;
 
-use crate::{close, env::Env, mute::Look};
+use crate::{access::Access, close, mute::Look};
 
-/// How often the process shows that it runs.
+/// How often the process shows that it is running.
 const BEAT: Duration = Duration::from_millis(200);
-/// A starved process stands still again and again; it takes samples no more often than this.
+/// A starved process stands still again and again; even then it takes samples no more often than this.
 const RESAMPLE: Duration = Duration::from_millis(500);
 /// How often kinds are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for a sample: the next one asks for another kind.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(5);
-/// Longest look at a silent watch; one takes two seconds, or twice three where no bookmark comes.
+/// Longest check of a silent watch; it takes two seconds, or twice three if no bookmark comes.
 const BRING_LIMIT: Duration = Duration::from_secs(12);
-/// Silent watches looked at in one go.
+/// Silent watches checked in one go.
 const QUIET: usize = 16;
 
 /// Runs until dropped.
-pub(crate) async fn watch(env: &Arc<Env>) {
-    futures::future::join4(beat(env), sample(env), let_go(env), follow(env)).await;
+pub(crate) async fn watch(access: &Arc<Access>) {
+    futures::future::join4(beat(access), sample(access), let_go(access), follow(access)).await;
 }
 
 /// Notices when the process stood still.
-async fn beat(env: &Env) {
+async fn beat(access: &Access) {
     loop {
-        env.core.lock().beat();
-        env.sleep(BEAT).await;
+        access.core.lock().beat();
+        access.sleep(BEAT).await;
     }
 }
 
 /// Takes the samples that tell old events from new ones, and the time of each domain.
-async fn sample(env: &Env) {
+async fn sample(access: &Access) {
     loop {
-        let due = env.core.lock().to_sample();
+        let due = access.core.lock().to_sample();
         let busy = !due.is_empty();
         let asked = due.into_iter().map(async |kind| {
-            let began = env.parts.clock.monotonic();
-            let rv = env.parts.timeout(SAMPLE_LIMIT, env.sample(&kind)).await;
-            let mut core = env.core.lock();
+            let began = access.parts.clock.monotonic();
+            let rv = access.parts.timeout(SAMPLE_LIMIT, access.sample(&kind)).await;
+            let mut core = access.core.lock();
             match rv {
                 Some(Ok(rv)) => {
                     core.moved(&kind.kind_key());
@@ -58,55 +58,55 @@ async fn sample(env: &Env) {
             }
         });
         futures::future::join_all(asked).await;
-        env.sleep(if busy { RESAMPLE } else { BEAT }).await;
+        access.sleep(if busy { RESAMPLE } else { BEAT }).await;
     }
 }
 
 /// Lets go of what cannot be followed.
-async fn let_go(env: &Env) {
+async fn let_go(access: &Access) {
     loop {
-        env.core.lock().let_go();
-        env.sleep(LOOK).await;
+        access.core.lock().let_go();
+        access.sleep(LOOK).await;
     }
 }
 
-/// Looks at watches that bring nothing, not even a bookmark: either nothing is to be said, or they are dead.
-async fn follow(env: &Arc<Env>) {
+/// Checks watches that bring nothing, not even a bookmark: either there is nothing to send, or they are dead.
+async fn follow(access: &Arc<Access>) {
     let mut seen: BTreeSet<String> = BTreeSet::new();
     loop {
-        let quiet = env.core.lock().quiet(env.settings.quiet_after);
+        let quiet = access.core.lock().quiet(access.settings.quiet_after);
         seen.retain(|key| quiet.contains(key));
-        // Those that were looked at before wait for their turn.
+        // Those that were checked before wait for their turn.
         let mut next: Vec<String> = quiet.iter().filter(|key| !seen.contains(*key)).take(QUIET).cloned().collect();
         if next.is_empty() {
             seen.clear();
             next = quiet.into_iter().take(QUIET).collect();
         }
         seen.extend(next.iter().cloned());
-        let looks = futures::stream::iter(next).for_each_concurrent(QUIET, async |key| look(env, &key).await);
+        let looks = futures::stream::iter(next).for_each_concurrent(QUIET, async |key| look(access, &key).await);
         looks.await;
-        env.sleep(LOOK).await;
+        access.sleep(LOOK).await;
     }
 }
 
 /// Brings a kind to where its domain stands, by a short watch of its own.
-async fn look(env: &Arc<Env>, key: &str) {
-    let kind = env.core.lock().kinds.get(key).map(|kind| kind.discovery.clone());
+async fn look(access: &Arc<Access>, key: &str) {
+    let kind = access.core.lock().kinds.get(key).map(|kind| kind.discovery.clone());
     let Some(kind) = kind else { return };
     let bring = async {
-        let rv = env.sample(&kind).await?;
-        close::bring_once(env, key, &kind, rv).await
+        let rv = access.sample(&kind).await?;
+        close::bring_once(access, key, &kind, rv).await
     };
-    let brought = env.parts.timeout(BRING_LIMIT, bring).await;
+    let brought = access.parts.timeout(BRING_LIMIT, bring).await;
     let brought = brought.unwrap_or_else(|| Err(Failure::Transport("the server does not answer for it".to_owned())));
-    let mut core = env.core.lock();
+    let mut core = access.core.lock();
     match brought {
         Ok(Look::Known | Look::NotYet) => core.looked(key),
         Ok(Look::More) => {
-            core.trouble(key, "its watch says nothing, though the server has more");
+            core.trouble(key, "its watch sends nothing, though the server has more");
             core.silent(key);
         }
-        // Its own stream meets the same, and recovers what it missed.
+        // Its own stream runs into the same failure, and recovers what it missed.
         Err(Failure::Expired(_)) => core.looked(key),
         Err(failure) => {
             core.trouble(key, &failure.to_string());

@@ -4,16 +4,15 @@
 //! buffer and flusher; the server is replayed in the same thread), the journal alone (retained versions uncompressed), and
 //! `serde_json` + `json_patch`, which only parse and diff.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
 use hindcast_journal::{Change, Encoder, Parts, Secrets};
-use hindcast_tests::workload::{Step, Verb, Workload};
+use hindcast_tests::{
+    until::{ends, until},
+    workload::{Step, Verb, Workload},
+};
 use hindcast_watcher::{self as watcher, Metrics, Settings};
 use serde_json::Value;
 
@@ -116,20 +115,18 @@ async fn through_the_watcher(initial: &[Step], stream: &[Told]) -> Result<Took> 
 
 /// Waits until the watcher is ready, lets the server send, and waits until all of it is durable; what that took.
 async fn taken_in(handle: &watcher::Handle, server: &Server, count: u64) -> Result<Took> {
-    let deadline = Instant::now() + Duration::from_mins(2);
-    while !handle.status().ready || handle.status().buffered_bytes > 0 {
-        ensure!(Instant::now() < deadline, "the watcher is not ready: {}", handle.status().reason);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    // What was listed is durable before the clock starts.
+    let idle = async || Ok(handle.status().ready && handle.status().buffered_bytes == 0);
+    until("the watcher is ready and has written what it listed", Duration::from_mins(2), idle)
+        .await
+        .map_err(|error| anyhow!("{error:#}: {}", handle.status().reason))?;
+    // What was listed is durable before the clock starts: longer than the linger.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut durable = handle.durable();
     let before = durable.borrow().last;
     let begun = Watch::start();
     server.release();
     while durable.borrow_and_update().last < before + count {
-        let changed = tokio::time::timeout(Duration::from_mins(2), durable.changed()).await;
-        changed.context("the stream was not taken in")??;
+        ends("the stream is taken in", Duration::from_mins(2), durable.changed()).await??;
     }
     Ok(begun.stop())
 }

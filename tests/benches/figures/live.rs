@@ -15,11 +15,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{
-        request,
-        subject::{Hindcast, Place, Running},
-    },
+    http::{MERGE, create_unless_there, request},
+    manifests::{self, NAMESPACES, namespace},
+    oracle::subject::{Hindcast, Place, Running},
     real::{Cluster, Minio, Part, process::Workdir},
+    until::until,
 };
 use kube::Client;
 use object_store::ObjectStoreExt as _;
@@ -50,10 +50,10 @@ impl World {
         let place = Place::minio(&minio, prefix, minio.port());
         let hindcast = Hindcast::new(BINARY, dir.path(), place, cluster.kubeconfig())?;
         let client = cluster.client();
-        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "bench" } });
-        post(&client, "/api/v1/namespaces", &namespace).await?;
+        create_unless_there(&client, NAMESPACES, &namespace("bench")).await?;
         for n in 0..TARGETS {
-            post(&client, "/api/v1/namespaces/bench/configmaps", &config_map("target", n, 1_000)).await?;
+            create_unless_there(&client, "/api/v1/namespaces/bench/configmaps", &config_map("target", n, 1_000))
+                .await?;
         }
         Ok(Self { cluster, minio, hindcast, _dir: dir })
     }
@@ -68,14 +68,9 @@ impl World {
 pub(crate) fn config_map(name: &str, n: u64, bytes: usize) -> Value {
     let text: String =
         (0..bytes / 20).map(|i| format!("key.{i:04}: {:07}\n", (n * 7919 + i as u64) % 9_999_991)).collect();
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": format!("{name}-{n}"), "labels": { "app": "bench" } },
-        "data": { "turn": "0", "text": text } })
-}
-
-async fn post(client: &Client, path: &str, object: &Value) -> Result<()> {
-    let (status, body) = request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json").await?;
-    ensure!(matches!(status, 201 | 409), "POST {path}: {status} {}", String::from_utf8_lossy(&body));
-    Ok(())
+    let mut map = manifests::config_map(&format!("{name}-{n}"), json!({ "turn": "0", "text": text }));
+    map["metadata"]["labels"] = json!({ "app": "bench" });
+    map
 }
 
 /// Writes at a steady rate until told to stop; revision and moment of each answer. A write that is refused or gets no answer
@@ -101,6 +96,7 @@ impl Load {
             tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let n = turn.fetch_add(1, Ordering::Relaxed);
+                    // The rate is the load.
                     tokio::time::sleep_until(begun + Duration::from_secs_f64(n as f64 / rate)).await;
                     if let Some(answer) = write(&client, load, n).await {
                         answers.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
@@ -125,7 +121,7 @@ impl Load {
 async fn write(client: &Client, load: u64, n: u64) -> Option<(u64, Instant)> {
     let path = format!("/api/v1/namespaces/bench/configmaps/target-{}", n.wrapping_mul(SEED) % TARGETS);
     let patch = format!("{{\"data\":{{\"turn\":\"{load}-{n}\"}}}}").into_bytes();
-    let (status, body) = request(client, "PATCH", &path, Some(patch), "application/merge-patch+json").await.ok()?;
+    let (status, body) = request(client, "PATCH", &path, Some(patch), MERGE).await.ok()?;
     let answered = Instant::now();
     let object: Value = (status == 200).then(|| serde_json::from_slice(&body).ok())??;
     let rv = object.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok()?;
@@ -152,7 +148,10 @@ impl Tail {
                         seen.push((next, Instant::now()));
                         next += 1;
                     }
-                    Err(object_store::Error::NotFound { .. }) => tokio::time::sleep(ROUND).await,
+                    Err(object_store::Error::NotFound { .. }) => {
+                        // The tail's round is part of the figure.
+                        tokio::time::sleep(ROUND).await;
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -191,16 +190,20 @@ pub(crate) async fn latency(quick: bool) -> Result<()> {
         let running = world.hindcast.run(&["--linger", linger]).await?;
         // The first lists and their segments are not part of the figure.
         running.close().await?;
+        // An idle process: what it does after its start is not measured.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let tail = Tail::start(&world).await?;
         let pid = running.process.pid().context("it runs")?;
         let load = Load::start(&world.cluster, rate);
+        // The load gets up to its rate.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let (spent, counted, begun) = (cpu(pid)?, load.count(), Instant::now());
+        // As long as the figure is taken.
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let (spent, counted, span) = (cpu(pid)? - spent, load.count() - counted, begun.elapsed().as_secs_f64());
         let answers = load.stop().await;
         running.close().await?;
+        // Dozens of the tail's rounds: it has seen what the close made durable.
         tokio::time::sleep(Duration::from_millis(200)).await;
         let durable = tail.stop(&world).await?;
         let resident = resident(pid)?;
@@ -263,6 +266,7 @@ pub(crate) async fn close(quick: bool) -> Result<()> {
     let (idle, busy) = if quick { (3, 6) } else { (10, 40) };
     let mut times = Vec::new();
     for _ in 0..idle {
+        // Idle, as the row says.
         tokio::time::sleep(Duration::from_secs(5)).await;
         times.push(one_close(&running).await?);
     }
@@ -270,6 +274,7 @@ pub(crate) async fn close(quick: bool) -> Result<()> {
     let load = Load::start(&world.cluster, 100.0);
     let mut times = Vec::new();
     for _ in 0..busy {
+        // At different moments of the linger.
         tokio::time::sleep(Duration::from_millis(700)).await;
         times.push(one_close(&running).await?);
     }
@@ -312,7 +317,8 @@ pub(crate) async fn memory(quick: bool) -> Result<()> {
                 }
                 // From 0.5 to 4 KB.
                 let bytes = 500 << (n % 4);
-                post(&client, "/api/v1/namespaces/bench/configmaps", &config_map("target", n, bytes)).await?;
+                let map = config_map("target", n, bytes);
+                create_unless_there(&client, "/api/v1/namespaces/bench/configmaps", &map).await?;
             }
         });
     }
@@ -328,6 +334,7 @@ pub(crate) async fn memory(quick: bool) -> Result<()> {
     let pid = running.process.pid().context("it runs")?;
     let first = resident(pid)?;
     let load = Load::start(&world.cluster, 100.0);
+    // The load that the memory is measured under.
     tokio::time::sleep(Duration::from_secs(if quick { 5 } else { 30 })).await;
     load.stop().await;
     let (now, most) = (resident(pid)?, memory_of(pid, "VmHWM:")?);
@@ -364,21 +371,19 @@ pub(crate) async fn heal(quick: bool) -> Result<()> {
     running.stop().await?;
     let rate = 100.0;
     let load = Load::start(&world.cluster, rate);
+    // The load that is missed.
     tokio::time::sleep(Duration::from_secs(if quick { 10 } else { 40 })).await;
     let missed = load.stop().await.len();
     world.cluster.restart(Part::Apiserver).await?;
     let load = Load::start(&world.cluster, rate);
     let begun = Instant::now();
     let running = world.hindcast.launch(&[])?;
-    let deadline = begun + Duration::from_mins(5);
-    let healed = loop {
-        let healed = metric(&running, "hindcast_healed_versions_total").await.unwrap_or(0.0);
-        if healed as usize >= missed {
-            break healed;
-        }
-        ensure!(Instant::now() < deadline, "{healed} of {missed} versions were recovered within 5 min");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let mut healed = 0.0;
+    until(format!("{missed} versions are recovered"), Duration::from_mins(5), async || {
+        healed = metric(&running, "hindcast_healed_versions_total").await.unwrap_or(0.0);
+        Ok(healed as usize >= missed)
+    })
+    .await?;
     let span = begun.elapsed();
     running.wait_ready(Duration::from_mins(1)).await?;
     running.close().await?;

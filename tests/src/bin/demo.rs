@@ -179,6 +179,7 @@ async fn tell(hindcast: &Hindcast, args: &[&str], codes: &[i32]) -> Result<Strin
 
 /// Long enough that two moments of the story are not the same second.
 async fn pause() {
+    // The story is told by the second.
     tokio::time::sleep(Duration::from_millis(1200)).await;
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hindcast_tests::real::build::cache_dir;
 use hindcast_tests::real::{Cluster, Minio, Program};
+use hindcast_tests::until::until;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -18,6 +19,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a start may take, with the builds of the servers that a first one makes.
+const STARTED_WITHIN: Duration = Duration::from_hours(1);
 
 /// A private Kubernetes control plane and an S3 store, on loopback.
 #[derive(Parser)]
@@ -134,12 +138,13 @@ async fn detach(state: &State) -> Result<()> {
     eprintln!("starting; progress in {}", state.log.display());
     // Written last, so that the exports are there when it is.
     let pid = child.id().to_string();
-    while !fs::read_to_string(&state.pid).is_ok_and(|ready| ready == pid) {
+    until("the testbed is up", STARTED_WITHIN, async || {
         if let Some(status) = child.try_wait()? {
             bail!("the testbed ended ({status}):\n{}", fs::read_to_string(&state.log)?);
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        Ok(fs::read_to_string(&state.pid).is_ok_and(|ready| ready == pid))
+    })
+    .await?;
     print!("{}", fs::read_to_string(&state.exports)?);
     Ok(())
 }

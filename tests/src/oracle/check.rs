@@ -24,8 +24,8 @@ use hindcast_journal::{
 use hindcast_restorer::{Timeline, View};
 use kube::Client;
 
-use super::load::{Answer, Attempt, Kind, Verb, Written, kinds, request};
-use crate::sim::rng::Rng;
+use super::load::{Answer, Attempt, Kind, Verb, Written, kinds};
+use crate::{http::request, sim::rng::Rng};
 
 /// Clocks that differ by less agree, and one that drifts is told of with the next answer, in microseconds.
 const CLOCKS_AGREE: i64 = 400_000;

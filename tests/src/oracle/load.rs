@@ -10,12 +10,16 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use hindcast_journal::exact;
-use http::Request;
-use kube::{Client, client::Body};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::sim::rng::Rng;
+use crate::{
+    http::{answers_with, create_unless_there, request},
+    manifests::{DEFINITIONS, NAMESPACES, definition, namespace},
+    sim::rng::Rng,
+    until::until,
+};
 
 /// A kind that is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,68 +184,20 @@ pub fn builder() -> crate::real::Builder {
 /// Makes the CRDs and namespaces that [`run`] writes to, and waits until they take objects.
 pub async fn prepare(client: &Client, load: &Load) -> Result<()> {
     for (plural, kind, subresources) in [("blobs", "Blob", json!({})), ("gauges", "Gauge", json!({ "status": {} }))] {
-        let crd = json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": { "name": format!("{plural}.oracle.hindcast.dev") },
-            "spec": {
-                "group": "oracle.hindcast.dev",
-                "scope": "Namespaced",
-                "names": { "plural": plural, "singular": plural.trim_end_matches('s'), "kind": kind },
-                "versions": [{
-                    "name": "v1", "served": true, "storage": true, "subresources": subresources,
-                    "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } },
-                }],
-            },
-        });
-        create_anyway(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &crd).await?;
+        let mut definition = definition("oracle.hindcast.dev", plural, kind);
+        definition["spec"]["versions"][0]["subresources"] = subresources;
+        create_unless_there(client, DEFINITIONS, &definition).await?;
     }
     for n in 0..3 {
-        let namespace =
-            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": format!("{}-{n}", load.prefix) } });
-        create_anyway(client, "/api/v1/namespaces", &namespace).await?;
+        create_unless_there(client, NAMESPACES, &namespace(&format!("{}-{n}", load.prefix))).await?;
     }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     for plural in ["blobs", "gauges"] {
-        loop {
-            let list =
-                request(client, "GET", &format!("/apis/oracle.hindcast.dev/v1/{plural}?limit=1"), None, "").await;
-            if list.is_ok_and(|(status, _)| status == 200) {
-                break;
-            }
-            if tokio::time::Instant::now() > deadline {
-                bail!("{plural} were not served within 20 s");
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let path = format!("/apis/oracle.hindcast.dev/v1/{plural}?limit=1");
+        // A server that has just got a definition may close connections: that is waited out as well.
+        let served = async || Ok(answers_with(client, &path, 200).await.unwrap_or(false));
+        until(format!("{plural} are served"), Duration::from_secs(20), served).await?;
     }
     Ok(())
-}
-
-async fn create_anyway(client: &Client, path: &str, object: &Value) -> Result<()> {
-    let (status, body) = request(client, "POST", path, Some(serde_json::to_vec(object)?), "application/json").await?;
-    if !matches!(status, 201 | 409) {
-        bail!("POST {path}: {status} {}", String::from_utf8_lossy(&body));
-    }
-    Ok(())
-}
-
-/// One request; its status and the bytes of its answer.
-pub async fn request(
-    client: &Client,
-    method: &str,
-    path: &str,
-    body: Option<Vec<u8>>,
-    content_type: &str,
-) -> Result<(u16, Vec<u8>)> {
-    let mut builder = Request::builder().method(method).uri(path).header("Accept", "application/json");
-    if body.is_some() {
-        builder = builder.header("Content-Type", content_type);
-    }
-    let answer = client.send(builder.body(Body::from(body.unwrap_or_default()))?).await?;
-    let status = answer.status().as_u16();
-    let bytes = http_body_util::BodyExt::collect(answer.into_body()).await?.to_bytes();
-    Ok((status, bytes.to_vec()))
 }
 
 /// The newest revision of a kind's domain.
@@ -281,6 +237,7 @@ pub async fn run(client: &Client, load: &Load, forgiving: bool) -> Result<Writte
                     return Ok(());
                 }
                 if let Some(rate) = load.rate {
+                    // The rate is what the load is asked for.
                     tokio::time::sleep_until(start + Duration::from_secs_f64(n as f64 / rate)).await;
                 }
                 match writer.write().await {
@@ -294,11 +251,9 @@ pub async fn run(client: &Client, load: &Load, forgiving: bool) -> Result<Writte
                     }
                     Ok(Outcome::Unknown(attempt, _)) => {
                         written.lock().expect("no panic under it").attempts.push(attempt);
-                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        back_off().await;
                     }
-                    Err(_) if forgiving => {
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
+                    Err(_) if forgiving => back_off().await,
                     Err(e) => return Err(e),
                 }
                 count.fetch_sub(1, Ordering::Relaxed);
@@ -309,6 +264,12 @@ pub async fn run(client: &Client, load: &Load, forgiving: bool) -> Result<Writte
         done??;
     }
     Ok(std::mem::take(&mut *written.lock().expect("no panic under it")))
+}
+
+/// A pause after a write that got no answer.
+async fn back_off() {
+    // The server is away: writers at full speed would load the machine that it has to come up on.
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 struct Writer {

@@ -13,6 +13,7 @@ pub mod subject;
 
 pub use check::{Listed, Met, Swap, Verdict, check, exact_lists_agree};
 pub use load::{
-    Answer, Attempt, EVENTS, Kind, Load, Verb, Written, begin, builder, kinds, newest_revision, now, prepare, request,
-    run,
+    Answer, Attempt, EVENTS, Kind, Load, Verb, Written, begin, builder, kinds, newest_revision, now, prepare, run,
 };
+
+pub use crate::http::request;

@@ -1,22 +1,27 @@
 //! The process under test: the real `hindcast` binary as a child, and short calls of its other verbs.
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use hindcast_journal::{
     Journal, Parts,
     seal::{Key, KeyFile},
 };
 use object_store::{ObjectStore, aws::AmazonS3, local::LocalFileSystem, path::Path as StorePath};
 
-use crate::real::{
-    Minio,
-    process::{Port, Process},
+use crate::{
+    http,
+    real::{
+        Minio,
+        process::{Port, Process},
+    },
+    until::{ends, until},
 };
 
 /// Where the journal is.
@@ -140,9 +145,8 @@ impl Hindcast {
     /// As [`Self::call`], with a deadline of its own.
     pub async fn call_within(&self, args: &[&str], cluster: bool, within: Duration) -> Result<Output> {
         let mut command = self.command(args, cluster);
-        let done = tokio::time::timeout(within, command.output()).await;
-        done.with_context(|| format!("hindcast {} did not end within {within:?}", args.join(" ")))?
-            .context("hindcast could not be started")
+        let what = format!("hindcast {} ends", args.join(" "));
+        ends(&what, within, command.output()).await?.context("hindcast could not be started")
     }
 
     /// Another verb, to be started; it is killed when it is dropped.
@@ -182,20 +186,7 @@ impl Running {
 
     /// One request to its address; status and body.
     pub async fn http(&self, method: &str, path: &str) -> Result<(u16, String)> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let talk = async {
-            let mut stream = tokio::net::TcpStream::connect(&self.address).await?;
-            let head =
-                format!("{method} {path} HTTP/1.1\r\nHost: hindcast\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            stream.write_all(head.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            anyhow::Ok(answer)
-        };
-        let answer = tokio::time::timeout(Duration::from_secs(30), talk).await.context("no answer in 30 s")??;
-        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).context("no HTTP status")?;
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
-        Ok((status, body))
+        http::ask(&self.address, method, path).await
     }
 
     /// A metric without labels, or with these as they are written.
@@ -207,15 +198,13 @@ impl Running {
 
     /// Waits until a metric is as it should be: what was done had its effect.
     pub async fn wait_metric(&self, name: &str, within: Duration, holds: impl Fn(f64) -> bool) -> Result<()> {
-        let deadline = tokio::time::Instant::now() + within;
-        loop {
-            let value = self.metric(name).await?;
-            if value.is_some_and(&holds) {
-                return Ok(());
-            }
-            ensure!(tokio::time::Instant::now() < deadline, "{name} is {value:?}, and stays so for {within:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let last = Cell::new(None);
+        let waited = until(format!("{name} is as it should be"), within, async || {
+            last.set(self.metric(name).await?);
+            Ok(last.get().is_some_and(&holds))
+        });
+        waited.await.map_err(|error| anyhow!("{error:#}; it is {:?}", last.get()))?;
+        Ok(())
     }
 
     /// Closes the cut of now.

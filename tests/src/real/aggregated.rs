@@ -10,7 +10,8 @@
 
 use super::cluster::Cluster;
 use super::https::{self, Body, HttpsServer};
-use anyhow::{Result, bail};
+use crate::until::succeeds;
+use anyhow::Result;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -22,7 +23,7 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind,
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The group it serves.
@@ -141,17 +142,12 @@ impl AggregatedApi {
     }
 
     async fn wait_until_served(&self, within: Duration) -> Result<()> {
-        let deadline = Instant::now() + within;
-        loop {
+        succeeds(format!("the API server passes {GROUP} on"), within, async || {
             let list = http::Request::get(format!("/apis/{GROUP}/v1/gadgets")).body(Vec::new())?;
-            match self.client.request_text(list).await {
-                Ok(_) => return Ok(()),
-                Err(error) if Instant::now() > deadline => {
-                    bail!("the API server does not pass {GROUP} on after {within:?}: {error}");
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
+            self.client.request_text(list).await?;
+            Ok(())
+        })
+        .await
     }
 }
 

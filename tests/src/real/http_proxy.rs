@@ -11,7 +11,8 @@
 //! Start reading at [`HttpProxy::inject`].
 
 use super::proxy::{Mode, Proxy};
-use anyhow::{Context, Result, bail};
+use crate::until::ends;
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -152,15 +153,11 @@ impl Rule {
     pub async fn wait(&self, times: u64, within: Duration) -> Result<()> {
         let mut struck = self.inner.struck.subscribe();
         let enough = struck.wait_for(|struck| *struck >= times);
-        match tokio::time::timeout(within, enough).await {
-            Ok(enough) => enough.map(|_| ()).context("the rule is gone"),
-            Err(_) => bail!(
-                "{:?} on {:?} struck {} times in {within:?}, not {times}",
-                self.inner.fault,
-                self.inner.path,
-                self.struck()
-            ),
-        }
+        let what = format!("{:?} on {:?} strikes {times} times", self.inner.fault, self.inner.path);
+        let enough = ends(what, within, enough)
+            .await
+            .map_err(|error| anyhow!("{error:#}; it struck {} times", self.struck()))?;
+        enough.map(|_| ()).context("the rule is gone")
     }
 
     /// Ends it, and cuts the requests that hang in it.
@@ -240,6 +237,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Answer> {
         }
         Fault::Delay(latency) => {
             strike();
+            // The delay is the fault.
             tokio::time::sleep(latency).await;
             return forward(shared.target, request).await;
         }

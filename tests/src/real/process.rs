@@ -12,7 +12,8 @@
 //! Signals are sent by `sh -c kill`: std sends none but SIGKILL, and the workspace forbids unsafe code.
 
 use super::build;
-use anyhow::{Context, Result, bail};
+use crate::until::until;
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -20,7 +21,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A server: how to start it, and the running child if there is one.
 #[derive(Debug)]
@@ -112,16 +113,13 @@ impl Process {
 
     /// Waits until it ends by itself; returns how.
     pub async fn wait(&self, within: Duration) -> Result<ExitStatus> {
-        let deadline = Instant::now() + within;
-        loop {
-            if let Some(status) = self.exited()? {
-                return Ok(status);
-            }
-            if Instant::now() > deadline {
-                bail!("{} still runs after {within:?}:\n{}", self.name, self.log_tail());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let mut ended = None;
+        let waited = until(format!("{} ends", self.name), within, async || {
+            ended = self.exited()?;
+            Ok(ended.is_some())
+        });
+        waited.await.map_err(|error| self.with_log(&error))?;
+        ended.context("it was waited for until it had ended")
     }
 
     /// SIGSTOP: alive, holding its connections, answering nothing.
@@ -152,19 +150,19 @@ impl Process {
 
     /// Waits until `ready` says so; fails with the log's end if it exits before, or is not ready `within`.
     pub async fn wait_ready<F: Future<Output = bool>>(&self, within: Duration, ready: impl Fn() -> F) -> Result<()> {
-        let deadline = Instant::now() + within;
-        loop {
+        let waited = until(format!("{} is ready", self.name), within, async || {
             if let Some(status) = self.exited()? {
-                bail!("{} ended while starting ({status}):\n{}", self.name, self.log_tail());
+                bail!("{} ended while starting ({status})", self.name);
             }
-            if let Ok(true) = tokio::time::timeout(Duration::from_secs(2), ready()).await {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("{} is not ready after {within:?}:\n{}", self.name, self.log_tail());
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
+            // A question that hangs is asked again.
+            Ok(tokio::time::timeout(Duration::from_secs(2), ready()).await.unwrap_or(false))
+        });
+        waited.await.map_err(|error| self.with_log(&error))?;
+        Ok(())
+    }
+
+    fn with_log(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!("{error:#}\n{}", self.log_tail())
     }
 
     fn signal(&self, signal: &str) -> Result<()> {

@@ -6,6 +6,7 @@
 //! A proxy lives on the async runtime it was started on, and ends with it or when dropped.
 
 use super::process::Port;
+use crate::until::{SOON, until_every};
 use anyhow::{Context, Result};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -92,9 +93,8 @@ impl Proxy {
         let before = *self.mode.borrow();
         self.set(Mode::Reset).await?;
         // The relays see a mode change when they next run; that they have, their number of receivers tells.
-        while self.mode.receiver_count() > 1 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let gone = async || Ok(self.mode.receiver_count() <= 1);
+        until_every(Duration::from_millis(1), "every open connection is reset", SOON, gone).await?;
         self.set(before).await
     }
 }
@@ -156,6 +156,7 @@ async fn passing(mode: &mut watch::Receiver<Mode>) {
     // An error means the proxy is gone, and with it the relay.
     let current = mode.wait_for(|mode| *mode != Mode::Hang).await.map(|mode| *mode);
     if let Ok(Mode::Delay(latency)) = current {
+        // The delay is the fault.
         tokio::time::sleep(latency).await;
     }
 }

@@ -7,16 +7,18 @@ use std::{
     num::NonZeroU16,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::{
     fs::{Mode, OFlags},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
 use tokio::process::{Child, Command};
+
+use crate::until::{ends, until};
 
 /// High enough that nothing is scrolled away.
 const ROWS: NonZeroU16 = NonZeroU16::new(400).unwrap();
@@ -67,17 +69,16 @@ impl Terminal {
 
     /// Waits until something is shown.
     pub async fn until(&mut self, text: &str, within: Duration) -> Result<()> {
-        let began = Instant::now();
-        while !self.screen().contains(text) {
-            let over = self.child.try_wait()?;
-            if let Some(status) = over.filter(|_| self.reader.is_finished() && !self.screen().contains(text)) {
-                bail!("it ended ({status}) without {text:?}:\n{}", self.screen());
+        let waited = until(format!("{text:?} is shown"), within, async || {
+            // In this order: what was shown before its end is on the screen when the reader has finished.
+            let over = self.child.try_wait()?.filter(|_| self.reader.is_finished());
+            let shown = self.screen().contains(text);
+            if let Some(status) = over.filter(|_| !shown) {
+                bail!("the program ended ({status})");
             }
-            if began.elapsed() > within {
-                bail!("{text:?} is not shown after {within:?}:\n{}", self.screen());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            Ok(shown)
+        });
+        waited.await.map_err(|error| anyhow!("{error:#}\n{}", self.screen()))?;
         Ok(())
     }
 
@@ -93,14 +94,11 @@ impl Terminal {
 
     /// Waits for the end: the exit code, and what is shown then.
     pub async fn end(mut self, within: Duration) -> Result<(i32, String)> {
-        let Ok(status) = tokio::time::timeout(within, self.child.wait()).await else {
-            bail!("it has not ended after {within:?}:\n{}", self.screen());
-        };
-        let status = status?;
-        let began = Instant::now();
-        while !self.reader.is_finished() && began.elapsed() < Duration::from_secs(5) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let ended = ends("the program ends", within, self.child.wait()).await;
+        let status = ended.map_err(|error| anyhow!("{error:#}\n{}", self.screen()))??;
+        // A child of the program may hold the terminal open: what is shown by then is all there is.
+        let read = until("all is read", Duration::from_secs(5), async || Ok(self.reader.is_finished())).await;
+        drop(read);
         Ok((status.code().unwrap_or(-1), self.screen()))
     }
 }

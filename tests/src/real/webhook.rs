@@ -5,7 +5,8 @@
 
 use super::cluster::Cluster;
 use super::https::{self, Body, HttpsServer};
-use anyhow::{Result, bail};
+use crate::until::{SOON, until};
+use anyhow::Result;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,7 +16,6 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind,
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 /// What a webhook says to one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,15 +152,12 @@ impl Webhook {
             "metadata": {"generateName": "probe-", "labels": {"testbed-probe": self.name}},
         }))?;
         let dry_run = PostParams { dry_run: true, ..Default::default() };
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while probed.load(Ordering::Relaxed) == 0 {
-            if Instant::now() > deadline {
-                bail!("the API server never asked the webhook {}", self.name);
-            }
+        until(format!("the API server asks the webhook {}", self.name), SOON * 2, async || {
             // Refused when other rules of this configuration deny it; that it was asked is what counts.
             let _ = maps.create(&dry_run, &probe).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            Ok(probed.load(Ordering::Relaxed) > 0)
+        })
+        .await?;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value, json};
 
 use super::sorts::{GROUP, Sort};
-use crate::sim::rng::Rng;
+use crate::{manifests::definition_with_schema, sim::rng::Rng};
 
 /// What Secret values begin with.
 pub const PLANTED: &str = "planted-in-a-secret-";
@@ -45,18 +45,9 @@ pub fn definitions() -> Vec<Value> {
     [("blobs", "Blob", free, json!({})), ("shops", "Shop", shop, scale)]
         .into_iter()
         .map(|(plural, kind, schema, subresources)| {
-            json!({
-                "apiVersion": "apiextensions.k8s.io/v1",
-                "kind": "CustomResourceDefinition",
-                "metadata": { "name": format!("{plural}.{GROUP}") },
-                "spec": {
-                    "group": GROUP,
-                    "scope": "Namespaced",
-                    "names": { "plural": plural, "singular": kind.to_lowercase(), "kind": kind },
-                    "versions": [{ "name": "v1", "served": true, "storage": true,
-                        "subresources": subresources, "schema": { "openAPIV3Schema": schema } }],
-                },
-            })
+            let mut definition = definition_with_schema(GROUP, plural, kind, schema);
+            definition["spec"]["versions"][0]["subresources"] = subresources;
+            definition
         })
         .collect()
 }

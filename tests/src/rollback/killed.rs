@@ -29,7 +29,13 @@ use super::{
     scene::{Id, Objects, read},
     trial::World,
 };
-use crate::{oracle::request, real::Part, sim::rng::Rng};
+use crate::{
+    http::{self, send},
+    manifests::{NAMESPACES, namespace},
+    real::Part,
+    sim::rng::Rng,
+    until::{SOON, ends, succeeds, until_every},
+};
 
 /// How much.
 #[derive(Debug, Clone, Copy)]
@@ -156,8 +162,7 @@ struct Ended {
 impl<'a> Trial<'a> {
     async fn prepare(world: &'a World, size: Killed) -> Result<Self> {
         let mut draw = Rng::new(size.seed);
-        let body = json!({ "metadata": { "name": NAMESPACE } });
-        send(world, "POST", "/api/v1/namespaces", Some(&body)).await?;
+        http::create(&world.client, NAMESPACES, namespace(NAMESPACE)).await?;
         let sorts = [Sort::ConfigMap, Sort::Secret, Sort::Deployment, Sort::Role, Sort::Blob, Sort::Service];
         let mut ids = Vec::new();
         for n in 0..size.objects {
@@ -176,9 +181,9 @@ impl<'a> Trial<'a> {
                 0..40 => {
                     let mut body = bodies::manifest(*sort, name, &mut Rng::new(salt ^ 0x5555));
                     body["metadata"]["labels"]["changed"] = json!("yes");
-                    send(world, "PATCH", &path, Some(&body)).await
+                    send(&world.client, "PATCH", &path, Some(body)).await
                 }
-                40..55 => send(world, "DELETE", &path, None).await,
+                40..55 => send(&world.client, "DELETE", &path, None).await,
                 _ => Ok(Value::Null),
             }
         })
@@ -214,11 +219,7 @@ impl<'a> Trial<'a> {
             return self.undo(last, kill).await;
         }
         // Nothing is deleted that the journal has not seen come; after a kill of the server that takes a while.
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while let Err(error) = self.world.running().close().await {
-            ensure!(Instant::now() < deadline, "not closed within a minute: {error:#}");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        succeeds("the cut closes", SOON * 2, async || self.world.running().close().await).await?;
         self.restore(side, kill).await
     }
 
@@ -230,9 +231,8 @@ impl<'a> Trial<'a> {
         command.stdout(fs::File::create(&out)?).stderr(fs::File::create(&err)?);
         let mut child = command.spawn()?;
         if kill.is_some_and(|kill| kill.begun) {
-            while self.ids()? == ids && child.try_wait()?.is_none() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            let begun = async || Ok(self.ids()? != ids || child.try_wait()?.is_some());
+            until_every(Duration::from_millis(5), "a restore has a record", Duration::from_mins(4), begun).await?;
         }
         let within = kill.map_or(Duration::from_mins(4), |kill| kill.after);
         let status = match tokio::time::timeout(within, child.wait()).await {
@@ -240,8 +240,7 @@ impl<'a> Trial<'a> {
             Err(_) if kill.is_some_and(|kill| kill.gently) => {
                 let pid = child.id().context("it runs")?;
                 std::process::Command::new("kill").args(["-s", "INT", &pid.to_string()]).status()?;
-                let ended = tokio::time::timeout(Duration::from_secs(30), child.wait()).await;
-                Some(ended.context("it still runs 30 s after Ctrl-C")??)
+                Some(ends("it ends after Ctrl-C", SOON, child.wait()).await??)
             }
             Err(_) if kill.is_some() => {
                 child.kill().await?;
@@ -326,8 +325,10 @@ impl<'a> Trial<'a> {
     async fn with_the_server_killed(&mut self, side: Side, last: Option<&str>, usual: Duration) -> Result<String> {
         let after = Duration::from_micros(usual.as_micros() as u64 / 4 + self.draw.below(usual.as_micros() as u64 / 2));
         let kill = async {
+            // At any moment of the restore.
             tokio::time::sleep(after).await;
             self.world.cluster.kill(Part::Apiserver)?;
+            // Long enough for requests to meet nobody.
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.world.cluster.restart(Part::Apiserver).await
         };
@@ -432,13 +433,5 @@ async fn each<T>(items: &[T], work: impl AsyncFn(&T) -> Result<Value>) -> Result
 
 async fn create(world: &World, sort: Sort, name: &str, salt: u64) -> Result<Value> {
     let body = bodies::manifest(sort, name, &mut Rng::new(salt));
-    send(world, "POST", &sort.collection(NAMESPACE), Some(&body)).await
-}
-
-async fn send(world: &World, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-    let bytes = body.map(|body| body.to_string().into_bytes());
-    let (status, answer) = request(&world.client, method, path, bytes, content).await?;
-    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
-    Ok(serde_json::from_slice(&answer)?)
+    http::create(&world.client, &sort.collection(NAMESPACE), body).await
 }

@@ -8,10 +8,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -19,7 +19,12 @@ use super::{
     Op, Sort, bodies,
     history::{Act, MANAGERS},
 };
-use crate::{oracle::request, sim::rng::Rng};
+use crate::{
+    http::{APPLY, JSON, MERGE, request},
+    manifests,
+    sim::rng::Rng,
+    until::until,
+};
 
 /// An object of a scene: its kind and name.
 pub type Id = (Sort, String);
@@ -32,6 +37,9 @@ const HOLD: &str = "example.com/hold";
 
 /// How long an API server that has just started may say that it is not ready to list a custom kind.
 const INITIALIZED: Duration = Duration::from_secs(20);
+
+/// How long a write may be answered with an error of the server's own before the scene gives up.
+const OVERLOADED: Duration = Duration::from_secs(5);
 
 /// A namespace with a history.
 pub struct Scene {
@@ -88,7 +96,7 @@ impl Answered {
 impl Scene {
     /// A new namespace.
     pub async fn new(client: &Client, namespace: &str) -> Result<Self> {
-        let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+        let body = manifests::namespace(namespace);
         let mut scene = Self {
             client: client.clone(),
             namespace: namespace.to_owned(),
@@ -99,8 +107,8 @@ impl Scene {
             writes: 0,
             refused: Vec::new(),
         };
-        let itself = scene.send("POST", "/api/v1/namespaces", Some(&body), "application/json").await?;
-        scene.itself = itself.ok_or_else(|| anyhow::anyhow!("{namespace}: {:?}", scene.refused))?;
+        let itself = scene.send("POST", manifests::NAMESPACES, Some(&body), JSON).await?;
+        scene.itself = itself.ok_or_else(|| anyhow!("{namespace}: {:?}", scene.refused))?;
         Ok(scene)
     }
 
@@ -177,7 +185,7 @@ impl Scene {
         }
         let body = bodies::manifest(id.0, &id.1, draw);
         let path = format!("{}?fieldManager={manager}", id.0.collection(&self.namespace));
-        let answer = self.send("POST", &path, Some(&body), "application/json").await?;
+        let answer = self.send("POST", &path, Some(&body), JSON).await?;
         self.took(id, answer);
         Ok(())
     }
@@ -194,7 +202,7 @@ impl Scene {
             body["metadata"]["annotations"][LAST_APPLIED] = old;
         }
         let path = format!("{}?fieldManager={manager}", self.path(id));
-        let answer = self.send("PUT", &path, Some(&body), "application/json").await?;
+        let answer = self.send("PUT", &path, Some(&body), JSON).await?;
         self.took(id, answer);
         Ok(())
     }
@@ -218,7 +226,7 @@ impl Scene {
         let (method, path, body, content) = match existing {
             None => {
                 let path = id.0.collection(&self.namespace);
-                ("POST", path, with_last_applied(wanted), "application/json")
+                ("POST", path, with_last_applied(wanted), JSON)
             }
             Some(live) => ("PATCH", self.path(id), client_side(&live, wanted), MERGE),
         };
@@ -310,8 +318,9 @@ impl Scene {
 
     /// The moment: a write that surely has a revision of its own, and what everybody's next apply would be answered.
     async fn mark(&mut self, id: &Id, salt: u64) -> Result<()> {
-        let body = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": id.1, "annotations": { "moment": salt.to_string() } } });
-        let answer = self.send("POST", &id.0.collection(&self.namespace), Some(&body), "application/json").await?;
+        let mut body = manifests::empty_config_map(&id.1);
+        body["metadata"]["annotations"] = json!({ "moment": salt.to_string() });
+        let answer = self.send("POST", &id.0.collection(&self.namespace), Some(&body), JSON).await?;
         let answer = answer.with_context(|| format!("the moment was refused: {:?}", self.refused.last()))?;
         let at = format!("rev:{}", answer["metadata"]["resourceVersion"].as_str().unwrap_or_default());
         self.took(id, Some(answer));
@@ -384,44 +393,36 @@ impl Scene {
 
     /// One write; `None` when the server refused it.
     async fn send(&mut self, method: &str, path: &str, body: Option<&Value>, content: &str) -> Result<Option<Value>> {
-        for attempt in 0.. {
-            let bytes = body.map(|body| body.to_string().into_bytes());
-            let (status, answer) = request(&self.client, method, path, bytes, content).await?;
-            match status {
-                200..300 => {
-                    self.writes += 1;
-                    return Ok(Some(serde_json::from_slice(&answer)?));
-                }
-                400..429 => {
-                    let text = String::from_utf8_lossy(&answer);
-                    self.refused.push(format!("{method} {path}: {status} {text}"));
-                    return Ok(None);
-                }
-                _ if attempt < 5 => tokio::time::sleep(Duration::from_millis(300)).await,
-                _ => bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer)),
-            }
+        let bytes = body.map(|body| body.to_string().into_bytes());
+        let what = format!("{method} {path} is taken or refused");
+        let (mut status, mut answer) = (0, Vec::new());
+        let decided = until(&what, OVERLOADED, async || {
+            (status, answer) = request(&self.client, method, path, bytes.clone(), content).await?;
+            Ok(matches!(status, 200..300 | 400..429))
+        });
+        decided.await.map_err(|error| anyhow!("{error:#}: {status} {}", String::from_utf8_lossy(&answer)))?;
+        if status < 300 {
+            self.writes += 1;
+            return Ok(Some(serde_json::from_slice(&answer)?));
         }
+        self.refused.push(format!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer)));
         Ok(None)
     }
 }
-
-const MERGE: &str = "application/merge-patch+json";
-const APPLY: &str = "application/apply-patch+yaml";
 
 /// A namespace's objects as the server lists them now, and its own body.
 pub async fn read(client: &Client, namespace: &str) -> Result<(Objects, Value)> {
     let mut objects = Objects::new();
     for sort in Sort::ALL {
         let path = sort.collection(namespace);
-        let deadline = Instant::now() + INITIALIZED;
-        let body = loop {
-            let (status, body) = request(client, "GET", &path, None, "").await?;
-            if status == 200 {
-                break body;
-            }
-            ensure!(status == 429 && Instant::now() < deadline, "GET {path}: {status}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        };
+        let mut body = Vec::new();
+        until(format!("{path} can be listed"), INITIALIZED, async || {
+            let (status, answer) = request(client, "GET", &path, None, "").await?;
+            ensure!(matches!(status, 200 | 429), "GET {path}: {status}");
+            body = answer;
+            Ok(status == 200)
+        })
+        .await?;
         let list: Value = serde_json::from_slice(&body)?;
         for item in list["items"].as_array().into_iter().flatten() {
             let name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();

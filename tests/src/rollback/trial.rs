@@ -27,11 +27,14 @@ use super::{
     shrink::shrink,
 };
 use crate::{
+    http::{answers_with, create},
+    manifests::DEFINITIONS,
     oracle::{
-        self, request,
+        self,
         subject::{Hindcast, Place, Running},
     },
     real::{Cluster, process::Workdir},
+    until::{SOON, until},
 };
 
 /// How much is tried.
@@ -156,6 +159,7 @@ impl World {
         let beat = async {
             loop {
                 if self.running.close().await.is_err() {
+                    // Whoever waits has a deadline of its own; this beats on, and does not press a server that is away.
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 self.closed.send_modify(|n| *n += 1);
@@ -185,18 +189,11 @@ impl World {
 /// Makes the custom kinds, and waits until they are served.
 pub async fn define(client: &Client) -> Result<()> {
     for definition in bodies::definitions() {
-        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let body = Some(definition.to_string().into_bytes());
-        let (status, answer) = request(client, "POST", path, body, "application/json").await?;
-        ensure!(status == 201, "{}", String::from_utf8_lossy(&answer));
+        create(client, DEFINITIONS, definition).await?;
     }
     for sort in [Sort::Blob, Sort::Shop] {
         let path = sort.collection("default");
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while request(client, "GET", &path, None, "").await?.0 != 200 {
-            ensure!(Instant::now() < deadline, "{path} is not served after 30 s");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until(format!("{path} is served"), SOON, async || answers_with(client, &path, 200).await).await?;
     }
     Ok(())
 }

@@ -40,7 +40,8 @@ pub const PREFIX: &str = "p";
 
 /// Revisions at which the state is compared.
 const CUTS: usize = 10;
-/// A server's `Date` is cut to a second, and a clock that differs from it by less than a quarter more agrees, in microseconds.
+/// A server's `Date` is cut to a second, and a clock that differs from it by less than a quarter more agrees, in
+/// microseconds.
 pub(super) const CLOCKS_AGREE: i64 = 1_250_000;
 
 /// A version as the log has it.
@@ -83,20 +84,23 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
     if life > u32::from(fired.contains_key(&Fault::EtcdSwap)) {
         problems.push(format!("incarnation {life} begins without a reason: {:?}", log.lives));
     }
+    let stopped = fired.contains_key(&Fault::Stopped);
+    let alone = server.look(|state| if stopped { state.times_off.clone() } else { Vec::new() });
+    let clocks = Clocks { slack: if clocks_err { CLOCKS_AGREE } else { 0 }, alone };
     server.look(|state| {
         for (kind, ks) in &state.kinds {
             let newest = if ks.kind.domain == 0 { life } else { 0 };
-            // Where all that the copy lacks is gone without a trace, and the history before is compacted, it looks as if it
-            // had been deleted.
+            // Where all that the copy lacks is gone without a trace, and the history before is compacted, it looks as
+            // if it had been deleted.
             let before = state.ended.as_ref().filter(|_| newest == 0).and_then(|(_, kinds)| kinds.get(kind));
-            versions(kind, ks, before, (&log, newest, clocks_err, u64::MAX), &mut problems);
+            versions(kind, ks, before, (&log, newest, &clocks, u64::MAX), &mut problems);
             coverage(kind, ks, events, &log.state, &mut problems);
         }
         if let Some((_, ended)) = state.ended.as_ref().filter(|_| life > 0) {
             let main = ended.iter().filter(|(_, ks)| ks.kind.domain == 0);
             let tip = main.clone().filter_map(|(_, ks)| ks.events.last()).map(|e| e.rv).max().unwrap_or(0);
             for (kind, ks) in main {
-                versions(kind, ks, None, (&log, 0, clocks_err, tip), &mut problems);
+                versions(kind, ks, None, (&log, 0, &clocks, tip), &mut problems);
             }
         }
     });
@@ -121,6 +125,21 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
         }
     }
     some(problems)
+}
+
+/// How far bounds of time may be wrong.
+struct Clocks {
+    /// A clock that is off by less than what clocks may differ by is believed.
+    slack: i64,
+    /// When the server's clock was off, where a process stood still: when it goes on its own clock has no vote for a
+    /// moment, and the server's is believed alone.
+    alone: Vec<(i64, i64)>,
+}
+
+impl Clocks {
+    fn server_alone(&self, at: i64) -> bool {
+        self.alone.iter().any(|(from, to)| (*from..*to).contains(&at))
+    }
 }
 
 /// Whether a process's clock was off for a while.
@@ -222,7 +241,7 @@ fn short(gaps: &[(u32, Gap)]) -> Vec<String> {
 }
 
 /// Whether a gap excuses the log for not having the write.
-fn excused(ks: &KindState, event: &Event, gaps: &[(u32, Gap)]) -> bool {
+pub(super) fn excused(ks: &KindState, event: &Event, gaps: &[(u32, Gap)]) -> bool {
     gaps.iter().any(|(_, gap)| {
         inside(gap, event.rv)
             && (gap.grade == Grade::Lost || {
@@ -239,7 +258,7 @@ fn versions(
     kind: &str,
     ks: &KindState,
     before: Option<&KindState>,
-    (log, life, clocks_err, tip): (&Log, u32, bool, u64),
+    (log, life, clocks, tip): (&Log, u32, &Clocks, u64),
     problems: &mut Vec<String>,
 ) {
     let known = log.state.kinds.get(kind);
@@ -248,8 +267,6 @@ fn versions(
     let gaps = gaps.as_slice();
     let covers = known.map_or(&[][..], |k| &k.covers);
     let covered = |rv: u64| known.is_some_and(|known| is_covered(known, life, rv));
-    // A clock that is off by less than what clocks may differ by is believed.
-    let slack = if clocks_err { CLOCKS_AGREE } else { 0 };
     // A healing that met the next life before anybody knew of it: readers leave out what it brought.
     let end = covers
         .iter()
@@ -296,7 +313,7 @@ fn versions(
                 found.pos
             ));
         }
-        if found.bounds.1 + slack < event.at {
+        if found.bounds.1 + clocks.slack < event.at && !clocks.server_alone(event.at) {
             let (at, (lo, hi)) = (event.at, found.bounds);
             problems.push(format!(
                 "{what} was committed at {at}, after its bounds {lo} to {hi}, position {} ({})",
@@ -341,8 +358,8 @@ fn covers(known: &fold::KindState, life: u32, rv: u64) -> impl Iterator<Item = &
     own.filter(move |c| c.from.rv < rv && c.end.as_ref().is_none_or(|(end, ..)| rv <= end.rv))
 }
 
-/// Every write of a kind in a life of its counter, when the newest one is `newest`. Nothing where a store was put back and
-/// nobody could tell: then both lives are one.
+/// Every write of a kind in a life of its counter, when the newest one is `newest`. Nothing where a store was put back
+/// and nobody could tell: then both lives are one.
 fn writes<'a>(state: &'a ServerState, kind: &str, life: u32, newest: u32) -> &'a [Event] {
     let ks = match &state.ended {
         Some(_) if newest == 0 => None,
@@ -403,7 +420,8 @@ async fn moment(
             let life = cut.incarnation;
             let newest = if known.discovery.domain == hindcast_journal::cut::MAIN { newest } else { life };
             let written = writes(state, kind, life, newest).iter();
-            // A kind that was taken in later may have been listed at a revision before: its protection began with a moment.
+            // A kind that was taken in later may have been listed at a revision before: its protection began with a
+            // moment.
             let begun = |e: &&Event| covers(known, life, e.rv).any(|cover| cover.from_time <= time);
             for event in written.filter(begun) {
                 let what = || format!("{kind} {}/{} at {}", event.key.0, event.key.1, event.rv);
@@ -420,8 +438,8 @@ async fn moment(
                     row.and_then(|all| all.iter().find(|v| v.life == life && v.rv == event.rv && v.op != Op::Reread));
                 let named = |pos: u64| moment.uncertain.iter().any(|(uncertain, ..)| *uncertain == pos);
                 let row = row.filter(|row| event.rv > cut.rv && event.at <= time && !named(row.pos));
-                // The server's own stamps tighten lower bounds, and are wrong where its clock was; so does the guess that a watch
-                // is quick.
+                // The server's own stamps tighten lower bounds, and are wrong where its clock was; so does the guess
+                // that a watch is quick.
                 if let Some(row) = row.filter(|_| !stamped_wrong && !ks.delayed) {
                     problems.push(format!(
                         "{} was committed {} µs before {time}, and is neither in its cut {:?} nor uncertain: {:?}",

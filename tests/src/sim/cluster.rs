@@ -1,23 +1,27 @@
-//! A whole cluster under `run`: writes, faults and crashes drawn from a seed, then the oracle.
+//! A whole cluster under `run`, checkpoints included: writes, faults and crashes drawn from a seed, then the oracle.
 //!
-//! **Words.** A *member* is one process that protects the cluster; the newest is the one that should win. An *event*
-//! is one of the big things that happen to members, server or store; the small ones (a 429, a cut stream, a lost
-//! answer) are drawn wherever they may happen, each seed with its own selection of them.
-//! **Checked beside the oracle** ([`super::check`]): who ends by itself ended fenced or unavailable, never corrupt or by
-//! a panic; a member that was overtaken does end; and when faults stop, the rest settles and closes a cut.
+//! **Words.** A *member* is one process that protects the cluster; the newest is the one that should win. An *event* is
+//! one of the big things that happen to members, server or store; the small ones (a 429, a cut stream, a lost answer)
+//! are drawn wherever they may happen, each seed with its own selection of them. **Checked beside the oracle**
+//! ([`super::check`]): who ends by itself ended fenced or unavailable, never corrupt or by a panic; a member that was
+//! overtaken does end; and when faults stop, the rest settles and closes a cut.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use hindcast_cluster::{Connector, NoClient};
+use hindcast_compactor::{self as compactor, Policy};
 use hindcast_journal::{
-    Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets,
+    Durable, Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets,
     cut::MAIN,
     writer::{Identity, Sabotage, Writer},
 };
 use hindcast_watcher::{Commands, ErrorKind, Handle, Metrics, Settings};
 use object_store::path::Path;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 use super::{
     api::{Server, state::Trouble},
@@ -25,12 +29,13 @@ use super::{
     faults::Fault,
     harness::{Outcome, in_simulated_time, some},
     json::Json,
+    restore::{Restored, restore},
     store::Bucket,
     workload::{self, CUSTOM},
     world::{Process, World},
 };
 
-/// What a run is like, beside its seed.
+/// What a run is like, apart from its seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
     /// Steps; each is a write and a moment.
@@ -73,6 +78,9 @@ const SMALL: [(Fault, u64); 18] = [
     (Fault::ListHole, 200),
 ];
 
+/// One seed in so many ends with a restore.
+const RESTORES: u64 = 5;
+
 /// Runs one seed.
 pub fn simulate(seed: u64, profile: &Profile) -> Outcome {
     let profile = *profile;
@@ -83,9 +91,16 @@ pub fn simulate(seed: u64, profile: &Profile) -> Outcome {
         world.faults.set([(Fault::StreamDrop, profile.dropped)]);
         let mut cluster = Cluster::new(&world, profile);
         cluster.live().await;
-        let mut problems = cluster.settle().await;
+        let mut problems = cluster.calm_down().await;
         problems.extend(check::check(&cluster.server, &cluster.bucket, cluster.events).await);
-        Outcome::of(seed, &world, &cluster.bucket, some(problems)).await
+        let mut restored = Restored::default();
+        let known = !cluster.has_lost_history() && !cluster.has_misdescribed_checkpoint();
+        if seed.is_multiple_of(RESTORES) && problems.is_empty() && known {
+            restored = restore(&cluster.server, &cluster.bucket).await;
+            problems.append(&mut restored.problems);
+        }
+        let outcome = Outcome::of(seed, &world, &cluster.bucket, some(problems)).await;
+        Outcome { restored: restored.done, ..outcome }
     })
 }
 
@@ -143,6 +158,19 @@ impl Cluster {
         }
     }
 
+    /// Whether a checkpoint's name was found taken. A writer that died between the file and the manifest leaves one
+    /// behind; the next one at that position describes its own bytes in the manifest, and readers of a part of the file
+    /// refuse what is there. To be left out when the journal describes what stands in the bucket.
+    fn has_misdescribed_checkpoint(&self) -> bool {
+        self.bucket.taken().iter().any(|path| path.contains("/checkpoints/"))
+    }
+
+    /// Whether a restore may find that what it needs is not known.
+    fn has_lost_history(&self) -> bool {
+        let fired = self.world.faults.fired();
+        [Fault::EtcdSwap, Fault::LongOutage].iter().any(|fault| fired.contains_key(fault))
+    }
+
     /// Writes and breaks things.
     async fn live(&mut self) {
         for _ in 0..20 {
@@ -190,13 +218,15 @@ impl Cluster {
             skip_heal: self.profile.skip_heal,
             ..Settings::default()
         };
+        // So often that a seed reads from several.
+        let policy = Policy { segments: self.world.draw(|rng| rng.between(4, 24)), ..Policy::default() };
+        let setup = Setup { settings, sabotage: self.profile.sabotage, checkpoints: Some(policy) };
         let life = life(
             process.clone(),
             self.server.clone(),
             self.bucket.clone(),
-            settings,
-            self.profile.sabotage,
-            commands,
+            setup,
+            (handle.clone(), commands),
             stopped.map(|_| ()),
         );
         let this = process.clone();
@@ -206,7 +236,7 @@ impl Cluster {
                 () = this.died() => Err((ErrorKind::Unavailable, "killed".to_owned())),
                 ended = life => {
                     this.world().note(format_args!("{} ends: {ended:?}", this.name));
-                    // What it left behind must not act on: a process that ended is no more.
+                    // What it left behind must not go on: a process that has ended is gone.
                     this.kill();
                     ended
                 }
@@ -397,7 +427,7 @@ impl Cluster {
     }
 
     /// Stops the faults, waits until a member closes a cut, and stops it gracefully.
-    async fn settle(&mut self) -> Vec<String> {
+    async fn calm_down(&mut self) -> Vec<String> {
         let world = self.world.clone();
         world.faults.calm();
         world.note(format_args!("calm"));
@@ -457,7 +487,8 @@ impl Cluster {
 }
 
 impl Cluster {
-    /// In every domain the closed time has come close to now, by what is in the bucket alone: nobody has asked for a close.
+    /// In every domain the closed time has come close to now, by what is in the bucket alone: nobody has asked for a
+    /// close.
     async fn time_goes_on(&mut self) {
         // A bookmark and a frontier row, each once a minute, and what a late start takes.
         const LAG: i64 = 150_000_000;
@@ -489,20 +520,29 @@ impl Cluster {
     }
 }
 
-/// What `run` does: claim the journal, protect the cluster.
+/// How a process is set up.
+pub(super) struct Setup {
+    /// The watcher's settings.
+    pub(super) settings: Settings,
+    /// How its commit is broken on purpose.
+    pub(super) sabotage: Sabotage,
+    /// When it writes checkpoints; never if `None`.
+    pub(super) checkpoints: Option<Policy>,
+}
+
+/// What `run` does: claim the journal, protect the cluster, and write checkpoints behind that.
 pub(super) async fn life(
     process: Arc<Process>,
     server: Server,
     bucket: Bucket,
-    settings: Settings,
-    sabotage: Sabotage,
-    commands: Commands,
+    setup: Setup,
+    (handle, commands): (Handle, Commands),
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), (ErrorKind, String)> {
     let parts = process.parts();
     let journal = Journal::open(bucket.store(&process), &Path::from(PREFIX), &server.cluster(), parts.clone());
     let identity = Identity { writer: process.name.clone(), instance: "simulated".to_owned() };
-    let claimed = Writer::claim_with(&journal, identity, None, sabotage).await;
+    let claimed = Writer::claim_with(&journal, identity, None, setup.sabotage).await;
     let writer = claimed.map_err(|e| {
         let kind = match e.kind() {
             Store::Fenced => ErrorKind::Fenced,
@@ -511,6 +551,7 @@ pub(super) async fn life(
         };
         (kind, format!("claim: {e}"))
     })?;
+    let behind = checkpoints(setup.checkpoints, journal.clone(), handle, (process.name.clone(), writer.epoch()));
     let parts = hindcast_watcher::Parts {
         parts,
         connector: Arc::new(Connect(server, process)),
@@ -520,6 +561,44 @@ pub(super) async fn life(
         metrics: Metrics::new(&prometheus::Registry::new()),
         commands,
     };
-    let ended = hindcast_watcher::run(settings, parts, shutdown).await;
+    let ended = tokio::select! {
+        biased;
+        ended = hindcast_watcher::run(setup.settings, parts, shutdown) => ended,
+        never = behind => match never {},
+    };
     ended.map_err(|e| (e.kind(), e.to_string()))
+}
+
+/// Writes checkpoints behind the watcher as they fall due, as the process of the command line does. Never ends:
+/// whatever becomes of it, protection goes on.
+async fn checkpoints(
+    policy: Option<Policy>,
+    journal: Journal,
+    handle: Handle,
+    (writer, epoch): (String, u64),
+) -> Infallible {
+    let Some(policy) = policy else { return std::future::pending().await };
+    let mut state = handle.durable();
+    let first = state.borrow().clone();
+    let (tell, durable) = watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
+    let bridge = async move {
+        let (mut last, mut bytes) = (first.last, first.bytes);
+        while state.changed().await.is_ok() {
+            let now = state.borrow_and_update().clone();
+            let more = now.bytes.saturating_sub(bytes);
+            tell.send_replace(Durable { segment: now.segment, first: last + 1, last: now.last, bytes: more });
+            (last, bytes) = (now.last, now.bytes);
+        }
+        std::future::pending().await
+    };
+    let parts = compactor::Parts { journal, durable, writer: writer.into(), epoch };
+    let work = async {
+        compactor::run(policy, parts, std::future::pending()).await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        never = bridge => never,
+        never = work => never,
+    }
 }

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub bucket: Vec<(String, Bytes)>,
     /// How often each fault fired.
     pub fired: BTreeMap<Fault, u64>,
+    /// How many actions of a restore were done at the end.
+    pub restored: usize,
     /// What must not be, and is.
     pub problems: Vec<String>,
 }
@@ -35,8 +37,14 @@ impl Outcome {
             lines: world.trace_lines(),
             bucket: bucket.contents().await,
             fired: world.faults.fired(),
+            restored: 0,
             problems,
         }
+    }
+
+    /// How many checkpoints were written.
+    pub fn checkpoints(&self) -> usize {
+        self.bucket.iter().filter(|(path, _)| path.contains("/checkpoints/")).count()
     }
 
     /// How many faults fired.

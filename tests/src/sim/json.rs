@@ -2,7 +2,7 @@
 //!
 //! Independent of the journal's own parser on purpose: the two meet only in bytes. [`Json::wire`] writes an object
 //! the way a server might (any key order, longer escapes), [`Json::exact`] the way the contract says the exact form
-//! looks. Numbers are tokens. Not here: parsing; the simulator only ever writes.
+//! looks. Numbers are tokens.
 
 /// A JSON value whose numbers are tokens and whose objects keep their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,14 @@ pub fn obj<const N: usize>(fields: [(&str, Json); N]) -> Json {
 }
 
 impl Json {
+    /// Reads a value; `None` if the text is none.
+    pub fn parse(text: &str) -> Option<Json> {
+        let mut reader = Reader(text);
+        let value = reader.value()?;
+        reader.space();
+        reader.0.is_empty().then_some(value)
+    }
+
     /// The field of an object.
     pub fn get(&self, name: &str) -> Option<&Json> {
         match self {
@@ -195,4 +203,96 @@ fn quote(text: &str, long: bool, out: &mut String) {
         }
     }
     out.push('"');
+}
+
+/// The rest of a text that is read.
+struct Reader<'a>(&'a str);
+
+impl Reader<'_> {
+    fn space(&mut self) {
+        self.0 = self.0.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
+    /// Whether this comes next; it is taken then.
+    fn takes(&mut self, token: &str) -> bool {
+        self.space();
+        let rest = self.0.strip_prefix(token);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn value(&mut self) -> Option<Json> {
+        self.space();
+        match self.0.chars().next()? {
+            '{' => self
+                .items("{", "}", |reader| {
+                    let name = reader.string()?;
+                    reader.takes(":").then(|| reader.value())?.map(|value| (name, value))
+                })
+                .map(Json::Obj),
+            '[' => self.items("[", "]", Self::value).map(Json::Arr),
+            '"' => self.string().map(Json::Str),
+            _ => {
+                for (token, value) in [("null", Json::Null), ("true", true.into()), ("false", false.into())] {
+                    if self.takes(token) {
+                        return Some(value);
+                    }
+                }
+                let end = self.0.find(|c: char| !"+-.0123456789eE".contains(c)).unwrap_or(self.0.len());
+                let (number, rest) = self.0.split_at(end);
+                self.0 = rest;
+                (!number.is_empty()).then(|| Json::Num(number.to_owned()))
+            }
+        }
+    }
+
+    fn items<T>(&mut self, open: &str, close: &str, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let mut out = Vec::new();
+        self.takes(open).then_some(())?;
+        if self.takes(close) {
+            return Some(out);
+        }
+        loop {
+            out.push(item(self)?);
+            if self.takes(close) {
+                return Some(out);
+            }
+            self.takes(",").then_some(())?;
+        }
+    }
+
+    fn string(&mut self) -> Option<String> {
+        self.takes("\"").then_some(())?;
+        let mut out = String::new();
+        let mut units = Vec::new();
+        loop {
+            let c = self.next()?;
+            let escaped = if c == '\\' { Some(self.next()?) } else { None };
+            if escaped == Some('u') {
+                let (unit, rest) = self.0.split_at_checked(4)?;
+                self.0 = rest;
+                units.push(u16::from_str_radix(unit, 16).ok()?);
+                continue;
+            }
+            out.push_str(&String::from_utf16(&std::mem::take(&mut units)).ok()?);
+            match escaped {
+                None if c == '"' => return Some(out),
+                None => out.push(c),
+                Some(c) => out.push(match c {
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    other => other,
+                }),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.0.chars().next()?;
+        self.0 = &self.0[c.len_utf8()..];
+        Some(c)
+    }
 }

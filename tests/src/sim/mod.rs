@@ -2,9 +2,9 @@
 //!
 //! A simulated API server ([`api`]) stands under `kube::Client`, a simulated store ([`store`]) under the journal, and
 //! time is tokio's paused time, so that minutes pass in milliseconds and a seed gives the same run again, byte for
-//! byte. Faults ([`faults`]) are drawn from the seed. [`cluster`] runs it all and [`check`] is the oracle; [`writers`] races
-//! writers for one journal, without a watcher.
-//! Not here: what the real API server does, which the cluster tests prove.
+//! byte. Faults ([`faults`]) are drawn from the seed. [`cluster`] runs it all, checkpoints included, and [`check`] is
+//! the oracle; [`restore`] takes a namespace back at the end; [`writers`] races writers for one journal, without a
+//! watcher. Not here: what the real API server does, which the cluster tests prove.
 
 pub mod api;
 pub mod check;
@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod faults;
 pub mod harness;
 pub mod json;
+pub mod restore;
 pub mod rng;
 pub mod scene;
 pub mod store;

@@ -1,7 +1,8 @@
-//! A told scene: a server, a bucket and one process at a time, with nothing left to chance but the seed's small delays.
+//! A scripted scene: a server, a bucket and one process at a time, with nothing left to chance but the seed's small
+//! delays.
 //!
-//! Where a fault has a sequence of its own, that is told here step by step; what many seeds find is in [`super::cluster`].
-//! **Words**: a *run* is one process from its start to its stop.
+//! Where a fault has a sequence of its own, that is told here step by step; what many seeds find is in
+//! [`super::cluster`]. **Words**: a *run* is one process from its start to its stop.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     api::Server,
     check::PREFIX,
-    cluster::life,
+    cluster::{Setup, life},
     json::{Json, obj},
     store::Bucket,
     world::{Process, World},
@@ -53,7 +54,9 @@ impl Scene {
         let (handle, commands) = hindcast_watcher::channel();
         let (stop, stopped) = oneshot::channel();
         let stopped = stopped.map(|_| ());
-        let life = life(process, self.server.clone(), self.bucket.clone(), settings, Sabotage::None, commands, stopped);
+        let setup = Setup { settings, sabotage: Sabotage::None, checkpoints: None };
+        let ends = (handle.clone(), commands);
+        let life = life(process, self.server.clone(), self.bucket.clone(), setup, ends, stopped);
         Run { handle, stop, task: tokio::task::spawn_local(life) }
     }
 
@@ -96,7 +99,7 @@ impl Scene {
 }
 
 impl Run {
-    /// How a kind fares.
+    /// How a kind is doing.
     pub fn kind(&self, key: &str) -> KindStatus {
         self.handle.status().kinds.get(key).cloned().expect("a kind that is known of")
     }

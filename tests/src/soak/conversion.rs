@@ -1,16 +1,18 @@
 //! A kind that is stored in one version and served in another, so that every list and watch of it needs a conversion.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{JSON, MERGE, send, until};
-use crate::{oracle::Kind, real::Cluster};
+use crate::{
+    http::{create, send},
+    manifests::{DEFINITIONS, any_schema, custom, definition},
+    oracle::Kind,
+    real::Cluster,
+    until::{SOON, succeeds},
+};
 
 const GROUP: &str = "stuck.example.com";
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// The kind `Part`, served as `v2`, with the object `one` in the namespace `default`.
 pub struct Conversion {
@@ -33,27 +35,16 @@ impl Conversion {
 
     /// Defines it, and returns when it is served.
     pub async fn start(cluster: &Cluster) -> Result<Self> {
-        let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-        let definition = json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("parts.{GROUP}")},
-            "spec": {
-                "group": GROUP,
-                "scope": "Namespaced",
-                "names": {"plural": "parts", "singular": "part", "kind": "Part"},
-                "versions": [
-                    {"name": "v1", "served": false, "storage": true, "schema": schema},
-                    {"name": "v2", "served": true, "storage": false, "schema": schema},
-                ],
-            },
-        });
+        let schema = json!({ "openAPIV3Schema": any_schema() });
+        let mut parts = definition(GROUP, "parts", "Part");
+        parts["spec"]["versions"] = json!([
+            {"name": "v1", "served": false, "storage": true, "schema": schema},
+            {"name": "v2", "served": true, "storage": false, "schema": schema},
+        ]);
         let client = cluster.client();
-        send(&client, "POST", DEFINITIONS, JSON, &definition).await?;
-        let part = json!({
-            "apiVersion": format!("{GROUP}/v2"), "kind": "Part", "metadata": {"name": "one"}, "spec": {"size": 1},
-        });
-        until(Duration::from_secs(30), || send(&client, "POST", Self::PATH, JSON, &part)).await?;
+        create(&client, DEFINITIONS, parts).await?;
+        let one = custom(&format!("{GROUP}/v2"), "Part", "one", json!({"size": 1}));
+        succeeds("parts are served", SOON, async || create(&client, Self::PATH, one.clone()).await).await?;
         Ok(Self { client })
     }
 
@@ -77,11 +68,13 @@ impl Conversion {
     /// Writes to its object.
     pub async fn size(&self, size: u32) -> Result<()> {
         let patch = json!({"spec": {"size": size}});
-        send(&self.client, "PATCH", &format!("{}/one", Self::PATH), MERGE, &patch).await
+        send(&self.client, "PATCH", &format!("{}/one", Self::PATH), Some(patch)).await?;
+        Ok(())
     }
 
     async fn convert(&self, conversion: Value) -> Result<()> {
         let patch = json!({"spec": {"conversion": conversion}});
-        send(&self.client, "PATCH", &format!("{DEFINITIONS}/parts.{GROUP}"), MERGE, &patch).await
+        send(&self.client, "PATCH", &format!("{DEFINITIONS}/parts.{GROUP}"), Some(patch)).await?;
+        Ok(())
     }
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
 
-use super::{APPLY, JSON, conversion::Conversion, send, until};
+use super::conversion::Conversion;
 use crate::{
+    http::{APPLY, create_unless_there, send_as},
+    manifests::{DEFINITIONS, custom, definition_with_schema},
     oracle::{
-        self, EVENTS, Listed, Load, Met, Verdict, newest_revision, now, request,
+        self, EVENTS, Listed, Load, Met, Verdict, newest_revision, now,
         subject::{Hindcast, Place, Running},
     },
     real::{Cluster, FakeClock, Fault, HttpProxy, Minio, Part, process::Workdir},
+    until::succeeds,
 };
 
 /// Arguments of `run`.
@@ -153,58 +156,60 @@ impl Trial<'_> {
         for round in 0..most {
             let due = |count: u32| round < count;
             if due(faults.kills) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 self.kill_and_restart(Duration::ZERO).await?;
             }
             if due(faults.schema_changes) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 let begun = now();
                 schema(self.cluster, round + 1).await?;
                 self.over(begun);
             }
             if due(faults.rotations) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 self.hindcast.rotate().await?;
                 self.kill_and_restart(Duration::ZERO).await?;
             }
             if due(faults.kills_in_put) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 self.kill_in_put(round % 2 == 0).await?;
             }
             if due(faults.stops) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 let begun = now();
                 self.process().pause()?;
+                // For longer than the linger.
                 tokio::time::sleep(Duration::from_secs(4)).await;
                 self.process().resume()?;
                 self.over(begun);
             }
             if due(faults.apiserver_restarts) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 let begun = now();
                 self.cluster.kill(Part::Apiserver)?;
                 self.cluster.restart(Part::Apiserver).await?;
                 self.over(begun);
             }
             if due(faults.clocks) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 self.clock_off(round).await?;
             }
             if due(faults.stuck) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 self.stuck(round).await?;
             }
             if due(faults.etcd_pauses) {
-                tokio::time::sleep(faults.between).await;
+                between(faults).await;
                 let begun = now();
                 self.cluster.pause(Part::Etcd)?;
+                // Long enough that requests are seen to hang, not so long that the API server gives etcd up.
                 tokio::time::sleep(Duration::from_secs(3)).await;
                 self.cluster.resume(Part::Etcd)?;
                 self.over(begun);
             }
         }
         if !faults.down.is_zero() {
-            tokio::time::sleep(faults.between).await;
+            between(faults).await;
             self.kill_and_restart(faults.down).await?;
         }
         Ok(())
@@ -226,6 +231,7 @@ impl Trial<'_> {
     async fn kill_and_restart(&mut self, down: Duration) -> Result<()> {
         let begun = now();
         self.process().kill();
+        // How long it is down is what the fault is asked for.
         tokio::time::sleep(down).await;
         self.running = Some(self.hindcast.run(&RUN).await?);
         self.over(begun);
@@ -240,6 +246,7 @@ impl Trial<'_> {
         if slowly {
             for step in 1..=500 {
                 clock.set(ahead * 2 * step)?;
+                // The clock's own pace: it drifts by 2 % of `ahead` in each step.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         } else {
@@ -254,6 +261,7 @@ impl Trial<'_> {
             self.running()
                 .wait_metric("hindcast_server_clock_offset_seconds", Duration::from_secs(40), noticed)
                 .await?;
+            // What is written while the clock is known to be off is part of the trial.
             tokio::time::sleep(WRONG).await;
         }
         self.over(begun);
@@ -287,6 +295,12 @@ impl Trial<'_> {
     }
 }
 
+/// The load goes on undisturbed, so that each fault meets a process that has recovered from the one before.
+async fn between(faults: &Faults) {
+    // The pace of the faults is what the trial is asked for.
+    tokio::time::sleep(faults.between).await;
+}
+
 /// The CRD `schemed` in its `version`th form: a default that moves and a field that comes and goes, with one object
 /// that nobody touches.
 async fn schema(cluster: &Cluster, version: u32) -> Result<()> {
@@ -296,28 +310,12 @@ async fn schema(cluster: &Cluster, version: u32) -> Result<()> {
         spec["color"] = json!({ "type": "string" });
     }
     let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": spec } } });
-    let crd = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "schemeds.oracle.hindcast.dev" },
-        "spec": {
-            "group": "oracle.hindcast.dev", "scope": "Namespaced",
-            "names": { "plural": "schemeds", "singular": "schemed", "kind": "Schemed" },
-            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
-        },
-    });
-    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/schemeds.oracle.hindcast.dev?fieldManager=soak&force=true";
-    send(&client, "PATCH", path, APPLY, &crd).await?;
-    let object = json!({
-        "apiVersion": "oracle.hindcast.dev/v1", "kind": "Schemed",
-        "metadata": { "name": format!("at-{version}") }, "spec": { "color": "blue" },
-    });
+    let crd = definition_with_schema("oracle.hindcast.dev", "schemeds", "Schemed", schema);
+    let path = format!("{DEFINITIONS}/schemeds.oracle.hindcast.dev?fieldManager=soak&force=true");
+    send_as(&client, "PATCH", &path, APPLY, Some(&crd)).await?;
+    let object = custom("oracle.hindcast.dev/v1", "Schemed", &format!("at-{version}"), json!({ "color": "blue" }));
     // A field that the schema does not have now is pruned in silence, as a client of another day would see it.
     let path = "/apis/oracle.hindcast.dev/v1/namespaces/soak-0/schemeds?fieldValidation=Ignore";
-    until(Duration::from_secs(20), || create(&client, path, &object)).await
-}
-
-async fn create(client: &kube::Client, path: &str, object: &serde_json::Value) -> Result<()> {
-    let (status, answer) = request(client, "POST", path, Some(serde_json::to_vec(object)?), JSON).await?;
-    ensure!(matches!(status, 201 | 409), "POST {path}: {status} {}", String::from_utf8_lossy(&answer));
-    Ok(())
+    let made = async || create_unless_there(&client, path, &object).await;
+    succeeds("an object of the new schema is taken", Duration::from_secs(20), made).await
 }

@@ -34,11 +34,14 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     oracle::prepare(&client, &load).await?;
     let running = hindcast.run(&[]).await?;
     let writing = oracle::begin(&client, &load, true);
+    // Some of the load is seen before.
     tokio::time::sleep(Duration::from_secs(5)).await;
     running.process.kill();
     let begun = now();
+    // How long it is down is the subject: until the server has surely forgotten what came meanwhile.
     tokio::time::sleep(down / 2).await;
     let inside = now();
+    // See above.
     tokio::time::sleep(down / 2).await;
     cluster.kill(Part::Apiserver)?;
     cluster.restart(Part::Apiserver).await?;

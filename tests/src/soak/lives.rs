@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hindcast_journal::{At, Journal, cut::MAIN};
 
-use super::until;
 use crate::{
     oracle::{
         self, Listed, Load, Met, Swap, Verdict, newest_revision, now,
         subject::{Hindcast, Place, Running},
     },
     real::{Cluster, Part, process::Workdir},
+    until::{SOON, succeeds, until},
 };
 
 /// What is answered this long before a life ends has been seen, if somebody watched.
@@ -83,16 +83,20 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     async fn swap(&mut self, watched: bool, bumped: bool, old: Duration) -> Result<()> {
+        // The time between two swaps, and then the age of the copy, are what the trial is asked for.
         tokio::time::sleep(old).await;
         let copy = self.cluster.copy_etcd().await?;
+        // See above.
         tokio::time::sleep(old).await;
         self.list().await?;
         let seen = if watched {
+            // What was answered before this pause must have been seen after it; what comes in it may have been.
             tokio::time::sleep(SEEN_WITHIN).await;
             now() - SEEN_WITHIN.as_micros() as i64
         } else {
             let seen = now() - SEEN_WITHIN.as_micros() as i64;
             self.running.process.kill();
+            // Writes that nobody watches are the subject.
             tokio::time::sleep(UNWATCHED).await;
             seen
         };
@@ -102,10 +106,10 @@ impl Trial<'_> {
         let flags: &[&str] = if bumped { &["--bump-revision=1000000000", "--mark-compacted"] } else { &[] };
         self.cluster.put_back(&copy, flags).await?;
         if !watched {
+            // Writes that nobody watches are the subject.
             tokio::time::sleep(UNWATCHED).await;
-            while self.newest().await? <= known {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+            let overtaken = async || Ok(self.newest().await? > known);
+            until("the counter is beyond what was known of its last life", Duration::from_mins(5), overtaken).await?;
             self.running = self.hindcast.run(&[]).await?;
         }
         self.closed_in(self.swaps.len() as u32 + 1).await?;
@@ -125,7 +129,7 @@ impl Trial<'_> {
 
     /// Waits until the journal is closed in a life: else the swap had no effect.
     async fn closed_in(&self, life: u32) -> Result<()> {
-        until(Duration::from_mins(1), || async {
+        succeeds(format!("the journal is closed in life {life}"), SOON * 2, async || {
             self.running.close().await?;
             let now = self.journal().await?.at(&At::Now).await?;
             let known = now.moment().cut.domains.get(MAIN).map(|point| point.incarnation);

@@ -49,6 +49,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
     let mut fenced = 0;
     for round in 0..rivals.quick + rivals.slow {
         let micros = draw.below(rivals.pause.as_micros() as u64 + 1);
+        // The second starts at any moment of the first's life.
         tokio::time::sleep(Duration::from_micros(micros)).await;
         let stopped = is_slow(round, &rivals);
         if stopped {
@@ -56,6 +57,7 @@ pub async fn rivals(binary: &str, rivals: Rivals) -> Result<(Verdict, u32)> {
         }
         let newer = hindcast.run(&[]).await.context("the newest wins")?;
         if stopped {
+            // How long the first stands still is what the trial is asked for.
             tokio::time::sleep(rivals.stopped).await;
             holder.process.resume()?;
         }

@@ -14,10 +14,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hindcast_tests::{
-    oracle::{
-        request,
-        subject::{Hindcast, Running},
-    },
+    http::answers_with,
+    manifests::{DEFAULT_CONFIG_MAPS, empty_config_map, secret, service_account},
+    oracle::subject::{Hindcast, Running},
     real::{Cluster, ConnectProxy, Proxy, process::Workdir},
 };
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -210,7 +209,7 @@ contexts:
     async fn while_sessions_rotate(&self) -> Result<()> {
         let client = self.cluster.client();
         let core = "/api/v1/namespaces/default";
-        create(&client, &format!("{core}/serviceaccounts"), json!({"metadata": {"name": "protector"}})).await?;
+        create(&client, &format!("{core}/serviceaccounts"), service_account("protector")).await?;
         let binding = json!({
             "metadata": {"name": "protector"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
@@ -241,10 +240,7 @@ contexts:
         send(&client, "DELETE", &format!("{core}/secrets/session-first"), None).await?;
         let kubeconfig = self.cluster.kubeconfig_of("revoked", &server, &json!({ "token": first }))?;
         let revoked = Cluster::client_from(&kubeconfig).await?;
-        until("the token is revoked", SOON, async || {
-            Ok(request(&revoked, "GET", "/api", None, "application/json").await?.0 == 401)
-        })
-        .await?;
+        until("the token is revoked", SOON, async || answers_with(&revoked, "/api", 401).await).await?;
         between.cut().await?;
         tokio::try_join!(self.protects(&by_file, &file, "by-file"), self.protects(&by_plugin, &plugin, "by-plugin"))?;
         tokio::try_join!(file.stop(), plugin.stop())?;
@@ -256,7 +252,7 @@ contexts:
         let client = self.cluster.client();
         let core = "/api/v1/namespaces/default";
         let name = format!("session-{name}");
-        let secret = create(&client, &format!("{core}/secrets"), json!({"metadata": {"name": name}})).await?;
+        let secret = create(&client, &format!("{core}/secrets"), secret(&name, json!({}))).await?;
         let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": name, "uid": secret["metadata"]["uid"]});
         let ask = json!({"spec": {"boundObjectRef": bound, "audiences": []}});
         let answer = create(&client, &format!("{core}/serviceaccounts/protector/token"), ask).await?;
@@ -333,8 +329,7 @@ contexts:
 
     /// What is written now reaches the journal.
     async fn protects(&self, hindcast: &Hindcast, running: &Running, name: &str) -> Result<()> {
-        let maps = "/api/v1/namespaces/default/configmaps";
-        create(&self.cluster.client(), maps, json!({"metadata": {"name": name}})).await?;
+        create(&self.cluster.client(), DEFAULT_CONFIG_MAPS, empty_config_map(name)).await?;
         until("the cut closes", SOON, async || Ok(running.close().await.is_ok())).await?;
         ask(hindcast, &["show", &format!("cm/{name}"), "-n", "default", "--at", "now"]).await?.is(0, &[name])?;
         Ok(())

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
+    manifests::{DEFAULT_CONFIG_MAPS, DEFINITIONS, config_map, custom, definition, empty_config_map, secret},
     oracle::subject::{Hindcast, Place},
     real::{
         Cluster, Fault, HttpProxy, Minio,
@@ -21,8 +22,8 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use crate::scene::{
-    BINARY, SOON, Said, ask, ask_with_cluster, crd, create, create_when_served, exact, on_folder, run_to_its_end, rv,
-    send, until,
+    BINARY, SOON, Said, ask, ask_with_cluster, create, create_when_served, exact, on_folder, run_to_its_end, rv, send,
+    until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,17 +31,16 @@ async fn bad_input_is_told_with_its_reason_and_remedy() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await?;
     let client = cluster.client();
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     for group in ["a.example.com", "b.example.com"] {
-        create(&client, definitions, crd(group, "gizmos", "Gizmo")).await?;
+        create(&client, DEFINITIONS, definition(group, "gizmos", "Gizmo")).await?;
     }
     let dir = Workdir::new()?;
     let hindcast = on_folder(&dir, "main", cluster.kubeconfig())?;
     let running = hindcast.run(&[]).await?;
     let mut versions = big_objects(&client).await?;
     versions.extend(odd_objects(&client).await?);
-    let secret = json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}});
-    let at = format!("rev:{}", rv(&create(&client, "/api/v1/namespaces/default/secrets", secret).await?));
+    let secret = create(&client, "/api/v1/namespaces/default/secrets", secret("s", json!({"k": "v"}))).await?;
+    let at = format!("rev:{}", rv(&secret));
     running.close().await?;
 
     every_version_is_exact(&hindcast, &versions).await?;
@@ -82,13 +82,10 @@ type Version = (String, Value);
 /// A `ConfigMap` and a custom resource of about 1.5 MiB of JSON, each with a second version.
 async fn big_objects(client: &Client) -> Result<Vec<Version>> {
     let text = "\"x".repeat(510_000);
-    let map = json!({"metadata": {"name": "big"}, "data": {"blob": text}});
-    let map = create(client, "/api/v1/namespaces/default/configmaps", map).await?;
+    let map = create(client, DEFAULT_CONFIG_MAPS, config_map("big", json!({"blob": text}))).await?;
     let path = "/apis/a.example.com/v1/namespaces/default/gizmos";
-    let gizmo = json!({
-        "apiVersion": "a.example.com/v1", "kind": "Gizmo", "metadata": {"name": "big"},
-        "spec": {"blob": "0123456789".repeat(155_000)},
-    });
+    let blob = json!({"blob": "0123456789".repeat(155_000)});
+    let gizmo = custom("a.example.com/v1", "Gizmo", "big", blob);
     let gizmo = create_when_served(client, path, &gizmo).await?;
     for object in [&map, &gizmo] {
         ensure!(object.to_string().len() > 1_500_000, "{} bytes", object.to_string().len());
@@ -121,7 +118,7 @@ async fn odd_objects(client: &Client) -> Result<Vec<Version>> {
         "data": {"-._A9": odd_text(), ".data": "", "yes": "no", "1e3": "0x10"},
         "binaryData": {"all": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gf4D/"},
     });
-    let map = create(client, "/api/v1/namespaces/default/configmaps", map).await?;
+    let map = create(client, DEFAULT_CONFIG_MAPS, map).await?;
     Ok(vec![(format!("clusterrole/{odd}"), role), (format!("cm/{name}"), map)])
 }
 
@@ -391,8 +388,7 @@ fn on(dir: &Workdir, name: &str) -> Result<PathBuf> {
 async fn full_while_running(hindcast: &Hindcast, client: &Client, proxy: &HttpProxy) -> Result<()> {
     let running = hindcast.run(&[]).await?;
     let full = proxy.inject("PUT", "/wal/", u64::MAX, Fault::Status(507));
-    let object =
-        create(client, "/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "while-full"}})).await?;
+    let object = create(client, DEFAULT_CONFIG_MAPS, empty_config_map("while-full")).await?;
     let told = async || {
         let (status, body) = running.http("GET", "/readyz").await?;
         Ok(status == 503 && body.contains("the store does not take segments"))

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use hindcast_tests::{
+    manifests::{empty_config_map, service_account},
     oracle::subject::Hindcast,
     real::{AggregatedApi, Cluster, aggregated, process::Workdir},
 };
@@ -56,8 +57,8 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
     let core = "/api/v1/namespaces/default";
     create(&client, &format!("{core}/limitranges"), json!({"metadata": {"name": "hidden"}, "spec": {"limits": []}}))
         .await?;
-    create(&client, &format!("{core}/serviceaccounts"), json!({"metadata": {"name": "hidden"}})).await?;
-    create(&client, &format!("{core}/configmaps"), json!({"metadata": {"name": "seen"}})).await?;
+    create(&client, &format!("{core}/serviceaccounts"), service_account("hidden")).await?;
+    create(&client, &format!("{core}/configmaps"), empty_config_map("seen")).await?;
     api.put("default", "one", json!({"size": 1}));
 
     let dir = Workdir::new()?;

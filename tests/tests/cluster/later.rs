@@ -2,10 +2,14 @@
 //! new definition, and nobody takes that for what was.
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_tests::real::{Cluster, Mode, Proxy, process::Workdir};
+use hindcast_tests::{
+    http::{JSON_PATCH, send_as},
+    manifests::{DEFINITIONS, custom, definition_with_schema},
+    real::{Cluster, Mode, Proxy, process::Workdir},
+};
 use serde_json::json;
 
-use crate::scene::{SOON, ask, ask_with_cluster, crd, create, create_when_served, on_folder, rv, send, until};
+use crate::scene::{SOON, ask, ask_with_cluster, create, create_when_served, on_folder, rv, send, until};
 
 /// The schema of the kind, with this for the field `mode`.
 fn schema(mode: &serde_json::Value) -> serde_json::Value {
@@ -20,14 +24,10 @@ async fn a_default_that_a_later_definition_brought_is_told_and_never_taken_for_i
     let cluster = Cluster::start().await?;
     let client = cluster.client();
     let between = Proxy::start(cluster.port()).await?;
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    let mut definition = crd("example.com", "gizmos", "Gizmo");
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema(&json!({"type": "string"}));
-    create(&client, definitions, definition).await?;
+    let definition = definition_with_schema("example.com", "gizmos", "Gizmo", schema(&json!({"type": "string"})));
+    create(&client, DEFINITIONS, definition).await?;
     let gizmos = "/apis/example.com/v1/namespaces/default/gizmos";
-    let gizmo =
-        json!({"apiVersion": "example.com/v1", "kind": "Gizmo", "metadata": {"name": "g"}, "spec": {"size": 1}});
-    create_when_served(&client, gizmos, &gizmo).await?;
+    create_when_served(&client, gizmos, &custom("example.com/v1", "Gizmo", "g", json!({"size": 1}))).await?;
 
     let dir = Workdir::new()?;
     let mut hindcast = on_folder(&dir, "main", cluster.kubeconfig_via(between.port())?)?;
@@ -43,11 +43,8 @@ async fn a_default_that_a_later_definition_brought_is_told_and_never_taken_for_i
         "op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema",
         "value": schema(&json!({"type": "string", "default": "fast"})),
     }]);
-    let named = format!("{definitions}/gizmos.example.com");
-    let body = Some(patch.to_string().into_bytes());
-    let (status, _) =
-        hindcast_tests::oracle::request(&client, "PATCH", &named, body, "application/json-patch+json").await?;
-    ensure!(status == 200, "the definition was not changed: {status}");
+    let named = format!("{DEFINITIONS}/gizmos.example.com");
+    send_as(&client, "PATCH", &named, JSON_PATCH, Some(&patch)).await.context("changing the definition")?;
     until("the default is read", SOON, async || Ok(send(&client, "GET", &g, None).await?["spec"]["mode"] == "fast"))
         .await?;
     between.set(Mode::Pass).await?;

@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
+    manifests::{DEFAULT_CONFIG_MAPS, config_map},
     oracle::subject::{Hindcast, Running},
     real::{Cluster, process::Workdir},
 };
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{SOON, Said, ask, ask_with_cluster, create, exact, moment, on_folder, rv, send, until};
 
-const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const MAPS: &str = DEFAULT_CONFIG_MAPS;
 
 struct Scene {
     cluster: Cluster,
@@ -21,7 +22,7 @@ struct Scene {
 
 impl Scene {
     async fn map(&self, name: &str) -> Result<()> {
-        create(&self.client, MAPS, json!({"metadata": {"name": name}, "data": {"v": "first"}})).await.map(|_| ())
+        create(&self.client, MAPS, config_map(name, json!({"v": "first"}))).await.map(|_| ())
     }
 
     /// Writes `value` to the config map `kept`; its revision.

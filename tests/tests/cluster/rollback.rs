@@ -13,14 +13,11 @@ mod stateful;
 mod terminal;
 mod writers;
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{
-        request,
-        subject::{Hindcast, Running},
-    },
+    http,
+    manifests::{NAMESPACES, namespace},
+    oracle::subject::{Hindcast, Running},
     real::{Cluster, process::Workdir},
     rollback::{
         answer::{Action, Left, Plan, Restore},
@@ -114,7 +111,7 @@ impl Stage {
     }
 
     async fn namespace(&self, name: &str) -> Result<()> {
-        create(&self.client, "/api/v1/namespaces", json!({ "metadata": { "name": name } })).await?;
+        create(&self.client, NAMESPACES, namespace(name)).await?;
         Ok(())
     }
 
@@ -133,12 +130,7 @@ impl Stage {
 
     /// An object, if it is there.
     async fn find(&self, path: &str) -> Result<Option<Value>> {
-        let (status, body) = request(&self.client, "GET", path, None, "").await?;
-        match status {
-            200 => Ok(Some(serde_json::from_slice(&body)?)),
-            404 => Ok(None),
-            _ => anyhow::bail!("GET {path}: {status} {}", String::from_utf8_lossy(&body)),
-        }
+        http::find(&self.client, path).await
     }
 
     async fn get(&self, path: &str) -> Result<Value> {
@@ -186,11 +178,6 @@ impl Stage {
     }
 }
 
-/// The spec of a claim that nothing provisions.
-fn claim() -> Value {
-    json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } }, "storageClassName": "none" })
-}
-
 /// What is planned, as `verb Kind/name`, sorted; moments left out.
 fn verbs(actions: &[Action]) -> Vec<String> {
     let mut verbs: Vec<String> =
@@ -204,14 +191,4 @@ fn codes(left: &[Left]) -> Vec<String> {
     let mut codes: Vec<String> = left.iter().map(|l| format!("{} {}", l.id(), l.code)).collect();
     codes.sort();
     codes
-}
-
-/// Fails if something holds at any time while `during` passes.
-async fn never<F: Future<Output = Result<bool>>>(what: &str, during: Duration, holds: impl Fn() -> F) -> Result<()> {
-    let end = tokio::time::Instant::now() + during;
-    while tokio::time::Instant::now() < end {
-        ensure!(!holds().await?, "{what}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    Ok(())
 }

@@ -12,13 +12,14 @@ use std::{
 use anyhow::{Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _};
 use hindcast_tests::{
+    manifests::{DEFINITIONS, custom, definition},
     oracle::subject::{Hindcast, Running},
     real::{Cluster, process::Workdir},
 };
 use kube::Client;
 use serde_json::json;
 
-use crate::scene::{ask, crd, create, create_when_served, exact, kinds, on_folder, rv, send, until};
+use crate::scene::{ask, create, create_when_served, exact, kinds, on_folder, rv, send, until};
 
 const CRDS: usize = 300;
 
@@ -32,8 +33,8 @@ fn group(n: usize) -> String {
 async fn make_kinds(client: &Client) -> Result<()> {
     futures::stream::iter(0..CRDS)
         .map(async |n| {
-            let definition = crd(&group(n), &format!("kind{n}s"), &format!("Kind{n}"));
-            create(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await
+            let definition = definition(&group(n), &format!("kind{n}s"), &format!("Kind{n}"));
+            create(client, DEFINITIONS, definition).await
         })
         .buffer_unordered(AT_ONCE)
         .try_for_each(async |_| Ok(()))
@@ -42,9 +43,7 @@ async fn make_kinds(client: &Client) -> Result<()> {
         .map(async |n| {
             let (group, kind) = (group(n), format!("Kind{n}"));
             let path = format!("/apis/{group}/v1/namespaces/default/kind{n}s");
-            let object = json!({
-                "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": "one"}, "spec": {"n": n},
-            });
+            let object = custom(&format!("{group}/v1"), &kind, "one", json!({"n": n}));
             create_when_served(client, &path, &object).await
         })
         .buffer_unordered(AT_ONCE)
@@ -74,6 +73,7 @@ async fn others(client: Client, done: Arc<AtomicBool>) -> Result<(Duration, usiz
         if done.load(Ordering::Relaxed) {
             return Ok((slowest, count));
         }
+        // Its pace: a client beside, not a load.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -144,14 +144,11 @@ impl New {
 /// Makes a kind and an object of it at once.
 async fn new_kind(client: &Client, hindcast: &Hindcast, running: &Running, n: usize) -> Result<New> {
     let (group, plural) = (format!("fresh{n}.example.com"), format!("newcomers{n}"));
-    let definition = crd(&group, &plural, &format!("Newcomer{n}"));
-    create(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await?;
+    let definition = definition(&group, &plural, &format!("Newcomer{n}"));
+    create(client, DEFINITIONS, definition).await?;
     let answered = Instant::now();
     let path = format!("/apis/{group}/v1/namespaces/default/{plural}");
-    let object = json!({
-        "apiVersion": format!("{group}/v1"), "kind": format!("Newcomer{n}"),
-        "metadata": {"name": "first"}, "spec": {"size": 1},
-    });
+    let object = custom(&format!("{group}/v1"), &format!("Newcomer{n}"), "first", json!({"size": 1}));
     let first = create_when_served(client, &path, &object).await?;
     let served = answered.elapsed();
     let covered = format!("hindcast_covered{{kind=\"{group}/{plural}\"}} 1");

@@ -2,26 +2,22 @@
 //!
 //! **Words**: what was [`Said`] is the whole of an answer: exit code, standard output, standard error.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::{
-        request,
-        subject::{Hindcast, Place, Running},
-    },
+    http::{JSON, request},
+    oracle::subject::{Hindcast, Place, Running},
     real::process::Workdir,
 };
+pub(crate) use hindcast_tests::{
+    http::{create, send},
+    until::{SOON, until},
+};
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(crate) use crate::oracle::BINARY;
-
-/// How long a condition may take that takes a second when nothing else runs.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A whole answer of the binary.
 #[derive(Debug)]
@@ -97,21 +93,6 @@ pub(crate) fn on_folder(dir: &Workdir, name: &str, kubeconfig: PathBuf) -> Resul
     Hindcast::new(BINARY, &dir, place, kubeconfig)
 }
 
-/// One request that has to succeed; its answer.
-pub(crate) async fn send(client: &Client, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
-    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-    let bytes = body.map(|body| body.to_string().into_bytes());
-    let (status, answer) = request(client, method, path, bytes, content).await?;
-    let text = String::from_utf8_lossy(&answer);
-    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", &text[..text.len().min(2000)]);
-    Ok(serde_json::from_slice(&answer)?)
-}
-
-/// Creates an object.
-pub(crate) async fn create(client: &Client, path: &str, object: Value) -> Result<Value> {
-    send(client, "POST", path, Some(object)).await
-}
-
 /// The revision of an object as answered.
 pub(crate) fn rv(object: &Value) -> String {
     object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
@@ -132,53 +113,17 @@ pub(crate) async fn moment(running: &Running) -> Result<String> {
     Ok(format!("{now:.6}"))
 }
 
-/// Waits until something holds.
-pub(crate) async fn until<F: Future<Output = Result<bool>>>(
-    what: &str,
-    within: Duration,
-    holds: impl Fn() -> F,
-) -> Result<Duration> {
-    let began = Instant::now();
-    while !holds().await? {
-        ensure!(began.elapsed() < within, "not within {within:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(began.elapsed())
-}
-
-/// A custom resource definition without a schema.
-pub(crate) fn crd(group: &str, plural: &str, kind: &str) -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }},
-            }],
-        },
-    })
-}
-
 /// Creates an object as soon as its kind is served.
 pub(crate) async fn create_when_served(client: &Client, path: &str, object: &Value) -> Result<Value> {
-    let deadline = Instant::now() + SOON;
-    loop {
-        let body = Some(object.to_string().into_bytes());
-        let (status, answer) = request(client, "POST", path, body, "application/json").await?;
-        if (200..300).contains(&status) {
-            return Ok(serde_json::from_slice(&answer)?);
-        }
-        let text = String::from_utf8_lossy(&answer);
-        ensure!(status == 404 && Instant::now() < deadline, "POST {path}: {status} {text}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let mut made = None;
+    until(format!("{path} is served"), SOON, async || {
+        let (status, answer) = request(client, "POST", path, Some(object.to_string().into_bytes()), JSON).await?;
+        ensure!(status == 404 || status < 300, "POST {path}: {status} {}", String::from_utf8_lossy(&answer));
+        made = (status < 300).then_some(answer);
+        Ok(made.is_some())
+    })
+    .await?;
+    Ok(serde_json::from_slice(&made.context("it was waited for")?)?)
 }
 
 /// The kinds of `status`, and whether each is protected.

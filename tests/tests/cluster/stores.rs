@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hindcast_tests::{
+    manifests::{DEFAULT_CONFIG_MAPS, empty_config_map},
     oracle::subject::{Hindcast, Place, Running},
     real::{Cluster, Fault, HttpProxy, Minio, process::Workdir, tls::Authority},
 };
@@ -165,8 +166,7 @@ async fn a_crowd_shares_one_closing_and_a_web_page_gets_none() -> Result<()> {
         let answer = client.request(Method::POST, &url).header(name, value).send().await?;
         ensure!([403, 421].contains(&answer.status().as_u16()), "{name}: {}", answer.status());
     }
-    let object = serde_json::json!({"metadata": {"name": "late"}});
-    let object = create(&cluster.client(), "/api/v1/namespaces/default/configmaps", object).await?;
+    let object = create(&cluster.client(), DEFAULT_CONFIG_MAPS, empty_config_map("late")).await?;
     let rv: u64 = crate::scene::rv(&object).parse()?;
     let all = (0..40).map(async |_| {
         let answer = client.post(&url).send().await?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
+    manifests::{DEFAULT_CONFIG_MAPS, config_map},
     oracle::subject::Hindcast,
     real::{Cluster, process::Workdir},
     soak::Conversion,
@@ -31,8 +32,7 @@ async fn a_kind_whose_conversion_fails_is_let_go_and_all_others_close() -> Resul
     ask(&hindcast, &["get", "parts", "-n", "default", "--at", &before]).await?.is(0, &["one"])?;
 
     conversion.nobody_answers().await?;
-    let config = json!({"metadata": {"name": "later"}, "data": {"k": "v"}});
-    create(&client, "/api/v1/namespaces/default/configmaps", config).await?;
+    create(&client, DEFAULT_CONFIG_MAPS, config_map("later", json!({"k": "v"}))).await?;
     let took =
         until("the parts are let go", SOON, async || Ok(parts(&hindcast).await?["protected"] == json!(false))).await?;
     println!("let go after {took:?}");

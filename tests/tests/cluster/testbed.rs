@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
+use hindcast_tests::manifests::empty_config_map;
 use hindcast_tests::real::{
     AggregatedApi, Cluster, Fault, HttpProxy, Minio, Mode, Part, Program, Proxy, Verdict, Webhook, WebhookKind,
     aggregated, process,
 };
+use hindcast_tests::until::{SOON, ends, succeeds, until_blocking};
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use kube::api::{
-    Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, PostParams, WatchEvent, WatchParams,
-};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams, WatchEvent, WatchParams};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutResult, RetryConfig};
 use serde_json::json;
@@ -19,10 +19,8 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(30);
-
 fn config_map(name: &str) -> ConfigMap {
-    ConfigMap { metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() }, ..Default::default() }
+    serde_json::from_value(empty_config_map(name)).unwrap()
 }
 
 fn maps(client: kube::Client) -> Api<ConfigMap> {
@@ -56,6 +54,7 @@ async fn a_killed_apiserver_and_etcd_come_back_with_their_data() {
     assert_eq!(kept.metadata.resource_version, made.metadata.resource_version);
 
     cluster.pause(Part::Etcd).unwrap();
+    // No answer while etcd stands still.
     tokio::time::timeout(Duration::from_millis(300), maps.get("kept")).await.unwrap_err();
     cluster.resume(Part::Etcd).unwrap();
     maps.get("kept").await.unwrap();
@@ -105,12 +104,9 @@ async fn a_user_may_do_what_its_rules_say_and_no_more() {
     };
     let kubeconfig = cluster.user("reader", vec![rule]).await.unwrap();
     let maps = maps(Cluster::client_from(&kubeconfig).await.unwrap());
-    let deadline = Instant::now() + SOON;
     // The authoriser sees a new role a moment after it is made.
-    while let Err(error) = maps.list(&ListParams::default()).await {
-        assert!(Instant::now() < deadline, "{error}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let list = async || Ok(maps.list(&ListParams::default()).await?);
+    succeeds("the role is in force", SOON, list).await.unwrap();
     let refused = maps.create(&PostParams::default(), &config_map("no")).await.unwrap_err();
     assert!(matches!(&refused, kube::Error::Api(status) if status.code == 403), "{refused:?}");
 }
@@ -202,7 +198,7 @@ async fn a_proxy_before_the_apiserver_delays_hangs_resets_and_refuses() {
     let watch = maps.watch(&WatchParams::default(), "0").await.unwrap();
     proxy.cut().await.unwrap();
     let rest = watch.collect::<Vec<_>>();
-    let rest = tokio::time::timeout(SOON, rest).await.unwrap();
+    let rest = ends("a watch that was cut ends", SOON, rest).await.unwrap();
     assert!(rest.last().is_some_and(Result::is_err), "a cut is no orderly end: {rest:?}");
     list().await.unwrap();
 }
@@ -277,7 +273,7 @@ async fn a_webhook_changes_refuses_and_can_be_down() {
 async fn a_panic_leaves_nothing_running() {
     let _beside = crate::FIGURES.read().await;
     let (tell, told) = tokio::sync::oneshot::channel();
-    let fails = tokio::spawn(async {
+    let fails = async {
         let cluster = Cluster::builder().events_etcd().start().await.unwrap();
         let parts = [Part::Etcd, Part::EventsEtcd, Part::Apiserver];
         let pids = parts.map(|part| cluster.pid(part).unwrap().unwrap());
@@ -285,8 +281,10 @@ async fn a_panic_leaves_nothing_running() {
         cluster.pause(Part::Apiserver).unwrap();
         tell.send((pids, cluster.dir().to_owned())).unwrap();
         panic!("meant");
-    });
-    assert!(fails.await.unwrap_err().is_panic());
+    };
+    let local = tokio::task::LocalSet::new();
+    let ended: Result<(), _> = local.run_until(async { tokio::task::spawn_local(fails).await }).await;
+    assert!(ended.unwrap_err().is_panic());
     let (pids, dir) = told.await.unwrap();
     assert_eq!(pids.map(is_alive), [false; 3]);
     assert!(!dir.exists());
@@ -297,7 +295,7 @@ fn a_testbed_that_is_killed_or_interrupted_leaves_nothing() {
     for signal in ["KILL", "INT", "TERM"] {
         let state = tempfile::tempdir().unwrap();
         let mut testbed = testbed(&["up", "--state", state.path().to_str().unwrap()]);
-        wait_until("the testbed is up", || state.path().join("pid").exists());
+        until_blocking("the testbed is up", 4 * SOON, || state.path().join("pid").exists()).unwrap();
         let children = children(testbed.id());
         let folders = folders(&children);
         assert_eq!(children.len(), 6, "four servers and two janitors");
@@ -307,7 +305,7 @@ fn a_testbed_that_is_killed_or_interrupted_leaves_nothing() {
         Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status().unwrap();
         testbed.wait().unwrap();
         // The janitors are among them, so that the folders are gone too.
-        wait_until("every child is gone", || !children.iter().any(|pid| is_alive(*pid)));
+        until_blocking("every child is gone", 4 * SOON, || !children.iter().any(|pid| is_alive(*pid))).unwrap();
         assert!(!folders.iter().any(|folder| folder.exists()), "{folders:?}");
     }
 }
@@ -371,12 +369,4 @@ fn folders(children: &[u32]) -> BTreeSet<std::path::PathBuf> {
 /// Whether the process exists and is more than an entry that waits to be reaped.
 fn is_alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + 4 * SOON;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

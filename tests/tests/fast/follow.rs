@@ -1,4 +1,4 @@
-//! What one kind or one domain does to the protection of the others, told step by step in the simulator.
+//! What one kind or one domain does to the protection of the others, played step by step in the simulator.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The simulator over many seeds: nothing is lost, nothing forks, and each broken variant is found out.
 //!
-//! `HINDCAST_SEED=n` runs that seed alone and prints its whole trace; `HINDCAST_SEEDS=n` runs n of them where fewer run unasked.
+//! `HINDCAST_SEED=n` runs that seed alone and prints its whole trace; `HINDCAST_SEEDS=n` runs n of them where fewer run
+//! unasked.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -65,8 +66,32 @@ fn how_many() -> Option<u64> {
     std::env::var("HINDCAST_SEEDS").ok()?.parse().ok()
 }
 
-/// Runs seeds that must all pass; the sum of the faults that fired.
-fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, u64> {
+/// What many seeds did.
+#[derive(Debug, Default)]
+struct Sum {
+    /// How often each fault fired.
+    fired: BTreeMap<Fault, u64>,
+    /// Checkpoints written.
+    checkpoints: usize,
+    /// Seeds without a checkpoint.
+    without: usize,
+    /// Actions done by restores.
+    restored: usize,
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome) {
+        for (fault, times) in &outcome.fired {
+            *self.fired.entry(*fault).or_default() += times;
+        }
+        self.checkpoints += outcome.checkpoints();
+        self.without += usize::from(outcome.checkpoints() == 0);
+        self.restored += outcome.restored;
+    }
+}
+
+/// Runs seeds that must all pass; what they did.
+fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> Sum {
     if let Some(seed) = asked() {
         let _watched = Watched::start(seed);
         let outcome = run(seed);
@@ -74,15 +99,13 @@ fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, 
             println!("{line}");
         }
         assert!(outcome.problems.is_empty(), "{}", outcome.report());
-        return outcome.fired;
+        return Sum::default();
     }
     let count = how_many().unwrap_or(0).max(count);
     let failed = Mutex::new(Vec::new());
-    let fired = Mutex::new(BTreeMap::new());
+    let sum = Mutex::new(Sum::default());
     seeds(1, count, run, |outcome| {
-        for (fault, times) in &outcome.fired {
-            *fired.lock().expect("no holder panics").entry(*fault).or_default() += times;
-        }
+        sum.lock().expect("no holder panics").add(&outcome);
         if !outcome.problems.is_empty() {
             failed.lock().expect("no holder panics").push(outcome);
         }
@@ -96,7 +119,7 @@ fn all_pass(count: u64, run: impl Fn(u64) -> Outcome + Sync) -> BTreeMap<Fault, 
     let list: Vec<String> = failed.iter().map(first).collect();
     let report = failed.first().map(Outcome::report).unwrap_or_default();
     assert!(failed.is_empty(), "{} of {count} seeds fail:\n{}\n{report}", list.len(), list.join("\n"));
-    fired.into_inner().expect("no holder panics")
+    sum.into_inner().expect("no holder panics")
 }
 
 /// The first of some seeds that finds a problem.
@@ -113,7 +136,7 @@ fn writers_that_race_never_fork_the_journal() {
 fn a_cluster_survives_every_seed() {
     let profile = Profile::default();
     assert!(profile.steps >= 200, "a seed has at least 200 steps");
-    let fired = all_pass(500, |seed| {
+    let sum = all_pass(500, |seed| {
         let mut outcome = simulate(seed, &profile);
         if outcome.faults() < 3 {
             outcome.problems.push(format!("only {} faults fired", outcome.faults()));
@@ -123,8 +146,15 @@ fn a_cluster_survives_every_seed() {
     if asked().is_some() {
         return;
     }
+    println!(
+        "{} checkpoints, {} seeds without one, {} actions of restores",
+        sum.checkpoints, sum.without, sum.restored
+    );
+    assert!(sum.checkpoints >= 1_000, "only {} checkpoints were written", sum.checkpoints);
+    assert!(sum.without <= 100, "{} seeds have no checkpoint to read from", sum.without);
+    assert!(sum.restored >= 200, "restores did only {} actions", sum.restored);
     for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::StreamDrop) {
-        let times = fired.get(fault).copied().unwrap_or(0);
+        let times = sum.fired.get(fault).copied().unwrap_or(0);
         println!("{times:>7} {}", fault.name());
         assert!(times >= 20, "{} fired only {times} times", fault.name());
     }

@@ -290,6 +290,36 @@ fn files_say_what_they_are_and_stay_small() {
     assert_eq!(untidy("journal/src/x.rs", "fn f() {}").len(), 1);
 }
 
+/// Where sleeps need no reason: the waits themselves, simulated time, which passes by sleeping alone, and the offenders in
+/// this file.
+const SLEEPERS: [&str; 3] = ["tests/src/until.rs", "tests/src/sim/", "tests/tests/fast/tidy.rs"];
+
+/// Files in which sleeps are not looked at yet: they wait for the same change of their own.
+const SLEEPERS_FOR_NOW: [&str; 2] = ["tests/benches/figures/restore.rs", "tests/tests/cluster/restore.rs"];
+
+/// Complaints about sleeps on the real clock without a comment on the line before that says why time itself is waited for.
+fn bare_sleeps(name: &str, text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let bare = lines.iter().enumerate().filter(|(i, line)| {
+        let said =
+            i.checked_sub(1).and_then(|before| lines.get(before)).is_some_and(|l| l.trim_start().starts_with("//"));
+        let code = !line.trim_start().starts_with("//");
+        code && !said && ["time::sleep", "thread::sleep"].iter().any(|sleep| line.contains(sleep))
+    });
+    let complain = |i: usize| format!("{name}:{}: wait for the condition with `until`, or say why time itself", i + 1);
+    bare.map(|(i, _)| complain(i)).collect()
+}
+
+#[test]
+fn nothing_sleeps_without_a_reason() {
+    let sources = sources(&["tests"]);
+    let looked_at =
+        sources.iter().filter(|(name, _)| !SLEEPERS.iter().chain(&SLEEPERS_FOR_NOW).any(|s| name.starts_with(s)));
+    none(&looked_at.flat_map(|(name, text)| bare_sleeps(name, text)).collect::<Vec<_>>());
+    let offender = "std::thread::sleep(SOON);\n// The pace of the load.\nstd::thread::sleep(PACE);\n";
+    assert_eq!(bare_sleeps("x.rs", offender).len(), 1, "the rule fires");
+}
+
 /// Names in back-ticks that look like paths or items, outside fenced blocks.
 fn named(text: &str) -> Vec<String> {
     let mut out = Vec::new();

@@ -1,7 +1,8 @@
-//! Lists and watches of an API server, and what their failures mean to who follows them.
+//! Lists and watches of an API server, and what their failures mean for whoever follows them.
 //!
 //! Everything goes through [`kube::Client::send`] with bytes in and out, so that objects are kept as received and a
-//! simulated server can stand underneath. **Words**: a [`Failure`] is an answer sorted by what the caller does next.
+//! simulated server can take the place of the real one. **Words**: a [`Failure`] is an answer, sorted by what the
+//! caller should do next.
 //!
 //! **Invariants.** (1) Every request has a deadline on the injected clock. (2) Watches never share a client with
 //! lists, and no client carries more than its share of watches. (3) A list's revision, page and items come from one
@@ -30,12 +31,12 @@ pub trait Connector: Send + Sync {
     fn connect(&self) -> Result<kube::Client, NoClient>;
 }
 
-/// Why no client could be made: what is wrong, and how. Nothing was sent; who set it up has to.
+/// Why no client could be made: what is wrong, and in which way. Nothing was sent; whoever set it up has to act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoClient {
     /// What is wrong.
     pub what: String,
-    /// How.
+    /// In which way.
     pub reason: String,
 }
 
@@ -54,13 +55,13 @@ pub enum Failure {
     Expired(String),
     /// The revision lies in the server's future.
     TooLarge(String),
-    /// We may not.
+    /// The account is not allowed to.
     Forbidden(String),
-    /// There is no such thing.
+    /// There is no such kind or object.
     NotFound(String),
     /// Too many requests; wait.
     Throttled(Option<Duration>),
-    /// The revisions are no numbers, so that nothing can be ordered by them.
+    /// The revisions are not numbers, so nothing can be ordered by them.
     Opaque,
     /// The server answered, but not usefully.
     Server(String),
@@ -112,7 +113,7 @@ impl From<Unanswered> for Failure {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::Malformed(why) => Self::NotFound(why),
-            // What the status says counts, whatever became of the words.
+            // The status code decides, even where its words could not be read.
             Unanswered::Cut { status, after, .. } if !(200..300).contains(&status) => {
                 Refused::of(status, b"", after).into()
             }
@@ -136,7 +137,7 @@ pub struct Answer {
 pub struct Page {
     /// `None` when the revision is not a decimal number.
     pub rv: Option<Revision>,
-    /// The token that the next page is asked for with; `None` on the last.
+    /// The token to ask for the next page with; `None` on the last.
     pub next: Option<String>,
     /// The objects, as received.
     pub items: Vec<Bytes>,
@@ -144,10 +145,10 @@ pub struct Page {
     pub when: When,
 }
 
-/// A client, and a token of which every watch on it holds a clone.
+/// A client, and a token that every watch on it holds a clone of.
 type Counted = (kube::Client, Arc<()>);
 
-/// The clients, and how requests are made with them.
+/// The clients, and how to make requests with them.
 pub struct Api {
     parts: Parts,
     connector: Arc<dyn Connector>,
@@ -183,7 +184,7 @@ impl Api {
         Self { parts, connector, lists: client, watches, per_client: usize::MAX, timeout }
     }
 
-    /// The clock that requests are timed by, and randomness.
+    /// The clock that requests are timed by, and the source of randomness.
     pub fn parts(&self) -> &Parts {
         &self.parts
     }
@@ -195,7 +196,7 @@ impl Api {
         Ok(Answer { body: reply.success()?.clone(), when: reply.when })
     }
 
-    /// One page of a list; `query` as it stands behind the `?`.
+    /// One page of a list; `query` is what follows the `?`.
     pub async fn page(&self, path: &str, query: &str) -> Result<Page, Failure> {
         self.paged(path, query, JSON).await
     }
@@ -207,11 +208,11 @@ impl Api {
 
     async fn paged(&self, path: &str, query: &str, accept: &'static str) -> Result<Page, Failure> {
         let answer = self.get(&format!("{path}?{query}"), accept).await?;
-        page(&answer).ok_or_else(|| Failure::Server("a list that is not one".to_owned()))
+        page(&answer).ok_or_else(|| Failure::Server("the answer is not a list".to_owned()))
     }
 
     /// The revision of a consistent list, which is begun after this is called. It also makes the server's watch
-    /// cache of the kind catch up with it.
+    /// cache for the kind catch up with it.
     pub async fn sample(&self, path: &str) -> Result<Page, Failure> {
         self.page(path, "limit=1").await
     }
@@ -242,7 +243,7 @@ impl Api {
         })
     }
 
-    /// A client with room for one more watch, and the token that takes the place.
+    /// A client with room for one more watch, and the token that takes that room.
     fn client(&self) -> Result<Counted, NoClient> {
         let mut clients = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let free = clients.iter().find(|(_, token)| Arc::strong_count(token) <= self.per_client);
@@ -271,7 +272,7 @@ impl Watch {
     pub async fn line(&mut self, idle: Duration) -> Result<Option<Bytes>, Failure> {
         loop {
             let next = self.lines.take();
-            if let Some(line) = next.map_err(|_| Failure::Server("a line without end".into()))? {
+            if let Some(line) = next.map_err(|_| Failure::Server("a line that never ends".into()))? {
                 return Ok(Some(line));
             }
             let Some(frame) = self.parts.timeout(idle, self.body.frame()).await else {

@@ -1,10 +1,10 @@
 //! What the server serves: kinds, their names and versions, which groups are aggregated, what CRDs add.
 //!
 //! **Words**: a kind's *pinned* version is the one it is read in, chosen when it is first seen and kept while it is
-//! served. A group is *stale* when the server knows of it but could not ask the API behind it.
+//! served. A group is *stale* when the server knows of it but could not reach the API behind it.
 //!
-//! **Invariants.** (1) A failing or stale group hides no other, and its known kinds stay known. (2) Subresources are
-//! not kinds. (3) The same answers give the same result, whatever their order [maps are sorted].
+//! **Invariants.** (1) A failing or stale group does not hide any other, and its known kinds stay known. (2)
+//! Subresources are not kinds. (3) The same answers give the same result, whatever their order [maps are sorted].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ pub struct Crd {
     pub kind_key: String,
     /// Its own uid.
     pub uid: String,
-    /// Whether the server has taken it up.
+    /// Whether the server has accepted it.
     pub established: bool,
     /// Version → printer columns.
     pub columns: BTreeMap<String, Vec<PrinterColumn>>,
@@ -67,12 +67,12 @@ pub async fn read(api: &Api) -> Result<Served, Failure> {
         }
     }
     if served.kinds.is_empty() {
-        return Err(Failure::Server("discovery names no kinds".to_owned()));
+        return Err(Failure::Server("discovery lists no kinds".to_owned()));
     }
     Ok(served)
 }
 
-/// Reads one version of a group the old way; a failure makes the group stale and nothing else.
+/// Reads one version of a group through the unaggregated API; a failure makes the group stale, and has no other effect.
 async fn read_version(api: &Api, served: &mut Served, group: &str, version: &str, core: bool) {
     let path = if core { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
     let answer = api.get(&path, "application/json").await;
@@ -130,8 +130,8 @@ impl Served {
         }
     }
 
-    /// Adds a kind in one more version. Versions come in the server's order of preference, so the first stands; only
-    /// one that can be listed and watched replaces one that can't.
+    /// Adds a kind in one more version. Versions come in the server's order of preference, so the first one stays; it
+    /// is only replaced by one that can be listed and watched if it cannot be.
     fn add(&mut self, version: &str, mut kind: Discovery) {
         if kind.resource.is_empty() || kind.resource.contains('/') {
             return;
@@ -152,7 +152,7 @@ impl Served {
         known.served = served;
     }
 
-    /// Pins versions, takes up what CRDs add, and keeps kinds of stale groups that were known before.
+    /// Pins versions, adds what CRDs say, and keeps the known kinds of stale groups.
     pub fn settle(
         mut self,
         known: &BTreeMap<String, Discovery>,
@@ -216,7 +216,7 @@ pub fn aggregated_group(object: &[u8]) -> Option<String> {
     service.spec.service.map(|_| service.spec.group)
 }
 
-/// A list, where servers also say `null` for none.
+/// A list; servers also send `null` for an empty one.
 fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }

@@ -1,7 +1,8 @@
 //! A gate that lets a bounded number of calls through at once, the most urgent first.
 //!
-//! Whoever reads versions back races against the server's compaction, so the oldest revision is the most urgent. **Invariant**:
-//! places are never lost, also not when a waiter is dropped [the place itself travels through the channel].
+//! Reading old versions is a race against the server's compaction, so the oldest revision is the most urgent.
+//! **Invariant**: no place is ever lost, not even when a waiter is dropped [the place itself travels through the
+//! channel].
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,7 @@ struct Waiting {
     queue: BTreeMap<(u64, u64), oneshot::Sender<Place>>,
 }
 
-/// A place behind the gate, given back when dropped.
+/// A place behind the gate, returned when dropped.
 #[derive(Debug)]
 pub struct Place(Gate);
 
@@ -66,7 +67,7 @@ impl Drop for Place {
             };
             next
         };
-        // When the waiter is gone, the place comes back and its drop asks the next one.
+        // If the waiter is gone, the place comes back here, and dropping it serves the next one.
         let _ = next.send(Place(self.0.clone()));
     }
 }

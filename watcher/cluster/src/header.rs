@@ -1,7 +1,7 @@
-//! What must be known of an object before anybody parses it: who it is, its revision, its own stamps.
+//! What must be known about an object before anything parses it: its identity, its revision, its own timestamps.
 //!
-//! Stamps are the server's: `creationTimestamp`, `deletionTimestamp` and the newest time in `managedFields`, each cut to
-//! a second. **Invariant**: hostile objects give absent fields, never a panic.
+//! Stamps are the server's: `creationTimestamp`, `deletionTimestamp` and the newest time in `managedFields`, each
+//! truncated to a second. **Invariant**: hostile objects lead to absent fields, never to a panic.
 
 use hindcast_journal::{Micros, Revision};
 
@@ -10,7 +10,7 @@ use crate::json;
 /// The header of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Empty for what has none.
+    /// Empty if the object has none.
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Header {
     pub uid: String,
     /// As served; `None` when it is not a decimal number.
     pub rv: Option<Revision>,
-    /// Newest stamp in the object; its write was not before it.
+    /// The newest timestamp in the object; its last write was not before that.
     pub stamp: Option<Micros>,
     /// Whether `apiVersion` and `kind` are there; items of built-in lists lack them.
     pub typed: bool,
@@ -60,8 +60,8 @@ impl Header {
                 _ => {}
             }
         }
-        // A deletionTimestamp may lie in the future by the grace period; such a stamp is cut by the caller to the
-        // receipt. All stamps have one format, so the newest is the greatest by bytes.
+        // A deletionTimestamp may lie in the future by the grace period; the caller limits such a stamp to the
+        // time of receipt. All stamps have one format, so the newest is the greatest by bytes.
         self.stamp = newest.and_then(json::text).and_then(|text| micros(&text));
     }
 }

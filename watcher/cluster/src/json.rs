@@ -1,14 +1,14 @@
-//! Where things stand in JSON bytes, without parsing them into values.
+//! Finds things in JSON bytes, without parsing them into values.
 //!
-//! Watch events and lists are split into the exact bytes of their objects, so that the journal keeps what the server
-//! sent. **Invariants.** (1) A span is the bytes of one value, without surrounding space. (2) Hostile input gives
-//! `None`, never a panic: all access is checked. (3) Nothing is judged here: duplicate keys or bad escapes are left to
-//! the journal's own parser, which keeps such objects as *unreadable*.
+//! Watch events and lists are split into the exact bytes of their objects, so that the journal keeps exactly what the
+//! server sent. **Invariants.** (1) A span is the bytes of one value, without surrounding white space. (2) Hostile
+//! input leads to `None`, never a panic: all access is checked. (3) Nothing is judged here: duplicate keys or bad
+//! escapes are left to the journal's own parser, which keeps such objects as *unreadable*.
 
 use bytes::Bytes;
 
 /// The members of the object in `bytes`, in order: raw key (without quotes) and value span. Ends early where the
-/// bytes stop being JSON; [`Members::complete`] tells.
+/// bytes stop being JSON, as [`Members::complete`] tells.
 pub struct Members<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -92,7 +92,7 @@ pub fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     }
 }
 
-/// The value of `key` in the object `bytes`.
+/// The value of `key` in the object that `bytes` are.
 pub fn member<'a>(bytes: &'a [u8], key: &str) -> Option<&'a [u8]> {
     Members::of(bytes).find(|(k, _)| *k == key.as_bytes()).map(|(_, v)| v)
 }

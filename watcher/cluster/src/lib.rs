@@ -1,13 +1,14 @@
-//! How one speaks with an API server.
+//! Speaking with an API server.
 //!
-//! [`request`] sends bytes and says what a refusal means; [`Api`] asks for lists and opens watches; [`lines`] cuts what a
-//! watch sends into events; [`json`] and [`header`] find in received bytes what must be known of an object;
-//! [`discovery`] reads what is served; [`path`] says where it is; [`gate`] bounds how much is asked at once;
+//! [`request`] sends a request and says what a refusal means; [`Api`] asks for lists and opens watches; [`lines`] cuts
+//! what a watch sends into events; [`json`] and [`header`] find in the bytes received what must be known about an
+//! object; [`discovery`] reads what is served; [`path`] says where; [`gate`] bounds how many requests are under way;
 //! [`cut`] brings kinds to where the cluster stands; [`identity`] says which cluster that is.
 //!
-//! **Invariants of absence.** (1) Whoever calls decides what is asked, how often, and what a failure leads to: nothing
+//! **Invariants of absence.** (1) The caller decides what is asked, how often, and what follows from a failure: nothing
 //! here is tried twice. (2) Time comes from [`hindcast_journal::Parts`] alone, requests go through the given clients
-//! alone, so a seeded run reproduces. (3) Nothing here is kept: neither the journal nor a folder is written.
+//! alone, so that a seeded run can be repeated. (3) Nothing here is stored: neither the journal nor a folder is
+//! written.
 //!
 //! Start reading at [`request`], then [`Api`].
 

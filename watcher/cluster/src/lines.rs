@@ -1,14 +1,14 @@
-//! The watch decoder: bytes as they arrive into lines, and lines into events.
+//! The watch decoder: turns bytes as they arrive into lines, and lines into events.
 //!
-//! **Invariants.** (1) However the bytes are cut into frames, the same lines come out [a test cuts at every
-//! place]. (2) An object's bytes are passed on as received. (3) A line may be as long as an object may be, with room:
-//! the bound of 64 MiB is only there so that a broken peer cannot take all memory.
+//! **Invariants.** (1) However the bytes are cut into frames, the same lines come out [a test cuts at every position].
+//! (2) An object's bytes are passed on as received. (3) A line may be as long as an object can be, and longer: the
+//! bound of 64 MiB only keeps a broken peer from taking all memory.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::json;
 
-/// No object of a real server is longer.
+/// No object from a real server is longer.
 const MAX_LINE: usize = 64 << 20;
 
 /// Cuts a byte stream into lines.
@@ -19,7 +19,7 @@ pub struct Lines {
     scanned: usize,
 }
 
-/// The line is longer than anything a server sends.
+/// The line is longer than anything that a server sends.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLong;
 
@@ -50,7 +50,7 @@ impl Lines {
 /// What a watch event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// `ADDED`: an object that was not there before.
+    /// `ADDED`: an object that did not exist before.
     Added(Bytes),
     /// `MODIFIED`: the next version of an object.
     Modified(Bytes),

@@ -1,7 +1,7 @@
-//! Where kinds and objects are on the API server, and how a part of them is asked for.
+//! Where kinds and objects are found on the API server, and how to ask for some of them.
 //!
-//! **Invariant.** Every part of a path and every value of a query is percent-encoded, so that no name, whatever it holds,
-//! leads anywhere else.
+//! **Invariant.** Every part of a path and every value of a query is percent-encoded, so that no name, whatever it
+//! contains, leads anywhere else.
 
 /// `apps/v1`, or `v1` of the core group.
 pub fn api_version(group: &str, version: &str) -> String {
@@ -44,7 +44,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// The query for a page of a list: the first, or the one that a token continues with.
+/// The query for a page of a list: the first, or the one that a token leads to.
 pub fn page_query(limit: usize, next: Option<&str>) -> String {
     match next {
         None => format!("limit={limit}"),

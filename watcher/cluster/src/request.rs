@@ -1,11 +1,11 @@
-//! Sending bytes to an API server until they are answered or their time is over, and what a refusal means.
+//! Sends a request to an API server, waits for the answer until a deadline, and says what a refusal means.
 //!
-//! **Words**: a [`Reply`] is any answer that came whole, [`Unanswered`] says that there was none; a [`Refused`] is a reply
-//! that is no success, sorted by what callers may do about it.
+//! **Words**: a [`Reply`] is any answer that arrived whole, [`Unanswered`] says that none did; a [`Refused`] is a reply
+//! that is not a success, sorted by what callers can do about it.
 //!
-//! **Invariants.** (1) Every request goes out here, once: whether and when it is sent again is the caller's to say.
-//! (2) Its deadline, on the injected clock, is for the whole answer; only a watch is left open. (3) Nothing is judged by
-//! words but what the server tells by words alone.
+//! **Invariants.** (1) Every request goes out here, once: whether and when it is sent again is up to the caller. (2)
+//! Its deadline, on the injected clock, is for the whole answer; only a watch is left open. (3) Nothing is decided by
+//! the wording of an answer, except what the server says in words alone.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ use crate::json;
 
 /// Whole objects, or lists of them.
 pub const JSON: &str = "application/json";
-/// An object's metadata alone. A server that does not know of that gives the object whole.
+/// An object's metadata alone. A server that does not support that returns the object whole.
 pub const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-/// A list, of each object its metadata alone. A server that does not know of that gives the objects whole.
+/// A list with the metadata of each object alone. A server that does not support that returns the objects whole.
 pub const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// What is asked.
@@ -33,9 +33,9 @@ pub struct Ask {
     pub method: http::Method,
     /// The path, with its query.
     pub path: String,
-    /// In which forms the answer may come.
+    /// The forms that the answer may come in.
     pub accept: &'static str,
-    /// What the body is; told only where there is one.
+    /// The type of the body; sent only if there is one.
     pub content: &'static str,
     /// What is sent.
     pub body: Bytes,
@@ -52,12 +52,12 @@ impl Ask {
         Self { method, path, accept: JSON, content: JSON, body: Bytes::from(exact::to_canonical(body)) }
     }
 
-    /// A change of the named members alone.
+    /// A change to the named members alone.
     pub fn merge_patch(path: String, body: &Value) -> Self {
         Self { content: "application/merge-patch+json", ..Self::write(http::Method::PATCH, path, body) }
     }
 
-    /// The same, with the answer in other forms.
+    /// The same, accepting the answer in other forms.
     #[must_use]
     pub fn accepting(self, accept: &'static str) -> Self {
         Self { accept, ..self }
@@ -73,11 +73,11 @@ pub struct When {
     pub answered: Duration,
     /// Its answer was whole by this one.
     pub ended: Duration,
-    /// The `Date` of the answer, which is cut to a second.
+    /// The `Date` of the answer, which is truncated to a second.
     pub date: Option<Micros>,
 }
 
-/// An answer, whole.
+/// An answer that arrived whole.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The HTTP status.
@@ -86,7 +86,7 @@ pub struct Reply {
     pub body: Bytes,
     /// How long the server asks to wait.
     pub after: Option<Duration>,
-    /// When it was asked for and came.
+    /// When it was asked for and when it arrived.
     pub when: When,
 }
 
@@ -103,11 +103,11 @@ impl Reply {
 /// Why there is no whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unanswered {
-    /// The path is none: nothing was sent.
+    /// The path is not valid: nothing was sent.
     Malformed(String),
-    /// The server was not reached, or went before it answered.
+    /// The server was not reached, or went away before it answered.
     Unsent(String),
-    /// The answer began and did not end.
+    /// The answer began but did not end.
     Cut {
         /// The HTTP status it began with.
         status: u16,
@@ -116,11 +116,11 @@ pub enum Unanswered {
         /// What became of the rest.
         why: String,
     },
-    /// It did not come within this time.
+    /// It did not arrive within this time.
     Late(Duration),
 }
 
-/// A reply that is no success.
+/// A reply that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// What it means.
@@ -138,7 +138,7 @@ pub enum Sort {
     Expired,
     /// The revision lies in the server's future.
     TooLarge,
-    /// We may not.
+    /// The account is not allowed to.
     Forbidden,
     /// The path is served, and there is no such object.
     Absent,
@@ -146,7 +146,7 @@ pub enum Sort {
     NoPath,
     /// Too many requests.
     Throttled,
-    /// The server, or one behind it, fails or is away for now.
+    /// The server, or one behind it, is failing or away for now.
     Busy,
     /// Anything else.
     Other,
@@ -193,8 +193,8 @@ pub(crate) async fn open(client: &kube::Client, ask: &Ask) -> Result<http::Respo
         .method(ask.method.clone())
         .uri(&ask.path)
         .header(http::header::ACCEPT, ask.accept)
-        // Servers compress watches one event at a time, which decoders of whole bodies cut short; and compressing costs
-        // them more than the bytes cost us.
+        // Servers compress a watch event by event, which a decoder for whole bodies cuts short; and compressing costs
+        // them more than the extra bytes cost us.
         .header(http::header::ACCEPT_ENCODING, "identity");
     let mut body = Body::empty();
     if !ask.body.is_empty() {
@@ -216,7 +216,7 @@ pub(crate) async fn whole(response: http::Response<Body>, began: Duration, parts
     Ok(Reply { status, body, after, when: When { began, answered, ended: parts.clock.monotonic(), date } })
 }
 
-/// The server's clock, as an answer tells it.
+/// The server's clock, as given in an answer.
 pub(crate) fn date(response: &http::Response<Body>) -> Option<Micros> {
     let date = response.headers().get(http::header::DATE)?;
     date_micros(date.to_str().ok()?)

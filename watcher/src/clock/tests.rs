@@ -79,7 +79,8 @@ fn closed_time_needs_certainty() {
 
 #[test]
 fn a_lease_that_another_outdoes_tells_nothing() {
-    // The annotation on the last one was stamped by a clock that had been set back, so that it looks like the renewal long ago.
+    // The annotation on the last one was stamped by a clock that had been set back, so that it looks like the renewal
+    // long ago.
     let all = [renewal(10, 20 * S), renewal(12, 21 * S), renewal(14, 0)];
     assert_eq!(outdone(&all), [false, false, true]);
 }
@@ -131,7 +132,8 @@ fn a_moment_that_is_not_known_widens_both_bounds() {
     assert_eq!(clock.closed_time(10), 100 * S);
 }
 
-/// A lease as the server has it: renewed by its holder at second `renewed`, last written by `other` at second `written`.
+/// A lease as the server has it: renewed by its holder at second `renewed`, last written by `other` at second
+/// `written`.
 fn lease(renewed: i64, written: i64) -> Vec<u8> {
     let time = |second: i64| jiff::Timestamp::from_second(second).expect("in range");
     format!(

@@ -1,4 +1,4 @@
-//! Coverage: kinds that come under protection, break, heal, leave it.
+//! Coverage: kinds that come under protection, break, are healed, and leave it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 /// Objects named in a gap row.
 const NAMED: usize = 1000;
 
-/// What the journal knows of a kind where its watch broke.
+/// What the journal knows about a kind at the point where its watch broke.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     /// The cursor; 0 before the first list.
@@ -34,7 +34,7 @@ pub(crate) struct Known {
 /// A kind as the journal left it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resumed {
-    /// Up to where it was seen, if it was covered.
+    /// How far it was seen, if it was covered.
     pub(crate) cursor: Option<Revision>,
     /// Why it was not.
     pub(crate) ended: Option<Uncovered>,
@@ -46,7 +46,7 @@ pub(crate) struct Resumed {
     pub(crate) reborn: bool,
 }
 
-/// How a broken interval was mended.
+/// How a broken interval was healed.
 #[derive(Debug, Clone)]
 pub(crate) struct Healed {
     pub(crate) from: Revision,
@@ -62,8 +62,8 @@ pub(crate) struct Healed {
 }
 
 impl Core {
-    /// Takes a kind in, or takes up what is new about it. A changed description becomes a row when the kind is
-    /// next told of, or at once if it is covered.
+    /// Adds a kind, or what is new about it. A changed description becomes a row with the next fact about the kind, or
+    /// at once if it is covered.
     pub(crate) fn describe(&mut self, discovery: Discovery) {
         let key = discovery.kind_key();
         self.domain(&discovery.domain);
@@ -102,7 +102,7 @@ impl Core {
         }
     }
 
-    /// Takes a kind in as the journal left it.
+    /// Adds a kind as the journal left it.
     pub(crate) fn resume(&mut self, discovery: Discovery, as_left: Resumed) {
         let key = discovery.kind_key();
         self.describe(discovery);
@@ -110,9 +110,16 @@ impl Core {
             let Resumed { cursor, ended, heard, torn, reborn } = as_left;
             (kind.covered, kind.cursor) = (cursor.is_some(), cursor.unwrap_or(0));
             (kind.ended, kind.described, kind.heard) = (ended, true, heard);
-            // Its stream has not been begun: nothing was tried of it yet.
+            // Its stream has not begun: nothing was tried yet.
             kind.pace.astray = None;
             (kind.torn, kind.reborn, kind.placed) = (torn, reborn, cursor.is_some());
+        }
+    }
+
+    /// What is retained of a kind is of a life of its domain that has ended.
+    pub(crate) fn of_ended_life(&mut self, key: &str) {
+        if let Some(kind) = self.kinds.get_mut(key) {
+            kind.reborn = true;
         }
     }
 
@@ -123,7 +130,7 @@ impl Core {
         self.fact(Op::Discovery, &discovery, rv, Some(&*discovery));
     }
 
-    /// What is known of a kind.
+    /// What is known about a kind.
     pub(crate) fn known(&self, key: &str) -> Option<Known> {
         let kind = self.kinds.get(key)?;
         let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), (entry.uid.clone(), entry.object_rv)));
@@ -199,7 +206,8 @@ impl Core {
         self.heard(key);
     }
 
-    /// Versions of one object that were missing. What is older than `defined` was read through a definition that came after it.
+    /// Versions of one object that were missing. What is older than `defined` was read through a definition that came
+    /// after it.
     pub(crate) fn recovered(&mut self, key: &str, name: &str, steps: Recovered, defined: Revision) -> u64 {
         let at = self.now();
         let mut count = 0;
@@ -227,13 +235,14 @@ impl Core {
         count
     }
 
-    /// A broken interval is mended as far as it goes.
+    /// A broken interval is healed as far as possible.
     pub(crate) fn healed(&mut self, key: &str, healed: Healed) {
         let Some(kind) = self.kinds.get_mut(key) else { return };
         kind.detail.clear();
         let discovery = kind.discovery.clone();
         let grade = if healed.unknown.is_empty() && !healed.lost { Grade::Healed } else { Grade::Lost };
-        // What was let go and is recovered whole is covered from where it was left, as if it had only been broken.
+        // A kind that was let go and is recovered whole is covered from where it was left, as if its watch had only
+        // been broken.
         let left = kind.left.filter(|(rv, _)| *rv == healed.from);
         kind.left = left.filter(|_| grade == Grade::Healed);
         if kind.covered || left.is_some() {
@@ -254,7 +263,7 @@ impl Core {
         self.cover(key, healed.to, healed.time_to);
     }
 
-    /// The kind is not protected from its cursor on. Said once per reason.
+    /// The kind is not protected from its cursor on. Recorded once per reason.
     pub(crate) fn uncover(&mut self, key: &str, reason: Uncovered, detail: &str) {
         self.uncover_since(key, reason, detail, Duration::ZERO);
     }
@@ -284,8 +293,8 @@ impl Core {
         let rv = if followed { kind.cursor } else { self.newest(&discovery.domain) };
         self.write_discovery(key, rv);
         let now = self.now();
-        // Not before its newest change, whose revision this fact stands at; but for a life that has ended, of which it is
-        // known up to when it was complete.
+        // Not before its newest change, whose revision this fact stands at; but for a life that has ended, of which it
+        // is known up to when it was complete.
         let newest = self.domain(&discovery.domain).clock.bounds(rv, now, None, false).1;
         let since = if reason == Uncovered::Incarnation { since } else { since.max(newest) };
         let end = CoverEnd { reason, detail: detail.to_owned() };
@@ -297,7 +306,7 @@ impl Core {
         }
     }
 
-    /// The newest revision of a domain that is known of.
+    /// The newest known revision of a domain.
     pub(super) fn newest(&self, domain: &str) -> Revision {
         let here = self.kinds.values().filter(|k| k.discovery.domain == domain);
         let start = self.domains.get(domain).map_or(0, |d| d.caught_up);
@@ -307,7 +316,7 @@ impl Core {
     /// The kind is gone from the server: its objects with it. Its next life begins with a list.
     pub(crate) fn gone(&mut self, key: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
-        // Revisions of the life before say nothing of when it went.
+        // Revisions of the life before say nothing about when it went.
         let (rv, reborn) =
             if kind.reborn { (self.newest(&kind.discovery.domain), true) } else { (kind.cursor + 1, false) };
         // A healing that was cut short may have brought versions beyond the cursor.
@@ -318,8 +327,8 @@ impl Core {
         }
         let domain = self.kinds.get(key).map(|kind| kind.discovery.domain.clone()).unwrap_or_default();
         self.uncover(key, Uncovered::Gone, "");
-        // What is told of its end stands beyond what was seen. Where nobody follows the domain any more, it may come back where it
-        // stood, which is before that.
+        // The fact about its end stands beyond what was seen. If nobody follows the domain any more, it may come back
+        // at the revision where it was, which is before that.
         if self.kinds.values().all(|kind| !kind.covered || kind.discovery.domain != domain) {
             let domain = self.domain(&domain);
             domain.shown = domain.shown.max(rv);
@@ -351,9 +360,9 @@ impl Core {
         (domain.incarnation, newest.max(domain.shown))
     }
 
-    /// A consistent list, begun when the domain was known to have `reached` that, showed revision `list`. Before it, the
-    /// counter went back: the whole domain begins a new life. Says whether that is so; nothing, where the life that it was
-    /// begun in has ended meanwhile.
+    /// A consistent list, begun when the domain was known to have `reached` that, showed revision `list`. Before it,
+    /// the counter went back: the whole domain begins a new life. Says whether that is so; nothing, where the life that
+    /// it was begun in has ended meanwhile.
     pub(crate) fn shown(
         &mut self,
         domain: &str,

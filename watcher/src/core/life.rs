@@ -86,7 +86,7 @@ impl Core {
         domain.is_some_and(|domain| domain.incarnation == life)
     }
 
-    /// Why an object of a consistent list cannot be of the life that is believed in, if so.
+    /// Why an object of a consistent list cannot be of the life that is assumed, if that is so.
     pub(crate) fn contradiction(&self, key: &str, header: &Header) -> Option<String> {
         let kind = self.kinds.get(key).filter(|kind| !kind.reborn && counted(&kind.discovery))?;
         let name = object_name(header);
@@ -94,8 +94,8 @@ impl Core {
         contradicts(key, &name, known, header, kind.cursor)
     }
 
-    /// What is retained of a domain's kinds, the most recently written first: at most `kinds` of them, of each the first
-    /// `objects` and the `newest`.
+    /// What is retained of a domain's kinds, the most recently written first: at most `kinds` of them, of each the
+    /// first `objects` and the `newest`.
     pub(crate) fn witnesses(&self, domain: &str, kinds: usize, objects: usize, newest: usize) -> Vec<Witness> {
         let of_domain = |kind: &&Kind| {
             let Discovery { gone, domain: own, .. } = &*kind.discovery;
@@ -111,7 +111,7 @@ impl Core {
         self.lease_heard(domain).into_iter().chain(chosen).collect()
     }
 
-    /// The newest write of a lease that was heard of, though leases are not journaled.
+    /// The newest write of a lease that was seen, though leases are not journaled.
     fn lease_heard(&self, domain: &str) -> Option<Witness> {
         let kind = self.kinds.get(LEASES).filter(|kind| kind.discovery.domain == domain && kind.cursor == 0)?;
         let Renewed { name, uid, rv, heard } = self.domains.get(domain)?.renewed.clone()?;
@@ -158,7 +158,7 @@ impl Core {
         life.incarnation += 1;
         life.caught_up = list;
         life.clock = crate::clock::RevisionClock::born(born);
-        // Revisions of the life that ended compare with none of this one.
+        // Revisions of the life that has ended cannot be compared with those of this one.
         (life.listed, life.shown, life.renewed, life.begun) = (Default::default(), list, None, began);
         if life.live_from != Revision::MAX {
             life.live_from = list;

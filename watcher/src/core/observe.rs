@@ -1,4 +1,4 @@
-//! Objects as they are seen, made into rows against the retained versions.
+//! Turns objects as they are seen into rows, against the retained versions.
 
 use std::time::Duration;
 
@@ -31,13 +31,13 @@ pub(crate) struct Sighting {
 /// What the stream should do after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Go on.
+    /// Continue.
     Go,
     /// The kind is no longer covered: stop reading.
     Stop,
     /// An event must have been dropped before this one: recover from the cursor.
     Broken(&'static str),
-    /// Revisions are no numbers.
+    /// Revisions are not numbers.
     Opaque,
 }
 
@@ -174,7 +174,7 @@ impl Core {
         }
     }
 
-    /// A delete of which only the fact is known.
+    /// A delete that is known only as a fact.
     pub(super) fn vanished(&mut self, key: &str, name: &str, rv: Revision, source: Source) {
         let Some((discovery, incarnation)) = self.of_kind(key) else { return };
         let (base, _) = self.retained(key, name);
@@ -191,7 +191,7 @@ impl Core {
         }
     }
 
-    /// An object of a list at the very revision retained: only the reading can differ.
+    /// An object of a list at exactly the retained revision: only the way it is read can differ.
     pub(super) fn same(&mut self, key: &str, name: &str, seen: &Sighting, list: Revision) {
         let Some((discovery, incarnation)) = self.of_kind(key) else { return };
         let (Some(base), _) = self.retained(key, name) else { return };
@@ -269,7 +269,7 @@ impl Core {
         }
     }
 
-    /// Tells discovery of what it wants to know.
+    /// Tells discovery what it needs to know.
     fn tell(&self, key: &str, bytes: &[u8]) {
         let hint = match key {
             CRDS => hindcast_cluster::discovery::crd(bytes).map(|crd| Hint::Crd(Box::new(crd))),
@@ -281,11 +281,12 @@ impl Core {
         }
     }
 
-    /// A lease as it is seen now, as a sample of its domain's clock; its holder's clock is a witness where that is `live`.
+    /// A lease as it is seen now, as a sample of its domain's clock; its holder's clock is a witness where that is
+    /// `live`.
     fn lease(&mut self, domain: &str, bytes: &[u8], live: bool) {
         let Some(renewal) = Renewal::of(bytes) else { return };
         let seen = self.parts.clock.monotonic();
-        // Seen as it happened, a renewal shows itself, whatever the server's clock says.
+        // A renewal that is seen as it happens needs no confirmation by the server's clock.
         let renewed = renewal.is_of_system() && {
             let before = self.leases.insert(renewal.name.clone(), renewal.renewed);
             live && before.is_some_and(|before| before != renewal.renewed)
@@ -293,7 +294,7 @@ impl Core {
         if renewed {
             self.timekeeper.lease(&renewal.name, renewal.renewed, seen);
         }
-        // Another that was renewed later was written before: then this is no renewal, or one of the two clocks is wrong.
+        // If one with a later renewal was written before it, this is not a renewal, or one of the two clocks is wrong.
         let outdone = !renewed && self.leases.values().any(|known| clock::is_outdone(renewal.renewed, *known));
         if !outdone && self.lease_sample(domain, &renewal, renewed) && renewed {
             self.domain(domain).told = seen;
@@ -309,8 +310,8 @@ impl Core {
         self.renewed_last(domain, renewals);
     }
 
-    /// The leases at one moment of the server's history, as samples of their domain's clock; returns when one was renewed last, as
-    /// far as it can be told.
+    /// The leases at one moment of the server's history, as samples of their domain's clock; returns when one was
+    /// renewed last, as far as it can be told.
     pub(crate) fn past_leases(&mut self, domain: &str, items: &[Bytes]) -> Option<Micros> {
         let renewals = self.renewals(domain, items);
         self.renewed_last(domain, renewals)
@@ -325,7 +326,7 @@ impl Core {
         read.collect()
     }
 
-    /// Takes what stands beside one another as samples; when one was renewed last.
+    /// Takes leases of one moment as samples; returns when one was renewed last.
     fn renewed_last(&mut self, domain: &str, renewals: Vec<Renewal>) -> Option<Micros> {
         let outdone = clock::outdone(&renewals);
         let told = renewals.into_iter().zip(outdone).filter(|(_, outdone)| !outdone);
@@ -341,8 +342,8 @@ impl Core {
             && self.domain(domain).clock.lease(renewal, at, renewed)
     }
 
-    /// An object that only discovery or the clock looks at: its kind is not journaled. `opened` is when the watch that brought
-    /// it was opened; a list has no such moment.
+    /// An object that only discovery or the clock looks at: its kind is not journaled. `opened` is when the watch that
+    /// brought it was opened; a list has no such moment.
     pub(crate) fn overheard(&mut self, key: &str, bytes: &[u8], opened: Option<Duration>) {
         if key == LEASES
             && let Some(domain) = self.kinds.get(key).map(|kind| kind.discovery.domain.clone())
@@ -350,7 +351,7 @@ impl Core {
             let at = self.now();
             self.beat();
             let header = Header::of(bytes);
-            // What a watch brings that was opened before may be of the life before.
+            // What a watch that was opened before brings may be of the life before.
             if opened.is_none_or(|opened| opened >= self.domain(&domain).begun) {
                 self.renewed(&domain, &header);
             }

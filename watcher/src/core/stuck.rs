@@ -3,13 +3,14 @@
 //!
 //! A covered kind holds its domain's frontier. When its list or watch fails for long (a conversion webhook that is
 //! dead, a key service that is down, an API that hangs), every answer about a later moment would wait for it.
-//! **Words**: a kind is *astray* from the moment its watch ended or failed until it is heard again; it is *stuck* when it
-//! has been astray, and brought nothing, for the bound of the settings, while others of its domain answered.
+//! **Words**: a kind is *astray* from the moment its watch ended or failed until it is heard again; it is *stuck* when
+//! it has been astray, and brought nothing, for the bound of the settings, while others of its domain answered.
 //!
 //! **Invariants.** (1) A server that answers nobody makes no kind stuck: nothing would close without it either
 //! [`answers_since`]. (2) A kind that is let go is a coverage row with what the server said [`Core::let_go`]. (3) Its
-//! stream goes on trying, one that waits for a silent watch anew; what it recovers completely is covered as if it had never been let go (`cover`). Not here:
-//! noticing that a watch is silent, which takes requests ([`crate::watchdog`]).
+//! stream goes on trying, and is started again if it waits for a silent watch; what it recovers completely is covered
+//! as if it had never been let go (`cover`). Not here: noticing that a watch is silent, which takes requests
+//! ([`crate::watchdog`]).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,7 +30,7 @@ const LONGEST_REST: Duration = Duration::from_mins(5);
 /// A kind that is still being recovered after this long is let go, though it moves: etcd forgets meanwhile.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// How a kind's stream fares; all moments are on the monotonic clock.
+/// How a kind's stream is doing; all moments are on the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
     /// Since when it is astray.
@@ -48,17 +49,17 @@ pub(crate) struct Pace {
     pub(super) taken: Duration,
     /// How often in a row protection ended soon after it had begun.
     falls: u32,
-    /// Not taken up again before.
+    /// It is not protected again before this.
     pub(crate) rests_until: Duration,
 }
 
 impl Pace {
-    /// Of a kind that has never been heard.
+    /// The state of a kind that has never been heard.
     pub(super) fn astray_since(now: Duration) -> Self {
         Self { astray: Some(now), ..Self::default() }
     }
 
-    /// Protection ends. A kind that can be listed and not watched would be taken up and let go without end.
+    /// Protection ends. Otherwise a kind that can be listed but not watched would be protected and let go without end.
     pub(super) fn fall(&mut self, now: Duration) {
         self.falls = if now.saturating_sub(self.taken) < STEADY { self.falls + 1 } else { 0 };
         if self.falls > 1 {
@@ -109,17 +110,17 @@ impl Core {
         }
     }
 
-    /// A look at the kind's silent watch failed.
+    /// A check of the kind's silent watch failed.
     pub(crate) fn silent(&mut self, key: &str) {
         let now = self.parts.clock.monotonic();
-        // One that is being recovered does not watch, and is not silent for that.
+        // A kind that is being recovered does not watch, so that it is not silent.
         if let Some(kind) = self.kinds.get_mut(key).filter(|kind| kind.phase == Phase::Watching) {
             kind.pace.silent.get_or_insert(now);
         }
     }
 
-    /// Covered kinds whose open watch has brought nothing, not even a bookmark, for `long`; before them those that are taken
-    /// for silent, since that may have been a mistake.
+    /// Covered kinds whose open watch has brought nothing, not even a bookmark, for `long`; before them those that are
+    /// taken for silent, since that may have been a mistake.
     pub(crate) fn quiet(&self, long: Duration) -> Vec<String> {
         let now = self.parts.clock.monotonic();
         let quiet = |kind: &Kind| {
@@ -147,8 +148,9 @@ impl Core {
             if open && pace.silent.is_none() {
                 pace.astray = None;
             }
-            // A kind that was never covered holds up nothing, but has to say why it is not: between two lives nobody writes a
-            // checkpoint until something is told of the next one. One that waits for its turn to be listed has not failed.
+            // A kind that was never covered holds up nothing, but has to say why it is not: between two lives nobody
+            // writes a checkpoint until something is told of the next one. One that waits for its turn to be listed has
+            // not failed.
             let untold = matches!(kind.ended, None | Some(Uncovered::Incarnation));
             let told = kind.covered || untold && !kind.detail.is_empty();
             let Some(since) = pace.astray.or(pace.silent).filter(|_| told) else { continue };

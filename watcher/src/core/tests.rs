@@ -450,6 +450,15 @@ fn an_object_that_stands_below_what_was_seen_of_it_contradicts_the_life() {
 }
 
 #[test]
+fn what_is_retained_of_an_ended_life_contradicts_nothing() {
+    let mut core = covered();
+    core.of_ended_life("/things");
+    let seen = |name: &str, uid: &str, rv| core.contradiction("/things", &sighting(name, uid, rv, 1).header);
+    assert_eq!(seen("a", "u1", 4), None, "an older version, of another life");
+    assert_eq!(seen("b", "u2", 10), None, "an object that was not there in the other life");
+}
+
+#[test]
 fn protection_ends_with_a_life_when_it_was_last_known_to_be_complete() {
     let mut core = covered();
     let life = core.life("main");

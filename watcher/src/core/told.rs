@@ -1,8 +1,8 @@
-//! What the log says of kinds that lose protection: a line for each reason, not for each kind.
+//! What the log says about kinds that lose protection: a line for each reason, not for each kind.
 //!
 //! A start with an account of few rights leaves out thirty kinds within a second, an API that goes down all of its own.
-//! **Invariants.** (1) Each loss is told once, at the latest [`AT_MOST`] after it. (2) Kinds that one cause leaves out stand in one
-//! line, if they do so together.
+//! **Invariants.** (1) Each loss is logged once, at the latest [`AT_MOST`] after it. (2) Kinds that are lost together
+//! by one cause share a line.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,14 +10,14 @@ use hindcast_journal::facts::{CoverEnd, Discovery, Uncovered};
 
 use super::Core;
 
-/// More of the same is waited for this long.
+/// How long more losses for the same reason are waited for.
 const MORE: Duration = Duration::from_secs(2);
-/// A loss is told after this long, whatever else comes.
+/// A loss is logged after this long at the latest.
 const AT_MOST: Duration = Duration::from_secs(10);
 /// Names in one line.
 const NAMED: usize = 50;
 
-/// Losses that are not told yet.
+/// Losses that are not logged yet.
 #[derive(Debug, Default)]
 pub(super) struct Untold {
     /// By what they share: the kinds, each with what the server said of it.
@@ -28,7 +28,7 @@ pub(super) struct Untold {
 }
 
 impl Untold {
-    /// A kind is not protected any more.
+    /// A kind is no longer protected.
     pub(super) fn add(&mut self, key: &str, kind: &Discovery, end: &CoverEnd, now: Duration) {
         if self.losses.is_empty() {
             self.first = now;
@@ -37,7 +37,7 @@ impl Untold {
         self.losses.entry(end.shared(kind)).or_default().push((key.to_owned(), end.clone()));
     }
 
-    /// What is to be told now: reasons, each with its kinds.
+    /// What is to be logged now: reasons, each with its kinds.
     fn due(&mut self, now: Duration) -> BTreeMap<String, Vec<(String, CoverEnd)>> {
         let more = now.saturating_sub(self.newest) < MORE && now.saturating_sub(self.first) < AT_MOST;
         if more { BTreeMap::new() } else { std::mem::take(&mut self.losses) }
@@ -45,7 +45,7 @@ impl Untold {
 }
 
 impl Core {
-    /// Tells of the kinds that lost protection.
+    /// Logs the kinds that lost protection.
     pub(crate) fn tell_of_losses(&mut self) {
         let now = self.parts.clock.monotonic();
         for (shared, kinds) in self.untold.due(now) {

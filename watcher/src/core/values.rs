@@ -1,12 +1,12 @@
-//! Values that are not stored, or not as they should be: kinds that are let go while nothing can seal their values, and what
-//! is read again when it works.
+//! Values that are not stored, or not as they should be: kinds that are let go while their values cannot be sealed, and
+//! what is read again once they can.
 //!
-//! **Words**: an object is *lacking* while values of its newest version are not in the journal; a kind is *to be reread*
-//! while the newest versions of its objects may be kept in another way than they would be now.
+//! **Words**: an object is *lacking* while values of its newest version are not in the journal; a kind is *to be
+//! reread* while the newest versions of its objects may be kept in another way than they would be now.
 //!
-//! **Invariants.** (1) A lacking object's next row is a full object, with all its values. (2) What is read again is written
-//! only where it reads otherwise, so that this ends. (3) That all was read again is a row, and until there is one every
-//! start looks again [`Core::reread_done`].
+//! **Invariants.** (1) A lacking object's next row is a full object, with all its values. (2) What is read again is
+//! written only where it reads otherwise, so that this ends. (3) That all was read again is a row, and until there is
+//! one every start looks again [`Core::reread_done`].
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -20,7 +20,7 @@ use hindcast_journal::{
 
 use super::{Core, Sighting, observe::object_name};
 
-/// What is known of values that should be in the journal and are not.
+/// What is known about values that should be in the journal and are not.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     /// Kind key and object name of those that lack values.
@@ -29,7 +29,7 @@ pub(crate) struct Values {
     reread: BTreeSet<String>,
     /// Whether the row that says how versions are kept is to be written when nothing is to be reread any more.
     unsaid: bool,
-    /// Kinds that were let go since their values cannot be sealed.
+    /// Kinds that were let go because their values cannot be sealed.
     broken: BTreeSet<String>,
 }
 
@@ -48,7 +48,7 @@ impl Core {
         self.values.lacking.insert((key.to_owned(), name.to_owned()));
     }
 
-    /// Takes up how the journal keeps versions: what is kept in another way than now is to be read again.
+    /// Loads how the journal keeps versions: what is kept in another way than now is to be read again.
     pub(crate) fn resume_kept(&mut self, kept: Option<&Kept>) {
         let values = &self.values;
         let lacking: Vec<String> = values.lacking.iter().map(|(key, _)| key.clone()).collect();
@@ -112,7 +112,7 @@ impl Core {
         base.map(|base| if lacking { Base { chain: CHAIN_LIMIT, ..base } } else { base })
     }
 
-    /// A full row of an object is on its way.
+    /// A full row of an object is being written.
     pub(super) fn has_whole(&mut self, key: &str, name: &str) {
         if self.is_lacking(key, name) && self.encoder.secrets().as_str() != "dropped" {
             self.values.lacking.remove(&(key.to_owned(), name.to_owned()));
@@ -128,7 +128,7 @@ impl Core {
         self.uncover(key, Uncovered::Unsealable, detail);
     }
 
-    /// Whether the kind was let go since its values cannot be sealed.
+    /// Whether the kind was let go because its values cannot be sealed.
     pub(crate) fn waits_to_seal(&self, key: &str) -> bool {
         self.values.broken.contains(key)
     }

@@ -1,8 +1,9 @@
-//! Who waits for a closed cut, and when the next one may begin.
+//! Callers that wait for a closed cut, and when the next closing may begin.
 //!
-//! **Invariants.** (1) One closing runs at a time, and the next begins no sooner than [`APART`] after it began: each asks the
-//! API server about every kind that lags, and anybody who reaches the listener can ask. (2) Whoever asks while one runs
-//! means a later now than that one closes: all of those share the next. (3) A closing that nobody waits for any more does not begin.
+//! **Invariants.** (1) One closing runs at a time, and the next begins no sooner than [`APART`] after it began: each
+//! asks the API server about every kind that lags, and anybody who reaches the listener can ask. (2) Whoever asks while
+//! one runs asks for a later moment than that one closes: all of them share the next. (3) A closing that nobody waits
+//! for any more is not begun.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const APART: Duration = Duration::from_secs(1);
 
 type Reply = oneshot::Sender<Result<FrontierVector>>;
 
-/// Who waits for the next closing.
+/// Those who wait for the next closing.
 #[derive(Debug, Default)]
 pub(super) struct Closings {
     asked: Vec<Reply>,
@@ -28,7 +29,7 @@ pub(super) struct Closings {
 pub(super) struct Begun(Vec<Reply>);
 
 impl Closings {
-    /// Somebody asks.
+    /// Another caller asks.
     pub(super) fn ask(&mut self, reply: Reply) {
         self.asked.push(reply);
     }
@@ -50,10 +51,10 @@ impl Closings {
 }
 
 impl Begun {
-    /// Gives all of them the one answer.
+    /// Gives all of them the same answer.
     pub(super) fn answer(self, closed: &Result<FrontierVector>) {
         for reply in self.0 {
-            // Who left does not take it.
+            // A caller that has left does not receive it.
             let _ = reply.send(match closed {
                 Ok(frontier) => Ok(frontier.clone()),
                 Err(error) => Err(error.again()),

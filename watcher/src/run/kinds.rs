@@ -1,4 +1,4 @@
-//! Which kinds have a stream: discovery applied.
+//! Which kinds have a stream, as discovery says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,16 +22,16 @@ use tokio::{
 
 use super::resume::oldest_cursor;
 use crate::{
+    access::{Access, LEASES_PATH},
     core::Hint,
     domains::{self, Found, references},
-    env::{Env, LEASES_PATH},
     life, stream,
     wanted::wanted,
 };
 
-/// Rounds with a write between before a domain counts as settled.
+/// Rounds with a write in between before a domain counts as known.
 const ROUNDS: u32 = 5;
-/// Between rounds, so that somebody writes.
+/// The time between rounds, in which somebody has to write.
 const BETWEEN: Duration = Duration::from_secs(7);
 /// A kind that no definition explains counts as gone after discovery left it out for this long.
 const MISSING: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ const WAITS: u32 = 50;
 
 /// The kinds and their streams.
 pub(crate) struct Kinds {
-    env: Arc<Env>,
+    access: Arc<Access>,
     pub(crate) hints: mpsc::UnboundedReceiver<Hint>,
     tasks: JoinSet<()>,
     /// Kind key → its stream.
@@ -51,7 +51,7 @@ pub(crate) struct Kinds {
     aggregated: BTreeSet<String>,
     /// Established definitions whose kinds are not yet served, with how often that was looked for.
     awaited: BTreeMap<String, u32>,
-    /// Kinds that discovery no longer names, with since when; on the monotonic clock.
+    /// Kinds that discovery no longer names, and since when, on the monotonic clock.
     missing: BTreeMap<String, Duration>,
     /// Kinds that were found to be in the main domain before they were begun. The others find out for themselves.
     placed: BTreeSet<String>,
@@ -61,9 +61,9 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    pub(crate) fn new(env: Arc<Env>, hints: mpsc::UnboundedReceiver<Hint>) -> Self {
+    pub(crate) fn new(access: Arc<Access>, hints: mpsc::UnboundedReceiver<Hint>) -> Self {
         Self {
-            env,
+            access,
             hints,
             tasks: JoinSet::new(),
             streams: BTreeMap::new(),
@@ -83,13 +83,13 @@ impl Kinds {
         self.look_at_the_clock().await?;
         self.read_crds().await?;
         let kinds = self.read().await?;
-        let began_in = self.env.core.lock().life(MAIN);
-        match self.env.any_sample(&references(kinds.values())).await {
+        let began_in = self.access.core.lock().life(MAIN);
+        match self.access.any_sample(&references(kinds.values())).await {
             Ok(rv) => {
-                life::confirm(&self.env, MAIN, Duration::ZERO).await?;
+                life::confirm(&self.access, MAIN, Duration::ZERO).await?;
                 self.catch_up(rv, began_in).await;
             }
-            // Then each stream finds out for itself.
+            // Each stream finds out for itself then.
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) => {}
             Err(failure) => return Err(failure),
         }
@@ -99,11 +99,11 @@ impl Kinds {
         Ok(())
     }
 
-    /// What is not newer than `rv` was committed before the start; when, the leases of the time tell. Unless the store was put
-    /// back meanwhile: then nothing is followed that anybody would have to catch up with.
+    /// What is not newer than `rv` was committed before the start; when, the leases of the time tell. Unless the store
+    /// was put back meanwhile: then nothing is followed that anybody would have to catch up with.
     async fn catch_up(&self, rv: Revision, began_in: u32) {
         let oldest = {
-            let mut core = self.env.core.lock();
+            let mut core = self.access.core.lock();
             if core.life(MAIN) != began_in {
                 return;
             }
@@ -111,7 +111,7 @@ impl Kinds {
             oldest_cursor(&core)
         };
         if let Some(oldest) = oldest {
-            self.env.read_leases(oldest, rv).await;
+            self.access.read_leases(oldest, rv).await;
         }
     }
 
@@ -127,12 +127,12 @@ impl Kinds {
         }
         self.apply(kinds).await;
         self.start_overhearing();
-        let now = self.env.parts.clock.monotonic();
+        let now = self.access.parts.clock.monotonic();
         let fresh = |since: &Duration| now.saturating_sub(*since) < 3 * MISSING;
         Ok(self.awaited.is_empty() && !self.missing.values().any(fresh))
     }
 
-    /// Takes up what an event said of discovery.
+    /// Applies what an event said about discovery.
     pub(crate) fn take_hint(&mut self, hint: Hint) {
         if let Hint::Crd(crd) = hint {
             if crd.established && !self.streams.contains_key(&crd.kind_key) {
@@ -143,10 +143,10 @@ impl Kinds {
     }
 
     async fn look_at_the_clock(&self) -> Result<(), Failure> {
-        match self.env.api.get("/version", "application/json").await {
-            Ok(answer) => self.env.core.lock().dated(&answer.when),
+        match self.access.api.get("/version", "application/json").await {
+            Ok(answer) => self.access.core.lock().dated(&answer.when),
             Err(failure @ Failure::Transport(_)) => return Err(failure),
-            // Every later answer tells it as well.
+            // Every later answer tells the time as well.
             Err(_) => {}
         }
         Ok(())
@@ -156,13 +156,13 @@ impl Kinds {
     async fn read_crds(&mut self) -> Result<(), Failure> {
         let mut next = None::<String>;
         loop {
-            let page = match self.env.page(CRDS_PATH, next.as_deref()).await {
+            let page = match self.access.page(CRDS_PATH, next.as_deref()).await {
                 Ok(page) => page,
-                // Without them columns and uids are missing, and kinds are found all the same.
+                // Without them columns and uids are missing, but kinds are found all the same.
                 Err(Failure::Forbidden(_) | Failure::NotFound(_)) => break,
                 Err(failure @ Failure::Transport(_)) => return Err(failure),
                 Err(failure) => {
-                    tracing::warn!(%failure, "definitions cannot be read; they are asked for again");
+                    tracing::warn!(%failure, "definitions cannot be read; trying again");
                     return Ok(());
                 }
             };
@@ -180,7 +180,7 @@ impl Kinds {
 
     /// What is served now, with pinned versions and domains.
     async fn read(&mut self) -> Result<BTreeMap<String, Discovery>, Failure> {
-        let services = self.env.page("/apis/apiregistration.k8s.io/v1/apiservices", None).await;
+        let services = self.access.page("/apis/apiregistration.k8s.io/v1/apiservices", None).await;
         match services {
             Ok(page) => {
                 let groups = page.items.iter().filter_map(|item| discovery::aggregated_group(item));
@@ -190,9 +190,9 @@ impl Kinds {
             // What is known stays; of a kind whose group nobody names, a probe tells how it counts [`domains::place`].
             Err(_) => {}
         }
-        let served = discovery::read(&self.env.api).await?;
+        let served = discovery::read(&self.access.api).await?;
         let known: BTreeMap<String, Discovery> = {
-            let core = self.env.core.lock();
+            let core = self.access.core.lock();
             let alive = core.kinds.iter().filter(|(_, kind)| !kind.discovery.gone);
             alive.map(|(key, kind)| (key.clone(), (*kind.discovery).clone())).collect()
         };
@@ -207,19 +207,19 @@ impl Kinds {
         Ok(kinds)
     }
 
-    /// Of all kinds that nothing is followed of, in one go before the first lists. Those that do not answer are asked by their
-    /// streams.
+    /// Finds the domain of all kinds that are not followed yet, in one go before the first lists. Those that do not
+    /// answer are left to their streams.
     async fn first_probe(
         &mut self,
         mut kinds: BTreeMap<String, Discovery>,
     ) -> Result<BTreeMap<String, Discovery>, Failure> {
-        let settings = &self.env.settings;
+        let settings = &self.access.settings;
         let fresh = {
-            let core = self.env.core.lock();
+            let core = self.access.core.lock();
             let new = |kind: &&Discovery| {
                 let key = kind.kind_key();
                 let known = core.kinds.get(&key);
-                // What did not answer when the journal was left would hold up all others.
+                // A kind that did not answer when the journal was left would hold up all others.
                 let failed =
                     known.is_some_and(|kind| matches!(kind.ended, Some(Uncovered::Stuck | Uncovered::ApiDown)));
                 known.is_none_or(|kind| kind.cursor == 0) && !failed && (key == LEASES || wanted(kind, settings))
@@ -231,11 +231,11 @@ impl Kinds {
             return Ok(kinds);
         }
         let references = references(kinds.values());
-        let _turn = self.env.placing.lock().await;
-        let mut others = domains::others(&self.env.core.lock());
-        let round = match domains::any_round(&self.env, &references, &fresh, &mut others).await {
+        let _turn = self.access.placing.lock().await;
+        let mut others = domains::others(&self.access.core.lock());
+        let round = match domains::any_round(&self.access, &references, &fresh, &mut others).await {
             Ok(round) => round,
-            // Then there is nothing to compare with; each stream finds out for itself.
+            // There is nothing to compare with; each stream finds out for itself.
             Err(Failure::Forbidden(_) | Failure::NotFound(_)) => return Ok(kinds),
             Err(failure) => return Err(failure),
         };
@@ -251,7 +251,7 @@ impl Kinds {
 
     async fn apply(&mut self, kinds: BTreeMap<String, Discovery>) {
         let absent: Vec<Arc<Discovery>> = {
-            let core = self.env.core.lock();
+            let core = self.access.core.lock();
             let known = core.kinds.iter().filter(|(key, kind)| !kind.discovery.gone && !kinds.contains_key(*key));
             known.map(|(_, kind)| kind.discovery.clone()).collect()
         };
@@ -262,9 +262,9 @@ impl Kinds {
                 self.missing.remove(&key);
                 self.end(&key);
                 self.crds.remove(&key);
-                let mut core = self.env.core.lock();
+                let mut core = self.access.core.lock();
                 core.gone(&key);
-                // What comes back under its name may be served by somebody else.
+                // Whatever comes back under its name may be served by somebody else.
                 core.place(&key, false);
             }
         }
@@ -278,11 +278,11 @@ impl Kinds {
     async fn is_gone(&mut self, kind: &Discovery) -> bool {
         if !kind.crd_uid.is_empty() {
             let path = format!("{CRDS_PATH}/{}.{}", kind.resource, kind.group);
-            match self.env.api.get(&path, "application/json").await {
+            match self.access.api.get(&path, "application/json").await {
                 Err(Failure::NotFound(_)) => return true,
                 Err(Failure::Forbidden(_)) => {}
                 _ => {
-                    self.missing.entry(kind.kind_key()).or_insert_with(|| self.env.parts.clock.monotonic());
+                    self.missing.entry(kind.kind_key()).or_insert_with(|| self.access.parts.clock.monotonic());
                     return false;
                 }
             }
@@ -290,18 +290,18 @@ impl Kinds {
         if self.aggregated.contains(&kind.group) {
             return false;
         }
-        let now = self.env.parts.clock.monotonic();
+        let now = self.access.parts.clock.monotonic();
         let since = *self.missing.entry(kind.kind_key()).or_insert(now);
         now.saturating_sub(since) >= MISSING
     }
 
     fn apply_one(&mut self, key: String, mut kind: Discovery) {
-        let before = self.env.core.lock().kinds.get(&key).map(|kind| kind.discovery.clone());
-        // Discovery names aggregated groups, and believes of the rest what was known when it was read.
+        let before = self.access.core.lock().kinds.get(&key).map(|kind| kind.discovery.clone());
+        // Discovery names aggregated groups, and assumes for the rest what was known when it was read.
         if let Some(before) = before.as_ref().filter(|before| !before.gone && kind.domain == MAIN) {
             kind.domain.clone_from(&before.domain);
         }
-        let why = if !wanted(&kind, &self.env.settings) {
+        let why = if !wanted(&kind, &self.access.settings) {
             Some(Uncovered::Excluded)
         } else if !watchable(&kind) {
             Some(Uncovered::NotWatchable)
@@ -311,7 +311,7 @@ impl Kinds {
         if let Some(why) = why {
             self.end(&key);
             self.describe(&key, kind);
-            self.env.core.lock().uncover(&key, why, "");
+            self.access.core.lock().uncover(&key, why, "");
             return;
         }
         let running = self.streams.contains_key(&key);
@@ -321,7 +321,7 @@ impl Kinds {
             if known && before.crd_uid != kind.crd_uid {
                 // Deleted and created again under the same name: another kind.
                 self.end(&key);
-                self.env.core.lock().replaced(&key);
+                self.access.core.lock().replaced(&key);
             } else if before.version != kind.version {
                 self.end(&key);
                 broken = Some(format!("version {} is no longer served", before.version));
@@ -339,9 +339,9 @@ impl Kinds {
         }
     }
 
-    /// Takes up what is new about a kind. Where it counts elsewhere than believed, nothing of it goes on.
+    /// Applies what is new about a kind. If it counts in another domain than was believed, its stream does not go on.
     fn describe(&mut self, key: &str, kind: Discovery) {
-        let mut core = self.env.core.lock();
+        let mut core = self.access.core.lock();
         if core.kinds.get(key).is_some_and(|before| !before.discovery.gone) {
             core.change_domain(key, &kind.domain);
         }
@@ -352,7 +352,7 @@ impl Kinds {
     }
 
     fn begin(&mut self, key: String, broken: Option<String>) {
-        let task = stream::protect(self.env.clone(), key.clone(), broken);
+        let task = stream::protect(self.access.clone(), key.clone(), broken);
         let handle = self.tasks.spawn(task);
         self.streams.insert(key, handle);
     }
@@ -363,8 +363,9 @@ impl Kinds {
         }
     }
 
-    /// Streams of kinds whose domain began anew wait for events of their old life, and that of one that was let go waits for a
-    /// watch that is silent: they are started again. So is one that ended by a mistake of ours: the rest goes on, and the kind resumes from its cursor.
+    /// Streams of kinds whose domain began anew wait for events of their old life, and that of one that was let go
+    /// waits for a watch that is silent: they are started again. So is one that ended by a bug: the rest goes on, and
+    /// the kind resumes from its cursor.
     pub(crate) fn mend(&mut self) {
         while let Some(ended) = self.tasks.try_join_next() {
             if ended.is_err_and(|error| error.is_panic()) {
@@ -377,7 +378,7 @@ impl Kinds {
             self.begin(key, None);
         }
         let stuck: Vec<String> = {
-            let core = self.env.core.lock();
+            let core = self.access.core.lock();
             let waiting = core.kinds.iter().filter(|(_, kind)| {
                 kind.phase == crate::Phase::Unprotected
                     && match kind.ended {
@@ -390,20 +391,20 @@ impl Kinds {
         };
         for key in stuck {
             self.end(&key);
-            self.env.core.lock().phase(&key, crate::Phase::Starting);
+            self.access.core.lock().phase(&key, crate::Phase::Starting);
             self.begin(key, None);
         }
     }
 
-    /// Leases, definitions and API services are listened to also when they are not journaled.
+    /// Leases, definitions and API services are listened to even if they are not journaled.
     fn start_overhearing(&mut self) {
         let paths =
             [(LEASES, LEASES_PATH), (CRDS, CRDS_PATH), (API_SERVICES, "/apis/apiregistration.k8s.io/v1/apiservices")];
         for (key, path) in paths {
             let needed = !self.streams.contains_key(key)
-                && self.env.core.lock().kinds.get(key).is_some_and(|kind| !kind.discovery.gone);
+                && self.access.core.lock().kinds.get(key).is_some_and(|kind| !kind.discovery.gone);
             if needed && !self.overheard.contains_key(key) {
-                let task = stream::overhear(self.env.clone(), key, path.to_owned());
+                let task = stream::overhear(self.access.clone(), key, path.to_owned());
                 self.overheard.insert(key, self.tasks.spawn(task));
             } else if !needed && let Some(task) = self.overheard.remove(key) {
                 task.abort();
@@ -413,30 +414,30 @@ impl Kinds {
 
     /// One round of domain probes; returns when the next is due.
     pub(crate) async fn probe(&mut self) -> Duration {
-        let env = self.env.clone();
-        let _turn = env.placing.lock().await;
+        let access = self.access.clone();
+        let _turn = access.placing.lock().await;
         let (kinds, main, mut others) = {
-            let core = env.core.lock();
+            let core = access.core.lock();
             let asked = core.kinds.values().filter(|kind| kind.covered);
             let kinds = domains::candidates(asked.map(|kind| kind.discovery.clone()));
             let main = references(kinds.iter().map(AsRef::as_ref));
             (kinds, main, domains::others(&core))
         };
-        let Ok(round) = domains::any_round(&self.env, &main, &kinds, &mut others).await else { return BETWEEN };
+        let Ok(round) = domains::any_round(&self.access, &main, &kinds, &mut others).await else { return BETWEEN };
         for (key, found) in round.found {
             match found {
                 Found::Domain(domain) => {
                     self.end(&key);
-                    self.env.core.lock().change_domain(&key, &domain);
+                    self.access.core.lock().change_domain(&key, &domain);
                     self.begin(key, None);
                 }
                 Found::Opaque => {
                     self.end(&key);
-                    self.env.core.lock().uncover(&key, Uncovered::NotWatchable, &Failure::Opaque.to_string());
+                    self.access.core.lock().uncover(&key, Uncovered::NotWatchable, &Failure::Opaque.to_string());
                 }
             }
         }
         self.rounds += u32::from(round.written);
-        if self.rounds < ROUNDS { BETWEEN } else { self.env.settings.probe_every }
+        if self.rounds < ROUNDS { BETWEEN } else { self.access.settings.probe_every }
     }
 }

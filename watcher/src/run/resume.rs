@@ -1,6 +1,9 @@
-//! What the journal knows at its newest rows, taken up so that watches go on from their cursors.
+//! Loads what the journal knows at its newest rows, so that watches go on from their cursors.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::{
     Error, ErrorKind, Journal, Micros, Reader, Revision, State, Writer,
@@ -27,14 +30,16 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
     lives(core, &state, writer);
     for (key, kind) in state.kinds {
         if kind.discovery.resource.is_empty() {
-            tracing::debug!(kind = key, "the journal has facts of a kind it does not describe");
+            tracing::debug!(kind = key, "the journal has facts about a kind that it does not describe");
             continue;
         }
         take(core, writer, kind, now.hi);
     }
+    let mut undescribed = BTreeSet::new();
     for (key, entry) in state.objects {
         let name = placed(&key.namespace, &key.name);
         if !core.kinds.contains_key(&key.kind_key()) {
+            undescribed.insert(key.kind_key());
             // A first list was cut short before its kind was described. What it brought must be known, or nobody would
             // ever tell that an object of it has gone since.
             core.describe(Discovery {
@@ -47,6 +52,9 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
                 ..Discovery::default()
             });
         }
+        if undescribed.contains(&key.kind_key()) && entry.row.incarnation < core.life(&entry.row.domain) {
+            core.of_ended_life(&key.kind_key());
+        }
         if entry.unstored().next().is_some() {
             core.lacks(&key.kind_key(), &name);
         }
@@ -56,7 +64,8 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
     Ok(())
 }
 
-/// The journal's newest state, however long the store takes: the journal is claimed, so nobody else protects the cluster.
+/// The journal's newest state, however long the store takes: the journal is claimed, so nobody else protects the
+/// cluster.
 async fn read(journal: &Journal, now: Micros, told: &Told) -> Result<State> {
     let mut patience = Patience::new(journal.parts());
     loop {
@@ -89,7 +98,7 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
         domain.incarnation = domain.incarnation.max(point.incarnation);
         domain.resumed = Some((point.incarnation, point.rv, point.time));
     }
-    // Also of a domain in which no kind is protected by now: who comes back lower has been put back.
+    // Even for a domain in which no kind is protected by now: if it comes back lower, it has been put back.
     for (name, point) in &state.reached.domains {
         let domain = core.domain(name);
         if domain.incarnation == point.incarnation {
@@ -110,7 +119,7 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
             domain.clock = RevisionClock::born(domain.clock.begin().map_or(born, |known| known.min(born)));
         }
     }
-    // What the journal closed holds against whatever the clocks of the time say later.
+    // What the journal closed counts, whatever the clocks of that time say later.
     let now = core.now();
     for domain in core.domains.values_mut() {
         if let Some((_, rv, time)) =
@@ -119,7 +128,7 @@ fn lives(core: &mut Core, state: &State, writer: &Writer) {
             domain.clock.closed(rv, time);
         }
     }
-    // The journal may have been left between the end of a life and the first word of the next.
+    // The journal may have been left between the end of a life and the first row of the next.
     let mut ended: BTreeMap<&str, Revision> = BTreeMap::new();
     for kind in state.kinds.values() {
         let name = kind.discovery.domain.as_str();

@@ -4,13 +4,14 @@
 //! the watch cache's bounds, bookmarks, aggregated discovery, CRDs that come, change and go, compaction, and the ways
 //! all that fails. **Invariants.** (1) Requests of a process pass its gate on the way out and back. (2) Every draw is
 //! from the world's generator, so that a seed reproduces. **Words**: see [`state`]. Not here: admission, RBAC beyond
-//! "forbidden", server-side apply, PATCH: nobody writes over HTTP. Start at [`Server`].
+//! "forbidden", server-side apply. Start at [`Server`].
 
 pub mod state;
 
 mod discovery;
 mod serve;
 mod watch;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -79,7 +80,13 @@ impl Server {
         });
         let server = Self(Arc::new(Inner {
             world: world.clone(),
-            state: Mutex::new(State { clock_off: 0, domains: domains.into(), kinds: kinds.collect(), ended: None }),
+            state: Mutex::new(State {
+                clock_off: 0,
+                times_off: Vec::new(),
+                domains: domains.into(),
+                kinds: kinds.collect(),
+                ended: None,
+            }),
             changed: Signal::new(0),
             boot: Signal::new(Some(1)),
         }));
@@ -126,9 +133,14 @@ impl Server {
 
     /// Creates an object.
     pub fn create(&self, kind: &str, namespace: &str, name: &str, content: Json) -> Result<u64, Refused> {
+        self.create_as("creator", kind, namespace, name, content)
+    }
+
+    /// Creates an object as `manager`.
+    fn create_as(&self, manager: &str, kind: &str, namespace: &str, name: &str, content: Json) -> Result<u64, Refused> {
         let uid = self.0.world.draw(uuid);
         let key = (namespace.to_owned(), name.to_owned());
-        let done = self.change(|state, now| state.create(kind, &key, uid, content, now));
+        let done = self.change(|state, now| state.create(kind, &key, (uid, manager), content, now));
         self.traced("create", kind, &key, done)
     }
 
@@ -172,8 +184,8 @@ impl Server {
         });
     }
 
-    /// Makes list and watch of a kind fail, or answers them again. Its open watches end, but for those that fall silent and
-    /// those of a kind that refuses.
+    /// Makes list and watch of a kind fail, or answers them again. Its open watches end, but for those that fall silent
+    /// and those of a kind that refuses.
     pub fn trouble(&self, kind: &str, trouble: Option<Trouble>) {
         self.0.world.note(format_args!("{kind} is in trouble: {trouble:?}"));
         self.change(|state, _| {
@@ -210,7 +222,15 @@ impl Server {
     /// Sets the server's clock off by so much.
     pub fn set_clock_off(&self, off: Micros) {
         self.0.world.note(format_args!("the server's clock is off by {off}"));
-        self.change(|state, _| state.clock_off = off);
+        self.change(|state, now| {
+            state.clock_off = off;
+            if let Some((_, to)) = state.times_off.last_mut() {
+                *to = now.min(*to);
+            }
+            if off != 0 {
+                state.times_off.push((now, Micros::MAX));
+            }
+        });
     }
 
     /// Whether it is.
@@ -315,8 +335,8 @@ impl Server {
         self.0.boot.set(Some(boot + 1));
     }
 
-    /// The API server stops, etcd is put back to what it held `back` revisions ago (no further than to the `first`), its
-    /// counter goes up by `bump`, and the API server starts on it. Nothing happens where there is nothing to lose.
+    /// The API server stops, etcd is put back to what it held `back` revisions ago (no further than to the `first`),
+    /// its counter goes up by `bump`, and the API server starts on it. Nothing happens where there is nothing to lose.
     pub async fn put_back(&self, first: u64, back: u64, bump: u64, down: Duration) {
         let put_back = || {
             let to = self.revision().saturating_sub(back).max(first);
@@ -354,8 +374,8 @@ impl Server {
         }
     }
 
-    /// Leases that tell no time: one that nobody renews any more and somebody annotates, and one whose holder's clock is
-    /// behind.
+    /// Leases that tell no time: one that nobody renews any more and somebody annotates, and one whose holder's clock
+    /// is behind.
     async fn misleading_leases(self) {
         const BEHIND: Micros = 25_000_000;
         const ABANDONED: Micros = 3_600_000_000;

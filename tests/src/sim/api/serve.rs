@@ -1,4 +1,4 @@
-//! Requests: their way through faults to an answer, and the answers but for watches.
+//! Requests: their way through faults to an answer, and the answers but for watches and writes.
 //!
 //! **Invariants.** (1) All pages of a list are of one revision. (2) `Exact` answers from etcd whatever the caches say,
 //! refuses what is compacted and what is not yet. (3) A consistent list brings the kind's cache up to date, as the
@@ -12,12 +12,12 @@ use futures::{Stream, StreamExt as _, stream};
 use hindcast_journal::Micros;
 use http::{Request, Response};
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt as _, StreamBody};
 
 use super::{
     Server, discovery,
     state::{Event, KindState, State, Trouble, http_date},
-    watch,
+    watch, write,
 };
 use crate::sim::{
     faults::Fault,
@@ -58,19 +58,39 @@ impl Ask {
 
 /// A refusal as a `Status`.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) String);
+pub(super) struct Refusal {
+    code: u16,
+    reason: &'static str,
+    message: String,
+    /// The object that is not there.
+    absent: Option<String>,
+}
 
 impl Refusal {
+    pub(super) fn new(code: u16, reason: &'static str, message: String) -> Self {
+        Self { code, reason, message, absent: None }
+    }
+
+    /// There is no such object, which is told apart from a path that is not served by its name.
+    pub(super) fn absent(ask: &Ask) -> Self {
+        let message = format!("{} {:?} not found", ask.kind, ask.name);
+        Self { absent: Some(ask.name.clone()), ..Self::new(404, "NotFound", message) }
+    }
+
     pub(super) fn status(&self) -> Json {
-        obj([
+        let mut status = obj([
             ("kind", "Status".into()),
             ("apiVersion", "v1".into()),
             ("metadata", obj([])),
             ("status", "Failure".into()),
-            ("message", self.2.as_str().into()),
-            ("reason", self.1.into()),
-            ("code", u64::from(self.0).into()),
-        ])
+            ("message", self.message.as_str().into()),
+            ("reason", self.reason.into()),
+            ("code", u64::from(self.code).into()),
+        ]);
+        if let Some(name) = &self.absent {
+            status.set("details", obj([("name", name.as_str().into())]));
+        }
+        status
     }
 }
 
@@ -80,15 +100,20 @@ pub(super) async fn answer(
     process: Arc<Process>,
     request: Request<kube::client::Body>,
 ) -> Result<Response<Body>, io::Error> {
-    // The body is of no interest: nobody writes over HTTP here.
-    let request = request.map(|_| ());
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let request = Request::from_parts(head, body);
     process.step().await;
     let out = through(&server, &process, &request).await;
     process.running().await;
     out
 }
 
-async fn through(server: &Server, process: &Arc<Process>, request: &Request<()>) -> Result<Response<Body>, io::Error> {
+async fn through(
+    server: &Server,
+    process: &Arc<Process>,
+    request: &Request<Bytes>,
+) -> Result<Response<Body>, io::Error> {
     let world = server.world();
     if process.is_partitioned() {
         process.reachable().await;
@@ -107,12 +132,12 @@ async fn through(server: &Server, process: &Arc<Process>, request: &Request<()>)
         world.dawdle(1000, 8000).await;
     }
     if world.fires(Fault::ApiTooMany) {
-        let mut busy = refused(server.clock(), &Refusal(429, "TooManyRequests", "please try again later".into()));
+        let mut busy = refused(server.clock(), &Refusal::new(429, "TooManyRequests", "please try again later".into()));
         busy.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         return Ok(busy);
     }
     if world.fires(Fault::ApiInternal) {
-        return Ok(refused(server.clock(), &Refusal(500, "InternalError", "etcdserver: leader changed".into())));
+        return Ok(refused(server.clock(), &Refusal::new(500, "InternalError", "etcdserver: leader changed".into())));
     }
     let path = request.uri().path().to_owned();
     world.note(format_args!("{} asks {}", process.name, request.uri()));
@@ -125,14 +150,15 @@ async fn through(server: &Server, process: &Arc<Process>, request: &Request<()>)
         "/api" => json(server.clock(), 200, &server.look(|state| discovery::document(state, true, world.now()))),
         "/apis" => json(server.clock(), 200, &server.look(|state| discovery::document(state, false, world.now()))),
         path => match ask(path, request) {
+            Some(ask) if request.method() != http::Method::GET => written(server, &ask, request),
             Some(ask) => of_kind(server, process, ask).await,
-            None => refused(server.clock(), &Refusal(404, "NotFound", format!("no such path: {path}"))),
+            None => refused(server.clock(), &Refusal::new(404, "NotFound", format!("no such path: {path}"))),
         },
     })
 }
 
 /// What a path below `/api` or `/apis` asks.
-fn ask(path: &str, request: &Request<()>) -> Option<Ask> {
+fn ask(path: &str, request: &Request<Bytes>) -> Option<Ask> {
     let mut parts = path.trim_start_matches('/').split('/').peekable();
     let group = match parts.next()? {
         "api" => "",
@@ -161,6 +187,16 @@ fn ask(path: &str, request: &Request<()>) -> Option<Ask> {
     Some(Ask { kind: format!("{group}/{}", rest.first()?), version, namespace, name, query, partial })
 }
 
+/// Answers a write.
+fn written(server: &Server, ask: &Ask, request: &Request<Bytes>) -> Response<Body> {
+    let (at, now) = (server.world().now(), server.clock());
+    let allowed = server.look(|state| allowed(state, ask, at));
+    match allowed.and_then(|()| write::answer(server, request.method(), ask, request.body())) {
+        Ok((code, body)) => json(now, code, &body),
+        Err(refusal) => refused(now, &refusal),
+    }
+}
+
 /// Answers what is asked of a kind.
 async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<Body> {
     let at = server.world().now();
@@ -172,11 +208,11 @@ async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<
         None | Some(Trouble::Silent | Trouble::Mute) => {}
         Some(Trouble::Hangs) => server.world().sleep(Duration::from_mins(2)).await,
         Some(Trouble::Busy) => {
-            return refused(now, &Refusal(429, "TooManyRequests", "storage is (re)initializing".into()));
+            return refused(now, &Refusal::new(429, "TooManyRequests", "storage is (re)initializing".into()));
         }
         Some(Trouble::Fails | Trouble::Refuses) => {
             let said = format!("conversion webhook for {} failed: connection refused", ask.kind);
-            return refused(now, &Refusal(500, "InternalError", said));
+            return refused(now, &Refusal::new(500, "InternalError", said));
         }
     }
     if matches!(ask.param("watch"), "true" | "1") {
@@ -194,7 +230,7 @@ async fn of_kind(server: &Server, process: &Arc<Process>, ask: Ask) -> Response<
     match server.change(|state, _| list(state, &ask)) {
         Ok(list) => json(now, 200, &list),
         Err(refusal) => {
-            if refusal.1 == "Timeout" {
+            if refusal.reason == "Timeout" {
                 server.world().sleep(Duration::from_secs(3)).await;
             }
             refused(now, &refusal)
@@ -208,19 +244,18 @@ fn allowed(state: &State, ask: &Ask, now: Micros) -> Result<(), Refusal> {
         .get(&ask.kind)
         .filter(|ks| ks.served && ks.answers_at <= now && ks.kind.served.contains(&ask.version));
     match served {
-        None => Err(Refusal(404, "NotFound", "the server could not find the requested resource".into())),
+        None => Err(Refusal::new(404, "NotFound", "the server could not find the requested resource".into())),
         Some(ks) if ks.forbidden => {
-            Err(Refusal(403, "Forbidden", format!("{} is forbidden: User \"hindcast\" cannot list it", ask.kind)))
+            Err(Refusal::new(403, "Forbidden", format!("{} is forbidden: User \"hindcast\" cannot list it", ask.kind)))
         }
         Some(_) => Ok(()),
     }
 }
 
-fn one(state: &State, ask: &Ask) -> Result<Json, Refusal> {
+pub(super) fn one(state: &State, ask: &Ask) -> Result<Json, Refusal> {
     let ks = state.kinds.get(&ask.kind);
     let found = ks.and_then(|ks| Some((ks, ks.living(&(ask.namespace.clone(), ask.name.clone()))?)));
-    let (ks, event) =
-        found.ok_or_else(|| Refusal(404, "NotFound", format!("{} {:?} not found", ask.kind, ask.name)))?;
+    let (ks, event) = found.ok_or_else(|| Refusal::absent(ask))?;
     Ok(whole(ks, event, ask))
 }
 
@@ -248,7 +283,7 @@ fn list(state: &mut State, ask: &Ask) -> Result<Json, Refusal> {
     let ks = state.kinds.get(&ask.kind).expect("the caller checked that it is served");
     let domain = state.domains.get(ks.kind.domain).expect("every kind's domain exists");
     let (revision, compacted) = (domain.revision, domain.compacted);
-    let expired = |what: &str| Refusal(410, "Expired", format!("{what}: the resource version is too old"));
+    let expired = |what: &str| Refusal::new(410, "Expired", format!("{what}: the resource version is too old"));
     let (at, after) = match (ask.param("continue"), ask.param("resourceVersionMatch")) {
         ("", "Exact") => {
             let at = ask.param("resourceVersion").parse().unwrap_or(0);
@@ -257,11 +292,11 @@ fn list(state: &mut State, ask: &Ask) -> Result<Json, Refusal> {
         ("", _) => (revision, None),
         (token, _) => match token.split_once(' ').and_then(|(at, after)| Some((at.parse().ok()?, after))) {
             Some((at, after)) => (at, after.split_once('/')),
-            None => return Err(Refusal(400, "BadRequest", "continue key is not valid".into())),
+            None => return Err(Refusal::new(400, "BadRequest", "continue key is not valid".into())),
         },
     };
     if at > revision {
-        return Err(Refusal(504, "Timeout", format!("Too large resource version: {at}, current: {revision}")));
+        return Err(Refusal::new(504, "Timeout", format!("Too large resource version: {at}, current: {revision}")));
     }
     if at < compacted {
         return Err(expired("The provided continue parameter or revision has expired"));
@@ -319,7 +354,7 @@ fn json(now: Micros, code: u16, value: &Json) -> Response<Body> {
 }
 
 fn refused(now: Micros, refusal: &Refusal) -> Response<Body> {
-    json(now, refusal.0, &refusal.status())
+    json(now, refusal.code, &refusal.status())
 }
 
 fn respond(

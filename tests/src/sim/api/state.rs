@@ -245,6 +245,8 @@ pub enum Refused {
 pub struct State {
     /// How far the server's clock is off: what it stamps and dates is wrong by this.
     pub clock_off: Micros,
+    /// From when to when it was off.
+    pub times_off: Vec<(Micros, Micros)>,
     /// The counters.
     pub domains: Vec<Domain>,
     /// The kinds by `group/resource`.
@@ -255,7 +257,14 @@ pub struct State {
 
 impl State {
     /// Creates an object from its content, which lacks server-set metadata.
-    pub fn create(&mut self, kind: &str, key: &Key, uid: String, mut object: Json, at: Micros) -> Result<u64, Refused> {
+    pub fn create(
+        &mut self,
+        kind: &str,
+        key: &Key,
+        (uid, manager): (String, &str),
+        mut object: Json,
+        at: Micros,
+    ) -> Result<u64, Refused> {
         let clock_off = self.clock_off;
         let ks = self.kinds.get_mut(kind).filter(|k| k.served).ok_or(Refused::NoKind)?;
         if ks.living(key).is_some() {
@@ -270,11 +279,11 @@ impl State {
         metadata.set("uid", uid.as_str());
         metadata.set("generation", 1);
         metadata.set("creationTimestamp", rfc3339(at + clock_off));
-        stamp(&mut object, "creator", "", at + clock_off);
+        stamp(&mut object, manager, "", at + clock_off);
         Ok(self.commit(kind, Verb::Added, key, uid, object, at))
     }
 
-    /// Changes a living object as `manager`; answers the old revision when nothing changes.
+    /// Changes a living object as `by` (manager and subresource); answers the old revision when nothing changes.
     pub fn update(
         &mut self,
         kind: &str,
@@ -302,7 +311,10 @@ impl State {
             };
             object.at("metadata").set("generation", generation);
         }
-        stamp(&mut object, by.0, by.1, at + self.clock_off);
+        let managed = |object: &Json| object.get("metadata").and_then(|m| m.get("managedFields")).cloned();
+        if managed(&object) == managed(&seen) {
+            stamp(&mut object, by.0, by.1, at + self.clock_off);
+        }
         Ok(self.commit(kind, Verb::Modified, key, uid, object, at))
     }
 
@@ -314,8 +326,8 @@ impl State {
         Ok(self.commit(kind, Verb::Deleted, key, uid, object, at))
     }
 
-    /// Puts the main etcd back to what it held at revision `to`, as from a copy, and its counter up by `bump`. With a bump
-    /// all before it counts as compacted.
+    /// Puts the main etcd back to what it held at revision `to`, as from a copy, and its counter up by `bump`. With a
+    /// bump all before it counts as compacted.
     pub fn put_back(&mut self, to: u64, bump: u64, at: Micros) {
         self.ended = Some((at, self.kinds.clone()));
         let Some(domain) = self.domains.first_mut() else { return };

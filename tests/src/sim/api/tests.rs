@@ -238,3 +238,67 @@ fn discovery_names_every_kind_and_events_count_apart() {
         assert_eq!(system["metadata"]["uid"], server.cluster().as_str());
     });
 }
+
+/// A write: status and answer.
+async fn write(client: &kube::Client, method: &str, path: &str, body: serde_json::Value) -> (u16, serde_json::Value) {
+    let body = kube::client::Body::from(body.to_string().into_bytes());
+    let request = http::Request::builder().method(method).uri(path).body(body).expect("the path is valid");
+    let response = client.send(request).await.expect("the server answers");
+    let code = response.status().as_u16();
+    let bytes = response.into_body().collect().await.expect("the body is whole").to_bytes();
+    (code, serde_json::from_slice(&bytes).expect("the body is JSON"))
+}
+
+#[test]
+fn writes_hold_for_the_version_that_they_name() {
+    use serde_json::json;
+    simulated(|server, client| async move {
+        let maps = "/api/v1/namespaces/shop/configmaps";
+        let sent = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "1e400"}});
+        let (code, made) = write(&client, "POST", &format!("{maps}?fieldManager=us"), sent.clone()).await;
+        assert_eq!((code, &made["data"]["k"]), (201, &json!("1e400")), "{made}");
+        assert_eq!(made["metadata"]["managedFields"][0]["manager"], "us");
+        assert_eq!(write(&client, "POST", maps, sent).await.0, 409);
+
+        let path = format!("{maps}/a");
+        let mut changed = made.clone();
+        changed["data"]["k"] = json!("2");
+        let (code, put) = write(&client, "PUT", &format!("{path}?fieldManager=them"), changed.clone()).await;
+        assert_eq!((code, &put["data"]["k"]), (200, &json!("2")), "{put}");
+        assert_eq!(put["metadata"]["uid"], made["metadata"]["uid"]);
+        assert_eq!(write(&client, "PUT", &path, changed).await.0, 409, "the revision is an old one");
+
+        let owners =
+            json!({"metadata": {"managedFields": [{"manager": "ci"}], "resourceVersion": rv(&put).to_string()}});
+        let (_, owned) = write(&client, "PATCH", &path, owners).await;
+        assert_eq!(owned["metadata"]["managedFields"], json!([{"manager": "ci"}]), "nobody is added to them");
+
+        let of =
+            |rv: u64| json!({"preconditions": {"uid": made["metadata"]["uid"], "resourceVersion": rv.to_string()}});
+        assert_eq!(write(&client, "DELETE", &path, of(rv(&put))).await.0, 409);
+        assert_eq!(write(&client, "DELETE", &path, of(rv(&owned))).await.0, 200);
+        let (code, gone) = write(&client, "DELETE", &path, of(rv(&owned))).await;
+        assert_eq!((code, &gone["details"]["name"]), (404, &json!("a")), "which object is not there");
+        assert!(server.living("/configmaps").iter().all(|key| key.1 != "a"));
+    });
+}
+
+#[test]
+fn json_is_read_as_it_is_written() {
+    let value = obj([
+        ("text", "quo\"te\\ \u{1b} é😀 <&>\n".into()),
+        ("number", Json::Num("0.1000000000000000055511e+2".to_owned())),
+        ("list", Json::Arr(vec![Json::Null, true.into(), obj([])])),
+    ]);
+    for salt in 0..8 {
+        let mut text = String::new();
+        value.wire(salt, &mut text);
+        let (mut read, mut wrote) = (String::new(), String::new());
+        Json::parse(&text).expect("it was written here").exact(&mut read);
+        value.exact(&mut wrote);
+        assert_eq!(read, wrote, "{text}");
+    }
+    for bad in ["", "{", "[1,]", "{\"a\"}", "\"", "nul", "1 2"] {
+        assert_eq!(Json::parse(bad), None, "{bad}");
+    }
+}

@@ -35,7 +35,7 @@ pub(super) fn open(server: &Server, process: &Arc<Process>, ask: Ask) -> Result<
     let cursor: u64 = ask
         .param("resourceVersion")
         .parse()
-        .map_err(|_| Refusal(400, "BadRequest", "a watch needs a resourceVersion here".into()))?;
+        .map_err(|_| Refusal::new(400, "BadRequest", "a watch needs a resourceVersion here".into()))?;
     let (generation, expired) = server.look(|state| {
         let ks = state.kinds.get(&ask.kind).expect("the caller checked that it is served");
         (ks.generation, refuse(ks, cursor, now))
@@ -72,13 +72,13 @@ pub(super) fn open(server: &Server, process: &Arc<Process>, ask: Ask) -> Result<
 /// Why a cursor is refused, if it is.
 fn refuse(ks: &KindState, cursor: u64, now: i64) -> Option<Refusal> {
     let mut oldest = ks.listed_at;
-    let held = ks.events.iter().filter(|e| e.rv > ks.listed_at).count();
-    if held > KEPT {
+    let cached = ks.events.iter().filter(|e| e.rv > ks.listed_at).count();
+    if cached > KEPT {
         let dropped = ks.events.len() - KEPT;
         let last = ks.events.iter().take(dropped).rev().find(|e| e.at < now - FRESH);
         oldest = oldest.max(last.map_or(0, |e| e.rv));
     }
-    (cursor < oldest).then(|| Refusal(410, "Expired", format!("too old resource version: {cursor} ({oldest})")))
+    (cursor < oldest).then(|| Refusal::new(410, "Expired", format!("too old resource version: {cursor} ({oldest})")))
 }
 
 fn deadline(server: &Server, ask: &Ask) -> Instant {
@@ -164,7 +164,7 @@ impl Watch {
         self.server.look(|state| state.kinds.get(&self.ask.kind).is_some_and(|ks| ks.trouble == Some(trouble)))
     }
 
-    /// Whether the cache this watch reads from is no more.
+    /// Whether the cache that this watch reads from is gone.
     fn over(&self) -> bool {
         self.server.look(|state| state.kinds.get(&self.ask.kind).is_none_or(|ks| ks.generation != self.generation))
     }
@@ -242,7 +242,7 @@ impl Watch {
             return self.reset().await;
         }
         if world.fires(Fault::StreamExpired) {
-            self.error(&Refusal(410, "Expired", "the event in requested index is outdated".into())).await;
+            self.error(&Refusal::new(410, "Expired", "the event in requested index is outdated".into())).await;
             return Err(Over);
         }
         Ok(())

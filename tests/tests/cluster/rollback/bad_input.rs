@@ -4,11 +4,13 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
+    manifests::{config_map, empty_config_map},
     oracle::{
         self,
         subject::{Hindcast, Place},
     },
     real::{Cluster, Mode, Proxy, process::Workdir},
+    until::{SOON, until_every},
 };
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
@@ -48,7 +50,7 @@ async fn refused(stage: &Stage, cluster: &Cluster, dir: &Workdir) -> Result<()> 
 async fn bad_change(stage: &Stage, ns: &str, map: &str) -> Result<String> {
     stage.namespace(ns).await?;
     let maps = map.trim_end_matches("/app");
-    stage.post(maps, json!({ "metadata": { "name": "app" }, "data": { "k": "good" } })).await?;
+    stage.post(maps, config_map("app", json!({ "k": "good" }))).await?;
     let at = stage.moment(ns).await?;
     stage.patch(map, json!({ "data": { "k": "bad" } })).await?;
     Ok(at)
@@ -220,18 +222,15 @@ async fn unreachable_midway(stage: &Stage, cluster: &Cluster) -> Result<()> {
     const MAP: &str = "/api/v1/namespaces/midway/configmaps/app";
     let at = bad_change(stage, NS, MAP).await?;
     for n in 0..200 {
-        stage.post(MAPS, json!({ "metadata": { "name": format!("extra-{n}") } })).await?;
+        stage.post(MAPS, empty_config_map(&format!("extra-{n}"))).await?;
     }
     let proxy = Proxy::start(cluster.port()).await?;
     let mut hindcast = stage.hindcast.clone();
     hindcast.kubeconfig = cluster.kubeconfig_via(proxy.port())?;
     let args = ["restore", "-n", NS, "--at", &at, "--yes", "-o", "json"];
     let cut = async {
-        let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
-        // As soon as the first of its writes is seen.
-        while stage.list(MAPS).await?.len() >= 202 && stage.get(MAP).await?["data"]["k"] == "bad" {
-            ensure!(tokio::time::Instant::now() < deadline, "no write within 60 s");
-        }
+        let begun = async || Ok(stage.list(MAPS).await?.len() < 202 || stage.get(MAP).await?["data"]["k"] != "bad");
+        until_every(Duration::from_millis(1), "the first write of the restore is seen", SOON * 2, begun).await?;
         proxy.set(Mode::Refuse).await
     };
     // It waits for the server for two minutes.

@@ -7,6 +7,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
+    manifests::{DEFAULT_CONFIG_MAPS, empty_config_map},
     oracle,
     real::{Cluster, Part, process::Workdir},
 };
@@ -14,7 +15,7 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::json;
 
 use super::{Stage, codes, verbs};
-use crate::scene::{ask_with_cluster, moment, on_folder, send};
+use crate::scene::{ask_with_cluster, create, moment, on_folder, send};
 
 const NS: &str = "evidence";
 const MAPS: &str = "/api/v1/namespaces/evidence/configmaps";
@@ -96,7 +97,7 @@ async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) 
     running.process.kill();
     // The server tells the second in which an object was made: within that of the moment it might have been there.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    admin.post(MAPS, json!({ "metadata": { "name": "unseen" } })).await?;
+    admin.post(MAPS, empty_config_map("unseen")).await?;
     // The server compacts to what was newest one interval before, and its watch cache goes with a restart.
     let begun = tokio::time::Instant::now();
     while begun.elapsed() < HISTORY * 3 {
@@ -106,12 +107,13 @@ async fn what_a_lost_gap_hides(cluster: &Cluster, dir: &Workdir, admin: &Stage) 
                 json!({ "metadata": { "labels": { "tick": begun.elapsed().as_millis().to_string() } } }),
             )
             .await?;
+        // Time passes and revisions with it: that is what makes the server forget.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     cluster.kill(Part::Apiserver)?;
     cluster.restart(Part::Apiserver).await?;
     let running = hindcast.run(&[]).await?;
-    admin.post(MAPS, json!({ "metadata": { "name": "seen" } })).await?;
+    admin.post(MAPS, empty_config_map("seen")).await?;
     // Until its watch is found broken and made good, the kind is only known not to be known.
     running.close().await?;
 
@@ -150,13 +152,7 @@ async fn journals_that_are_not_of_this(dir: &Workdir, admin: &Stage) -> Result<(
     ensure!(admin.find(&format!("{MAPS}/old")).await?.is_some());
 
     let after = format!("{:.6}", jiff::Timestamp::now());
-    send(
-        &other.client(),
-        "POST",
-        "/api/v1/namespaces/default/configmaps",
-        Some(json!({ "metadata": { "name": "late" } })),
-    )
-    .await?;
+    create(&other.client(), DEFAULT_CONFIG_MAPS, empty_config_map("late")).await?;
     // As long as the server remembers what came since, the journal's end can be bridged.
     other.kill(Part::Apiserver)?;
     other.restart(Part::Apiserver).await?;

@@ -1,15 +1,15 @@
 //! Namespaces and definitions that came since: they go with all that they hold, or not at all.
 
 use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::manifests::{DEFINITIONS, claim_spec, config_map, definition, empty_config_map};
 use serde_json::{Value, json};
 
-use super::{Stage, claim, codes, verbs};
-use crate::scene::{SOON, crd, create_when_served, until};
+use super::{Stage, codes, verbs};
+use crate::scene::{SOON, create_when_served, until};
 
 const NS: &str = "later";
 const HOME: &str = "/api/v1/namespaces/later";
 const MAPS: &str = "/api/v1/namespaces/later/configmaps";
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const DEFINITION: &str = "rooms.holders.example.com";
 /// What has this label is rolled back: the cluster has other users.
 const MINE: &str = "scene=holders";
@@ -22,7 +22,7 @@ fn mine(name: &str, mut rest: Value) -> Value {
 async fn put_in(stage: &Stage) -> Result<()> {
     stage.post("/api/v1/namespaces", mine(NS, json!({}))).await?;
     stage.post(MAPS, mine("c", json!({ "data": { "k": "v" } }))).await?;
-    stage.post(&format!("{HOME}/persistentvolumeclaims"), mine("data", json!({ "spec": claim() }))).await?;
+    stage.post(&format!("{HOME}/persistentvolumeclaims"), mine("data", json!({ "spec": claim_spec() }))).await?;
     Ok(())
 }
 
@@ -34,7 +34,7 @@ async fn is_there(stage: &Stage) -> Result<bool> {
 pub(super) async fn an_added_namespace(stage: &Stage) -> Result<()> {
     let at = stage.moment("default").await?;
     put_in(stage).await?;
-    stage.post(MAPS, json!({ "metadata": { "name": "strangers" } })).await?;
+    stage.post(MAPS, empty_config_map("strangers")).await?;
     let scope = |kinds: &'static str| ["-A", "-l", MINE, "--at", at.as_str(), "--allow-delete", kinds];
     let reason = async |kinds: &'static str| -> Result<String> {
         let (said, plan) = stage.plan(&scope(kinds)).await?;
@@ -75,7 +75,7 @@ pub(super) async fn a_namespace_that_a_restore_made(stage: &Stage) -> Result<()>
         "{:?}",
         restored.actions
     );
-    stage.post(MAPS, json!({ "metadata": { "name": "strangers" }, "data": { "k": "mine" } })).await?;
+    stage.post(MAPS, config_map("strangers", json!({ "k": "mine" }))).await?;
     let undone = stage.undo(&restored).await?;
     ensure!(verbs(&undone.actions) == ["delete ConfigMap/c"], "{:?}", undone.actions);
     ensure!(codes(&undone.left) == [format!("Namespace/{NS} holds-others")], "{:?}", undone.left);
@@ -91,7 +91,7 @@ pub(super) async fn a_namespace_that_a_restore_made(stage: &Stage) -> Result<()>
 /// A definition that was added goes after its objects, in whichever namespace; not while others' are left.
 pub(super) async fn an_added_definition(stage: &Stage) -> Result<()> {
     let at = stage.moment("default").await?;
-    let mut definition = crd("holders.example.com", "rooms", "Room");
+    let mut definition = definition("holders.example.com", "rooms", "Room");
     definition["metadata"]["labels"] = json!({ "scene": "holders" });
     stage.post(DEFINITIONS, definition).await?;
     let rooms = |ns: &str| format!("/apis/holders.example.com/v1/namespaces/{ns}/rooms");

@@ -1,71 +1,65 @@
 //! After a rollback the original manager's next apply works as if nothing had happened.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    oracle::request,
+    http::{APPLY, send_as},
+    manifests::{self, config_map, service},
     real::{Program, process::Workdir},
+    until::{SOON, ends},
 };
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::Stage;
 
-const APPLY: &str = "application/apply-patch+yaml";
-
 async fn apply(stage: &Stage, path: &str, manager: &str, force: bool, manifest: &Value) -> Result<Value> {
     let path = format!("{path}?fieldManager={manager}&force={force}");
-    let (status, body) = request(&stage.client, "PATCH", &path, Some(manifest.to_string().into_bytes()), APPLY).await?;
-    let text = String::from_utf8_lossy(&body);
-    ensure!((200..300).contains(&status), "apply by {manager} to {path}: {status} {text}");
-    Ok(serde_json::from_slice(&body)?)
+    let applied = send_as(&stage.client, "PATCH", &path, APPLY, Some(manifest)).await;
+    applied.with_context(|| format!("apply by {manager}"))
 }
 
-fn deployment(image: &str, extra: &str) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "labels": { "release": extra } },
-        "spec": {
-            "selector": { "matchLabels": { "app": "web" } },
-            "template": {
-                "metadata": { "labels": { "app": "web" } },
-                "spec": { "containers": [{ "name": "c", "image": image, "env": [{ "name": "RELEASE", "value": extra }] }] },
-            },
-        },
-    })
+fn deployment(image: &str, release: &str) -> Value {
+    let mut deployment = manifests::deployment("web", image);
+    deployment["metadata"]["labels"] = json!({ "release": release });
+    let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+    container["env"] = json!([{ "name": "RELEASE", "value": release }]);
+    deployment
 }
 
-fn map(data: Value) -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "app" }, "data": data })
+fn app(data: Value) -> Value {
+    config_map("app", data)
 }
 
-fn service(port: u64) -> Value {
-    json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
-        "spec": { "selector": { "app": "web" }, "ports": [{ "name": "http", "port": port, "protocol": "TCP" }] } })
+fn web(port: u64) -> Value {
+    service("web", port)
 }
 
 pub(super) async fn server_side(stage: &Stage) -> Result<()> {
     let ns = "server-side";
     stage.namespace(ns).await?;
-    let web = format!("/apis/apps/v1/namespaces/{ns}/deployments/web");
-    let (app, svc) =
+    let deployed = format!("/apis/apps/v1/namespaces/{ns}/deployments/web");
+    let (settings, svc) =
         (format!("/api/v1/namespaces/{ns}/configmaps/app"), format!("/api/v1/namespaces/{ns}/services/web"));
     let good = [
-        (&web, deployment("registry.local/good:1", "one")),
-        (&app, map(json!({ "mode": "good", "shared": "x" }))),
-        (&svc, service(80)),
+        (&deployed, deployment("registry.local/good:1", "one")),
+        (&settings, app(json!({ "mode": "good", "shared": "x" }))),
+        (&svc, web(80)),
     ];
     for (path, manifest) in &good {
         apply(stage, path, "ci", false, manifest).await?;
     }
     // A second manager owns a field beside.
-    apply(stage, &app, "tuner", false, &map(json!({ "tuned": "1" }))).await?;
+    apply(stage, &settings, "tuner", false, &app(json!({ "tuned": "1" }))).await?;
     let at = stage.moment(ns).await?;
 
     // One is edited by hand, one applied anew, one taken over by force, one deleted.
-    apply(stage, &web, "ci", false, &deployment("registry.local/bad:2", "two")).await?;
-    stage.patch(&format!("{web}?fieldManager=kubectl-edit"), json!({ "spec": { "minReadySeconds": 7, "template": { "spec": { "containers": [{ "name": "c", "image": "registry.local/hand:3" }] } } } })).await?;
-    apply(stage, &app, "thief", true, &map(json!({ "mode": "stolen", "tuned": "9" }))).await?;
+    apply(stage, &deployed, "ci", false, &deployment("registry.local/bad:2", "two")).await?;
+    let mut by_hand = manifests::image("registry.local/hand:3");
+    by_hand["spec"]["minReadySeconds"] = json!(7);
+    stage.patch(&format!("{deployed}?fieldManager=kubectl-edit"), by_hand).await?;
+    apply(stage, &settings, "thief", true, &app(json!({ "mode": "stolen", "tuned": "9" }))).await?;
     stage.delete(&svc).await?;
     stage.restore(&["-n", ns, "--at", &at]).await?;
 
@@ -75,7 +69,7 @@ pub(super) async fn server_side(stage: &Stage) -> Result<()> {
         let after = apply(stage, path, "ci", false, manifest).await?;
         ensure!(applied(&before) == applied(&after), "an apply of what is there changed something: {before}\n{after}");
     }
-    let next = apply(stage, &web, "ci", false, &deployment("registry.local/good:4", "four")).await?;
+    let next = apply(stage, &deployed, "ci", false, &deployment("registry.local/good:4", "four")).await?;
     let container = &next["spec"]["template"]["spec"]["containers"][0];
     ensure!(
         container["image"] == "registry.local/good:4"
@@ -83,11 +77,11 @@ pub(super) async fn server_side(stage: &Stage) -> Result<()> {
         "{next}"
     );
     // What `ci` no longer names goes, which shows that it is `ci`'s alone.
-    let next = apply(stage, &app, "ci", false, &map(json!({ "mode": "better" }))).await?;
+    let next = apply(stage, &settings, "ci", false, &app(json!({ "mode": "better" }))).await?;
     ensure!(next["data"] == json!({ "mode": "better", "tuned": "1" }), "{next}");
-    let next = apply(stage, &app, "tuner", false, &map(json!({ "tuned": "2" }))).await?;
+    let next = apply(stage, &settings, "tuner", false, &app(json!({ "tuned": "2" }))).await?;
     ensure!(next["data"] == json!({ "mode": "better", "tuned": "2" }), "{next}");
-    apply(stage, &svc, "ci", false, &service(81)).await?;
+    apply(stage, &svc, "ci", false, &web(81)).await?;
     Ok(())
 }
 
@@ -104,12 +98,9 @@ fn applied(object: &Value) -> [Value; 5] {
 pub(super) async fn kubectl(stage: &Stage, ns: &str, flags: &[&str]) -> Result<()> {
     stage.namespace(ns).await?;
     let kubectl = Kubectl::new(stage, ns)?;
-    let good = list(&[
-        deployment("registry.local/good:1", "one"),
-        map(json!({ "kept": "1", "dropped-later": "1" })),
-        service(80),
-    ]);
-    let bad = list(&[deployment("registry.local/bad:2", "two"), map(json!({ "kept": "2", "bad": "1" }))]);
+    let good =
+        list(&[deployment("registry.local/good:1", "one"), app(json!({ "kept": "1", "dropped-later": "1" })), web(80)]);
+    let bad = list(&[deployment("registry.local/bad:2", "two"), app(json!({ "kept": "2", "bad": "1" }))]);
     let apply = [&["apply", "-f", "-"], flags].concat();
     let diff = [&["diff", "-f", "-"], flags].concat();
     kubectl.call(&apply, &good).await?;
@@ -131,7 +122,7 @@ pub(super) async fn kubectl(stage: &Stage, ns: &str, flags: &[&str]) -> Result<(
     ensure!(changes.is_none(), "an apply of what is there changed something: {said}");
     // The next deploy drops a key and an annotation of the template, which works only if what was applied last, and by whom, is
     // remembered as it was then.
-    let next = list(&[deployment("registry.local/good:4", "four"), map(json!({ "kept": "3" })), service(81)]);
+    let next = list(&[deployment("registry.local/good:4", "four"), app(json!({ "kept": "3" })), web(81)]);
     kubectl.call(&apply, &next).await?;
     let app = stage.get(&format!("/api/v1/namespaces/{ns}/configmaps/app")).await?;
     ensure!(app["data"] == json!({ "kept": "3" }) && app["metadata"]["labels"].is_null(), "{app}");
@@ -169,8 +160,7 @@ impl<'a> Kubectl<'a> {
         let mut input = child.stdin.take().context("kubectl has an input")?;
         input.write_all(stdin.as_bytes()).await?;
         drop(input);
-        let output = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output()).await;
-        let output = output.with_context(|| format!("kubectl {} did not end within a minute", args.join(" ")))??;
+        let output = ends(format!("kubectl {} ends", args.join(" ")), SOON * 2, child.wait_with_output()).await??;
         let text = [output.stdout, output.stderr].concat();
         Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned()))
     }

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use hindcast_tests::real::{Cluster, Verdict, Webhook, WebhookKind};
+use hindcast_tests::{
+    http::{JSON_PATCH, send_as},
+    manifests::{DEFINITIONS, claim_spec, custom, definition, role},
+    real::{Cluster, Verdict, Webhook, WebhookKind},
+    until::never,
+};
 use serde_json::{Value, json};
 
-use super::{Stage, claim, codes, never, verbs};
-use crate::scene::{SOON, ask_with_cluster, crd, create_when_served, until};
-
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+use super::{Stage, codes, verbs};
+use crate::scene::{SOON, ask_with_cluster, create_when_served, until};
 
 fn owner(of: &Value, kind: &str, api: &str) -> Value {
     json!([{ "apiVersion": api, "kind": kind, "name": of["metadata"]["name"], "uid": of["metadata"]["uid"] }])
@@ -26,7 +29,7 @@ pub(super) async fn children_stay_with_their_owner(stage: &Stage) -> Result<()> 
     // Kinds that the garbage collector knows from its start; of new ones it learns every half minute.
     let heads = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles");
     let maps = format!("/api/v1/namespaces/{ns}/configmaps");
-    let head = stage.post(&heads, json!({ "metadata": { "name": "head" }, "rules": [] })).await?;
+    let head = stage.post(&heads, role("head")).await?;
     let owners = owner(&head, "Role", "rbac.authorization.k8s.io/v1");
     let first = stage.post(&maps, child("child", owners)).await?;
     stage.post(&maps, child("grandchild", owner(&first, "ConfigMap", "v1"))).await?;
@@ -66,7 +69,7 @@ async fn added_chains_come_back(stage: &Stage, ns: &str) -> Result<()> {
     let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles");
     let maps = format!("/api/v1/namespaces/{ns}/configmaps");
     let at = stage.moment(ns).await?;
-    let head = stage.post(&roles, json!({ "metadata": { "name": "new-head" }, "rules": [] })).await?;
+    let head = stage.post(&roles, role("new-head")).await?;
     let owners = owner(&head, "Role", "rbac.authorization.k8s.io/v1");
     let first = stage.post(&maps, child("new-child", owners)).await?;
     stage.post(&maps, child("new-grandchild", owner(&first, "ConfigMap", "v1"))).await?;
@@ -94,13 +97,11 @@ pub(super) async fn data_is_not_collected(stage: &Stage) -> Result<()> {
     let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles");
     let claims = format!("/api/v1/namespaces/{ns}/persistentvolumeclaims");
     let maps = format!("/api/v1/namespaces/{ns}/configmaps");
-    let owner = owner(
-        &stage.post(&roles, json!({ "metadata": { "name": "database" }, "rules": [] })).await?,
-        "Role",
-        "rbac.authorization.k8s.io/v1",
-    );
+    let owner = owner(&stage.post(&roles, role("database")).await?, "Role", "rbac.authorization.k8s.io/v1");
     stage.post(&maps, child("settings", owner.clone())).await?;
-    stage.post(&claims, json!({ "metadata": { "name": "data", "ownerReferences": owner }, "spec": claim() })).await?;
+    stage
+        .post(&claims, json!({ "metadata": { "name": "data", "ownerReferences": owner }, "spec": claim_spec() }))
+        .await?;
     for scope in [["-n", ns, "--at", &at].as_slice(), &["role/database", "-n", ns, "--at", &at]] {
         let (said, plan) = stage.plan(scope).await?;
         ensure!(codes(&plan.left).contains(&"Role/database holds-others".to_owned()), "{said}");
@@ -117,9 +118,9 @@ pub(super) async fn data_is_not_collected(stage: &Stage) -> Result<()> {
 pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> {
     let ns = "operator";
     stage.namespace(ns).await?;
-    stage.post(DEFINITIONS, crd("operator.example.com", "shops", "Shop")).await?;
+    stage.post(DEFINITIONS, definition("operator.example.com", "shops", "Shop")).await?;
     let shops = format!("/apis/operator.example.com/v1/namespaces/{ns}/shops");
-    let shop = |name: &str, size: u64| json!({ "apiVersion": "operator.example.com/v1", "kind": "Shop", "metadata": { "name": name }, "spec": { "size": size } });
+    let shop = |name: &str, size: u64| custom("operator.example.com/v1", "Shop", name, json!({ "size": size }));
     create_when_served(&stage.client, &shops, &shop("one", 1)).await?;
     let rules = json!([{ "apiGroups": ["operator.example.com"], "apiVersions": ["*"], "resources": ["shops"], "operations": ["CREATE", "UPDATE"] }]);
     let marks = |request: &Value| {
@@ -144,26 +145,10 @@ pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> 
     let renewed = ca(cluster, "# renewed\n");
     let inject = json!([{ "op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": renewed }]);
     let path = format!("{hooks}/operator-hook?fieldManager=cainjector");
-    let (status, _) = hindcast_tests::oracle::request(
-        &stage.client,
-        "PATCH",
-        &path,
-        Some(inject.to_string().into_bytes()),
-        "application/json-patch+json",
-    )
-    .await?;
-    ensure!(status == 200);
+    send_as(&stage.client, "PATCH", &path, JSON_PATCH, Some(&inject)).await?;
     let slower = json!([{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 29 }]);
     let path = format!("{hooks}/operator-hook?fieldManager=alice");
-    let (status, _) = hindcast_tests::oracle::request(
-        &stage.client,
-        "PATCH",
-        &path,
-        Some(slower.to_string().into_bytes()),
-        "application/json-patch+json",
-    )
-    .await?;
-    ensure!(status == 200);
+    send_as(&stage.client, "PATCH", &path, JSON_PATCH, Some(&slower)).await?;
     stage.restore(&["validatingwebhookconfigurations/operator-hook", "--at", &at]).await?;
     let hook = stage.get(&format!("{hooks}/operator-hook")).await?;
     ensure!(hook["webhooks"][0]["timeoutSeconds"] == 5, "{hook}");

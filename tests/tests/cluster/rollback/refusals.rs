@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
+    manifests::{config_map, empty_config_map, secret, service},
     oracle,
     real::{Cluster, Verdict, Webhook, WebhookKind, process::Workdir},
 };
@@ -27,19 +28,10 @@ async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
 async fn scene(stage: &Stage, ns: &str) -> Result<String> {
     let core = format!("/api/v1/namespaces/{ns}");
     for name in ["one", "two"] {
-        stage
-            .post(&format!("{core}/configmaps"), json!({ "metadata": { "name": name }, "data": { "k": "good" } }))
-            .await?;
-        stage
-            .post(&format!("{core}/secrets"), json!({ "metadata": { "name": name }, "stringData": { "k": "good" } }))
-            .await?;
+        stage.post(&format!("{core}/configmaps"), config_map(name, json!({ "k": "good" }))).await?;
+        stage.post(&format!("{core}/secrets"), secret(name, json!({ "k": "good" }))).await?;
     }
-    stage
-        .post(
-            &format!("{core}/services"),
-            json!({ "metadata": { "name": "web" }, "spec": { "ports": [{ "port": 80 }] } }),
-        )
-        .await?;
+    stage.post(&format!("{core}/services"), service("web", 80)).await?;
     let at = stage.moment(ns).await?;
     for name in ["one", "two"] {
         stage.patch(&format!("{core}/configmaps/{name}"), json!({ "data": { "k": "bad" } })).await?;
@@ -105,8 +97,7 @@ async fn by_rbac(stage: &Stage, cluster: &Cluster) -> Result<()> {
 
     // Whoever cannot look for what an object owns is told so before it goes.
     let at = stage.moment("rbac").await?;
-    let added = json!({ "metadata": { "name": "added" } });
-    stage.post("/api/v1/namespaces/rbac/configmaps", added).await?;
+    stage.post("/api/v1/namespaces/rbac/configmaps", empty_config_map("added")).await?;
     let mut hindcast = stage.hindcast.clone();
     hindcast.kubeconfig = cluster.user("core-only", vec![rule(&[""], &["*"], &["*"])]).await?;
     let scope = ["plan", "ConfigMap/added", "-n", "rbac", "--at", at.as_str()];

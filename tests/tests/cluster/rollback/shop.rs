@@ -3,123 +3,160 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use hindcast_tests::{
+    manifests::{self, autoscaler, config_map, secret, service},
+    until::never,
+};
 use serde_json::{Value, json};
 
-use super::{Stage, codes, never, verbs};
+use super::{Stage, codes, verbs};
 use crate::scene::{SOON, until};
 
 const NS: &str = "shop";
+const CORE: &str = "/api/v1/namespaces/shop";
+const APPS: &str = "/apis/apps/v1/namespaces/shop";
+const GOOD: &str = "registry.local/good:1";
+const BAD: &str = "registry.local/bad:2";
 
 fn deployment(name: &str, image: &str) -> Value {
-    json!({
-        "metadata": { "name": name },
-        "spec": {
-            "replicas": 2,
-            // Without nodes no Pod gets ready; this strategy doesn't wait for that.
-            "strategy": { "type": "Recreate" },
-            "selector": { "matchLabels": { "app": name } },
-            "template": {
-                "metadata": { "labels": { "app": name } },
-                "spec": { "containers": [{ "name": "c", "image": image, "envFrom": [{ "configMapRef": { "name": "app" } }] }] },
-            },
-        },
-    })
+    let mut deployment = manifests::deployment(name, image);
+    deployment["spec"]["replicas"] = json!(2);
+    // Without nodes no Pod gets ready; this strategy doesn't wait for that.
+    deployment["spec"]["strategy"] = json!({ "type": "Recreate" });
+    let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+    container["envFrom"] = json!([{ "configMapRef": { "name": "app" } }]);
+    deployment
 }
 
 /// A bad deploy, and back: the good `ReplicaSet` works again, the autoscaler's replicas stay, nothing is left over.
 pub(super) async fn a_web_shop(stage: &Stage) -> Result<()> {
-    stage.namespace(NS).await?;
-    let core = format!("/api/v1/namespaces/{NS}");
-    let apps = format!("/apis/apps/v1/namespaces/{NS}");
-    stage
-        .post(
-            &format!("{core}/configmaps"),
-            json!({ "metadata": { "name": "app" }, "data": { "mode": "good", "url": "http://api" } }),
-        )
-        .await?;
-    stage
-        .post(&format!("{core}/configmaps"), json!({ "metadata": { "name": "theme" }, "data": { "colour": "blue" } }))
-        .await?;
-    stage
-        .post(
-            &format!("{core}/secrets"),
-            json!({ "metadata": { "name": "db" }, "stringData": { "password": "right" } }),
-        )
-        .await?;
-    stage.post(&format!("{core}/services"), json!({ "metadata": { "name": "web" }, "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] } })).await?;
-    for name in ["web", "api"] {
-        stage.post(&format!("{apps}/deployments"), deployment(name, "registry.local/good:1")).await?;
+    let shop = Shop::deploy(stage).await.context("deploying the shop")?;
+    let bad = shop.bad_deploy().await.context("the bad deploy")?;
+    shop.a_plan_leaves_the_replicas_to_the_autoscaler().await.context("the plan")?;
+    let restored = stage.restore(&shop.scope()).await.context("the restore")?;
+    shop.stands_as_it_was().await.context("the shop after the restore")?;
+    shop.controllers_settle_on_the_good_one(&bad).await.context("the controllers after the restore")?;
+    stage.undo(&restored).await.context("the undo")?;
+    shop.stands_as_the_bad_deploy_left_it().await.context("the shop after the undo")
+}
+
+/// The shop at its moment.
+struct Shop<'a> {
+    stage: &'a Stage,
+    /// The moment.
+    at: String,
+    /// The `ReplicaSet` that ran then.
+    good: String,
+    /// The address that the Service had then.
+    address: Value,
+}
+
+impl<'a> Shop<'a> {
+    async fn deploy(stage: &'a Stage) -> Result<Self> {
+        stage.namespace(NS).await?;
+        let settings = config_map("app", json!({ "mode": "good", "url": "http://api" }));
+        stage.post(&format!("{CORE}/configmaps"), settings).await?;
+        stage.post(&format!("{CORE}/configmaps"), config_map("theme", json!({ "colour": "blue" }))).await?;
+        stage.post(&format!("{CORE}/secrets"), secret("db", json!({ "password": "right" }))).await?;
+        stage.post(&format!("{CORE}/services"), service("web", 80)).await?;
+        for name in ["web", "api"] {
+            stage.post(&format!("{APPS}/deployments"), deployment(name, GOOD)).await?;
+        }
+        let autoscalers = format!("/apis/autoscaling/v2/namespaces/{NS}/horizontalpodautoscalers");
+        stage.post(&autoscalers, autoscaler("web", 2, 10)).await?;
+        let good = replica_set(stage, "web", GOOD).await?;
+        replica_set(stage, "api", GOOD).await?;
+        let address = stage.get(&format!("{CORE}/services/web")).await?["spec"]["clusterIP"].clone();
+        Ok(Self { stage, at: stage.moment(NS).await?, good, address })
     }
-    let hpa = json!({ "metadata": { "name": "web" }, "spec": { "minReplicas": 2, "maxReplicas": 10,
-        "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" } } });
-    stage.post(&format!("/apis/autoscaling/v2/namespaces/{NS}/horizontalpodautoscalers"), hpa).await?;
-    let good = replica_set(stage, "web", "registry.local/good:1").await?;
-    replica_set(stage, "api", "registry.local/good:1").await?;
-    let service = stage.get(&format!("{core}/services/web")).await?;
-    let at = stage.moment(NS).await?;
 
-    // The bad deploy; meanwhile the autoscaler scales.
-    stage.patch(&format!("{apps}/deployments/web"), json!({ "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": "registry.local/bad:2" }] } } } })).await?;
-    stage.patch(&format!("{core}/configmaps/app"), json!({ "data": { "url": null, "mode": "bad" } })).await?;
-    stage.patch(&format!("{core}/secrets/db"), json!({ "stringData": { "password": "wrong" } })).await?;
-    stage.delete(&format!("{core}/services/web")).await?;
-    stage.post(&format!("{apps}/deployments"), deployment("stray", "registry.local/stray:1")).await?;
-    stage.patch(&format!("{apps}/deployments/web/scale"), json!({ "spec": { "replicas": 6 } })).await?;
-    let bad = replica_set(stage, "web", "registry.local/bad:2").await?;
-    replica_set(stage, "stray", "registry.local/stray:1").await?;
-    ensure!(bad != good);
+    fn scope(&self) -> [&str; 4] {
+        ["-n", NS, "--at", &self.at]
+    }
 
-    let scope = ["-n", NS, "--at", at.as_str()];
-    let (said, plan) = stage.plan(&scope).await?;
-    said.is(1, &[])?;
-    let wanted = [
-        "create Service/web",
-        "delete Deployment/stray",
-        "update ConfigMap/app",
-        "update Deployment/web",
-        "update Secret/db",
-    ];
-    ensure!(verbs(&plan.actions) == wanted, "{:?}", verbs(&plan.actions));
-    let web = plan.actions.iter().find(|a| a.id() == "Deployment/web").context("web is planned")?;
-    ensure!(web.changes.iter().all(|c| !c.path.ends_with("/replicas")), "{:?}", web.changes);
-    let kept = web.kept.iter().find(|k| k.path == "/spec/replicas").with_context(|| format!("{said}"))?;
-    ensure!(kept.owner.as_deref().is_some_and(|o| o.contains("HorizontalPodAutoscaler")), "{kept:?}");
+    async fn web(&self) -> Result<Value> {
+        self.stage.get(&format!("{APPS}/deployments/web")).await
+    }
 
-    let restored = stage.restore(&scope).await?;
-    let web = stage.get(&format!("{apps}/deployments/web")).await?;
-    ensure!(web["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.local/good:1", "{web}");
-    ensure!(
-        stage.get(&format!("{core}/configmaps/app")).await?["data"] == json!({ "mode": "good", "url": "http://api" })
-    );
-    ensure!(stage.get(&format!("{core}/secrets/db")).await?["data"]["password"] == "cmlnaHQ=");
-    let again = stage.get(&format!("{core}/services/web")).await?;
-    ensure!(again["spec"]["clusterIP"] == service["spec"]["clusterIP"], "the Service has another address");
-    until("the good ReplicaSet has the autoscaler's replicas and the bad one none", SOON, async || {
-        let sets = replica_sets(stage, "web").await?;
-        let of =
-            |name: &str| sets.iter().find(|s| s["metadata"]["name"] == name).map(|s| s["spec"]["replicas"].clone());
-        Ok(of(&good) == Some(json!(6)) && of(&bad) == Some(json!(0)))
-    })
-    .await?;
-    until("nothing of the stray is left", SOON, async || {
-        let pods = stage.list(&format!("{core}/pods?labelSelector=app%3Dstray")).await?;
-        Ok(replica_sets(stage, "stray").await?.is_empty() && pods.is_empty())
-    })
-    .await?;
-    never("the autoscaler's replicas are fought over", Duration::from_secs(5), async || {
-        let web = stage.get(&format!("{apps}/deployments/web")).await?;
-        Ok(web["spec"]["replicas"] != 6 || replica_sets(stage, "web").await?.len() != 2)
-    })
-    .await?;
+    async fn runs(&self, image: &str) -> Result<()> {
+        let web = self.web().await?;
+        ensure!(web["spec"]["template"]["spec"]["containers"][0]["image"] == image, "{web}");
+        Ok(())
+    }
 
-    stage.undo(&restored).await?;
-    let web = stage.get(&format!("{apps}/deployments/web")).await?;
-    ensure!(web["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.local/bad:2", "{web}");
-    ensure!(web["spec"]["replicas"] == 6);
-    ensure!(stage.find(&format!("{core}/services/web")).await?.is_none(), "the undo takes the Service away again");
-    stage.get(&format!("{apps}/deployments/stray")).await?;
-    ensure!(replica_sets(stage, "web").await?.len() == 2, "the undo uses the ReplicaSet that is there");
-    Ok(())
+    /// Breaks it, while the autoscaler scales; the `ReplicaSet` that runs since.
+    async fn bad_deploy(&self) -> Result<String> {
+        let stage = self.stage;
+        stage.patch(&format!("{APPS}/deployments/web"), manifests::image(BAD)).await?;
+        stage.patch(&format!("{CORE}/configmaps/app"), json!({ "data": { "url": null, "mode": "bad" } })).await?;
+        stage.patch(&format!("{CORE}/secrets/db"), json!({ "stringData": { "password": "wrong" } })).await?;
+        stage.delete(&format!("{CORE}/services/web")).await?;
+        stage.post(&format!("{APPS}/deployments"), deployment("stray", "registry.local/stray:1")).await?;
+        stage.patch(&format!("{APPS}/deployments/web/scale"), json!({ "spec": { "replicas": 6 } })).await?;
+        let bad = replica_set(stage, "web", BAD).await?;
+        replica_set(stage, "stray", "registry.local/stray:1").await?;
+        ensure!(bad != self.good);
+        Ok(bad)
+    }
+
+    async fn a_plan_leaves_the_replicas_to_the_autoscaler(&self) -> Result<()> {
+        let (said, plan) = self.stage.plan(&self.scope()).await?;
+        said.is(1, &[])?;
+        let wanted = [
+            "create Service/web",
+            "delete Deployment/stray",
+            "update ConfigMap/app",
+            "update Deployment/web",
+            "update Secret/db",
+        ];
+        ensure!(verbs(&plan.actions) == wanted, "{:?}", verbs(&plan.actions));
+        let web = plan.actions.iter().find(|a| a.id() == "Deployment/web").context("web is planned")?;
+        ensure!(web.changes.iter().all(|c| !c.path.ends_with("/replicas")), "{:?}", web.changes);
+        let kept = web.kept.iter().find(|k| k.path == "/spec/replicas").with_context(|| format!("{said}"))?;
+        ensure!(kept.owner.as_deref().is_some_and(|o| o.contains("HorizontalPodAutoscaler")), "{kept:?}");
+        Ok(())
+    }
+
+    async fn stands_as_it_was(&self) -> Result<()> {
+        let stage = self.stage;
+        self.runs(GOOD).await?;
+        let settings = stage.get(&format!("{CORE}/configmaps/app")).await?;
+        ensure!(settings["data"] == json!({ "mode": "good", "url": "http://api" }), "{settings}");
+        ensure!(stage.get(&format!("{CORE}/secrets/db")).await?["data"]["password"] == "cmlnaHQ=");
+        let again = stage.get(&format!("{CORE}/services/web")).await?;
+        ensure!(again["spec"]["clusterIP"] == self.address, "the Service has another address");
+        Ok(())
+    }
+
+    async fn controllers_settle_on_the_good_one(&self, bad: &str) -> Result<()> {
+        let stage = self.stage;
+        until("the good ReplicaSet has the autoscaler's replicas and the bad one none", SOON, async || {
+            let sets = replica_sets(stage, "web").await?;
+            let of =
+                |name: &str| sets.iter().find(|s| s["metadata"]["name"] == name).map(|s| s["spec"]["replicas"].clone());
+            Ok(of(&self.good) == Some(json!(6)) && of(bad) == Some(json!(0)))
+        })
+        .await?;
+        until("nothing of the stray is left", SOON, async || {
+            let pods = stage.list(&format!("{CORE}/pods?labelSelector=app%3Dstray")).await?;
+            Ok(replica_sets(stage, "stray").await?.is_empty() && pods.is_empty())
+        })
+        .await?;
+        never("the autoscaler's replicas are fought over", Duration::from_secs(5), async || {
+            Ok(self.web().await?["spec"]["replicas"] != 6 || replica_sets(stage, "web").await?.len() != 2)
+        })
+        .await
+    }
+
+    async fn stands_as_the_bad_deploy_left_it(&self) -> Result<()> {
+        let stage = self.stage;
+        self.runs(BAD).await?;
+        ensure!(self.web().await?["spec"]["replicas"] == 6);
+        ensure!(stage.find(&format!("{CORE}/services/web")).await?.is_none(), "the undo takes the Service away again");
+        stage.get(&format!("{APPS}/deployments/stray")).await?;
+        ensure!(replica_sets(stage, "web").await?.len() == 2, "the undo uses the ReplicaSet that is there");
+        Ok(())
+    }
 }
 
 async fn replica_sets(stage: &Stage, app: &str) -> Result<Vec<Value>> {

@@ -11,7 +11,14 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use hindcast_tests::{oracle, real::process::Workdir, rollback::answer::Restore, sim::rng::Rng};
+use hindcast_tests::{
+    manifests::{self, deployment},
+    oracle,
+    real::process::Workdir,
+    rollback::answer::Restore,
+    sim::rng::Rng,
+    until::{SOON, until_every},
+};
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -40,17 +47,15 @@ async fn writers_beside_a_restore_are_neither_in_the_way_nor_overwritten() -> Re
         stream::iter(0..COUNT)
             .map(|n| {
                 let client = stage.client.clone();
-                async move {
-                    let patch = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": image }] } } } });
-                    send(&client, "PATCH", &path(n), Some(patch)).await
-                }
+                async move { send(&client, "PATCH", &path(n), Some(manifests::image(image))).await }
             })
             .buffer_unordered(16)
             .try_for_each(|_| async { Ok(()) })
             .await
     };
     for n in 0..COUNT {
-        stage.post(&format!("/apis/apps/v1/namespaces/{NS}/deployments"), deployment(n)).await?;
+        let web = deployment(&format!("web-{n}"), "registry.local/good:1");
+        stage.post(&format!("/apis/apps/v1/namespaces/{NS}/deployments"), web).await?;
     }
     let at = stage.moment(NS).await?;
     all("registry.local/bad:2").await?;
@@ -58,19 +63,6 @@ async fn writers_beside_a_restore_are_neither_in_the_way_nor_overwritten() -> Re
     all("registry.local/bad:3").await?;
     intent_is_not_overwritten(&stage, &at).await.context("a writer of spec")?;
     running.stop().await
-}
-
-fn deployment(n: usize) -> Value {
-    json!({
-        "metadata": { "name": format!("web-{n}") },
-        "spec": {
-            "selector": { "matchLabels": { "app": "web" } },
-            "template": {
-                "metadata": { "labels": { "app": "web" } },
-                "spec": { "containers": [{ "name": "c", "image": "registry.local/good:1" }] },
-            },
-        },
-    })
 }
 
 /// 50 a second, at random over all of them: each restored Deployment has moved on since it was read.
@@ -132,11 +124,8 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
     let restoring = ask_with_cluster(&stage.hindcast, &args);
     let writing = async {
         // The record is made when the plan stands and before the first write.
-        let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
-        while self::restores(stage)? == restores {
-            ensure!(tokio::time::Instant::now() < deadline, "no record within 60 s");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let recorded = async || Ok(self::restores(stage)? != restores);
+        until_every(Duration::from_millis(2), "the restore has a record", SOON * 2, recorded).await?;
         let mut draw = Rng::new(7);
         let mut order: Vec<usize> = (0..COUNT).collect();
         order.sort_by_cached_key(|_| draw.number());
@@ -151,7 +140,7 @@ async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
             .buffer_unordered(4)
             .try_collect()
             .await?;
-        Ok(changed)
+        anyhow::Ok(changed)
     };
     let (said, changed) = tokio::join!(restoring, writing);
     let (said, changed) = (said?, changed?);

@@ -10,6 +10,7 @@ use hindcast_journal::{
     seal::{Key, KeyFile},
 };
 use hindcast_tests::{
+    manifests::{self, NAMESPACES, config_map, namespace},
     oracle::subject::{Hindcast, Running},
     real::{Cluster, process::Workdir},
 };
@@ -23,10 +24,10 @@ const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 
 /// A Secret, with its value in another annotation too.
 fn secret(name: &str, value: &str) -> Value {
-    json!({
-        "metadata": {"name": name, "labels": {"planted": "yes"}, "annotations": {"example.com/note": format!("was {value}")}},
-        "stringData": {"password": value, "user": "somebody"},
-    })
+    let mut secret = manifests::secret(name, json!({"password": value, "user": "somebody"}));
+    secret["metadata"]["labels"] = json!({"planted": "yes"});
+    secret["metadata"]["annotations"] = json!({"example.com/note": format!("was {value}")});
+    secret
 }
 
 async fn set(client: &Client, name: &str, value: &str) -> Result<()> {
@@ -264,7 +265,7 @@ async fn where_values_cannot_be_sealed_their_kind_is_let_go_and_comes_back_by_it
     // A store that takes everything but data keys.
     fs::rename(&keys, &away)?;
     fs::write(&keys, "in the way")?;
-    create(&client, "/api/v1/namespaces", json!({"metadata": {"name": "fresh"}})).await?;
+    create(&client, NAMESPACES, namespace("fresh")).await?;
     let secrets = "/api/v1/namespaces/fresh/secrets";
     create(&client, secrets, secret("late", FIRST)).await?;
     let configs = "/api/v1/namespaces/fresh/configmaps";
@@ -273,7 +274,7 @@ async fn where_values_cannot_be_sealed_their_kind_is_let_go_and_comes_back_by_it
     })
     .await?;
     // The rest goes on, and what misses the kind says so.
-    create(&client, configs, json!({"metadata": {"name": "meanwhile"}, "data": {"a": "b"}})).await?;
+    create(&client, configs, config_map("meanwhile", json!({"a": "b"}))).await?;
     let at = moment(&running).await?;
     ask(&hindcast, &["get", "cm/meanwhile", "-n", "fresh", "--at", &at]).await?.is(0, &["meanwhile"])?;
     ask(&hindcast, &["get", "secrets", "-n", "fresh", "--at", &at])

@@ -1,11 +1,12 @@
-//! What the streams of a run share, and how their requests wait for one another.
+//! The access that the streams of a run have in common, to the API server and to the core, and how their requests wait
+//! for one another.
 //!
-//! **Words**: a request is *late* if it has no answer after a moment ([`PROMPT`]); so is then all that is asked of that path,
-//! until it is answered.
+//! **Words**: a request is *late* if it has no answer after a short while ([`PROMPT`]); until one comes, everything
+//! asked of that path counts as late.
 //!
-//! **Invariants.** (1) What is late leaves its place to others: it moves behind a gate of its own, and what follows on that
-//! path waits there. So as many paths as that gate has places may hang, all at once, and hold up no other for more than a
-//! moment [`Env::behind`]. (2) No more requests are under way than both gates have places.
+//! **Invariants.** (1) A late request gives up its place: it moves behind a gate of its own, and what follows on that
+//! path waits there. So as many paths as that gate has places may hang at the same time, and hold up the others for no
+//! more than a moment [`Access::behind`]. (2) No more requests are under way than the two gates have places.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,36 +22,36 @@ use hindcast_cluster::{
 };
 use hindcast_journal::{Parts, Revision, cut::MAIN, facts::Discovery};
 
-use crate::{Settings, core::Shared};
+use crate::{Settings, core::SharedCore};
 
-/// What has no answer after this long is late.
+/// A request without an answer after this long is late.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// What the streams of a run share.
-pub(crate) struct Env {
+/// The access of a run's streams to the API server and to the core.
+pub(crate) struct Access {
     pub(crate) api: Api,
-    pub(crate) core: Shared,
+    pub(crate) core: SharedCore,
     pub(crate) parts: Parts,
     pub(crate) settings: Arc<Settings>,
     /// Bounds lists and openings of watches.
     pub(crate) opens: Gate,
     /// Bounds the calls that recover versions.
     pub(crate) heals: Gate,
-    /// Bounds those of both that are late.
+    /// Bounds the late requests of both.
     pub(crate) strays: Gate,
-    /// Paths of which the newest request is late.
+    /// Paths whose newest request is late.
     pub(crate) late: Mutex<BTreeSet<String>>,
     /// Intervals of the main domain whose leases were read back.
     pub(crate) leases: tokio::sync::Mutex<Vec<(Revision, Revision)>>,
     /// When kinds without bookmarks were last listed.
     pub(crate) mute: Turns,
-    /// Held by whoever finds out where kinds count, so that no two domains get one name.
+    /// Locked by whoever is finding out which domain a kind counts in, so that no two domains get the same name.
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// When each domain's life was last confirmed.
     pub(crate) confirmed: Confirmed,
 }
 
-/// When each domain's life was last confirmed: the moment that was begun, on the monotonic clock.
+/// When each domain's life was last confirmed: the moment that this began, on the monotonic clock.
 #[derive(Debug, Default)]
 pub(crate) struct Confirmed(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Duration>>>>>);
 
@@ -66,7 +67,7 @@ impl Confirmed {
 pub(crate) struct Turns(Mutex<BTreeMap<String, Duration>>);
 
 impl Turns {
-    /// Whether it is a kind's turn, which comes that long after the last. If so it has been taken.
+    /// Whether it is a kind's turn, which comes that long after its last one. If so, the turn is taken by this.
     pub(crate) fn take(&self, key: &str, apart: Duration, now: Duration) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.get(key).is_none_or(|last| now.saturating_sub(*last) >= apart);
@@ -77,7 +78,7 @@ impl Turns {
     }
 }
 
-impl Env {
+impl Access {
     /// Waits.
     pub(crate) async fn sleep(&self, duration: Duration) {
         self.parts.clock.sleep(duration).await;
@@ -108,7 +109,7 @@ impl Env {
         shown.map(|_| rv).ok_or_else(another_life)
     }
 
-    /// The revision of the first of some kinds of a domain that answers: one that is stuck stands in nobody's way.
+    /// The revision of the first kind out of some of a domain that answers: a stuck one is passed over.
     pub(crate) async fn any_sample(&self, kinds: &[Arc<Discovery>]) -> Result<Revision, Failure> {
         let mut last = Failure::NotFound("there is nothing to list".to_owned());
         for kind in kinds {
@@ -126,7 +127,7 @@ impl Env {
         self.asked(path, self.api.page(path, &query)).await
     }
 
-    /// A request of a path, once there is a place for it.
+    /// A request to a path, once there is a place for it.
     pub(crate) async fn asked<T>(
         &self,
         path: &str,
@@ -135,7 +136,7 @@ impl Env {
         self.behind(&self.opens, 0, path, request).await
     }
 
-    /// A request of a path behind a gate, which it leaves when it is late.
+    /// A request to a path behind a gate, which it leaves when it is late.
     async fn behind<T>(
         &self,
         gate: &Gate,
@@ -189,7 +190,7 @@ impl Env {
         }
     }
 
-    /// Reads back when revisions in `(from, to]` of the main domain were committed, from the leases of the time.
+    /// Finds out when revisions in `(from, to]` of the main domain were committed, from the leases of that time.
     pub(crate) async fn read_leases(&self, mut from: Revision, to: Revision) {
         const ENOUGH: i64 = 4_000_000;
         const CALLS: usize = 64;
@@ -199,7 +200,7 @@ impl Env {
             return;
         }
         let begin = from;
-        // Kinds that heal one after another ask for nearly the same: only what is new is read.
+        // Kinds that heal one after another ask for nearly the same interval: only what is new is read.
         while let Some((_, high)) = done.iter().find(|(low, high)| *low <= from && from < *high) {
             from = *high;
         }
@@ -222,7 +223,7 @@ impl Env {
                 .iter()
                 .zip(answers)
                 .flat_map(|((low, high), middle)| {
-                    // Below what the server still has there is nothing to split.
+                    // Where the server has forgotten the history there is nothing to split.
                     let lower = middle.1.is_some().then_some((*low, middle));
                     lower.into_iter().chain([(middle, *high)])
                 })
@@ -232,12 +233,12 @@ impl Env {
         done.push((begin, to));
     }
 
-    /// The newest `renewTime` at a revision; takes every lease of it as a sample.
+    /// The newest `renewTime` at a revision; takes every lease there as a sample.
     async fn newest_lease(&self, rv: Revision) -> Option<i64> {
         let life = self.core.lock().life(MAIN);
         let page = self.exact(LEASES_PATH, "limit=500", rv, rv).await.ok()?;
         let mut core = self.core.lock();
-        // Leases of another life would tell when revisions of this one were committed.
+        // Leases of another life would be taken for samples of this one.
         if core.life(MAIN) != life {
             return None;
         }
@@ -251,7 +252,7 @@ type Sample = (Revision, Option<i64>);
 /// Leases of the control plane: few, and renewed all the time.
 pub(crate) const LEASES_PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 
-/// The failure of what was begun in a life of the counter that has ended.
+/// The failure of work that began in a life of the counter that has since ended.
 pub(crate) fn another_life() -> Failure {
     Failure::Transport("the server's store was put back".to_owned())
 }
