@@ -9,40 +9,42 @@
 //! 3. It has one file for a position: while no rows come its entry moves on with the cut and the file stays [`Checkpoint::write`].
 //! 4. Objects are sorted by namespace first, and the index names each row group's first key, so that one namespace or
 //!    one object is read without the rest [`Checkpoint::load`].
+//! 5. Its footer holds the counts of its state ([`Counts`], JSON in `hindcast.counts`), so that who asks how much there is
+//!    reads no object. Format 1 has had that since this version writes it: a checkpoint without it is counted by folding.
 //!
 //! Not here: when to make one (`compactor`).
 
 mod doubt;
+mod file;
 mod manifest;
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use object_store::path::Path;
-use parquet::{
-    errors::ParquetError,
-    file::{
-        metadata::ParquetMetaData,
-        reader::{ChunkReader, FileReader as _, Length},
-        serialized_reader::SerializedFileReader,
-    },
-};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Journal, Micros, Position, Result, Row,
+    Error, ErrorKind, Journal, Micros, Position, Result, Row,
+    counts::Counts,
     cut::{Cut, CutPoint},
-    fold::{ObjectKey, Scope, State},
+    fold::State,
     row::ChainHash,
+    seal::Rules,
     segment::{self, FrontierVector, Meta},
 };
 
-pub(crate) use self::doubt::{Doubt, Doubts};
 pub use self::manifest::Manifest;
+pub(crate) use self::{
+    doubt::{Doubt, Doubts},
+    file::CheckpointFile,
+};
 
 /// Objects in a row group.
 const GROUP: usize = 4096;
+
+/// The metadata key of what is counted in a checkpoint's state.
+const COUNTS: &str = "counts";
 
 /// A point of a cut, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +148,7 @@ impl Checkpoint {
             Manifest::add(journal, same.clone()).await?;
             return Ok(same);
         }
+        let counts = Self::counts_of(journal, state).await?;
         let mut file = segment::FileBuilder::new(9)?;
         let mut index: Vec<[String; 4]> = Vec::new();
         let mut facts = 0;
@@ -188,14 +191,18 @@ impl Checkpoint {
             chain_after: origin.chain,
             frontier: origin.frontier.clone(),
             time: journal.parts().clock.now(),
-            extra: BTreeMap::from([
-                ("cut".to_owned(), json(&checkpoint.domains)),
-                ("fold_from".to_owned(), checkpoint.fold_from.to_string()),
-                ("fold_from_segment".to_owned(), checkpoint.fold_from_segment.to_string()),
-                ("facts".to_owned(), facts.to_string()),
-                ("index".to_owned(), json(&index)),
-                ("groups".to_owned(), json(&file.groups()?)),
-            ]),
+            extra: counts
+                .map(|counts| (COUNTS.to_owned(), json(&counts)))
+                .into_iter()
+                .chain([
+                    ("cut".to_owned(), json(&checkpoint.domains)),
+                    ("fold_from".to_owned(), checkpoint.fold_from.to_string()),
+                    ("fold_from_segment".to_owned(), checkpoint.fold_from_segment.to_string()),
+                    ("facts".to_owned(), facts.to_string()),
+                    ("index".to_owned(), json(&index)),
+                    ("groups".to_owned(), json(&file.groups()?)),
+                ])
+                .collect(),
         };
         let bytes = file.finish(&meta)?;
         checkpoint.bytes = bytes.len() as u64;
@@ -209,6 +216,16 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// What is counted of a state, by the rules of the newest writer. A checkpoint does without where those are damaged: who
+    /// wants to know then counts by folding, and other readers are not kept from a checkpoint.
+    async fn counts_of(journal: &Journal, state: &State) -> Result<Option<Counts>> {
+        match Rules::read(journal).await {
+            Ok(rules) => Ok(Some(Counts::of(state, &rules).abridged())),
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// The same file at a later cut, if nothing but how far was seen has come since: an idle journal has segments and no
     /// rows, and a reader of now shall not read them all.
     fn moved(&self, origin: &Origin) -> Option<Self> {
@@ -220,74 +237,6 @@ impl Checkpoint {
             domains: stored(origin),
             ..self.clone()
         })
-    }
-
-    /// The state it holds, as far as `scope` wants it.
-    pub async fn load(&self, journal: &Journal, scope: &Scope) -> Result<State> {
-        let path = journal.store().layout().checkpoint(self.pos);
-        let what = path.to_string();
-        let mut file = if scope.namespace.is_none() && !scope.is_empty() {
-            let bytes = journal.store().get(&path).await?;
-            segment::check_digest(&what, &bytes)?;
-            Sparse::whole(bytes)
-        } else {
-            self.fetch_footer(journal, &path).await?
-        };
-        let (meta, metadata) = read_footer(&what, &file)?;
-        segment::check_cluster(&what, journal.cluster(), &meta)?;
-        let groups = wanted_groups(&what, &meta, scope, metadata.num_row_groups())?;
-        self.fetch_groups(journal, &path, &mut file, &meta, &groups).await?;
-        let reader = SerializedFileReader::new(file).map_err(|e| segment::unreadable(&what, &e))?;
-        let mut state = State::default();
-        for group in groups {
-            for row in segment::read_group(&what, &reader, group)? {
-                state.load(&row, scope)?;
-            }
-        }
-        let cut = self.cut();
-        for kind in state.kinds.values_mut() {
-            if let (true, Some(point)) = (kind.is_covered(), cut.domains.get(&kind.discovery.domain)) {
-                kind.cursor = kind.cursor.max(Some(*point));
-            }
-        }
-        state.last = self.pos;
-        Ok(state)
-    }
-
-    /// The end of the file, checked against the manifest.
-    async fn fetch_footer(&self, journal: &Journal, path: &Path) -> Result<Sparse> {
-        let from = self.bytes.saturating_sub(self.footer.0);
-        let footer = journal.store().get_range(path, from..self.bytes).await?;
-        if sha256(&footer) != self.footer.1 {
-            return Err(altered(path));
-        }
-        Ok(Sparse { size: self.bytes, parts: vec![(from, footer)] })
-    }
-
-    /// The bytes of some row groups, checked against the footer.
-    async fn fetch_groups(
-        &self,
-        journal: &Journal,
-        path: &Path,
-        file: &mut Sparse,
-        meta: &Meta,
-        wanted: &[usize],
-    ) -> Result<()> {
-        let all: Vec<segment::GroupBytes> =
-            meta.extra.get("groups").and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| altered(path))?;
-        for index in wanted {
-            let group = all.get(*index).ok_or_else(|| altered(path))?;
-            let length = group.end.saturating_sub(group.start) as usize;
-            if file.slice(group.start, length).is_some() {
-                continue;
-            }
-            let bytes = journal.store().get_range(path, group.start..group.end).await?;
-            if sha256(&bytes) != group.sha256 {
-                return Err(altered(path));
-            }
-            file.parts.push((group.start, bytes));
-        }
-        Ok(())
     }
 }
 
@@ -320,99 +269,4 @@ fn footer_length(file: &[u8]) -> Option<u64> {
 /// JSON of what always serialises: maps and lists of strings and numbers.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers serialise")
-}
-
-fn read_footer(what: &str, file: &Sparse) -> Result<(Meta, ParquetMetaData)> {
-    let reader = SerializedFileReader::new(file.clone()).map_err(|e| segment::unreadable(what, &e))?;
-    let metadata = reader.metadata().clone();
-    let meta = Meta::read(what, metadata.file_metadata().key_value_metadata())?;
-    Ok((meta, metadata))
-}
-
-/// The row groups with facts, and those whose key range can hold a wanted object.
-fn wanted_groups(what: &str, meta: &Meta, scope: &Scope, count: usize) -> Result<Vec<usize>> {
-    let bad = || Error::corrupt(what, "its index is not readable");
-    let facts: usize = meta.extra.get("facts").and_then(|t| t.parse().ok()).ok_or_else(bad)?;
-    let index: Vec<[String; 4]> = meta
-        .extra
-        .get("index")
-        .and_then(|text| serde_json::from_str(text).ok())
-        .filter(|index: &Vec<_>| index.len() + facts == count)
-        .ok_or_else(bad)?;
-    let firsts: Vec<ObjectKey> = index
-        .into_iter()
-        .map(|[namespace, group, resource, name]| ObjectKey { namespace, group, resource, name })
-        .collect();
-    let mut wanted: Vec<usize> = (0..facts).collect();
-    for (i, first) in firsts.iter().enumerate() {
-        if may_hold(scope, first, firsts.get(i + 1)) {
-            wanted.push(facts + i);
-        }
-    }
-    Ok(wanted)
-}
-
-/// Whether a group from `first` up to `next` can hold an object of the scope's namespace (and kind and name).
-fn may_hold(scope: &Scope, first: &ObjectKey, next: Option<&ObjectKey>) -> bool {
-    if scope.is_empty() {
-        return false;
-    }
-    let Some(namespace) = &scope.namespace else { return true };
-    let after_first = first.namespace <= *namespace;
-    let before_next = next.is_none_or(|n| *namespace <= n.namespace);
-    if !after_first || !before_next {
-        return false;
-    }
-    let (Some([kind]), Some(name)) = (scope.kinds.as_deref(), &scope.name) else { return true };
-    let Some((group, resource)) = kind.split_once('/') else { return true };
-    let key = ObjectKey {
-        namespace: namespace.clone(),
-        group: group.to_owned(),
-        resource: resource.to_owned(),
-        name: name.clone(),
-    };
-    *first <= key && next.is_none_or(|n| key < *n)
-}
-
-/// A file of which only some ranges are here.
-#[derive(Debug, Clone)]
-struct Sparse {
-    size: u64,
-    parts: Vec<(u64, Bytes)>,
-}
-
-impl Sparse {
-    fn whole(bytes: Bytes) -> Self {
-        Self { size: bytes.len() as u64, parts: vec![(0, bytes)] }
-    }
-
-    fn slice(&self, start: u64, length: usize) -> Option<Bytes> {
-        self.parts.iter().find_map(|(from, bytes)| {
-            let at = usize::try_from(start.checked_sub(*from)?).ok()?;
-            let end = at.checked_add(length)?;
-            (end <= bytes.len()).then(|| bytes.slice(at..end))
-        })
-    }
-}
-
-impl Length for Sparse {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Sparse {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let part = self.parts.iter().find_map(|(from, bytes)| {
-            let at = usize::try_from(start.checked_sub(*from)?).ok()?;
-            (at < bytes.len()).then(|| bytes.slice(at..))
-        });
-        part.map(bytes::Buf::reader).ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        self.slice(start, length).ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
-    }
 }

@@ -3,6 +3,7 @@
 //! Start reading at [`Row`], then [`Writer`], then [`Reader`] and its [`Past`].
 
 pub mod checkpoint;
+pub mod counts;
 pub mod cut;
 pub mod encode;
 mod error;

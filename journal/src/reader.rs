@@ -29,12 +29,14 @@ pub use self::{
 };
 use crate::{
     Change, Error, ErrorKind, Journal, Micros, Position, Result, Row,
-    checkpoint::{Checkpoint, Doubts, Manifest, Origin},
+    checkpoint::{Checkpoint, CheckpointFile, Doubts, Manifest, Origin},
+    counts::{Counts, Tally},
     cut::{At, Cut, CutPoint, MAIN, Moment},
     facts::{self, CoverEnd, Uncovered},
     fold::{Scope, State},
     journal::Segment,
     row::{Op, Source},
+    seal::Rules,
     segment::{FrontierVector, Meta},
 };
 
@@ -431,18 +433,18 @@ impl Reader {
     }
 
     /// The rows read, without those that the checkpoint holds already.
-    fn rows(&self) -> impl Iterator<Item = &Row> {
+    fn rows(&self) -> impl Iterator<Item = &Row> + Clone {
         self.rows_from(0)
     }
 
     /// The same, of the segments after the first few.
-    fn rows_from(&self, segments: usize) -> impl Iterator<Item = &Row> {
-        let skip = self.start.as_ref().map(|c| (c.pos, c.cut()));
+    fn rows_from(&self, segments: usize) -> impl Iterator<Item = &Row> + Clone {
+        let held = self.start.as_ref().map(|c| (c.pos, Arc::new(c.cut())));
         self.segments
             .iter()
             .skip(segments)
             .flat_map(|s| s.rows.iter())
-            .filter(move |row| skip.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
+            .filter(move |row| held.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
     }
 
     /// Per domain the greatest revision that the rows that fit show to be reached, and their newest time.
@@ -496,6 +498,46 @@ impl Reader {
 
     /// Everything durable: what a writer goes on from.
     pub async fn resume(&mut self) -> Result<State> {
+        let mut state = self.everything().await?;
+        state.reached = self.newest_cut();
+        for (domain, point) in &state.reached.domains {
+            let life = state.lives.entry(domain.clone()).or_default();
+            *life = point.incarnation.max(*life);
+        }
+        Ok(state)
+    }
+
+    /// Everything durable, counted: the state without its objects, and what there is of them, by rules. It is folded only where
+    /// the checkpoint that it starts from does not say what it holds.
+    pub async fn standing(&mut self, rules: &Rules) -> Result<(State, Counts)> {
+        self.begin(|_| true).await?;
+        self.load(&Until::End).await?;
+        let nothing = Scope::nothing();
+        let file = self.start_file().await?;
+        let mut state = match &file {
+            Some(file) => file.state(&nothing).await?,
+            None => State::default(),
+        };
+        for row in self.rows() {
+            state.apply(row, &nothing, None)?;
+        }
+        if let Some(counts) = counts(file, rules, self.rows()).await? {
+            return Ok((state, counts));
+        }
+        let everything = self.everything().await?;
+        Ok((state, Counts::of(&everything, rules)))
+    }
+
+    /// The file of the checkpoint that it starts from, with the footer alone.
+    async fn start_file(&self) -> Result<Option<CheckpointFile<'_>>> {
+        match &self.start {
+            Some(checkpoint) => Ok(Some(checkpoint.open(&self.journal).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The state of all that is durable.
+    async fn everything(&mut self) -> Result<State> {
         self.begin(|_| true).await?;
         self.load(&Until::End).await?;
         let everything = Scope::default();
@@ -507,11 +549,6 @@ impl Reader {
             state.apply(row, &everything, None)?;
         }
         state.finish()?;
-        state.reached = self.newest_cut();
-        for (domain, point) in &state.reached.domains {
-            let life = state.lives.entry(domain.clone()).or_default();
-            *life = point.incarnation.max(*life);
-        }
         Ok(state)
     }
 
@@ -597,6 +634,22 @@ impl Reader {
     pub fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
     }
+}
+
+/// What stands after rows behind a checkpoint, counted without folding them. `None` if the checkpoint does not say enough.
+async fn counts<'r>(
+    start: Option<CheckpointFile<'_>>,
+    rules: &Rules,
+    rows: impl Iterator<Item = &'r Row> + Clone,
+) -> Result<Option<Counts>> {
+    let counts = start.as_ref().map_or_else(|| Some(Counts::none(rules)), CheckpointFile::counts);
+    let Some(tally) = counts.and_then(|counts| Tally::new(counts, rules, rows)) else { return Ok(None) };
+    let wanted = tally.wanted();
+    let before = match start.filter(|_| !wanted.is_empty()) {
+        Some(file) => file.objects(&wanted).await?,
+        None => State::default(),
+    };
+    tally.sum(before, rules)
 }
 
 /// Whether a row says by when its revision was committed. The end of a life stands at a moment before its revision's, when all

@@ -17,6 +17,7 @@ use std::{
 use hindcast_journal::{
     At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Past, Position, Reader, Result, Revision,
     Row, Scope, State,
+    counts::Counts,
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
     fold::{KindState, Knowledge, ObjectKey},
@@ -234,10 +235,8 @@ pub struct Status {
     pub written: Micros,
     /// Who wrote it.
     pub writer: String,
-    /// How many objects there are.
-    pub objects: u64,
-    /// How many of each kind.
-    pub by_kind: BTreeMap<String, u64>,
+    /// How many objects there are of each kind, and what is to be said of their values.
+    pub counts: Counts,
     /// The kinds.
     pub kinds: BTreeMap<String, KindState>,
     /// The earliest moment that can be read, when there is one.
@@ -246,10 +245,6 @@ pub struct Status {
     pub secrets: Option<String>,
     /// What is sealed beside Secrets.
     pub rules: Rules,
-    /// Objects with values that are not stored.
-    pub unstored: Vec<ObjectKey>,
-    /// Secrets of which the newest version has values in clear.
-    pub in_clear: u64,
     /// How many checkpoints there are.
     pub checkpoints: u64,
 }
@@ -404,21 +399,8 @@ impl Timeline {
     /// What the journal holds.
     pub async fn status(&mut self) -> Result<Status> {
         let frontier = self.reader.at(&At::NowOpen).await?.moment().frontier.clone();
-        let state = self.reader.resume().await?;
+        let (state, counts) = self.reader.standing(&self.rules).await?;
         let tail = self.reader.segments().last().map(|s| s.meta.clone());
-        let mut by_kind: BTreeMap<String, u64> = BTreeMap::new();
-        for key in state.objects.keys() {
-            *by_kind.entry(key.kind_key()).or_default() += 1;
-        }
-        let lacking = state.objects.iter().filter(|(_, entry)| entry.unstored().next().is_some());
-        let unstored = lacking.map(|(key, _)| key.clone()).collect();
-        let secret = |key: &ObjectKey| key.group.is_empty() && key.resource == "secrets";
-        let clear = |entry: &Entry| {
-            let value = exact::parse_canonical(&entry.public()).unwrap_or(Value::Null);
-            let paths = self.rules.sealed_paths("", "secrets", &value);
-            paths.iter().any(|path| !value.pointer(path).and_then(Value::as_str).is_some_and(seal::is_placeholder))
-        };
-        let in_clear = state.objects.iter().filter(|(key, entry)| secret(key) && clear(entry)).count() as u64;
         let starts = state.kinds.values().flat_map(|k| &k.covers).map(|c| c.from_time);
         Ok(Status {
             cluster: self.reader.journal().cluster().to_owned(),
@@ -427,13 +409,10 @@ impl Timeline {
             last: tail.as_ref().map_or(0, |t| t.last),
             written: tail.as_ref().map_or(0, |t| t.time),
             writer: tail.map(|t| t.writer).unwrap_or_default(),
-            objects: state.objects.len() as u64,
-            by_kind,
+            counts,
             recoverable_from: starts.min(),
             secrets: state.secrets,
             rules: self.rules.clone(),
-            unstored,
-            in_clear,
             kinds: state.kinds,
             checkpoints: self.reader.manifest().count(),
         })

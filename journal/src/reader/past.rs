@@ -1,12 +1,14 @@
 //! An answer about the past.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{RECOVERY, Reader, left};
+use super::{RECOVERY, Reader, counts, left};
 use crate::{
-    Journal, Result, Revision,
+    Journal, Position, Result, Revision,
+    counts::Counts,
     cut::{At, Cut, Moment},
     fold::{KindState, Knowledge, Scope, State},
+    seal::Rules,
 };
 
 /// The past at one moment: what its state is folded of, and the cut that the question became. No later question, segment
@@ -24,6 +26,18 @@ pub struct Answer {
     pub state: State,
     /// Kinds that were protected and not seen up to the cut, with how far they were seen.
     pub lagging: Vec<(String, Revision)>,
+}
+
+/// What a fold of the past leaves.
+struct Folded {
+    /// The state at the cut.
+    state: State,
+    /// The kinds, also beyond the cut.
+    seen: State,
+    /// With all read that had a say.
+    read: Reader,
+    /// The rows that were left out, since what they show is of another life.
+    skipped: BTreeSet<Position>,
 }
 
 impl Journal {
@@ -45,8 +59,36 @@ impl Past {
 
     /// What there was, as far as `scope` wants it.
     pub async fn state(&self, scope: &Scope) -> Result<Answer> {
+        let Folded { mut state, seen, .. } = self.fold(scope).await?;
+        let lagging = lagging(&seen.kinds, &self.moment.cut);
+        // What was seen of a kind does not end with the cut.
+        for (key, kind) in state.kinds.iter_mut().filter(|(_, kind)| kind.is_covered()) {
+            let further = seen.kinds.get(key).filter(|seen| seen.is_covered());
+            kind.cursor = kind.cursor.max(further.and_then(|seen| seen.cursor));
+        }
+        let State { objects, kinds, .. } = &mut state;
+        objects.retain(|key, _| self.is_known(kinds.get(&key.kind_key())));
+        Ok(Answer { state, lagging })
+    }
+
+    /// How much there was, by rules: counted without folding it, where the checkpoint that it starts from says what it holds.
+    pub async fn counts(&self, rules: &Rules) -> Result<Counts> {
+        let Folded { state, read, skipped, .. } = self.fold(&Scope::nothing()).await?;
+        let cut = &self.moment.cut;
+        let rows = read.rows().filter(|row| cut.holds(row) && !skipped.contains(&row.pos));
+        let Some(mut counts) = counts(read.start_file().await?, rules, rows).await? else {
+            return Ok(Counts::of(&self.state(&Scope::default()).await?.state, rules));
+        };
+        counts.retain(|kind| self.is_known(state.kinds.get(kind)));
+        Ok(counts)
+    }
+
+    fn is_known(&self, kind: Option<&KindState>) -> bool {
+        kind.is_some_and(|kind| !matches!(kind.known_at(&self.moment), Knowledge::Not(_)))
+    }
+
+    async fn fold(&self, scope: &Scope) -> Result<Folded> {
         let moment = &self.moment;
-        // What was recovered of a kind that had been let go may stand later in the log than what was read.
         let mut read = self.read.clone();
         let mut state = match &read.start {
             Some(checkpoint) => checkpoint.load(&read.journal, scope).await?,
@@ -54,6 +96,7 @@ impl Past {
         };
         let mut seen = State { kinds: state.kinds.clone(), ..State::default() };
         let nothing = Scope::nothing();
+        let mut skipped = BTreeSet::new();
         let mut applied = 0;
         loop {
             let lives = read.lives_read();
@@ -61,26 +104,21 @@ impl Past {
                 // What a healing brought from beyond the end of a life was another life's.
                 let own = moment.cut.domains.get(&row.domain).is_some_and(|point| point.incarnation == row.incarnation);
                 if own && lives.torn(row) {
+                    skipped.insert(row.pos);
                     continue;
                 }
                 state.apply(row, scope, Some(&moment.cut))?;
                 seen.apply(row, &nothing, None)?;
             }
             applied = read.segments.len();
+            // What was recovered of a kind that had been let go may stand later in the log than what was read.
             let Some(left) = left(&state) else { break };
             if read.is_past(left + RECOVERY) || !read.read_on().await? {
                 break;
             }
         }
         state.finish()?;
-        let lagging = lagging(&seen.kinds, &moment.cut);
-        // What was seen of a kind does not end with the cut.
-        for (key, kind) in state.kinds.iter_mut().filter(|(_, kind)| kind.is_covered()) {
-            let further = seen.kinds.get(key).filter(|seen| seen.is_covered());
-            kind.cursor = kind.cursor.max(further.and_then(|seen| seen.cursor));
-        }
-        keep_covered(&mut state, moment);
-        Ok(Answer { state, lagging })
+        Ok(Folded { state, seen, read, skipped })
     }
 }
 
@@ -92,11 +130,4 @@ fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)>
         (state.is_covered() && at < *target).then(|| (kind.clone(), at.rv))
     };
     kinds.iter().filter_map(lag).collect()
-}
-
-fn keep_covered(state: &mut State, moment: &Moment) {
-    let State { objects, kinds, .. } = state;
-    objects.retain(|key, _| {
-        kinds.get(&key.kind_key()).is_some_and(|kind| !matches!(kind.known_at(moment), Knowledge::Not(_)))
-    });
 }

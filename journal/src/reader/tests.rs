@@ -1,3 +1,4 @@
+mod counted;
 mod random;
 
 use std::sync::Arc;

@@ -1,12 +1,13 @@
 //! Random logs of a small cluster: what is read from checkpoints is what is read without, and what happened.
 //!
 //! The clocks of this world are right: a row's bounds are the moment of its commit. Domains come and go, kinds are let go
-//! and taken up again, with lists that are older than what other kinds were seen to by then.
+//! and taken up again, with lists that are older than what other kinds were seen to by then. Secrets have a value or none, and
+//! the writer stores it or does not.
 
 use bytes::Bytes;
 
 use super::*;
-use crate::{Base, facts::Frontier, fold::ObjectKey, segment::FrontierPoint};
+use crate::{Base, counts::Counts, facts::Frontier, fold::ObjectKey, seal::Rules, segment::FrontierPoint};
 
 /// A step of the world takes this long.
 const STEP: Micros = 1000;
@@ -93,8 +94,11 @@ struct World {
     falls: bool,
 }
 
-fn bytes(name: &str, uid: &str, rv: u64, n: u64) -> String {
-    format!(r#"{{"metadata":{{"name":"{name}","namespace":"ns","uid":"{uid}","resourceVersion":"{rv}"}},"n":{n}}}"#)
+fn bytes(resource: &str, name: &str, uid: &str, rv: u64, n: u64) -> String {
+    let data = if resource == "secrets" && !n.is_multiple_of(3) { r#""data":{"v":"dg=="},"# } else { "" };
+    format!(
+        r#"{{{data}"metadata":{{"name":"{name}","namespace":"ns","uid":"{uid}","resourceVersion":"{rv}"}},"n":{n}}}"#
+    )
 }
 
 impl World {
@@ -104,7 +108,7 @@ impl World {
         let kinds = [
             ("nodes", MAIN),
             ("widgets", MAIN),
-            ("gadgets", MAIN),
+            ("secrets", MAIN),
             ("events", "events"),
             ("metrics", "metrics"),
             ("flavors", "api"),
@@ -179,7 +183,9 @@ impl World {
         let kind = &mut self.kinds[which];
         let known = kind.retained.remove(&write.name);
         let base = known.as_ref().map(|(base, _)| base);
-        let text = write.now.as_ref().map_or_else(String::new, |(uid, n)| bytes(&write.name, uid, write.rv, *n));
+        let resource = &kind.discovery.resource;
+        let text =
+            write.now.as_ref().map_or_else(String::new, |(uid, n)| bytes(resource, &write.name, uid, write.rv, *n));
         let seen = Observation {
             kind: &kind.discovery,
             incarnation: 0,
@@ -296,6 +302,11 @@ impl World {
     }
 
     async fn flush(&mut self) {
+        match self.dice.roll(8) {
+            0 => self.encoder = Encoder::new(Secrets::Plaintext(None)),
+            1 => self.encoder = Encoder::new(Secrets::Dropped),
+            _ => {}
+        }
         let frontier = self.frontier();
         for (domain, point) in &frontier {
             let moved = self.kinds.iter_mut().filter(|kind| kind.covered && kind.discovery.domain == *domain);
@@ -356,6 +367,8 @@ async fn tell(journal: &Journal, question: &At) -> std::result::Result<Told, Str
     let mut reader = Reader::open(journal).await.map_err(say)?;
     let past = reader.at(question).await.map_err(say)?;
     let state = past.state(&Scope::default()).await.map_err(say)?.state;
+    let counts = past.counts(&Rules::default()).await.map_err(say)?;
+    assert_eq!(said(&counts), said(&Counts::of(&state, &Rules::default())), "{question:?}: counted and folded");
     let moment = past.moment().clone();
     let mut kinds: BTreeMap<String, BTreeMap<String, (u64, Bytes)>> = BTreeMap::new();
     for (key, kind) in &state.kinds {
@@ -371,9 +384,17 @@ async fn tell(journal: &Journal, question: &At) -> std::result::Result<Told, Str
     Ok(Told { cut, closed: moment.closed, beyond: moment.beyond.is_some(), kinds })
 }
 
+/// What counts say.
+fn said(counts: &Counts) -> (BTreeMap<String, u64>, u64, Vec<ObjectKey>, u64) {
+    (counts.objects().clone(), counts.unstored(), counts.unstored_names(), counts.in_clear())
+}
+
 async fn resumed(journal: &Journal) -> std::result::Result<BTreeMap<ObjectKey, (u64, Bytes)>, String> {
     let mut reader = Reader::open(journal).await.map_err(|e| e.to_string())?;
     let state = reader.resume().await.map_err(|e| e.to_string())?;
+    let (kinds, counts) = reader.standing(&Rules::default()).await.map_err(|e| e.to_string())?;
+    assert_eq!(said(&counts), said(&Counts::of(&state, &Rules::default())), "counted and folded");
+    assert_eq!((kinds.kinds.len(), kinds.objects.len()), (state.kinds.len(), 0));
     Ok(state.objects.into_iter().map(|(key, entry)| (key, (entry.row.rv, entry.public()))).collect())
 }
 
