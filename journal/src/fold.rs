@@ -10,7 +10,7 @@
 //! 3. Rows beyond the cut change no object. Gaps that reach across the cut are kept, since the state inside a
 //!    lost gap has a reservation.
 //!
-//! Not here: which rows to read (`reader`), opening sealed cells ([`crate::seal`]).
+//! Not here: which rows to read (`read`), opening sealed cells ([`crate::seal`]).
 
 use std::collections::BTreeMap;
 

@@ -1,14 +1,14 @@
 //! The handle on one cluster's journal in a bucket.
 //!
-//! **Words**: the *tail* is the newest segment; the *boundary* is the segment number below which raw segments may be
+//! **Words**: the *end* is where the log ends with the newest segment; the *boundary* is the segment number below which raw segments may be
 //! gone.
 //!
 //! **Invariants.** (1) Segment numbers have no holes above the boundary. So the newest is found by asking for single names
 //! [`Journal::segments_after`], in a few dozen requests whatever the log's age, and a reader meets each hole in what it
-//! reads [`Journal::read`]. (2) Who writes on shows by a listing of the end that nothing stands behind it [`Journal::tail`].
+//! reads [`Journal::read`]. (2) Who writes on shows by a listing of the end that nothing stands behind it [`Journal::end`].
 //! (3) A segment is taken only if its epoch is not below an earlier one's and its chain value follows [`Link::check`].
 //!
-//! Not here: state ([`crate::fold`]), cuts ([`crate::reader`]), writing ([`crate::writer`]).
+//! Not here: state ([`crate::fold`]), cuts ([`crate::read`]), writing ([`crate::writer`]).
 
 use std::{ops::Range, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Segments read at once.
-const READ_AHEAD: usize = 16;
+pub(crate) const READ_AHEAD: usize = 16;
 
 /// Segments before the newest that are listed with it, so that a hole right before it is met: one page's worth.
 const LOOK_BACK: u64 = 900;
@@ -60,7 +60,7 @@ pub struct Boundary {
 
 /// Where the log ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tail {
+pub struct End {
     /// The newest segment's number; 0 when there is none.
     pub segment: u64,
     /// The position of the last row.
@@ -124,7 +124,7 @@ impl Journal {
             0 => self.begin().await?,
             n => n + 1,
         };
-        let newest = self.end(first - 1).await?;
+        let newest = self.last_after(first - 1).await?;
         Ok(first..newest + 1)
     }
 
@@ -134,7 +134,7 @@ impl Journal {
     }
 
     /// The same, with a look at single names that nothing but a hole keeps from it.
-    async fn end(&self, after: u64) -> Result<u64> {
+    async fn last_after(&self, after: u64) -> Result<u64> {
         let name = |n| self.store.layout().segment(n);
         let mut end = after;
         loop {
@@ -211,7 +211,7 @@ impl Journal {
     }
 
     /// A segment that is there because `newest` is.
-    async fn numbered(&self, n: u64, newest: u64) -> Result<Segment> {
+    pub(crate) async fn numbered(&self, n: u64, newest: u64) -> Result<Segment> {
         match self.segment(n).await {
             Err(e) if e.kind() == ErrorKind::NotFound => Err(self.hole(n, newest)),
             read => read,
@@ -222,15 +222,15 @@ impl Journal {
     ///
     /// A name that is free is not the end if others stand behind it. Asking for single names can miss those; a writer
     /// that went on there would fork the journal, so it has the end listed.
-    pub async fn tail(&self, after: u64) -> Result<Tail> {
+    pub async fn end(&self, after: u64) -> Result<End> {
         let numbers = self.segments_after(after).await?;
         if after == 0 && numbers.is_empty() {
-            return Ok(self.empty_tail());
+            return Ok(self.empty_end());
         }
         let newest = numbers.end - 1;
         let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1);
         let newest = self.listed(from, newest).await?;
-        self.tail_at(newest).await
+        self.end_at(newest).await
     }
 
     /// The newest segment's number by a listing of what is after `from`, in which there may be no hole; at least `newest`.
@@ -251,9 +251,9 @@ impl Journal {
     }
 
     /// The log as it ends with segment `n`.
-    async fn tail_at(&self, n: u64) -> Result<Tail> {
+    async fn end_at(&self, n: u64) -> Result<End> {
         let meta = self.segment(n).await?.meta;
-        Ok(Tail {
+        Ok(End {
             segment: n,
             last: meta.last,
             chain: meta.chain_after,
@@ -264,8 +264,8 @@ impl Journal {
         })
     }
 
-    fn empty_tail(&self) -> Tail {
-        Tail {
+    fn empty_end(&self) -> End {
+        End {
             segment: 0,
             last: 0,
             chain: chain_start(&self.cluster),

@@ -21,7 +21,7 @@ use futures::StreamExt as _;
 
 use crate::{
     Change, Error, ErrorKind, Journal, Manifest, Micros, Position, Result, Row, facts,
-    journal::Tail,
+    journal::End,
     row::{ChainHash, Op},
     seal::{DataKeys, Place},
     segment::{self, FrontierVector, Meta},
@@ -144,7 +144,7 @@ impl Writer {
         let checkpoint = Manifest::read(journal).await?.checkpoints.last().map_or(0, |c| c.segment);
         let mut after = checkpoint.max(boundary.saturating_sub(1));
         loop {
-            let tail = journal.tail(after).await?;
+            let tail = journal.end(after).await?;
             refuse_a_fight(journal, &tail, boundary, &identity).await?;
             after = tail.segment;
             let mut writer = Self::at(journal, identity.clone(), keys.clone(), tail);
@@ -160,7 +160,7 @@ impl Writer {
         }
     }
 
-    fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: Tail) -> Self {
+    fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: End) -> Self {
         Self {
             alive: now(journal),
             journal: journal.clone(),
@@ -428,7 +428,7 @@ fn stalled(journal: &Journal, since: Moment) -> bool {
 }
 
 /// Refuses to start where writers of several instances take the journal from one another all the time.
-async fn refuse_a_fight(journal: &Journal, tail: &Tail, boundary: u64, identity: &Identity) -> Result<()> {
+async fn refuse_a_fight(journal: &Journal, tail: &End, boundary: u64, identity: &Identity) -> Result<()> {
     let now = journal.parts().clock.now();
     if tail.epoch < FIGHT_CHANGES as u64 || (now - tail.time).abs() > FIGHT_WINDOW {
         return Ok(());

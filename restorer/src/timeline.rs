@@ -21,7 +21,7 @@ use hindcast_journal::{
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
     fold::{KindState, Knowledge, ObjectKey},
-    reader::Answer,
+    read::Answer,
     seal::{self, DataKeys, Key, Place, Rules},
 };
 

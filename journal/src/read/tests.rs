@@ -1,15 +1,18 @@
 mod counted;
 mod random;
+mod tail;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use object_store::{memory::InMemory, path::Path};
 
 use super::*;
 use crate::{
-    Change, Encoder, Observation, Parts, Secrets, Writer,
+    Change, Encoder, Error, Observation, Parts, Secrets, Writer,
+    cut::Moment,
     facts::{self, Discovery},
-    fold::Knowledge,
+    fold::{Knowledge, Scope, State},
+    row::Source,
     seal::{DataKeys, Key},
     segment::FrontierPoint,
     writer::Identity,
@@ -281,7 +284,7 @@ async fn a_missing_segment_is_named() {
         let bytes = journal.store().get(&journal.store().layout().segment(n)).await.expect("there");
         copy.store().create(&copy.store().layout().segment(n), bytes).await.expect("writes");
     }
-    let error = copy.tail(0).await.expect_err("a hole");
+    let error = copy.end(0).await.expect_err("a hole");
     assert!(error.to_string().contains("wal/00000000000000000003.parquet: is missing"), "{error}");
 }
 

@@ -79,12 +79,12 @@ impl Reader {
     pub(super) fn ended(&self, lives: &LivesRead, cut: &Cut, asked: Option<Micros>) -> Vec<Ended> {
         let newest = |domain: &String| {
             let frontier =
-                self.segments.last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
+                self.log.runs().last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
             lives.newest.get(domain).copied().max(frontier).unwrap_or(0)
         };
         let past = cut.domains.iter().filter(|(domain, point)| point.incarnation < newest(domain));
         let judged = past.filter_map(|(domain, point)| {
-            let frontiers = self.segments.iter().filter_map(|segment| segment.meta.frontier.get(domain));
+            let frontiers = self.log.runs().iter().filter_map(|segment| segment.meta.frontier.get(domain));
             let own = || frontiers.clone().filter(|f| f.incarnation == point.incarnation);
             let at_start = self.start.as_ref().and_then(|c| c.cut().domains.get(domain).copied());
             let at_start = at_start.is_some_and(|closed| closed.incarnation == point.incarnation && closed >= *point);
@@ -105,7 +105,7 @@ impl Reader {
     pub(super) fn newest_closed(&self) -> FrontierVector {
         let mut frontier = self.frontier();
         if !frontier.contains_key(MAIN) {
-            let read = || self.segments.iter().rev().find_map(|s| s.meta.frontier.get(MAIN)).copied();
+            let read = || self.log.runs().iter().rev().find_map(|s| s.meta.frontier.get(MAIN)).copied();
             let before = || {
                 let (_, time) = self.start.as_ref()?.told(MAIN)?;
                 let point = self.start.as_ref()?.cut().domains.get(MAIN).copied()?;
@@ -118,7 +118,7 @@ impl Reader {
 
     /// The newest closed cut of what has been read.
     pub(super) fn newest_cut(&self) -> Cut {
-        self.cut_at(&self.newest_closed(), &self.segments)
+        self.cut_at(&self.newest_closed(), self.log.runs())
     }
 
     /// The cut at a frontier, with the segments that have been read up to it. In a domain that the frontier lacks no kind is
@@ -144,7 +144,7 @@ impl Reader {
     /// Whether a life of a domain's counter has ended and nothing is known of the next one.
     pub(super) fn is_between_lives(&self) -> bool {
         let frontier = self.frontier();
-        between_lives(&self.segments).iter().any(|domain| !frontier.contains_key(*domain))
+        between_lives(self.log.runs()).iter().any(|domain| !frontier.contains_key(*domain))
     }
 
     /// The lives of a domain's counter that the journal knows, in order.

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{RECOVERY, Reader, counts, left};
+use super::{
+    RECOVERY, Reader,
+    whole::{counts, left},
+};
 use crate::{
     Journal, Position, Result, Revision,
     counts::Counts,
@@ -110,7 +113,7 @@ impl Past {
                 state.apply(row, scope, Some(&moment.cut))?;
                 seen.apply(row, &nothing, None)?;
             }
-            applied = read.segments.len();
+            applied = read.log.runs().len();
             // What was recovered of a kind that had been let go may stand later in the log than what was read.
             let Some(left) = left(&state) else { break };
             if read.is_past(left + RECOVERY) || !read.read_on().await? {

@@ -344,7 +344,7 @@ impl World {
 /// The segments of a journal, without its checkpoints.
 async fn bare(journal: &Journal) -> Journal {
     let copy = Journal::open(Arc::new(InMemory::new()), &Path::from("p"), "uid-1", Parts::system());
-    for n in 1..=journal.tail(0).await.expect("reads").segment {
+    for n in 1..=journal.end(0).await.expect("reads").segment {
         let bytes = journal.store().get(&journal.store().layout().segment(n)).await.expect("there");
         copy.store().create(&copy.store().layout().segment(n), bytes).await.expect("writes");
     }

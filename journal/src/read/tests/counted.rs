@@ -1,6 +1,6 @@
 //! What is counted is not folded: seen by the bytes that are fetched, of each folder of the bucket.
 
-use std::{collections::BTreeMap, fmt, sync::Mutex};
+use std::{fmt, sync::Mutex};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;

@@ -1,0 +1,60 @@
+//! What was committed since a moment, segment by segment, behind the state it begins on.
+
+use super::{Reader, rows::Place, tail::Tail};
+use crate::{
+    Micros, Position, Result, Row,
+    cut::Cut,
+    fold::{Scope, State},
+    journal::Segment,
+    segment::FrontierVector,
+};
+
+impl Reader {
+    /// The segments that hold what was committed since a moment, with the state they begin on: its kinds, and its
+    /// objects in `scope` if `objects` are wanted.
+    pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments)> {
+        let start = self.manifest.newest(&self.journal, |c| c.time() < since).await?;
+        let nothing = Scope::nothing();
+        let state = match &start {
+            Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,
+            None => State::default(),
+        };
+        let tail = Tail::from_segment(&self.journal, &self.manifest, Place::behind(start.as_ref())).await?;
+        let held = start.as_ref().map(|c| (c.pos, c.cut()));
+        Ok((state, Segments { tail, held, frontier: FrontierVector::new() }))
+    }
+}
+
+/// Segments in order, without the rows that a checkpoint holds.
+#[derive(Debug)]
+pub struct Segments {
+    tail: Tail,
+    /// The checkpoint's position and cut.
+    held: Option<(Position, Cut)>,
+    frontier: FrontierVector,
+}
+
+impl Segments {
+    /// The next segment; `None` behind the newest that was there when it was opened.
+    pub async fn next(&mut self) -> Result<Option<Segment>> {
+        let Some(mut segment) = self.tail.found().await? else { return Ok(None) };
+        self.frontier.clone_from(&segment.meta.frontier);
+        if let Some((pos, cut)) = &self.held
+            && segment.meta.first <= *pos
+        {
+            let beyond = |row: &&Row| row.pos > *pos || !cut.holds(row);
+            segment.rows = segment.rows.iter().filter(beyond).cloned().collect::<Vec<_>>().into();
+        }
+        Ok(Some(segment))
+    }
+
+    /// The tail behind what has come so far.
+    pub fn into_tail(self) -> Tail {
+        self.tail
+    }
+
+    /// How far the log was closed with the newest segment read.
+    pub fn frontier(&self) -> &FrontierVector {
+        &self.frontier
+    }
+}
