@@ -9,14 +9,13 @@
 //!
 //! Not here: what T means and what is printed (`cli`), reading from a live cluster (the watcher).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+mod follow;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{
-    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Past, Position, Reader, Result, Revision,
-    Row, Scope, State,
+    At, Change, Entry, Error, FrontierVector, Journal, Micros, Moment, Past, Position, Reader, Result, Revision, Row,
+    Scope, State,
     counts::Counts,
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
@@ -25,10 +24,8 @@ use hindcast_journal::{
     seal::{self, DataKeys, Key, Place, Rules},
 };
 
+pub use self::follow::Follow;
 use crate::message::Remedy;
-
-/// The most rows that one history holds; the newest are kept.
-const HISTORY: usize = 200_000;
 
 /// Reads one cluster's past.
 #[derive(Debug)]
@@ -360,42 +357,6 @@ impl Timeline {
         out
     }
 
-    /// The changes of a range that are in `scope`, oldest first.
-    pub async fn history(&mut self, range: &Range, scope: &Scope) -> Result<History> {
-        let since = range.since.unwrap_or(Micros::MIN);
-        let until = range.until.unwrap_or(Micros::MAX);
-        let mut walk = Walk { state: State::default(), events: VecDeque::new(), truncated: false };
-        let (state, mut rows) = self.reader.history(since, scope, range.labels).await?;
-        walk.state = state;
-        let mut jumps = Vec::new();
-        while let Some(segment) = rows.next().await? {
-            for row in segment.rows.iter() {
-                let within =
-                    row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
-                let wanted = scope.wants_row(row) && row.op.is_object() && within;
-                jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(Jump::of));
-                walk.step(row, scope, wanted, range.labels)?;
-            }
-        }
-        let frontier = rows.frontier().clone();
-        let overlaps = |gap: &Gap| gap.time_from <= until && gap.time_to >= since;
-        let kinds = walk.state.kinds;
-        let gaps = kinds
-            .iter()
-            .flat_map(|(key, kind)| kind.gaps.iter().map(move |(_, gap)| (key.clone(), gap.clone())))
-            .filter(|(_, gap)| overlaps(gap))
-            .collect();
-        Ok(History {
-            events: walk.events.into(),
-            truncated: walk.truncated,
-            gaps,
-            jumps,
-            kinds,
-            last: walk.state.last,
-            frontier,
-        })
-    }
-
     /// What the journal holds.
     pub async fn status(&mut self) -> Result<Status> {
         let frontier = self.reader.at(&At::NowOpen).await?.moment().frontier.clone();
@@ -437,34 +398,6 @@ fn object(entry: Entry) -> Result<Object> {
         unreadable: entry.unreadable.clone(),
         entry,
     })
-}
-
-/// Goes through the log and keeps what is wanted.
-struct Walk {
-    state: State,
-    events: VecDeque<Event>,
-    truncated: bool,
-}
-
-impl Walk {
-    fn step(&mut self, row: &Row, scope: &Scope, wanted: bool, labels: bool) -> Result<()> {
-        let labels_before = if wanted && labels { self.state.labels(row) } else { None };
-        if labels || !row.op.is_object() {
-            self.state.apply(row, scope, None)?;
-        } else {
-            self.state.last = row.pos;
-        }
-        if !wanted {
-            return Ok(());
-        }
-        let labels_after = if labels && row.op != Op::Delete { self.state.labels(row) } else { None };
-        if self.events.len() == HISTORY {
-            self.events.pop_front();
-            self.truncated = true;
-        }
-        self.events.push_back(Event { row: row.clone(), labels_before, labels_after });
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `hindcast log`: what changed, when and by whom.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use hindcast_journal::{At, Micros, Position, Scope, cut::MAIN, facts::Discovery, fold::KindState};
 use hindcast_restorer::{Event, History, Jump, Range};
@@ -23,9 +23,6 @@ const RECENT: Micros = 3_600_000_000;
 
 /// `--around`, to either side.
 const AROUND: Micros = 300_000_000;
-
-/// How often `--follow` looks for new segments.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What was asked, resolved.
 struct Question {
@@ -64,23 +61,19 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
 pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
     crate::logging::for_reader(context.common.verbose);
     let mut past = past::open(context).await?;
-    let mut question = resolve(context, args, &mut past).await?;
+    let question = resolve(context, args, &mut past).await?;
     let interrupted = tokio::signal::ctrl_c();
     let mut interrupted = std::pin::pin!(interrupted);
     let mut shown = 0;
     let work = async {
+        let mut log = past.timeline.follow(&question.range, &question.scope).await?;
         loop {
-            let history = past.timeline.history(&question.range, &question.scope).await?;
-            say_jumps(context, &history.jumps);
-            let changes = wanted(&past, &question, &history.events);
+            let (events, jumps) = log.take();
+            say_jumps(context, &jumps);
+            let changes = wanted(&past, &question, &events);
             shown += changes.len();
             text::print(context, args, &changes, Order::OldestFirst, question.namespaces == Namespaces::All);
-            question.range.after = Some(history.last);
-            // What is committed from now on is not before this, by more than the slack of clocks.
-            question.range.since = Some(context.parts.clock.now() - RECENT);
-            while !past.timeline.refresh().await? {
-                context.parts.clock.sleep(LOOK_EVERY).await;
-            }
+            log.more().await?;
         }
     };
     let done: Result<std::convert::Infallible> = tokio::select! {
