@@ -5,12 +5,13 @@
 //!
 //! **Invariants.**
 //! 1. A checkpoint stands at a closed cut and holds exactly the rows within it [`Checkpoint::write`].
-//! 2. It is found only through the manifest, which is written after it; a checkpoint without an entry is unused bytes.
-//! 3. It has one file for a position: while no rows come its entry moves on with the cut and the file stays [`Checkpoint::write`].
+//! 2. It is found only through the manifest, which is written after it; a file without an entry is never read.
+//! 3. There is one file per position: while no rows come, its entry moves on with the cut and the file stays
+//!    [`Checkpoint::write`].
 //! 4. Objects are sorted by namespace first, and the index names each row group's first key, so that one namespace or
 //!    one object is read without the rest [`Checkpoint::load`].
-//! 5. Its footer holds the counts of its state ([`Counts`], JSON in `hindcast.counts`), so that who asks how much there is
-//!    reads no object. Format 1 has had that since this version writes it: a checkpoint without it is counted by folding.
+//! 5. Its footer holds the counts of its state ([`Counts`], JSON in `hindcast.counts`), so that counting reads no
+//!    object. Older checkpoints of format 1 lack them and are counted by folding; older versions ignore them.
 //!
 //! Not here: when to make one (`compactor`).
 
@@ -58,7 +59,7 @@ struct StoredPoint {
 }
 
 impl StoredPoint {
-    fn told(&self) -> CutPoint {
+    fn proven(&self) -> CutPoint {
         let (incarnation, rv) = self.row.unwrap_or((self.incarnation, self.rv));
         CutPoint { incarnation, rv }
     }
@@ -82,9 +83,9 @@ pub struct Checkpoint {
     /// The size of its footer, and the footer's SHA-256: what a reader of a part checks before it parses.
     pub footer: (u64, String),
     domains: BTreeMap<String, StoredPoint>,
-    /// When kinds were let go that may still be recovered later in the log: the latest of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) left: Option<Micros>,
+    /// The latest moment at which a kind was let go that may still be recovered later in the log.
+    #[serde(default, rename = "left", skip_serializing_if = "Option::is_none")]
+    pub(crate) let_go: Option<Micros>,
 }
 
 /// Where a checkpoint's state was taken from.
@@ -93,7 +94,7 @@ pub struct Origin {
     /// The closed cut.
     pub cut: Cut,
     /// Per domain the newest point that a row tells of, and by when everything in the cut was committed.
-    pub told: BTreeMap<String, (CutPoint, Micros)>,
+    pub proven: BTreeMap<String, (CutPoint, Micros)>,
     /// The newest segment looked at.
     pub segment: u64,
     /// The position of the newest row looked at.
@@ -102,8 +103,8 @@ pub struct Origin {
     pub chain: ChainHash,
     /// The lowest position beyond the cut, and its segment.
     pub fold_from: (Position, u64),
-    /// When kinds were let go that had not been taken up again: the latest of them.
-    pub left: Option<Micros>,
+    /// The latest moment at which a kind was let go that had not been taken up again.
+    pub let_go: Option<Micros>,
     /// The frontier of the newest segment.
     pub frontier: FrontierVector,
 }
@@ -115,8 +116,8 @@ impl Checkpoint {
         Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), point(p))).collect() }
     }
 
-    /// An earlier version left a domain that was not closed just then out of the cut, though its objects are in the state as they
-    /// were at the checkpoint before. Such a one is told by points that do not say what their newest row is.
+    /// An earlier version left a domain out of the cut if it was not closed just then, although its objects are in the
+    /// state as of the checkpoint before. Such checkpoints are recognised by points that do not name their newest row.
     fn complete(&mut self, before: &Self) {
         if self.domains.values().all(|point| point.row.is_none()) {
             for (domain, point) in &before.domains {
@@ -125,15 +126,15 @@ impl Checkpoint {
         }
     }
 
-    /// One domain's part of what the rows in it tell of, and by when that was committed.
-    pub(crate) fn told(&self, domain: &str) -> Option<(CutPoint, Micros)> {
+    /// The newest point of one domain that a row in it proves, and by when that was committed.
+    pub(crate) fn proven(&self, domain: &str) -> Option<(CutPoint, Micros)> {
         let stored = self.domains.get(domain)?;
-        Some((stored.told(), stored.hi))
+        Some((stored.proven(), stored.hi))
     }
 
-    /// The cut of what the rows in it tell of: that of any moment after them which nothing else belongs to.
-    pub(crate) fn told_cut(&self) -> Cut {
-        Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), p.told())).collect() }
+    /// The cut that its rows prove, which may be less far than the cut it stands at.
+    pub(crate) fn proven_cut(&self) -> Cut {
+        Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), p.proven())).collect() }
     }
 
     /// By when everything in it was committed.
@@ -177,7 +178,7 @@ impl Checkpoint {
             bytes: 0,
             footer: (0, String::new()),
             domains: stored(origin),
-            left: origin.left,
+            let_go: origin.let_go,
         };
         let meta = Meta {
             role: "checkpoint".to_owned(),
@@ -210,14 +211,14 @@ impl Checkpoint {
         let footer = bytes.slice((checkpoint.bytes - length) as usize..);
         checkpoint.footer = (length, sha256(&footer));
         let path = journal.store().layout().checkpoint(checkpoint.pos);
-        // A file of that name was made from the same rows at the same position: it will do.
+        // If a file of that name exists, it was made from the same rows, and serves as well.
         journal.store().create(&path, bytes).await?;
         Manifest::add(journal, checkpoint.clone()).await?;
         Ok(checkpoint)
     }
 
-    /// What is counted of a state, by the rules of the newest writer. A checkpoint does without where those are damaged: who
-    /// wants to know then counts by folding, and other readers are not kept from a checkpoint.
+    /// The counts of a state, by the newest writer's rules. If those are damaged the checkpoint is written without
+    /// counts, so that it still serves every other reader.
     async fn counts_of(journal: &Journal, state: &State) -> Result<Option<Counts>> {
         match Rules::read(journal).await {
             Ok(rules) => Ok(Some(Counts::of(state, &rules).abridged())),
@@ -226,8 +227,8 @@ impl Checkpoint {
         }
     }
 
-    /// The same file at a later cut, if nothing but how far was seen has come since: an idle journal has segments and no
-    /// rows, and a reader of now shall not read them all.
+    /// The same file at a later cut, if no rows have come since. An idle journal still gets segments, and this spares a
+    /// reader of the newest state from reading them all.
     fn moved(&self, origin: &Origin) -> Option<Self> {
         let whole = |fold_from: Position| fold_from == self.pos + 1;
         let idle = origin.last == self.pos && whole(self.fold_from) && whole(origin.fold_from.0);
@@ -243,9 +244,9 @@ impl Checkpoint {
 /// The points of an origin's cut.
 fn stored(origin: &Origin) -> BTreeMap<String, StoredPoint> {
     let points = origin.cut.domains.iter().map(|(domain, point)| {
-        let told = origin.told.get(domain);
-        let row = told.map(|(row, _)| (row.incarnation, row.rv));
-        let hi = told.map_or(0, |(_, hi)| *hi);
+        let proven = origin.proven.get(domain);
+        let row = proven.map(|(row, _)| (row.incarnation, row.rv));
+        let hi = proven.map_or(0, |(_, hi)| *hi);
         (domain.clone(), StoredPoint { incarnation: point.incarnation, rv: point.rv, hi, row })
     });
     points.collect()

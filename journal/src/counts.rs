@@ -1,19 +1,20 @@
-//! What stands, counted: how many objects of each kind, whose values are not stored, which Secrets are in clear.
+//! How many objects there are of each kind, which of them lack values that were not stored, and how many Secrets are in
+//! clear.
 //!
-//! A checkpoint keeps the counts of its state, and what the log tells behind it is added without folding it: a row's
-//! columns say whether its object was there before and is there after ([`Tally`]). Only of kinds that hold sealed values the
-//! few objects that were written since are folded, since a patch may take a value away that was not stored.
+//! A checkpoint keeps the counts of its state. The rows behind it are added without a fold: a row's columns say whether
+//! its object existed before and exists after it ([`Tally`]). Only in kinds with sealed values are the few objects
+//! written since folded, because a patch may remove a value that was not stored.
 //!
-//! **Format.** JSON: `objects`, kind → number; `cells`, the kinds of which an object has sealed values; `unstored`, kind →
-//! `count` and the `first` names, at most [`NAMED`], as (namespace, name); `in_clear`; and `seal` and `edition`, the rules that
-//! `in_clear` was counted by. What is left out is empty or 0.
+//! **Format.** JSON: `objects`, kind → number; `cells`, the kinds of which an object has sealed values; `unstored`,
+//! kind → `count` and the `first` names, at most [`NAMED`], as (namespace, name); `in_clear`; and `seal` and `edition`,
+//! the rules by which `in_clear` was counted. A field that is left out is empty or 0.
 //!
-//! **Invariants.** (1) What is counted is what a fold of the same rows counts [a test of random logs]. (2) Counts made by other
-//! rules than the ones asked for are not used [`Counts::are_by`], nor such as lost the names that have to be told
-//! [`Counts::are_named`]: then the state is folded.
+//! **Invariants.** (1) The counts equal those of a fold of the same rows [a test of random logs]. (2) Counts made by
+//! rules other than those asked for are not used [`Counts::are_by`], nor counts with too few names left to report
+//! [`Counts::are_named`]: the state is folded instead.
 //!
-//! This stands on what a writer promises: a row that changes or deletes an object names the one before it (`base_rv`), and
-//! an object of another uid is added after the one before it was deleted.
+//! This relies on what every writer does: a row that changes or deletes an object names the version before it
+//! (`base_rv`), and an object of another uid is only added after the old one was deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,15 +28,15 @@ use crate::{
     seal::{Rules, is_placeholder, rules::EDITION},
 };
 
-/// The most names that a checkpoint keeps of a kind's objects with values that are not stored.
+/// How many names of objects with values that are not stored a checkpoint keeps, per kind.
 const NAMED: usize = 64;
-/// As many have to be known, in order, or all that there are.
-const TOLD: usize = 16;
+/// How many of the first names must be known, unless there are fewer.
+const FIRST: usize = 16;
 
 /// The kind key of Secrets.
 const SECRETS: &str = "/secrets";
 
-/// What stands, counted.
+/// How many objects there are, and what has to be said about their values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -54,14 +55,14 @@ pub struct Counts {
 #[serde(default)]
 struct Unstored {
     count: u64,
-    /// Namespace and name of the first of them, or of all.
+    /// Namespace and name of the first of them, or of all of them.
     first: BTreeSet<(String, String)>,
 }
 
 impl Unstored {
     fn add(&mut self, key: &ObjectKey) {
         let name = (key.namespace.clone(), key.name.clone());
-        // A name behind the last one known cannot be placed among those that are not.
+        // It is unknown how many unnamed ones come before a name behind the last one known.
         if self.is_whole() || self.first.last().is_some_and(|last| name < *last) {
             self.first.insert(name);
         }
@@ -79,12 +80,12 @@ impl Unstored {
 }
 
 impl Counts {
-    /// Nothing, counted by rules.
+    /// No objects, counted by these rules.
     pub(crate) fn none(rules: &Rules) -> Self {
         Self { seal: rules.clone(), edition: EDITION, ..Self::default() }
     }
 
-    /// What stands in a state, by rules.
+    /// The counts of a state by these rules.
     pub fn of(state: &State, rules: &Rules) -> Self {
         let mut out = Self::none(rules);
         for (key, entry) in &state.objects {
@@ -133,10 +134,10 @@ impl Counts {
     fn are_named(&self) -> bool {
         let named = |unstored: &Unstored| unstored.is_whole() || !unstored.first.is_empty();
         let names = self.unstored_names().len();
-        self.unstored.values().all(named) && (names >= TOLD || names as u64 == self.unstored())
+        self.unstored.values().all(named) && (names >= FIRST || names as u64 == self.unstored())
     }
 
-    /// As a checkpoint keeps them.
+    /// With no more names than a checkpoint keeps.
     pub(crate) fn abridged(mut self) -> Self {
         for unstored in self.unstored.values_mut() {
             if let Some(behind) = unstored.first.iter().nth(NAMED).cloned() {
@@ -146,7 +147,7 @@ impl Counts {
         self
     }
 
-    /// Of the kinds that are known at a moment alone.
+    /// Drops the kinds that are not known at a moment.
     pub(crate) fn retain(&mut self, known: impl Fn(&str) -> bool) {
         self.objects.retain(|kind, _| known(kind));
         self.unstored.retain(|kind, _| known(kind));
@@ -207,15 +208,15 @@ fn is_in_clear(entry: &Entry, rules: &Rules) -> bool {
     paths.iter().any(|path| !value.pointer(path).and_then(Value::as_str).is_some_and(is_placeholder))
 }
 
-/// Whether an object was there before the rows that were looked at, and is after them.
+/// Whether an object existed before a run of rows, and exists after it.
 #[derive(Debug, Clone, Copy)]
 struct Presence {
-    /// `None`: its rows do not tell.
+    /// `None` if its rows do not say.
     before: Option<bool>,
     after: bool,
 }
 
-/// What the rows behind a checkpoint do to its counts.
+/// How the rows behind a checkpoint change its counts.
 #[derive(Debug)]
 pub(crate) struct Tally {
     counts: Counts,
@@ -226,7 +227,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// What rows do to counts; `None` if those were made by other rules.
+    /// Looks through the rows; `None` if the counts were made by other rules.
     pub(crate) fn new<'r>(counts: Counts, rules: &Rules, rows: impl Iterator<Item = &'r Row> + Clone) -> Option<Self> {
         if !counts.are_by(rules) {
             return None;
@@ -248,7 +249,7 @@ impl Tally {
         Some(out)
     }
 
-    /// The objects of which it has to be known what they were before.
+    /// The objects whose state before the rows is needed.
     pub(crate) fn wanted(&self) -> BTreeSet<ObjectKey> {
         let untold = self.plain.iter().filter(|(_, presence)| presence.before.is_none());
         let mut met = BTreeSet::new();
@@ -262,7 +263,8 @@ impl Tally {
         wanted
     }
 
-    /// The counts behind the rows, with the [wanted](Self::wanted) objects as they were before. `None` if they do not name enough.
+    /// The counts after the rows, given the [wanted](Self::wanted) objects as they were before. `None` if too few names
+    /// are left.
     pub(crate) fn sum(mut self, mut before: State, rules: &Rules) -> Result<Option<Counts>> {
         for (key, presence) in &self.plain {
             match (presence.before.unwrap_or_else(|| before.objects.contains_key(key)), presence.after) {
@@ -288,8 +290,8 @@ impl Tally {
     }
 }
 
-/// Whether the object of a row was there before it. An add begins one; any other row names the one before it, but for the
-/// delete of an object of which nothing was known.
+/// Whether the object of a row existed before it. An add begins an object; any other row names the version before it,
+/// except the delete of an object that was not known.
 fn was_there(row: &Row) -> Option<bool> {
     match (row.op, row.base_rv) {
         (Op::Add, _) => Some(false),

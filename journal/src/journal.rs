@@ -1,12 +1,13 @@
 //! The handle on one cluster's journal in a bucket.
 //!
-//! **Words**: the *end* is where the log ends with the newest segment; the *boundary* is the segment number below which raw segments may be
-//! gone.
+//! **Words**: the *end* is where the log ends with the newest segment; the *boundary* is the segment number below which
+//! raw segments may be gone.
 //!
-//! **Invariants.** (1) Segment numbers have no holes above the boundary. So the newest is found by asking for single names
-//! [`Journal::segments_after`], in a few dozen requests whatever the log's age, and a reader meets each hole in what it
-//! reads [`Journal::read`]. (2) Who writes on shows by a listing of the end that nothing stands behind it [`Journal::end`].
-//! (3) A segment is taken only if its epoch is not below an earlier one's and its chain value follows [`Link::check`].
+//! **Invariants.** (1) Segment numbers have no holes above the boundary. So the newest is found by asking for single
+//! names [`Journal::segments_after`], in a few dozen requests whatever the log's age, and a reader meets each hole in
+//! what it reads [`Journal::read`]. (2) Who writes on shows by a listing of the end that nothing stands behind it
+//! [`Journal::end`]. (3) A segment is taken only if its epoch is not below an earlier one's and its chain value follows
+//! [`Link::check`].
 //!
 //! Not here: state ([`crate::fold`]), cuts ([`crate::read`]), writing ([`crate::writer`]).
 
@@ -30,7 +31,7 @@ pub(crate) const READ_AHEAD: usize = 16;
 /// Segments before the newest that are listed with it, so that a hole right before it is met: one page's worth.
 const LOOK_BACK: u64 = 900;
 
-/// How far behind the end, in doublings, single names are asked for that only a hole could keep from it.
+/// How far beyond the apparent end single names are probed, in doublings: one that exists there means a hole before it.
 const LOOK_BEYOND: u32 = 20;
 
 /// One cluster's journal.
@@ -91,7 +92,7 @@ impl Journal {
             found.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
         names.sort();
         if names.is_empty() {
-            // A page for people reads as a listing with nothing in it. It is told by what a store says of a name that is not there.
+            // An HTML page parses as an empty listing. Asking for a name that cannot exist tells the two apart.
             let none = prefix.clone().join("-");
             match inner.head(&none).await.map_err(|e| crate::store::convert(&none, e)) {
                 Ok(_) => return Err(crate::store::foreign(&none)),
@@ -120,7 +121,7 @@ impl Journal {
     /// The numbers of the segments after `n`, up to the newest.
     pub async fn segments_after(&self, n: u64) -> Result<Range<u64>> {
         let first = match n {
-            // From the very start the log may begin above the boundary; from a known segment it goes on at once.
+            // At the very start, segments below the boundary may be gone; after a known segment there is no gap.
             0 => self.begin().await?,
             n => n + 1,
         };
@@ -133,7 +134,7 @@ impl Journal {
         self.store.newest(|n| self.store.layout().segment(n), after).await
     }
 
-    /// The same, with a look at single names that nothing but a hole keeps from it.
+    /// The same, but first probes names beyond the apparent end, which exist only if there is a hole before them.
     async fn last_after(&self, after: u64) -> Result<u64> {
         let name = |n| self.store.layout().segment(n);
         let mut end = after;
@@ -166,7 +167,7 @@ impl Journal {
         }
         let listed = self.store.list(&layout.segments(), None).await?;
         let mut first = listed.iter().find_map(|l| Layout::number(&l.path)).unwrap_or(1);
-        // A listing of a folder that is being written to is no moment: it may leave out a name and hold a newer one.
+        // A listing made while the folder is written to is not consistent: it may miss a name and hold a newer one.
         while first > 1 && self.store.exists(&layout.segment(first - 1)).await? {
             first -= 1;
         }
@@ -210,7 +211,7 @@ impl Journal {
             .map(move |read| read.and_then(|s| link.check(&s.meta).map(|()| s)))
     }
 
-    /// A segment that is there because `newest` is.
+    /// A segment that must exist, since `newest` does.
     pub(crate) async fn numbered(&self, n: u64, newest: u64) -> Result<Segment> {
         match self.segment(n).await {
             Err(e) if e.kind() == ErrorKind::NotFound => Err(self.hole(n, newest)),
@@ -220,8 +221,8 @@ impl Journal {
 
     /// Where the log ends, found above segment `after` (0 to begin at the start): what a writer goes on from.
     ///
-    /// A name that is free is not the end if others stand behind it. Asking for single names can miss those; a writer
-    /// that went on there would fork the journal, so it has the end listed.
+    /// A free name is not the end if later ones exist. Probing single names can miss those, and a writer that went on
+    /// at the free one would fork the journal, so the end is listed.
     pub async fn end(&self, after: u64) -> Result<End> {
         let numbers = self.segments_after(after).await?;
         if after == 0 && numbers.is_empty() {
@@ -233,13 +234,14 @@ impl Journal {
         self.end_at(newest).await
     }
 
-    /// The newest segment's number by a listing of what is after `from`, in which there may be no hole; at least `newest`.
+    /// The newest segment's number by a listing of what is after `from`, in which there may be no hole; at least
+    /// `newest`.
     async fn listed(&self, from: u64, newest: u64) -> Result<u64> {
         let layout = self.store.layout();
         let listed = self.store.list(&layout.segments(), Some(&layout.segment(from))).await?;
         let mut before = from;
         for number in listed.iter().filter_map(|l| Layout::number(&l.path)) {
-            // The listing may leave out a name that came while it was made.
+            // A listing may miss a name that was created while it was made.
             for hole in before + 1..number {
                 if !self.store.exists(&layout.segment(hole)).await? {
                     return Err(self.hole(hole, number));

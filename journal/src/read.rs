@@ -1,20 +1,20 @@
 //! Reading the past: a question becomes a cut, a cut becomes a state.
 //!
 //! A [`Reader`] loads one manifest, picks the newest checkpoint that is not after the moment asked for, and reads the
-//! segments from there until the moment is closed or the log ends. What it has read it keeps, so that the next question
-//! reads only what is missing. An answer is a [`Past`]: a value of its own, which no later question changes.
+//! segments from there until the moment is closed or the log ends. It keeps what it has read, so the next question
+//! reads only what is missing. An answer is a [`Past`], a value that no later question changes.
 //!
-//! **Invariants.** (1) A read goes through one manifest, and those that it continues. (2) The cut of a time is, per domain, the greatest revision
-//! whose upper bound is not after it. (3) Objects of a kind that was not covered at the cut are not in the state: they
-//! are not known to be all of them. (4) A cut in a life of the counter that has ended is answered from that life alone.
-//! (5) A state is folded on a checkpoint whose cut is within its own [`Reader::load_within`]: what the checkpoint's cut
-//! holds is in it, and nothing else.
+//! **Invariants.** (1) A read goes through one manifest and the ones it continues. (2) The cut of a time is, per
+//! domain, the greatest revision whose upper bound is not after it. (3) Objects of a kind that was not covered at the
+//! cut are left out of the state, since nobody knows whether they are all there were. (4) A cut in an ended life of the
+//! counter is answered from that life alone. (5) A state is folded on a checkpoint whose cut is within its own
+//! [`Reader::load_within`]: what the checkpoint's cut holds is in it, and nothing else.
 //!
-//! What was seen in the cluster and laid over the log stands behind its end in every answer that reads so far.
+//! Changes seen in the live cluster can be laid over the log: every answer that reads to its end includes them.
 //!
-//! In [`resolve`] a question becomes a moment, in [`past`] that becomes a state; [`lives`] knows which life of a counter is meant,
-//! [`whole`] folds and counts everything durable. [`tail`] is the committed log in order, on and on, and [`history`] that
-//! behind the state it begins on. What holds the rows, only [`rows`] knows.
+//! In [`resolve`] a question becomes a moment, in [`past`] that becomes a state; [`lives`] knows which life of a
+//! counter is meant, [`whole`] folds and counts everything durable. [`tail`] is the committed log in order, on and on,
+//! and [`history`] that behind the state it begins on. What holds the rows, only [`rows`] knows.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
@@ -44,10 +44,10 @@ use crate::{
     segment::FrontierVector,
 };
 
-/// What was missed of a kind that was let go is recovered within this long, or not at all: etcd forgets after five minutes
-/// what was past five minutes before.
+/// What was missed of a kind that was let go is recovered within this time or not at all: etcd's history reaches back
+/// five to ten minutes.
 const RECOVERY: Micros = 11 * 60_000_000;
-/// Segments read at once in search of that.
+/// How many more segments are read at a time in search of it.
 const READ_ON: usize = 16;
 
 /// Reads one journal. A clone shares what has been read.
@@ -77,7 +77,7 @@ impl Until {
         let frontier = &segment.meta.frontier;
         match self {
             Self::End => false,
-            // Between two lives of its counter nothing closes the main domain, whatever others do.
+            // Between two lives of its counter nothing closes the main domain, even while other domains close.
             Self::Time(time) => frontier.contains_key(MAIN) && frontier.values().all(|p| p.time >= *time),
             Self::Point(domain, point) => {
                 frontier.get(domain).is_some_and(|p| CutPoint { incarnation: p.incarnation, rv: p.rv } >= *point)
@@ -105,7 +105,7 @@ impl Reader {
         &self.journal
     }
 
-    /// Looks whether there are newer segments; whether there were. What was laid over the log stays the newest.
+    /// Looks for newer segments and says whether there are any. Nothing comes after an overlay.
     pub async fn refresh(&mut self) -> Result<bool> {
         self.log.look().await
     }
@@ -123,7 +123,7 @@ impl Reader {
     }
 
     async fn load(&mut self, until: &Until) -> Result<()> {
-        // What the checkpoint took in may be closed by no segment before its own.
+        // Segments before the checkpoint's own may not close what it took in.
         let first = self.start.as_ref().map_or(0, |start| start.segment);
         let reached = |segment: &Segment| segment.meta.segment >= first && until.reached(segment);
         if self.log.runs().iter().any(|segment| reached(segment)) {
@@ -132,15 +132,16 @@ impl Reader {
         self.log.read_on(usize::MAX, reached).await
     }
 
-    /// What has been read, without what stands behind the first segment that reaches so far: more may have been read before.
+    /// What has been read, up to the first segment that reaches `until`: an earlier question may have read further.
     fn read_until(&self, until: &Until) -> &[Arc<Segment>] {
         let first = self.start.as_ref().map_or(0, |start| start.segment);
         let reached = self.log.runs().iter().position(|s| s.meta.segment >= first && until.reached(s));
         reached.and_then(|at| self.log.runs().get(..=at)).unwrap_or(self.log.runs())
     }
 
-    /// The cut that `resolve` makes of what has been read `until` then, from a checkpoint within it: in a domain that a kind
-    /// came under protection in with an older list, what is closed may have gone back since the newest one was made.
+    /// The cut that `resolve` makes of what has been read up to `until`, starting from a checkpoint within that cut.
+    /// When a kind comes under protection with an older list, its domain's closed point may fall behind the newest
+    /// checkpoint.
     async fn load_within(&mut self, until: &Until, resolve: impl Fn(&Self) -> Result<Cut>) -> Result<Cut> {
         loop {
             self.load(until).await?;
@@ -157,8 +158,8 @@ impl Reader {
         self.frontier().values().all(|point| point.time > time)
     }
 
-    /// When the kinds were let go that were not taken up again in what has been read: the latest of them.
-    fn left(&self) -> Option<Micros> {
+    /// The latest moment at which a kind was let go that has not been taken up again in what has been read.
+    fn latest_let_go(&self) -> Option<Micros> {
         let mut gone: BTreeMap<String, Micros> = BTreeMap::new();
         for row in self.rows() {
             match row.op {
@@ -169,10 +170,10 @@ impl Reader {
                 _ => {}
             }
         }
-        gone.into_values().chain(self.start.as_ref().and_then(|start| start.left)).max()
+        gone.into_values().chain(self.start.as_ref().and_then(|start| start.let_go)).max()
     }
 
-    /// Reads a few segments more; whether there were any.
+    /// Reads a few more segments and says whether there were any.
     async fn read_on(&mut self) -> Result<bool> {
         let read = self.log.runs().len();
         self.log.read_on(READ_ON, |_| false).await?;
@@ -190,23 +191,23 @@ impl Reader {
         self.log.runs().last().map(|s| s.meta.frontier.clone()).unwrap_or_default()
     }
 
-    /// The rows read, without those that the checkpoint holds already.
+    /// The rows read, except those the checkpoint already holds.
     fn rows(&self) -> impl Iterator<Item = &Row> + Clone {
         self.rows_from(0)
     }
 
-    /// The same, of the segments after the first few.
+    /// The same, skipping the first few segments.
     fn rows_from(&self, segments: usize) -> impl Iterator<Item = &Row> + Clone {
-        let held = self.start.as_ref().map(|c| (c.pos, Arc::new(c.cut())));
+        let checkpoint = self.start.as_ref().map(|c| (c.pos, Arc::new(c.cut())));
         self.log
             .runs()
             .iter()
             .skip(segments)
             .flat_map(|s| s.rows.iter())
-            .filter(move |row| held.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
+            .filter(move |row| checkpoint.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
     }
 
-    /// Lays changes that are not in the journal, seen in the live cluster, over what is read from here on.
+    /// Lays changes seen in the live cluster, which are not in the journal, over everything read from here on.
     pub fn overlay(&mut self, changes: Vec<Change>, frontier: FrontierVector) {
         self.log.lay(Overlay { changes, frontier });
     }

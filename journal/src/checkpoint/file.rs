@@ -1,7 +1,7 @@
 //! A checkpoint's file, opened: its footer, and as many of its row groups as a question needs.
 //!
-//! **Invariant.** Nothing is parsed before its digest is right: that of the whole file, or of the footer by the manifest and of
-//! each row group by the footer.
+//! **Invariant.** Nothing is parsed before its digest is right: that of the whole file, or of the footer by the
+//! manifest and of each row group by the footer.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What was committed since a moment, segment by segment, behind the state it begins on.
+//! What was committed since a moment, segment by segment, with the state it starts from.
 
 use super::{Reader, rows::Place, tail::Tail};
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Reader {
-    /// The segments that hold what was committed since a moment, with the state they begin on: its kinds, and its
-    /// objects in `scope` if `objects` are wanted.
+    /// The segments with what was committed since a moment, and the state they start from: its kinds, and its objects
+    /// in `scope` if `objects` are wanted.
     pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments)> {
         let start = self.manifest.newest(&self.journal, |c| c.time() < since).await?;
         let nothing = Scope::nothing();
@@ -20,26 +20,26 @@ impl Reader {
             None => State::default(),
         };
         let tail = Tail::from_segment(&self.journal, &self.manifest, Place::behind(start.as_ref())).await?;
-        let held = start.as_ref().map(|c| (c.pos, c.cut()));
-        Ok((state, Segments { tail, held, frontier: FrontierVector::new() }))
+        let checkpoint = start.as_ref().map(|c| (c.pos, c.cut()));
+        Ok((state, Segments { tail, checkpoint, frontier: FrontierVector::new() }))
     }
 }
 
-/// Segments in order, without the rows that a checkpoint holds.
+/// Segments in order, without the rows that the checkpoint holds.
 #[derive(Debug)]
 pub struct Segments {
     tail: Tail,
-    /// The checkpoint's position and cut.
-    held: Option<(Position, Cut)>,
+    /// The position and cut of the checkpoint it starts from.
+    checkpoint: Option<(Position, Cut)>,
     frontier: FrontierVector,
 }
 
 impl Segments {
-    /// The next segment; `None` behind the newest that was there when it was opened.
+    /// The next segment; `None` after the newest one that existed at the start.
     pub async fn next(&mut self) -> Result<Option<Segment>> {
         let Some(mut segment) = self.tail.found().await? else { return Ok(None) };
         self.frontier.clone_from(&segment.meta.frontier);
-        if let Some((pos, cut)) = &self.held
+        if let Some((pos, cut)) = &self.checkpoint
             && segment.meta.first <= *pos
         {
             let beyond = |row: &&Row| row.pos > *pos || !cut.holds(row);
@@ -48,7 +48,7 @@ impl Segments {
         Ok(Some(segment))
     }
 
-    /// The tail behind what has come so far.
+    /// The tail after the segments that have come so far.
     pub fn into_tail(self) -> Tail {
         self.tail
     }

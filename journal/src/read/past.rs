@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     RECOVERY, Reader,
-    whole::{counts, left},
+    whole::{counts, latest_let_go},
 };
 use crate::{
     Journal, Position, Result, Revision,
@@ -14,8 +14,8 @@ use crate::{
     seal::Rules,
 };
 
-/// The past at one moment: what its state is folded of, and the cut that the question became. No later question, segment
-/// or checkpoint changes it, so that it can be shared by whoever asks. Cheap to clone.
+/// The past at one moment: the cut that the question became, and everything its state is folded from. No later
+/// question, segment or checkpoint changes it, so it can be shared freely. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Past {
     read: Reader,
@@ -37,14 +37,14 @@ struct Folded {
     state: State,
     /// The kinds, also beyond the cut.
     seen: State,
-    /// With all read that had a say.
+    /// The reader, which may have had to read further than the cut.
     read: Reader,
-    /// The rows that were left out, since what they show is of another life.
+    /// The rows left out because they belong to another life of the counter.
     skipped: BTreeSet<Position>,
 }
 
 impl Journal {
-    /// The past at a moment. Who asks more than one question reads less with a [`Reader`] of their own.
+    /// The past at a moment. To ask several questions, open a [`Reader`]: it reads each segment once.
     pub async fn at(&self, question: &At) -> Result<Past> {
         Reader::open(self).await?.at(question).await
     }
@@ -64,7 +64,7 @@ impl Past {
     pub async fn state(&self, scope: &Scope) -> Result<Answer> {
         let Folded { mut state, seen, .. } = self.fold(scope).await?;
         let lagging = lagging(&seen.kinds, &self.moment.cut);
-        // What was seen of a kind does not end with the cut.
+        // A kind may have been seen further than the cut.
         for (key, kind) in state.kinds.iter_mut().filter(|(_, kind)| kind.is_covered()) {
             let further = seen.kinds.get(key).filter(|seen| seen.is_covered());
             kind.cursor = kind.cursor.max(further.and_then(|seen| seen.cursor));
@@ -74,7 +74,8 @@ impl Past {
         Ok(Answer { state, lagging })
     }
 
-    /// How much there was, by rules: counted without folding it, where the checkpoint that it starts from says what it holds.
+    /// How many objects there were. They are counted without a fold if the checkpoint it starts from has counts by the
+    /// same rules.
     pub async fn counts(&self, rules: &Rules) -> Result<Counts> {
         let Folded { state, read, skipped, .. } = self.fold(&Scope::nothing()).await?;
         let cut = &self.moment.cut;
@@ -104,7 +105,7 @@ impl Past {
         loop {
             let lives = read.lives_read();
             for row in read.rows_from(applied) {
-                // What a healing brought from beyond the end of a life was another life's.
+                // A healing may record what it read beyond the end of a life: that belongs to the next one.
                 let own = moment.cut.domains.get(&row.domain).is_some_and(|point| point.incarnation == row.incarnation);
                 if own && lives.torn(row) {
                     skipped.insert(row.pos);
@@ -114,9 +115,9 @@ impl Past {
                 seen.apply(row, &nothing, None)?;
             }
             applied = read.log.runs().len();
-            // What was recovered of a kind that had been let go may stand later in the log than what was read.
-            let Some(left) = left(&state) else { break };
-            if read.is_past(left + RECOVERY) || !read.read_on().await? {
+            // What was recovered of a kind that had been let go may stand later in the log.
+            let Some(let_go) = latest_let_go(&state) else { break };
+            if read.is_past(let_go + RECOVERY) || !read.read_on().await? {
                 break;
             }
         }
@@ -125,7 +126,7 @@ impl Past {
     }
 }
 
-/// The kinds that are protected and were not seen up to the cut.
+/// Protected kinds that had not been seen up to the cut.
 fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)> {
     let lag = |(kind, state): (&String, &KindState)| {
         let target = cut.domains.get(&state.discovery.domain)?;

@@ -7,11 +7,11 @@ use crate::{
     row::{Op, Source},
 };
 
-/// The most uncertain rows that are named.
+/// How many uncertain rows are named at most.
 const UNCERTAIN: usize = 1000;
 
 impl Reader {
-    /// The moment of a question, with all read that its answer stands on.
+    /// The moment a question becomes, with everything read that the answer needs.
     pub(super) async fn resolve(&mut self, at: &At) -> Result<Moment> {
         match at {
             At::Now => {
@@ -43,8 +43,8 @@ impl Reader {
     async fn resolve_time(&mut self, time: Micros, before: bool) -> Result<Moment> {
         self.begin(|c| c.time() < time).await?;
         self.load(&Until::Time(time)).await?;
-        // What was recovered of a kind that had been let go stands later in the log, and has a say.
-        while self.left().is_some_and(|left| !self.is_past(left + RECOVERY)) && self.read_on().await? {}
+        // What was recovered of a kind that had been let go stands later in the log, and counts.
+        while self.latest_let_go().is_some_and(|time| !self.is_past(time + RECOVERY)) && self.read_on().await? {}
         let known_before = |hi: Micros| if before { hi < time } else { hi <= time };
         let lives = self.lives_read();
         let begun = |row: &Row| lives.since(row).is_none_or(known_before);
@@ -56,7 +56,7 @@ impl Reader {
             Some(_) => None,
         };
         let mut moment = self.moment(&lives, cut, time, beyond, Some(time));
-        // What has a revision up to the cut's was committed before, whatever its own bounds say.
+        // A row within the cut was committed before the moment, whatever its own bounds say.
         let reach = |row: &&Row| {
             row.op.is_object()
                 && row.time_lo <= time
@@ -82,25 +82,25 @@ impl Reader {
             None => self.life_of(rv, domain).await?,
         };
         let point = CutPoint { incarnation, rv };
-        // One at the very point may have taken in more of the other domains than was closed of them when the point was.
+        // A checkpoint at this very point may have taken in more of the other domains than was closed at that point.
         self.begin(|c| c.cut().domains.get(domain).is_some_and(|p| *p < point)).await?;
         let until = Until::Point(domain.to_owned(), point);
-        let there = |reader: &Self| {
+        let cut_at_point = |reader: &Self| {
             let read = reader.read_until(&until);
             let frontier = read.last().map(|segment| segment.meta.frontier.clone()).unwrap_or_default();
             let mut cut = reader.cut_at(&frontier, read);
             cut.domains.insert(domain.to_owned(), point);
             Ok(cut)
         };
-        let cut = self.load_within(&until, there).await?;
-        // What more was read, to know in which life the revision is, tells of later.
+        let cut = self.load_within(&until, cut_at_point).await?;
+        // Finding out which life the revision belongs to may have read further: that is later than the question.
         let read = self.read_until(&until).len();
         self.log.truncate(read);
         let frontier = self.frontier();
-        // The end of a protection is told long after the revision up to which there was one.
+        // The end of protection is written long after the revision at which it ended.
         let hi = |row: &Row| row.domain == domain && cut.holds(row) && row.op != Op::CoverEnd;
         let time = self.rows().filter(|r| hi(r)).map(|r| r.time_hi).max().unwrap_or(0);
-        let at_start = self.start.as_ref().and_then(|start| start.told(domain));
+        let at_start = self.start.as_ref().and_then(|start| start.proven(domain));
         let time = time.max(at_start.map_or(0, |(_, hi)| hi));
         let known = frontier.get(domain).map(|p| CutPoint { incarnation: p.incarnation, rv: p.rv });
         let lives = self.lives_read();
@@ -141,7 +141,7 @@ impl Reader {
         let mut cut = self.cut_at(&segment.meta.frontier, read);
         let mut point = CutPoint { incarnation: row.incarnation, rv: row.rv };
         if row.source == Source::List || !row.op.is_object() {
-            // A list's rows have the revisions of long ago: what the row stands for is the list.
+            // Rows of a list carry old revisions: the row stands for the list's own.
             point = cut.domains.get(&row.domain).copied().unwrap_or(point).max(point);
         } else if before {
             point.rv = point.rv.saturating_sub(1);
@@ -150,7 +150,7 @@ impl Reader {
         Ok((cut, row))
     }
 
-    /// The moment of a cut with what has been read; `asked` is the time, where the question was one.
+    /// The moment of a cut, judged by what has been read; `asked` is the time if the question named one.
     fn moment(
         &self,
         lives: &LivesRead,
@@ -174,9 +174,10 @@ impl Reader {
         }
     }
 
-    /// Per domain the greatest revision that the rows that fit show to be reached, and their newest time.
+    /// Per domain the greatest revision that the rows accepted by `fits` show was reached, and the newest time among
+    /// them.
     fn greatest(&self, lives: &LivesRead, fits: impl Fn(&Row) -> bool) -> (Cut, Micros) {
-        let mut cut = self.start.as_ref().map(|start| start.told_cut()).unwrap_or_default();
+        let mut cut = self.start.as_ref().map(|start| start.proven_cut()).unwrap_or_default();
         let mut time = self.start.as_ref().map_or(0, |start| start.time());
         let mut take = |row: &Row| {
             let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
@@ -186,7 +187,7 @@ impl Reader {
         };
         let counted = || self.rows().filter(|row| tells_revision(row) && !lives.torn(row) && fits(row));
         counted().filter(|row| row.op != Op::CoverEnd).for_each(&mut take);
-        // Before anything was protected there is nothing to end, and so in each life.
+        // In each life, protection cannot end before it has begun.
         let begun = |row: &&Row| lives.since(row).is_none_or(|since| since < Micros::MAX);
         if counted().any(|row| row.op != Op::CoverEnd) || self.start.is_some() {
             counted().filter(|row| row.op == Op::CoverEnd).filter(begun).for_each(&mut take);
@@ -195,8 +196,8 @@ impl Reader {
     }
 }
 
-/// Whether a row says by when its revision was committed. The end of a life stands at a moment before its revision's, when all
-/// that there was then was known.
+/// Whether a row says by when its revision was committed. The end of a life does not: its time is the last moment at
+/// which everything was known, which is before its revision's.
 pub(super) fn tells_revision(row: &Row) -> bool {
     match row.op {
         Op::CoverBegin | Op::Gap => true,

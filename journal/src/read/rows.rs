@@ -1,14 +1,14 @@
 //! The rows of the log by position, whatever files hold them.
 //!
-//! **Words**: a [`Source`] holds a *run* of rows that follow one another: a raw segment, or the *overlay*: what was seen in
-//! the live cluster and is not in the journal. [`Sources`] are those from a [`Place`] on, in order; a [`Log`] is what has been read
-//! of them.
+//! **Words**: a [`Source`] holds a *run* of consecutive rows. It is a raw segment or the *overlay*: changes seen in the
+//! live cluster that are not in the journal. [`Sources`] are the sources from a [`Place`] on, in order; a [`Log`] is
+//! what has been read of them.
 //!
-//! This is the one seam between the files of the log and whoever reads rows. A merged level is to be another arm of
-//! [`Source`], which [`Sources::get`] names in the place of the raw segments it covers; no reader changes for that.
+//! This is the only seam between the log's files and the readers of rows. A merged level will be another arm of
+//! [`Source`], which [`Sources::get`] returns instead of the raw segments it covers; no reader has to change.
 //!
 //! **Invariants.** (1) Runs follow one another: epochs do not fall, positions have no hole, and chain values fit
-//! [`Link::check`]. (2) The overlay comes last, and only behind a run of the journal. (3) Every run is told with the closed
+//! [`Link::check`]. (2) The overlay comes last, and only after a run of the journal. (3) Every run has the closed
 //! times that the manifest believes [`Manifest::correct`].
 //!
 //! Not here: how far to read ([`super::resolve`]), which rows a checkpoint holds already ([`super::Reader::rows`]).
@@ -34,7 +34,7 @@ pub(super) struct Overlay {
     pub(super) frontier: FrontierVector,
 }
 
-/// A position to read from, and the raw segment in which to look for it first.
+/// A position to read from, and the first raw segment that may hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// Rows before it are not wanted.
@@ -47,7 +47,7 @@ impl Place {
     /// Where the log begins.
     const BEGIN: Self = Self { pos: 1, segment: 1 };
 
-    /// Where to go on from a checkpoint.
+    /// Where to go on after a checkpoint.
     pub(super) fn behind(checkpoint: Option<&Checkpoint>) -> Self {
         checkpoint.map_or(Self::BEGIN, |c| Self { pos: c.fold_from, segment: c.fold_from_segment })
     }
@@ -62,7 +62,7 @@ enum Source {
     Overlay(Arc<Overlay>),
 }
 
-/// What was read of a source: the overlay takes its positions from the run before it.
+/// What was read from a source. The overlay gets its positions from the run before it.
 enum Fetched {
     Segment(Box<Segment>),
     Overlay(Arc<Overlay>),
@@ -79,13 +79,13 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Those of a journal, none of which has been looked for yet.
+    /// The sources of a journal, before any has been looked for.
     pub(super) fn new(journal: &Journal, manifest: &Arc<Manifest>) -> Self {
         let (journal, manifest) = (journal.clone(), manifest.clone());
         Self { journal, manifest, place: Place::BEGIN, raw: 0..0, overlay: None }
     }
 
-    /// Those from a place on, up to the newest.
+    /// The sources from a place on, up to the newest.
     pub(super) async fn from(journal: &Journal, manifest: &Arc<Manifest>, place: Place) -> Result<Self> {
         let mut sources = Self::new(journal, manifest);
         sources.seek(place).await?;
@@ -99,13 +99,13 @@ impl Sources {
         Ok(())
     }
 
-    /// Goes to the first source that holds a position, or to the end, where newer ones are to come.
+    /// Goes to the first source that holds a position, or to the end if the position is still to come.
     pub(super) async fn seek_position(&mut self, pos: Position) -> Result<()> {
         let checkpoint = self.manifest.newest(&self.journal, |c| c.pos < pos).await?;
         let segment = checkpoint.map_or(1, |c| c.segment);
         self.seek(Place { pos, segment }).await?;
         let (mut low, mut high) = (self.raw.start, self.raw.end);
-        // Who follows the log asks for what comes behind it.
+        // Whoever follows the log starts at its end, so the newest is tried first.
         let mut middle = high.saturating_sub(1).max(low);
         while low < high {
             match self.journal.segment(middle).await?.meta.last < pos {
@@ -118,7 +118,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Looks for newer ones; whether there are any. Nothing comes behind an overlay.
+    /// Looks for newer sources and says whether there are any. Nothing comes after an overlay.
     pub(super) async fn look(&mut self) -> Result<bool> {
         if self.overlay.is_some() {
             return Ok(false);
@@ -145,7 +145,7 @@ impl Sources {
         }
     }
 
-    /// The runs of some of them, several read at once; `before` is the run before the first.
+    /// The runs of some of the sources, several read at once; `before` is the run before the first.
     pub(super) fn runs(
         &self,
         which: Range<usize>,
@@ -175,7 +175,7 @@ impl Sources {
     }
 }
 
-/// What the runs of sources are checked against, one after the other.
+/// Checks each run against the one before it.
 struct Chain {
     link: Link,
     /// The run before.
@@ -184,7 +184,7 @@ struct Chain {
 }
 
 impl Chain {
-    /// The next run; `None` for an overlay that nothing stands before.
+    /// The next run; `None` for an overlay with no run before it.
     fn run(&mut self, fetched: Result<Fetched>) -> Result<Option<Segment>> {
         let run = match fetched? {
             Fetched::Segment(mut segment) => {
@@ -241,12 +241,12 @@ impl Log {
         &self.runs
     }
 
-    /// Looks for newer sources; whether there are any.
+    /// Looks for newer sources and says whether there are any.
     pub(super) async fn look(&mut self) -> Result<bool> {
         self.sources.look().await
     }
 
-    /// Reads on: to the first run that is `enough`, or that many more.
+    /// Reads on to the first run that is `enough`, but at most `more` runs.
     pub(super) async fn read_on(&mut self, more: usize, enough: impl Fn(&Segment) -> bool) -> Result<()> {
         let read = self.runs.len();
         let end = self.sources.len().min(read.saturating_add(more));
@@ -268,13 +268,13 @@ impl Log {
         self.runs.truncate(runs);
     }
 
-    /// Lays changes behind the end of the log, in the place of any that were laid there before.
+    /// Lays changes behind the end of the log, replacing any that were laid there before.
     pub(super) fn lay(&mut self, overlay: Overlay) {
         self.runs.retain(|run| run.meta.role != OVERLAY);
         self.sources.overlay = Some(Arc::new(overlay));
     }
 
-    /// Takes the closed times of what has been read back to what a newer manifest believes.
+    /// Corrects the closed times of what has been read to what a newer manifest believes.
     pub(super) fn believe(&mut self, manifest: &Arc<Manifest>) {
         self.sources.manifest = manifest.clone();
         for run in &mut self.runs {

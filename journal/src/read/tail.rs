@@ -1,10 +1,10 @@
-//! The committed rows from a position on, in order, and on as more are committed: what following, replaying and publishing
-//! the log stand on.
+//! The committed rows from a position on, in order, and more as they are committed: the base for following, replaying
+//! and publishing the log.
 //!
-//! **Invariants.** (1) Every row at or behind the position comes once, in order, and no other; what was seen in the live cluster
-//! and is not committed does not. (2) A run comes for each segment, also one without rows, since it says how far the log is
-//! closed by then. (3) After a failure it goes on behind the last run that came. So whoever keeps the last position that they
-//! dealt with can begin again from there.
+//! **Invariants.** (1) Every committed row from the position on comes exactly once, in order, and nothing else does.
+//! (2) Each segment gives a run, even one without rows, since it says how far the log is closed by then. (3) After a
+//! failure the tail goes on behind the last run that came. So a consumer that keeps the last position it dealt with can
+//! start again from there.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::{Journal, Position, Result, checkpoint::Manifest, journal::Segment, s
 /// How often newer segments are looked for while there are none.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Reads the committed log on and on.
+/// Reads the committed log, and goes on as it grows.
 pub struct Tail {
     journal: Journal,
     sources: Sources,
-    /// Runs that are being read, from `next` on; `None` when they are all taken, or one failed.
+    /// The runs being read, from `next` on; `None` once all have been taken or one failed.
     runs: Option<BoxStream<'static, Result<Segment>>>,
     /// The index of the next source.
     next: usize,
-    /// The newest run that was taken.
+    /// The last run that was taken.
     last: Option<Meta>,
     from: Position,
 }
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Tail {
 }
 
 impl Journal {
-    /// The committed rows from a position on. One that is not committed yet is waited for.
+    /// The committed rows from a position on, which need not be committed yet.
     pub async fn tail(&self, from: Position) -> Result<Tail> {
         let manifest = Manifest::read(self).await?.into();
         let mut sources = Sources::new(self, &manifest);
@@ -50,7 +50,7 @@ impl Tail {
         Self { journal: journal.clone(), sources, runs: None, next: 0, last: None, from }
     }
 
-    /// From the start of the segment of a place, rows before it too.
+    /// From the start of a place's segment, including rows before its position.
     pub(super) async fn from_segment(
         journal: &Journal,
         manifest: &std::sync::Arc<Manifest>,
@@ -59,7 +59,7 @@ impl Tail {
         Ok(Self::new(journal, Sources::from(journal, manifest, place).await?, 0))
     }
 
-    /// The next run, once it is committed.
+    /// The next run; waits until it is committed.
     pub async fn next(&mut self) -> Result<Segment> {
         loop {
             if let Some(run) = self.ready().await? {
@@ -69,7 +69,7 @@ impl Tail {
         }
     }
 
-    /// The next run, if it is committed by now.
+    /// The next run, if it is committed already.
     pub async fn ready(&mut self) -> Result<Option<Segment>> {
         if let Some(run) = self.found().await? {
             return Ok(Some(run));
@@ -77,7 +77,7 @@ impl Tail {
         if self.sources.look().await? { self.found().await } else { Ok(None) }
     }
 
-    /// The next run, of those that were found when this was looked for the last time.
+    /// The next run among those found by the last look for newer ones.
     pub(super) async fn found(&mut self) -> Result<Option<Segment>> {
         let runs = match &mut self.runs {
             Some(runs) => runs,

@@ -352,8 +352,8 @@ async fn closed_times_that_a_clock_had_put_ahead_are_doubted_from_the_next_start
     assert_eq!(asked().await, (13, true));
 }
 
-/// Two lives: in the first, `/widgets` is seen to revision 20 and complete to 18 s, then the store is put back; the second
-/// begins with a list at 15, at 40 s. What stands between the two closes `between`.
+/// Two lives: in the first, `/widgets` is seen to revision 20 and complete to 18 s, then the store is put back; the
+/// second begins with a list at 15, at 40 s. What stands between the two closes `between`.
 async fn two_lives(between: FrontierVector) -> Journal {
     let journal = journal();
     let mut writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");

@@ -1,4 +1,5 @@
-//! Everything that is durable: folded, for a writer to go on from, counted, and at its newest closed cut, for a checkpoint.
+//! Everything that is durable: folded, for a writer to go on from, counted, and at its newest closed cut, for a
+//! checkpoint.
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
@@ -25,8 +26,8 @@ impl Reader {
         Ok(state)
     }
 
-    /// Everything durable, counted: the state without its objects, and what there is of them, by rules. It is folded only where
-    /// the checkpoint that it starts from does not say what it holds.
+    /// Everything durable, counted: the state without its objects, and how many there are. It is folded only if the
+    /// checkpoint it starts from has no counts, or counts made by other rules.
     pub async fn standing(&mut self, rules: &Rules) -> Result<(State, Counts)> {
         self.begin(|_| true).await?;
         self.load(&Until::End).await?;
@@ -46,7 +47,7 @@ impl Reader {
         Ok((state, Counts::of(&everything, rules)))
     }
 
-    /// The file of the checkpoint that it starts from, with the footer alone.
+    /// The file of the checkpoint it starts from, with only its footer read.
     pub(super) async fn start_file(&self) -> Result<Option<CheckpointFile<'_>>> {
         match &self.start {
             Some(checkpoint) => Ok(Some(checkpoint.open(&self.journal).await?)),
@@ -54,7 +55,7 @@ impl Reader {
         }
     }
 
-    /// The state of all that is durable.
+    /// The state of everything durable.
     async fn everything(&mut self) -> Result<State> {
         self.begin(|_| true).await?;
         self.load(&Until::End).await?;
@@ -75,7 +76,8 @@ impl Reader {
     pub async fn at_closed_cut(&mut self) -> Result<Option<(State, Origin)>> {
         let moment = self.resolve(&At::Now).await?;
         let Some(tail) = self.log.runs().last().map(|s| s.meta.clone()) else { return Ok(None) };
-        // What a healing brought of the next life is told from the one that ended by its end, which must be in what is read.
+        // Only the row that ends a life separates it from rows that a healing read from the next one, so it must have
+        // been read.
         if !moment.closed || self.is_between_lives() {
             return Ok(None);
         }
@@ -84,15 +86,14 @@ impl Reader {
             Some(checkpoint) => checkpoint.load(&self.journal, &Scope::default()).await?,
             None => State::default(),
         };
-        // By when all of a domain's cut was committed, its newest revision says: the bounds of older ones may be those of a
-        // clock that was wrong.
+        // The newest revision says by when all of a domain's cut was committed: older rows may have bounds from a clock
+        // that was wrong.
         let mut newest: BTreeMap<String, (CutPoint, Micros)> = BTreeMap::new();
         // The newest segment is always read again: its metadata says how far the log is closed.
         let mut fold_from = (tail.last + 1, tail.segment);
         for segment in self.log.runs() {
             for row in segment.rows.iter() {
-                let held = moment.cut.holds(row);
-                if !held && row.op != Op::Frontier && row.pos < fold_from.0 {
+                if !moment.cut.holds(row) && row.op != Op::Frontier && row.pos < fold_from.0 {
                     fold_from = (row.pos, segment.meta.segment);
                 }
             }
@@ -105,7 +106,7 @@ impl Reader {
                 let newest = newest.entry(row.domain.clone()).or_insert((point, row.time_hi));
                 match point.cmp(&newest.0) {
                     Ordering::Greater => *newest = (point, row.time_hi),
-                    // Kinds are let go and taken up again while a revision stands.
+                    // Kinds can be let go and taken up again while the revision stays the same.
                     Ordering::Equal => newest.1 = newest.1.max(row.time_hi),
                     Ordering::Less => {}
                 }
@@ -113,36 +114,37 @@ impl Reader {
         }
         state.finish()?;
         let by_when = |domain: &String| {
-            let before = start.as_ref().and_then(|start| start.told(domain));
-            let told = match (newest.get(domain).copied(), before) {
+            let before = start.as_ref().and_then(|start| start.proven(domain));
+            let newest = match (newest.get(domain).copied(), before) {
                 (Some(here), Some(before)) if here.0 > before.0 => here,
                 (Some(here), Some(before)) => (before.0, before.1.max(here.1)),
                 (here, before) => here.or(before)?,
             };
-            Some((domain.clone(), told))
+            Some((domain.clone(), newest))
         };
-        let told = moment.cut.domains.keys().filter_map(by_when).collect();
+        let proven = moment.cut.domains.keys().filter_map(by_when).collect();
         let origin = Origin {
             cut: moment.cut,
-            told,
+            proven,
             segment: tail.segment,
             last: tail.last,
             chain: tail.chain_after,
             fold_from,
-            left: left(&state),
+            let_go: latest_let_go(&state),
             frontier: tail.frontier,
         };
         Ok(Some((state, origin)))
     }
 
-    /// Looks through what has been read for closed times that were ahead of the time, as an earlier version could store them
-    /// when a clock jumped ahead and back, and has the manifest doubt them. `now` is the time.
+    /// Finds closed times in what has been read that lay in the future when they were written, and records in the
+    /// manifest that they are not to be believed. An earlier version could store such times when a clock jumped ahead
+    /// and back.
     pub async fn doubt(&mut self, now: Micros) -> Result<()> {
         let mut found = Doubts::new(now);
         for segment in self.log.runs().iter().rev() {
             found.look(&segment.meta);
         }
-        // They may have begun before what was read.
+        // The first of them may stand before what was read.
         let mut before = self.log.runs().first().map_or(0, |s| s.meta.segment);
         while found.reaches(before) && before > 1 {
             before -= 1;
@@ -163,7 +165,7 @@ impl Reader {
     }
 }
 
-/// What stands after rows behind a checkpoint, counted without folding them. `None` if the checkpoint does not say enough.
+/// The counts after the rows behind a checkpoint, without a fold. `None` if the checkpoint's own counts do not suffice.
 pub(super) async fn counts<'r>(
     start: Option<CheckpointFile<'_>>,
     rules: &Rules,
@@ -179,8 +181,8 @@ pub(super) async fn counts<'r>(
     tally.sum(before, rules)
 }
 
-/// When the kinds were let go that may have been taken up again later in the log, recovered: the latest of them.
-pub(super) fn left(state: &State) -> Option<Micros> {
+/// The latest moment at which a kind was let go that may be taken up again, and recovered, later in the log.
+pub(super) fn latest_let_go(state: &State) -> Option<Micros> {
     let ends = state.kinds.values().filter_map(|kind| kind.covers.last()?.end.as_ref());
     ends.filter(|(.., end)| is_recoverable(end)).map(|(_, when, _)| *when).max()
 }

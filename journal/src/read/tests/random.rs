@@ -1,8 +1,8 @@
 //! Random logs of a small cluster: what is read from checkpoints is what is read without, and what happened.
 //!
-//! The clocks of this world are right: a row's bounds are the moment of its commit. Domains come and go, kinds are let go
-//! and taken up again, with lists that are older than what other kinds were seen to by then. Secrets have a value or none, and
-//! the writer stores it or does not.
+//! The clocks of this world are right: a row's bounds are the moment of its commit. Domains come and go, kinds are let
+//! go and taken up again, with lists that are older than what other kinds were seen to by then. Secrets have a value or
+//! none, and the writer stores it or does not.
 
 use bytes::Bytes;
 
@@ -424,8 +424,8 @@ async fn check(world: &mut World, questions: u64, what: &str) {
             if world.falls && !now && !time {
                 continue;
             }
-            // Who reads on knows that a kind was protected from further back than was told at first. And a revision stands
-            // while kinds are let go at it and taken up again.
+            // Who reads on knows that a kind was protected from further back than was told at first. And a revision
+            // stands while kinds are let go at it and taken up again.
             (with.cut, without.cut) = (None, None);
             with.kinds.retain(|kind, _| without.kinds.contains_key(kind));
             without.kinds.retain(|kind, _| with.kinds.contains_key(kind));
@@ -481,8 +481,8 @@ async fn told(past: crate::Past) -> (BTreeMap<ObjectKey, (u64, Bytes)>, Vec<(Str
     (state.objects.into_iter().map(|(key, entry)| (key, (entry.row.rv, entry.public()))).collect(), known)
 }
 
-/// One reader is asked on and on while the log grows and checkpoints come between: what it answered before stays as it was,
-/// also where two threads fold two answers at once.
+/// One reader is asked on and on while the log grows and checkpoints come between: what it answered before stays as it
+/// was, also where two threads fold two answers at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_stays_what_it_was_whatever_is_asked_and_written_later() {
     for seed in 100..108 {
