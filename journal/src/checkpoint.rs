@@ -26,10 +26,12 @@ use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, ErrorKind, Journal, Micros, Position, Result, Row,
+    Error, Journal, Position, Result, Row,
     counts::Counts,
     cut::{Cut, CutPoint},
+    error::ErrorKind,
     fold::State,
+    parts::Micros,
     row::ChainHash,
     seal::Rules,
     segment::{self, FrontierVector, Meta},

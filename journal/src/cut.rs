@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Change, Micros, Position, Revision, segment::FrontierVector};
+use crate::{Change, Position, parts::Micros, row::Revision, segment::FrontierVector};
 
 /// The name of the domain that `rev:N` is about.
 pub const MAIN: &str = "main";

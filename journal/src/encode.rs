@@ -21,10 +21,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::{
-    Micros, Revision,
     exact::{self, Document, Node, Value},
     facts::Discovery,
-    row::{Body, Cell, Change, Op, Source, StateHash},
+    parts::Micros,
+    row::{Body, Cell, Change, Op, Revision, Source, StateHash},
     seal::{Key, NOT_STORED, Rules, Secrets, is_placeholder, publish, publish_onto},
 };
 

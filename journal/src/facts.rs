@@ -11,7 +11,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Error, Micros, Op, Result, Revision, exact, row::Body, seal::Rules};
+use crate::{
+    Change, Error, Result, exact,
+    parts::Micros,
+    row::{Body, Op, Revision},
+    seal::Rules,
+};
 
 /// Why a kind is not, or no longer, protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,12 +17,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    Base, Change, Error, Micros, Position, Result, Revision, Row,
+    Change, Error, Position, Result, Row,
     cut::{Cut, CutPoint, Moment},
-    exact,
-    exact::Value,
+    encode::Base,
+    exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Uncovered},
-    row::{Body, Cell, Op, Source, StateHash},
+    parts::Micros,
+    row::{Body, Cell, Op, Revision, Source, StateHash},
     seal::is_placeholder,
 };
 

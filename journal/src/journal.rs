@@ -18,7 +18,8 @@ use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, ErrorKind, Parts, Position, Result, Row,
+    Error, Parts, Position, Result, Row,
+    error::ErrorKind,
     layout::Layout,
     row::{ChainHash, chain_start},
     segment::{self, FrontierVector, Meta},

@@ -6,7 +6,7 @@ pub mod checkpoint;
 pub mod counts;
 pub mod cut;
 pub mod encode;
-mod error;
+pub mod error;
 pub mod exact;
 pub mod facts;
 pub mod fold;

@@ -35,11 +35,12 @@ pub use self::{
     tail::Tail,
 };
 use crate::{
-    Change, Journal, Micros, Position, Result, Row,
+    Change, Journal, Position, Result, Row,
     checkpoint::{Checkpoint, Manifest},
     cut::{At, Cut, CutPoint, MAIN},
     facts::{self, CoverEnd, Uncovered},
     journal::Segment,
+    parts::Micros,
     row::Op,
     segment::FrontierVector,
 };

@@ -19,7 +19,7 @@
 use bytes::Bytes;
 use ring::digest;
 
-use crate::{Error, Micros, Result};
+use crate::{Error, Result, parts::Micros};
 
 /// The order of rows in the log, and only that.
 pub type Position = u64;

@@ -22,8 +22,9 @@ use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Micros, Position, Result, Revision, Row,
-    row::{ChainHash, chain_step, check_contiguous},
+    Error, Position, Result, Row,
+    parts::Micros,
+    row::{ChainHash, Revision, chain_step, check_contiguous},
 };
 
 pub(crate) use column::{FileBuilder, GroupBytes, read_group};

@@ -25,7 +25,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPay
 
 pub use self::patience::Patience;
 pub(crate) use self::sort::{convert, foreign};
-use crate::{Error, ErrorKind, Parts, Result, layout::Layout};
+use crate::{Error, Parts, Result, error::ErrorKind, layout::Layout};
 
 /// How long one request may take before it counts as unanswered.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);

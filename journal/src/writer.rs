@@ -21,8 +21,12 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 
 use crate::{
-    Change, Error, ErrorKind, Journal, Manifest, Micros, Position, Result, Row, facts,
+    Change, Error, Journal, Position, Result, Row,
+    checkpoint::Manifest,
+    error::ErrorKind,
+    facts,
     journal::End,
+    parts::Micros,
     row::{ChainHash, Op},
     seal::{DataKeys, Place},
     segment::{self, FrontierVector, Meta},

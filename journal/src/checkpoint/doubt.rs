@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Micros,
+    parts::Micros,
     segment::{AGREED, CLOCK, Meta},
 };
 

@@ -15,10 +15,11 @@ use object_store::{
 
 use super::*;
 use crate::{
-    At, Checkpoint, Clock, Cut, Micros, Reader, State, Writer,
-    checkpoint::Origin,
-    cut::{CutPoint, MAIN},
-    parts::{BoxFuture, SystemRandom},
+    Reader, Writer,
+    checkpoint::{Checkpoint, Origin},
+    cut::{At, Cut, CutPoint, MAIN},
+    fold::State,
+    parts::{BoxFuture, Clock, Micros, SystemRandom},
     segment::FrontierPoint,
     writer::Identity,
 };

@@ -2,10 +2,11 @@
 
 use super::{Reader, rows::Place, tail::Tail};
 use crate::{
-    Micros, Position, Result, Row,
+    Position, Result, Row,
     cut::Cut,
     fold::{Scope, State},
     journal::Segment,
+    parts::Micros,
     segment::FrontierVector,
 };
 

@@ -13,14 +13,14 @@ use std::{
 
 use super::{Reader, Until, is_end_of_life};
 use crate::{
-    Error, FrontierVector, Micros, Result, Revision, Row,
+    Error, Result, Row,
     cut::{At, Cut, CutPoint, Ended, Life, MAIN},
     facts::Uncovered,
     fold::{KindState, Scope, State},
     journal::Segment,
-    row::Op,
-    segment::FrontierPoint,
-    utc_millis,
+    parts::{Micros, utc_millis},
+    row::{Op, Revision},
+    segment::{FrontierPoint, FrontierVector},
 };
 
 /// What the rows read so far say about lives.

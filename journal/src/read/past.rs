@@ -7,10 +7,11 @@ use super::{
     whole::{counts, latest_let_go},
 };
 use crate::{
-    Journal, Position, Result, Revision,
+    Journal, Position, Result,
     counts::Counts,
     cut::{At, Cut, Moment},
     fold::{KindState, Knowledge, Scope, State},
+    row::Revision,
     seal::Rules,
 };
 

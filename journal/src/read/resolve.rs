@@ -2,8 +2,9 @@
 
 use super::{RECOVERY, Reader, Until, is_end_of_life, lives::LivesRead};
 use crate::{
-    Error, Micros, Position, Result, Row,
+    Error, Position, Result, Row,
     cut::{At, Cut, CutPoint, MAIN, Moment},
+    parts::Micros,
     row::{Op, Source},
 };
 

@@ -5,11 +5,13 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use super::{Reader, Until, is_recoverable, resolve::tells_revision};
 use crate::{
-    ErrorKind, Micros, Result, Row,
+    Result, Row,
     checkpoint::{CheckpointFile, Doubts, Manifest, Origin},
     counts::{Counts, Tally},
     cut::{At, CutPoint},
+    error::ErrorKind,
     fold::{Scope, State},
+    parts::Micros,
     row::Op,
     seal::Rules,
 };

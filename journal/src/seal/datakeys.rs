@@ -19,8 +19,10 @@ use ring::aead;
 
 use super::Key;
 use crate::{
-    Error, ErrorKind, Micros, Parts, Result, exact,
-    exact::Value,
+    Error, Parts, Result,
+    error::ErrorKind,
+    exact::{self, Value},
+    parts::Micros,
     row::{Cell, StateHash},
     store::{Put, Store},
 };

@@ -8,7 +8,10 @@
 
 use std::time::Duration;
 
-use crate::{Error, ErrorKind, Parts, Result, error::Outage};
+use crate::{
+    Error, Parts, Result,
+    error::{ErrorKind, Outage},
+};
 
 /// How long a store that asks for fewer requests is given.
 const BUSY: Duration = Duration::from_secs(30);

@@ -6,7 +6,10 @@
 
 use object_store::path::Path;
 
-use crate::{Error, ErrorKind, error::Outage};
+use crate::{
+    Error,
+    error::{ErrorKind, Outage},
+};
 
 /// What some errors say, what that means, and what helps.
 struct Sign {

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::{Base, counts::Counts, facts::Frontier, fold::ObjectKey, seal::Rules, segment::FrontierPoint};
+use crate::{counts::Counts, encode::Base, facts::Frontier, fold::ObjectKey, seal::Rules, segment::FrontierPoint};
 
 /// A step of the world takes this long.
 const STEP: Micros = 1000;
@@ -329,7 +329,7 @@ impl World {
         if reader.manifest().checkpoints.last().is_some_and(|newest| newest.cut() == origin.cut) {
             return Ok(());
         }
-        crate::Checkpoint::write(&self.journal, &state, &origin, "w", 1).await?;
+        crate::checkpoint::Checkpoint::write(&self.journal, &state, &origin, "w", 1).await?;
         Ok(())
     }
 

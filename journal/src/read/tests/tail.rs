@@ -23,7 +23,7 @@ async fn every_row_from_any_position_comes_once_and_those_that_are_committed_lat
     let mut writer = write(&journal, "widgets", 3, 6).await;
     let mut reader = Reader::open(&journal).await.expect("opens");
     let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
-    crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+    crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
     for n in 0..4 {
         more(&mut writer, 100 + n).await;
     }
@@ -79,7 +79,7 @@ async fn after_a_failure_it_goes_on_behind_the_last_run() {
     for _ in 2..=3 {
         rows += tail.ready().await.expect("reads").expect("is there").rows.len();
     }
-    assert_eq!(tail.ready().await.expect_err("a hole").kind(), crate::ErrorKind::Corrupt);
+    assert_eq!(tail.ready().await.expect_err("a hole").kind(), crate::error::ErrorKind::Corrupt);
     put(4, segment(4).await).await;
     rows += ready(&mut tail).await.len();
     assert_eq!(rows, 5, "of segments 2 to 5: the start and three versions");
