@@ -93,7 +93,7 @@ async fn positions(journal: &Journal, from: Position, to: Position) -> Result<Ve
         found.extend(segment.rows.iter().filter(|row| (from..=to).contains(&row.pos)).cloned());
     }
     if found.is_empty() {
-        let last = journal.tail(0).await?.last;
+        let last = journal.end(0).await?.last;
         return Err(Failure::new(
             format!("positions {from} to {to}"),
             format!("not in the journal, whose last is {last}"),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `--since` of who asks for nothing.
-pub(crate) const RECENT: Micros = 3_600_000_000;
+const RECENT: Micros = 3_600_000_000;
 
 /// `--around`, to either side.
 const AROUND: Micros = 300_000_000;

@@ -1,10 +1,10 @@
 //! Makes reading the past cheap: checkpoints of the state at closed cuts.
 //!
-//! **Words**: the *tail* is what a reader of now has to read beyond the newest checkpoint.
+//! **Words**: the *tail* is what a reader of the newest state has to read beyond the newest checkpoint.
 //!
 //! **Invariants.** (1) A checkpoint is due when the tail passes any bound of the [`Policy`] [`plan`], so a read is
-//! bounded by it. (2) Nothing is ever deleted here. (3) Whatever fails costs nothing but a longer tail: it is tried again
-//! as long as the process lives, and protection goes on [`run`].
+//! bounded by it. (2) Nothing is ever deleted here. (3) A failure costs nothing but a longer tail: it is retried as
+//! long as the process lives, and protection goes on [`run`].
 //!
 //! Not here yet: merging segments into levels, retention.
 
@@ -53,7 +53,7 @@ impl Tail {
     }
 }
 
-/// What is to be done, and why.
+/// What should be done, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Which bound was passed, in words.
@@ -75,7 +75,7 @@ pub fn plan(tail: Tail, policy: &Policy) -> Option<Plan> {
 pub struct Report {
     /// The checkpoint, unless nothing is closed yet.
     pub checkpoint: Option<Checkpoint>,
-    /// The tail that readers have now.
+    /// The tail that readers now have.
     pub tail: Tail,
 }
 
@@ -91,15 +91,15 @@ pub async fn execute(journal: &Journal, writer: &str, epoch: u64) -> Result<Repo
         return Ok(Report { checkpoint: None, tail: before });
     }
     let checkpoint = Checkpoint::write(journal, &state, &origin, writer, epoch).await?;
-    let mut left = Tail::default();
+    let mut tail = Tail::default();
     for segment in reader.segments().iter().filter(|s| s.meta.segment >= checkpoint.fold_from_segment) {
-        left = Tail {
-            segments: left.segments + 1,
-            rows: left.rows + segment.rows.len() as u64,
-            bytes: left.bytes + segment.bytes,
+        tail = Tail {
+            segments: tail.segments + 1,
+            rows: tail.rows + segment.rows.len() as u64,
+            bytes: tail.bytes + segment.bytes,
         };
     }
-    Ok(Report { checkpoint: Some(checkpoint), tail: left })
+    Ok(Report { checkpoint: Some(checkpoint), tail })
 }
 
 fn tail_of(reader: &Reader) -> Tail {
@@ -112,7 +112,7 @@ fn tail_of(reader: &Reader) -> Tail {
 pub struct Parts {
     /// The journal.
     pub journal: Journal,
-    /// Tells of each committed segment.
+    /// Reports each committed segment.
     pub durable: watch::Receiver<Durable>,
     /// Who writes the checkpoints.
     pub writer: Arc<str>,
@@ -120,13 +120,13 @@ pub struct Parts {
     pub epoch: u64,
 }
 
-/// How long after a failure it is tried again, at first; each failure more that will not pass by itself doubles it.
-const AGAIN: Duration = Duration::from_mins(1);
+/// How long to wait after the first failure; each further failure that will not pass by itself doubles it.
+const FIRST_WAIT: Duration = Duration::from_mins(1);
 
-/// The longest of these waits.
-const LONGEST: Duration = Duration::from_hours(1);
+/// The longest such wait.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// Writes checkpoints as they fall due, until `shutdown`. Nothing else ends it: what fails is said and tried again.
+/// Writes checkpoints as they fall due, until `shutdown`. Nothing else ends it: failures are logged and retried.
 pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()>) {
     tokio::select! {
         biased;
@@ -135,7 +135,7 @@ pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()
     }
 }
 
-/// Until nobody tells of segments any more.
+/// Runs until nobody reports segments any more.
 async fn follow(policy: Policy, mut parts: Parts) {
     let mut failures = Failures::default();
     let mut tail = loop {
@@ -155,7 +155,7 @@ async fn follow(policy: Policy, mut parts: Parts) {
                 if let Some(c) = report.checkpoint {
                     tracing::info!(pos = c.pos, objects = c.objects, bytes = c.bytes, reason = %plan.reason, "wrote a checkpoint");
                 } else {
-                    // Nothing newer is closed: look again when the tail has grown by another share of its bound.
+                    // Nothing newer is closed: try again when the tail has grown by another eighth of its bound.
                     tail.segments = tail.segments.min(policy.segments.saturating_sub(policy.segments / 8 + 1));
                     tail.rows = tail.rows.min(policy.rows.saturating_sub(policy.rows / 8 + 1));
                     tail.bytes = tail.bytes.min(policy.bytes.saturating_sub(policy.bytes / 8 + 1));
@@ -166,21 +166,21 @@ async fn follow(policy: Policy, mut parts: Parts) {
     }
 }
 
-/// How long the tail is that a reader of now has.
+/// How long the tail of a reader of the newest state is.
 async fn measure(journal: &Journal) -> Result<Tail> {
     let mut reader = Reader::open(journal).await?;
     reader.at(&At::Now).await?;
     Ok(tail_of(&reader))
 }
 
-/// Failures in a row that nobody but a person can help.
+/// How many failures in a row need a person to fix them.
 #[derive(Debug, Default)]
 struct Failures(u32);
 
 impl Failures {
-    /// Tells of a failure, and waits until it is worth trying again.
+    /// Logs a failure, and waits until it is worth trying again.
     async fn wait(&mut self, journal: &Journal, what: &str, error: &Error) {
-        let wait = (AGAIN * (1 << self.0)).min(LONGEST);
+        let wait = (FIRST_WAIT * (1 << self.0)).min(LONGEST_WAIT);
         if !error.kind().may_pass() {
             self.0 = (self.0 + 1).min(6);
         }

@@ -5,44 +5,49 @@
 //!
 //! **Invariants.**
 //! 1. A checkpoint stands at a closed cut and holds exactly the rows within it [`Checkpoint::write`].
-//! 2. It is found only through the manifest, which is written after it; a checkpoint without an entry is unused bytes.
-//! 3. It has one file for a position: while no rows come its entry moves on with the cut and the file stays [`Checkpoint::write`].
+//! 2. It is found only through the manifest, which is written after it; a file without an entry is never read.
+//! 3. There is one file per position: while no rows come, its entry moves on with the cut and the file stays
+//!    [`Checkpoint::write`].
 //! 4. Objects are sorted by namespace first, and the index names each row group's first key, so that one namespace or
 //!    one object is read without the rest [`Checkpoint::load`].
+//! 5. Its footer holds the counts of its state ([`Counts`], JSON in `hindcast.counts`), so that counting reads no
+//!    object. Older checkpoints of format 1 lack them and are counted by folding; older versions ignore them.
 //!
 //! Not here: when to make one (`compactor`).
 
 mod doubt;
+mod file;
 mod manifest;
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use object_store::path::Path;
-use parquet::{
-    errors::ParquetError,
-    file::{
-        metadata::ParquetMetaData,
-        reader::{ChunkReader, FileReader as _, Length},
-        serialized_reader::SerializedFileReader,
-    },
-};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Journal, Micros, Position, Result, Row,
+    Error, Journal, Position, Result, Row,
+    counts::Counts,
     cut::{Cut, CutPoint},
-    fold::{ObjectKey, Scope, State},
+    error::ErrorKind,
+    fold::State,
+    parts::Micros,
     row::ChainHash,
+    seal::Rules,
     segment::{self, FrontierVector, Meta},
 };
 
-pub(crate) use self::doubt::{Doubt, Doubts};
 pub use self::manifest::Manifest;
+pub(crate) use self::{
+    doubt::{Doubt, Doubts},
+    file::CheckpointFile,
+};
 
 /// Objects in a row group.
 const GROUP: usize = 4096;
+
+/// The metadata key of what is counted in a checkpoint's state.
+const COUNTS: &str = "counts";
 
 /// A point of a cut, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +61,7 @@ struct StoredPoint {
 }
 
 impl StoredPoint {
-    fn told(&self) -> CutPoint {
+    fn proven(&self) -> CutPoint {
         let (incarnation, rv) = self.row.unwrap_or((self.incarnation, self.rv));
         CutPoint { incarnation, rv }
     }
@@ -80,9 +85,9 @@ pub struct Checkpoint {
     /// The size of its footer, and the footer's SHA-256: what a reader of a part checks before it parses.
     pub footer: (u64, String),
     domains: BTreeMap<String, StoredPoint>,
-    /// When kinds were let go that may still be recovered later in the log: the latest of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) left: Option<Micros>,
+    /// The latest moment at which a kind was let go that may still be recovered later in the log.
+    #[serde(default, rename = "left", skip_serializing_if = "Option::is_none")]
+    pub(crate) let_go: Option<Micros>,
 }
 
 /// Where a checkpoint's state was taken from.
@@ -91,7 +96,7 @@ pub struct Origin {
     /// The closed cut.
     pub cut: Cut,
     /// Per domain the newest point that a row tells of, and by when everything in the cut was committed.
-    pub told: BTreeMap<String, (CutPoint, Micros)>,
+    pub proven: BTreeMap<String, (CutPoint, Micros)>,
     /// The newest segment looked at.
     pub segment: u64,
     /// The position of the newest row looked at.
@@ -100,8 +105,8 @@ pub struct Origin {
     pub chain: ChainHash,
     /// The lowest position beyond the cut, and its segment.
     pub fold_from: (Position, u64),
-    /// When kinds were let go that had not been taken up again: the latest of them.
-    pub left: Option<Micros>,
+    /// The latest moment at which a kind was let go that had not been taken up again.
+    pub let_go: Option<Micros>,
     /// The frontier of the newest segment.
     pub frontier: FrontierVector,
 }
@@ -113,8 +118,8 @@ impl Checkpoint {
         Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), point(p))).collect() }
     }
 
-    /// An earlier version left a domain that was not closed just then out of the cut, though its objects are in the state as they
-    /// were at the checkpoint before. Such a one is told by points that do not say what their newest row is.
+    /// An earlier version left a domain out of the cut if it was not closed just then, although its objects are in the
+    /// state as of the checkpoint before. Such checkpoints are recognised by points that do not name their newest row.
     fn complete(&mut self, before: &Self) {
         if self.domains.values().all(|point| point.row.is_none()) {
             for (domain, point) in &before.domains {
@@ -123,15 +128,15 @@ impl Checkpoint {
         }
     }
 
-    /// One domain's part of what the rows in it tell of, and by when that was committed.
-    pub(crate) fn told(&self, domain: &str) -> Option<(CutPoint, Micros)> {
+    /// The newest point of one domain that a row in it proves, and by when that was committed.
+    pub(crate) fn proven(&self, domain: &str) -> Option<(CutPoint, Micros)> {
         let stored = self.domains.get(domain)?;
-        Some((stored.told(), stored.hi))
+        Some((stored.proven(), stored.hi))
     }
 
-    /// The cut of what the rows in it tell of: that of any moment after them which nothing else belongs to.
-    pub(crate) fn told_cut(&self) -> Cut {
-        Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), p.told())).collect() }
+    /// The cut that its rows prove, which may be less far than the cut it stands at.
+    pub(crate) fn proven_cut(&self) -> Cut {
+        Cut { domains: self.domains.iter().map(|(d, p)| (d.clone(), p.proven())).collect() }
     }
 
     /// By when everything in it was committed.
@@ -146,6 +151,7 @@ impl Checkpoint {
             Manifest::add(journal, same.clone()).await?;
             return Ok(same);
         }
+        let counts = Self::counts_of(journal, state).await?;
         let mut file = segment::FileBuilder::new(9)?;
         let mut index: Vec<[String; 4]> = Vec::new();
         let mut facts = 0;
@@ -174,7 +180,7 @@ impl Checkpoint {
             bytes: 0,
             footer: (0, String::new()),
             domains: stored(origin),
-            left: origin.left,
+            let_go: origin.let_go,
         };
         let meta = Meta {
             role: "checkpoint".to_owned(),
@@ -188,14 +194,18 @@ impl Checkpoint {
             chain_after: origin.chain,
             frontier: origin.frontier.clone(),
             time: journal.parts().clock.now(),
-            extra: BTreeMap::from([
-                ("cut".to_owned(), json(&checkpoint.domains)),
-                ("fold_from".to_owned(), checkpoint.fold_from.to_string()),
-                ("fold_from_segment".to_owned(), checkpoint.fold_from_segment.to_string()),
-                ("facts".to_owned(), facts.to_string()),
-                ("index".to_owned(), json(&index)),
-                ("groups".to_owned(), json(&file.groups()?)),
-            ]),
+            extra: counts
+                .map(|counts| (COUNTS.to_owned(), json(&counts)))
+                .into_iter()
+                .chain([
+                    ("cut".to_owned(), json(&checkpoint.domains)),
+                    ("fold_from".to_owned(), checkpoint.fold_from.to_string()),
+                    ("fold_from_segment".to_owned(), checkpoint.fold_from_segment.to_string()),
+                    ("facts".to_owned(), facts.to_string()),
+                    ("index".to_owned(), json(&index)),
+                    ("groups".to_owned(), json(&file.groups()?)),
+                ])
+                .collect(),
         };
         let bytes = file.finish(&meta)?;
         checkpoint.bytes = bytes.len() as u64;
@@ -203,14 +213,24 @@ impl Checkpoint {
         let footer = bytes.slice((checkpoint.bytes - length) as usize..);
         checkpoint.footer = (length, sha256(&footer));
         let path = journal.store().layout().checkpoint(checkpoint.pos);
-        // A file of that name was made from the same rows at the same position: it will do.
+        // If a file of that name exists, it was made from the same rows, and serves as well.
         journal.store().create(&path, bytes).await?;
         Manifest::add(journal, checkpoint.clone()).await?;
         Ok(checkpoint)
     }
 
-    /// The same file at a later cut, if nothing but how far was seen has come since: an idle journal has segments and no
-    /// rows, and a reader of now shall not read them all.
+    /// The counts of a state, by the newest writer's rules. If those are damaged the checkpoint is written without
+    /// counts, so that it still serves every other reader.
+    async fn counts_of(journal: &Journal, state: &State) -> Result<Option<Counts>> {
+        match Rules::read(journal).await {
+            Ok(rules) => Ok(Some(Counts::of(state, &rules).abridged())),
+            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The same file at a later cut, if no rows have come since. An idle journal still gets segments, and this spares a
+    /// reader of the newest state from reading them all.
     fn moved(&self, origin: &Origin) -> Option<Self> {
         let whole = |fold_from: Position| fold_from == self.pos + 1;
         let idle = origin.last == self.pos && whole(self.fold_from) && whole(origin.fold_from.0);
@@ -221,82 +241,14 @@ impl Checkpoint {
             ..self.clone()
         })
     }
-
-    /// The state it holds, as far as `scope` wants it.
-    pub async fn load(&self, journal: &Journal, scope: &Scope) -> Result<State> {
-        let path = journal.store().layout().checkpoint(self.pos);
-        let what = path.to_string();
-        let mut file = if scope.namespace.is_none() && !scope.is_empty() {
-            let bytes = journal.store().get(&path).await?;
-            segment::check_digest(&what, &bytes)?;
-            Sparse::whole(bytes)
-        } else {
-            self.fetch_footer(journal, &path).await?
-        };
-        let (meta, metadata) = read_footer(&what, &file)?;
-        segment::check_cluster(&what, journal.cluster(), &meta)?;
-        let groups = wanted_groups(&what, &meta, scope, metadata.num_row_groups())?;
-        self.fetch_groups(journal, &path, &mut file, &meta, &groups).await?;
-        let reader = SerializedFileReader::new(file).map_err(|e| segment::unreadable(&what, &e))?;
-        let mut state = State::default();
-        for group in groups {
-            for row in segment::read_group(&what, &reader, group)? {
-                state.load(&row, scope)?;
-            }
-        }
-        let cut = self.cut();
-        for kind in state.kinds.values_mut() {
-            if let (true, Some(point)) = (kind.is_covered(), cut.domains.get(&kind.discovery.domain)) {
-                kind.cursor = kind.cursor.max(Some(*point));
-            }
-        }
-        state.last = self.pos;
-        Ok(state)
-    }
-
-    /// The end of the file, checked against the manifest.
-    async fn fetch_footer(&self, journal: &Journal, path: &Path) -> Result<Sparse> {
-        let from = self.bytes.saturating_sub(self.footer.0);
-        let footer = journal.store().get_range(path, from..self.bytes).await?;
-        if sha256(&footer) != self.footer.1 {
-            return Err(altered(path));
-        }
-        Ok(Sparse { size: self.bytes, parts: vec![(from, footer)] })
-    }
-
-    /// The bytes of some row groups, checked against the footer.
-    async fn fetch_groups(
-        &self,
-        journal: &Journal,
-        path: &Path,
-        file: &mut Sparse,
-        meta: &Meta,
-        wanted: &[usize],
-    ) -> Result<()> {
-        let all: Vec<segment::GroupBytes> =
-            meta.extra.get("groups").and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| altered(path))?;
-        for index in wanted {
-            let group = all.get(*index).ok_or_else(|| altered(path))?;
-            let length = group.end.saturating_sub(group.start) as usize;
-            if file.slice(group.start, length).is_some() {
-                continue;
-            }
-            let bytes = journal.store().get_range(path, group.start..group.end).await?;
-            if sha256(&bytes) != group.sha256 {
-                return Err(altered(path));
-            }
-            file.parts.push((group.start, bytes));
-        }
-        Ok(())
-    }
 }
 
 /// The points of an origin's cut.
 fn stored(origin: &Origin) -> BTreeMap<String, StoredPoint> {
     let points = origin.cut.domains.iter().map(|(domain, point)| {
-        let told = origin.told.get(domain);
-        let row = told.map(|(row, _)| (row.incarnation, row.rv));
-        let hi = told.map_or(0, |(_, hi)| *hi);
+        let proven = origin.proven.get(domain);
+        let row = proven.map(|(row, _)| (row.incarnation, row.rv));
+        let hi = proven.map_or(0, |(_, hi)| *hi);
         (domain.clone(), StoredPoint { incarnation: point.incarnation, rv: point.rv, hi, row })
     });
     points.collect()
@@ -320,99 +272,4 @@ fn footer_length(file: &[u8]) -> Option<u64> {
 /// JSON of what always serialises: maps and lists of strings and numbers.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers serialise")
-}
-
-fn read_footer(what: &str, file: &Sparse) -> Result<(Meta, ParquetMetaData)> {
-    let reader = SerializedFileReader::new(file.clone()).map_err(|e| segment::unreadable(what, &e))?;
-    let metadata = reader.metadata().clone();
-    let meta = Meta::read(what, metadata.file_metadata().key_value_metadata())?;
-    Ok((meta, metadata))
-}
-
-/// The row groups with facts, and those whose key range can hold a wanted object.
-fn wanted_groups(what: &str, meta: &Meta, scope: &Scope, count: usize) -> Result<Vec<usize>> {
-    let bad = || Error::corrupt(what, "its index is not readable");
-    let facts: usize = meta.extra.get("facts").and_then(|t| t.parse().ok()).ok_or_else(bad)?;
-    let index: Vec<[String; 4]> = meta
-        .extra
-        .get("index")
-        .and_then(|text| serde_json::from_str(text).ok())
-        .filter(|index: &Vec<_>| index.len() + facts == count)
-        .ok_or_else(bad)?;
-    let firsts: Vec<ObjectKey> = index
-        .into_iter()
-        .map(|[namespace, group, resource, name]| ObjectKey { namespace, group, resource, name })
-        .collect();
-    let mut wanted: Vec<usize> = (0..facts).collect();
-    for (i, first) in firsts.iter().enumerate() {
-        if may_hold(scope, first, firsts.get(i + 1)) {
-            wanted.push(facts + i);
-        }
-    }
-    Ok(wanted)
-}
-
-/// Whether a group from `first` up to `next` can hold an object of the scope's namespace (and kind and name).
-fn may_hold(scope: &Scope, first: &ObjectKey, next: Option<&ObjectKey>) -> bool {
-    if scope.is_empty() {
-        return false;
-    }
-    let Some(namespace) = &scope.namespace else { return true };
-    let after_first = first.namespace <= *namespace;
-    let before_next = next.is_none_or(|n| *namespace <= n.namespace);
-    if !after_first || !before_next {
-        return false;
-    }
-    let (Some([kind]), Some(name)) = (scope.kinds.as_deref(), &scope.name) else { return true };
-    let Some((group, resource)) = kind.split_once('/') else { return true };
-    let key = ObjectKey {
-        namespace: namespace.clone(),
-        group: group.to_owned(),
-        resource: resource.to_owned(),
-        name: name.clone(),
-    };
-    *first <= key && next.is_none_or(|n| key < *n)
-}
-
-/// A file of which only some ranges are here.
-#[derive(Debug, Clone)]
-struct Sparse {
-    size: u64,
-    parts: Vec<(u64, Bytes)>,
-}
-
-impl Sparse {
-    fn whole(bytes: Bytes) -> Self {
-        Self { size: bytes.len() as u64, parts: vec![(0, bytes)] }
-    }
-
-    fn slice(&self, start: u64, length: usize) -> Option<Bytes> {
-        self.parts.iter().find_map(|(from, bytes)| {
-            let at = usize::try_from(start.checked_sub(*from)?).ok()?;
-            let end = at.checked_add(length)?;
-            (end <= bytes.len()).then(|| bytes.slice(at..end))
-        })
-    }
-}
-
-impl Length for Sparse {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Sparse {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let part = self.parts.iter().find_map(|(from, bytes)| {
-            let at = usize::try_from(start.checked_sub(*from)?).ok()?;
-            (at < bytes.len()).then(|| bytes.slice(at..))
-        });
-        part.map(bytes::Buf::reader).ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        self.slice(start, length).ok_or_else(|| ParquetError::EOF(format!("bytes from {start} were not fetched")))
-    }
 }

@@ -3,14 +3,14 @@
 //! **Words**: a [`Cut`] is, per revision domain, the greatest revision that belongs to the moment. *Closed*: every
 //! protected kind of the domain has been seen at or past it.
 //!
-//! **Invariants.** (1) State at a cut is all rows with a revision up to the cut's, never a prefix of positions.
-//! (2) A moment after the closed time is "later than the journal knows", never the tip [`Moment::beyond`].
-//! (3) A moment belongs to the life of a counter that was the newest one seen by then, whatever revisions say: those of a
-//! later life may be lower, and what a store held when it was put back was committed before.
+//! **Invariants.** (1) State at a cut is all rows with a revision up to the cut's, never a prefix of positions. (2) A
+//! moment after the closed time is "later than the journal knows", never the tip [`Moment::beyond`]. (3) A moment
+//! belongs to the life of a counter that was the newest one seen by then, whatever revisions say: those of a later life
+//! may be lower, and what a store held when it was put back had been committed before that.
 
 use std::collections::BTreeMap;
 
-use crate::{Change, Micros, Position, Revision, segment::FrontierVector};
+use crate::{Change, Position, parts::Micros, row::Revision, segment::FrontierVector};
 
 /// The name of the domain that `rev:N` is about.
 pub const MAIN: &str = "main";
@@ -99,7 +99,7 @@ pub struct Moment {
     pub time: Micros,
     /// Whether every protected kind has been seen at or past the cut.
     pub closed: bool,
-    /// The journal knows the past up to here, and the question is about later.
+    /// Set if the question is about a later moment than the journal knows: the last moment it does know.
     pub beyond: Option<Micros>,
     /// The question is about a moment before anything was recorded.
     pub before_start: bool,
@@ -107,27 +107,27 @@ pub struct Moment {
     pub uncertain: Vec<(Position, Micros, Micros)>,
     /// How far the journal is closed.
     pub frontier: FrontierVector,
-    /// Where the cut lies in a life of a domain's counter that has ended, beyond what was closed of it.
+    /// The domains in which the cut lies in a life of the counter that has ended, beyond what was closed of it.
     pub ended: Vec<Ended>,
 }
 
-/// A life of a domain's counter that has ended, since the server's store was put back to an older copy. What is known
-/// of its last moments is what each kind had been seen up to [`crate::fold::KindState::known_at`].
+/// A life of a domain's counter that ended when the server's store was put back to an older copy. Of its last moments,
+/// each kind is known only as far as it had been seen [`crate::fold::KindState::known_at`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// The domain.
     pub domain: String,
     /// Which life of its counter.
     pub incarnation: u32,
-    /// Everything committed before this moment is in the journal, in every kind; 0 if that is of none.
+    /// For every kind, the journal has everything committed before this moment; 0 if there is no such moment.
     pub known: Micros,
     /// When the next life was first seen, if it was.
     pub next: Option<Micros>,
-    /// The time that was asked for, where the question was one.
+    /// The time asked for, if the question was about a time.
     pub asked: Option<Micros>,
 }
 
-/// One life of a domain's counter: the revisions in which the journal knows it.
+/// One life of a domain's counter, and the revisions the journal knows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Life {
     /// Its number.

@@ -8,9 +8,9 @@
 //! 2. A chain never crosses a uid or a reread, and has at most [`CHAIN_LIMIT`] patches between full objects.
 //! 3. Bytes that are not JSON we can keep exactly become an `unreadable` row with the bytes in it, never an error.
 //! 4. `body` is in public form [`crate::seal`].
-//! 5. A patch is between forms that are kept alike: where the base holds in clear what is sealed now, or stands for a value
-//!    that was not stored, the row is a full object. A value that did not change keeps the placeholder of the base, also
-//!    one of an older key.
+//! 5. A patch only connects versions whose values are kept the same way: if the base holds in clear what is sealed now,
+//!    or a placeholder for a value that was not stored, the row is a full object. A value that did not change keeps the
+//!    placeholder of the base, even one made with an older key.
 //!
 //! Not here: which versions to observe and when (the watcher), positions and encryption (`writer`).
 
@@ -21,10 +21,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::{
-    Micros, Revision,
     exact::{self, Document, Node, Value},
     facts::Discovery,
-    row::{Body, Cell, Change, Op, Source, StateHash},
+    parts::Micros,
+    row::{Body, Cell, Change, Op, Revision, Source, StateHash},
     seal::{Key, NOT_STORED, Rules, Secrets, is_placeholder, publish, publish_onto},
 };
 
@@ -69,7 +69,7 @@ pub struct Base {
     pub chain: u32,
 }
 
-/// A row to be, and the base for the next.
+/// A row that has no position yet, and the base for the next one.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// The row, without a position.
@@ -100,7 +100,7 @@ struct Version {
     cells: Vec<Cell>,
     /// The sealed places, also where values are kept in clear.
     paths: Vec<String>,
-    /// Whether the base keeps a value in another way: in clear, not at all, or sealed where now it is not stored.
+    /// Whether the base keeps a value differently: in clear, not at all, or sealed although it would not be stored now.
     otherwise: bool,
 }
 
@@ -111,7 +111,7 @@ impl Encoder {
         Self { secrets, keys, rules: Rules::default() }
     }
 
-    /// With the older keys too, so that a value that is kept under one of them is known again.
+    /// With the older keys too, so that a value kept under one of them is recognised.
     #[must_use]
     pub fn with_keys(mut self, keys: &[Arc<Key>]) -> Self {
         let known = |key: &&Arc<Key>| self.keys.iter().any(|own| own.hmac == key.hmac);
@@ -120,7 +120,7 @@ impl Encoder {
         self
     }
 
-    /// With the places of a policy beside Secrets.
+    /// With the places that a policy seals in addition to Secrets.
     #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
@@ -156,9 +156,9 @@ impl Encoder {
         }
     }
 
-    /// Whether the bytes, which are of the base's own version, read the same as it, but for the resourceVersion. A value that
-    /// the base has in any way is the same; one that it has not, or in clear where it is sealed now, makes another reading,
-    /// unless this encoder would not store it either.
+    /// Whether bytes of the base's own version read the same as the base, apart from the resourceVersion. A value that
+    /// the base holds in any form is the same. One that the base lacks, or holds in clear although it is sealed now,
+    /// makes a different reading, unless this encoder would not store it either.
     pub fn reads_as(&self, seen: &Observation<'_>, base: &Base) -> bool {
         let Ok(version) = self.version(seen, Some(base)) else { return false };
         if version.public == base.public {
@@ -175,7 +175,7 @@ impl Encoder {
         if matches!(self.secrets, Secrets::Dropped)
             && version.cells.iter().any(|c| c.path.starts_with("/data") && clear(&c.path))
         {
-            // To read it again would only forget what is known.
+            // Reading it again would only lose what is known.
             return true;
         }
         for cell in &version.cells {
@@ -184,7 +184,7 @@ impl Encoder {
         new == old
     }
 
-    /// Whether a version in clear is the base's, where that is sealed: to store it in clear as well would help nobody.
+    /// Whether a version in clear equals a base that is sealed: storing it again in clear would help nobody.
     fn opens(&self, version: &Version, base: &Base) -> bool {
         if !matches!(self.secrets, Secrets::Plaintext(_)) {
             return false;
@@ -293,8 +293,8 @@ impl Encoder {
         if paths.is_empty() { None } else { Some((value, before, paths)) }
     }
 
-    /// Annotations that were sealed and say what they said: they held a value of the object, which may have another by
-    /// now, and the old one is no less a secret.
+    /// Annotations that were sealed and have not changed: they held a value of the object. It may have a new value by
+    /// now, but the old one is still a secret.
     fn still_sealed(&self, value: &Value, before: Option<&Value>, paths: &[String]) -> Vec<String> {
         let annotations = |value: &Value| value.pointer("/metadata/annotations").and_then(Value::as_object).cloned();
         let (Some(old), Some(new)) = (before.and_then(annotations), annotations(value)) else { return Vec::new() };
@@ -303,7 +303,7 @@ impl Encoder {
             let path = crate::seal::rules::annotation(name);
             let placeholder = old.get(name).and_then(Value::as_str).filter(|text| is_placeholder(text));
             let Some(placeholder) = placeholder.filter(|_| !paths.contains(&path)) else { continue };
-            // Without a key nobody can tell whether it is the same text, so that it stays sealed.
+            // Without a key nobody can tell whether it is the same text, so it stays sealed.
             if self.keys.is_empty() || crate::seal::stands_for(placeholder, text, &self.keys) {
                 out.push(path);
             }
@@ -311,7 +311,7 @@ impl Encoder {
         out
     }
 
-    /// Whether a base has the value at a path in another way than it would be kept now.
+    /// Whether a base keeps the value at a path differently from how it would be kept now.
     fn kept_otherwise(&self, base: Option<&Value>, path: &str) -> bool {
         let Some(value) = base.and_then(|base| base.pointer(path)) else { return false };
         let text = value.as_str().filter(|text| is_placeholder(text));
@@ -365,7 +365,7 @@ impl Encoder {
         Encoded { change, base }
     }
 
-    /// The row of bytes that cannot be kept as JSON. Of a kind with sealed values the bytes are sealed whole.
+    /// The row for bytes that cannot be kept as JSON. If the kind has sealed values, the bytes are sealed as a whole.
     fn unreadable(&self, seen: &Observation<'_>, base: Option<&Base>, reason: &str) -> Encoded {
         let head = lenient(seen.bytes).unwrap_or_default();
         let raw = base64::engine::general_purpose::STANDARD.encode(seen.bytes);
@@ -396,8 +396,8 @@ impl Encoder {
     }
 }
 
-/// Puts the placeholder that a base has at a path in the place of the value there; one of a value that was not stored only if
-/// `unstored` says that this one would not be either.
+/// Replaces the value at a path with the placeholder the base has there. A placeholder for a value that was not stored
+/// is used only if `unstored` says that this value would not be stored either.
 fn keep_as(new: &mut Value, old: &Value, path: &str, unstored: bool) {
     let before = old.pointer(path).and_then(Value::as_str);
     let kept = before.filter(|text| is_placeholder(text) && (unstored || *text != NOT_STORED));
@@ -458,7 +458,7 @@ fn managed_patch(old: &Bytes, new: &Bytes) -> Option<Bytes> {
     Some(Bytes::from(patch))
 }
 
-/// Of the cells of a version, those whose value is not the base's at the same path.
+/// The cells of a version whose value differs from the base's at the same path.
 fn changed_cells(old: &[u8], new: &[u8], cells: Vec<Cell>) -> Vec<Cell> {
     if cells.is_empty() {
         return cells;
@@ -469,7 +469,7 @@ fn changed_cells(old: &[u8], new: &[u8], cells: Vec<Cell>) -> Vec<Cell> {
     cells.into_iter().filter(|c| old.pointer(&c.path) != new.pointer(&c.path)).collect()
 }
 
-/// Manager, operation and subresource of the newest managedFields entry that the version before had not.
+/// Manager, operation and subresource of the newest managedFields entry that is not in the version before.
 fn latest_manager(old: &[u8], new: &[u8]) -> (String, String, String) {
     if new.is_empty() || old == new {
         return Default::default();

@@ -13,10 +13,11 @@ pub enum ErrorKind {
     Fenced,
     /// The store did not answer or refused for now: retry.
     Unavailable,
-    /// The store lets nobody with these rights do it. To whoever runs on, an outage, for rights come back; to a command, the end.
+    /// The store refuses this with the rights at hand. For a running process it is an outage, since rights may come
+    /// back; a command ends.
     Denied,
-    /// The store, or what stands before it, will not do it until somebody puts something right outside: room, endpoint, region,
-    /// certificate, clock. To whoever runs on, an outage; to a command, the end.
+    /// The store, or something in front of it, will not do it until somebody fixes something outside: space, endpoint,
+    /// region, certificate, clock. For a running process it is an outage; a command ends.
     Refused,
     /// The call or its settings are wrong: fix them.
     Invalid,
@@ -43,7 +44,8 @@ pub enum Outage {
     Hiccup,
     /// The store is there and asks for fewer requests.
     Busy,
-    /// Nobody answers at the address. Of a store that answered before it is an outage; else the address may be wrong.
+    /// Nobody answers at the address. If the store answered before, it is an outage; otherwise the address may be
+    /// wrong.
     Unreached,
 }
 
@@ -103,7 +105,7 @@ impl Error {
         self
     }
 
-    /// Adds the remedy as data of whoever makes the error: who shows it puts it into words.
+    /// Adds the remedy as data of the caller's own type, which whoever shows the error puts into words.
     #[must_use]
     pub fn with_remedy<R: Any + Send + Sync>(mut self, remedy: R) -> Self {
         self.remedy = Some(Box::new(remedy));
@@ -124,7 +126,8 @@ impl Error {
         self
     }
 
-    /// As [`Error::causes`], of what is beneath an error that says only which layer passes it on, as the API client's do.
+    /// Like [`Error::causes`], but skips an outermost error that only names the layer passing it on, as the API
+    /// client's do.
     pub fn causes_beneath(error: &dyn std::error::Error) -> String {
         match error.source() {
             Some(cause) => Self::causes(cause),
@@ -132,7 +135,7 @@ impl Error {
         }
     }
 
-    /// Any error with its causes on one line, where they say something that the ones before did not.
+    /// Any error with its causes on one line; a cause that adds nothing to the ones before it is left out.
     pub fn causes(error: &dyn std::error::Error) -> String {
         let line = |error: &dyn std::error::Error| one_line(&error.to_string());
         let mut text = line(error);
@@ -153,7 +156,7 @@ impl Error {
         Self::apart(&self.what, self)
     }
 
-    /// The same of any error whose text is `what`, a colon and the reason.
+    /// The same for any error whose text is `what`, a colon and the reason.
     pub fn apart(what: &str, error: &dyn std::error::Error) -> (String, String) {
         let what = one_line(what);
         let reason = Self::causes(error).get(what.len() + ": ".len()..).unwrap_or_default().to_owned();
@@ -165,7 +168,7 @@ impl Error {
         self.kind
     }
 
-    /// What the outage looks like, of an error that is one.
+    /// What the outage looks like, if the error is one.
     pub fn outage(&self) -> Outage {
         self.outage
     }
@@ -181,7 +184,7 @@ impl Error {
     }
 }
 
-/// Stores answer with documents of several lines; on one line they can be compared and read.
+/// Stores answer with documents of several lines; joined to one line they can be compared and read.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -11,7 +11,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Error, Micros, Op, Result, Revision, exact, row::Body, seal::Rules};
+use crate::{
+    Change, Error, Result, exact,
+    parts::Micros,
+    row::{Body, Op, Revision},
+    seal::Rules,
+};
 
 /// Why a kind is not, or no longer, protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +37,7 @@ pub enum Uncovered {
     Gone,
     /// The buffer was full, and this kind was the noisiest.
     BufferFull,
-    /// The kind is counted in another revision domain than believed.
+    /// The kind turned out to belong to another revision domain.
     DomainChanged,
     /// The server's revisions went backwards: a new incarnation begins.
     Incarnation,
@@ -78,7 +83,7 @@ impl CoverEnd {
         said(self.reason, &self.detail)
     }
 
-    /// The same without what names the kind: equal for all kinds that one cause leaves out, so that it can be said once.
+    /// The same without the kind's name, so that all kinds left out for one cause read alike and are reported once.
     pub fn shared(&self, kind: &Discovery) -> String {
         let (group, resource) = (&kind.group, &kind.resource);
         let named = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
@@ -88,8 +93,9 @@ impl CoverEnd {
     }
 }
 
-/// Groups kinds by what leaves them out, told of in one line each: of each kind the words that it shares with others, its own, and
-/// what stands for it. A group of one is told in its own words. Groups come in the order of their first.
+/// Groups kinds by the cause that leaves them out, so that each cause takes one line. Each kind gives its shared
+/// wording, its own wording, and a value that stands for it; a group of one uses its own wording. Groups keep the order
+/// of their first members.
 pub fn by_cause<T>(left_out: impl IntoIterator<Item = (String, String, T)>) -> Vec<(String, Vec<T>)> {
     let mut groups: Vec<(String, String, Vec<T>)> = Vec::new();
     for (shared, own, kind) in left_out {
@@ -134,7 +140,7 @@ pub struct Gap {
     pub to: Revision,
     /// How much of it is known.
     pub grade: Grade,
-    /// When the last thing before was seen.
+    /// When something was last seen before it.
     pub time_from: Micros,
     /// When the state was exact again.
     pub time_to: Micros,

@@ -10,19 +10,20 @@
 //! 3. Rows beyond the cut change no object. Gaps that reach across the cut are kept, since the state inside a
 //!    lost gap has a reservation.
 //!
-//! Not here: which rows to read (`reader`), opening sealed cells ([`crate::seal`]).
+//! Not here: which rows to read (`read`), opening sealed cells ([`crate::seal`]).
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use crate::{
-    Base, Change, Error, Micros, Position, Result, Revision, Row,
+    Change, Error, Position, Result, Row,
     cut::{Cut, CutPoint, Moment},
-    exact,
-    exact::Value,
+    encode::Base,
+    exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Uncovered},
-    row::{Body, Cell, Op, Source, StateHash},
+    parts::Micros,
+    row::{Body, Cell, Op, Revision, Source, StateHash},
     seal::is_placeholder,
 };
 
@@ -56,7 +57,7 @@ impl ObjectKey {
     }
 }
 
-/// Which objects a reader wants.
+/// Which objects a question is about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {
     /// Kind keys; all kinds if `None`.
@@ -68,12 +69,12 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// No object: a question about kinds alone.
+    /// No object, only what is known of kinds.
     pub fn nothing() -> Self {
         Self { kinds: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Whether no object is wanted: a question about kinds alone.
+    /// Whether no object is wanted, only what is known of kinds.
     pub fn is_empty(&self) -> bool {
         self.kinds.as_ref().is_some_and(Vec::is_empty)
     }
@@ -176,7 +177,7 @@ impl Entry {
         row.change.op = match (&self.unreadable, self.object_rv == row.rv) {
             (Some(_), _) => Op::Unreadable,
             (None, true) => Op::Add,
-            // A version that was read again keeps both revisions: the row's, and its own inside the object.
+            // A version that was read again has two revisions: the row's, and its own inside the object.
             (None, false) => Op::Reread,
         };
         row.change.body = Body::Object(self.public());
@@ -220,15 +221,16 @@ pub struct KindState {
     pub uncovered: Option<CoverEnd>,
     /// Gaps, in order.
     pub gaps: Vec<(u32, Gap)>,
-    /// Every change up to this point is in the journal.
+    /// The journal has every change up to this point.
     pub cursor: Option<CutPoint>,
-    /// The newest version that was recovered out of order, by a healing that has not ended if this is beyond the cursor.
+    /// The newest version that was recovered out of order. If it is beyond the cursor, the healing has not ended yet.
     pub ahead: Option<CutPoint>,
 }
 
 impl KindState {
-    /// Whether the kind was protected at a point, asked of that time; else why not. The time decides where nothing
-    /// was written in the domain since protection ended: the point is the same before, in and after such an interval.
+    /// Whether the kind was protected at a point, and if not, why. The time decides when nothing was written in the
+    /// domain since protection ended: then the point is the same before, during and after the interval without
+    /// protection.
     pub fn covered_at(&self, point: CutPoint, time: Micros) -> Result<(), Option<CoverEnd>> {
         let mut why = None;
         for cover in &self.covers {
@@ -237,7 +239,7 @@ impl KindState {
                 break;
             }
             match &cover.end {
-                // Up to the revision at which a life of the counter ended the kind is known, whatever time that was.
+                // The kind is known up to the revision at which a life of the counter ended, whatever the time.
                 Some((end, _, reason)) if point <= *end && reason.reason == Uncovered::Incarnation => return Ok(()),
                 Some((end, ended, reason)) if point > *end || (point == *end && time >= *ended) => {
                     why = Some(reason.clone());
@@ -263,8 +265,8 @@ impl KindState {
         }
     }
 
-    /// Up to where and when the kind is known, if its life of the counter ended before the point or the time that was
-    /// asked for: what there was then is the last that will ever be known of that life.
+    /// How far the kind is known, if its life of the counter ended before the point or time asked for: nothing later
+    /// will ever be known of that life.
     fn last_known(&self, point: CutPoint, asked: Option<Micros>) -> Option<(CutPoint, Micros)> {
         let cover = self.covers.iter().rev().find(|cover| cover.from <= point)?;
         let (end, known, _) = cover.end.as_ref().filter(|(_, _, why)| why.reason == Uncovered::Incarnation)?;
@@ -272,7 +274,7 @@ impl KindState {
         (end.incarnation == point.incarnation && later).then_some((*end, *known))
     }
 
-    /// Whether the kind is protected with what has been read so far.
+    /// Whether the kind is protected, as far as has been read.
     pub fn is_covered(&self) -> bool {
         self.covers.last().is_some_and(|c| c.end.is_none())
     }
@@ -303,13 +305,13 @@ pub struct State {
     pub kept: Option<facts::Kept>,
     /// The newest life of each domain's counter that a row was of.
     pub lives: BTreeMap<String, u32>,
-    /// What each domain is known to have reached, also one that no kind is protected in by now; of a state that a writer goes
-    /// on from.
+    /// How far each domain is known to have come, even if no kind of it is protected any more. Only set in the state a
+    /// writer resumes from.
     pub reached: Cut,
 }
 
 impl State {
-    /// Takes a row in: objects only if wanted and within `cut` (`None`: everything), facts always.
+    /// Applies a row: objects only if wanted and within `cut` (`None`: everything), facts always.
     pub fn apply(&mut self, row: &Row, scope: &Scope, cut: Option<&Cut>) -> Result<()> {
         self.last = self.last.max(row.pos);
         match self.lives.get_mut(&row.domain) {
@@ -329,7 +331,7 @@ impl State {
         self.apply_fact(row, within)
     }
 
-    /// Takes in a row of a checkpoint: a full object, or a fact.
+    /// Applies a row of a checkpoint: a full object, or a fact.
     pub(crate) fn load(&mut self, row: &Row, scope: &Scope) -> Result<()> {
         if !row.op.is_object() {
             return self.apply_fact(row, true);
@@ -375,7 +377,7 @@ impl State {
             }
             return Ok(());
         }
-        // A gap that ends beyond the cut still says that the cut lies inside it.
+        // A gap that ends beyond the cut shows that the cut lies inside it.
         if !within && row.op != Op::Gap {
             return Ok(());
         }
@@ -397,7 +399,7 @@ impl State {
         match row.op {
             Op::Discovery => kind.discovery = facts::read(row)?,
             Op::CoverBegin => {
-                // Begun at the very point and moment of its end: everything between was recovered, and nothing was missed.
+                // It begins at the very point and moment of the last end: everything in between was recovered.
                 match kind.covers.last_mut() {
                     Some(Cover { end: end @ Some(_), .. })
                         if end.as_ref().is_some_and(|(at, when, _)| (*at, *when) == (point, row.time_hi)) =>
@@ -428,14 +430,14 @@ impl State {
         Ok(())
     }
 
-    /// The labels of a row's object, as they stand.
+    /// The current labels of a row's object.
     pub fn labels(&mut self, change: &Change) -> Option<Value> {
         let entry = self.objects.get_mut(&ObjectKey::of(change))?;
         let labels = entry.public.value().ok()?.pointer("/metadata/labels").cloned();
         Some(labels.unwrap_or(Value::Null))
     }
 
-    /// How far a row tells that its kind was seen.
+    /// Notes how far a row shows its kind was seen.
     fn see(&mut self, row: &Row) {
         let point = CutPoint { incarnation: row.incarnation, rv: row.rv };
         if let Some(kind) = self.kinds.get_mut(&row.kind_key()) {
@@ -463,7 +465,7 @@ impl State {
     }
 }
 
-/// Whether a mark says how versions are kept; of these and of starts the newest counts, each for itself.
+/// Whether a mark says how versions are kept. The newest of these counts, and so does the newest start.
 fn is_kept(mark: &Row) -> bool {
     matches!(facts::read(mark), Ok(facts::Mark::Kept(_)))
 }
@@ -536,7 +538,8 @@ impl Entry {
         exact::set_resource_version(state, &row.rv.to_string());
         if !self.cells.is_empty() || !row.cells.is_empty() {
             self.cells.extend(row.cells.iter().map(|c| (c.path.clone(), c.clone())));
-            // Where something else stands by now, as an annotation that no longer repeats a value, the cell is of the past.
+            // A cell whose placeholder is gone, such as an annotation that no longer repeats a value, belongs to the
+            // past.
             let stands = |path: &str| state.pointer(path).and_then(Value::as_str).is_some_and(is_placeholder);
             self.cells.retain(|path, _| stands(path));
         }

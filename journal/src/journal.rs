@@ -1,14 +1,15 @@
 //! The handle on one cluster's journal in a bucket.
 //!
-//! **Words**: the *tail* is the newest segment; the *boundary* is the segment number below which raw segments may be
-//! gone.
+//! **Words**: the *end* is where the log ends with the newest segment; the *boundary* is the segment number below which
+//! raw segments may be gone.
 //!
-//! **Invariants.** (1) Segment numbers have no holes above the boundary. So the newest is found by asking for single names
-//! [`Journal::segments_after`], in a few dozen requests whatever the log's age, and a reader meets each hole in what it
-//! reads [`Journal::read`]. (2) Who writes on shows by a listing of the end that nothing stands behind it [`Journal::tail`].
-//! (3) A segment is taken only if its epoch is not below an earlier one's and its chain value follows [`Link::check`].
+//! **Invariants.** (1) Segment numbers have no holes above the boundary. So the newest is found by asking for single
+//! names [`Journal::segments_after`], in a few dozen requests whatever the log's age, and a reader meets each hole in
+//! what it reads [`Journal::read`]. (2) Who writes on shows by a listing of the end that nothing stands behind it
+//! [`Journal::end`]. (3) A segment is taken only if its epoch is not below an earlier one's and its chain value follows
+//! [`Link::check`].
 //!
-//! Not here: state ([`crate::fold`]), cuts ([`crate::reader`]), writing ([`crate::writer`]).
+//! Not here: state ([`crate::fold`]), cuts ([`crate::read`]), writing ([`crate::writer`]).
 
 use std::{ops::Range, sync::Arc};
 
@@ -17,7 +18,8 @@ use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, ErrorKind, Parts, Position, Result, Row,
+    Error, Parts, Position, Result, Row,
+    error::ErrorKind,
     layout::Layout,
     row::{ChainHash, chain_start},
     segment::{self, FrontierVector, Meta},
@@ -25,12 +27,12 @@ use crate::{
 };
 
 /// Segments read at once.
-const READ_AHEAD: usize = 16;
+pub(crate) const READ_AHEAD: usize = 16;
 
 /// Segments before the newest that are listed with it, so that a hole right before it is met: one page's worth.
 const LOOK_BACK: u64 = 900;
 
-/// How far behind the end, in doublings, single names are asked for that only a hole could keep from it.
+/// How far beyond the apparent end single names are probed, in doublings: one that exists there means a hole before it.
 const LOOK_BEYOND: u32 = 20;
 
 /// One cluster's journal.
@@ -60,7 +62,7 @@ pub struct Boundary {
 
 /// Where the log ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tail {
+pub struct End {
     /// The newest segment's number; 0 when there is none.
     pub segment: u64,
     /// The position of the last row.
@@ -91,7 +93,7 @@ impl Journal {
             found.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
         names.sort();
         if names.is_empty() {
-            // A page for people reads as a listing with nothing in it. It is told by what a store says of a name that is not there.
+            // An HTML page parses as an empty listing. Asking for a name that cannot exist tells the two apart.
             let none = prefix.clone().join("-");
             match inner.head(&none).await.map_err(|e| crate::store::convert(&none, e)) {
                 Ok(_) => return Err(crate::store::foreign(&none)),
@@ -120,11 +122,11 @@ impl Journal {
     /// The numbers of the segments after `n`, up to the newest.
     pub async fn segments_after(&self, n: u64) -> Result<Range<u64>> {
         let first = match n {
-            // From the very start the log may begin above the boundary; from a known segment it goes on at once.
+            // At the very start, segments below the boundary may be gone; after a known segment there is no gap.
             0 => self.begin().await?,
             n => n + 1,
         };
-        let newest = self.end(first - 1).await?;
+        let newest = self.last_after(first - 1).await?;
         Ok(first..newest + 1)
     }
 
@@ -133,8 +135,8 @@ impl Journal {
         self.store.newest(|n| self.store.layout().segment(n), after).await
     }
 
-    /// The same, with a look at single names that nothing but a hole keeps from it.
-    async fn end(&self, after: u64) -> Result<u64> {
+    /// The same, but first probes names beyond the apparent end, which exist only if there is a hole before them.
+    async fn last_after(&self, after: u64) -> Result<u64> {
         let name = |n| self.store.layout().segment(n);
         let mut end = after;
         loop {
@@ -166,7 +168,7 @@ impl Journal {
         }
         let listed = self.store.list(&layout.segments(), None).await?;
         let mut first = listed.iter().find_map(|l| Layout::number(&l.path)).unwrap_or(1);
-        // A listing of a folder that is being written to is no moment: it may leave out a name and hold a newer one.
+        // A listing made while the folder is written to is not consistent: it may miss a name and hold a newer one.
         while first > 1 && self.store.exists(&layout.segment(first - 1)).await? {
             first -= 1;
         }
@@ -210,8 +212,8 @@ impl Journal {
             .map(move |read| read.and_then(|s| link.check(&s.meta).map(|()| s)))
     }
 
-    /// A segment that is there because `newest` is.
-    async fn numbered(&self, n: u64, newest: u64) -> Result<Segment> {
+    /// A segment that must exist, since `newest` does.
+    pub(crate) async fn numbered(&self, n: u64, newest: u64) -> Result<Segment> {
         match self.segment(n).await {
             Err(e) if e.kind() == ErrorKind::NotFound => Err(self.hole(n, newest)),
             read => read,
@@ -220,26 +222,27 @@ impl Journal {
 
     /// Where the log ends, found above segment `after` (0 to begin at the start): what a writer goes on from.
     ///
-    /// A name that is free is not the end if others stand behind it. Asking for single names can miss those; a writer
-    /// that went on there would fork the journal, so it has the end listed.
-    pub async fn tail(&self, after: u64) -> Result<Tail> {
+    /// A free name is not the end if later ones exist. Probing single names can miss those, and a writer that went on
+    /// at the free one would fork the journal, so the end is listed.
+    pub async fn end(&self, after: u64) -> Result<End> {
         let numbers = self.segments_after(after).await?;
         if after == 0 && numbers.is_empty() {
-            return Ok(self.empty_tail());
+            return Ok(self.empty_end());
         }
         let newest = numbers.end - 1;
         let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1);
         let newest = self.listed(from, newest).await?;
-        self.tail_at(newest).await
+        self.end_at(newest).await
     }
 
-    /// The newest segment's number by a listing of what is after `from`, in which there may be no hole; at least `newest`.
+    /// The newest segment's number by a listing of what is after `from`, in which there may be no hole; at least
+    /// `newest`.
     async fn listed(&self, from: u64, newest: u64) -> Result<u64> {
         let layout = self.store.layout();
         let listed = self.store.list(&layout.segments(), Some(&layout.segment(from))).await?;
         let mut before = from;
         for number in listed.iter().filter_map(|l| Layout::number(&l.path)) {
-            // The listing may leave out a name that came while it was made.
+            // A listing may miss a name that was created while it was made.
             for hole in before + 1..number {
                 if !self.store.exists(&layout.segment(hole)).await? {
                     return Err(self.hole(hole, number));
@@ -251,9 +254,9 @@ impl Journal {
     }
 
     /// The log as it ends with segment `n`.
-    async fn tail_at(&self, n: u64) -> Result<Tail> {
+    async fn end_at(&self, n: u64) -> Result<End> {
         let meta = self.segment(n).await?.meta;
-        Ok(Tail {
+        Ok(End {
             segment: n,
             last: meta.last,
             chain: meta.chain_after,
@@ -264,8 +267,8 @@ impl Journal {
         })
     }
 
-    fn empty_tail(&self) -> Tail {
-        Tail {
+    fn empty_end(&self) -> End {
+        End {
             segment: 0,
             last: 0,
             chain: chain_start(&self.cluster),

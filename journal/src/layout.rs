@@ -1,7 +1,8 @@
 //! Names of objects in the bucket, under `<prefix>/<cluster uid>/`.
 //!
-//! Every object is written once, create-if-absent. Mutable facts are numbered, and the newest number is the value. Numbers begin
-//! at 1 and have no holes but at the start, where the oldest may be gone: the newest is found by asking for single names.
+//! Every object is written once, create-if-absent. Mutable facts are numbered, and the newest number is the value.
+//! Numbers begin at 1 and have no holes, except that the oldest may be gone; so the newest is found by asking for
+//! single names.
 
 use object_store::path::Path;
 

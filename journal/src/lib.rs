@@ -3,16 +3,17 @@
 //! Start reading at [`Row`], then [`Writer`], then [`Reader`] and its [`Past`].
 
 pub mod checkpoint;
+pub mod counts;
 pub mod cut;
 pub mod encode;
-mod error;
+pub mod error;
 pub mod exact;
 pub mod facts;
 pub mod fold;
 pub mod journal;
 pub mod layout;
 pub mod parts;
-pub mod reader;
+pub mod read;
 pub mod row;
 pub mod seal;
 pub mod segment;
@@ -26,7 +27,7 @@ pub use error::{Error, ErrorKind, Outage, Result};
 pub use fold::{Entry, Scope, State};
 pub use journal::Journal;
 pub use parts::{Clock, Micros, Parts, Random, utc_millis};
-pub use reader::{Past, Reader};
+pub use read::{Past, Reader};
 pub use row::{Change, Op, Position, Revision, Row, Source};
 pub use seal::Secrets;
 pub use segment::{FrontierPoint, FrontierVector};

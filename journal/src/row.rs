@@ -11,15 +11,15 @@
 //!    [`chain_step`; a test changes each column].
 //! 4. Values under a sealed path are never in `body`; they are in `cells` as ciphertext [checked in `seal`].
 //! 5. A keyed hash names its key: `hash_key` is empty where the hash is a plain one, where there is none, and in rows
-//!    written before keys were named. Only where it is not empty it is part of the canonical bytes, behind all else, so
-//!    that the chain of older rows is what it was.
+//!    written before keys were named. It is part of the canonical bytes only if it is not empty, at their end, so that
+//!    the chain over older rows is unchanged.
 //!
 //! Not here: the file encoding (`segment`), what the facts say (`facts`).
 
 use bytes::Bytes;
 use ring::digest;
 
-use crate::{Error, Micros, Result};
+use crate::{Error, Result, parts::Micros};
 
 /// The order of rows in the log, and only that.
 pub type Position = u64;
@@ -107,8 +107,8 @@ names! {
         List = "list",
         /// Recovered from the server's history after a broken watch.
         Healed = "healed",
-        /// Recovered likewise, but read through a definition of its kind that is younger than the write: what it adds, drops or
-        /// converts may not have been so then.
+        /// Recovered the same way, but read through a definition of its kind that is newer than the write: fields that
+        /// the definition adds, drops or converts may have been different at the time.
         HealedLater = "healed-later",
     }
 }
@@ -130,18 +130,18 @@ pub enum Body {
 pub struct Cell {
     /// The JSON pointer of the placeholder in the object.
     pub path: String,
-    /// The data key, as in `keys/<id>`; empty when the value was not stored for want of a key.
+    /// The data key, as in `keys/<id>`; empty if the value was not stored because there was no key.
     pub key_id: String,
     /// The position of the row this cell was sealed in: part of what the ciphertext is bound to.
     pub pos: Position,
     /// The revision of the row this cell was sealed in, likewise.
     pub rv: Revision,
-    /// AES-256-GCM nonce and ciphertext; the plaintext until the row is given its position.
+    /// AES-256-GCM nonce and ciphertext; until the row has its position, the plaintext.
     pub secret: Bytes,
 }
 
 impl std::fmt::Debug for Cell {
-    /// Leaves the secret out: until it has its position it is the plaintext.
+    /// Leaves out the secret, which is plaintext until the row has its position.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cell").field("path", &self.path).field("key_id", &self.key_id).finish_non_exhaustive()
     }
@@ -201,7 +201,7 @@ pub struct Change {
 }
 
 impl Source {
-    /// Whether it was recovered by a healing, however it was read.
+    /// Whether a healing recovered it, through whichever definition.
     pub fn is_healed(self) -> bool {
         matches!(self, Self::Healed | Self::HealedLater)
     }
@@ -288,8 +288,8 @@ impl std::ops::Deref for Row {
 }
 
 impl Row {
-    /// The canonical bytes: the columns in schema order, each with its length. `managed_fields` stands as its
-    /// hash, so that dropping it by policy keeps the chain.
+    /// The canonical bytes: the columns in schema order, each with its length. `managed_fields` is represented by its
+    /// hash, so that a policy can drop it without breaking the chain.
     pub fn canonical(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         let c = &self.change;

@@ -1,14 +1,14 @@
 //! Sealed cells: values that nobody reads without a key.
 //!
 //! An object under a sealing rule is kept in *public form*: each sealed value is replaced by a placeholder with its
-//! length and keyed hash, so that everything but the values reads without the key. The value itself goes into a
+//! length and keyed hash, so that everything but the values can be read without the key. The value itself goes into a
 //! [`Cell`], AES-256-GCM under a data key of its namespace and month, bound to cluster, position, key, revision
 //! and path.
 //!
-//! **Keys change.** A placeholder ends with the fingerprint of the key that made its hash, and each row names the key of its
-//! state hash (column `hash_key`). A value that did not change keeps its placeholder whatever the key is by now, so that a
-//! rotation shows as no change anywhere; a value that did gets one of the newest key. Rows written before keys were named
-//! are tried with every key of the file.
+//! **Keys change.** A placeholder ends with the fingerprint of the key that made its hash, and each row names the key
+//! of its state hash (column `hash_key`). A value that did not change keeps its placeholder whichever key is in use, so
+//! a rotation shows up nowhere as a change; a changed value gets a placeholder of the newest key. Rows written before
+//! keys were named are tried with every key in the file.
 //!
 //! **Invariants.**
 //! 1. With [`Secrets::Sealed`] or [`Secrets::Dropped`] a value under [`Rules::sealed_paths`] never reaches a body
@@ -45,7 +45,7 @@ pub use rules::Rules;
 pub enum Secrets {
     /// As sealed cells.
     Sealed(Arc<Key>),
-    /// In clear. The key, when there is one, still makes the hashes that outputs show.
+    /// In clear. The key, if there is one, still makes the hashes shown in outputs.
     Plaintext(Option<Arc<Key>>),
     /// Not at all: there is no key.
     Dropped,
@@ -76,7 +76,7 @@ pub fn escape_pointer(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }
 
-/// A token of a JSON pointer as it was before [`escape_pointer`].
+/// Undoes [`escape_pointer`].
 pub fn unescape_pointer(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
 }
@@ -86,7 +86,7 @@ pub fn pointer_tokens(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(unescape_pointer).collect()
 }
 
-/// Whether a JSON pointer is another one, or leads below it.
+/// Whether a JSON pointer equals another one or points below it.
 pub fn is_within(pointer: &str, outer: &str) -> bool {
     pointer.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -103,8 +103,8 @@ pub fn publish(object: &mut Value, paths: &[String], secrets: &Secrets) -> Vec<C
     publish_onto(object, paths, secrets, None, &[])
 }
 
-/// As [`publish`], where a value that is the one of `base`, a public form, keeps the placeholder that it has there. `keys`
-/// are those that may have made it.
+/// Like [`publish`], but a value that equals the one in `base` (a public form) keeps its placeholder from there. `keys`
+/// are those that may have made that placeholder.
 pub(crate) fn publish_onto(
     object: &mut Value,
     paths: &[String],
@@ -169,8 +169,8 @@ pub(crate) fn stands_for(placeholder: &str, value: &Value, keys: &[Arc<Key>]) ->
     Stored::read(placeholder).is_some_and(|stored| stored.is_of(&exact::to_canonical(value), keys))
 }
 
-/// Whether two placeholders that differ show that their values do: one key made both. Where one does not name its key,
-/// it may have been another.
+/// Whether two different placeholders prove that their values differ: only if one key made both. If either does not
+/// name its key, it may have been another.
 pub fn comparable(one: &str, other: &str) -> bool {
     match (Stored::read(one), Stored::read(other)) {
         (Some(one), Some(other)) => one.key.is_some() && one.key == other.key,
@@ -178,7 +178,7 @@ pub fn comparable(one: &str, other: &str) -> bool {
     }
 }
 
-/// Whether a text is what the journal writes in place of a value, to the letter: nothing else may pass as one.
+/// Whether a text is exactly what the journal writes in place of a value: nothing else may pass for a placeholder.
 pub fn is_placeholder(text: &str) -> bool {
     if text == NOT_STORED {
         return true;
@@ -233,7 +233,7 @@ pub fn short_placeholder(stored: &str) -> String {
 const PRINT: usize = 6;
 
 impl Key {
-    /// What tells this key from others of its name: a short hash of all that is in it.
+    /// A short hash of everything in the key, which tells it from others of the same name.
     pub fn fingerprint(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"hindcast key\0");

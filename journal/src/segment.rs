@@ -22,13 +22,14 @@ use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Micros, Position, Result, Revision, Row,
-    row::{ChainHash, chain_step, check_contiguous},
+    Error, Position, Result, Row,
+    parts::Micros,
+    row::{ChainHash, Revision, chain_step, check_contiguous},
 };
 
 pub(crate) use column::{FileBuilder, GroupBytes, read_group};
 
-/// The metadata key of how a segment's closed times were told, and its one value.
+/// The metadata key that says how a segment's closed times were determined, and its only value.
 pub(crate) const CLOCK: &str = "clock";
 pub(crate) const AGREED: &str = "agreed";
 
@@ -74,7 +75,7 @@ pub struct Meta {
     pub frontier: FrontierVector,
     /// When the file was made.
     pub time: Micros,
-    /// What else a kind of file has to say.
+    /// Anything else that this kind of file records.
     pub extra: BTreeMap<String, String>,
 }
 

@@ -1,12 +1,12 @@
 //! The bucket as the journal needs it: create-if-absent, get, list, and the newest of names that are numbered.
 //!
-//! **Words**: a *page* is what a store answers one request of a listing with.
+//! **Words**: a *page* is a store's answer to one request of a listing.
 //!
-//! **Invariants.** (1) Nothing is ever overwritten: [`Store::create`] is the only write. (2) [`Put::Exists`] is
-//! only said when something was seen to stand there; S3's transient 409 on a race reads as "unavailable, retry".
-//! (3) No answer within the time limit is "unavailable", never a verdict. (4) The limit is of one request: a listing has as
-//! many as it has pages, and goes on behind the last page that came. (5) Reads are asked again by themselves for a while
-//! [`Patience`]; a create never is: what stands there afterwards is the caller's to judge.
+//! **Invariants.** (1) Nothing is ever overwritten: [`Store::create`] is the only write. (2) [`Put::Exists`] is only
+//! said when something was seen to be there; S3's transient 409 on a race reads as "unavailable, retry". (3) No answer
+//! within the time limit is "unavailable", never a verdict. (4) The limit applies to one request: a listing takes one
+//! per page, and goes on behind the last page that came. (5) Reads are retried for a while [`Patience`]; a create never
+//! is, since only the caller can judge what is there afterwards.
 //!
 //! Not here: what an existing object means for a writer (`writer`), deletes (nothing in this crate deletes), what an
 //! error means (`sort`).
@@ -25,12 +25,12 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPay
 
 pub use self::patience::Patience;
 pub(crate) use self::sort::{convert, foreign};
-use crate::{Error, ErrorKind, Parts, Result, layout::Layout};
+use crate::{Error, Parts, Result, error::ErrorKind, layout::Layout};
 
 /// How long one request may take before it counts as unanswered.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 
-/// The least names that a page has which is not the last.
+/// How many names any page but the last has at least.
 const PAGE: usize = 1000;
 
 /// What a create found.
@@ -133,7 +133,7 @@ impl Store {
         let mut patience = Patience::new(&self.parts);
         while let Err(e) = self.list_on(folder, after, &mut all).await {
             let came = all.len();
-            // Folders on disk come in no order: what is missing of them is not behind the last name.
+            // Folders on disk are listed in no order, so what is missing need not come after the last name.
             let in_order = all.windows(2).all(|w| matches!(w, [a, b] if a.path.as_ref() < b.path.as_ref()));
             if !in_order || came < PAGE {
                 all.clear();
@@ -145,7 +145,7 @@ impl Store {
         Ok(all)
     }
 
-    /// Adds to `all` what stands behind it, page by page, until the end or a failure.
+    /// Adds to `all` the names after its last one, page by page, until the end or a failure.
     async fn list_on(&self, folder: &Path, after: Option<&Path>, all: &mut Vec<Listed>) -> Result<()> {
         let behind = all.last().map(|last| last.path.clone());
         let mut stream = match behind.as_ref().or(after) {
@@ -161,7 +161,7 @@ impl Store {
     /// The newest number of a numbered fact, with its bytes.
     pub async fn newest_fact(&self, what: &str) -> Result<Option<(u64, Bytes)>> {
         let n = match self.newest(|n| self.layout.meta(what, n), 0).await? {
-            // The first ones may be gone, as a rule of the bucket about old objects would have it.
+            // The first ones may be gone, for instance through a lifecycle rule of the bucket.
             0 => {
                 let listed = self.list(&self.layout.metas(what), None).await?;
                 let Some(n) = listed.iter().filter_map(|l| Layout::number(&l.path)).max() else {

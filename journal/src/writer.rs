@@ -1,16 +1,17 @@
 //! The one writer of a journal: claims it, commits segments, stops when it is fenced.
 //!
-//! **Words**: to *claim* is to commit an empty segment under a new epoch; *fenced* is a writer whose next name
-//! another has taken.
+//! **Words**: to *claim* is to commit an empty segment under a new epoch; a writer is *fenced* when another has taken
+//! its next name.
 //!
 //! **Invariants.**
 //! 1. The name is the commit: a segment is durable when, and only when, its create is known to have won.
 //! 2. Exactly one segment PUT is in flight: [`Writer::stage`] refuses while one is pending.
 //! 3. No verdict without evidence: after "exists", a time-out or a reset the name is read back. Our own bytes mean
-//!    committed, another's mean fenced, nothing means the same bytes again.
-//! 4. After a create that took, or followed a pause, of more than [`STALL`], boundary and newer segments are looked
-//!    at before the segment counts as durable. An idle writer does so each minute, hence by two names, not by a listing.
-//! 5. A claim begins where the newest checkpoint ends or the boundary is, whatever stands before.
+//!    committed, another's mean fenced, and if nothing is there the same bytes are sent again.
+//! 4. After a create that took longer than [`STALL`], or followed a pause that long, the boundary and newer segments
+//!    are checked before the segment counts as durable. An idle writer does so every minute, so two names are asked
+//!    for, not a listing.
+//! 5. A claim starts looking at the newest checkpoint or the boundary, whatever lies before them.
 //!
 //! Not here: when to cut a segment, retrying and buffering (the watcher).
 
@@ -20,8 +21,12 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 
 use crate::{
-    Change, Error, ErrorKind, Journal, Manifest, Micros, Position, Result, Row, facts,
-    journal::Tail,
+    Change, Error, Journal, Position, Result, Row,
+    checkpoint::Manifest,
+    error::ErrorKind,
+    facts,
+    journal::End,
+    parts::Micros,
     row::{ChainHash, Op},
     seal::{DataKeys, Place},
     segment::{self, FrontierVector, Meta},
@@ -31,10 +36,10 @@ use crate::{
 /// Beyond this a create is not trusted on its own word.
 pub const STALL: Duration = Duration::from_secs(30);
 
-/// How long back a starter looks for writers that take the journal from one another.
+/// How far back a starting writer looks for writers that take the journal from one another.
 const FIGHT_WINDOW: Micros = 60_000_000;
 
-/// Changes of hands within that time that make it a fight.
+/// How many changes of hands within that time make a fight.
 const FIGHT_CHANGES: usize = 3;
 
 /// Who writes: shown to whoever is fenced.
@@ -118,7 +123,7 @@ enum Stands {
 }
 
 impl Writer {
-    /// Takes the journal over: newest wins. `keys` seal cells; without them no change may bring one to seal.
+    /// Takes the journal over: newest wins. `keys` seal cells; without them no change may bring a cell to seal.
     pub async fn claim(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>) -> Result<Self> {
         Self::take_over(journal, identity, keys, |_| {}).await
     }
@@ -144,7 +149,7 @@ impl Writer {
         let checkpoint = Manifest::read(journal).await?.checkpoints.last().map_or(0, |c| c.segment);
         let mut after = checkpoint.max(boundary.saturating_sub(1));
         loop {
-            let tail = journal.tail(after).await?;
+            let tail = journal.end(after).await?;
             refuse_a_fight(journal, &tail, boundary, &identity).await?;
             after = tail.segment;
             let mut writer = Self::at(journal, identity.clone(), keys.clone(), tail);
@@ -160,7 +165,7 @@ impl Writer {
         }
     }
 
-    fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: Tail) -> Self {
+    fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: End) -> Self {
         Self {
             alive: now(journal),
             journal: journal.clone(),
@@ -199,9 +204,9 @@ impl Writer {
         &self.frontier
     }
 
-    /// The frontiers to come are told by clocks that were compared with one another: they lie ahead of no moment at which
-    /// they become durable, whatever this machine's clock says when a segment is made. Until then a frontier is the one
-    /// that was taken over.
+    /// From here on, frontiers come from clocks that were compared with one another, so none is later than the moment
+    /// it becomes durable, whatever this machine's clock says when a segment is made. Before this call the frontier is
+    /// the one that was taken over.
     pub fn agree_on_time(&mut self) {
         self.agreed = true;
     }
@@ -261,8 +266,8 @@ impl Writer {
         Ok(Some(change))
     }
 
-    /// Looks for the data keys of these changes' values, and makes those that are not there yet. Says in which namespaces
-    /// and since which error values cannot be sealed; the others stage.
+    /// Finds the data keys for these changes' values and makes those that are missing. Returns the namespaces whose
+    /// values cannot be sealed, each with the error; all other changes can be staged.
     pub async fn unsealable(&self, changes: &[Change]) -> Vec<(String, Error)> {
         let Some(keys) = &self.keys else { return Vec::new() };
         let mut asked: BTreeMap<String, (&str, Micros)> = BTreeMap::new();
@@ -291,7 +296,7 @@ impl Writer {
         }
     }
 
-    /// Whether the store answers at all: where it does not, nothing can be said of a key in it.
+    /// Whether the store answers at all: if it does not, nothing can be said about a key in it.
     pub async fn store_answers(&self) -> bool {
         let store = self.journal.store();
         store.get_opt(&store.layout().meta("probe", 1)).await.is_ok()
@@ -317,8 +322,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits the staged segment. On an error that [may pass](ErrorKind::may_pass) call it again: the bytes stay the same. On
-    /// [`ErrorKind::Fenced`] stop.
+    /// Commits the staged segment. On an error that [may pass](ErrorKind::may_pass) call it again: the bytes stay the
+    /// same. On [`ErrorKind::Fenced`] stop.
     pub async fn commit(&mut self) -> Result<Durable> {
         let Some(pending) = &self.pending else {
             return Err(Error::internal("the writer", "nothing is staged"));
@@ -381,8 +386,7 @@ impl Writer {
         }
     }
 
-    /// A name that was deleted behind the boundary can be created again by a writer that slept: such a create is
-    /// no commit.
+    /// A writer that slept can create a name again that was deleted below the boundary: such a create is no commit.
     async fn check_not_passed(&self, n: u64) -> Result<()> {
         let store = self.journal.store();
         let newer = store.exists(&store.layout().segment(n + 1)).await?;
@@ -427,8 +431,8 @@ fn stalled(journal: &Journal, since: Moment) -> bool {
     wall > STALL.as_micros() as Micros || now.monotonic.saturating_sub(since.monotonic) > STALL
 }
 
-/// Refuses to start where writers of several instances take the journal from one another all the time.
-async fn refuse_a_fight(journal: &Journal, tail: &Tail, boundary: u64, identity: &Identity) -> Result<()> {
+/// Refuses to start if writers of several instances keep taking the journal from one another.
+async fn refuse_a_fight(journal: &Journal, tail: &End, boundary: u64, identity: &Identity) -> Result<()> {
     let now = journal.parts().clock.now();
     if tail.epoch < FIGHT_CHANGES as u64 || (now - tail.time).abs() > FIGHT_WINDOW {
         return Ok(());
@@ -439,7 +443,7 @@ async fn refuse_a_fight(journal: &Journal, tail: &Tail, boundary: u64, identity:
     while let Some(segment) = segments.next().await {
         let meta = segment?.meta;
         let instance = meta.writer.split_once(' ').map_or("", |(_, i)| i).to_owned();
-        // A segment of the future was made by another clock than ours: that is no fight.
+        // A segment from the future was made by another clock than ours: that is no fight.
         let recent = (now - meta.time).abs() <= FIGHT_WINDOW;
         if recent && claims.last().is_none_or(|(epoch, _)| *epoch != meta.epoch) {
             claims.push((meta.epoch, instance));

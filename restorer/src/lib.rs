@@ -44,4 +44,4 @@ pub use plan::{Plan, Prepared, prepare};
 pub use record::{Record, Records};
 pub use selection::Selection;
 pub use session::Session;
-pub use timeline::{Event, History, Jump, Object, Protection, Range, Status, Timeline, Unsure, View};
+pub use timeline::{Event, Follow, History, Jump, Object, Protection, Range, Status, Timeline, Unsure, View};

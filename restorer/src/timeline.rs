@@ -9,28 +9,26 @@
 //!
 //! Not here: what T means and what is printed (`cli`).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+mod follow;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{
-    At, Entry, Error, FrontierVector, Journal, Micros, Moment, Op, Parts, Past, Position, Reader, Result, Revision,
-    Row, Scope, State,
+    At, Entry, Error, FrontierVector, Journal, Micros, Moment, Parts, Past, Position, Reader, Result, Revision, Row,
+    Scope, State,
+    counts::Counts,
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
     fold::{KindState, Knowledge, ObjectKey},
-    reader::Answer,
+    read::Answer,
     seal::{self, DataKeys, Key, Place, Rules},
     store::Store,
 };
 
+pub use self::follow::Follow;
 use crate::said::Remedy;
 
 mod close;
-
-/// The most rows that one history holds; the newest are kept.
-const HISTORY: usize = 200_000;
 
 /// Reads one cluster's past.
 #[derive(Debug)]
@@ -239,10 +237,8 @@ pub struct Status {
     pub written: Micros,
     /// Who wrote it.
     pub writer: String,
-    /// How many objects there are.
-    pub objects: u64,
-    /// How many of each kind.
-    pub by_kind: BTreeMap<String, u64>,
+    /// How many objects there are of each kind, and what is to be said of their values.
+    pub counts: Counts,
     /// The kinds.
     pub kinds: BTreeMap<String, KindState>,
     /// The earliest moment that can be read, when there is one.
@@ -251,10 +247,6 @@ pub struct Status {
     pub secrets: Option<String>,
     /// What is sealed beside Secrets.
     pub rules: Rules,
-    /// Objects with values that are not stored.
-    pub unstored: Vec<ObjectKey>,
-    /// Secrets of which the newest version has values in clear.
-    pub in_clear: u64,
     /// How many checkpoints there are.
     pub checkpoints: u64,
 }
@@ -375,60 +367,11 @@ impl Timeline {
         out
     }
 
-    /// The changes of a range that are in `scope`, oldest first.
-    pub async fn history(&mut self, range: &Range, scope: &Scope) -> Result<History> {
-        let since = range.since.unwrap_or(Micros::MIN);
-        let until = range.until.unwrap_or(Micros::MAX);
-        let mut walk = Walk { state: State::default(), events: VecDeque::new(), truncated: false };
-        let (state, mut rows) = self.reader.history(since, scope, range.labels).await?;
-        walk.state = state;
-        let mut jumps = Vec::new();
-        while let Some(segment) = rows.next().await? {
-            for row in segment.rows.iter() {
-                let within =
-                    row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
-                let wanted = scope.wants_row(row) && row.op.is_object() && within;
-                jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(Jump::of));
-                walk.step(row, scope, wanted, range.labels)?;
-            }
-        }
-        let frontier = rows.frontier().clone();
-        let overlaps = |gap: &Gap| gap.time_from <= until && gap.time_to >= since;
-        let kinds = walk.state.kinds;
-        let gaps = kinds
-            .iter()
-            .flat_map(|(key, kind)| kind.gaps.iter().map(move |(_, gap)| (key.clone(), gap.clone())))
-            .filter(|(_, gap)| overlaps(gap))
-            .collect();
-        Ok(History {
-            events: walk.events.into(),
-            truncated: walk.truncated,
-            gaps,
-            jumps,
-            kinds,
-            last: walk.state.last,
-            frontier,
-        })
-    }
-
     /// What the journal holds.
     pub async fn status(&mut self) -> Result<Status> {
         let frontier = self.reader.at(&At::NowOpen).await?.moment().frontier.clone();
-        let state = self.reader.resume().await?;
+        let (state, counts) = self.reader.standing(&self.rules).await?;
         let tail = self.reader.segments().last().map(|s| s.meta.clone());
-        let mut by_kind: BTreeMap<String, u64> = BTreeMap::new();
-        for key in state.objects.keys() {
-            *by_kind.entry(key.kind_key()).or_default() += 1;
-        }
-        let lacking = state.objects.iter().filter(|(_, entry)| entry.unstored().next().is_some());
-        let unstored = lacking.map(|(key, _)| key.clone()).collect();
-        let secret = |key: &ObjectKey| key.group.is_empty() && key.resource == "secrets";
-        let clear = |entry: &Entry| {
-            let value = exact::parse_canonical(&entry.public()).unwrap_or(Value::Null);
-            let paths = self.rules.sealed_paths("", "secrets", &value);
-            paths.iter().any(|path| !value.pointer(path).and_then(Value::as_str).is_some_and(seal::is_placeholder))
-        };
-        let in_clear = state.objects.iter().filter(|(key, entry)| secret(key) && clear(entry)).count() as u64;
         let starts = state.kinds.values().flat_map(|k| &k.covers).map(|c| c.from_time);
         Ok(Status {
             cluster: self.reader.journal().cluster().to_owned(),
@@ -437,13 +380,10 @@ impl Timeline {
             last: tail.as_ref().map_or(0, |t| t.last),
             written: tail.as_ref().map_or(0, |t| t.time),
             writer: tail.map(|t| t.writer).unwrap_or_default(),
-            objects: state.objects.len() as u64,
-            by_kind,
+            counts,
             recoverable_from: starts.min(),
             secrets: state.secrets,
             rules: self.rules.clone(),
-            unstored,
-            in_clear,
             kinds: state.kinds,
             checkpoints: self.reader.manifest().count(),
         })
@@ -468,34 +408,6 @@ fn object(entry: Entry) -> Result<Object> {
         unreadable: entry.unreadable.clone(),
         entry,
     })
-}
-
-/// Goes through the log and keeps what is wanted.
-struct Walk {
-    state: State,
-    events: VecDeque<Event>,
-    truncated: bool,
-}
-
-impl Walk {
-    fn step(&mut self, row: &Row, scope: &Scope, wanted: bool, labels: bool) -> Result<()> {
-        let labels_before = if wanted && labels { self.state.labels(row) } else { None };
-        if labels || !row.op.is_object() {
-            self.state.apply(row, scope, None)?;
-        } else {
-            self.state.last = row.pos;
-        }
-        if !wanted {
-            return Ok(());
-        }
-        let labels_after = if labels && row.op != Op::Delete { self.state.labels(row) } else { None };
-        if self.events.len() == HISTORY {
-            self.events.pop_front();
-            self.truncated = true;
-        }
-        self.events.push_back(Event { row: row.clone(), labels_before, labels_after });
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! `hindcast log`: what changed, when and by whom.
 
-use std::time::Duration;
-
 use hindcast_journal::cut::MAIN;
 use hindcast_restorer::{History, Jump, Range};
 
@@ -9,14 +7,11 @@ use crate::{
     args::Log,
     context::Context,
     failure::{Exit, Result},
-    history::{Part, RECENT},
+    history::Part,
     kubeconfig::Namespaces,
     names, past,
     render::log::{self as text, Order},
 };
-
-/// How often `--follow` looks for new segments.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Answers `log`.
 pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
@@ -44,23 +39,19 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
 pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
     crate::logging::for_reader(context.common.verbose);
     let mut past = past::open(context).await?;
-    let mut part = Part::new(context, args, &mut past).await?;
+    let part = Part::new(context, args, &mut past).await?;
     let interrupted = tokio::signal::ctrl_c();
     let mut interrupted = std::pin::pin!(interrupted);
     let mut shown = 0;
     let work = async {
+        let mut log = past.timeline.follow(&part.range, &part.scope).await?;
         loop {
-            let history = past.timeline.history(&part.range, &part.scope).await?;
-            say_jumps(context, &history.jumps);
-            let changes = part.wanted(&past, &history.events);
+            let (events, jumps) = log.take();
+            say_jumps(context, &jumps);
+            let changes = part.wanted(&past, &events);
             shown += changes.len();
             text::print(context, args, &changes, Order::OldestFirst, part.question.namespaces == Namespaces::All);
-            part.range.after = Some(history.last);
-            // What is committed from now on is not before this, by more than the slack of clocks.
-            part.range.since = Some(context.parts.clock.now() - RECENT);
-            while !past.timeline.refresh().await? {
-                context.parts.clock.sleep(LOOK_EVERY).await;
-            }
+            log.more().await?;
         }
     };
     let done: Result<std::convert::Infallible> = tokio::select! {

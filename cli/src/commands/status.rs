@@ -30,21 +30,22 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         if cluster.secrets == "dropped" {
             warn("secrets-dropped", "Secrets not restorable: no key".to_owned());
         }
-        if !status.unstored.is_empty() {
-            let names: Vec<String> = status.unstored.iter().map(names::object_name).collect();
+        let unstored = status.counts.unstored();
+        if unstored > 0 {
+            let names: Vec<String> = status.counts.unstored_names().iter().map(names::object_name).collect();
             let again = if cluster.secrets == "dropped" { "with a key" } else { "at its next start" };
             warn(
                 "values-not-stored",
                 format!(
                     "values of {} are not stored, since there was no key when they were recorded, or none that worked: {}; \
                      `run` reads them again {again}",
-                    names::count(names.len(), "object"),
-                    names::some(&names)
+                    names::count(unstored as usize, "object"),
+                    first_of(&names, unstored as usize)
                 ),
             );
         }
-        if cluster.secrets == "sealed" && status.in_clear > 0 {
-            let secrets = names::count(status.in_clear as usize, "Secret");
+        if cluster.secrets == "sealed" && status.counts.in_clear() > 0 {
+            let secrets = names::count(status.counts.in_clear() as usize, "Secret");
             warn(
                 "values-in-clear",
                 format!(
@@ -66,4 +67,11 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         _ => render::status::print(context, &status),
     }
     Ok(Exit::Done)
+}
+
+/// The first of names, of which there are so many in all.
+fn first_of(names: &[String], in_all: usize) -> String {
+    let shown = names.get(..names.len().min(10)).unwrap_or_default();
+    let more = in_all.saturating_sub(shown.len());
+    if more == 0 { names::some(shown) } else { format!("{} and {more} more", names::some(shown)) }
 }

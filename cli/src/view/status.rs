@@ -130,9 +130,9 @@ impl Cluster {
             last_position: status.last,
             last_durable: rfc3339(status.written),
             writer: status.writer.clone(),
-            objects: status.objects,
-            values_not_stored: status.unstored.len() as u64,
-            secrets_in_clear: status.in_clear,
+            objects: status.counts.objects().values().sum(),
+            values_not_stored: status.counts.unstored(),
+            secrets_in_clear: status.counts.in_clear(),
             sealed_places: status.rules.words().map(str::to_owned).collect(),
             secrets: status.secrets.clone().unwrap_or_else(|| "unknown".to_owned()),
             checkpoints: status.checkpoints,
@@ -142,7 +142,7 @@ impl Cluster {
                 .kinds
                 .iter()
                 .filter(|(_, state)| !state.discovery.resource.is_empty())
-                .map(|(key, state)| Kind::new(state, status.by_kind.get(key).copied().unwrap_or(0)))
+                .map(|(key, state)| Kind::new(state, status.counts.objects().get(key).copied().unwrap_or(0)))
                 .collect(),
             gaps,
         }

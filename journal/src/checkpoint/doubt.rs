@@ -1,20 +1,20 @@
 //! Closed times that are not to be believed.
 //!
-//! A segment says up to which moment it closes each domain, and nobody can take that back: a segment is never written
-//! again. Where a clock had jumped ahead, an earlier version stored a moment of the future, and a reader that asks for it
-//! would stop there, without what came since. What shows it is that segments were made later, or are made now, at a time
-//! before that moment. The manifest, through which everything is read, then names those segments and what is believed
-//! of them.
+//! A segment says up to which moment it closes each domain, and that cannot be corrected, since segments are never
+//! rewritten. When a clock had jumped ahead, an earlier version stored a moment in the future. A reader asking for that
+//! moment would stop at that segment and miss what came after it. Such a time is noticed when a later segment, or the
+//! present, turns out to be earlier than it. The manifest, which every read goes through, then lists those segments and
+//! what is believed instead.
 //!
-//! **Invariant.** To doubt too much costs a reader a longer read and no answer: some later segment closes the same moment
-//! and is believed.
+//! **Invariant.** Doubting too much makes a read longer but never wrong: some later segment closes the same moment and
+//! is believed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Micros,
+    parts::Micros,
     segment::{AGREED, CLOCK, Meta},
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Doubt {
 }
 
 impl Doubt {
-    /// Whether it doubts all that another does.
+    /// Whether it covers everything another one doubts.
     pub(super) fn holds(&self, other: &Self) -> bool {
         let believes_less = |(domain, time): (&String, &Micros)| self.until.get(domain).is_some_and(|t| t <= time);
         self.first <= other.first && other.last <= self.last && other.until.iter().all(believes_less)
@@ -55,7 +55,7 @@ impl Doubt {
 /// Looks for such segments, from the newest back.
 #[derive(Debug)]
 pub(crate) struct Doubts {
-    /// No segment looked at was made after this moment, by what newer ones say.
+    /// Newer segments show that none of those still to be looked at was made after this moment.
     bound: Micros,
     found: Option<Doubt>,
 }
@@ -69,14 +69,14 @@ impl Doubts {
     /// Takes in the next older segment.
     pub(crate) fn look(&mut self, meta: &Meta) {
         if meta.extra.get(CLOCK).is_some_and(|clock| clock == AGREED) {
-            // Closed by clocks that were compared; its own time is that of one alone, and no measure for others.
+            // Its closed times come from several clocks; the segment's own time is from one clock and proves nothing.
             return;
         }
         self.bound = self.bound.min(meta.time);
         let ahead = meta.frontier.iter().filter(|(_, point)| point.time > self.bound + APART);
         let ahead: Vec<&String> = ahead.map(|(domain, _)| domain).collect();
         if ahead.is_empty() {
-            // What the last segment before them closes is all that is believed of them.
+            // They are believed only as far as the last segment before them closes.
             for doubt in self.found.iter_mut().filter(|doubt| doubt.first == meta.segment + 1) {
                 for (domain, until) in &mut doubt.until {
                     *until = meta.frontier.get(domain).map_or(0, |point| point.time);
@@ -89,7 +89,7 @@ impl Doubts {
         doubt.until.extend(ahead.into_iter().map(|domain| (domain.clone(), 0)));
     }
 
-    /// Whether segment `n`, the oldest looked at, is one to doubt: those before it may be as well.
+    /// Whether segment `n`, the oldest looked at, is doubted: then those before it may have to be, too.
     pub(crate) fn reaches(&self, n: u64) -> bool {
         self.found.as_ref().is_some_and(|doubt| doubt.first == n)
     }

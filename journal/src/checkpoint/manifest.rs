@@ -1,18 +1,19 @@
 //! The manifest: which checkpoints are live, however many there come to be.
 //!
-//! **Format.** `meta/manifest/<n>` is JSON: `checkpoints`, the newest ones, oldest first, at most [`MOST`]; `earlier`, how many
-//! stand before those; and, if there are any, two [`Page`]s. `continues` is the manifest that goes on where this list
-//! begins, and `jump` one far before that. Each page named was the newest manifest once, so it is never written for this and
-//! never changes. What is left out is empty or 0: the first format had `checkpoints` alone, all of them, and reads as a
-//! page before which there is nothing. `doubted` names segments whose closed times were ahead of the time ([`Doubt`]).
+//! **Format.** `meta/manifest/<n>` is JSON: `checkpoints`, the newest ones, oldest first, at most [`MOST`]; `earlier`,
+//! how many stand before those; and, if there are any, two [`Page`]s. `continues` is the manifest that goes on where
+//! this list begins, and `jump` one far before that. Each page named was the newest manifest once, so it is never
+//! written for this and never changes. What is left out is empty or 0: the first format had `checkpoints` alone, all of
+//! them, and reads as a page before which there is nothing. `doubted` names segments whose closed times were ahead of
+//! the time ([`Doubt`]).
 //!
-//! When a list is full its manifest becomes a page: the next one keeps the newer half, so that the newest moments are always
-//! answered from one manifest, and continues the page. So a manifest has a bounded size, and what all of them take grows with
-//! their number. `jump` spans as many pages as make the way to any of `p` pages at most about 2 log p long: it is the
-//! jump of the page's own jump if those two span the same, else the page itself.
+//! When a list is full its manifest becomes a page: the next one keeps the newer half, so that the newest moments are
+//! always answered from one manifest, and continues the page. So each manifest has a bounded size, and their total size
+//! grows with their number. `jump` spans as many pages as make the way to any of `p` pages at most about 2 log p long:
+//! it is the jump of the page's own jump if those two span the same, else the page itself.
 //!
-//! **Invariants.** (1) The newest number is the value. (2) Following `continues` meets every live checkpoint. (3) Checkpoints
-//! rise by position, in a manifest and from page to page.
+//! **Invariants.** (1) The newest number is the value. (2) Following `continues` meets every live checkpoint. (3)
+//! Checkpoints rise by position, in a manifest and from page to page.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{Checkpoint, Doubt};
 use crate::{Error, Journal, Result, segment::Meta, store::Put};
 
-/// Checkpoints in one manifest.
+/// How many checkpoints one manifest holds at most.
 const MOST: usize = 128;
 
 /// The live checkpoints: the newest, and where the earlier ones are.
@@ -28,13 +29,13 @@ const MOST: usize = 128;
 pub struct Manifest {
     /// The newest, oldest first.
     pub checkpoints: Vec<Checkpoint>,
-    /// How many stand before those.
+    /// How many earlier ones there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     earlier: u64,
-    /// What goes on where the list begins.
+    /// The manifest with the checkpoints before these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     continues: Option<Page>,
-    /// A page far before.
+    /// A page much earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jump: Option<Page>,
     /// Segments whose closed times are not to be believed.
@@ -94,7 +95,7 @@ impl Manifest {
         self.earlier + self.checkpoints.len() as u64
     }
 
-    /// The newest checkpoint that `fits`, of which all are at or before some moment, and none after it.
+    /// The newest checkpoint that `fits`. All up to some moment must fit, and none after it.
     pub async fn newest(&self, journal: &Journal, fits: impl Fn(&Checkpoint) -> bool) -> Result<Option<Checkpoint>> {
         let mut page: Option<Self> = None;
         loop {
@@ -102,7 +103,7 @@ impl Manifest {
             if let Some(found) = at.checkpoints.iter().rev().find(|c| fits(c)) {
                 return Ok(Some(found.clone()));
             }
-            // From behind the moment a jump that does not pass it leaves out nothing that fits.
+            // If not even the jump's newest fits, nothing after it does: the pages in between can be skipped.
             let far = at.jump.as_ref().filter(|jump| !fits(&jump.newest));
             let Some(next) = far.or(at.continues.as_ref()) else { return Ok(None) };
             if next.manifest >= at.number {
@@ -138,7 +139,8 @@ impl Manifest {
         Self::change(journal, add).await
     }
 
-    /// Writes what `change` makes of the newest manifest, if anything; tries again on the one that another was first with.
+    /// Writes what `change` makes of the newest manifest, if anything. If another process writes one first, tries again
+    /// with that.
     async fn change<F: Future<Output = Result<Option<Self>>>>(
         journal: &Journal,
         change: impl Fn(Self) -> F,
@@ -187,7 +189,7 @@ impl Manifest {
         let Some(newest) = self.checkpoints.last().cloned() else { return Ok(self) };
         let page = Page { manifest: self.number, depth, newest };
         let jump = match &self.jump {
-            // The jump of the page's jump, if it is as far from there as that is from here.
+            // The jump of the page's jump, if both span the same distance.
             Some(first) => {
                 let second = Self::page(journal, first.manifest).await?.jump;
                 second.filter(|second| depth.abs_diff(first.depth) == first.depth.abs_diff(second.depth))

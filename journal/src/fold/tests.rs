@@ -1,5 +1,10 @@
 use super::*;
-use crate::{Encoder, Observation, Secrets, Source, facts::Discovery};
+use crate::{
+    encode::{Encoder, Observation},
+    facts::Discovery,
+    row::Source,
+    seal::Secrets,
+};
 
 fn kind() -> Discovery {
     Discovery {
@@ -11,7 +16,7 @@ fn kind() -> Discovery {
     }
 }
 
-fn see(encoder: &Encoder, rv: u64, data: &str, base: Option<&Base>) -> crate::Encoded {
+fn see(encoder: &Encoder, rv: u64, data: &str, base: Option<&Base>) -> crate::encode::Encoded {
     let bytes = format!(
         r#"{{"kind":"W","metadata":{{"name":"n","namespace":"ns","uid":"u","resourceVersion":"{rv}","managedFields":[{{"manager":"m{rv}"}}]}},"data":"{data}","pad":"{}"}}"#,
         "x".repeat(200)

@@ -15,10 +15,11 @@ use object_store::{
 
 use super::*;
 use crate::{
-    At, Checkpoint, Clock, Cut, Micros, Reader, State, Writer,
-    checkpoint::Origin,
-    cut::{CutPoint, MAIN},
-    parts::{BoxFuture, SystemRandom},
+    Reader, Writer,
+    checkpoint::{Checkpoint, Origin},
+    cut::{At, Cut, CutPoint, MAIN},
+    fold::State,
+    parts::{BoxFuture, Clock, Micros, SystemRandom},
     segment::FrontierPoint,
     writer::Identity,
 };
@@ -201,12 +202,12 @@ async fn segment(store: &Aged, journal: &Journal, n: u64) {
 async fn checkpoint(journal: &Journal, n: u64) {
     let origin = Origin {
         cut: Cut { domains: BTreeMap::from([(MAIN.to_owned(), CutPoint { incarnation: 0, rv: n })]) },
-        told: BTreeMap::from([(MAIN.to_owned(), (CutPoint { incarnation: 0, rv: n }, n as Micros * 1000))]),
+        proven: BTreeMap::from([(MAIN.to_owned(), (CutPoint { incarnation: 0, rv: n }, n as Micros * 1000))]),
         segment: n,
         last: n,
         chain: [1; 32],
         fold_from: (100, n),
-        left: None,
+        let_go: None,
         frontier: frontier(n),
     };
     Checkpoint::write(journal, &State::default(), &origin, "w", 7).await.expect("is written");

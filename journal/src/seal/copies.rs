@@ -1,11 +1,12 @@
-//! Copies of a value in other text: as it is, in JSON, in base64, in hex, or in a payload that nobody reads at a glance.
+//! Copies of a value in other text: as it is, in JSON, in base64, in hex, or in a payload that nobody reads at a
+//! glance.
 //!
-//! **Words**: an *applier* keeps what it applied in an annotation, with the values in it, current or older ones; a *copy*
-//! is text that holds a value in one of its spellings.
+//! **Words**: an *applier* keeps what it applied in an annotation, with the values in it, current or older ones; a
+//! *copy* is text that holds a value in one of its spellings.
 //!
-//! **Invariants.** (1) A value of fewer than [`SHORT`] bytes is looked for as the whole text only, and one of fewer than
-//! [`TINY`] not at all: an `a` or a `yes` would be found everywhere, and is no secret that anything could keep.
-//! (2) Work is bounded: where it would not be, the text counts as a copy.
+//! **Invariants.** (1) A value of fewer than [`SHORT`] bytes is looked for as the whole text only, and one of fewer
+//! than [`TINY`] not at all: an `a` or a `yes` would be found everywhere, and could not be kept secret anyway. (2) The
+//! work is bounded: a text that would take too long to search counts as a copy.
 //!
 //! Not here: which texts are looked at ([`super::Rules`]).
 
@@ -18,11 +19,11 @@ use base64::{
 const SHORT: usize = 6;
 /// Values below this many bytes are not looked for.
 const TINY: usize = 4;
-/// Bytes of text times bytes of values beyond which nobody searches.
+/// The most bytes of text times bytes of values that are searched.
 const MOST: usize = 1 << 34;
 
-/// Whether an annotation of that name is an applier's record of what it applied, or a hash of it that can be guessed
-/// from.
+/// Whether an annotation of that name is an applier's record of what it applied, or a hash of it from which values
+/// could be guessed.
 pub(super) fn is_applier(name: &str) -> bool {
     let (prefix, word) = name.split_once('/').unwrap_or(("", name));
     let word = word.to_ascii_lowercase();
@@ -60,7 +61,7 @@ fn holds(text: &str, value: &[u8]) -> bool {
         return text.trim().as_bytes() == value || text.trim() == encoded;
     }
     let mut forms = vec![encoded.into_bytes()];
-    // The end of a line is often left out of a copy.
+    // Copies often lack the final newline.
     let bare = value.trim_ascii();
     if bare.len() >= SHORT && bare.len() < value.len() {
         forms.push(bare.to_vec());

@@ -2,8 +2,9 @@
 //!
 //! **Words**: to *prove* keys against a journal is to unwrap with them what it holds.
 //!
-//! **Invariants.** (1) A data key is written once; who loses the create reads the other's. (2) One that stands there and
-//! does not open is left as it is, since what it sealed is named by its id; another one of its month is sealed with.
+//! **Invariants.** (1) A data key is written once; a writer that loses the create reads the winner's. (2) A data key
+//! that does not open is left in place, since the cells it sealed name it by its id; new values are sealed with another
+//! one of its month.
 //!
 //! Not here: what is sealed ([`super::rules`]).
 
@@ -18,8 +19,10 @@ use ring::aead;
 
 use super::Key;
 use crate::{
-    Error, ErrorKind, Micros, Parts, Result, exact,
-    exact::Value,
+    Error, Parts, Result,
+    error::ErrorKind,
+    exact::{self, Value},
+    parts::Micros,
     row::{Cell, StateHash},
     store::{Put, Store},
 };
@@ -52,8 +55,8 @@ pub struct DataKeys {
     keys: Vec<Arc<Key>>,
     parts: Parts,
     cache: Mutex<BTreeMap<String, [u8; 32]>>,
-    /// Data keys that do not open and were told of.
-    told: Mutex<BTreeSet<String>>,
+    /// Data keys that do not open and have been logged.
+    reported: Mutex<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for DataKeys {
@@ -66,13 +69,13 @@ impl std::fmt::Debug for DataKeys {
 struct WrappedKey {
     id: String,
     wrapped_by: String,
-    /// The wrapping key's fingerprint: of the oldest data keys there is none.
+    /// The wrapping key's fingerprint; the oldest data keys have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     print: Option<String>,
     wrapped: String,
 }
 
-/// What a journal's data keys say of the keys at hand.
+/// What a journal's data keys say about the keys at hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proof {
     /// Names of keys that data keys are wrapped by, and that open them.
@@ -81,16 +84,16 @@ pub struct Proof {
     pub missing: Vec<String>,
 }
 
-/// Data keys of one wrapping key that are tried before it counts as another of the same name.
+/// How many data keys of one wrapping key are tried before it counts as another key of the same name.
 const TRIED: usize = 5;
 
-/// Data keys of one namespace, month and key, of which the first that opens is sealed with.
+/// How many data keys one namespace, month and key can have; the first that opens is used.
 const SPARE: u32 = 3;
 
 impl DataKeys {
     /// The data keys of `cluster`, wrapped by `keys` (the first one wraps new ones).
     pub fn new(cluster: &str, keys: Vec<Arc<Key>>, parts: Parts) -> Self {
-        Self { cluster: cluster.to_owned(), keys, parts, cache: Mutex::default(), told: Mutex::default() }
+        Self { cluster: cluster.to_owned(), keys, parts, cache: Mutex::default(), reported: Mutex::default() }
     }
 
     /// Whether there is any key to open cells with.
@@ -108,8 +111,8 @@ impl DataKeys {
         &self.keys
     }
 
-    /// Looks whether these keys are the journal's: of every wrapping key, some of the newest data keys are unwrapped. An
-    /// error if a key at hand has the name of one that wrapped them, and is another.
+    /// Checks that these keys are the journal's, by unwrapping some of the newest data keys of every wrapping key. It
+    /// is an error if a key at hand has the name of a wrapping key but is a different key.
     pub async fn prove(&self, store: &Store) -> Result<Proof> {
         let folder = store.layout().data_keys();
         let listed = store.list(&folder, None).await?;
@@ -135,7 +138,7 @@ impl DataKeys {
                         break;
                     }
                     Err(error) if error.kind() == ErrorKind::Invalid => other = Some(error),
-                    // Damaged, which says nothing of the key.
+                    // It is damaged, which says nothing about the key.
                     Err(_) => {}
                 }
             }
@@ -163,7 +166,7 @@ impl DataKeys {
             match self.data_key(store, &id, true).await {
                 Ok(data_key) => return Ok((id, data_key)),
                 Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Corrupt) => {
-                    if self.told.lock().expect("never poisoned: no panic under it").insert(id) {
+                    if self.reported.lock().expect("never poisoned: no panic under it").insert(id) {
                         tracing::warn!(%error, "a data key does not open: values are sealed with another from here on");
                     }
                     damaged = Some(error);

@@ -3,17 +3,18 @@
 //! **Words**: a *place* is `KIND:PATH` as `run --seal` takes it, a JSON pointer in which `*` stands for any member or
 //! element; a *copy* of a value is what appliers leave in annotations ([`super::copies`]).
 //!
-//! What is sealed: everything under a Secret's `data` and `stringData`; Helm's release payloads in `ConfigMaps`; the places
-//! of the policy; and of an object that has any of these, each annotation that is an applier's record, a packed payload
-//! or a manifest's data, or that holds one of the object's own values in any spelling. Names and labels stay as they are:
-//! objects are found by them, and whoever may list metadata reads them anyway.
+//! What is sealed: everything under a Secret's `data` and `stringData`; Helm's release payloads in `ConfigMaps`; the
+//! places of the policy; and in an object that has any of these, each annotation that is an applier's record, a packed
+//! payload or a manifest's data, or that holds one of the object's own values in any spelling. Names and labels are
+//! left alone: objects are found by them, and anyone who may list metadata can read them anyway.
 //!
-//! The places stand in `meta/sealing/<n>`, so that every reader hides and every restore seals by the rules of the newest
-//! writer, also what older rows hold in clear.
+//! The places are kept in `meta/sealing/<n>`, so that every reader hides and every restore seals by the rules of the
+//! newest writer, even what older rows hold in clear.
 //!
-//! **Invariants.** (1) A place whose value is a placeholder already counts as sealed, so that the rules say the same of an
-//! object in public form, in clear, and opened. (2) The paths are in order, none lies below another, and each is there in
-//! the object. (3) A patch has no object to look at: what could be a copy counts as one [`Rules::in_patch`].
+//! **Invariants.** (1) A place whose value is already a placeholder counts as sealed, so the rules give the same answer
+//! for an object in public form, in clear, and opened. (2) The paths are in order, none lies below another, and each is
+//! there in the object. (3) A patch has no object to look at, so whatever could be a copy counts as one
+//! [`Rules::in_patch`].
 
 use std::{collections::BTreeSet, fmt};
 
@@ -24,14 +25,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{copies, escape_pointer, is_placeholder, pointer_tokens, unescape_pointer};
 use crate::{Error, Journal, Result, exact, exact::Value, store::Put};
 
-/// The number of the rules in this version. A writer that finds another in the journal reads sealed kinds again, so that
-/// the newest versions are kept as the rules are now.
+/// The number of this version's rules. A writer that finds another number in the journal reads sealed kinds again, so
+/// that the newest versions are kept by the current rules.
 pub const EDITION: u32 = 2;
 
 /// The name of the fact that holds the places.
 const FACT: &str = "sealing";
 
-/// What is sealed beside Secrets and Helm's releases.
+/// What is sealed in addition to Secrets and Helm's releases.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     places: Vec<Place>,
@@ -59,7 +60,7 @@ impl Serialize for Rules {
 }
 
 impl<'de> Deserialize<'de> for Rules {
-    /// Places that a newer version may write in another way are left out.
+    /// Places that this version cannot read, since a newer one wrote them differently, are left out.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let words = Vec::<String>::deserialize(deserializer)?;
         Ok(Self { places: words.iter().filter_map(|word| Place::parse(word).ok()).collect() })
@@ -92,7 +93,7 @@ impl Place {
     }
 }
 
-/// Where something stands against a place.
+/// Where something is, relative to a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stands {
     /// At it or below.
@@ -128,7 +129,7 @@ impl Field {
 const ANNOTATIONS: [&str; 2] = ["metadata", "annotations"];
 
 impl Rules {
-    /// No places beside those that are always sealed.
+    /// No places other than those that are always sealed.
     pub const NONE: Self = Self { places: Vec::new() };
 
     /// The rules with the places of a policy.
@@ -139,12 +140,12 @@ impl Rules {
         Ok(Self { places })
     }
 
-    /// Whether there is no place beside those that are always sealed.
+    /// Whether there are no places other than those that are always sealed.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Those of a journal: of its newest writer.
+    /// The rules of a journal's newest writer.
     pub async fn read(journal: &Journal) -> Result<Self> {
         let Some((number, bytes)) = journal.store().newest_fact(FACT).await? else { return Ok(Self::default()) };
         serde_json::from_slice(&bytes).map_err(|e| Error::corrupt(format!("meta/{FACT}/{number}"), e.to_string()))
@@ -172,7 +173,7 @@ impl Rules {
         self.places.iter().map(|place| place.word.as_str())
     }
 
-    /// The kinds that have sealed places beside Secrets and `ConfigMaps`, as group and plural name.
+    /// The kinds in which the policy has sealed places, as group and plural name.
     pub fn kinds(&self) -> impl Iterator<Item = (&str, &str)> {
         self.places.iter().map(|place| (place.group.as_str(), place.resource.as_str()))
     }
@@ -196,7 +197,7 @@ impl Rules {
         self.sealed_in_any(group, resource, &[object])
     }
 
-    /// The same of several versions of an object, each of which may hold a value of another in an annotation.
+    /// The same for several versions of an object; an annotation of one may hold a value of another.
     pub fn sealed_in_any(&self, group: &str, resource: &str, versions: &[&Value]) -> Vec<String> {
         if !self.may_seal(group, resource) {
             return Vec::new();
@@ -245,9 +246,9 @@ impl Rules {
         paths
     }
 
-    /// What has to be hidden of a value that a patch puts at `path`: JSON pointers into the value, `""` for all of it.
-    /// `helm` says that the object is a Helm release; `doubt`, that the patch may hold copies in clear, so that every
-    /// annotation of an object with sealed values counts as one.
+    /// What has to be hidden in a value that a patch puts at `path`: JSON pointers into the value, `""` for all of it.
+    /// `helm` says that the object is a Helm release; `doubt` says that the patch may hold copies in clear, so that
+    /// every annotation of an object with sealed values counts as a copy.
     pub fn in_patch(
         &self,
         (group, resource): (&str, &str),
@@ -285,7 +286,7 @@ impl Walk<'_> {
     fn value(&self, at: &[String], below: String, value: &Value, out: &mut Vec<String>) {
         let stands: Vec<(Stands, &Field)> = self.fields.iter().map(|field| (field.stands(at), field)).collect();
         let inside = stands.iter().find(|(stands, _)| *stands == Stands::Inside);
-        // A map of values shows which of them there are; their keys are no secret.
+        // The keys of a map of values are no secret, so it shows which values there are.
         let shows =
             |field: &Field| field.map && field.tokens.len() == at.len() && value.as_object().is_some() && at.len() == 1;
         match inside {
@@ -361,7 +362,7 @@ fn leaves(object: &Value, field: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// The pointers that a place stands for in a value.
+/// The pointers that a place matches in a value.
 fn expand(value: &Value, tokens: &[String], path: String, out: &mut Vec<String>) {
     let Some((token, rest)) = tokens.split_first() else {
         if !value.is_null() {
@@ -389,7 +390,7 @@ fn expand(value: &Value, tokens: &[String], path: String, out: &mut Vec<String>)
     }
 }
 
-/// The values at a path as bytes, if they are there in clear; of a Secret's `data` what the base64 stands for.
+/// The values at a path as bytes, if they are in clear; for a Secret's `data`, decoded from base64.
 fn plain(object: &Value, path: &str, secret: bool) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     if let Some(value) = object.pointer(path) {
@@ -413,7 +414,7 @@ fn collect(value: &Value, encoded: bool, out: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Of paths those that lie below no other.
+/// The paths that lie below no other one.
 fn outermost(paths: &[String]) -> Vec<String> {
     let all: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
     let above =

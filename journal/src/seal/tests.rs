@@ -4,7 +4,7 @@ use super::{
     datakeys::{aad, decrypt, encrypt, year_month},
     *,
 };
-use crate::{ErrorKind, Journal, Parts, exact};
+use crate::{Journal, Parts, error::ErrorKind, exact};
 
 fn key() -> Key {
     Key { name: "k".into(), created: String::new(), wrap: [1; 32], hmac: [2; 32], seal: [3; 32] }

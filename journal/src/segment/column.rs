@@ -59,7 +59,7 @@ const SCHEMA: &str = "message hindcast {
     optional binary hash_key (UTF8);
 }";
 
-/// Columns of the first files of format 1; those behind came later, and read as empty where a file lacks them.
+/// How many columns the first files of format 1 have. Later columns read as empty where a file lacks them.
 const FIRST: usize = 26;
 
 static PARSED: LazyLock<TypePtr> =
@@ -68,10 +68,10 @@ static PARSED: LazyLock<TypePtr> =
 const NUMBERS: [&str; 5] = ["pos", "rv", "base_rv", "time_lo", "time_hi"];
 const PAYLOADS: [&str; 4] = ["patch", "object", "managed_fields", "sealed"];
 const HASHES: [&str; 2] = ["state_hash", "base_hash"];
-/// The columns that compress. Of a raw segment the others are some dozens of bytes, and making a compressor for each of
-/// them, in every file, costs readers and writers more than all the rest of the file.
+/// The columns that compress well. In a raw segment the others take a few dozen bytes each, and setting up a compressor
+/// for each of them, in every file, would cost readers and writers more than everything else in the file.
 const COMPRESSED: [&str; 7] = ["key", "name", "uid", "patch", "object", "managed_fields", "sealed"];
-/// The level of files of few rows, which are many: raw segments.
+/// The compression level of raw segments, which are many and small.
 pub(crate) const RAW: i32 = 3;
 /// Chunk-level statistics stand on these alone: never on a column that could hold a user's value.
 const STATISTICS: [&str; 5] = ["pos", "key", "rv", "time_lo", "time_hi"];

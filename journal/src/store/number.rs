@@ -1,8 +1,8 @@
 //! The newest of names that are numbered from 1 without holes.
 //!
-//! Steps that double until one falls on nothing, then ever smaller ones between: a few dozen questions about single names,
-//! whatever their number. A listing from the start would be a request for each thousand names, and of a folder on disk
-//! the whole of it.
+//! Steps double until one finds nothing, then narrow down between the last two: a few dozen questions about single
+//! names, however many there are. A listing from the start would take a request per thousand names, and on disk would
+//! read the whole folder.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
@@ -46,7 +46,7 @@ impl Store {
         Ok(low)
     }
 
-    /// Of rising numbers above `low`: the highest that is there, and the lowest above it that is not.
+    /// For rising numbers above `low`: the highest that exists, and the lowest above it that does not.
     async fn between(
         &self,
         name: &impl Fn(u64) -> Path,
@@ -60,7 +60,7 @@ impl Store {
         Ok((low, above.or(high)))
     }
 
-    /// Those of the numbers whose names are there.
+    /// The numbers whose names exist.
     pub(crate) async fn which(&self, name: &impl Fn(u64) -> Path, numbers: &[u64]) -> Result<Vec<u64>> {
         let paths: Vec<(u64, Path)> = numbers.iter().map(|n| (*n, name(*n))).collect();
         let asked = stream::iter(paths).map(async |(n, path)| Ok((n, self.exists(&path).await?)));

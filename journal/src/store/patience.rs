@@ -1,19 +1,22 @@
-//! How often a request that failed is sent again before anybody hears of it.
+//! How often a failed request is sent again before the failure is reported.
 //!
-//! **Invariants.** (1) A store that asks for fewer requests is there: it is given [`BUSY`], with growing pauses.
-//! (2) Anything else that may pass is a hiccup for [`TRIES`] requests and no longer than one request may take.
-//! (3) An address at which nobody answers, and what needs a hand, is told of at once.
+//! **Invariants.** (1) A store that asks for fewer requests is alive: it is given [`BUSY`], with growing pauses. (2)
+//! Anything else that may pass counts as a hiccup for [`TRIES`] requests, and for no longer than one request may take.
+//! (3) An address where nobody answers, and anything a person has to fix, is reported at once.
 //!
 //! Not here: whoever runs on goes on by its own rules when this one is through.
 
 use std::time::Duration;
 
-use crate::{Error, ErrorKind, Parts, Result, error::Outage};
+use crate::{
+    Error, Parts, Result,
+    error::{ErrorKind, Outage},
+};
 
-/// How long a store is given that asks for fewer requests.
+/// How long a store that asks for fewer requests is given.
 const BUSY: Duration = Duration::from_secs(30);
 
-/// How often a request is sent that fails in passing.
+/// How often a request is sent that fails with something that may pass.
 const TRIES: u32 = 4;
 
 /// Failures of one request in a row.
@@ -31,7 +34,7 @@ impl Patience {
         Self { parts: parts.clone(), since: parts.clock.monotonic(), failures: 0, reached: 0 }
     }
 
-    /// Asks until there is an answer, or it is enough.
+    /// Asks until there is an answer, or patience runs out.
     pub async fn ask<T, F: Future<Output = Result<T>>>(parts: &Parts, mut ask: impl FnMut() -> F) -> Result<T> {
         let mut patience = Self::new(parts);
         loop {
@@ -49,7 +52,7 @@ impl Patience {
         }
     }
 
-    /// After a failure: waits for the next request to be due, or gives the error back when it is enough.
+    /// After a failure: waits until the next request is due, or returns the error when patience has run out.
     pub async fn after(&mut self, error: Error) -> Result<()> {
         let waited = self.parts.clock.monotonic().saturating_sub(self.since);
         let again = error.kind() == ErrorKind::Unavailable

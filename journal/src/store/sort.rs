@@ -1,13 +1,17 @@
 //! A store's error, sorted by what has to be done about it.
 //!
-//! The library sorts a few answers by kind and the rest by nothing, so most is read off the text: the status, the code in
-//! the store's own document, and what the transport says. Each cause that a person has to put right has a remedy of its own.
+//! The library sorts a few answers by kind and the rest by nothing, so most is read off the text: the status, the code
+//! in the store's own document, and what the transport says. Each cause that a person has to put right has a remedy of
+//! its own.
 
 use object_store::path::Path;
 
-use crate::{Error, ErrorKind, error::Outage};
+use crate::{
+    Error,
+    error::{ErrorKind, Outage},
+};
 
-/// Something that errors say, what it comes down to, and what helps.
+/// What some errors say, what that means, and what helps.
 struct Sign {
     /// Any of these in the text.
     says: &'static [&'static str],
@@ -20,7 +24,7 @@ struct Sign {
 
 const PLAIN: Outage = Outage::Hiccup;
 
-/// In order: the first that fits decides, so what is more exact stands before what is less.
+/// In order: the first that fits decides, so the more specific come first.
 const SIGNS: &[Sign] = &[
     Sign {
         says: &["RequestTimeTooSkewed", "RequestTimeSkewed", "AuthenticationFailed: Request date header too old"],
@@ -162,9 +166,9 @@ const SIGNS: &[Sign] = &[
 
 const UP: &str = "check that the store is up, and that the journal's URL and endpoint name it";
 
-/// What answers with a page for people is not the store, or not the store alone.
+/// Whatever answers with an HTML page is not the store, or not the store alone.
 const PAGES: &[&str] = &["<html", "<!doctype html"];
-/// What a page looks like that came as a success: none of what the store's answers have is in it.
+/// How a page that came with a success status shows: it lacks everything a store's answer has.
 const FOREIGN: &[&str] = &["invalid list response", "Unable to extract metadata from headers"];
 
 /// Sorts a store's error by remedy.
@@ -179,7 +183,7 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
     }
     let sign = SIGNS.iter().find(|sign| sign.says.iter().any(|part| text.contains(part)));
     let (kind, reason, hint, outage) = match (&error, sign) {
-        // Of what is sorted already only the exact causes are more.
+        // The library has sorted these already; only an exact cause says more.
         (E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotFound { .. }, Some(sign))
             if matches!(sign.kind, ErrorKind::Refused | ErrorKind::Denied) && sign.reason != PERMISSION =>
         {
@@ -215,7 +219,7 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
     }
 }
 
-/// Something answers that any name is there.
+/// Something answers that every name exists.
 pub(crate) fn foreign(path: &Path) -> Error {
     Error::new(
         ErrorKind::Refused,
@@ -230,7 +234,7 @@ const ELSE: &str = "a proxy, a login page or a console answers in the store's pl
 
 const PERMISSION: &str = "the store refused permission";
 
-/// The kind of an error in which a page for people is. A gateway's own errors pass; anything else it says does not.
+/// The kind of an error that contains an HTML page. A gateway's own errors may pass; anything else it says will not.
 fn page(text: &str) -> Option<ErrorKind> {
     let lower = text.to_ascii_lowercase();
     let is_page = PAGES.iter().any(|part| lower.contains(part)) || FOREIGN.iter().any(|part| text.contains(part));
@@ -239,7 +243,7 @@ fn page(text: &str) -> Option<ErrorKind> {
     is_page.then_some(if passes { ErrorKind::Unavailable } else { ErrorKind::Refused })
 }
 
-/// The text up to the page itself, which is long and for another reader.
+/// The text up to the page itself, which is long and of no use here.
 fn before_page(text: &str) -> &str {
     let end = text.find('<').unwrap_or(text.len());
     text.get(..end).unwrap_or(text).trim_end_matches([' ', ':'])

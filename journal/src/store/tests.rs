@@ -13,7 +13,10 @@ use object_store::{
 };
 
 use super::*;
-use crate::{Clock, Micros, Random, error::Outage, parts::BoxFuture};
+use crate::{
+    error::Outage,
+    parts::{BoxFuture, Clock, Micros, Random},
+};
 
 /// Time that passes when it is waited for.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hindcast_journal::{
-    Change, Encoder, FrontierPoint, Observation, Secrets, Source, Writer, facts, row::Body, writer::Identity,
+    Change, Encoder, FrontierPoint, Observation, Op, Secrets, Source, Writer, facts, row::Body, writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 
@@ -233,4 +233,48 @@ async fn a_hash_whose_key_is_not_at_hand_names_it_and_a_value_that_was_not_store
     let [from, to] =
         [&before, &after].map(|view| view.objects.first().and_then(|o| o.value.pointer("/data/pw").cloned()));
     assert_eq!(from, to);
+}
+
+/// Followed, a log tells the same as a history does, and on, with the labels before and after each change.
+#[tokio::test]
+async fn who_follows_is_told_each_change_once() {
+    let journal = Journal::open(Arc::new(InMemory::new()), &Path::from("p"), "uid-1", Parts::system());
+    let mut writer = Writer::claim(&journal, Identity { writer: "host/a".into(), instance: "a".into() }, None)
+        .await
+        .expect("claims");
+    let (kind, encoder) = (kind("widgets"), Encoder::new(Secrets::Dropped));
+    let mut base = None;
+    let mut commit = async |rv: u64| {
+        let text = format!(
+            r#"{{"metadata":{{"labels":{{"rv":"{rv}"}},"name":"a","namespace":"ns","uid":"u","resourceVersion":"{rv}"}}}}"#
+        );
+        let seen = Observation {
+            kind: &kind,
+            incarnation: 0,
+            rv,
+            source: Source::Watch,
+            time_lo: rv as i64 * 1000,
+            time_hi: rv as i64 * 1000,
+            bytes: text.as_bytes(),
+        };
+        let encoded = encoder.observe(&seen, base.as_ref());
+        base = Some(encoded.base);
+        writer.stage(vec![encoded.change], FrontierVector::new()).await.expect("stages");
+        writer.commit().await.expect("commits");
+    };
+    commit(10).await;
+    commit(11).await;
+    let range = Range { since: Some(10_500), labels: true, ..Range::default() };
+    let mut timeline = Timeline::open(&journal, Vec::new()).await.expect("opens");
+    let mut log = timeline.follow(&range, &Scope::default()).await.expect("reads");
+    let mut told = Vec::new();
+    let label = |labels: &Option<Value>| labels.as_ref().and_then(|l| l.get("rv")?.as_str().map(str::to_owned));
+    for rv in 12..15 {
+        commit(rv).await;
+        log.more().await.expect("reads");
+        let (events, _) = log.take();
+        told.extend(events.iter().map(|e| (e.row.rv, label(&e.labels_before), label(&e.labels_after))));
+    }
+    let expected: Vec<_> = (11..15_u64).map(|rv| (rv, Some((rv - 1).to_string()), Some(rv.to_string()))).collect();
+    assert_eq!(told, expected);
 }

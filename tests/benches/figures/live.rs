@@ -139,7 +139,7 @@ impl Tail {
         let stop = Arc::new(AtomicBool::new(false));
         let (over, store) = (stop.clone(), world.minio.store());
         let journal = world.hindcast.place.journal().await?;
-        let mut next = journal.tail(0).await?.segment + 1;
+        let mut next = journal.end(0).await?.segment + 1;
         let task = tokio::spawn(async move {
             let mut seen = Vec::new();
             while !over.load(Ordering::Relaxed) {

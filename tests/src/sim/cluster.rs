@@ -497,7 +497,7 @@ impl Cluster {
         let journal = Journal::open(self.bucket.direct(), &Path::from(PREFIX), &cluster, reader.parts());
         let wanted = 1 + usize::from(self.events);
         for last in [false, false, false, false, false, true] {
-            let tail = journal.tail(0).await;
+            let tail = journal.end(0).await;
             let now = self.world.now();
             match tail {
                 Err(error) => return self.problems.push(format!("the journal cannot be read: {error}")),

@@ -80,7 +80,7 @@ impl Scene {
 
     /// How far each domain is closed in the bucket.
     pub async fn closed(&self) -> FrontierVector {
-        self.journal().tail(0).await.expect("the bucket is whole").frontier
+        self.journal().end(0).await.expect("the bucket is whole").frontier
     }
 
     /// The intervals of a kind in which its watch was broken, as the bucket has them.

@@ -189,7 +189,7 @@ async fn a_run_with_another_key_file_is_refused_before_it_fences_a_healthy_one()
 }
 
 async fn newest_epoch(hindcast: &Hindcast) -> Result<u64> {
-    Ok(hindcast.place.journal().await?.tail(0).await?.epoch)
+    Ok(hindcast.place.journal().await?.end(0).await?.epoch)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,7 +225,7 @@ async fn a_key_that_is_given_later_has_the_older_values_read_again_and_stored() 
     said.is(3, &["are not stored at one of the moments"])?;
     ensure!(paths(&said)?.is_empty(), "nobody changed it: {said}");
     // The next start finds nothing to read again.
-    let rows = journal.tail(0).await?.last;
+    let rows = journal.end(0).await?.last;
     running.stop().await?;
     let running = with_key.run(&[]).await?;
     running.close().await?;

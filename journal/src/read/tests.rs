@@ -1,15 +1,20 @@
+mod counted;
 mod random;
+mod tail;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use object_store::{memory::InMemory, path::Path};
 
 use super::*;
 use crate::{
-    Change, Encoder, Observation, Parts, Secrets, Writer,
+    Change, Error, Parts, Writer,
+    cut::Moment,
+    encode::{Encoder, Observation},
     facts::{self, Discovery},
-    fold::Knowledge,
-    seal::{DataKeys, Key},
+    fold::{Knowledge, Scope, State},
+    row::Source,
+    seal::{DataKeys, Key, Secrets},
     segment::FrontierPoint,
     writer::Identity,
 };
@@ -46,7 +51,7 @@ async fn write(journal: &Journal, resource: &str, objects: u64, rounds: u64) -> 
     let mut writer = Writer::claim(journal, identity("a"), Some(keys)).await.expect("claims");
     let encoder = Encoder::new(Secrets::Sealed(key()));
     let kind = kind(resource);
-    let mut bases: BTreeMap<String, crate::Base> = BTreeMap::new();
+    let mut bases: BTreeMap<String, crate::encode::Base> = BTreeMap::new();
     let mut rv = 10;
     let start = [
         Change { body: facts::body(&kind).expect("json"), ..facts::about(Op::Discovery, &kind, 0, 1) },
@@ -84,7 +89,7 @@ async fn write(journal: &Journal, resource: &str, objects: u64, rounds: u64) -> 
     writer
 }
 
-fn datum(entry: &crate::Entry) -> String {
+fn datum(entry: &crate::fold::Entry) -> String {
     let value = crate::exact::parse(&entry.public()).expect("json");
     let text = value.pointer("/data/v").and_then(crate::exact::Value::as_str).expect("a value").to_owned();
     let raw = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &text);
@@ -118,7 +123,7 @@ async fn any_revision_and_any_time_read_back_with_and_without_checkpoints() {
     let mut reader = Reader::open(&journal).await.expect("opens");
     let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
     assert_eq!(origin.cut.rev(), 50);
-    crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+    crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
     for rv in 11..=50 {
         for question in [rev(rv), At::Time(rv as i64 * 1000), At::BeforeTime(rv as i64 * 1000 + 1)] {
             let (moment, state) = at(&journal, question.clone(), &Scope::default()).await;
@@ -176,7 +181,7 @@ async fn a_checkpoint_gives_one_namespace_or_object_like_the_whole() {
     write(&journal, "widgets", 9, 2).await;
     let mut reader = Reader::open(&journal).await.expect("opens");
     let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
-    crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+    crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
     let scope = Scope { namespace: Some("ns1".into()), ..Scope::default() };
     let (_, state) = at(&journal, At::Now, &scope).await;
     let names: Vec<_> = state.objects.keys().map(|k| k.name.as_str()).collect();
@@ -195,7 +200,7 @@ async fn sealed_values_open_with_the_key_after_any_number_of_patches_and_a_check
         if with_checkpoint {
             let mut reader = Reader::open(&journal).await.expect("opens");
             let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
-            crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+            crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
         }
         let (_, state) = at(&journal, At::Now, &Scope::default()).await;
         assert_eq!(state.objects.len(), 3);
@@ -217,7 +222,7 @@ async fn an_idle_journal_is_read_from_where_its_checkpoint_moved_on_to() {
     let checkpoint = async || {
         let mut reader = Reader::open(&journal).await.expect("opens");
         let (state, origin) = reader.at_closed_cut().await.expect("reads").expect("closed");
-        crate::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes")
+        crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes")
     };
     let first = checkpoint().await;
     let (_, before) = at(&journal, At::Now, &Scope::default()).await;
@@ -250,7 +255,7 @@ async fn a_second_writer_fences_the_first() {
     let mark = || Change::new(Op::Seal, MAIN, 0, 99);
     old.stage(vec![mark()], frontier(50, 50)).await.expect("stages");
     let error = old.commit().await.expect_err("fenced");
-    assert_eq!(error.kind(), crate::ErrorKind::Fenced);
+    assert_eq!(error.kind(), crate::error::ErrorKind::Fenced);
     assert!(error.to_string().contains("fenced by host/b b with epoch 2"), "{error}");
     new.stage(vec![mark()], frontier(50, 50)).await.expect("stages");
     new.commit().await.expect("the newest wins");
@@ -265,7 +270,7 @@ async fn instances_that_take_turns_are_refused() {
         Writer::claim(&journal, identity(instance), None).await.expect("claims");
     }
     let error = Writer::claim(&journal, identity("b"), None).await.expect_err("a fight");
-    assert_eq!(error.kind(), crate::ErrorKind::Fenced);
+    assert_eq!(error.kind(), crate::error::ErrorKind::Fenced);
     assert!(error.to_string().contains("changed hands 3 times in the last minute"), "{error}");
     Writer::claim(&journal, identity("a"), None).await.expect("the holder may go on");
 }
@@ -280,7 +285,7 @@ async fn a_missing_segment_is_named() {
         let bytes = journal.store().get(&journal.store().layout().segment(n)).await.expect("there");
         copy.store().create(&copy.store().layout().segment(n), bytes).await.expect("writes");
     }
-    let error = copy.tail(0).await.expect_err("a hole");
+    let error = copy.end(0).await.expect_err("a hole");
     assert!(error.to_string().contains("wal/00000000000000000003.parquet: is missing"), "{error}");
 }
 
@@ -288,7 +293,7 @@ async fn a_missing_segment_is_named() {
 #[derive(Debug, Default)]
 struct Hand(std::sync::atomic::AtomicI64);
 
-impl crate::Clock for Hand {
+impl crate::parts::Clock for Hand {
     fn now(&self) -> Micros {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -348,13 +353,13 @@ async fn closed_times_that_a_clock_had_put_ahead_are_doubted_from_the_next_start
     assert_eq!(asked().await, (13, true));
 }
 
-/// Two lives: in the first, `/widgets` is seen to revision 20 and complete to 18 s, then the store is put back; the second
-/// begins with a list at 15, at 40 s. What stands between the two closes `between`.
+/// Two lives: in the first, `/widgets` is seen to revision 20 and complete to 18 s, then the store is put back; the
+/// second begins with a list at 15, at 40 s. What stands between the two closes `between`.
 async fn two_lives(between: FrontierVector) -> Journal {
     let journal = journal();
     let mut writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");
     let (kind, encoder) = (kind("widgets"), Encoder::new(Secrets::Dropped));
-    let version = |life: u32, rv: u64, hi: i64, source: Source, base: Option<&crate::Base>| {
+    let version = |life: u32, rv: u64, hi: i64, source: Source, base: Option<&crate::encode::Base>| {
         let bytes =
             format!(r#"{{"metadata":{{"name":"a","namespace":"ns","uid":"u","resourceVersion":"{rv}"}},"n":{rv}}}"#);
         let seen = Observation {

@@ -1,7 +1,7 @@
-//! Which life of a domain's counter a question is about, and what is certain of one that has ended.
+//! Which life of a domain's counter a question is about, and what is certain about a life that has ended.
 //!
-//! **Words**: see [`Life`] and [`Ended`]. A row is *torn* if a healing recorded it beyond the revision at which its kind's
-//! protection ended with its life: what it shows was read from the next one.
+//! **Words**: see [`Life`] and [`Ended`]. A row is *torn* if a healing recorded it beyond the revision at which its
+//! kind's protection ended with its life: its content was read from the next life.
 //!
 //! **Invariant.** All of it is derived from coverage: where protection began and ended, and in which life. A checkpoint
 //! carries that, so nothing else has to be kept.
@@ -13,24 +13,24 @@ use std::{
 
 use super::{Reader, Until, is_end_of_life};
 use crate::{
-    Error, FrontierVector, Micros, Result, Revision, Row,
+    Error, Result, Row,
     cut::{At, Cut, CutPoint, Ended, Life, MAIN},
     facts::Uncovered,
     fold::{KindState, Scope, State},
     journal::Segment,
-    row::Op,
-    segment::FrontierPoint,
-    utc_millis,
+    parts::{Micros, utc_millis},
+    row::{Op, Revision},
+    segment::{FrontierPoint, FrontierVector},
 };
 
-/// What the rows that were read tell of lives.
+/// What the rows read so far say about lives.
 #[derive(Debug, Default)]
 pub(super) struct LivesRead {
-    /// Domain and life → when it was first protected, of lives that began in what was read.
+    /// Domain and life → when it was first protected, for lives that began in what was read.
     begun: BTreeMap<(String, u32), Option<Micros>>,
     /// Kind and life → the revision at which its protection ended with the life.
     ends: BTreeMap<(String, u32), Revision>,
-    /// Domain → the newest life that is known to have begun, or to have to.
+    /// Domain → the newest life that has begun, or that must follow one that has ended.
     newest: BTreeMap<String, u32>,
 }
 
@@ -53,9 +53,9 @@ impl Reader {
     pub(super) fn lives_read(&self) -> LivesRead {
         let mut lives = LivesRead::default();
         let start = self.start.as_ref().map(|start| start.cut()).unwrap_or_default();
-        let held = |domain: &str| start.domains.get(domain).map_or(0, |point| point.incarnation);
+        let life_at_start = |domain: &str| start.domains.get(domain).map_or(0, |point| point.incarnation);
         for row in self.rows() {
-            if row.incarnation > held(&row.domain) {
+            if row.incarnation > life_at_start(&row.domain) {
                 let since = lives.begun.entry((row.domain.clone(), row.incarnation)).or_default();
                 if row.op == Op::CoverBegin {
                     *since = Some(since.map_or(row.time_hi, |since| since.min(row.time_hi)));
@@ -74,40 +74,41 @@ impl Reader {
         lives
     }
 
-    /// The domains of the cut whose life has ended before everything up to the cut was seen of it, or before the time that
+    /// The domains of the cut whose life ended before everything up to the cut had been seen, or before the time that
     /// was asked for.
     pub(super) fn ended(&self, lives: &LivesRead, cut: &Cut, asked: Option<Micros>) -> Vec<Ended> {
         let newest = |domain: &String| {
             let frontier =
-                self.segments.last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
+                self.log.runs().last().and_then(|s| s.meta.frontier.get(domain)).map(|point| point.incarnation);
             lives.newest.get(domain).copied().max(frontier).unwrap_or(0)
         };
-        let past = cut.domains.iter().filter(|(domain, point)| point.incarnation < newest(domain));
-        let judged = past.filter_map(|(domain, point)| {
-            let frontiers = self.segments.iter().filter_map(|segment| segment.meta.frontier.get(domain));
-            let own = || frontiers.clone().filter(|f| f.incarnation == point.incarnation);
+        let older = cut.domains.iter().filter(|(domain, point)| point.incarnation < newest(domain));
+        let ended = older.filter_map(|(domain, point)| {
+            let frontiers = self.log.runs().iter().filter_map(|segment| segment.meta.frontier.get(domain));
+            let of_life = || frontiers.clone().filter(|f| f.incarnation == point.incarnation);
             let at_start = self.start.as_ref().and_then(|c| c.cut().domains.get(domain).copied());
             let at_start = at_start.is_some_and(|closed| closed.incarnation == point.incarnation && closed >= *point);
-            let seen = own().any(|f| f.rv >= point.rv && asked.is_none_or(|time| f.time >= time));
+            let seen = of_life().any(|f| f.rv >= point.rv && asked.is_none_or(|time| f.time >= time));
             let begins = lives.begun.iter().filter(|((d, life), _)| d == domain && *life > point.incarnation);
             (!seen && (!at_start || asked.is_some())).then(|| Ended {
                 domain: domain.clone(),
                 incarnation: point.incarnation,
-                known: own().map(|f| f.time).max().unwrap_or(0),
+                known: of_life().map(|f| f.time).max().unwrap_or(0),
                 next: begins.filter_map(|(_, since)| *since).min(),
                 asked,
             })
         });
-        judged.collect()
+        ended.collect()
     }
 
-    /// How far the log is closed; while nothing of the main domain is protected, as between two lives, how far it was before.
+    /// How far the log is closed. While nothing of the main domain is protected, as between two lives, it is how far
+    /// that domain was closed before.
     pub(super) fn newest_closed(&self) -> FrontierVector {
         let mut frontier = self.frontier();
         if !frontier.contains_key(MAIN) {
-            let read = || self.segments.iter().rev().find_map(|s| s.meta.frontier.get(MAIN)).copied();
+            let read = || self.log.runs().iter().rev().find_map(|s| s.meta.frontier.get(MAIN)).copied();
             let before = || {
-                let (_, time) = self.start.as_ref()?.told(MAIN)?;
+                let (_, time) = self.start.as_ref()?.proven(MAIN)?;
                 let point = self.start.as_ref()?.cut().domains.get(MAIN).copied()?;
                 Some(FrontierPoint { incarnation: point.incarnation, rv: point.rv, time })
             };
@@ -118,12 +119,12 @@ impl Reader {
 
     /// The newest closed cut of what has been read.
     pub(super) fn newest_cut(&self) -> Cut {
-        self.cut_at(&self.newest_closed(), &self.segments)
+        self.cut_at(&self.newest_closed(), self.log.runs())
     }
 
-    /// The cut at a frontier, with the segments that have been read up to it. In a domain that the frontier lacks no kind is
-    /// protected, so there is nothing to wait for: all that was read of it belongs to the cut, also that its kinds were let
-    /// go. Between two lives it is what was closed of the one that ended.
+    /// The cut at a frontier, given the segments read up to it. A domain missing from the frontier has no protected
+    /// kind, so there is nothing to wait for: everything read of it belongs to the cut, including the rows that let its
+    /// kinds go. Between two lives the cut is what was closed of the one that ended.
     pub(super) fn cut_at(&self, frontier: &FrontierVector, read: &[Arc<Segment>]) -> Cut {
         let between = between_lives(read);
         let mut rest = self.start.as_ref().map(|start| start.cut()).unwrap_or_default().domains;
@@ -144,7 +145,7 @@ impl Reader {
     /// Whether a life of a domain's counter has ended and nothing is known of the next one.
     pub(super) fn is_between_lives(&self) -> bool {
         let frontier = self.frontier();
-        between_lives(&self.segments).iter().any(|domain| !frontier.contains_key(*domain))
+        between_lives(self.log.runs()).iter().any(|domain| !frontier.contains_key(*domain))
     }
 
     /// The lives of a domain's counter that the journal knows, in order.
@@ -163,7 +164,8 @@ impl Reader {
         Ok(lives_of(of_domain))
     }
 
-    /// The life that a revision is of, where the question does not say. One that stands in several is not guessed at.
+    /// The life a revision belongs to, when the question does not say. If it occurs in several, there is no guessing:
+    /// that is an error.
     pub(super) async fn life_of(&mut self, rv: Revision, domain: &str) -> Result<u32> {
         let lives = self.lives(domain).await?;
         let newest = self.frontier().get(domain).map_or(0, |point| point.incarnation);
@@ -175,7 +177,8 @@ impl Reader {
         match holding.as_slice() {
             [life] => Ok(life.incarnation),
             [] => {
-                // Beyond the newest life is later than the journal knows; what lies between two was never given.
+                // Beyond the newest life is later than the journal knows; a revision between two lives was never given
+                // out.
                 let next = lives.iter().find(|life| life.from > rv);
                 let before = lives.iter().rev().find(|life| life.to.is_some_and(|to| to < rv));
                 match (before, next) {
@@ -211,7 +214,7 @@ impl Reader {
     }
 }
 
-/// The domains of which a life has ended and nothing was told of the next one.
+/// The domains in which a life has ended and nothing is known of the next one yet.
 fn between_lives(read: &[Arc<Segment>]) -> BTreeSet<&str> {
     let mut ended: BTreeMap<&str, u32> = BTreeMap::new();
     let rows = read.iter().flat_map(|segment| segment.rows.iter());

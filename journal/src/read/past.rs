@@ -1,0 +1,138 @@
+//! An answer about the past.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    RECOVERY, Reader,
+    whole::{counts, latest_let_go},
+};
+use crate::{
+    Journal, Position, Result,
+    counts::Counts,
+    cut::{At, Cut, Moment},
+    fold::{KindState, Knowledge, Scope, State},
+    row::Revision,
+    seal::Rules,
+};
+
+/// The past at one moment: the cut that the question became, and everything its state is folded from. No later
+/// question, segment or checkpoint changes it, so it can be shared freely. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Past {
+    read: Reader,
+    moment: Moment,
+}
+
+/// What there was at a moment, as far as it was asked for.
+#[derive(Debug)]
+pub struct Answer {
+    /// The state.
+    pub state: State,
+    /// Kinds that were protected and not seen up to the cut, with how far they were seen.
+    pub lagging: Vec<(String, Revision)>,
+}
+
+/// What a fold of the past leaves.
+struct Folded {
+    /// The state at the cut.
+    state: State,
+    /// The kinds, also beyond the cut.
+    seen: State,
+    /// The reader, which may have had to read further than the cut.
+    read: Reader,
+    /// The rows left out because they belong to another life of the counter.
+    skipped: BTreeSet<Position>,
+}
+
+impl Journal {
+    /// The past at a moment. To ask several questions, open a [`Reader`]: it reads each segment once.
+    pub async fn at(&self, question: &At) -> Result<Past> {
+        Reader::open(self).await?.at(question).await
+    }
+}
+
+impl Past {
+    pub(super) fn new(read: Reader, moment: Moment) -> Self {
+        Self { read, moment }
+    }
+
+    /// The moment.
+    pub fn moment(&self) -> &Moment {
+        &self.moment
+    }
+
+    /// What there was, as far as `scope` wants it.
+    pub async fn state(&self, scope: &Scope) -> Result<Answer> {
+        let Folded { mut state, seen, .. } = self.fold(scope).await?;
+        let lagging = lagging(&seen.kinds, &self.moment.cut);
+        // A kind may have been seen further than the cut.
+        for (key, kind) in state.kinds.iter_mut().filter(|(_, kind)| kind.is_covered()) {
+            let further = seen.kinds.get(key).filter(|seen| seen.is_covered());
+            kind.cursor = kind.cursor.max(further.and_then(|seen| seen.cursor));
+        }
+        let State { objects, kinds, .. } = &mut state;
+        objects.retain(|key, _| self.is_known(kinds.get(&key.kind_key())));
+        Ok(Answer { state, lagging })
+    }
+
+    /// How many objects there were. They are counted without a fold if the checkpoint it starts from has counts by the
+    /// same rules.
+    pub async fn counts(&self, rules: &Rules) -> Result<Counts> {
+        let Folded { state, read, skipped, .. } = self.fold(&Scope::nothing()).await?;
+        let cut = &self.moment.cut;
+        let rows = read.rows().filter(|row| cut.holds(row) && !skipped.contains(&row.pos));
+        let Some(mut counts) = counts(read.start_file().await?, rules, rows).await? else {
+            return Ok(Counts::of(&self.state(&Scope::default()).await?.state, rules));
+        };
+        counts.retain(|kind| self.is_known(state.kinds.get(kind)));
+        Ok(counts)
+    }
+
+    fn is_known(&self, kind: Option<&KindState>) -> bool {
+        kind.is_some_and(|kind| !matches!(kind.known_at(&self.moment), Knowledge::Not(_)))
+    }
+
+    async fn fold(&self, scope: &Scope) -> Result<Folded> {
+        let moment = &self.moment;
+        let mut read = self.read.clone();
+        let mut state = match &read.start {
+            Some(checkpoint) => checkpoint.load(&read.journal, scope).await?,
+            None => State::default(),
+        };
+        let mut seen = State { kinds: state.kinds.clone(), ..State::default() };
+        let nothing = Scope::nothing();
+        let mut skipped = BTreeSet::new();
+        let mut applied = 0;
+        loop {
+            let lives = read.lives_read();
+            for row in read.rows_from(applied) {
+                // A healing may record what it read beyond the end of a life: that belongs to the next one.
+                let own = moment.cut.domains.get(&row.domain).is_some_and(|point| point.incarnation == row.incarnation);
+                if own && lives.torn(row) {
+                    skipped.insert(row.pos);
+                    continue;
+                }
+                state.apply(row, scope, Some(&moment.cut))?;
+                seen.apply(row, &nothing, None)?;
+            }
+            applied = read.log.runs().len();
+            // What was recovered of a kind that had been let go may stand later in the log.
+            let Some(let_go) = latest_let_go(&state) else { break };
+            if read.is_past(let_go + RECOVERY) || !read.read_on().await? {
+                break;
+            }
+        }
+        state.finish()?;
+        Ok(Folded { state, seen, read, skipped })
+    }
+}
+
+/// Protected kinds that had not been seen up to the cut.
+fn lagging(kinds: &BTreeMap<String, KindState>, cut: &Cut) -> Vec<(String, u64)> {
+    let lag = |(kind, state): (&String, &KindState)| {
+        let target = cut.domains.get(&state.discovery.domain)?;
+        let at = state.cursor?;
+        (state.is_covered() && at < *target).then(|| (kind.clone(), at.rv))
+    };
+    kinds.iter().filter_map(lag).collect()
+}

@@ -1,0 +1,284 @@
+//! The rows of the log by position, whatever files hold them.
+//!
+//! **Words**: a [`Source`] holds a *run* of consecutive rows. It is a raw segment or the *overlay*: changes seen in the
+//! live cluster that are not in the journal. [`Sources`] are the sources from a [`Place`] on, in order; a [`Log`] is
+//! what has been read of them.
+//!
+//! This is the only seam between the log's files and the readers of rows. A merged level will be another arm of
+//! [`Source`], which [`Sources::get`] returns instead of the raw segments it covers; no reader has to change.
+//!
+//! **Invariants.** (1) Runs follow one another: epochs do not fall, positions have no hole, and chain values fit
+//! [`Link::check`]. (2) The overlay comes last, and only after a run of the journal. (3) Every run has the closed
+//! times that the manifest believes [`Manifest::correct`].
+//!
+//! Not here: how far to read ([`super::resolve`]), which rows a checkpoint holds already ([`super::Reader::rows`]).
+
+use std::{ops::Range, sync::Arc};
+
+use futures::{Stream, StreamExt as _};
+
+use crate::{
+    Change, Journal, Position, Result, Row,
+    checkpoint::{Checkpoint, Manifest},
+    journal::{Link, READ_AHEAD, Segment},
+    segment::{FrontierVector, Meta},
+};
+
+/// The role of a run that is no file of the journal.
+const OVERLAY: &str = "overlay";
+
+/// Changes that are not in the journal, and how far they close it.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    pub(super) changes: Vec<Change>,
+    pub(super) frontier: FrontierVector,
+}
+
+/// A position to read from, and the first raw segment that may hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Rows before it are not wanted.
+    pub(super) pos: Position,
+    /// The position is in no segment before this one.
+    pub(super) segment: u64,
+}
+
+impl Place {
+    /// Where the log begins.
+    const BEGIN: Self = Self { pos: 1, segment: 1 };
+
+    /// Where to go on after a checkpoint.
+    pub(super) fn behind(checkpoint: Option<&Checkpoint>) -> Self {
+        checkpoint.map_or(Self::BEGIN, |c| Self { pos: c.fold_from, segment: c.fold_from_segment })
+    }
+}
+
+/// What holds a run of rows.
+#[derive(Debug, Clone)]
+enum Source {
+    /// The raw segment of this number.
+    Raw(u64),
+    /// What was seen in the live cluster.
+    Overlay(Arc<Overlay>),
+}
+
+/// What was read from a source. The overlay gets its positions from the run before it.
+enum Fetched {
+    Segment(Box<Segment>),
+    Overlay(Arc<Overlay>),
+}
+
+/// What holds the rows from a place on, in order.
+#[derive(Debug, Clone)]
+pub(super) struct Sources {
+    journal: Journal,
+    manifest: Arc<Manifest>,
+    place: Place,
+    raw: Range<u64>,
+    overlay: Option<Arc<Overlay>>,
+}
+
+impl Sources {
+    /// The sources of a journal, before any has been looked for.
+    pub(super) fn new(journal: &Journal, manifest: &Arc<Manifest>) -> Self {
+        let (journal, manifest) = (journal.clone(), manifest.clone());
+        Self { journal, manifest, place: Place::BEGIN, raw: 0..0, overlay: None }
+    }
+
+    /// The sources from a place on, up to the newest.
+    pub(super) async fn from(journal: &Journal, manifest: &Arc<Manifest>, place: Place) -> Result<Self> {
+        let mut sources = Self::new(journal, manifest);
+        sources.seek(place).await?;
+        Ok(sources)
+    }
+
+    /// Goes to a place.
+    async fn seek(&mut self, place: Place) -> Result<()> {
+        self.place = place;
+        self.raw = self.journal.segments_after(place.segment - 1).await?;
+        Ok(())
+    }
+
+    /// Goes to the first source that holds a position, or to the end if the position is still to come.
+    pub(super) async fn seek_position(&mut self, pos: Position) -> Result<()> {
+        let checkpoint = self.manifest.newest(&self.journal, |c| c.pos < pos).await?;
+        let segment = checkpoint.map_or(1, |c| c.segment);
+        self.seek(Place { pos, segment }).await?;
+        let (mut low, mut high) = (self.raw.start, self.raw.end);
+        // Whoever follows the log starts at its end, so the newest is tried first.
+        let mut middle = high.saturating_sub(1).max(low);
+        while low < high {
+            match self.journal.segment(middle).await?.meta.last < pos {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+            middle = low + (high - low) / 2;
+        }
+        self.raw.start = low;
+        Ok(())
+    }
+
+    /// Looks for newer sources and says whether there are any. Nothing comes after an overlay.
+    pub(super) async fn look(&mut self) -> Result<bool> {
+        if self.overlay.is_some() {
+            return Ok(false);
+        }
+        if self.raw.is_empty() && self.raw.start <= 1 {
+            self.raw = self.journal.segments_after(self.place.segment - 1).await?;
+            return Ok(!self.raw.is_empty());
+        }
+        let known = self.raw.end - 1;
+        self.raw.end = self.journal.newest(known).await? + 1;
+        Ok(self.raw.end - 1 > known)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        (self.raw.end - self.raw.start) as usize + usize::from(self.overlay.is_some())
+    }
+
+    fn get(&self, index: usize) -> Option<Source> {
+        let raw = self.raw.start + index as u64;
+        match self.raw.contains(&raw) {
+            true => Some(Source::Raw(raw)),
+            false if raw == self.raw.end => self.overlay.clone().map(Source::Overlay),
+            false => None,
+        }
+    }
+
+    /// The runs of some of the sources, several read at once; `before` is the run before the first.
+    pub(super) fn runs(
+        &self,
+        which: Range<usize>,
+        before: Option<&Meta>,
+    ) -> Result<impl Stream<Item = Result<Segment>> + Send + use<>> {
+        let mut chain = Chain { link: Link::default(), last: None, manifest: self.manifest.clone() };
+        if let Some(before) = before {
+            chain.link.check(before)?;
+            chain.last = Some(before.clone());
+        }
+        let newest = self.raw.end.saturating_sub(1);
+        let journal = self.journal.clone();
+        let fetch = move |source| {
+            let journal = journal.clone();
+            async move {
+                match source {
+                    Source::Raw(n) => {
+                        journal.numbered(n, newest).await.map(|segment| Fetched::Segment(Box::new(segment)))
+                    }
+                    Source::Overlay(overlay) => Ok(Fetched::Overlay(overlay)),
+                }
+            }
+        };
+        let sources: Vec<Source> = which.filter_map(|index| self.get(index)).collect();
+        let fetched = futures::stream::iter(sources).map(fetch).buffered(READ_AHEAD);
+        Ok(fetched.filter_map(move |fetched| std::future::ready(chain.run(fetched).transpose())))
+    }
+}
+
+/// Checks each run against the one before it.
+struct Chain {
+    link: Link,
+    /// The run before.
+    last: Option<Meta>,
+    manifest: Arc<Manifest>,
+}
+
+impl Chain {
+    /// The next run; `None` for an overlay with no run before it.
+    fn run(&mut self, fetched: Result<Fetched>) -> Result<Option<Segment>> {
+        let run = match fetched? {
+            Fetched::Segment(mut segment) => {
+                self.link.check(&segment.meta)?;
+                self.manifest.correct(&mut segment.meta);
+                *segment
+            }
+            Fetched::Overlay(overlay) => match &self.last {
+                Some(last) => laid_behind(last, &overlay),
+                None => return Ok(None),
+            },
+        };
+        self.last = Some(run.meta.clone());
+        Ok(Some(run))
+    }
+}
+
+/// The overlay as the run behind another.
+fn laid_behind(last: &Meta, overlay: &Overlay) -> Segment {
+    let first = last.last + 1;
+    let changes = overlay.changes.iter().cloned();
+    let rows: Vec<Row> = (first..).zip(changes).map(|(pos, change)| Row { pos, change }).collect();
+    let meta = Meta {
+        role: OVERLAY.to_owned(),
+        first,
+        last: first + rows.len() as u64 - 1,
+        chain_before: last.chain_after,
+        frontier: overlay.frontier.clone(),
+        ..last.clone()
+    };
+    Segment { meta, rows: Arc::new(rows), bytes: 0 }
+}
+
+/// What has been read of the log from a place on.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    sources: Sources,
+    runs: Vec<Arc<Segment>>,
+}
+
+impl Log {
+    pub(super) fn new(journal: &Journal, manifest: &Arc<Manifest>) -> Self {
+        Self { sources: Sources::new(journal, manifest), runs: Vec::new() }
+    }
+
+    /// Begins anew at a place, with nothing read.
+    pub(super) async fn begin(&mut self, place: Place) -> Result<()> {
+        self.runs.clear();
+        self.sources.seek(place).await
+    }
+
+    /// What has been read, in order.
+    pub(super) fn runs(&self) -> &[Arc<Segment>] {
+        &self.runs
+    }
+
+    /// Looks for newer sources and says whether there are any.
+    pub(super) async fn look(&mut self) -> Result<bool> {
+        self.sources.look().await
+    }
+
+    /// Reads on to the first run that is `enough`, but at most `more` runs.
+    pub(super) async fn read_on(&mut self, more: usize, enough: impl Fn(&Segment) -> bool) -> Result<()> {
+        let read = self.runs.len();
+        let end = self.sources.len().min(read.saturating_add(more));
+        let before = self.runs.last().filter(|last| last.meta.role != OVERLAY);
+        let mut runs = Box::pin(self.sources.runs(read..end, before.map(|run| &run.meta))?);
+        while let Some(run) = runs.next().await {
+            let run = run?;
+            let enough = enough(&run);
+            self.runs.push(Arc::new(run));
+            if enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps only the first runs of what has been read.
+    pub(super) fn truncate(&mut self, runs: usize) {
+        self.runs.truncate(runs);
+    }
+
+    /// Lays changes behind the end of the log, replacing any that were laid there before.
+    pub(super) fn lay(&mut self, overlay: Overlay) {
+        self.runs.retain(|run| run.meta.role != OVERLAY);
+        self.sources.overlay = Some(Arc::new(overlay));
+    }
+
+    /// Corrects the closed times of what has been read to what a newer manifest believes.
+    pub(super) fn believe(&mut self, manifest: &Arc<Manifest>) {
+        self.sources.manifest = manifest.clone();
+        for run in &mut self.runs {
+            manifest.correct(&mut Arc::make_mut(run).meta);
+        }
+    }
+}
