@@ -1,5 +1,5 @@
-//! Requests and their answers: to an API server through a client of the cluster, and to a process that speaks plain HTTP at an
-//! address.
+//! Requests and their answers: to an API server through a client of the cluster, and to a process that speaks plain
+//! HTTP at an address.
 //!
 //! A request here is one try: what is refused is an error or a status, never hidden by a retry.
 

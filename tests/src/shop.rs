@@ -56,7 +56,8 @@ pub async fn bad_deploy(client: &Client) -> Result<()> {
     create(client, &format!("{CORE}/configmaps"), config_map("stray", json!({ "left": "behind" }))).await
 }
 
-/// What the owners of the shop meant, of every object of theirs: read from the API server, nothing of Hindcast in between.
+/// What the owners of the shop meant, of every object of theirs: read from the API server, nothing of Hindcast in
+/// between.
 pub async fn intent(client: &Client) -> Result<Value> {
     let mut all = serde_json::Map::new();
     for (collection, fields) in [

@@ -1,8 +1,8 @@
-//! Waiting: for a condition, for an attempt to succeed, for work to end. Each wait has a limit, and its error begins with what
-//! was waited for.
+//! Waiting: for a condition, for an attempt to succeed, for work to end. Each wait has a limit, and its error begins
+//! with what was waited for.
 //!
-//! Nothing in `tests` sleeps in the hope that something is done by then. Where time itself is the subject, the sleep stands
-//! in the test, with the reason on the line before it; a test of the tree checks that.
+//! Nothing in `tests` sleeps in the hope that something is done by then. Where time itself is the subject, the sleep
+//! stands in the test, with the reason on the line before it; a test of the tree checks that.
 
 use std::{fmt::Display, time::Duration};
 
@@ -20,7 +20,8 @@ pub async fn until(what: impl Display, within: Duration, holds: impl AsyncFnMut(
     until_every(EVERY, what, within, holds).await
 }
 
-/// The same, looked at more often or less: often for what lasts a moment only, seldom for what costs the other side a lot.
+/// The same, looked at more often or less: often for what lasts a moment only, seldom for what costs the other side a
+/// lot.
 pub async fn until_every(
     every: Duration,
     what: impl Display,

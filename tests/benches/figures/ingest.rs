@@ -1,8 +1,8 @@
 //! `ingest`: from the bytes of watch events to committed segments on one core, with a peer on the same stream.
 //!
-//! Three pipelines over the same lines, each on one thread: the whole watcher (its own streams, decoder, retained versions,
-//! buffer and flusher; the server is replayed in the same thread), the journal alone (retained versions uncompressed), and
-//! `serde_json` + `json_patch`, which only parse and diff.
+//! Three pipelines over the same lines, each on one thread: the whole watcher (its own streams, decoder, retained
+//! versions, buffer and flusher; the server is replayed in the same thread), the journal alone (retained versions
+//! uncompressed), and `serde_json` + `json_patch`, which only parse and diff.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Figures against real servers: a private API server and etcd, MinIO, and `hindcast run` as a process.
 //!
-//! **Words**: a write is *answered* when the client has the server's answer; it is *durable* when the segment that holds its
-//! revision is in the bucket. A tail asks MinIO for the next segment's name every few milliseconds (HEAD, by a client of its
-//! own), so durable is seen late by at most one such round, never early.
+//! **Words**: a write is *answered* when the client has the server's answer; it is *durable* when the segment that
+//! holds its revision is in the bucket. A tail asks MinIO for the next segment's name every few milliseconds (HEAD, by
+//! a client of its own), so durable is seen late by at most one such round, never early.
 
 use std::{
     collections::HashMap,
@@ -73,8 +73,8 @@ pub(crate) fn config_map(name: &str, n: u64, bytes: usize) -> Value {
     map
 }
 
-/// Writes at a steady rate until told to stop; revision and moment of each answer. A write that is refused or gets no answer
-/// is left out.
+/// Writes at a steady rate until told to stop; revision and moment of each answer. A write that is refused or gets no
+/// answer is left out.
 struct Load {
     stop: Arc<AtomicBool>,
     answers: Arc<Mutex<Vec<(u64, Instant)>>>,
@@ -361,9 +361,9 @@ async fn metric(running: &Running, name: &str) -> Result<f64> {
 
 /// Versions recovered per second after an API server restart while `run` was away.
 ///
-/// It has to be stopped for that: what a server sends to a process that only stands still waits in the sockets, and then
-/// nothing is missing. The new server's watch caches begin at its start, so the old cursors are refused and the versions
-/// in between are read from etcd's history.
+/// It has to be stopped for that: what a server sends to a process that only stands still waits in the sockets, and
+/// then nothing is missing. The new server's watch caches begin at its start, so the old cursors are refused and the
+/// versions in between are read from etcd's history.
 pub(crate) async fn heal(quick: bool) -> Result<()> {
     let world = World::start("heal").await?;
     let running = world.hindcast.run(&[]).await?;

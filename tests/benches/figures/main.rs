@@ -1,8 +1,8 @@
 //! The figures that the project is held to: `cargo figures` takes them all, `cargo figures read ingest` some of them.
 //!
-//! Prints a Markdown row per figure (figure, target, measured, how); the table of the last full run, with its machine, is in
-//! `tests/benches/README.md`. `--quick` takes each with a tenth of the work. A figure is measured, never asserted: a target that
-//! is missed is printed as such.
+//! Prints a Markdown row per figure (figure, target, measured, how); the table of the last full run, with its machine,
+//! is in `tests/benches/README.md`. `--quick` takes each with a tenth of the work. A figure is measured, never
+//! asserted: a target that is missed is printed as such.
 //!
 //! - `mix`, `bytes`, `ingest` ([`ingest`], [`size`]): one process, memory store, the seeded workload.
 //! - `read` ([`read`]): a journal of 500,000 changes in a folder.

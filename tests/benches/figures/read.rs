@@ -1,7 +1,7 @@
 //! `read`: the past of a journal of 500,000 changes in a folder, by the library and by the binary.
 //!
-//! The journal is written straight through `Writer`, 100 changes a segment, with checkpoints when the compactor's default
-//! policy makes them due. `HINDCAST_FIGURES_DIR` keeps it for the next run.
+//! The journal is written straight through `Writer`, 100 changes a segment, with checkpoints when the compactor's
+//! default policy makes them due. `HINDCAST_FIGURES_DIR` keeps it for the next run.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,7 +1,7 @@
 //! An API server that replays: it lists the objects of the start, and each watch sends prepared lines once released.
 //!
-//! A tower service under `kube::Client`, without sockets and TLS: what is measured is the watcher. A frame is one line, as
-//! a server flushes each event; after a few frames the stream yields, as a socket would run dry.
+//! A tower service under `kube::Client`, without sockets and TLS: what is measured is the watcher. A frame is one line,
+//! as a server flushes each event; after a few frames the stream yields, as a socket would run dry.
 
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,6 @@
 //! `cargo demo`: the main job on a real private control plane and a `file://` journal. An application is deployed,
-//! changed and broken; `log`, `diff`, `blame` and `show` tell what happened; `plan` and `restore` put it back, `undo` takes that
-//! back. Both are held against the API server's own answers.
+//! changed and broken; `log`, `diff`, `blame` and `show` tell what happened; `plan` and `restore` put it back, `undo`
+//! takes that back. Both are held against the API server's own answers.
 //!
 //! Under the name `hindcast` this program is `hindcast` itself, so that one build serves the story and its subject.
 #![allow(clippy::disallowed_methods, reason = "the story runs on the real clock")]

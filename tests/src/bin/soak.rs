@@ -1,6 +1,6 @@
-//! `cargo soak`: the long trials, at full size. `cargo soak -- NAME …` runs some of them; `cargo soak -- rollback SEED [N]` runs
-//! that history, or N from it on, and takes steps away from the first that fails; `faults N` meets an N-th of the faults, `lives N`
-//! puts the store back N times. Clocks go wrong by libfaketime, of the package `faketime`.
+//! `cargo soak`: the long trials, at full size. `cargo soak -- NAME …` runs some of them; `cargo soak -- rollback SEED
+//! [N]` runs that history, or N from it on, and takes steps away from the first that fails; `faults N` meets an N-th of
+//! the faults, `lives N` puts the store back N times. Clocks go wrong by libfaketime, of the package `faketime`.
 #![allow(clippy::disallowed_methods, reason = "trials run on the real clock")]
 
 use std::{

@@ -159,7 +159,7 @@ async fn down(state: &State) -> Result<()> {
     let pid = fs::read_to_string(&state.pid).context("the testbed is still starting; try again")?;
     let sent = Command::new("sh").args(["-c", &format!("kill -s TERM {pid}")]).status()?;
     if !sent.success() {
-        bail!("the testbed (pid {pid}) took no SIGTERM");
+        bail!("the testbed (pid {pid}) could not be sent SIGTERM");
     }
     // The lock is free when the process is gone, and its parts with it.
     tokio::task::spawn_blocking(move || lock.lock()).await??;

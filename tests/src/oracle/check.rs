@@ -1,10 +1,10 @@
-//! Holds the journal against the answers.
+//! Compares the journal with the answers.
 //!
-//! **Words**: a *life* is the time between two [`Swap`]s, numbered as the journal numbers incarnations. A version is *born*
-//! in the life that it was written in, and stands in later ones if a copy held it.
+//! **Words**: a *life* is the time between two [`Swap`]s, numbered as the journal numbers incarnations. A version is
+//! *born* in the life that it was written in, and stands in later ones if a copy held it.
 //!
-//! **Invariant.** Around a swap an answer may be missing only where the journal itself says that the kind was not protected
-//! then, and only if it is of the short time that the trial names: else it counts as a failure.
+//! **Invariant.** Around a swap an answer may be missing only where the journal itself says that the kind was not
+//! protected then, and only if it is of the short time that the trial names: else it counts as a failure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,7 +27,7 @@ use kube::Client;
 use super::load::{Answer, Attempt, Kind, Verb, Written, kinds};
 use crate::{http::request, sim::rng::Rng};
 
-/// Clocks that differ by less agree, and one that drifts is told of with the next answer, in microseconds.
+/// Clocks that differ by less than this many microseconds agree, and a drift is noticed with the next answer.
 const CLOCKS_AGREE: i64 = 400_000;
 
 /// What became of the answers, each counted once.
@@ -49,7 +49,8 @@ pub struct Verdict {
     pub unnoticed: usize,
     /// Anything else, described: there must be none.
     pub failures: Vec<String>,
-    /// Rows whose time bounds miss the oracle's clock by less than what clocks that agree may differ by, while one was wrong.
+    /// Rows whose time bounds miss the oracle's clock by less than what clocks that agree may differ by, while one was
+    /// wrong.
     pub nearly: usize,
     /// Rows whose time bounds do not meet the oracle's clock.
     pub time_failures: Vec<String>,
@@ -117,7 +118,7 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// What went on beside the writes. Spans are of our clock.
+/// What happened during the writes. Spans are of our clock.
 #[derive(Debug, Clone, Default)]
 pub struct Met {
     /// In these rows count as caught up with, not live.
@@ -141,7 +142,7 @@ pub struct Swap {
     pub noticed: i64,
 }
 
-/// The lives that swaps part.
+/// The lives that swaps separate.
 #[derive(Clone, Copy)]
 struct Lives<'a>(&'a [Swap]);
 
@@ -233,9 +234,8 @@ type Spans = HashMap<VersionKey, (i64, i64)>;
 
 /// A version was committed after the first request that could have made it was sent, and before the first answer that
 /// names it was there. The two need not be one request's: an answer to a write that changed nothing can overtake that
-/// of the write that did, and the write that did may have got no answer at all. A delete of a Pod is two writes, of which
-/// the answer names the second: it is marked as being deleted, then removed.
-/// Group, resource, namespace and name.
+/// of the write that did, and the write that did may have got no answer at all. A delete of a Pod is two writes, of
+/// which the answer names the second: it is marked as being deleted, then removed. Group, resource, namespace and name.
 type Named<'a> = (&'a str, &'a str, &'a str, &'a str);
 
 fn spans(answers: &[Answer], attempts: &[Attempt], lives: Lives<'_>) -> Spans {

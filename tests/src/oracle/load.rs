@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
-    http::{answers_with, create_unless_there, request},
+    http::{APPLY, JSON, MERGE, answers_with, create_unless_there, request},
     manifests::{DEFINITIONS, NAMESPACES, definition, namespace},
     sim::rng::Rng,
     until::until,
@@ -125,7 +125,7 @@ impl Answer {
     }
 }
 
-/// One write that nobody knows the fate of: it got no answer, or one that says nothing of its effect.
+/// One write whose fate is unknown: it got no answer, or one that says nothing about its effect.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// The kind.
@@ -143,7 +143,7 @@ pub struct Attempt {
 pub struct Written {
     /// What was acknowledged, in no particular order.
     pub answers: Vec<Answer>,
-    /// What may have been written beside.
+    /// What may have been written in addition.
     pub attempts: Vec<Attempt>,
 }
 
@@ -154,7 +154,7 @@ enum Outcome {
     Unknown(Attempt, Option<anyhow::Error>),
 }
 
-/// How much is written.
+/// The size of a load.
 #[derive(Debug, Clone)]
 pub struct Load {
     /// Seed of everything random.
@@ -208,7 +208,7 @@ pub async fn newest_revision(client: &Client, kind: &Kind) -> Result<u64> {
     Ok(rv.parse()?)
 }
 
-/// Starts the writers beside what goes on. Whether a request may go without an answer: see [`run`].
+/// Starts the writers in the background. Whether a request may go without an answer: see [`run`].
 pub fn begin(client: &Client, load: &Load, forgiving: bool) -> JoinHandle<Result<Written>> {
     let (client, load) = (client.clone(), load.clone());
     tokio::spawn(async move { run(&client, &load, forgiving).await })
@@ -300,46 +300,34 @@ impl Writer {
         let (verb, method, path, body, content_type) = match roll {
             0..22 => {
                 let object = self.object(&kind, &namespace, &name)?;
-                (Verb::Create, "POST", collection, Some(object), "application/json")
+                (Verb::Create, "POST", collection, Some(object), JSON)
             }
             22..34 => match self.replacement(&kind, &path).await? {
-                Some(body) => (Verb::Replace, "PUT", path, Some(body), "application/json"),
+                Some(body) => (Verb::Replace, "PUT", path, Some(body), JSON),
                 None => return Ok(Outcome::Refused),
             },
             34..62 => {
                 let patch = self.patch(&kind);
-                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), MERGE)
             }
             62..70 => {
                 let object = self.object(&kind, &namespace, &name)?;
                 let path = format!("{path}?fieldManager=applier-{}&force=true", self.draw.below(3));
-                (Verb::Patch, "PATCH", path, Some(object), "application/apply-patch+yaml")
+                (Verb::Patch, "PATCH", path, Some(object), APPLY)
             }
             70..78 if kind.scale => {
                 let patch = json!({ "spec": { "replicas": self.draw.below(9) } });
-                (
-                    Verb::Scale,
-                    "PATCH",
-                    format!("{path}/scale"),
-                    Some(serde_json::to_vec(&patch)?),
-                    "application/merge-patch+json",
-                )
+                (Verb::Scale, "PATCH", format!("{path}/scale"), Some(serde_json::to_vec(&patch)?), MERGE)
             }
             70..86 if kind.status => {
                 let patch = self.status(&kind);
-                (
-                    Verb::Status,
-                    "PATCH",
-                    format!("{path}/status"),
-                    Some(serde_json::to_vec(&patch)?),
-                    "application/merge-patch+json",
-                )
+                (Verb::Status, "PATCH", format!("{path}/status"), Some(serde_json::to_vec(&patch)?), MERGE)
             }
             70..90 => {
                 let held = self.draw.below(2) == 0;
                 let finalizers = if held { json!(["oracle.hindcast.dev/hold"]) } else { json!(null) };
                 let patch = json!({ "metadata": { "finalizers": finalizers } });
-                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), "application/merge-patch+json")
+                (Verb::Patch, "PATCH", path, Some(serde_json::to_vec(&patch)?), MERGE)
             }
             _ => {
                 let path = format!("{path}?gracePeriodSeconds=0&propagationPolicy=Background");

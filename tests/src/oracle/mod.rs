@@ -4,8 +4,8 @@
 //! **Words**: an [`Answer`] is one acknowledged write: what the server said, and between which moments of our clock.
 //!
 //! **Invariants.** (1) The oracle knows nothing of the watcher or of the journal's encoding: it keeps the bytes the
-//! server answered. (2) Every answer is accounted for in exactly one class of [`Verdict`], and an answer in none of them
-//! fails the check. (3) The load is bounded in count and stops by itself.
+//! server answered. (2) Every answer is accounted for in exactly one class of [`Verdict`], and an answer in none of
+//! them fails the check. (3) The load is bounded in count and stops by itself.
 
 mod check;
 mod load;

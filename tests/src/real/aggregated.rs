@@ -153,7 +153,7 @@ impl AggregatedApi {
 
 impl Store {
     fn state(&self) -> MutexGuard<'_, State> {
-        // What a panicking holder leaves behind is whole: each change is one push or one assignment.
+        // A panicking holder leaves a consistent value behind: each change is one push or one assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

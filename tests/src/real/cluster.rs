@@ -256,7 +256,7 @@ impl Cluster {
         self.ports.apiserver.number()
     }
 
-    /// The cluster's folder: its logs, and room for what shall go away with it.
+    /// The cluster's folder: its logs, and room for what should be removed with it.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -346,8 +346,8 @@ impl Cluster {
         Ok(StoreCopy { path, revision })
     }
 
-    /// Puts a copy of etcd back with `etcdutl snapshot restore` and these flags of it. The API server is away meanwhile; the
-    /// controllers are not told.
+    /// Puts a copy of etcd back with `etcdutl snapshot restore` and these flags of it. The API server is away
+    /// meanwhile; the controllers are not told.
     pub async fn put_back(&self, copy: &StoreCopy, flags: &[&str]) -> Result<()> {
         self.kill(Part::Apiserver)?;
         self.kill(Part::Etcd)?;
@@ -479,12 +479,12 @@ fn random_token() -> Result<String> {
 }
 
 async fn load(kubeconfig: &Path) -> Result<Config> {
-    // The clients' dependencies bring two providers in, and rustls then picks none by itself.
-    // An error means that the process has chosen already, which is as good.
+    // The clients' dependencies bring in two providers, and rustls then picks neither by itself.
+    // An error means that the process has chosen one already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let file = Kubeconfig::read_from(kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    // A test shall see an overloaded or absent API at once; by default a client retries for minutes.
+    // A test should see an overloaded or absent API at once; by default a client retries for minutes.
     config.default_retry = false;
     Ok(config)
 }
@@ -493,7 +493,7 @@ fn url(port: &Port) -> String {
     format!("http://127.0.0.1:{}", port.number())
 }
 
-/// Runs etcd's own tool on a copy; what it said.
+/// Runs etcd's own tool on a copy; its output.
 async fn etcdutl(args: impl IntoIterator<Item = String>, copy: &Path) -> Result<Vec<u8>> {
     let program = tokio::task::spawn_blocking(|| Program::Etcdutl.ensure()).await??;
     let output = tokio::process::Command::new(program).args(args).arg(copy).output().await?;

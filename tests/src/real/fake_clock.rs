@@ -1,4 +1,4 @@
-//! A wall clock that a test sets, of each process that is started with it. The monotonic clock stays as it is.
+//! A wall clock that a test sets, for each process that is started with it. The monotonic clock stays as it is.
 //!
 //! By libfaketime, of Debian's package `faketime`: the process reads a file whenever it asks for the time.
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
 
-/// A clock, as far off as it was set.
+/// A clock that is off by as much as a test says.
 #[derive(Debug)]
 pub struct FakeClock {
     library: PathBuf,
@@ -15,7 +15,7 @@ pub struct FakeClock {
 }
 
 impl FakeClock {
-    /// A clock that is right.
+    /// A clock that is not off yet.
     pub fn new() -> Result<Self> {
         let found = |lib: fs::DirEntry| lib.path().join("faketime/libfaketimeMT.so.1");
         let library = fs::read_dir("/usr/lib")?.flatten().map(found).find(|library| library.exists()).context(

@@ -115,20 +115,20 @@ impl HttpProxy {
             withdrawn: watch::Sender::new(false),
         };
         let rule = Rule { inner: Arc::new(inner) };
-        held(&self.shared.rules).push(rule.clone());
+        lock(&self.shared.rules).push(rule.clone());
         rule
     }
 
     /// Withdraws every rule.
     pub fn clear(&self) {
-        for rule in held(&self.shared.rules).drain(..) {
+        for rule in lock(&self.shared.rules).drain(..) {
             rule.withdraw();
         }
     }
 
-    /// How many requests of this method came in so far (`"*"`: of any), struck ones included.
+    /// How many requests of this method have come in so far (`"*"`: of any), struck ones included.
     pub fn requests(&self, method: &str) -> u64 {
-        let requests = held(&self.shared.requests);
+        let requests = lock(&self.shared.requests);
         match method {
             "*" => requests.values().sum(),
             method => requests.get(method).copied().unwrap_or(0),
@@ -174,9 +174,9 @@ impl Rule {
 impl Shared {
     /// Counts the request, and takes one use of the rule that strikes it.
     fn rule_for(&self, request: &Request<Incoming>) -> Option<Rule> {
-        *held(&self.requests).entry(request.method().to_string()).or_default() += 1;
+        *lock(&self.requests).entry(request.method().to_string()).or_default() += 1;
         let target = request.uri().to_string();
-        let rules = held(&self.rules);
+        let rules = lock(&self.rules);
         rules.iter().find(|rule| rule.inner.takes(request.method(), &target)).cloned()
     }
 }
@@ -306,7 +306,7 @@ impl<T> Drop for AbortOnDropHandle<T> {
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What a panicking holder leaves behind is whole: each change is one push, drain or addition.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panicking holder leaves a consistent value behind: each change is one push, drain or addition.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
 //! MinIO, an S3-compatible store, as a child process.
 //!
-//! It speaks plain HTTP on loopback, so that [`super::HttpProxy`] can stand before it and see each request; or HTTPS with a
-//! certificate of an authority that no system trusts.
-//! A bucket is a folder of its data made before the start: no client here can create one over the API.
+//! It speaks plain HTTP on loopback, so that [`super::HttpProxy`] can stand before it and see each request; or HTTPS
+//! with a certificate of an authority that no system trusts. A bucket is a folder of its data made before the start: no
+//! client here can create one over the API.
 
 use super::build::Program;
 use super::process::{Port, Process, Workdir};

@@ -3,10 +3,10 @@
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
 //! - [`Minio`]: an S3-compatible store.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
-//! - [`ConnectProxy`]: the proxy of a company, through which everything has to go.
+//! - [`ConnectProxy`]: a company's proxy, through which everything has to go.
 //! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
-//! - [`FakeClock`]: the wall clock of one process.
-//! - [`Terminal`]: a terminal with somebody at it.
+//! - [`FakeClock`]: a wall clock for one process.
+//! - [`Terminal`]: a terminal with somebody typing at it.
 //! - [`Program`]: the pinned servers, built once into a cache outside the checkout.
 //!
 //! Everything listens on loopback, owns its ports and its folder, and leaves nothing behind

@@ -75,7 +75,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C in a terminal reaches its whole foreground group; ours alone shall act on it.
+            // Ctrl-C in a terminal reaches its whole foreground group; only our own process should act on it.
             .process_group(0);
         let spawned = spawn(command)
             .with_context(|| format!("starting {} (under `setpriv`, of the package util-linux)", self.name))?;
@@ -172,18 +172,18 @@ impl Process {
         let pid = child.with_context(|| format!("{} is not running", self.name))?.id();
         let status = Command::new("sh").args(["-c", &format!("kill -s {signal} {pid}")]).status()?;
         if !status.success() {
-            bail!("{} (pid {pid}) took no SIG{signal}", self.name);
+            bail!("{} (pid {pid}) could not be sent SIG{signal}", self.name);
         }
         Ok(())
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
-        // A panic while the lock was held leaves an `Option<Child>` that is still true.
+        // A panic while the lock was held leaves a valid `Option<Child>`.
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The child if it has not ended. One that has is reaped by the question.
+/// The child if it has not ended. A child that has ended is reaped by asking.
 fn running(child: &mut Child) -> Option<&mut Child> {
     matches!(child.try_wait(), Ok(None)).then_some(child)
 }
@@ -219,7 +219,7 @@ pub fn spawn(command: Command) -> io::Result<Child> {
         orders
     });
     let (answer, outcome) = mpsc::channel();
-    // The thread ends with the process only; were it gone, the answer's sender would be too.
+    // The thread only ends with the process; if it were gone, the answer's sender would be gone too.
     let _ = spawner.send((command, answer));
     outcome.recv().map_err(|_| io::Error::other("the spawning thread is gone"))?
 }

@@ -28,7 +28,7 @@ pub enum Mode {
     Hang,
     /// Accepts connections and resets them.
     Reset,
-    /// Listens no more, and resets what is open: a host whose process is gone.
+    /// Stops listening, and resets what is open: a host whose process is gone.
     Refuse,
 }
 
@@ -62,7 +62,7 @@ impl Proxy {
         self.port.number()
     }
 
-    /// How many connections came in so far.
+    /// How many connections have come in so far.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
@@ -92,7 +92,7 @@ impl Proxy {
     pub async fn cut(&self) -> Result<()> {
         let before = *self.mode.borrow();
         self.set(Mode::Reset).await?;
-        // The relays see a mode change when they next run; that they have, their number of receivers tells.
+        // The relays see a mode change when they next run; the number of receivers shows when they have.
         let gone = async || Ok(self.mode.receiver_count() <= 1);
         until_every(Duration::from_millis(1), "every open connection is reset", SOON, gone).await?;
         self.set(before).await
@@ -130,7 +130,7 @@ async fn relay(mut client: TcpStream, target: u16, mut mode: watch::Receiver<Mod
         _ = mode.wait_for(|mode| matches!(mode, Mode::Reset | Mode::Refuse)) => false,
     };
     if !orderly {
-        // The client shall see a reset, not an orderly end, which could pass for a complete answer.
+        // The client must see a reset, not an orderly end, which could pass for a complete answer.
         let _ = client.set_zero_linger();
     }
 }

@@ -1,5 +1,5 @@
-//! A terminal with somebody at it: a program runs on a pseudo-terminal, keys are pressed, and the whole screen is read, as a
-//! terminal shows it: what was written over is gone.
+//! A terminal with somebody at it: a program runs on a pseudo-terminal, keys are pressed, and the whole screen is read,
+//! as a terminal shows it: what was written over is gone.
 
 use std::{
     fs::File,
@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 
 use crate::until::{ends, until};
 
-/// High enough that nothing is scrolled away.
+/// Tall enough that nothing scrolls off.
 const ROWS: NonZeroU16 = NonZeroU16::new(400).unwrap();
 const COLUMNS: NonZeroU16 = NonZeroU16::new(160).unwrap();
 
@@ -45,14 +45,14 @@ impl Terminal {
             rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         command.stdin(end.try_clone()?).stdout(end.try_clone()?).stderr(end).kill_on_drop(true);
         let child = command.spawn().context("the program could not be started")?;
-        // Its ends of the terminal are the program's alone from here on, so that the reader hears of its end.
+        // From here on only the program holds its end of the terminal, so that the reader notices when it ends.
         drop(command);
         let keys = File::from(master);
         let screen = Arc::new(Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)));
         let (mut shown, onto) = (keys.try_clone()?, screen.clone());
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // When the program has gone, reading from its terminal is an error.
+            // When the program is gone, reading from its terminal is an error.
             while let Ok(n @ 1..) = shown.read(&mut bytes) {
                 let mut screen = onto.lock().unwrap_or_else(PoisonError::into_inner);
                 screen.process(&bytes[..n]);
@@ -92,7 +92,7 @@ impl Terminal {
         self.child.id()
     }
 
-    /// Waits for the end: the exit code, and what is shown then.
+    /// Waits until the program ends: the exit code, and what is shown then.
     pub async fn end(mut self, within: Duration) -> Result<(i32, String)> {
         let ended = ends("the program ends", within, self.child.wait()).await;
         let status = ended.map_err(|error| anyhow!("{error:#}\n{}", self.screen()))??;

@@ -37,7 +37,7 @@ impl Said {
         serde_json::from_str(&self.out).with_context(|| format!("no restore: {self}"))
     }
 
-    /// What of a restore did not end as it should, and its notes: a long answer is told short by these.
+    /// The parts of a restore that did not end as they should, and its notes: a short form of a long answer.
     fn odd(&self) -> Vec<String> {
         let Ok(restore) = serde_json::from_str::<Restore>(&self.out) else { return Vec::new() };
         let actions = restore.actions.iter().filter(|action| !action.is_well()).map(|a| format!("{a:?}"));
@@ -63,7 +63,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What differs and is left alone.
     pub left: Vec<Left>,
-    /// What is worth knowing beside.
+    /// What else is worth knowing.
     #[serde(default)]
     pub notes: Vec<Value>,
     /// How many objects are as they were.
@@ -88,7 +88,7 @@ pub struct Restore {
     /// Rollouts that were waited for.
     #[serde(default)]
     pub rollouts: Vec<Value>,
-    /// What is worth knowing beside.
+    /// What else is worth knowing.
     #[serde(default)]
     pub notes: Vec<Value>,
     /// Counts.

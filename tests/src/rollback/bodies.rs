@@ -1,8 +1,8 @@
 //! Manifests: a random one of a kind, the status a controller would write, and the definitions of the custom kinds.
 //!
 //! **Invariants.** (1) The same generator state gives the same manifest. (2) Every value of a Secret begins with
-//! [`PLANTED`], so that a search of any output finds what must not be there. (3) What the server refuses to change is the same in every manifest of a
-//! name, except where a history means to meet that ([`Sort::RoleBinding`]).
+//! [`PLANTED`], so that a search of any output finds what must not be there. (3) What the server refuses to change is
+//! the same in every manifest of a name, except where a history means to meet that ([`Sort::RoleBinding`]).
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value, json};

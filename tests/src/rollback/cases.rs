@@ -1,5 +1,5 @@
-//! Histories that failed once, shrunk: by a fault that was put right, or with the code broken in that place. Each runs with
-//! every property trial.
+//! Histories that failed once, shrunk: because of a bug that has been fixed, or with the code broken on purpose. Each
+//! of them runs with every property trial.
 
 use anyhow::{Context as _, Result};
 

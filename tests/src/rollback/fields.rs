@@ -1,8 +1,9 @@
 //! What "as it was" means, kind by kind: a list of fields, written by hand.
 //!
-//! It is the test's own opinion of what a user means by rolling back, and deliberately not the restorer's table. What isn't in
-//! the list (revision, uid, stamps, managedFields, status) is not compared between a moment and what was put back; between
-//! two states that nothing should have touched, everything but revision and managedFields is ([`untouched`]).
+//! It is the test's own opinion of what a user means by rolling back, and deliberately not the restorer's table. What
+//! isn't in the list (revision, uid, stamps, managedFields, status) is not compared between a moment and what was put
+//! back; between two states that nothing should have touched, everything but revision and managedFields is
+//! ([`untouched`]).
 
 use serde_json::{Map, Value, json};
 
@@ -43,7 +44,7 @@ pub fn restored(sort: Sort) -> &'static [&'static str] {
     }
 }
 
-/// An object's share of what a rollback must bring back. Of owners, who they are and not which instance.
+/// The part of an object that a rollback must bring back. For owners that is who they are, not which instance.
 pub fn project(sort: Sort, object: &Value, except: Except) -> Value {
     let mut out = Map::new();
     for field in ["labels", "annotations"] {
@@ -90,7 +91,7 @@ pub fn project(sort: Sort, object: &Value, except: Except) -> Value {
     Value::Object(out)
 }
 
-/// Everything of an object that no one but its writers may change.
+/// Everything in an object that nobody but its writers may change.
 pub fn untouched(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {
@@ -100,8 +101,8 @@ pub fn untouched(object: &Value) -> Value {
     object
 }
 
-/// Whether `spec.replicas` were set through the `scale` subresource alone, as the server's own book of fields says: whoever
-/// wrote them down beside that means them.
+/// Whether `spec.replicas` were set through the `scale` subresource alone, as the server's own record of field owners
+/// says: whoever wrote them down beside that means them.
 pub fn scaled(object: &Value) -> bool {
     let entries = object["metadata"]["managedFields"].as_array();
     let owners: Vec<&Value> = entries

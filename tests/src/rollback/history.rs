@@ -1,7 +1,8 @@
-//! Histories: what is done to the objects of a namespace, in order, with a moment among it.
+//! Histories: what is done to the objects of a namespace, in order, with a moment somewhere among the steps.
 //!
-//! **Invariants.** (1) An [`Op`] is data: it can be printed, kept as a test, and carried out after others have been taken
-//! away, since whatever it needs and doesn't find turns it into a create or into nothing. (2) A history has one moment.
+//! **Invariants.** (1) An [`Op`] is data: it can be printed, kept as a test, and carried out after others have been
+//! taken away, since whatever it needs and doesn't find turns it into a create or into nothing. (2) A history has one
+//! moment.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,7 @@ pub const MANAGERS: [&str; 3] = ["ci", "operator", "alice"];
 /// The history of a seed.
 pub fn history(seed: u64) -> Vec<Op> {
     let mut draw = Rng::new(seed);
-    // A history is about some of the kinds, so that its objects meet one another.
+    // A history uses only some of the kinds, so that its objects meet one another.
     let mut sorts: Vec<Sort> = Sort::ALL.into_iter().filter(|_| draw.below(100) < 62).collect();
     if sorts.is_empty() {
         sorts = Sort::ALL.to_vec();

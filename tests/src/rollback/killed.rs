@@ -1,14 +1,15 @@
-//! Restores that are killed: the process at any instant, or the API server midway; resumed, and right every time.
+//! Restores that are killed, the process at any instant or the API server midway, then resumed, and right every time.
 //!
-//! One namespace goes to and fro between two states: a restore brings one back, the undo of that restore the other. Each
-//! of them is killed at a random instant, or stopped as by Ctrl-C, and then resumed or taken back as it is, some of them several times.
+//! One namespace goes back and forth between two states: a restore brings one back, the undo of that restore the other.
+//! Each of them is killed at a random instant, or stopped as by Ctrl-C, and then resumed or taken back as it is, some
+//! of them several times.
 //!
-//! **Words**: a port is *leaked* when no Service has it and the API server gives it to none: an update whose client vanished
-//! between the commit and the answer does not free the ports of before, until a repair some minutes later.
+//! **Words**: a port is *leaked* when no Service has it and the API server gives it to none: an update whose client
+//! vanished between the commit and the answer does not free the ports of before, until a repair some minutes later.
 //!
-//! **Invariants.** (1) After a restore or undo that was resumed to its end, every object is as it should be and what nobody acts
-//! on has kept its revision. Once something was killed, the addresses that the server chose for Services aren't compared:
-//! they may be leaked. (2) A kill that came after the end isn't counted.
+//! **Invariants.** (1) After a restore or undo that was resumed to its end, every object is as it should be and what
+//! nobody acts on has kept its revision. Once something was killed, the addresses that the server chose for Services
+//! aren't compared: they may be leaked. (2) A kill that came after the end isn't counted.
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +38,7 @@ use crate::{
     until::{SOON, ends, succeeds, until_every},
 };
 
-/// How much.
+/// The size of the trial.
 #[derive(Debug, Clone, Copy)]
 pub struct Killed {
     /// Objects of the namespace.
@@ -144,7 +145,7 @@ struct Kill {
 /// A restore or undo that was disturbed, and came to an end.
 #[derive(Default)]
 struct Round {
-    /// What another undo of it names; none if it was taken back.
+    /// The id that another undo of it would name; none if it was taken back.
     id: Option<String>,
     kills: u32,
     /// The kills among them that came when some of the writes were done.
@@ -273,8 +274,8 @@ impl<'a> Trial<'a> {
         Ok(ids)
     }
 
-    /// Killed or stopped at random, now and then more than once, and resumed; or taken back as it is, which may be killed as well
-    /// and is resumed then.
+    /// Killed or stopped at random, now and then more than once, and resumed; or taken back as it is, which may be
+    /// killed as well and is resumed then.
     async fn killed(&mut self, side: Side, last: Option<&str>, usual: Duration, wanted: u32) -> Result<Round> {
         let mut round = Round::default();
         // What is taken back, once that is so.
@@ -304,7 +305,7 @@ impl<'a> Trial<'a> {
                 }
                 130 => {
                     round.stopped += 1;
-                    told(&ended.said)?;
+                    says_what_became_of_each_action(&ended.said)?;
                 }
                 2 if back.is_some() && ended.said.err.contains("nothing to undo") => {
                     return Ok(Round { id: None, taken_back: true, ..round });
@@ -412,7 +413,7 @@ impl<'a> Trial<'a> {
 }
 
 /// Whoever stops a restore is told of every action what became of it, unless it was stopped before it began.
-fn told(said: &Said) -> Result<()> {
+fn says_what_became_of_each_action(said: &Said) -> Result<()> {
     if said.out.is_empty() {
         return said.err.contains("interrupted: nothing was done").then_some(()).with_context(|| said.to_string());
     }

@@ -1,10 +1,11 @@
-//! Rolling back, held against a model: random histories on a real API server, restored and undone by the binary.
+//! Rollbacks, compared with a model: random histories on a real API server, restored and undone by the binary.
 //!
-//! **Words**: a *history* is a list of [`Op`]s in a namespace of its own, with a *moment* among them; the [`Scene`] is what
-//! the server answered to them, object by object; what must come of it is *predicted* from these answers alone.
+//! **Words**: a *history* is a list of [`Op`]s in a namespace of its own, with a *moment* among them; the [`Scene`] is
+//! what the server answered to them, object by object; the result is *predicted* from these answers alone.
 //!
-//! **Invariants.** (1) Nothing here reads the restorer's rules, plans or types: fields are compared by a list written by
-//! hand ([`fields`]), and the binary's answers are read as the JSON that its users get ([`answer`]). (2) A seed gives the same history again.
+//! **Invariants.** (1) Nothing here reads the restorer's rules, plans or types: fields are compared according to a list
+//! written by hand ([`fields`]), and the binary's answers are read as the JSON that its users get ([`answer`]). (2) A
+//! seed always gives the same history.
 //!
 //! Start reading at [`trial`].
 

@@ -1,9 +1,10 @@
-//! What must come of a history, predicted from the server's answers alone, and the comparison with what came.
+//! What the result of a history must be, predicted from the server's answers alone, and the comparison with what it
+//! was.
 //!
-//! **Words**: a [`Fate`] is what may happen to an object. A *violation* is a sentence that says what is not as it must be.
+//! **Words**: a [`Fate`] is what may happen to an object. A *violation* is a sentence that says what is wrong.
 //!
-//! **Invariants.** (1) Where [`Fate`] leaves a choice, its reason is given beside it. (2) Whatever is not acted on must be as
-//! it was, but for revision and managedFields.
+//! **Invariants.** (1) Where [`Fate`] leaves a choice, the code says why. (2) Whatever is not acted on must
+//! be as it was, but for revision and managedFields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +17,8 @@ use super::{
     scene::{Id, Moment, Objects, terminating},
 };
 
-/// What may happen to an object: the verbs it may be acted on with, the codes it may be left with, and whether it may go
-/// without mention.
+/// What may happen to an object: the verbs it may be acted on with, the codes it may be left with, and whether it may
+/// go without mention.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fate {
     verbs: &'static [&'static str],
@@ -51,8 +52,8 @@ impl Model<'_> {
         self.moment.objects.get(id).filter(|body| !terminating(body))
     }
 
-    /// What of an object is left to its owner: the replicas of what is scaled once all is put back; the addresses of a
-    /// Service that is another instance by now.
+    /// What is left to an object's owner: the replicas of what is still scaled once everything is back; the addresses
+    /// of a Service that is another instance by now.
     pub(super) fn except(&self, id: &Id) -> Except {
         let sides = [self.then(id), self.before.get(id)];
         let uid = |side: Option<&Value>| side.map(|body| body["metadata"]["uid"].clone());
@@ -105,7 +106,7 @@ impl Model<'_> {
         if then["roleRef"] == live["roleRef"] { Fate::act(&["update"]) } else { Fate::act(&["recreate"]) }
     }
 
-    /// Everything in which a plan is not what it must be.
+    /// Every way in which a plan is not what it must be.
     pub(super) fn against_plan(&self, plan: &Plan) -> Vec<String> {
         let mut wrong = Vec::new();
         let actions: BTreeMap<String, &Action> = plan.actions.iter().map(|a| (a.id(), a)).collect();
@@ -137,7 +138,7 @@ impl Model<'_> {
         wrong
     }
 
-    /// Everything in which the state after the restore is not what it must be.
+    /// Every way in which the state after the restore is not what it must be.
     pub(super) fn against_state(&self, actions: &[Action], after: &Objects, itself: &Value) -> Vec<String> {
         let acted: BTreeMap<String, &Action> = actions.iter().map(|a| (a.id(), a)).collect();
         let mut wrong = Vec::new();
@@ -192,7 +193,7 @@ impl Model<'_> {
         wrong
     }
 
-    /// Everything in which the state after the undo is not that before the restore.
+    /// Every way in which the state after the undo is not the one before the restore.
     pub(super) fn against_undo(&self, actions: &[Action], after: &Objects, itself: &Value) -> Vec<String> {
         let acted: BTreeMap<String, &Action> = actions.iter().map(|a| (a.id(), a)).collect();
         let ids: BTreeSet<&Id> = self.before.keys().chain(after.keys()).collect();
@@ -231,7 +232,7 @@ impl Model<'_> {
     }
 }
 
-/// Everything in which what became of a restore is not what its plan said.
+/// Every way in which the outcome of a restore is not what its plan said.
 pub(super) fn against_outcome(plan: &Plan, restore: &Restore) -> Vec<String> {
     let of = |actions: &[Action]| actions.iter().map(|a| (a.id(), a.verb.clone())).collect::<BTreeSet<_>>();
     let mut wrong = Vec::new();

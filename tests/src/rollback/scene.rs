@@ -1,10 +1,10 @@
-//! A history carried out against a real API server: what was asked, what was answered, what stands.
+//! A history carried out on a real API server: what was asked, what was answered, what exists now.
 //!
 //! **Words**: an object's *body* is the server's last answer about it. The scene is the namespace's only writer, so the
 //! bodies are the namespace.
 //!
-//! **Invariants.** (1) A body is what the server answered, never what was asked. (2) What the server refused had no effect
-//! and is counted.
+//! **Invariants.** (1) A body is what the server answered, never what was asked. (2) What the server refused had no
+//! effect and is counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,13 +46,13 @@ pub struct Scene {
     client: Client,
     /// The namespace.
     pub namespace: String,
-    /// The objects as they stand.
+    /// The objects as they are now.
     pub now: Objects,
     /// The namespace's own body.
     pub itself: Value,
     /// What each manager applied last, as long as the object lives.
     applied: BTreeMap<(Id, String), Value>,
-    /// The moment, once it was.
+    /// The moment, once it has been reached.
     pub moment: Option<Moment>,
     /// Writes acknowledged.
     pub writes: u64,
@@ -78,12 +78,12 @@ pub struct Moment {
 pub struct Answered {
     /// The HTTP status.
     pub status: u16,
-    /// The fields that somebody else owns and has otherwise.
+    /// The fields that somebody else owns with another value.
     pub conflicts: BTreeSet<String>,
 }
 
 impl Answered {
-    /// The same with a field left out that is not to be looked at.
+    /// The same without a field that should not be looked at.
     #[must_use]
     pub fn without(mut self, field: &str) -> Self {
         if self.conflicts.remove(field) && self.conflicts.is_empty() {
@@ -112,7 +112,7 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Carries the steps out, and takes finalizers away that would keep deletes from ending.
+    /// Carries the steps out, and removes finalizers that would keep deletes from ending.
     pub async fn play(&mut self, ops: &[Op]) -> Result<()> {
         for op in ops {
             self.step(op).await.with_context(|| format!("{op:?}"))?;
@@ -246,7 +246,7 @@ impl Scene {
     }
 
     async fn delete(&mut self, id: &Id) -> Result<()> {
-        let held_then = self.moment.as_ref().and_then(|m| m.objects.get(id)).is_some_and(held);
+        let held_then = self.moment.as_ref().and_then(|m| m.objects.get(id)).is_some_and(is_held);
         if held_then {
             // What is created with a finalizer that nobody serves cannot be deleted again by the undo.
             return Ok(());
@@ -264,8 +264,8 @@ impl Scene {
         Ok(())
     }
 
-    /// What the garbage collector does: objects whose owners are gone go too. There is no controller manager, whose time of
-    /// acting nobody knows.
+    /// What the garbage collector does: objects whose owners are gone go too. There is no controller manager, since
+    /// nobody could know when it acts.
     pub async fn collect(&self) -> Result<Vec<Id>> {
         let mut gone = Vec::new();
         loop {
@@ -333,7 +333,7 @@ impl Scene {
         Ok(())
     }
 
-    /// What a manager's apply without force is answered, without its being done; and the answer's text.
+    /// What a manager's apply without force would be answered, by a dry run; and the answer's text.
     pub async fn would_apply(&self, id: &Id, manager: &str, wanted: &Value) -> Result<(Answered, String)> {
         let path = format!("{}?fieldManager={manager}&dryRun=All", self.path(id));
         let body = Some(wanted.to_string().into_bytes());
@@ -438,7 +438,7 @@ pub fn terminating(body: &Value) -> bool {
     body["metadata"].get("deletionTimestamp").is_some()
 }
 
-fn held(body: &Value) -> bool {
+fn is_held(body: &Value) -> bool {
     body["metadata"]["finalizers"].as_array().into_iter().flatten().any(|f| f == HOLD)
 }
 

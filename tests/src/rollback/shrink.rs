@@ -1,5 +1,5 @@
-//! Takes steps away from a failing history while it still fails, and fails alike: a smaller one that fails otherwise would be
-//! another find.
+//! Removes steps from a failing history as long as it still fails in the same way: a smaller one that fails in another
+//! way would be a different bug.
 
 use futures::{StreamExt as _, stream};
 
@@ -15,7 +15,7 @@ pub(super) async fn shrink(world: &World, mut ops: Vec<Op>, reason: &str) -> (Ve
     let mut why = "not again: it fails only at times".to_owned();
     let mut round = 0_u32;
     let mut chunk = ops.len() / 2;
-    // Each try is a namespace and half a dozen calls of the binary; forty rounds are a few minutes.
+    // Each try takes a namespace and half a dozen calls of the binary; forty rounds take a few minutes.
     while chunk >= 1 && round < 40 {
         let tries: Vec<Vec<Op>> = (0..ops.len())
             .step_by(chunk)

@@ -1,7 +1,8 @@
-//! The property, history by history: rolled back as predicted, undone, rolled back again, and then nothing is left to do.
+//! The property, checked history by history: it is rolled back as predicted, undone, rolled back again, and then
+//! nothing is left to do.
 //!
-//! Many histories run at once, each in a namespace of its own, under one `hindcast run`. What a history violates is told with
-//! its seed; `cargo soak rollback SEED` runs that history alone, and takes steps away while it still fails.
+//! Many histories run at once, each in a namespace of its own, under one `hindcast run`. A violation is reported
+//! with its seed; `cargo soak rollback SEED` runs that history alone, and removes steps as long as it still fails.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +38,7 @@ use crate::{
     until::{SOON, until},
 };
 
-/// How much is tried.
+/// The size of a trial.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     /// The first seed.
@@ -123,7 +124,7 @@ pub struct World {
 impl World {
     /// A cluster without controllers and with the custom kinds.
     pub async fn start(binary: &str) -> Result<Self> {
-        // Many histories share the node ports: out of a wide range, so that none gives away what another wants back.
+        // Many histories share the node ports: the range is wide, so that none takes a port that another wants back.
         let ports = "--service-node-port-range=20000-65000";
         Self::start_on(binary, oracle::builder().apiserver_flag(ports).start().await?).await
     }
@@ -153,13 +154,13 @@ impl World {
         Ok(Said::new(args, &self.hindcast.call_within(args, true, Duration::from_mins(3)).await?))
     }
 
-    /// Does some work while the cut is closed over and over, once for all that wait for it ([`Self::settled`]); each call that
-    /// closed it by itself would read every kind, and dozens at once would measure the machine.
+    /// Does some work while the cut is closed over and over, once for all that wait for it ([`Self::until_closed`]); if
+    /// every call closed it by itself, each would read every kind, and dozens at once would only measure the machine.
     pub async fn closing<T>(&self, work: impl Future<Output = T>) -> T {
         let beat = async {
             loop {
                 if self.running.close().await.is_err() {
-                    // Whoever waits has a deadline of its own; this beats on, and does not press a server that is away.
+                    // Whoever waits has a deadline of its own; this goes on, without pressing a server that is away.
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 self.closed.send_modify(|n| *n += 1);
@@ -172,7 +173,7 @@ impl World {
     }
 
     /// Waits until the cut was closed after now.
-    pub async fn settled(&self) -> Result<()> {
+    pub async fn until_closed(&self) -> Result<()> {
         let mut closed = self.closed.subscribe();
         let now = *closed.borrow();
         // The one under way may have begun before.
@@ -247,7 +248,7 @@ pub async fn property(binary: &str, size: Size) -> Result<Tally> {
         failed.sort_by_key(|(one, _)| one.ops.len());
         if let Some((one, reason)) = failed.first() {
             let told: Vec<String> = failed.iter().map(|(one, why)| format!("{}: {why}", one.name)).collect();
-            // Taking steps away lasts; what failed is told before.
+            // Removing steps takes long; what failed is reported before that.
             println!("rollback: {}", told.join("\n"));
             let (ops, why) = world.closing(shrink(&world, one.ops.clone(), reason)).await;
             anyhow::bail!(
@@ -270,7 +271,8 @@ pub async fn replay(binary: &str, seed: u64) -> Result<Tally> {
     property(binary, Size { first: seed, histories: 1, at_once: 1, per_cluster: 1 }).await
 }
 
-/// One history from its beginning to the restore that has nothing to do; an error says everything that is not as it must be.
+/// One history from its beginning to the restore that has nothing to do; an error says everything that is not as it
+/// must be.
 pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     let mut scene = Scene::new(&world.client, namespace).await?;
     scene.play(ops).await?;
@@ -283,7 +285,7 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     let mut tally =
         Tally { histories: 1, writes: scene.writes, refused: scene.refused.len() as u64, ..Tally::default() };
 
-    world.settled().await?;
+    world.until_closed().await?;
     let began = Instant::now();
     // The server's dry run of each action is part of what must change nothing.
     let said = ask(world, &[&["plan", "--check"][..], &scope].concat()).await?;
@@ -314,7 +316,7 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
         none(&model.against_undo(&plan.actions, &after, &now), &said)?;
 
         let model = Model { moment: &moment, before: &after, itself: &now };
-        world.settled().await?;
+        world.until_closed().await?;
         let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
         ensure!(said.code == 0, "{said}");
         let again = said.restore()?;
@@ -357,7 +359,7 @@ fn none(wrong: &[String], said: &Said) -> Result<()> {
     Ok(())
 }
 
-/// The model is worth nothing if the scene isn't the namespace.
+/// The model is worthless if the scene is not what is in the namespace.
 fn bodies_are_the_namespace(scene: &Scene, listed: &Objects) -> Result<()> {
     let bare = |objects: &Objects| -> Vec<(String, Value)> {
         let strip = |mut body: Value| {
@@ -374,7 +376,8 @@ fn bodies_are_the_namespace(scene: &Scene, listed: &Objects) -> Result<()> {
     Ok(())
 }
 
-/// Whoever applied an object before the moment is answered to the next apply as at the moment: no conflict with the restore.
+/// Whoever applied an object before the moment is answered to the next apply as at the moment: no conflict with the
+/// restore.
 async fn owners_are_back(scene: &Scene, model: &Model<'_>, actions: &[Action]) -> Result<u64> {
     let mut count = 0;
     for ((id, manager), (wanted, then)) in &model.moment.applies {

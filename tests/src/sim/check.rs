@@ -173,7 +173,7 @@ async fn read(journal: &Journal) -> Result<Log, String> {
 }
 
 impl Log {
-    /// The rows of an object in few words.
+    /// A short form of an object's rows.
     fn rows(&self, kind: &str, key: &Key) -> String {
         let all = self.versions.get(&(kind.to_owned(), key.clone()));
         let row = |v: &Version| format!("{}:{} {} {}/{}@{}", v.pos, v.op, v.source, v.object_rv, v.rv, v.life);
@@ -235,7 +235,7 @@ fn inside(gap: &Gap, rv: u64) -> bool {
     gap.from < rv && rv <= gap.to
 }
 
-/// Gaps in few words.
+/// A short form of gaps.
 fn short(gaps: &[(u32, Gap)]) -> Vec<String> {
     gaps.iter().map(|(_, g)| format!("({}, {}] {}", g.from, g.to, g.grade.as_str())).collect()
 }

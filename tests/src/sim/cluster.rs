@@ -204,7 +204,7 @@ impl Cluster {
         let process = Process::new(format!("m{}", self.started), &self.world);
         self.started += 1;
         let wrong = self.world.draw(|rng| rng.permille(60));
-        // Two clocks that are wrong from the start leave nobody to tell.
+        // With two clocks wrong from the start nobody could tell which time it is.
         if wrong && !self.server.is_clock_off() {
             self.world.fired(Fault::ClockWrong);
             process.step_clock(self.world.draw(|rng| rng.below(20_000_000_000)) as i64 - 10_000_000_000);
@@ -441,7 +441,7 @@ impl Cluster {
             let names: Vec<_> = self.members.iter().map(|m| m.process.name.clone()).collect();
             self.problems.push(format!("{names:?} all run: nobody was fenced"));
         }
-        // The second has nothing more to bring than a moment.
+        // The second one only has to bring a moment.
         let mut wanted = 2;
         for _ in 0..6 {
             self.supervise();
@@ -451,7 +451,7 @@ impl Cluster {
             match close {
                 Ok(Ok(frontier)) => {
                     world.note(format_args!("closed at {frontier:?}"));
-                    // By what a clock may be off unnoticed.
+                    // By as much as a clock may be off without being noticed.
                     let time = frontier.get(MAIN).map_or(0, |point| point.time);
                     if time < asked - CLOCKS_AGREE {
                         self.problems.push(format!("a close demanded at {asked} closed up to {time}"));

@@ -1,7 +1,7 @@
 //! Faults as data: which there are, how often each is drawn, and how often each fired.
 //!
 //! A fault fires only where [`Faults::fires`] says so, so that the count is the truth. With [`Faults::calm`] all
-//! stop, as at the end of a run, when things must settle.
+//! stop, as at the end of a run, when things must calm down.
 
 use std::{
     collections::BTreeMap,
@@ -58,7 +58,7 @@ faults! {
     ApiRestart = "api server restart",
     /// etcd is put back to an older copy, with its counter lower, overtaken or bumped.
     EtcdSwap = "etcd put back to an older copy",
-    /// The process and the API server do not reach each other for a while.
+    /// The process and the API server cannot reach each other for a while.
     Partition = "partition",
     /// A CRD's schema changes under load.
     CrdChanged = "CRD schema changed",

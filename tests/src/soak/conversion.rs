@@ -48,7 +48,7 @@ impl Conversion {
         Ok(Self { client })
     }
 
-    /// From now on a webhook converts, and nobody is there to answer for it.
+    /// From now on a webhook converts, and no server answers at its address.
     pub async fn nobody_answers(&self) -> Result<()> {
         self.convert(json!({
             "strategy": "Webhook",

@@ -1,5 +1,5 @@
-//! Kills, pauses, restarts, schema changes, wrong clocks and a kind that cannot be read, under load and with Events in an
-//! etcd of their own: nothing may be lost, and intervals are healed.
+//! Kills, pauses, restarts, schema changes, wrong clocks and a kind that cannot be read, under load and with Events in
+//! an etcd of their own: nothing may be lost, and intervals are healed.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ use crate::{
 const RUN: [&str; 2] = ["--include", "events"];
 /// How long a clock stays wrong once that is noticed, and right before the next fault.
 const WRONG: Duration = Duration::from_secs(5);
-/// How far ahead the clock of `run` is set, in seconds, and whether bit by bit. Beyond 15 minutes the store refuses what it signs.
+/// How far ahead the clock of `run` is set, in seconds, and whether bit by bit. Beyond 15 minutes the store refuses
+/// what it signs.
 const CLOCKS: [(i64, bool); 6] =
     [(600, false), (-3, true), (-10_800, false), (3, true), (-600, false), (10_800, false)];
 
@@ -45,9 +46,9 @@ pub struct Faults {
     pub rotations: u32,
     /// Clocks of `run` that go wrong for a while, ahead or back, at once or bit by bit.
     pub clocks: u32,
-    /// Times that one kind cannot be read, for as long as it takes to let it go.
+    /// Times that one kind cannot be read, for as long as it takes until it is let go.
     pub stuck: u32,
-    /// How long Hindcast is down once, beside.
+    /// How long Hindcast is down once, in addition.
     pub down: Duration,
     /// Writes a second.
     pub rate: f64,
@@ -246,7 +247,7 @@ impl Trial<'_> {
         if slowly {
             for step in 1..=500 {
                 clock.set(ahead * 2 * step)?;
-                // The clock's own pace: it drifts by 2 % of `ahead` in each step.
+                // The pace of the drift: a five-hundredth of `ahead` in each step.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         } else {

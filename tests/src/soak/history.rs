@@ -1,4 +1,4 @@
-//! Down for longer than the server keeps history: exact again afterwards, and the lost interval is told by everyone.
+//! Down for longer than the server keeps history: exact again afterwards, and every command tells of the lost interval.
 
 use std::time::Duration;
 
@@ -57,14 +57,14 @@ pub async fn past_the_history(binary: &str, history: Duration) -> Result<Verdict
     let newest = newest_revision(&client, &load.kinds[0]).await?;
     running.close().await?;
     oracle::exact_lists_agree(&client, &journal, &hindcast.keys()?, 1, (newest, newest), 3).await?;
-    told(&hindcast, inside).await?;
+    every_command_tells(&hindcast, inside).await?;
     running.stop().await?;
     Ok(verdict)
 }
 
 /// `status`, `log`, `get` and `show` each tell of the lost interval, and those that answer from inside it have a
 /// reservation.
-async fn told(hindcast: &Hindcast, inside: i64) -> Result<()> {
+async fn every_command_tells(hindcast: &Hindcast, inside: i64) -> Result<()> {
     let at = jiff::Timestamp::from_microsecond(inside)?.to_string();
     let calls: [(&[&str], i32); 4] = [
         (&["status"], 0),

@@ -1,5 +1,5 @@
-//! etcd is put back to an older copy under load, watched or not, with a bump of its revisions or without: each life of the
-//! counter is told exactly, up to the last that was seen of it.
+//! etcd is put back to an older copy under load, watched or not, with a bump of its revisions or without: each life of
+//! the counter is told exactly, up to the last that was seen of it.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Long trials against real servers: faults under load, outages longer than the server's history, stores that are put
-//! back, and writers that race for one journal. Each trial has a size, so that a short form of the very same runs in CI.
+//! back, and writers that race for one journal. Each trial has a size, so that a short form of the very same runs in
+//! CI.
 //!
 //! Invariants: every fault is counted when it has had its effect, and a trial fails if one it was asked for never
 //! happened; the load is bounded and ends by itself.

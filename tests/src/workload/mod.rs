@@ -8,9 +8,9 @@
 //! (a deployment's image), 700 endpoint slices, 920 statuses of a custom resource (one in seventeen with a new
 //! revision), 320 edits of config maps (one in ten rewrites the text), 50 renewed certificates, 6 Helm releases (8 to
 //! 36 KB that do not compress), 4 old Helm releases deleted. Objects at the start: 43 % pods, 15 % replica sets, 14 %
-//! config maps, 8 % custom resources, 7 % Secrets (one in ten a Helm release), 6 % deployments, 6 % endpoint slices, 1 %
-//! nodes. The one-hundredth of a kind that is written most takes a fifth of its writes. Time goes on by 10 ms a write.
-//! Sizes by class are printed by the benchmark `mix`.
+//! config maps, 8 % custom resources, 7 % Secrets (one in ten a Helm release), 6 % deployments, 6 % endpoint slices, 1
+//! % nodes. The one-hundredth of a kind that is written most takes a fifth of its writes. Time goes on by 10 ms a
+//! write. Sizes by class are printed by the benchmark `mix`.
 //!
 //! **Invariants.** (1) The same seed gives the same bytes [a test compares]. (2) Revisions grow by one with every
 //! write; a delete has its own. (3) Every object carries `managedFields`, as a server sends them.

@@ -1,10 +1,12 @@
-//! The ways to a cluster that `kubectl` knows: proxies, credential plugins, kubeconfigs of several files, tokens that rotate.
+//! The ways to a cluster that `kubectl` knows: proxies, credential plugins, kubeconfigs of several files, tokens that
+//! rotate.
 //!
-//! **Words**: a *session* is a token of a service account that is bound to a Secret: the API server refuses it from the moment
-//! the Secret is deleted, which is how a token is revoked.
+//! **Words**: a *session* is a token of a service account that is bound to a Secret: the API server refuses it from the
+//! moment the Secret is deleted, which is how a token is revoked.
 //!
-//! The testbed's API server is on loopback, which no proxy of the environment is ever asked for. So it is addressed here by a
-//! name that only the proxy resolves, or as `0.0.0.0`, which is loopback to the kernel and not to rules about it.
+//! The testbed's API server is on loopback, which no proxy of the environment is ever asked for. So it is addressed
+//! here by a name that only the proxy resolves, or as `0.0.0.0`, which is loopback to the kernel and not to rules about
+//! it.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -27,6 +29,9 @@ use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, run_to_
 /// How `run` ends that reached the cluster, and only looked at which it is.
 const REACHED: &str = "the context's cluster is ";
 
+/// What no message may have in it: the insides of an error.
+const DEBUG: [&str; 3] = ["Status {", "Some(", "ApiError"];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_is_reached_in_every_way_that_kubectl_reaches_it() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
@@ -34,15 +39,20 @@ async fn a_cluster_is_reached_in_every_way_that_kubectl_reaches_it() -> Result<(
     let dir = Workdir::new()?;
     let stage = Stage { cluster: &cluster, dir: &dir };
     tokio::try_join!(
-        stage.behind_a_proxy(),
-        stage.spared_by_no_proxy(),
-        stage.of_several_files(),
-        stage.of_files_written_by_hand(),
-        stage.by_certificates_of_a_plugin(),
-        stage.while_sessions_rotate(),
-        stage.refused(),
+        named("behind a proxy", stage.behind_a_proxy()),
+        named("spared by NO_PROXY", stage.spared_by_no_proxy()),
+        named("kubeconfigs of several files", stage.of_several_files()),
+        named("kubeconfigs written by hand", stage.of_files_written_by_hand()),
+        named("certificates of a plugin", stage.by_certificates_of_a_plugin()),
+        named("while sessions rotate", stage.while_sessions_rotate()),
+        named("what is refused", stage.refused()),
     )?;
     Ok(())
+}
+
+/// A phase, whose error begins with its name.
+async fn named(name: &'static str, phase: impl Future<Output = Result<()>>) -> Result<()> {
+    phase.await.context(name)
 }
 
 struct Stage<'a> {
@@ -261,15 +271,45 @@ contexts:
 
     /// What is refused is told with the reason and the remedy, in words.
     async fn refused(&self) -> Result<()> {
+        self.credentials_that_are_not_known().await.context("unknown credentials")?;
+        self.plugins_that_cannot_be_run().await.context("plugins that cannot be run")?;
+        self.an_account_of_few_rights().await.context("an account of few rights")
+    }
+
+    /// Hindcast as this user of the API server.
+    fn hindcast_of(&self, name: &str, user: &Value) -> Result<Hindcast> {
         let server = format!("https://127.0.0.1:{}", self.cluster.port());
-        let of = |name: &str, user: Value| -> Result<Hindcast> {
-            self.hindcast(name, self.cluster.kubeconfig_of(name, &server, &user)?, &[])
-        };
-        let debug = ["Status {", "Some(", "ApiError"];
-        look(&of("unknown", json!({"token": "nobodys"}))?)
+        self.hindcast(name, self.cluster.kubeconfig_of(name, &server, user)?, &[])
+    }
+
+    async fn credentials_that_are_not_known(&self) -> Result<()> {
+        look(&self.hindcast_of("unknown", &json!({"token": "nobodys"}))?)
             .await?
             .is(2, &["cannot be read: Unauthorized (401)", "hint: the API server does not know these credentials"])?
-            .never(&debug)?;
+            .never(&DEBUG)?;
+        Ok(())
+    }
+
+    async fn plugins_that_cannot_be_run(&self) -> Result<()> {
+        let absent = json!({"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-login", "interactiveMode": "IfAvailable",
+            "installHint": "Get it from https://example.com/login.",
+        }});
+        look(&self.hindcast_of("absent", &absent)?).await?.is(
+            2,
+            &["credential plugin `no-such-login`: is not installed", "hint: Get it from https://example.com/login."],
+        )?;
+        let mut exec = plugin(self.dir.path(), "asking", "read -r line")?;
+        exec["interactiveMode"] = json!("Always");
+        look(&self.hindcast_of("asking", &json!({ "exec": exec }))?)
+            .await?
+            .is(2, &["asks a person (interactiveMode: Always), and standard input is no terminal"])?;
+        Ok(())
+    }
+
+    /// Without the right to see which cluster it is, it does not start. With the least that it needs for that, the
+    /// other kinds are told of in one line, by the log, by status and by a question.
+    async fn an_account_of_few_rights(&self) -> Result<()> {
         let few = vec![PolicyRule {
             api_groups: Some(vec![String::new()]),
             resources: Some(vec!["configmaps".to_owned()]),
@@ -287,31 +327,19 @@ contexts:
                     "hint: give this account",
                 ],
             )?
-            .never(&debug)?;
+            .never(&DEBUG)?;
 
-        let absent = json!({"exec": {
-            "apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-login", "interactiveMode": "IfAvailable",
-            "installHint": "Get it from https://example.com/login.",
-        }});
-        look(&of("absent", absent)?).await?.is(
-            2,
-            &["credential plugin `no-such-login`: is not installed", "hint: Get it from https://example.com/login."],
-        )?;
-        let mut exec = plugin(self.dir.path(), "asking", "read -r line")?;
-        exec["interactiveMode"] = json!("Always");
-        look(&of("asking", json!({ "exec": exec }))?)
-            .await?
-            .is(2, &["asks a person (interactiveMode: Always), and standard input is no terminal"])?;
-
-        // With the least it needs to begin: the other kinds are told of in one line, by the log, by status and by a question.
         let namespaces = PolicyRule { resources: Some(vec!["namespaces".to_owned()]), ..few[0].clone() };
         self.cluster.user("few", [few, vec![namespaces]].concat()).await?;
         let hindcast = self.hindcast("few", kubeconfig, &[])?;
         let running = hindcast.run(&[]).await?;
-        until("the log tells of them", SOON, async || Ok(told(&running)?.iter().any(|line| line.contains("secrets"))))
-            .await?;
+        until("the log tells of them", SOON, async || {
+            Ok(logged_as_unprotected(&running)?.iter().any(|line| line.contains("secrets")))
+        })
+        .await?;
         running.close().await?;
-        let forbidden: Vec<String> = told(&running)?.into_iter().filter(|line| line.contains("forbidden")).collect();
+        let forbidden: Vec<String> =
+            logged_as_unprotected(&running)?.into_iter().filter(|line| line.contains("forbidden")).collect();
         ensure!((1..=3).contains(&forbidden.len()), "{} lines of forbidden kinds: {forbidden:#?}", forbidden.len());
         let said = ask(&hindcast, &["status"]).await?;
         let lines: Vec<&str> = said.is(0, &[])?.out.lines().filter(|line| line.contains("forbidden")).collect();
@@ -342,7 +370,7 @@ async fn look(hindcast: &Hindcast) -> Result<Said> {
 }
 
 /// What the log says of kinds that are not protected.
-fn told(running: &Running) -> Result<Vec<String>> {
+fn logged_as_unprotected(running: &Running) -> Result<Vec<String>> {
     let log = std::fs::read_to_string(running.process.log())?;
     Ok(log.lines().filter(|line| line.contains("not protected")).map(str::to_owned).collect())
 }

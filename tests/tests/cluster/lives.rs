@@ -1,5 +1,5 @@
-//! etcd is put back to an older copy, with its own tool: what is answered is what the server has, and what it had before is
-//! still told of.
+//! etcd is put back to an older copy, with its own tool: what is answered is what the server has, and what it had
+//! before is still told of.
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{

@@ -1,4 +1,4 @@
-//! What the gates share: questions to the binary and their answers, writes to the cluster, moments.
+//! What the cluster tests share: questions to the binary and their answers, writes to the cluster, moments.
 //!
 //! **Words**: what was [`Said`] is the whole of an answer: exit code, standard output, standard error.
 
@@ -71,7 +71,7 @@ impl std::fmt::Display for Said {
     }
 }
 
-/// Asks with the bucket alone.
+/// Asks without access to the cluster: the bucket is all there is.
 pub(crate) async fn ask(hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
     Ok(Said::new(args.join(" "), &hindcast.call(args, false).await?))
 }

@@ -1,7 +1,7 @@
 //! A Secret's value is nowhere but where it was asked for.
 //!
 //! **Invariants.** The scan that finds nothing in a sealed journal finds the value in one that holds it in clear, and
-//! in the answer to `--show-secrets`: it is no blind scan.
+//! in the answer to `--show-secrets`: so it is not blind.
 
 mod keys;
 mod scan;

@@ -1,10 +1,11 @@
-//! What a store does to a start, and what is said of it: busy stores are ridden out, what needs a hand is told with its remedy.
+//! What a store does to a start, and what is said of it: busy stores are ridden out, what needs a hand is told with its
+//! remedy.
 //!
 //! A real API server and MinIO, with a proxy before it that answers in its place.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
     manifests::{DEFAULT_CONFIG_MAPS, empty_config_map},
     oracle::subject::{Hindcast, Place, Running},
@@ -38,14 +39,22 @@ async fn a_start_rides_out_what_passes_by_itself_and_says_what_it_waits_for() ->
     let place = Place::minio(&minio, "start", proxy.port());
     let hindcast = Hindcast::new(BINARY, dir.path(), place, cluster.kubeconfig())?;
 
-    // A conflict where nothing stands, at each step of the start that writes.
+    conflicts_where_nothing_stands(&hindcast, &proxy).await.context("conflicts where nothing stands")?;
+    a_store_that_hangs(&hindcast, &proxy).await.context("a store that hangs")?;
+    a_busy_store(&hindcast, &proxy).await.context("a busy store")
+}
+
+/// At each step of the start that writes.
+async fn conflicts_where_nothing_stands(hindcast: &Hindcast, proxy: &HttpProxy) -> Result<()> {
     let probe = proxy.inject("PUT", "/meta/probe/", 3, Fault::Status(409));
     let claim = proxy.inject("PUT", "/wal/", 3, Fault::Status(409));
     let running = hindcast.run(&[]).await?;
     ensure!((probe.struck(), claim.struck()) == (3, 3), "{probe:?} {claim:?}");
-    running.stop().await?;
+    running.stop().await
+}
 
-    // Nothing answers: who asks is told so at once, and a closing is refused.
+/// Nothing answers: who asks is told so at once, and a closing is refused.
+async fn a_store_that_hangs(hindcast: &Hindcast, proxy: &HttpProxy) -> Result<()> {
     let hangs = proxy.inject("PUT", "/meta/probe/", 1, Fault::HangBefore);
     let running = hindcast.launch(&[])?;
     hangs.wait(1, SOON).await?;
@@ -55,9 +64,11 @@ async fn a_start_rides_out_what_passes_by_itself_and_says_what_it_waits_for() ->
     ensure!(running.http("GET", "/healthz").await?.0 == 200, "it lives");
     hangs.withdraw();
     running.wait_ready(PATIENCE).await?;
-    running.stop().await?;
+    running.stop().await
+}
 
-    // Busy for as long as forty requests take that are spread ever wider: claim, then what is read after it.
+/// Busy for as long as forty requests take that are spread ever wider: claim, then what is read after it.
+async fn a_busy_store(hindcast: &Hindcast, proxy: &HttpProxy) -> Result<()> {
     let busy = proxy.inject("PUT", "/wal/", 40, Fault::Status(503));
     let running = hindcast.launch(&[])?;
     waits(&running, &["claiming the journal", "the store asks for fewer requests", "SlowDown"]).await?;
@@ -72,7 +83,7 @@ async fn a_start_rides_out_what_passes_by_itself_and_says_what_it_waits_for() ->
 
     // A reader waits for a busy store too.
     let reads = proxy.inject("GET", "", 20, Fault::Status(503));
-    ask(&hindcast, &["get", "cm", "-A"]).await?.is(0, &["extension-apiserver-authentication"])?;
+    ask(hindcast, &["get", "cm", "-A"]).await?.is(0, &["extension-apiserver-authentication"])?;
     ensure!(reads.struck() == 20, "{reads:?}");
     running.stop().await
 }
@@ -95,6 +106,13 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
     let place = Place::minio(&minio, "hand", proxy.port());
     let hindcast = Hindcast::new(BINARY, dir.path(), place, cluster.kubeconfig())?;
 
+    answers_that_need_a_hand(&hindcast, &proxy).await.context("answers of the store")?;
+    plain_http(&hindcast).await.context("plain http")?;
+    certificates(&cluster, &dir, &hindcast).await.context("certificates")
+}
+
+/// Each answer of the store ends a start, and a question, with the remedy for that one.
+async fn answers_that_need_a_hand(hindcast: &Hindcast, proxy: &HttpProxy) -> Result<()> {
     let page = "something else than the store answered";
     for (fault, reason, remedy) in [
         (Fault::Page(200), page, "NO_PROXY"),
@@ -107,7 +125,7 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
         (Fault::Refused(404, "NoSuchBucket"), "there is no such bucket", "make the bucket"),
     ] {
         let rule = proxy.inject("PUT", "", u64::MAX, fault);
-        let said = run_to_its_end(&hindcast, &[]).await?;
+        let said = run_to_its_end(hindcast, &[]).await?;
         said.is(2, &["error: ", reason, "hint: ", remedy])?.never(&["check that the store is up", "Please log in"])?;
         rule.withdraw();
     }
@@ -117,15 +135,24 @@ async fn what_needs_a_hand_ends_a_start_with_a_remedy_of_its_own() -> Result<()>
         (Fault::Refused(403, "RequestTimeTooSkewed"), "set the clock"),
     ] {
         let rule = proxy.inject("*", "", u64::MAX, fault);
-        let said = ask(&hindcast, &["status"]).await?;
+        let said = ask(hindcast, &["status"]).await?;
         said.is(2, &["error: ", "hint: ", remedy])?.never(&["check that the store is up", "Please log in"])?;
         rule.withdraw();
     }
-    let plain = with(&hindcast, "AWS_ALLOW_HTTP", None);
+    Ok(())
+}
+
+async fn plain_http(hindcast: &Hindcast) -> Result<()> {
+    let plain = with(hindcast, "AWS_ALLOW_HTTP", None);
     for said in [run_to_its_end(&plain, &[]).await?, ask(&plain, &["status"]).await?] {
         said.is(2, &["plain http, which is not allowed unasked", "hint: AWS_ALLOW_HTTP=true"])?;
     }
+    Ok(())
+}
 
+/// A store whose certificate a company has signed itself: refused with the variable that names its authority, reached
+/// with it.
+async fn certificates(cluster: &Cluster, dir: &Workdir, hindcast: &Hindcast) -> Result<()> {
     let authority = Authority::new("a company's own")?;
     let secure = Minio::start_https(&authority).await?;
     let bundle = dir.path().join("bundle.pem");

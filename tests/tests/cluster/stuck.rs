@@ -1,4 +1,5 @@
-//! One kind that its server cannot give any more: it is let go, the rest goes on closing, and it is taken up again.
+//! One kind that its server can no longer deliver: it is let go, the others go on closing, and it is protected again
+//! later.
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
@@ -43,7 +44,8 @@ async fn a_kind_whose_conversion_fails_is_let_go_and_all_others_close() -> Resul
     let (status, ready) = running.http("GET", "/readyz").await?;
     ensure!(status == 200, "the rest is protected: {status} {ready}");
 
-    // Everybody else is closed at a moment in which the parts cannot be read, and that is said where they are asked for.
+    // Everybody else is closed at a moment in which the parts cannot be read, and that is said where they are asked
+    // for.
     let during = moment(&running).await?;
     let here = ["-n", "default", "--at", &during];
     ask(&hindcast, &[&["get", "cm"][..], &here].concat()).await?.is(0, &["later", "(closed)"])?;

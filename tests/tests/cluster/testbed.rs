@@ -155,15 +155,15 @@ async fn an_http_proxy_strikes_the_requests_its_rules_name() {
     proxy.inject("GET", "/wal/", 1, Fault::Status(503));
     read(&store, "wal/1").await.unwrap_err();
 
-    let held = proxy.inject("PUT", "/wal/", 1, Fault::HangAfter);
+    let hanging = proxy.inject("PUT", "/wal/", 1, Fault::HangAfter);
     let waiting = tokio::spawn({
         let store = store.clone();
         async move { create(&store, "wal/3", "three").await }
     });
-    held.wait(1, SOON).await.unwrap();
+    hanging.wait(1, SOON).await.unwrap();
     assert_eq!(read(&direct, "wal/3").await.unwrap(), "three");
     assert!(!waiting.is_finished(), "the answer is held back");
-    held.withdraw();
+    hanging.withdraw();
     waiting.await.unwrap().unwrap_err();
 
     create(&store, "other/1", "passes").await.unwrap();

@@ -27,7 +27,8 @@ const LICENCES: [&str; 11] = [
     "Unlicense",
 ];
 
-/// What is depended on for the features that it turns on in others: the version of Kubernetes in kube, TLS in the stores.
+/// What is depended on for the features that it turns on in others: the version of Kubernetes in kube, TLS in the
+/// stores.
 const FOR_FEATURES: [(&str, &str); 2] = [("hindcast-cluster", "k8s-openapi"), ("hindcast-cli", "reqwest")];
 
 fn text<'v>(value: &'v Value, member: &str) -> &'v str {

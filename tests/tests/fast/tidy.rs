@@ -178,8 +178,8 @@ fn libraries_keep_to_their_parts() {
 /// Options of other programs' commands, which are told as they are typed: kubectl's, and those of Argo CD.
 const FOREIGN_OPTIONS: [&str; 3] = ["--server-side", "--app-namespace", "--sync-policy"];
 
-/// Complaints about options of the command line in a source that must not know any: outside of comments `--word` can only
-/// stand in a text.
+/// Complaints about options of the command line in a source that must not know any: outside of comments `--word` can
+/// only stand in a text.
 fn options(name: &str, text: &str) -> Vec<String> {
     if name.ends_with("/tests.rs") || name.contains("/tests/") {
         return Vec::new();
@@ -290,14 +290,15 @@ fn files_say_what_they_are_and_stay_small() {
     assert_eq!(untidy("journal/src/x.rs", "fn f() {}").len(), 1);
 }
 
-/// Where sleeps need no reason: the waits themselves, simulated time, which passes by sleeping alone, and the offenders in
-/// this file.
+/// Where sleeps need no reason: the waits themselves, simulated time, which passes by sleeping alone, and the offenders
+/// in this file.
 const SLEEPERS: [&str; 3] = ["tests/src/until.rs", "tests/src/sim/", "tests/tests/fast/tidy.rs"];
 
 /// Files in which sleeps are not looked at yet: they wait for the same change of their own.
 const SLEEPERS_FOR_NOW: [&str; 2] = ["tests/benches/figures/restore.rs", "tests/tests/cluster/restore.rs"];
 
-/// Complaints about sleeps on the real clock without a comment on the line before that says why time itself is waited for.
+/// Complaints about sleeps on the real clock without a comment on the line before that says why time itself is waited
+/// for.
 fn bare_sleeps(name: &str, text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
     let bare = lines.iter().enumerate().filter(|(i, line)| {

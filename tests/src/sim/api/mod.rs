@@ -3,8 +3,8 @@
 //! It has what Hindcast depends on: revisions, LIST (consistent, paged, `Exact`, by name, metadata only), WATCH with
 //! the watch cache's bounds, bookmarks, aggregated discovery, CRDs that come, change and go, compaction, and the ways
 //! all that fails. **Invariants.** (1) Requests of a process pass its gate on the way out and back. (2) Every draw is
-//! from the world's generator, so that a seed reproduces. **Words**: see [`state`]. Not here: admission, RBAC beyond
-//! "forbidden", server-side apply. Start at [`Server`].
+//! from the world's generator, so that a seed can be repeated. **Words**: see [`state`]. Not here: admission, RBAC
+//! beyond "forbidden", server-side apply. Start at [`Server`].
 
 pub mod state;
 
@@ -209,7 +209,7 @@ impl Server {
         });
     }
 
-    /// Serves a kind, or does so no more.
+    /// Serves a kind, or stops serving it.
     pub fn serve(&self, kind: &str, served: bool) {
         self.change(|state, _| {
             if let Some(ks) = state.kinds.get_mut(kind) {
@@ -349,7 +349,7 @@ impl Server {
         self.stop_for(down, put_back).await;
     }
 
-    /// Leases renew, as those of the API server and its controllers do: the counter moves, and says when.
+    /// Leases are renewed, as those of the API server and its controllers are: the counter moves, and says when.
     async fn renew_leases(self) {
         let lease = |at: Micros| obj([("spec", obj([("renewTime", rfc3339_micro(at).into())]))]);
         for name in ["apiserver-x7", "kube-controller-manager"] {
@@ -365,7 +365,7 @@ impl Server {
                     let renewed = self.update(LEASES, "kube-system", name, (name, ""), |o| {
                         o.at("spec").set("renewTime", rfc3339_micro(now));
                     });
-                    // One that etcd was put back to before is made anew.
+                    // A lease that does not exist in the copy that was put back is made anew.
                     if renewed.is_err() {
                         let _ = self.create(LEASES, "kube-system", name, lease(now));
                     }
@@ -374,8 +374,8 @@ impl Server {
         }
     }
 
-    /// Leases that tell no time: one that nobody renews any more and somebody annotates, and one whose holder's clock
-    /// is behind.
+    /// Leases that do not tell the time: one that nobody renews any more and somebody annotates, and one whose holder's
+    /// clock is behind.
     async fn misleading_leases(self) {
         const BEHIND: Micros = 25_000_000;
         const ABANDONED: Micros = 3_600_000_000;

@@ -1,7 +1,7 @@
 //! Nothing is deleted, and nothing put back, that the journal cannot vouch for.
 //!
-//! One cluster is protected by several journals at once, each with a hole of its own; objects that came after the moment are live
-//! throughout, and none of them may go.
+//! One cluster is protected by several journals at once, each with a hole of its own; objects that came after the
+//! moment are live throughout, and none of them may go.
 
 use std::{path::Path, time::Duration};
 

@@ -1,7 +1,7 @@
 //! Namespaces and definitions that came since: they go with all that they hold, or not at all.
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_tests::manifests::{DEFINITIONS, claim_spec, config_map, definition, empty_config_map};
+use hindcast_tests::manifests::{DEFINITIONS, NAMESPACES, claim_spec, config_map, definition, empty_config_map};
 use serde_json::{Value, json};
 
 use super::{Stage, codes, verbs};
@@ -20,7 +20,7 @@ fn mine(name: &str, mut rest: Value) -> Value {
 }
 
 async fn put_in(stage: &Stage) -> Result<()> {
-    stage.post("/api/v1/namespaces", mine(NS, json!({}))).await?;
+    stage.post(NAMESPACES, mine(NS, json!({}))).await?;
     stage.post(MAPS, mine("c", json!({ "data": { "k": "v" } }))).await?;
     stage.post(&format!("{HOME}/persistentvolumeclaims"), mine("data", json!({ "spec": claim_spec() }))).await?;
     Ok(())

@@ -50,7 +50,7 @@ pub(super) async fn server_side(stage: &Stage) -> Result<()> {
     for (path, manifest) in &good {
         apply(stage, path, "ci", false, manifest).await?;
     }
-    // A second manager owns a field beside.
+    // A second manager owns another field.
     apply(stage, &settings, "tuner", false, &app(json!({ "tuned": "1" }))).await?;
     let at = stage.moment(ns).await?;
 
@@ -93,8 +93,8 @@ fn applied(object: &Value) -> [Value; 5] {
     [own, object["metadata"]["labels"].clone(), of("spec"), of("data"), of("binaryData")]
 }
 
-/// The real `kubectl apply`, on the client's side or on the server's: what it applied before the moment it finds as it left
-/// it, and its next deploy goes through without force.
+/// The real `kubectl apply`, on the client's side or on the server's: what it applied before the moment it finds as it
+/// left it, and its next deploy goes through without force.
 pub(super) async fn kubectl(stage: &Stage, ns: &str, flags: &[&str]) -> Result<()> {
     stage.namespace(ns).await?;
     let kubectl = Kubectl::new(stage, ns)?;
@@ -120,8 +120,8 @@ pub(super) async fn kubectl(stage: &Stage, ns: &str, flags: &[&str]) -> Result<(
     let said = kubectl.call(&apply, &good).await?;
     let changes = said.lines().find(|line| line.ends_with("configured") || line.ends_with("created"));
     ensure!(changes.is_none(), "an apply of what is there changed something: {said}");
-    // The next deploy drops a key and an annotation of the template, which works only if what was applied last, and by whom, is
-    // remembered as it was then.
+    // The next deploy drops a key and an annotation of the template, which works only if what was applied last, and by
+    // whom, is remembered as it was then.
     let next = list(&[deployment("registry.local/good:4", "four"), app(json!({ "kept": "3" })), web(81)]);
     kubectl.call(&apply, &next).await?;
     let app = stage.get(&format!("/api/v1/namespaces/{ns}/configmaps/app")).await?;

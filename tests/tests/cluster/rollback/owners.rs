@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
     http::{JSON_PATCH, send_as},
     manifests::{DEFINITIONS, claim_spec, custom, definition, role},
@@ -89,7 +89,8 @@ async fn added_chains_come_back(stage: &Stage, ns: &str) -> Result<()> {
     Ok(())
 }
 
-/// A claim that an added object owns would be collected with it: the owner stays, whether or not the claim is asked about.
+/// A claim that an added object owns would be collected with it: the owner stays, whether or not the claim is asked
+/// about.
 pub(super) async fn data_is_not_collected(stage: &Stage) -> Result<()> {
     let ns = "owned-data";
     stage.namespace(ns).await?;
@@ -114,74 +115,115 @@ pub(super) async fn data_is_not_collected(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+const HOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+const SHOPS: &str = "/apis/operator.example.com/v1/namespaces/operator/shops";
+
 /// The whole of an operator is lost and put back; the CA that was injected since then stays.
 pub(super) async fn an_operator(stage: &Stage, cluster: &Cluster) -> Result<()> {
-    let ns = "operator";
-    stage.namespace(ns).await?;
-    stage.post(DEFINITIONS, definition("operator.example.com", "shops", "Shop")).await?;
-    let shops = format!("/apis/operator.example.com/v1/namespaces/{ns}/shops");
-    let shop = |name: &str, size: u64| custom("operator.example.com/v1", "Shop", name, json!({ "size": size }));
-    create_when_served(&stage.client, &shops, &shop("one", 1)).await?;
-    let rules = json!([{ "apiGroups": ["operator.example.com"], "apiVersions": ["*"], "resources": ["shops"], "operations": ["CREATE", "UPDATE"] }]);
-    let marks = |request: &Value| {
-        let has = request["object"]["metadata"]["labels"].is_object();
-        let value = if has { json!("yes") } else { json!({ "marked": "yes" }) };
-        let path = if has { "/metadata/labels/marked" } else { "/metadata/labels" };
-        Verdict::Patch(json!([{ "op": "add", "path": path, "value": value }]))
-    };
-    let webhook = Webhook::start(cluster, "shop-marker", WebhookKind::Mutating, rules.clone(), marks).await?;
-    stage.post(&shops, shop("two", 2)).await?;
-    // A configuration whose CA an injector renews; its rules meet nothing.
-    let hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
-    let hook = json!({ "metadata": { "name": "operator-hook" }, "webhooks": [{
-        "name": "hook.operator.example.com",
-        "clientConfig": { "url": "https://127.0.0.1:1/validate", "caBundle": ca(cluster, "") },
-        "rules": rules, "objectSelector": { "matchLabels": { "nobody": "has-this" } },
-        "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 5 }] });
-    stage.post(hooks, hook.clone()).await?;
-    let at = stage.moment(ns).await?;
-
-    // The CA is renewed by its injector, and somebody breaks the rest.
-    let renewed = ca(cluster, "# renewed\n");
-    let inject = json!([{ "op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": renewed }]);
-    let path = format!("{hooks}/operator-hook?fieldManager=cainjector");
-    send_as(&stage.client, "PATCH", &path, JSON_PATCH, Some(&inject)).await?;
-    let slower = json!([{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 29 }]);
-    let path = format!("{hooks}/operator-hook?fieldManager=alice");
-    send_as(&stage.client, "PATCH", &path, JSON_PATCH, Some(&slower)).await?;
-    stage.restore(&["validatingwebhookconfigurations/operator-hook", "--at", &at]).await?;
-    let hook = stage.get(&format!("{hooks}/operator-hook")).await?;
-    ensure!(hook["webhooks"][0]["timeoutSeconds"] == 5, "{hook}");
-    ensure!(hook["webhooks"][0]["clientConfig"]["caBundle"] == renewed.as_str(), "the renewed CA was rolled back");
-
-    stage.delete(&format!("{DEFINITIONS}/shops.operator.example.com")).await?;
-    until("the kind is gone", SOON, async || Ok(stage.find(&shops).await?.is_none())).await?;
-    // Until it is noted that the kind is gone, the moment cannot be closed.
-    let without = ["plan", "-n", ns, "--at", &at];
-    let took = until("a plan can be made without the kind", SOON * 2, async || {
-        Ok(ask_with_cluster(&stage.hindcast, &without).await?.code != 2)
-    })
-    .await?;
-    println!("operator: planned {:.1} s after its definition was deleted", took.as_secs_f64());
-    let (said, plan) = stage.plan(&without[1..]).await?;
-    ensure!(verbs(&plan.actions).is_empty(), "objects of a kind that isn't served: {said}");
-    ensure!(codes(&plan.left).iter().any(|l| l.starts_with("Shop/one")), "{said}");
-    let scope = ["-n", ns, "--at", at.as_str(), "--with-cluster-scoped"];
-    let (said, plan) = stage.plan(&scope).await?;
-    let wanted = ["create CustomResourceDefinition/shops.operator.example.com", "create Shop/one", "create Shop/two"];
-    ensure!(verbs(&plan.actions) == wanted, "{:?} {said}", verbs(&plan.actions));
-    let asked = webhook.asked();
-    let (said, restored) = stage.try_restore(&scope).await?;
-    ensure!(restored.actions.iter().all(|a| a.result.as_deref() == Some("done")), "{said}");
-    ensure!(webhook.asked() > asked, "the operator's webhook is asked as at any write");
-    // `one` was made before the webhook was; it marks it now, and that is told.
-    let one = restored.actions.iter().find(|a| a.id() == "Shop/one");
-    ensure!(one.is_some_and(|a| a.verified.as_deref() == Some("changed-by-admission")), "{said}");
-    said.is(1, &["marked"])?;
-    for (name, size) in [("one", 1), ("two", 2)] {
-        ensure!(stage.get(&format!("{shops}/{name}")).await?["spec"]["size"] == size);
-    }
+    let (operator, webhook) = Operator::deploy(stage, cluster).await.context("deploying the operator")?;
+    operator.a_renewed_ca_stays(cluster).await.context("a CA that was renewed")?;
+    operator.lose_the_definition().await.context("the definition is deleted")?;
+    operator.without_its_kind_objects_are_left().await.context("a plan without the kind")?;
+    operator.comes_back_whole(&webhook).await.context("the operator comes back")?;
     webhook.remove().await
+}
+
+/// An operator at its moment: the definition of shops, two of them, a webhook that marks shops and is made between the
+/// two, and another configuration.
+struct Operator<'a> {
+    stage: &'a Stage,
+    /// The moment.
+    at: String,
+}
+
+impl<'a> Operator<'a> {
+    async fn deploy(stage: &'a Stage, cluster: &Cluster) -> Result<(Self, Webhook)> {
+        stage.namespace("operator").await?;
+        stage.post(DEFINITIONS, definition("operator.example.com", "shops", "Shop")).await?;
+        let shop = |name: &str, size: u64| custom("operator.example.com/v1", "Shop", name, json!({ "size": size }));
+        create_when_served(&stage.client, SHOPS, &shop("one", 1)).await?;
+        let rules = json!([{
+            "apiGroups": ["operator.example.com"], "apiVersions": ["*"], "resources": ["shops"],
+            "operations": ["CREATE", "UPDATE"],
+        }]);
+        let marks = |request: &Value| {
+            let has = request["object"]["metadata"]["labels"].is_object();
+            let value = if has { json!("yes") } else { json!({ "marked": "yes" }) };
+            let path = if has { "/metadata/labels/marked" } else { "/metadata/labels" };
+            Verdict::Patch(json!([{ "op": "add", "path": path, "value": value }]))
+        };
+        let webhook = Webhook::start(cluster, "shop-marker", WebhookKind::Mutating, rules.clone(), marks).await?;
+        stage.post(SHOPS, shop("two", 2)).await?;
+        // A configuration whose CA an injector renews; its rules meet nothing.
+        let hook = json!({ "metadata": { "name": "operator-hook" }, "webhooks": [{
+            "name": "hook.operator.example.com",
+            "clientConfig": { "url": "https://127.0.0.1:1/validate", "caBundle": ca(cluster, "") },
+            "rules": rules, "objectSelector": { "matchLabels": { "nobody": "has-this" } },
+            "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 5 }] });
+        stage.post(HOOKS, hook).await?;
+        let at = stage.moment("operator").await?;
+        Ok((Self { stage, at }, webhook))
+    }
+
+    /// The CA is renewed by its injector, and somebody breaks the rest.
+    async fn a_renewed_ca_stays(&self, cluster: &Cluster) -> Result<()> {
+        let stage = self.stage;
+        let renewed = ca(cluster, "# renewed\n");
+        let inject = json!([{ "op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": renewed }]);
+        let slower = json!([{ "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 29 }]);
+        for (manager, patch) in [("cainjector", inject), ("alice", slower)] {
+            let path = format!("{HOOKS}/operator-hook?fieldManager={manager}");
+            send_as(&stage.client, "PATCH", &path, JSON_PATCH, Some(&patch)).await?;
+        }
+        stage.restore(&["validatingwebhookconfigurations/operator-hook", "--at", &self.at]).await?;
+        let hook = stage.get(&format!("{HOOKS}/operator-hook")).await?;
+        ensure!(hook["webhooks"][0]["timeoutSeconds"] == 5, "{hook}");
+        ensure!(hook["webhooks"][0]["clientConfig"]["caBundle"] == renewed.as_str(), "the renewed CA was rolled back");
+        Ok(())
+    }
+
+    /// Deletes the definition, and waits until a plan can be made: until it is noted that the kind is gone, the moment
+    /// cannot be closed.
+    async fn lose_the_definition(&self) -> Result<()> {
+        let stage = self.stage;
+        stage.delete(&format!("{DEFINITIONS}/shops.operator.example.com")).await?;
+        until("the kind is gone", SOON, async || Ok(stage.find(SHOPS).await?.is_none())).await?;
+        let without = ["plan", "-n", "operator", "--at", &self.at];
+        let took = until("a plan can be made without the kind", SOON * 2, async || {
+            Ok(ask_with_cluster(&stage.hindcast, &without).await?.code != 2)
+        })
+        .await?;
+        println!("operator: planned {:.1} s after its definition was deleted", took.as_secs_f64());
+        Ok(())
+    }
+
+    async fn without_its_kind_objects_are_left(&self) -> Result<()> {
+        let (said, plan) = self.stage.plan(&["-n", "operator", "--at", &self.at]).await?;
+        ensure!(verbs(&plan.actions).is_empty(), "objects of a kind that isn't served: {said}");
+        ensure!(codes(&plan.left).iter().any(|l| l.starts_with("Shop/one")), "{said}");
+        Ok(())
+    }
+
+    async fn comes_back_whole(&self, webhook: &Webhook) -> Result<()> {
+        let stage = self.stage;
+        let scope = ["-n", "operator", "--at", self.at.as_str(), "--with-cluster-scoped"];
+        let (said, plan) = stage.plan(&scope).await?;
+        let wanted =
+            ["create CustomResourceDefinition/shops.operator.example.com", "create Shop/one", "create Shop/two"];
+        ensure!(verbs(&plan.actions) == wanted, "{:?} {said}", verbs(&plan.actions));
+        let asked = webhook.asked();
+        let (said, restored) = stage.try_restore(&scope).await?;
+        ensure!(restored.actions.iter().all(|a| a.result.as_deref() == Some("done")), "{said}");
+        ensure!(webhook.asked() > asked, "the operator's webhook is asked as at any write");
+        // `one` was made before the webhook was; it marks it now, and that is told.
+        let one = restored.actions.iter().find(|a| a.id() == "Shop/one");
+        ensure!(one.is_some_and(|a| a.verified.as_deref() == Some("changed-by-admission")), "{said}");
+        said.is(1, &["marked"])?;
+        for (name, size) in [("one", 1), ("two", 2)] {
+            ensure!(stage.get(&format!("{SHOPS}/{name}")).await?["spec"]["size"] == size);
+        }
+        Ok(())
+    }
 }
 
 /// A CA bundle, with a comment so that two differ.

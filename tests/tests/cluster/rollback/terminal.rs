@@ -1,4 +1,5 @@
-//! What somebody at a terminal sees, whole, of each way that a restore may go. The snapshots are to be read as at 3 a.m.
+//! What somebody at a terminal sees, whole, of each way that a restore may go. The snapshots are to be read as at 3
+//! a.m.
 //!
 //! **Invariant.** Only what differs from run to run is masked: times, revisions, identities, addresses.
 
@@ -41,14 +42,14 @@ async fn a_terminal_shows_all_that_matters() -> Result<()> {
     shows("restore", &screen);
     let id = id_of(&screen)?;
     // No node ever runs the Pods, so that no rollout comes to its end.
-    settled(&stage, "registry.local/shop:v1", 4).await?;
+    controllers_are_done(&stage, "registry.local/shop:v1", 4).await?;
     let (code, screen) = watched(&stage, &["undo", &id, "--wait-rollout", "2s"], &[NS]).await?;
     ensure!(code == 1, "{code}\n{screen}");
     shows("undo", &screen);
-    settled(&stage, "registry.local/shop:v2-broken", 4).await?;
+    controllers_are_done(&stage, "registry.local/shop:v2-broken", 4).await?;
 
     conflict(&stage, &restore).await?;
-    settled(&stage, "registry.local/shop:v2-broken", 4).await?;
+    controllers_are_done(&stage, "registry.local/shop:v2-broken", 4).await?;
     partial_failure(&stage, &cluster, &restore).await?;
     running.stop().await
 }
@@ -57,15 +58,15 @@ async fn a_terminal_shows_all_that_matters() -> Result<()> {
 async fn broken_shop(stage: &Stage) -> Result<String> {
     shop::deploy(&stage.client).await?;
     shop::good_change(&stage.client).await?;
-    settled(stage, "registry.local/shop:v1", 3).await?;
+    controllers_are_done(stage, "registry.local/shop:v1", 3).await?;
     let at = stage.moment("default").await?;
     shop::bad_deploy(&stage.client).await?;
-    settled(stage, "registry.local/shop:v2-broken", 4).await?;
+    controllers_are_done(stage, "registry.local/shop:v2-broken", 4).await?;
     Ok(at)
 }
 
 /// Waits until the controllers have made what there is to make: a `ReplicaSet` for the image, and that many Pods.
-async fn settled(stage: &Stage, image: &str, pods: usize) -> Result<()> {
+async fn controllers_are_done(stage: &Stage, image: &str, pods: usize) -> Result<()> {
     until(&format!("{pods} Pods with {image}"), LONG, async || {
         let made = stage.list("/api/v1/namespaces/shop/pods").await?;
         let sets = stage.list("/apis/apps/v1/namespaces/shop/replicasets").await?;

@@ -116,8 +116,8 @@ async fn write_status(client: Client, stop: Arc<AtomicBool>, writes: Arc<AtomicU
     Ok(())
 }
 
-/// Once the plan is made, somebody changes some of them, each once. Whoever came first, the change stands; where it came first,
-/// the restore says so.
+/// Once the plan is made, somebody changes some of them, each once. Whoever came first, the change stands; where it
+/// came first, the restore says so.
 async fn intent_is_not_overwritten(stage: &Stage, at: &str) -> Result<()> {
     let restores = restores(stage)?;
     let args = ["restore", "--yes", "-o", "json", "-n", NS, "--at", at];

@@ -1,5 +1,5 @@
-//! Keys that change, are others, come late or do not work: nothing is lost, nothing looks changed that is not, and the rest
-//! goes on.
+//! Keys that change, are others, come late or do not work: nothing is lost, nothing looks changed that is not, and the
+//! rest goes on.
 
 use std::{fs, path::Path};
 
@@ -84,78 +84,116 @@ fn paths(diff: &Said) -> Result<Vec<String>> {
     Ok(objects.iter().flat_map(of).collect())
 }
 
+/// A journal that was sealed with one key and then with another: the Secret `changed` had another value in between, of
+/// `kept` only a label was changed.
+struct Rotated {
+    client: Client,
+    hindcast: Hindcast,
+    /// Before the rotation.
+    first: String,
+    /// After it, with the other value.
+    second: String,
+    /// With the first value again.
+    third: String,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_rotation_of_the_key_secrets_read_compare_and_restore_as_before() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let cluster = Cluster::start().await?;
-    let (dir, client) = (Workdir::new()?, cluster.client());
-    let hindcast = on_folder(&dir, "rotation", cluster.kubeconfig())?;
-    for name in ["kept", "changed"] {
-        create(&client, SECRETS, secret(name, FIRST)).await?;
-    }
-    let running = hindcast.run(&[]).await?;
-    let first = moment(&running).await?;
-    running.stop().await?;
-
-    hindcast.rotate().await?;
-    let running = hindcast.run(&[]).await?;
-    label(&client, "kept", "two").await?;
-    set(&client, "changed", SECOND).await?;
-    let second = moment(&running).await?;
-    set(&client, "changed", FIRST).await?;
-    let third = moment(&running).await?;
-
-    // What was sealed with the first key, with the second, and with both, opens.
-    for (at, value) in [(&first, FIRST), (&second, SECOND), (&third, FIRST)] {
-        ensure!(stored(&hindcast, "changed", at).await? == value, "at {at}");
-        ensure!(stored(&hindcast, "kept", at).await? == FIRST, "at {at}");
-    }
-    // A value that did not change is not shown as changed, also if it was another in between; one that did is.
-    let said = diff(&hindcast, &first, &second).await?;
-    let changed = paths(said.is(1, &[])?)?;
-    ensure!(changed == ["changed/data/password", "kept/metadata/labels/round"], "{changed:?} in {said}");
-    let said = diff(&hindcast, &first, &third).await?;
-    ensure!(paths(&said)? == ["kept/metadata/labels/round"], "{said}");
-    let said = ask(&hindcast, &["log", "secret/kept", "-n", "default", "--all", "-o", "json"]).await?;
-    let newest: Value = serde_json::from_str(said.is(0, &[])?.out.lines().next().context("a line")?)?;
-    ensure!(newest["paths"] == json!(["/metadata/labels/round"]), "{said}");
-    let said = ask(&hindcast, &["blame", "secret/kept", "-n", "default", "-o", "json"]).await?;
-    let fields = said.is(0, &[])?.json()?["fields"].as_array().context("fields")?.clone();
-    let pos = |path: &str| fields.iter().find(|f| f["path"] == path).map(|f| f["pos"].clone());
-    ensure!(pos("/data/password").is_some() && pos("/data/password") != pos("/metadata/labels/round"), "{said}");
-
-    // A restore to before the rotation, and its undo after yet another one.
-    send(&client, "DELETE", &format!("{SECRETS}/kept"), None).await?;
-    set(&client, "changed", SECOND).await?;
-    running.close().await?;
-    let restore =
-        ["restore", "-n", "default", "--only", "secret/kept,secret/changed", "--at", &first, "--yes", "-o", "json"];
-    let restored = ask_with_cluster(&hindcast, &restore).await?;
-    let id = restored.is(0, &[])?.json()?["id"].as_str().context("a restore has an id")?.to_owned();
-    ensure!(live(&client, "kept").await? == FIRST && live(&client, "changed").await? == FIRST, "{restored}");
-    running.stop().await?;
-    hindcast.rotate().await?;
-    let running = hindcast.run(&[]).await?;
-    running.close().await?;
-    let undone = ask_with_cluster(&hindcast, &["undo", &id, "--yes"]).await?;
-    undone.is(0, &[])?;
-    ensure!(live(&client, "changed").await? == SECOND, "{undone}");
-    running.stop().await?;
-
-    // The older key alone says what it lacks.
-    let mut older = hindcast.clone();
-    let file = KeyFile::parse("the file", &fs::read(&hindcast.key_file)?)?;
-    older.key_file = write_keys(dir.path(), "older.key", file.keys.last().cloned().into_iter().collect())?;
-    ensure!(stored(&older, "changed", &first).await? == FIRST);
-    shown(&older, "kept", &second).await?.is(2, &["which the key file does not hold", "hint: "])?;
-
+    let dir = Workdir::new()?;
+    let (it, running) = Rotated::start(&cluster, &dir).await.context("a rotation under `run`")?;
+    it.values_of_both_keys_open().await.context("values of both keys")?;
+    it.only_what_changed_is_shown_as_changed().await.context("diff, log and blame over the rotation")?;
+    let said = it.a_restore_over_the_rotation_is_undone_after_another(running).await;
+    let said = said.context("a restore over the rotation")?;
+    it.the_older_key_alone_says_what_it_lacks(&dir).await.context("the older key alone")?;
     let mut scan = Scan::new();
-    scan.bucket(&hindcast, &dir.path().join("rotation/journal")).await?;
-    for said in [&restored, &undone] {
+    scan.bucket(&it.hindcast, &dir.path().join("rotation/journal")).await?;
+    for said in &said {
         scan.answer(said);
     }
     ensure!(scan.traces.is_empty(), "traces: {:#?}", scan.traces);
     Ok(())
+}
+
+impl Rotated {
+    async fn start(cluster: &Cluster, dir: &Workdir) -> Result<(Self, Running)> {
+        let client = cluster.client();
+        let hindcast = on_folder(dir, "rotation", cluster.kubeconfig())?;
+        for name in ["kept", "changed"] {
+            create(&client, SECRETS, secret(name, FIRST)).await?;
+        }
+        let running = hindcast.run(&[]).await?;
+        let first = moment(&running).await?;
+        running.stop().await?;
+
+        hindcast.rotate().await?;
+        let running = hindcast.run(&[]).await?;
+        label(&client, "kept", "two").await?;
+        set(&client, "changed", SECOND).await?;
+        let second = moment(&running).await?;
+        set(&client, "changed", FIRST).await?;
+        let third = moment(&running).await?;
+        Ok((Self { client, hindcast, first, second, third }, running))
+    }
+
+    /// What was sealed with the first key, with the second, and with both, opens.
+    async fn values_of_both_keys_open(&self) -> Result<()> {
+        for (at, value) in [(&self.first, FIRST), (&self.second, SECOND), (&self.third, FIRST)] {
+            ensure!(stored(&self.hindcast, "changed", at).await? == value, "at {at}");
+            ensure!(stored(&self.hindcast, "kept", at).await? == FIRST, "at {at}");
+        }
+        Ok(())
+    }
+
+    /// A value that did not change is not shown as changed, also if it was another in between; one that did is.
+    async fn only_what_changed_is_shown_as_changed(&self) -> Result<()> {
+        let hindcast = &self.hindcast;
+        let said = diff(hindcast, &self.first, &self.second).await?;
+        let changed = paths(said.is(1, &[])?)?;
+        ensure!(changed == ["changed/data/password", "kept/metadata/labels/round"], "{changed:?} in {said}");
+        let said = diff(hindcast, &self.first, &self.third).await?;
+        ensure!(paths(&said)? == ["kept/metadata/labels/round"], "{said}");
+        let said = ask(hindcast, &["log", "secret/kept", "-n", "default", "--all", "-o", "json"]).await?;
+        let newest: Value = serde_json::from_str(said.is(0, &[])?.out.lines().next().context("a line")?)?;
+        ensure!(newest["paths"] == json!(["/metadata/labels/round"]), "{said}");
+        let said = ask(hindcast, &["blame", "secret/kept", "-n", "default", "-o", "json"]).await?;
+        let fields = said.is(0, &[])?.json()?["fields"].as_array().context("fields")?.clone();
+        let pos = |path: &str| fields.iter().find(|f| f["path"] == path).map(|f| f["pos"].clone());
+        ensure!(pos("/data/password").is_some() && pos("/data/password") != pos("/metadata/labels/round"), "{said}");
+        Ok(())
+    }
+
+    /// A restore to before the rotation, and its undo after yet another one; what both said.
+    async fn a_restore_over_the_rotation_is_undone_after_another(&self, running: Running) -> Result<[Said; 2]> {
+        let (client, hindcast) = (&self.client, &self.hindcast);
+        send(client, "DELETE", &format!("{SECRETS}/kept"), None).await?;
+        set(client, "changed", SECOND).await?;
+        running.close().await?;
+        let only = ["--only", "secret/kept,secret/changed", "--at", &self.first, "--yes", "-o", "json"];
+        let restored = ask_with_cluster(hindcast, &[&["restore", "-n", "default"][..], &only].concat()).await?;
+        let id = restored.is(0, &[])?.json()?["id"].as_str().context("a restore has an id")?.to_owned();
+        ensure!(live(client, "kept").await? == FIRST && live(client, "changed").await? == FIRST, "{restored}");
+        running.stop().await?;
+        hindcast.rotate().await?;
+        let running = hindcast.run(&[]).await?;
+        running.close().await?;
+        let undone = ask_with_cluster(hindcast, &["undo", &id, "--yes"]).await?;
+        undone.is(0, &[])?;
+        ensure!(live(client, "changed").await? == SECOND, "{undone}");
+        running.stop().await?;
+        Ok([restored, undone])
+    }
+
+    async fn the_older_key_alone_says_what_it_lacks(&self, dir: &Workdir) -> Result<()> {
+        let mut older = self.hindcast.clone();
+        let file = KeyFile::parse("the file", &fs::read(&older.key_file)?)?;
+        older.key_file = write_keys(dir.path(), "older.key", file.keys.last().cloned().into_iter().collect())?;
+        ensure!(stored(&older, "changed", &self.first).await? == FIRST);
+        shown(&older, "kept", &self.second).await?.is(2, &["which the key file does not hold", "hint: "])?;
+        Ok(())
+    }
 }
 
 fn write_keys(dir: &Path, name: &str, keys: Vec<Key>) -> Result<std::path::PathBuf> {
@@ -213,21 +251,32 @@ async fn a_key_that_is_given_later_has_the_older_values_read_again_and_stored() 
     ask(&with_key, &get).await?.is(0, &["values of secrets default/early are not stored"])?;
 
     let running = with_key.run(&[]).await?;
-    let journal = with_key.place.journal().await?;
+    let after = read_again_once(&with_key, running, &before).await.context("reading the values again")?;
+    restored_from_then_on(&client, &with_key, (&before, &after)).await.context("a restore")?;
+    let mut scan = Scan::new();
+    scan.bucket(&with_key, &dir.path().join("later/journal")).await?;
+    ensure!(scan.traces.is_empty(), "traces: {:#?}", scan.traces);
+    Ok(())
+}
+
+/// With the key the values are stored, nothing seems changed by that, and the next start finds nothing to read again; a
+/// moment after it.
+async fn read_again_once(hindcast: &Hindcast, running: Running, before: &str) -> Result<String> {
+    let journal = hindcast.place.journal().await?;
     until("the values are read again", SOON, async || {
         running.close().await?;
-        Ok(ask(&with_key, &["status", "-o", "json"]).await?.json()?["clusters"][0]["valuesNotStored"] == 0)
+        Ok(ask(hindcast, &["status", "-o", "json"]).await?.json()?["clusters"][0]["valuesNotStored"] == 0)
     })
     .await?;
     let after = moment(&running).await?;
-    ensure!(stored(&with_key, "early", &after).await? == FIRST);
-    let said = diff(&with_key, &before, &after).await?;
+    ensure!(stored(hindcast, "early", &after).await? == FIRST);
+    let said = diff(hindcast, before, &after).await?;
     said.is(3, &["are not stored at one of the moments"])?;
     ensure!(paths(&said)?.is_empty(), "nobody changed it: {said}");
     // The next start finds nothing to read again.
     let rows = journal.end(0).await?.last;
     running.stop().await?;
-    let running = with_key.run(&[]).await?;
+    let running = hindcast.run(&[]).await?;
     running.close().await?;
     let segments = journal.segments_after(0).await?;
     let mut again = 0;
@@ -236,19 +285,21 @@ async fn a_key_that_is_given_later_has_the_older_values_read_again_and_stored() 
         again += segment.rows.iter().filter(|row| row.pos > rows && row.op.as_str() == "reread").count();
     }
     ensure!(again == 0, "{again} objects were read again once more");
-    send(&client, "DELETE", &format!("{SECRETS}/early"), None).await?;
-    running.close().await?;
-    let plan = ["plan", "secret/early", "-n", "default", "--at", &before];
-    let planned = ask_with_cluster(&with_key, &plan).await?;
-    ensure!(planned.out.contains("its values were not stored"), "{planned}");
-    let restore = ["restore", "secret/early", "-n", "default", "--at", &after, "--yes"];
-    ask_with_cluster(&with_key, &restore).await?.is(0, &[])?;
-    ensure!(live(&client, "early").await? == FIRST);
     running.stop().await?;
-    let mut scan = Scan::new();
-    scan.bucket(&with_key, &dir.path().join("later/journal")).await?;
-    ensure!(scan.traces.is_empty(), "traces: {:#?}", scan.traces);
-    Ok(())
+    Ok(after)
+}
+
+/// The Secret cannot be restored to a moment before its value was stored, and can to one after.
+async fn restored_from_then_on(client: &Client, hindcast: &Hindcast, (before, after): (&str, &str)) -> Result<()> {
+    let running = hindcast.run(&[]).await?;
+    send(client, "DELETE", &format!("{SECRETS}/early"), None).await?;
+    running.close().await?;
+    let planned = ask_with_cluster(hindcast, &["plan", "secret/early", "-n", "default", "--at", before]).await?;
+    ensure!(planned.out.contains("its values were not stored"), "{planned}");
+    let restore = ["restore", "secret/early", "-n", "default", "--at", after, "--yes"];
+    ask_with_cluster(hindcast, &restore).await?.is(0, &[])?;
+    ensure!(live(client, "early").await? == FIRST);
+    running.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
