@@ -8,7 +8,7 @@
 //! Not here: which objects there are, and laying the table out (`render::table`). It is not a copy of the API
 //! server's tables, only of what people read in them.
 
-use hindcast_journal::{Micros, exact::Value, facts::Discovery};
+use hindcast_journal::{exact::Value, facts::Discovery, parts::Micros};
 
 use self::jsonpath::Path;
 

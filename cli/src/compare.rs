@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use hindcast_journal::{
-    Micros, Row,
+    Row,
     exact::Value,
     facts::{Discovery, Uncovered},
     fold::ObjectKey,
+    parts::Micros,
     seal::Rules,
 };
 use hindcast_restorer::{

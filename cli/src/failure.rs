@@ -8,7 +8,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use hindcast_journal::{Error, ErrorKind};
+use hindcast_journal::{Error, error::ErrorKind};
 
 use crate::words;
 

@@ -1,7 +1,13 @@
 //! The files of a journal and the rows in them, as they are.
 
 use futures::TryStreamExt as _;
-use hindcast_journal::{Entry, Journal, Manifest, Position, Row, Scope, layout::Layout, row::Body};
+use hindcast_journal::{
+    Journal, Position, Row,
+    checkpoint::Manifest,
+    fold::{Entry, Scope},
+    layout::Layout,
+    row::Body,
+};
 
 use crate::{
     failure::{Failure, Result},

@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{At, Micros, Position, Scope, facts::Discovery, fold::KindState};
+use hindcast_journal::{
+    Position,
+    cut::At,
+    facts::Discovery,
+    fold::{KindState, Scope},
+    parts::Micros,
+};
 use hindcast_restorer::{Event, Range};
 
 use crate::{

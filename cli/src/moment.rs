@@ -16,7 +16,7 @@ use jiff::{
     tz::{AmbiguousOffset, TimeZone},
 };
 
-use hindcast_journal::Micros;
+use hindcast_journal::parts::Micros;
 
 use crate::failure::{Failure, Result};
 

@@ -14,11 +14,13 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
-    At, Journal, Micros, Moment, Parts, Past, Row, Scope, Source,
-    cut::MAIN,
+    Journal, Moment, Parts, Past, Row,
+    cut::{At, MAIN},
     exact::Value,
     facts::{self, CoverEnd, Discovery, Gap},
-    fold::{KindState, ObjectKey},
+    fold::{KindState, ObjectKey, Scope},
+    parts::Micros,
+    row::Source,
     seal::Key,
     store::Patience,
 };

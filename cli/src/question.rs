@@ -1,6 +1,6 @@
 //! What a reader asks about: kinds and a name, namespaces, labels; and which objects belong to that.
 
-use hindcast_journal::{Past, Scope, exact::Value, facts::Discovery};
+use hindcast_journal::{Past, exact::Value, facts::Discovery, fold::Scope};
 use hindcast_restorer::{Object, View};
 
 use crate::{

@@ -12,8 +12,9 @@
 //! Not here: opening sealed values, which `--show-secrets` asks of the journal.
 
 use hindcast_journal::{
-    Op, Row,
+    Row,
     exact::{self, Value},
+    row::Op,
     seal::{self, Key, NOT_STORED, Rules},
 };
 use hindcast_restorer::Object;

@@ -10,7 +10,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use hindcast_journal::{At, Checkpoint, Durable, Error, Journal, Reader, Result};
+use hindcast_journal::{Error, Journal, Reader, Result, checkpoint::Checkpoint, cut::At, writer::Durable};
 use tokio::sync::watch;
 
 /// When a checkpoint is due: as soon as one of these is passed.

@@ -1,5 +1,9 @@
 //! The truth: an append-only log in a bucket, and how to fold it.
 //!
+//! At the root are the words that everything else is told in; all else is in its module: what a row says in [`row`] and
+//! [`facts`], questions and cuts in [`cut`], the state in [`fold`], the files in [`segment`], [`checkpoint`] and
+//! [`layout`].
+//!
 //! Start reading at [`Row`], then [`Writer`], then [`Reader`] and its [`Past`].
 
 pub mod checkpoint;
@@ -20,15 +24,10 @@ pub mod segment;
 pub mod store;
 pub mod writer;
 
-pub use checkpoint::{Checkpoint, Manifest};
-pub use cut::{At, Cut, Moment};
-pub use encode::{Base, Encoded, Encoder, Observation};
-pub use error::{Error, ErrorKind, Outage, Result};
-pub use fold::{Entry, Scope, State};
+pub use cut::Moment;
+pub use error::{Error, Result};
 pub use journal::Journal;
-pub use parts::{Clock, Micros, Parts, Random, utc_millis};
+pub use parts::Parts;
 pub use read::{Past, Reader};
-pub use row::{Change, Op, Position, Revision, Row, Source};
-pub use seal::Secrets;
-pub use segment::{FrontierPoint, FrontierVector};
-pub use writer::{Durable, Writer};
+pub use row::{Change, Position, Row};
+pub use writer::Writer;

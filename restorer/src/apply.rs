@@ -28,7 +28,7 @@ mod write;
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
-use hindcast_journal::{Cut, Micros, Result, fold::ObjectKey};
+use hindcast_journal::{Result, cut::Cut, fold::ObjectKey, parts::Micros};
 use tokio::sync::watch;
 
 pub use crate::outcome::{Became, Verified};

@@ -12,9 +12,11 @@
 use std::collections::BTreeMap;
 
 use hindcast_journal::{
-    Cut, Error, Micros, Op, Position, Result, Revision, Row, Source,
+    Error, Position, Result, Row,
+    cut::Cut,
     exact::{self, Value},
-    row::Body,
+    parts::Micros,
+    row::{Body, Op, Revision, Source},
     seal::{escape_pointer, is_placeholder, unescape_pointer},
 };
 

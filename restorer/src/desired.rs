@@ -10,9 +10,11 @@ use std::{
 };
 
 use hindcast_journal::{
-    Cut, Micros, Position,
+    Position,
+    cut::Cut,
     facts::Discovery,
     fold::{KindState, ObjectKey},
+    parts::Micros,
     seal::{Key, Rules},
 };
 

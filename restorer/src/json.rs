@@ -45,7 +45,7 @@ pub(crate) mod value {
 pub(crate) mod cut {
     use std::collections::BTreeMap;
 
-    use hindcast_journal::{Cut, cut::CutPoint};
+    use hindcast_journal::cut::{Cut, CutPoint};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(cut: &Cut, to: S) -> Result<S::Ok, S::Error> {

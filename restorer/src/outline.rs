@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindcast_journal::{Revision, fold::ObjectKey};
+use hindcast_journal::{fold::ObjectKey, row::Revision};
 
 use crate::plan::{Action, LiveRef, Prepared, Verb, WantedRef};
 

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Cut, Micros, Position, exact::Value, fold::ObjectKey};
+use hindcast_journal::{Position, cut::Cut, exact::Value, fold::ObjectKey, parts::Micros};
 use serde::{Deserialize, Serialize};
 
 use crate::{

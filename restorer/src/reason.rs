@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use hindcast_journal::{Micros, facts::CoverEnd, fold::ObjectKey};
+use hindcast_journal::{facts::CoverEnd, fold::ObjectKey, parts::Micros};
 
 use crate::{
     names::{object, some},

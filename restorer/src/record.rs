@@ -27,8 +27,10 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hindcast_journal::{
-    Error, ErrorKind, Micros, Parts, Result,
+    Error, Parts, Result,
+    error::ErrorKind,
     fold::ObjectKey,
+    parts::Micros,
     seal::{DataKeys, Key, Rules, Secrets},
     store::{Put, Store},
 };

@@ -6,7 +6,10 @@
 //! **Invariants.** (1) There is no default: a selection always names what it is about. (2) Everything that can destroy
 //! or surprise is off until [`Widen`] says otherwise.
 
-use hindcast_journal::{Result, Scope, fold::ObjectKey};
+use hindcast_journal::{
+    Result,
+    fold::{ObjectKey, Scope},
+};
 use serde::{Deserialize, Serialize};
 
 mod labels;

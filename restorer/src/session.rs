@@ -14,10 +14,11 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use hindcast_cluster::identity;
 use hindcast_journal::{
-    At, Cut, Error, Micros, Parts, Past, Result, Scope,
-    cut::MAIN,
+    Error, Parts, Past, Result,
+    cut::{At, Cut, MAIN},
     facts::{Discovery, Gap},
-    fold::ObjectKey,
+    fold::{ObjectKey, Scope},
+    parts::Micros,
     store::Store,
 };
 use kube::Client;

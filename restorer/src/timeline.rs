@@ -14,14 +14,17 @@ mod follow;
 use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{
-    At, Entry, Error, FrontierVector, Journal, Micros, Moment, Parts, Past, Position, Reader, Result, Revision, Row,
-    Scope, State,
+    Error, Journal, Moment, Parts, Past, Position, Reader, Result, Row,
     counts::Counts,
+    cut::At,
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
-    fold::{KindState, Knowledge, ObjectKey},
+    fold::{Entry, KindState, Knowledge, ObjectKey, Scope, State},
+    parts::Micros,
     read::Answer,
+    row::Revision,
     seal::{self, DataKeys, Key, Place, Rules},
+    segment::FrontierVector,
     store::Store,
 };
 

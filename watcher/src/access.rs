@@ -20,7 +20,7 @@ use hindcast_cluster::{
     gate::Gate,
     path::page_query,
 };
-use hindcast_journal::{Parts, Revision, cut::MAIN, facts::Discovery};
+use hindcast_journal::{Parts, cut::MAIN, facts::Discovery, row::Revision};
 
 use crate::{Settings, core::SharedCore};
 

@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use hindcast_journal::{
-    Change, FrontierVector, Op, Source,
-    row::{Body, Cell},
+    Change,
+    row::{Body, Cell, Op, Source},
+    segment::FrontierVector,
 };
 
 /// Full blocks beyond this many are compressed.

@@ -15,7 +15,7 @@ use hindcast_cluster::{
     header::{Header, micros},
     json,
 };
-use hindcast_journal::{Micros, Revision};
+use hindcast_journal::{parts::Micros, row::Revision};
 
 use crate::timekeeper::Span;
 

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use hindcast_cluster::Failure;
-use hindcast_journal::{FrontierVector, Revision, cut::MAIN, facts::Discovery};
+use hindcast_journal::{cut::MAIN, facts::Discovery, row::Revision, segment::FrontierVector};
 use tokio::sync::watch;
 
 use crate::{

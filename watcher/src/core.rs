@@ -30,9 +30,13 @@ use std::{
 
 use hindcast_cluster::When;
 use hindcast_journal::{
-    Change, Encoder, FrontierPoint, FrontierVector, Micros, Op, Parts, Revision, Source,
+    Change, Parts,
     cut::MAIN,
+    encode::Encoder,
     facts::{self, Discovery, Frontier, Uncovered},
+    parts::Micros,
+    row::{Op, Revision, Source},
+    segment::{FrontierPoint, FrontierVector},
 };
 use tokio::sync::{Notify, mpsc};
 

@@ -21,7 +21,7 @@ use hindcast_cluster::{
     Failure,
     discovery::{path, watchable},
 };
-use hindcast_journal::{Revision, cut::MAIN, facts::Discovery};
+use hindcast_journal::{cut::MAIN, facts::Discovery, row::Revision};
 
 use crate::{
     access::{Access, another_life},

@@ -127,7 +127,7 @@ impl std::error::Error for Error {
 
 impl From<hindcast_journal::Error> for Error {
     fn from(error: hindcast_journal::Error) -> Self {
-        use hindcast_journal::ErrorKind as Journal;
+        use hindcast_journal::error::ErrorKind as Journal;
         let kind = match error.kind() {
             Journal::Fenced => ErrorKind::Fenced,
             Journal::Unavailable | Journal::Denied | Journal::Refused => ErrorKind::Unavailable,

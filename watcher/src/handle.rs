@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{FrontierVector, Micros, Position, Revision};
+use hindcast_journal::{Position, parts::Micros, row::Revision, segment::FrontierVector};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 

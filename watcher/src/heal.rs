@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use hindcast_cluster::{Failure, header::Header};
-use hindcast_journal::Revision;
+use hindcast_journal::row::Revision;
 
 /// The server's history of a kind.
 pub(crate) trait History: Sync {

@@ -24,7 +24,7 @@ use hindcast_cluster::{
     header::Header,
     path::by_name,
 };
-use hindcast_journal::{Revision, facts::Discovery};
+use hindcast_journal::{facts::Discovery, row::Revision};
 
 use crate::{
     access::Access,
@@ -134,7 +134,7 @@ async fn examine(
 }
 
 /// Whether revisions have leapt further than a cluster can write in that time.
-fn leapt(sample: &[Arc<Witness>], list: Revision, now: hindcast_journal::Micros) -> bool {
+fn leapt(sample: &[Arc<Witness>], list: Revision, now: hindcast_journal::parts::Micros) -> bool {
     // A lease is as old as its newest write, not as the newest revision seen.
     let newest = sample.iter().filter(|witness| witness.is_followed()).max_by_key(|witness| witness.cursor);
     newest.is_some_and(|newest| {

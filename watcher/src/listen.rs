@@ -11,7 +11,7 @@ use hindcast_cluster::{
     discovery::path,
     lines::{self, Event},
 };
-use hindcast_journal::{Revision, facts::Discovery};
+use hindcast_journal::{facts::Discovery, row::Revision};
 
 use crate::{access::Access, core::Verdict};
 

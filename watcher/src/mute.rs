@@ -29,7 +29,7 @@
 use std::time::Duration;
 
 use hindcast_cluster::{Failure, discovery::path, header::Header, path::page_query};
-use hindcast_journal::{Revision, facts::Discovery};
+use hindcast_journal::{facts::Discovery, row::Revision};
 
 use crate::{
     access::{Access, another_life},

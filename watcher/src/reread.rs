@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use hindcast_cluster::discovery;
-use hindcast_journal::Source;
+use hindcast_journal::row::Source;
 
 use crate::{access::Access, core::Sighting, stream};
 

@@ -10,7 +10,11 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use hindcast_journal::{Base, Micros, Revision, row::StateHash};
+use hindcast_journal::{
+    encode::Base,
+    parts::Micros,
+    row::{Revision, StateHash},
+};
 use zstd::bulk::{Compressor, Decompressor};
 
 const LEVEL: i32 = 1;

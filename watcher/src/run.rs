@@ -11,7 +11,7 @@ mod resume;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use hindcast_cluster::{Api, Connector, gate::Gate};
-use hindcast_journal::{Encoder, Journal, Writer};
+use hindcast_journal::{Journal, Writer, encode::Encoder};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,

@@ -26,9 +26,9 @@ use hindcast_cluster::{
     path::{api_version, by_name},
 };
 use hindcast_journal::{
-    Revision, Source,
     cut::MAIN,
     facts::{Discovery, Uncovered},
+    row::{Revision, Source},
 };
 
 pub(crate) use self::overhear::overhear;

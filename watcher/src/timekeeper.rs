@@ -18,7 +18,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hindcast_journal::{Clock, Micros};
+use hindcast_journal::parts::{Clock, Micros};
 
 /// A change of the machine's clock against the monotonic one of at least this much is a step, not the wander of a clock
 /// that is being adjusted.

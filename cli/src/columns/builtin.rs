@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use hindcast_journal::{
-    Micros,
     exact::{Object as Map, Value},
+    parts::Micros,
 };
 
 use super::{Column, age, age_of, span, text};

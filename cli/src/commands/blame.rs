@@ -1,6 +1,6 @@
 //! `hindcast blame`: since when each field of an object is as it is.
 
-use hindcast_journal::Micros;
+use hindcast_journal::parts::Micros;
 use hindcast_restorer::{Object, Range, View, blame, diff::Detail};
 
 use crate::{

@@ -18,8 +18,10 @@ use std::sync::Arc;
 use hindcast_cluster::{Connector, NoClient};
 use hindcast_compactor as compactor;
 use hindcast_journal::{
-    Durable, Encoder, Journal, Secrets, Writer,
-    seal::{DataKeys, Rules},
+    Journal, Writer,
+    encode::Encoder,
+    seal::{DataKeys, Rules, Secrets},
+    writer::Durable,
 };
 use hindcast_watcher::{self as watcher, Handle, Metrics, Settings};
 use prometheus::Registry;

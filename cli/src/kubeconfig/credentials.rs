@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use hindcast_journal::{Micros, Parts};
+use hindcast_journal::{Parts, parts::Micros};
 use http::HeaderValue;
 use kube::config::ExecConfig;
 use tokio::sync::{Mutex, OwnedMutexGuard};

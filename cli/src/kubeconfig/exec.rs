@@ -11,7 +11,7 @@
 
 use std::{io::ErrorKind, process::Stdio, time::Duration};
 
-use hindcast_journal::{Micros, Parts};
+use hindcast_journal::{Parts, parts::Micros};
 use kube::config::{ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
 use serde_json::json;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hindcast_cluster::request::{self, Ask};
-use hindcast_journal::{At, Error, Past, exact::Value};
+use hindcast_journal::{Error, Past, cut::At, exact::Value};
 use hindcast_restorer::session::{Session, Unopened};
 use kube::{Client, Config};
 

@@ -29,7 +29,7 @@ fn action(name: &str, live: &str) -> Action {
 }
 
 fn prepared(rev: u64, actions: Vec<Action>) -> Prepared {
-    let mut cut = hindcast_journal::Cut::default();
+    let mut cut = hindcast_journal::cut::Cut::default();
     cut.domains.insert("main".into(), CutPoint { incarnation: 0, rv: rev });
     let selection = Selection {
         what: What::Namespace("shop".into()),

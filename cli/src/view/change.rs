@@ -1,6 +1,10 @@
 //! One change, as `hindcast log -o json` prints it on a line.
 
-use hindcast_journal::{Op, Row, exact::Value, row::Body};
+use hindcast_journal::{
+    Row,
+    exact::Value,
+    row::{Body, Op},
+};
 use serde::Serialize;
 
 use super::API_VERSION;

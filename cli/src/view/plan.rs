@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Micros, cut::MAIN, exact::Value, fold::ObjectKey};
+use hindcast_journal::{cut::MAIN, exact::Value, fold::ObjectKey, parts::Micros};
 use hindcast_restorer::{
     Prepared, Selection,
     apply::Check,

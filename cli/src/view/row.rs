@@ -1,6 +1,9 @@
 //! The journal itself: its files, and its rows with every column.
 
-use hindcast_journal::{exact::Value, row, row::Body};
+use hindcast_journal::{
+    exact::Value,
+    row::{self, Body},
+};
 use serde::Serialize;
 
 use super::{API_VERSION, ObjectName};

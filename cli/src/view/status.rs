@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{FrontierVector, Micros, facts::CoverEnd, fold::KindState};
+use hindcast_journal::{facts::CoverEnd, fold::KindState, parts::Micros, segment::FrontierVector};
 use serde::Serialize;
 
 use super::{API_VERSION, Cut, Gap, Warning};

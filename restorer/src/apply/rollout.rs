@@ -265,7 +265,7 @@ fn stale_note(acted: &Acted, stale: &[&str]) -> Option<String> {
     })
 }
 
-fn started_before(pod: &Value, moment: hindcast_journal::Micros) -> bool {
+fn started_before(pod: &Value, moment: hindcast_journal::parts::Micros) -> bool {
     let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
     if matches!(phase, "Succeeded" | "Failed") {
         return false;

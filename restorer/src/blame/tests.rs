@@ -1,8 +1,13 @@
 use std::sync::Arc;
 
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Parts, Scope, Secrets, Writer,
+    Change, Journal, Parts, Writer,
+    cut::At,
+    encode::{Encoder, Observation},
     facts::{self, Discovery},
+    fold::Scope,
+    seal::Secrets,
+    segment::{FrontierPoint, FrontierVector},
     writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};

@@ -9,7 +9,13 @@ use std::{
     sync::Arc,
 };
 
-use hindcast_journal::{At, Error, Moment, Past, Result, Scope, cut::MAIN, exact::Value, fold::ObjectKey, seal};
+use hindcast_journal::{
+    Error, Moment, Past, Result,
+    cut::{At, MAIN},
+    exact::Value,
+    fold::{ObjectKey, Scope},
+    seal,
+};
 
 use super::{Desired, Full, Known, Source, Wanted, needs};
 use crate::{

@@ -11,9 +11,10 @@
 //! Not here: what the later definition dropped; nothing of it is known.
 
 use hindcast_journal::{
-    At, Past, Result, Scope,
+    Past, Result,
+    cut::At,
     exact::{Object, Value},
-    fold::ObjectKey,
+    fold::{ObjectKey, Scope},
     seal::escape_pointer,
 };
 
@@ -51,8 +52,8 @@ impl Desired {
     }
 
     /// Notes an object as one that was read so.
-    pub(super) fn note_later(&mut self, key: &ObjectKey, source: hindcast_journal::Source) {
-        if source == hindcast_journal::Source::HealedLater {
+    pub(super) fn note_later(&mut self, key: &ObjectKey, source: hindcast_journal::row::Source) {
+        if source == hindcast_journal::row::Source::HealedLater {
             self.later.insert(key.clone(), Vec::new());
         }
     }

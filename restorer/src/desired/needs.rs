@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use hindcast_journal::{Scope, exact::Value, fold::ObjectKey};
+use hindcast_journal::{
+    exact::Value,
+    fold::{ObjectKey, Scope},
+};
 
 use crate::{
     Object,

@@ -1,7 +1,14 @@
 use bytes::Bytes;
 use hindcast_journal::{
-    At, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source as From,
-    Writer, exact::Value, facts, writer::Identity,
+    Change, Journal, Parts, Writer,
+    cut::At,
+    encode::{Encoder, Observation},
+    exact::Value,
+    facts,
+    row::{Op, Source as From},
+    seal::Secrets,
+    segment::{FrontierPoint, FrontierVector},
+    writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 

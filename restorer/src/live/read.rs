@@ -9,7 +9,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use hindcast_journal::{
-    Error, ErrorKind, Parts, Result, exact::Value, facts::Discovery, fold::ObjectKey, row::kind_key,
+    Error, Parts, Result, error::ErrorKind, exact::Value, facts::Discovery, fold::ObjectKey, row::kind_key,
 };
 
 use super::{

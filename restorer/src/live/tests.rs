@@ -1,7 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use hindcast_journal::{Cut, exact};
+use hindcast_journal::{cut::Cut, exact};
 use kube::client::Body;
 
 use super::*;

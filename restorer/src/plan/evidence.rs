@@ -6,10 +6,10 @@
 //! that is live; or if the restore that is undone created it.
 
 use hindcast_journal::{
-    Micros,
     cut::CutPoint,
     facts::{CoverEnd, Grade},
     fold::{KindState, ObjectKey},
+    parts::Micros,
 };
 
 use super::judge::Why;

@@ -6,7 +6,7 @@ use hindcast_journal::{
     exact::{Object, Value},
     facts::{self, Grade, Uncovered},
     fold::ObjectKey,
-    utc_millis,
+    parts::utc_millis,
 };
 
 use super::{Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, narrow, prepare::Planner, ruled};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{Cut, Parts, exact, fold::ObjectKey, layout::Layout, seal::Key, store::Store};
+use hindcast_journal::{Parts, cut::Cut, exact, fold::ObjectKey, layout::Layout, seal::Key, store::Store};
 use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 
 use super::{Entry, Records};

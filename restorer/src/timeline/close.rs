@@ -11,8 +11,16 @@ use std::{collections::BTreeSet, time::Duration};
 
 use hindcast_cluster::cut::{self, Closed, Unclosed};
 use hindcast_journal::{
-    At, Change, Encoder, Error, ErrorKind, FrontierPoint, FrontierVector, Micros, Observation, Past, Reader, Result,
-    Revision, Scope, Secrets, Source, facts::Discovery,
+    Change, Error, Past, Reader, Result,
+    cut::At,
+    encode::{Encoder, Observation},
+    error::ErrorKind,
+    facts::Discovery,
+    fold::Scope,
+    parts::Micros,
+    row::{Revision, Source},
+    seal::Secrets,
+    segment::{FrontierPoint, FrontierVector},
 };
 
 use super::{Range, Timeline, View};
@@ -100,7 +108,7 @@ impl Timeline {
         Ok(oldest.is_some_and(|time| self.clock().now() - time <= IDLE))
     }
 
-    fn clock(&self) -> std::sync::Arc<dyn hindcast_journal::Clock> {
+    fn clock(&self) -> std::sync::Arc<dyn hindcast_journal::parts::Clock> {
         self.reader.journal().parts().clock.clone()
     }
 

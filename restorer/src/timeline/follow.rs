@@ -2,7 +2,15 @@
 
 use std::collections::VecDeque;
 
-use hindcast_journal::{FrontierVector, Micros, Op, Result, Row, Scope, State, facts::Gap, read::Tail};
+use hindcast_journal::{
+    Result, Row,
+    facts::Gap,
+    fold::{Scope, State},
+    parts::Micros,
+    read::Tail,
+    row::Op,
+    segment::FrontierVector,
+};
 
 use super::{Event, History, Jump, Range, Timeline};
 

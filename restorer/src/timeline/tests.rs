@@ -1,7 +1,13 @@
 use std::sync::Arc;
 
 use hindcast_journal::{
-    Change, Encoder, FrontierPoint, Observation, Op, Secrets, Source, Writer, facts, row::Body, writer::Identity,
+    Change, Writer,
+    encode::{Encoder, Observation},
+    facts,
+    row::{Body, Op, Source},
+    seal::Secrets,
+    segment::FrontierPoint,
+    writer::Identity,
 };
 use object_store::{memory::InMemory, path::Path};
 

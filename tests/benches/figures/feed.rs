@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Result;
 use hindcast_journal::{
-    Base, Change, Durable, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source,
-    Writer,
+    Change, Journal, Parts, Writer,
     cut::MAIN,
+    encode::{Base, Encoder, Observation},
     facts::{self, Discovery},
-    seal::{DataKeys, Key},
-    writer::Identity,
+    row::{Op, Source},
+    seal::{DataKeys, Key, Secrets},
+    segment::{FrontierPoint, FrontierVector},
+    writer::{Durable, Identity},
 };
 use hindcast_tests::workload::{Class, Sort, Step, Verb};
 use object_store::{ObjectStore, memory::InMemory, path::Path};

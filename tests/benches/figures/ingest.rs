@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
-use hindcast_journal::{Change, Encoder, Parts, Secrets};
+use hindcast_journal::{Change, Parts, encode::Encoder, seal::Secrets};
 use hindcast_tests::{
     until::{ends, until},
     workload::{Step, Verb, Workload},

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_compactor::{self as compactor, Policy, Tail};
-use hindcast_journal::{At, Journal, Micros, Scope};
+use hindcast_journal::{Journal, cut::At, fold::Scope, parts::Micros};
 use hindcast_restorer::{Range, Timeline, View};
 use hindcast_tests::{
     real::process::Workdir,
@@ -164,7 +164,7 @@ fn on_folder(folder: &Path) -> Result<Journal> {
 
 /// Just before the newest checkpoint but one: the longest tail that a moment can have.
 async fn worst(journal: &Journal) -> Result<Option<Micros>> {
-    let manifest = hindcast_journal::Manifest::read(journal).await?;
+    let manifest = hindcast_journal::checkpoint::Manifest::read(journal).await?;
     let [.., before, _] = manifest.checkpoints.as_slice() else { return Ok(None) };
     Ok(Some(before.time() - 1))
 }

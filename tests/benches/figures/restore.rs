@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use hindcast_journal::At;
+use hindcast_journal::cut::At;
 use hindcast_restorer::{
     Prepared, Records, Selection, Session, Timeline,
     apply::{Became, Settings, Stage},

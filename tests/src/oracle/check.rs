@@ -13,11 +13,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_journal::{
-    At, Journal, Reader, Scope, State,
-    cut::MAIN,
+    Journal, Reader,
+    cut::{At, MAIN},
     exact::{self, Value},
     facts::{Gap, Grade, Uncovered},
-    fold::ObjectKey,
+    fold::{ObjectKey, Scope, State},
     row::{Body, Op, Row, Source},
     seal::{DataKeys, Key, Place},
 };

@@ -16,10 +16,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use hindcast_journal::{
-    At, FrontierVector, Journal, Op, Row, Scope, Source, State,
+    Journal, Row,
+    cut::At,
     facts::{self, Gap, Grade, Mark, Uncovered},
-    fold,
-    fold::ObjectKey,
+    fold::{self, ObjectKey, Scope, State},
+    row::{Op, Source},
+    segment::FrontierVector,
 };
 use hindcast_restorer::{Protection, View};
 use object_store::path::Path;

@@ -12,9 +12,13 @@ use futures::FutureExt as _;
 use hindcast_cluster::{Connector, NoClient};
 use hindcast_compactor::{self as compactor, Policy};
 use hindcast_journal::{
-    Durable, Encoder, ErrorKind as Store, FrontierPoint, Journal, Secrets,
+    Journal,
     cut::MAIN,
-    writer::{Identity, Sabotage, Writer},
+    encode::Encoder,
+    error::ErrorKind as Store,
+    seal::Secrets,
+    segment::FrontierPoint,
+    writer::{Durable, Identity, Sabotage, Writer},
 };
 use hindcast_watcher::{Commands, ErrorKind, Handle, Metrics, Settings};
 use object_store::path::Path;

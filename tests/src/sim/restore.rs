@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindcast_journal::{At, Journal, Parts, Scope};
+use hindcast_journal::{Journal, Parts, cut::At, fold::Scope};
 use hindcast_restorer::{
     Desired, Known, Outcome, Plan, Prepared, Protection, Records, Selection, Timeline, View,
     apply::{Became, Settings, apply},

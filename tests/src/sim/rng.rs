@@ -5,7 +5,7 @@
 
 use std::sync::Mutex;
 
-use hindcast_journal::Random;
+use hindcast_journal::parts::Random;
 
 /// A seeded generator.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use hindcast_journal::{FrontierVector, Journal, Reader, facts::Gap, writer::Sabotage};
+use hindcast_journal::{Journal, Reader, facts::Gap, segment::FrontierVector, writer::Sabotage};
 use hindcast_watcher::{ErrorKind, Handle, KindStatus, Settings};
 use object_store::path::Path;
 use tokio::{sync::oneshot, task::JoinHandle};

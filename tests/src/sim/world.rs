@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use hindcast_journal::{Clock, Micros, Parts, parts::BoxFuture};
+use hindcast_journal::{
+    Parts,
+    parts::{BoxFuture, Clock, Micros},
+};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{

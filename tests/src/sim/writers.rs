@@ -13,7 +13,10 @@ use std::{
 
 use futures::StreamExt as _;
 use hindcast_journal::{
-    Change, ErrorKind, FrontierVector, Journal, Op,
+    Change, Journal,
+    error::ErrorKind,
+    row::Op,
+    segment::FrontierVector,
     writer::{Durable, Identity, Sabotage, Writer},
 };
 use object_store::path::Path;

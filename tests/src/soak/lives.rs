@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_journal::{At, Journal, cut::MAIN};
+use hindcast_journal::{
+    Journal,
+    cut::{At, MAIN},
+};
 
 use crate::{
     oracle::{

@@ -22,7 +22,7 @@ mod templates;
 
 use std::collections::VecDeque;
 
-use hindcast_journal::{Micros, Revision};
+use hindcast_journal::{parts::Micros, row::Revision};
 
 use self::objects::Object;
 pub use self::objects::Sort;

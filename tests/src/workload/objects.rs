@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use hindcast_journal::{Micros, facts::Discovery};
+use hindcast_journal::{facts::Discovery, parts::Micros};
 
 use super::templates as t;
 use crate::sim::rng::Rng;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use hindcast_journal::{At, Journal, seal::Key};
+use hindcast_journal::{Journal, cut::At, seal::Key};
 use hindcast_restorer::{
     Outcome, Prepared, Records, Selection, Session, Timeline,
     apply::{Became, Check, Progress, Settings, Verified, settle},

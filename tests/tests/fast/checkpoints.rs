@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use hindcast_compactor::{self as compactor, Policy};
 use hindcast_journal::{
-    Durable, FrontierPoint, FrontierVector, Journal, Manifest, Writer, cut::MAIN, writer::Identity,
+    Journal, Writer,
+    checkpoint::Manifest,
+    cut::MAIN,
+    segment::{FrontierPoint, FrontierVector},
+    writer::{Durable, Identity},
 };
 use hindcast_tests::sim::{
     harness::in_simulated_time,

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hindcast_journal::{Parts, Revision};
+use hindcast_journal::{Parts, row::Revision};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use hindcast_journal::{Parts, Revision, facts::Discovery};
+use hindcast_journal::{Parts, facts::Discovery, row::Revision};
 
 use crate::{
     Api, Failure,

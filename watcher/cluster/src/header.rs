@@ -3,7 +3,7 @@
 //! Stamps are the server's: `creationTimestamp`, `deletionTimestamp` and the newest time in `managedFields`, each
 //! truncated to a second. **Invariant**: hostile objects lead to absent fields, never to a panic.
 
-use hindcast_journal::{Micros, Revision};
+use hindcast_journal::{parts::Micros, row::Revision};
 
 use crate::json;
 

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hindcast_journal::{
-    Error, Micros, Parts,
+    Error, Parts,
     exact::{self, Value},
+    parts::Micros,
 };
 use http_body_util::BodyExt as _;
 use kube::client::Body;

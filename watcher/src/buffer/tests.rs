@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use hindcast_journal::FrontierPoint;
+use hindcast_journal::segment::FrontierPoint;
 
 use super::*;
 

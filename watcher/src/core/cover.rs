@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hindcast_cluster::{When, header::Header};
 use hindcast_journal::{
-    Micros, Op, Revision, Source,
     facts::{CoverEnd, Discovery, Gap, Grade, Uncovered},
+    parts::Micros,
+    row::{Op, Revision, Source},
 };
 
 use super::{Core, Kind, Sighting, observe::object_name, stuck::Pace};

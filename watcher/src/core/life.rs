@@ -17,8 +17,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hindcast_cluster::{discovery::LEASES, header::Header};
 use hindcast_journal::{
-    Micros, Op, Revision,
     facts::{Discovery, Mark, Uncovered},
+    parts::Micros,
+    row::{Op, Revision},
 };
 
 use super::{Core, Kind, Renewed, object_name};

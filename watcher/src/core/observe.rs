@@ -8,7 +8,12 @@ use hindcast_cluster::{
     header::Header,
     lines::Event,
 };
-use hindcast_journal::{Micros, Observation, Op, Revision, Source, facts::Discovery};
+use hindcast_journal::{
+    encode::Observation,
+    facts::Discovery,
+    parts::Micros,
+    row::{Op, Revision, Source},
+};
 
 use super::{Core, Hint, Renewed};
 use crate::{
@@ -240,7 +245,7 @@ impl Core {
         Some((discovery, incarnation))
     }
 
-    fn retained(&mut self, key: &str, name: &str) -> (Option<hindcast_journal::Base>, Option<Micros>) {
+    fn retained(&mut self, key: &str, name: &str) -> (Option<hindcast_journal::encode::Base>, Option<Micros>) {
         let Some(entry) = self.kinds.get(key).and_then(|kind| kind.objects.get(name)) else {
             return (None, None);
         };
@@ -248,7 +253,7 @@ impl Core {
     }
 
     /// Keeps a version as the last one.
-    pub(crate) fn keep(&mut self, key: &str, name: &str, base: hindcast_journal::Base, stamp: Option<Micros>) {
+    pub(crate) fn keep(&mut self, key: &str, name: &str, base: hindcast_journal::encode::Base, stamp: Option<Micros>) {
         self.forget_entry(key, name);
         let (mut entry, cool) = self.packer.keep(key, name, base, stamp);
         if let Some(kind) = self.kinds.get_mut(key) {

@@ -1,5 +1,5 @@
 use hindcast_cluster::{header::Header, lines::Event};
-use hindcast_journal::{Secrets, row::Body};
+use hindcast_journal::{row::Body, seal::Secrets};
 
 use super::*;
 use crate::heal::{Recovered, Step};
@@ -13,7 +13,7 @@ impl Hand {
     }
 }
 
-impl hindcast_journal::Clock for Hand {
+impl hindcast_journal::parts::Clock for Hand {
     fn now(&self) -> Micros {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }

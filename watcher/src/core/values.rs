@@ -11,10 +11,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use hindcast_journal::{
-    Base, Op, Revision,
     cut::MAIN,
-    encode::CHAIN_LIMIT,
+    encode::{Base, CHAIN_LIMIT},
     facts::{Discovery, Kept, Mark, Uncovered},
+    row::{Op, Revision},
     seal::rules::EDITION,
 };
 

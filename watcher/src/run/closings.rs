@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use hindcast_journal::FrontierVector;
+use hindcast_journal::segment::FrontierVector;
 use tokio::sync::oneshot;
 
 use crate::Result;

@@ -11,9 +11,9 @@ use hindcast_cluster::{
     discovery::{self, API_SERVICES, CRDS, CRDS_PATH, Crd, LEASES, watchable},
 };
 use hindcast_journal::{
-    Revision,
     cut::MAIN,
     facts::{Discovery, Uncovered},
+    row::Revision,
 };
 use tokio::{
     sync::mpsc,

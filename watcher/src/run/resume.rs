@@ -6,10 +6,13 @@ use std::{
 };
 
 use hindcast_journal::{
-    Error, ErrorKind, Journal, Micros, Reader, Revision, State, Writer,
+    Error, Journal, Reader, Writer,
     cut::MAIN,
+    error::ErrorKind,
     facts::{Discovery, Uncovered},
-    fold::KindState,
+    fold::{KindState, State},
+    parts::Micros,
+    row::Revision,
     store::Patience,
 };
 use tokio::sync::watch;

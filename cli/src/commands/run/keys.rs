@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hindcast_journal::{
-    Journal, Secrets,
-    seal::{self, DataKeys, Key},
+    Journal,
+    seal::{self, DataKeys, Key, Secrets},
 };
 
 use super::start::Start;

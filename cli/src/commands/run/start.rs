@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use hindcast_journal::{
-    Change, Error, ErrorKind, Op, Outage, Parts, Secrets, Writer,
+    Change, Error, Parts, Writer,
     cut::MAIN,
+    error::{ErrorKind, Outage},
     facts::{self, Mark},
+    row::Op,
+    seal::Secrets,
     store::Patience,
     writer::Identity,
 };

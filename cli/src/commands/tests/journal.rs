@@ -4,9 +4,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use hindcast_journal::{
-    Base, Change, Encoder, FrontierPoint, FrontierVector, Journal, Observation, Op, Parts, Secrets, Source, Writer,
+    Change, Journal, Parts, Writer,
+    encode::{Base, Encoder, Observation},
     facts::{self, CoverEnd, Discovery, Gap, Grade, Mark, PrinterColumn, Uncovered},
-    seal::{DataKeys, Key},
+    row::{Op, Source},
+    seal::{DataKeys, Key, Secrets},
+    segment::{FrontierPoint, FrontierVector},
     writer::Identity,
 };
 

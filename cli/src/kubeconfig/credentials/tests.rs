@@ -3,7 +3,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use hindcast_journal::Clock;
+use hindcast_journal::parts::Clock;
 
 use super::*;
 

@@ -1,4 +1,8 @@
-use hindcast_journal::{Change as Raw, Op, Row, row::Body, seal::Rules};
+use hindcast_journal::{
+    Change as Raw, Row,
+    row::{Body, Op},
+    seal::Rules,
+};
 
 use super::*;
 use crate::redact::Hide;

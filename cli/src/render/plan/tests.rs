@@ -50,7 +50,7 @@ fn left(verb: Verb, object: Name, code: &str, reason: &str, flag: Option<&str>) 
 pub(crate) fn empty(what: What) -> Plan {
     let plan = hindcast_restorer::Plan {
         cluster: "7385aaaa-0000-4000-8000-000000000001".into(),
-        cut: hindcast_journal::Cut::default(),
+        cut: hindcast_journal::cut::Cut::default(),
         time: 1_793_538_060_000_000,
         undoes: None,
         selection: Selection { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() },

@@ -1,6 +1,9 @@
 //! What is a conflict, and what is not.
 
-use hindcast_journal::{exact, exact::Value, fold::ObjectKey};
+use hindcast_journal::{
+    exact::{self, Value},
+    fold::ObjectKey,
+};
 
 use super::Ground;
 use crate::{desired::Full, intent::Surroundings, plan::FieldChange};

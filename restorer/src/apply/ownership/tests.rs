@@ -1,6 +1,6 @@
 //! Whose fields they are afterwards.
 
-use hindcast_journal::{exact, exact::Value};
+use hindcast_journal::exact::{self, Value};
 
 use super::wanted;
 

@@ -1,6 +1,9 @@
 //! When a workload is rolled out, and why a Pod is not ready.
 
-use hindcast_journal::{exact, exact::Value, fold::ObjectKey};
+use hindcast_journal::{
+    exact::{self, Value},
+    fold::ObjectKey,
+};
 
 use super::{reads, reason, selector};
 use crate::kinds;

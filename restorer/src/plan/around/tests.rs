@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{Cut, Micros};
+use hindcast_journal::{cut::Cut, parts::Micros};
 use serde_json::json;
 
 use super::*;

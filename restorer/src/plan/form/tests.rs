@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{Cut, cut::CutPoint, exact::Value, fold::ObjectKey};
+use hindcast_journal::{
+    cut::{Cut, CutPoint},
+    exact::Value,
+    fold::ObjectKey,
+};
 
 use crate::{
     message::{Note, Plain, Words},

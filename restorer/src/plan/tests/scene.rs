@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{
-    Cut,
-    cut::CutPoint,
+    cut::{Cut, CutPoint},
     exact::{self, Value},
     facts::{CoverEnd, Discovery, Gap, Grade, Uncovered},
     fold::{Cover, KindState, ObjectKey},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::Micros;
+use hindcast_journal::parts::Micros;
 
 use super::state::{KindState, State};
 use crate::sim::json::{Json, obj};

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use hindcast_journal::Micros;
+use hindcast_journal::parts::Micros;
 
 use self::state::{Domain, Key, Kind, KindState, Refused, Schema, State, Trouble, rfc3339_micro};
 use super::{

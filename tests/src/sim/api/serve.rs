@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
-use hindcast_journal::Micros;
+use hindcast_journal::parts::Micros;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};

@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::Micros;
+use hindcast_journal::parts::Micros;
 
 use crate::sim::json::{Json, obj};
 

@@ -1,4 +1,4 @@
-use hindcast_journal::FrontierPoint;
+use hindcast_journal::segment::FrontierPoint;
 
 use super::*;
 use crate::Error;
