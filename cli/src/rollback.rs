@@ -101,8 +101,8 @@ pub(crate) fn judge(context: &Context<'_>, past: &mut Reading<'_>, compared: &Co
         return Err(Failure::new(what, "was not there then, and is not now")
             .hint("hindcast get and hindcast log show what there was; check the name and the namespace"));
     }
-    for text in &prepared.plan.reservations {
-        past.reserve("plan", text.clone());
+    for reservation in &prepared.plan.reservations {
+        past.reserve("plan", reservation.to_string());
     }
     Ok(gaps.iter().map(|(kind, gap)| Gap::new(&kind_name(kind), gap)).collect())
 }

@@ -30,6 +30,7 @@ pub mod plan;
 pub mod reason;
 pub mod record;
 mod references;
+pub mod reservation;
 pub mod rules;
 mod said;
 pub mod selection;

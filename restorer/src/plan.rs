@@ -19,6 +19,7 @@ use crate::{
     live::HeldIn,
     message::{Note, Words},
     reason::Reason,
+    reservation::Reservation,
     selection::Permission,
 };
 
@@ -69,7 +70,7 @@ pub struct Plan {
     /// What is worth knowing beside: who will undo it, who reads old configuration.
     pub notes: Vec<Note>,
     /// Reservations: kinds that were not protected, gaps.
-    pub reservations: Vec<String>,
+    pub reservations: Vec<Reservation>,
     /// How many objects are as they were.
     pub unchanged: usize,
 }

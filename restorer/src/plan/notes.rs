@@ -6,7 +6,6 @@ use hindcast_journal::{
     exact::{Object, Value},
     facts::{self, Grade, Uncovered},
     fold::ObjectKey,
-    parts::utc_millis,
 };
 
 use super::{Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, narrow, prepare::Planner, ruled};
@@ -18,6 +17,7 @@ use crate::{
     message::Note,
     names::{kind_name, some},
     reason::{time, why_not},
+    reservation::{Reservation, Unread},
     rules,
     selection::is_infrastructure,
 };
@@ -199,8 +199,7 @@ fn unprotected(planner: &mut Planner<'_>) {
     }
     left_out.sort_by(|(a, ..), (b, ..)| a.cmp(b));
     for (why, kinds) in facts::by_cause(left_out) {
-        let kinds = some(&kinds);
-        planner.plan.reservations.push(format!("not protected at that moment, so left alone: {kinds} ({why})"));
+        planner.plan.reservations.push(Reservation::NotProtected { kinds, why });
     }
 }
 
@@ -211,20 +210,14 @@ fn last_known(planner: &mut Planner<'_>) {
         .kinds
         .iter()
         .filter(|(key, (kind, _))| !is_infrastructure(key) && planner.selection.wants_kind(key, kind.namespaced));
-    let known: Vec<String> = hers
+    let known: Vec<_> = hers
         .filter_map(|(key, (_, protection))| match protection {
-            Protection::LastKnown { rv, time } => {
-                Some(format!("{} up to {} (rev {rv})", kind_name(key), utc_millis(*time)))
-            }
+            Protection::LastKnown { rv, time } => Some((kind_name(key), *rv, *time)),
             _ => None,
         })
         .collect();
     if !known.is_empty() {
-        planner.plan.reservations.push(format!(
-            "the server's store was put back to an older copy, and the moment is among the last before it: what is put back is the \
-             last that is known, and later changes may be missing; known are {}",
-            known.join(", ")
-        ));
+        planner.plan.reservations.push(Reservation::LastKnown(known));
     }
 }
 
@@ -236,13 +229,9 @@ fn read_later(planner: &mut Planner<'_>) {
         *count += 1;
         all.extend(added.iter().map(String::as_str));
     }
-    for (kind, (count, added)) in by {
-        let added: Vec<String> = added.into_iter().map(str::to_owned).collect();
-        let left =
-            if added.is_empty() { String::new() } else { format!("; what it added is left out: {}", some(&added)) };
-        planner.plan.reservations.push(format!(
-            "{kind}: {count} of the moment known only as a later definition of the kind reads them, so what it dropped is not known{left}"
-        ));
+    for (kind, (objects, added)) in by {
+        let added = added.into_iter().map(str::to_owned).collect();
+        planner.plan.reservations.push(Reservation::ReadLater { kind, objects, added });
     }
 }
 
@@ -253,12 +242,8 @@ fn inside_gaps(planner: &mut Planner<'_>) {
         let Some(state) = planner.known.kinds.get(&kind) else { continue };
         let Some(point) = planner.desired.cut.domains.get(&state.discovery.domain) else { continue };
         for gap in state.gaps_at(*point).filter(|gap| gap.grade == Grade::Lost) {
-            planner.plan.reservations.push(format!(
-                "{}: changes from {} to {} are lost, and the moment lies in between: what is put back may be older than it",
-                kind_name(&kind),
-                time(gap.time_from),
-                time(gap.time_to)
-            ));
+            let (from, to) = (gap.time_from, gap.time_to);
+            planner.plan.reservations.push(Reservation::InsideGap { kind: kind_name(&kind), from, to });
         }
     }
 }
@@ -267,16 +252,10 @@ fn inside_gaps(planner: &mut Planner<'_>) {
 fn unread(planner: &mut Planner<'_>) {
     let deletes = deletes(planner);
     for (kind, listed) in &planner.live.kinds {
-        let Some(words) = unread_because(listed) else { continue };
-        let mut effect = if kinds::find(kind).scales.is_some() {
-            "what they scale may be taken for somebody's intent".to_owned()
-        } else {
-            "nothing is done to them".to_owned()
-        };
-        if deletes && planner.live.unseen.contains_key(kind) {
-            effect.push_str(", but those that are owned by what is deleted would go with it");
-        }
-        planner.plan.reservations.push(format!("{}: {words}; {effect}", kind_name(kind)));
+        let Some(why) = unread_because(listed) else { continue };
+        let scales = kinds::find(kind).scales.is_some();
+        let owned = deletes && planner.live.unseen.contains_key(kind);
+        planner.plan.reservations.push(Reservation::Unread { kind: kind_name(kind), why, scales, owned });
     }
 }
 
@@ -290,10 +269,7 @@ fn unseen(planner: &mut Planner<'_>) {
     let unseen: Vec<_> = live.unseen.iter().filter(|(kind, _)| !told(kind)).collect();
     let Some((_, refusal)) = unseen.first() else { return };
     let kinds: Vec<String> = unseen.iter().map(|(kind, _)| kind_name(kind)).collect();
-    planner.plan.reservations.push(format!(
-        "{}: whether what is deleted owns any of them could not be seen, and such would go with it: {refusal}",
-        some(&kinds)
-    ));
+    planner.plan.reservations.push(Reservation::Unseen { kinds, why: (*refusal).clone() });
 }
 
 /// Whether anything goes that the garbage collector takes others along with.
@@ -305,11 +281,11 @@ fn deletes(planner: &Planner<'_>) -> bool {
 }
 
 /// Why objects that are there might not be known; nothing for a kind that is not served: it has none.
-fn unread_because(listed: &Listed) -> Option<String> {
+fn unread_because(listed: &Listed) -> Option<Unread> {
     match listed {
         // What was there of it then is left, and says so.
         Listed::Whole | Listed::NotServed(_) => None,
-        Listed::Forbidden(words) => Some(format!("this user may not read them: {words}")),
-        Listed::Failed(words) => Some(format!("they could not be read: {words}")),
+        Listed::Forbidden(words) => Some(Unread::Forbidden(words.clone())),
+        Listed::Failed(words) => Some(Unread::Failed(words.clone())),
     }
 }

@@ -127,20 +127,20 @@ fn dependents_outside_of_the_selection_count() {
 fn what_cannot_be_seen_is_told() {
     let mut scene = stray();
     scene.live.unseen.insert("batch/jobs".into(), "jobs.batch is forbidden".into());
-    let said = scene.plan().plan.reservations;
+    let said: Vec<String> = scene.plan().plan.reservations.iter().map(ToString::to_string).collect();
     let expected = "jobs.batch: whether what is deleted owns any of them could not be seen, and such would go with it: jobs.batch is forbidden";
     assert!(said.iter().any(|said| said == expected), "{said:?}");
     // A kind that the plan is about as well is told of once.
     let refused = Listed::Forbidden("jobs.batch is forbidden".to_owned());
     scene.live.kinds.insert("batch/jobs".into(), refused);
-    let said = scene.plan().plan.reservations;
+    let said: Vec<String> = scene.plan().plan.reservations.iter().map(ToString::to_string).collect();
     let told: Vec<_> = said.iter().filter(|said| said.starts_with("jobs.batch:")).collect();
     let expected = "jobs.batch: this user may not read them: jobs.batch is forbidden; nothing is done to them, but those that are owned by what \
                     is deleted would go with it";
     assert_eq!(told, [expected]);
     let mut quiet = Scene::shop();
     quiet.live.unseen = scene.live.unseen;
-    assert_eq!(quiet.plan().plan.reservations, Vec::<String>::new(), "nothing is deleted");
+    assert_eq!(quiet.plan().plan.reservations, [], "nothing is deleted");
 }
 
 #[test]

@@ -90,7 +90,15 @@ fn a_lost_gap_after_the_cut_takes_a_flag_and_a_healed_one_does_not() {
     lines(&gap(110, 120, Grade::Healed), &["delete configmap x"]);
     lines(&gap(110, 120, Grade::Lost).widen(|w| w.accept_gap = true), &["delete configmap x"]);
     let inside = gap(90, 101, Grade::Lost).then("ConfigMap y", "{}").now("ConfigMap y", "{}");
-    assert!(inside.plan().plan.reservations.iter().any(|r| r.contains("configmaps") && r.contains("lost")));
+    assert!(
+        inside
+            .plan()
+            .plan
+            .reservations
+            .iter()
+            .map(ToString::to_string)
+            .any(|r| r.contains("configmaps") && r.contains("lost"))
+    );
     let another = Scene::shop().now("ConfigMap x", "{}").gap("/secrets", 110, 120, Grade::Lost);
     lines(&another, &["delete configmap x"]);
 }
@@ -325,7 +333,7 @@ fn objects_of_kinds_without_a_past_are_left_where_they_were_made_since() {
     scene.live.unprotected.insert(key("Lease l"), "2030-01-01T00:00:00Z".into());
     lines(&scene, &["leave delete configmap new: not-protected"]);
     assert!(reason(&scene).contains("excluded"));
-    let reservations = scene.plan().plan.reservations;
+    let reservations: Vec<String> = scene.plan().plan.reservations.iter().map(ToString::to_string).collect();
     assert!(reservations.iter().any(|r| r.contains("configmaps") && r.contains("excluded")), "{reservations:?}");
     assert!(reservations.iter().all(|r| !r.contains("leases")), "{reservations:?}");
 }
