@@ -331,12 +331,19 @@ fn versions(
             let all = ks.events.iter().chain(before.into_iter().flat_map(|before| &before.events));
             let real = all.clone().find(|e| e.key == *key && e.rv == version.object_rv);
             let known_loss = gaps.iter().any(|(_, g)| g.grade == Grade::Lost && inside(g, version.rv));
-            // What went while the kind was not covered is only known to be gone.
-            let gone = version.op == Op::Delete && version.source == Source::List && !covered(version.rv);
+            // What went while the kind was not covered is only known to be gone, whether a list shows that or the version
+            // of another object of the name, found when the kind was taken away in the middle of recovering it.
+            let gone = version.op == Op::Delete && version.source != Source::Watch && !covered(version.rv);
             if real.is_none() && !known_loss && !gone {
                 problems.push(format!(
-                    "{kind} {}/{} at {} ({}, {}) never happened; position {}",
-                    key.0, key.1, version.object_rv, version.op, version.source, version.pos
+                    "{kind} {}/{} at {} ({}, {}) never happened; position {}, gaps {:?}",
+                    key.0,
+                    key.1,
+                    version.object_rv,
+                    version.op,
+                    version.source,
+                    version.pos,
+                    short(gaps)
                 ));
             } else if let (Some(real), Op::Reread) = (real, version.op) {
                 // Where nobody could tell that the store was put back, the definitions before are of the same life.
