@@ -51,7 +51,8 @@ impl Part {
             None => None,
         };
         let question = Question::new(context, asked, &args.place, selector)?;
-        let range = Range { labels: args.selector.is_some(), ..Range::default() };
+        let one = question.asked.as_ref().is_some_and(|asked| asked.name.is_some());
+        let range = Range { labels: args.selector.is_some(), named: one, ..Range::default() };
         let mut part = Self { range, scope: question.scope(), question, positions: (0, Position::MAX) };
         part.times(context, args, past).await?;
         Ok(part)
@@ -103,7 +104,7 @@ impl Part {
             (first..=last).contains(&event.row.pos) && (namespace.is_empty() || self.question.is_of(namespace))
         };
         let wanted = events.iter().filter(|event| placed(event) && labelled(event));
-        wanted.map(|event| Change::new(&event.row, hide)).collect()
+        wanted.map(|event| Change::new(&event.row, hide).at(&event.places)).collect()
     }
 
     /// A kind that was protected at no time of the range has no changes to show, which is not the same as none.

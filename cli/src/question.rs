@@ -36,8 +36,10 @@ pub(crate) struct One {
 impl Question {
     /// The question of `KIND… [NAME] -n … -l …`; without a namespace it is of the context's, where a kind has one.
     pub(crate) fn new(context: &Context<'_>, asked: Option<Asked>, place: &Place, selector: Selector) -> Result<Self> {
-        if place.all_namespaces && asked.as_ref().is_some_and(|asked| asked.name.is_some()) {
-            return Err(Failure::new("KIND/NAME -A", "a name is of one namespace")
+        let name = asked.as_ref().and_then(|asked| asked.name.as_ref());
+        if let Some(name) = name.filter(|_| place.all_namespaces) {
+            let kind = asked.as_ref().and_then(|asked| asked.kinds.first()).map(kinds::label).unwrap_or_default();
+            return Err(Failure::new(format!("{kind}/{name} -A"), "a name is of one namespace")
                 .hint("give the namespace with -n, or leave the name out"));
         }
         let clusters = asked.as_ref().is_some_and(|asked| asked.kinds.iter().all(|kind| !kind.namespaced));

@@ -6,7 +6,8 @@
 //! 3. [`Session::begin`], for one that was interrupted [`Session::resume`]: a [`Restore`] with its record in the
 //!    bucket. [`Restore::apply`] carries it out.
 //!
-//! **Invariants.** (1) Nothing is read of a cluster, let alone written, that is not the journal's own. (2) What is
+//! **Invariants.** (1) Nothing is read of a cluster, let alone written, that is not the journal's own: whatever comes into a
+//! session (a timeline, a record, a plan, an answer of the server) is held against it. (2) What is
 //! planned with is what the journal knows of now: changes that are on their way into the bucket are given a moment to
 //! arrive, and what only the cluster told is no evidence. (3) Only [`Restore::apply`] writes to the cluster.
 
@@ -33,10 +34,15 @@ use crate::{
     selection::Widen,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The cluster whose past is put back, through a client that was found to reach it.
 #[derive(Clone)]
 pub struct Session {
     client: Client,
+    /// Which cluster it is, of which alone anything is read or written.
+    cluster: String,
     parts: Parts,
     wait: Duration,
 }
@@ -107,7 +113,7 @@ impl Session {
             Some(Err(error)) => Err(Unopened::Refused(error)),
             Some(Ok(None)) => Err(Unopened::Nameless),
             Some(Ok(Some(found))) if found != wanted => Err(Unopened::Another { found, wanted: wanted.to_owned() }),
-            Some(Ok(Some(_))) => Ok(Self { client, parts, wait }),
+            Some(Ok(Some(cluster))) => Ok(Self { client, cluster, parts, wait }),
         }
     }
 
@@ -126,6 +132,7 @@ impl Session {
     /// The plan that takes a restore back, with what may be done beyond what that one was allowed. What became of one
     /// that was interrupted is found out first.
     pub async fn undo(&self, timeline: &mut Timeline, record: &Record, beyond: &Widen) -> Result<Compared> {
+        self.same("the restore", &record.plan().cluster)?;
         let settled = apply::settle(record, &self.client).await?;
         let desired = record.desired().await?;
         let mut selection = record.plan().selection.clone();
@@ -140,6 +147,8 @@ impl Session {
 
     /// The plan that makes the live state what is desired.
     async fn compare(&self, timeline: &mut Timeline, selection: &Selection, desired: &Desired) -> Result<Compared> {
+        self.same("the timeline", timeline.cluster())?;
+        self.same("the desired state", &desired.cluster)?;
         let clock = &self.parts.clock;
         let began = clock.monotonic();
         timeline.forget_overlay().await?;
@@ -151,6 +160,8 @@ impl Session {
         let served = known.kinds.values().map(|kind| &kind.discovery);
         let served: Vec<_> = served.filter(|kind| !kind.resource.is_empty() && !kind.gone).cloned().collect();
         let live = live::read(&self.client, &self.parts, &served, selection, desired).await?;
+        // An address may lead to another cluster by now.
+        self.same("what answers", &live.cluster)?;
         let is_of_nothing = is_of_nothing(selection, desired, &live);
         let prepared = prepare(selection, desired, &live, &known);
         let mut gaps = Vec::new();
@@ -174,24 +185,32 @@ impl Session {
         prepared: Prepared,
         told: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Restore> {
+        self.same("the plan", &prepared.plan.cluster)?;
         let record = records.begin_as(&prepared, told).await?;
         Ok(Restore { session: self.clone(), prepared, record })
     }
 
     /// Takes up a restore that was interrupted; one that had written nothing yet is planned again, and has to come to the
-    /// same.
-    pub async fn resume(&self, timeline: &mut Timeline, records: &Records, id: &str) -> Result<Restore> {
+    /// same: then what is known of that plan is given beside.
+    pub async fn resume(
+        &self,
+        timeline: &mut Timeline,
+        records: &Records,
+        id: &str,
+    ) -> Result<(Restore, Option<Compared>)> {
         let mut record = records.open(id).await?;
+        self.same("the restore", &record.plan().cluster)?;
+        let mut again = None;
         if !record.is_begun().await? {
-            let prepared = self.again(timeline, records, record.plan()).await?;
-            record = records.complete(&record, &prepared).await?;
+            let compared = again.insert(self.again(timeline, records, record.plan()).await?);
+            record = records.complete(&record, &compared.prepared).await?;
         }
         let prepared = record.prepared().await?;
-        Ok(Restore { session: self.clone(), prepared, record })
+        Ok((Restore { session: self.clone(), prepared, record }, again))
     }
 
     /// The plan of a restore that was interrupted before its first write, made again.
-    async fn again(&self, timeline: &mut Timeline, records: &Records, plan: &Plan) -> Result<Prepared> {
+    async fn again(&self, timeline: &mut Timeline, records: &Records, plan: &Plan) -> Result<Compared> {
         let selection = &plan.selection;
         let desired = match &plan.undoes {
             Some(id) => records.open(id).await?.desired().await?,
@@ -200,7 +219,15 @@ impl Session {
                 Desired::gather(timeline, &then, selection).await?
             }
         };
-        Ok(self.compare(timeline, selection, &desired).await?.prepared)
+        self.compare(timeline, selection, &desired).await
+    }
+
+    /// Refuses what is of another cluster than the session.
+    fn same(&self, what: &str, cluster: &str) -> Result<()> {
+        if cluster == self.cluster {
+            return Ok(());
+        }
+        Err(Error::invalid(what, format!("is of cluster {cluster}, and this is a restore of {}", self.cluster)))
     }
 }
 
@@ -253,7 +280,7 @@ async fn at_cut(timeline: &mut Timeline, cut: &Cut, time: Micros) -> Result<Past
         }
     }
     Err(Error::invalid(
-        format!("the moment at revision {}", cut.rev()),
+        format!("the moment {}", crate::reason::time(time)),
         "is not the cut that it was when the plan was made",
     )
     .with_hint("plan again"))

@@ -32,6 +32,7 @@ pub use self::follow::Follow;
 use crate::said::Remedy;
 
 mod close;
+mod places;
 
 /// Reads one cluster's past.
 #[derive(Debug)]
@@ -168,6 +169,9 @@ pub struct Range {
     pub after: Option<Position>,
     /// Whether the labels before and after each change are wanted.
     pub labels: bool,
+    /// Whether the list elements that a change is in are to be named. That takes the form of each object, so it is for
+    /// ranges of few.
+    pub named: bool,
 }
 
 /// One change, with what the question wanted beside it.
@@ -179,6 +183,9 @@ pub struct Event {
     pub labels_before: Option<Value>,
     /// The object's labels after, if asked for.
     pub labels_after: Option<Value>,
+    /// The place of each operation of its patch, with the list elements in it named, if asked for and known:
+    /// `/spec/containers/[name=web]/image`.
+    pub places: Vec<String>,
 }
 
 /// The server's store was put back to an older copy: from here on a domain's counter is in another life.

@@ -77,7 +77,10 @@ async fn resumed<'a>(context: &'a Context<'a>, id: &str, going: &args::Going) ->
     let mut past = rollback::open(context).await?;
     let cluster = rollback::cluster(context, &past).await?;
     let records = rollback::records(context, &mut past, going.record_dir.as_deref()).await?;
-    let restore = cluster.session.resume(&mut past.timeline, &records, id).await?;
+    let (restore, again) = cluster.session.resume(&mut past.timeline, &records, id).await?;
+    if let Some(compared) = &again {
+        rollback::judge(context, &mut past, compared)?;
+    }
     let plan = view::Plan::new(restore.prepared(), String::new());
     let (id, through) = (restore.record().id(), restore.record().through());
     context.printer.note(format!("resuming {id}: {through} of {} actions are through", plan.actions.len()));

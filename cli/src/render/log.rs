@@ -192,8 +192,8 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
 fn summary(change: &Change, width: usize) -> String {
     const SHOWN: usize = 3;
     // The generation says only that something else changed.
-    let told = |op: &&Value| op.get("path").and_then(Value::as_str) != Some("/metadata/generation");
-    let mut parts: Vec<String> = change.operations.iter().filter(told).filter_map(|op| field(op, width)).collect();
+    let told = change.told().filter(|(_, place)| *place != "/metadata/generation");
+    let mut parts: Vec<String> = told.filter_map(|(operation, place)| field(operation, place, width)).collect();
     let more = parts.len().saturating_sub(SHOWN);
     parts.truncate(SHOWN);
     if more > 0 {
@@ -203,9 +203,8 @@ fn summary(change: &Change, width: usize) -> String {
 }
 
 /// `spec.replicas: 3`, `-metadata.labels.app`; no value is longer than `width`.
-fn field(operation: &Value, width: usize) -> Option<String> {
-    let path = operation.get("path")?.as_str()?;
-    let path = spell(path);
+fn field(operation: &Value, place: &str, width: usize) -> Option<String> {
+    let path = spell(place);
     match operation.get("op")?.as_str()? {
         "remove" => Some(format!("-{path}")),
         "test" => None,
@@ -238,8 +237,8 @@ fn details(context: &Context<'_>, change: &Change) {
         context.printer.line(&line);
     };
     if change.operations.len() > 1 {
-        for operation in &change.operations {
-            if let Some(text) = field(operation, 160) {
+        for (operation, place) in change.told() {
+            if let Some(text) = field(operation, place, 160) {
                 dim(text);
             }
         }

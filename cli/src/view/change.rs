@@ -75,6 +75,9 @@ pub(crate) struct Change {
     /// The patch as exact values, for people.
     #[serde(skip)]
     pub(crate) operations: Vec<Value>,
+    /// Where each of them is, with list elements named, for people; empty where that is not known.
+    #[serde(skip)]
+    pub(crate) places: Vec<String>,
     /// The time in microseconds, for people.
     #[serde(skip)]
     pub(crate) micros: i64,
@@ -119,8 +122,26 @@ impl Change {
             patch: patch.map(|patch| patch.to_serde()),
             before: format!("before:pos:{}", row.pos),
             operations,
+            places: Vec::new(),
             micros: row.time_hi,
         }
+    }
+
+    /// The same, with the places of its operations as they are named.
+    #[must_use]
+    pub(crate) fn at(mut self, places: &[String]) -> Self {
+        if places.len() == self.operations.len() {
+            self.places = places.to_vec();
+        }
+        self
+    }
+
+    /// The operations, each with its place as it is told.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&Value, &str)> {
+        self.operations.iter().enumerate().filter_map(|(at, operation)| {
+            let own = operation.get("path").and_then(Value::as_str)?;
+            Some((operation, self.places.get(at).map_or(own, String::as_str)))
+        })
     }
 
     /// Whether nothing but the status was changed.

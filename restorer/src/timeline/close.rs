@@ -101,11 +101,12 @@ impl Timeline {
     }
 
     /// Whether somebody writes the journal.
-    async fn is_being_written(&mut self) -> Result<bool> {
+    pub(super) async fn is_being_written(&mut self) -> Result<bool> {
         self.refresh().await?;
         let newest = self.at(&At::Now).await?;
-        let oldest = newest.moment().frontier.values().map(|point| point.time).min();
-        Ok(oldest.is_some_and(|time| self.clock().now() - time <= IDLE))
+        // One domain may be held back while the others go on.
+        let written = newest.moment().frontier.values().map(|point| point.time).max();
+        Ok(written.is_some_and(|time| self.clock().now() - time <= IDLE))
     }
 
     fn clock(&self) -> std::sync::Arc<dyn hindcast_journal::parts::Clock> {

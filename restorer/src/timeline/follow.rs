@@ -12,7 +12,7 @@ use hindcast_journal::{
     segment::FrontierVector,
 };
 
-use super::{Event, History, Jump, Range, Timeline};
+use super::{Event, History, Jump, Range, Timeline, places::Places};
 
 /// The most rows that one history holds; the newest are kept.
 const HISTORY: usize = 200_000;
@@ -58,8 +58,9 @@ impl Timeline {
 
     async fn walk(&self, range: &Range, scope: &Scope) -> Result<(Walk, Tail, FrontierVector)> {
         let since = range.since.unwrap_or(Micros::MIN);
-        let (state, mut segments) = self.reader.history(since, scope, range.labels).await?;
-        let mut walk = Walk { state, events: VecDeque::new(), jumps: Vec::new(), truncated: false };
+        let (state, mut segments) = self.reader.history(since, scope, range.labels || range.named).await?;
+        let places = range.named.then(|| Places::of(&state, &self.rules));
+        let mut walk = Walk { state, places, events: VecDeque::new(), jumps: Vec::new(), truncated: false };
         while let Some(segment) = segments.next().await? {
             walk.run(&segment.rows, range, scope)?;
         }
@@ -85,6 +86,8 @@ impl Follow {
 #[derive(Debug)]
 struct Walk {
     state: State,
+    /// Where operations are, if they are to be named.
+    places: Option<Places>,
     events: VecDeque<Event>,
     jumps: Vec<Jump>,
     truncated: bool,
@@ -111,6 +114,10 @@ impl Walk {
         } else {
             self.state.last = row.pos;
         }
+        let places = match &mut self.places {
+            Some(places) if row.op.is_object() && scope.wants_row(row) => places.step(row),
+            _ => Vec::new(),
+        };
         if !wanted {
             return Ok(());
         }
@@ -119,7 +126,7 @@ impl Walk {
             self.events.pop_front();
             self.truncated = true;
         }
-        self.events.push_back(Event { row: row.clone(), labels_before, labels_after });
+        self.events.push_back(Event { row: row.clone(), labels_before, labels_after, places });
         Ok(())
     }
 }

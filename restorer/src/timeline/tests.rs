@@ -284,3 +284,72 @@ async fn who_follows_is_told_each_change_once() {
     let expected: Vec<_> = (11..15_u64).map(|rv| (rv, Some((rv - 1).to_string()), Some(rv.to_string()))).collect();
     assert_eq!(told, expected);
 }
+
+/// A domain that is held back says nothing of whether somebody writes.
+#[tokio::test]
+async fn a_journal_is_written_as_long_as_any_domain_goes_on() {
+    let journal = journal().await;
+    let mut timeline = Timeline::open(&journal, Vec::new()).await.expect("opens");
+    assert!(!timeline.is_being_written().await.expect("reads"), "it was closed long ago");
+    let now = Parts::system().clock.now();
+    let point = |rv, time| FrontierPoint { incarnation: 0, rv, time };
+    let both = [("main".to_owned(), point(4, now)), ("metrics".to_owned(), point(2, now - 600_000_000))];
+    timeline.reader.overlay(Vec::new(), FrontierVector::from(both));
+    assert!(timeline.is_being_written().await.expect("reads"));
+}
+
+/// Lists whose elements come, go, move and change: each operation's place names the element that it is in.
+#[tokio::test]
+async fn a_change_of_one_object_says_which_element_it_is_in() {
+    let journal = Journal::open(Arc::new(InMemory::new()), &Path::default(), "c", Parts::system());
+    let identity = Identity { writer: "w".into(), instance: "i".into() };
+    let mut writer = Writer::claim(&journal, identity, None).await.expect("claims");
+    let encoder = Encoder::new(Secrets::Dropped);
+    let kind = kind("pods");
+    let mut changes = begun(&kind).to_vec();
+    let mut base = None;
+    let versions = [
+        r#"[{"image":"a:1","name":"web"},{"image":"b:1","name":"side"}]"#,
+        r#"[{"image":"a:2","name":"web"},{"image":"b:1","name":"side"}]"#,
+        r#"[{"image":"i:1","name":"init"},{"image":"a:2","name":"web"},{"image":"b:2","name":"side"}]"#,
+        r#"[{"image":"i:1","name":"init"},{"image":"b:3","name":"side"}]"#,
+    ];
+    for (rv, containers) in (2..).zip(versions) {
+        let bytes = format!(
+            r#"{{"metadata":{{"name":"n","namespace":"ns","resourceVersion":"{rv}","uid":"u"}},"spec":{{"containers":{containers}}}}}"#
+        );
+        let encoded = encoder.observe(&seen(&kind, rv, &bytes), base.as_ref());
+        base = Some(encoded.base);
+        changes.push(encoded.change);
+    }
+    writer.stage(changes, frontier(5)).await.expect("stages");
+    writer.commit().await.expect("commits");
+    let mut timeline = Timeline::open(&journal, Vec::new()).await.expect("opens");
+    for since in [None, Some(2500)] {
+        let range = Range { named: true, since, ..Range::default() };
+        let events = timeline.history(&range, &Scope::default()).await.expect("reads").events;
+        let mut told = 0;
+        for event in &events {
+            let Body::Patch(patch) = &event.row.body else { continue };
+            let before = versions.get(event.row.rv as usize - 3).expect("a version before");
+            let mut object = exact::parse(format!(r#"{{"spec":{{"containers":{before}}}}}"#).as_bytes()).expect("json");
+            let patch = exact::parse(patch).expect("a patch");
+            let operations = patch.as_array().expect("operations");
+            assert_eq!(operations.len(), event.places.len(), "{patch}");
+            for (operation, place) in operations.iter().zip(&event.places) {
+                let own = operation.get("path").and_then(Value::as_str).expect("a path");
+                let element: String = own.split_inclusive('/').take(4).collect();
+                let element = element.trim_end_matches('/');
+                let adds = element == own && operation.get("op").and_then(Value::as_str) == Some("add");
+                let name = object.pointer(&format!("{element}/name")).and_then(Value::as_str).filter(|_| !adds);
+                match name {
+                    Some(name) => assert!(place.contains(&format!("/[name={name}]")), "{own} of {object} is {place}"),
+                    None => assert_eq!(place, own),
+                }
+                told += usize::from(name.is_some());
+                exact::apply(&mut object, &Value::Array(vec![operation.clone()])).expect("applies");
+            }
+        }
+        assert!(told >= 3, "{told} elements are named");
+    }
+}

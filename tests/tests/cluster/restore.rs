@@ -94,7 +94,7 @@ impl Scene {
 
     async fn resume(&self, id: &str) -> Result<Restore> {
         let (session, mut timeline) = self.session(&self.client).await?;
-        Ok(session.resume(&mut timeline, &self.records(), id).await?)
+        Ok(session.resume(&mut timeline, &self.records(), id).await?.0)
     }
 
     async fn apply(&self, prepared: &Prepared) -> Result<Outcome> {
