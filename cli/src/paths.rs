@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use hindcast_journal::{exact::Value, seal::unescape_pointer};
+use hindcast_restorer::lists;
 
 /// `spec.containers[0].image`, `metadata.labels["a.b/c"]`
 pub(crate) fn spell(pointer: &str) -> String {
@@ -30,7 +31,7 @@ fn spelled(pointer: &str, object: Option<&Value>) -> String {
         let named = token.strip_prefix('[').and_then(|t| t.strip_suffix(']')).filter(|_| is_element || at.is_none());
         let next = match (list, index, named) {
             (Some(list), Some(index), _) => list.get(index),
-            (Some(list), None, Some(named)) => list.iter().find(|element| is_named(element, named)),
+            (Some(list), None, Some(named)) => lists::labelled(list, named).and_then(|at| list.get(at)),
             _ => at.and_then(|value| value.get(&token)),
         };
         if let Some(named) = named {
@@ -49,16 +50,6 @@ fn spelled(pointer: &str, object: Option<&Value>) -> String {
         at = next;
     }
     if out.is_empty() { "(everything)".to_owned() } else { out }
-}
-
-/// Whether an element has what its name says: `name=web`.
-fn is_named(element: &Value, named: &str) -> bool {
-    let Some((field, wanted)) = named.split_once('=') else { return false };
-    match element.get(field) {
-        Some(Value::String(text)) => **text == *wanted,
-        Some(other) => other.to_string() == wanted,
-        None => false,
-    }
 }
 
 /// The name of an element that no other one of its list has.

@@ -48,7 +48,7 @@ use self::{
 use crate::{
     intent,
     message::{Message, Note},
-    plan::{Action, FieldChange, Plan, Prepared, Verb},
+    plan::{Action, FieldChange, Plan, Prepared, Verb, quoted::Quoted},
     reason::Cause,
     record::{Entry, Record},
     selection::Reach,
@@ -282,7 +282,7 @@ impl<'a> Run<'a> {
             if !did.touched || did.after.is_none() || work.link.is_cancelled() {
                 continue;
             }
-            let did = work.unsuspend(job, did.clone()).await;
+            let did = hushed(work, job, work.unsuspend(job, did.clone()).await);
             if did.settled {
                 work.record.note(entry(work, action, &did, None));
             }
@@ -310,13 +310,13 @@ impl<'a> Run<'a> {
         let most = work.link.settings.most.max(1);
         let reads = stream::iter(jobs.into_iter().map(|(job, did)| async move {
             let verified = if work.link.is_cancelled() { None } else { verify::one(work, job, &did).await };
-            (job.action, did, verified)
+            (job, did, verified)
         }));
         let mut reads = reads.buffer_unordered(most);
-        while let Some((action, mut did, verified)) = reads.next().await {
-            let Some(seen) = verified else { continue };
+        while let Some((job, mut did, verified)) = reads.next().await {
+            let (action, Some(seen)) = (job.action, verified) else { continue };
             did.differences = seen.differences;
-            did = did.with_note(seen.message);
+            did = hushed(work, job, did.with_note(seen.message));
             // What an undo compares with is the newest version that is known to be ours.
             did.after = seen.now.or(did.after);
             if did.settled {
@@ -381,10 +381,17 @@ async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: Option<Duration>)
         return (action, Did::refused(why.clone()));
     }
     let did = match work.job(action) {
-        Some(job) => work.act(Job { last, ..job }).await,
+        Some(job) => hushed(work, job, work.act(Job { last, ..job }).await),
         None => Did::skipped(Cause::NoBody),
     };
     (action, did)
+}
+
+/// What became of an action, without the sealed values that a server may have named in what it said.
+fn hushed(work: &Work<'_>, job: Job<'_>, mut did: Did) -> Did {
+    let quoted = || Quoted::of(&job.action.key, job.bodies, &work.prepared.around.rules);
+    did.message = did.message.take().map(|message| quoted().out_of(message));
+    did
 }
 
 /// What the record keeps of an action.

@@ -30,17 +30,37 @@ pub fn kept(key: &ObjectKey, wanted: Option<&Full>, live: Option<&Full>, around:
     kept
 }
 
+/// An intent form, and where in it stands what no output may show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) value: Value,
+    /// JSON pointers into the form: an element that was cut out of a list has moved those behind it.
+    pub(crate) sealed: Vec<String>,
+}
+
+impl Form {
+    /// The form of an object with these sealed places.
+    pub(crate) fn new(value: &Value, kept: &[Kept], sealed: &[String]) -> Self {
+        let mut form = Self { value: value.clone(), sealed: sealed.to_vec() };
+        let kept = outermost_first(kept);
+        for kept in &kept {
+            kept.place.cut_under(&mut form.value, &mut form.sealed);
+        }
+        for kept in kept.iter().rev() {
+            kept.place.prune(&mut form.value);
+        }
+        form
+    }
+
+    /// Its hash.
+    pub(crate) fn digest(&self, key: Option<&Key>) -> String {
+        digest(&self.value, &self.sealed, key)
+    }
+}
+
 /// The intent form: the object without the kept paths, and without what is empty then.
 pub fn form(value: &Value, kept: &[Kept]) -> Value {
-    let mut form = value.clone();
-    let kept = outermost_first(kept);
-    for kept in &kept {
-        kept.place.cut(&mut form);
-    }
-    for kept in kept.iter().rev() {
-        kept.place.prune(&mut form);
-    }
-    form
+    Form::new(value, kept, &[]).value
 }
 
 /// The object to send so that the live one has the wanted intent: the wanted object, with the kept paths as they are live.
@@ -109,7 +129,7 @@ pub fn fingerprint(key: &ObjectKey, object: &Full, around: &Surroundings, hmac: 
     let around = Surroundings { asked: None, ..around.clone() };
     let kept = kept(key, Some(object), Some(object), &around);
     let sealed = around.rules.sealed_paths(&key.group, &key.resource, &object.value);
-    digest(&form(&object.value, &kept), &sealed, hmac)
+    Form::new(&object.value, &kept, &sealed).digest(hmac)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub mod intent;
 mod json;
 mod kept;
 mod kinds;
-mod lists;
+pub mod lists;
 pub mod live;
 pub mod message;
 mod names;

@@ -56,9 +56,17 @@ pub(crate) struct Matched {
 
 /// Matches the elements of two lists.
 pub(crate) fn pair(old: &[Value], new: &[Value]) -> Matched {
-    let named =
-        NAMES.into_iter().find_map(|fields| Some((fields, by_name(&names(old, fields)?, &names(new, fields)?))));
-    let labels = named.as_ref().map(|(fields, pairs)| telling(old, new, fields, pairs));
+    pair_by(old, new, &|_| false)
+}
+
+/// As [`pair`], without the fields that may not be shown: they name nothing.
+pub(crate) fn pair_by(old: &[Value], new: &[Value], hides: &dyn Fn(&str) -> bool) -> Matched {
+    let shown = |fields: &Fields| !fields.iter().any(|field| hides(field));
+    let named = NAMES
+        .into_iter()
+        .filter(shown)
+        .find_map(|fields| Some((fields, by_name(&names(old, fields)?, &names(new, fields)?))));
+    let labels = named.as_ref().map(|(fields, pairs)| telling(old, new, fields, pairs, hides));
     let pairs = named.map_or_else(|| by_runs(old, new), |(_, pairs)| pairs);
     let mut last = None;
     let mut reordered = false;
@@ -70,19 +78,19 @@ pub(crate) fn pair(old: &[Value], new: &[Value]) -> Matched {
 }
 
 /// The fewest fields that tell the elements of both lists apart and call the same one the same: the name, where that does.
-fn telling(old: &[Value], new: &[Value], fields: Fields, pairs: &[Pair]) -> Fields {
+fn telling(old: &[Value], new: &[Value], fields: Fields, pairs: &[Pair], hides: &dyn Fn(&str) -> bool) -> Fields {
     const NAME: Fields = &["name"];
     let tell = |fields: &Fields| {
         let (old, new) = (names(old, fields), names(new, fields));
         old.zip(new).is_some_and(|(old, new)| by_name(&old, &new) == pairs)
     };
     let fewer = (1..fields.len()).filter_map(|count| fields.get(..count));
-    std::iter::once(NAME).chain(fewer).find(tell).unwrap_or(fields)
+    std::iter::once(NAME).filter(|_| !hides("name")).chain(fewer).find(tell).unwrap_or(fields)
 }
 
-/// The label of an element of one list; none where the elements do not name themselves.
-pub(crate) fn label(list: &[Value], at: usize) -> Option<String> {
-    let fields = pair(list, list).labels?;
+/// The label of an element of one list; none where the elements do not name themselves by fields that may be shown.
+pub(crate) fn label(list: &[Value], at: usize, hides: &dyn Fn(&str) -> bool) -> Option<String> {
+    let fields = pair_by(list, list, hides).labels?;
     Some(called(fields, list.get(at)?))
 }
 
@@ -98,7 +106,7 @@ pub(crate) fn words(fields: Fields, element: &Value) -> String {
 }
 
 /// The element of a list that a label means: what stands behind `[` and before `]`.
-pub(crate) fn labelled(list: &[Value], label: &str) -> Option<usize> {
+pub fn labelled(list: &[Value], label: &str) -> Option<usize> {
     let is = |element: &Value, named: &str| {
         let value = named.split_once('=').and_then(|(field, wanted)| Some((element.get(field)?, wanted)));
         value.is_some_and(|(value, wanted)| text(value) == wanted)

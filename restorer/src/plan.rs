@@ -35,8 +35,10 @@ pub(crate) mod notes;
 mod order;
 pub(crate) mod owners;
 mod prepare;
+pub(crate) mod quoted;
 mod ruled;
 mod settle;
+pub(crate) mod side;
 #[cfg(test)]
 mod tests;
 mod volumes;

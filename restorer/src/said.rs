@@ -112,6 +112,11 @@ impl Message {
         self
     }
 
+    /// With something else in place of each piece.
+    pub(crate) fn each(self, other: impl Fn(Part) -> Part) -> Self {
+        Self(self.0.into_iter().map(other).collect())
+    }
+
     /// Its pieces.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
         self.0.iter()

@@ -32,4 +32,8 @@ fn elements_that_a_plan_names_keep_their_names() {
     }
     let object = exact::parse(br#"{"a":[{"name":"x"},{"name":"web","b":[{"name":"y"}]}]}"#).unwrap();
     assert_eq!(spell_in("/a/[name=web]/b/0", &object), "a[web].b[y]");
+    let object =
+        exact::parse(br#"{"p":[{"port":53,"protocol":"TCP"},{"port":53,"protocol":"UDP","b":[{"name":"y"}]}]}"#);
+    let shown = spell_in("/p/[port=53,protocol=UDP]/b/0", &object.unwrap());
+    assert_eq!(shown, "p[port=53,protocol=UDP].b[y]", "a label of several fields");
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     kinds::{crds::definition, namespaces::home},
     message::Message,
-    plan::{Action, Bodies, Prepared, Verb},
+    plan::{Action, Bodies, Prepared, Verb, quoted::Quoted},
     rules,
 };
 
@@ -60,10 +60,18 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
     if let Some(why) = depends(prepared, action, bodies) {
         return Check::Unknown(why);
     }
-    match link.send(&ask).await {
-        Ok(reply) if reply.is_success() => Check::Fine,
+    let said = match link.send(&ask).await {
+        Ok(reply) if reply.is_success() => return Check::Fine,
         Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(action, verb, &reply)),
         Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
+    };
+    // A server names the values that it refuses.
+    let quoted = Quoted::of(&action.key, bodies, &prepared.around.rules);
+    match said {
+        Check::Fine => Check::Fine,
+        Check::Refused(why) => Check::Refused(quoted.out_of(why)),
+        Check::NotYet(why) => Check::NotYet(quoted.taken_out(&why)),
+        Check::Unknown(why) => Check::Unknown(quoted.taken_out(&why)),
     }
 }
 

@@ -12,12 +12,8 @@ use hindcast_journal::{
 
 use crate::{
     desired::Full,
-    intent::{self, Kept, Surroundings},
-    plan::{
-        FieldChange,
-        fields::{self, Hidden},
-        narrow,
-    },
+    intent::{self, Form, Kept, Surroundings},
+    plan::{FieldChange, fields, narrow},
 };
 
 /// What a comparison is made with.
@@ -27,7 +23,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) around: &'a Surroundings,
     /// The parts that the plan looked at; all of the object if there are none.
     pub(crate) parts: &'a [String],
-    /// Pointers whose values are never shown.
+    /// Pointers whose values are never shown, of the sides that the plan looked at.
     pub(crate) redact: &'a [String],
     /// Makes their placeholders comparable.
     pub(crate) hmac: Option<&'a Key>,
@@ -37,13 +33,22 @@ impl Ground<'_> {
     /// How the intent of `to` differs from that of `from`; nothing where it is the same. `wanted` is the third side, if there is one.
     pub(crate) fn differences(&self, from: &Full, to: &Full, wanted: Option<&Full>) -> Vec<FieldChange> {
         let kept = self.kept(from, to, wanted);
-        let (from, to) = (intent::form(&from.value, &kept), intent::form(&to.value, &kept));
-        let hidden = Hidden { paths: self.redact, key: self.hmac };
+        let sealed = self.sealed(from, to, wanted);
+        let (from, to) = (Form::new(&from.value, &kept, &sealed), Form::new(&to.value, &kept, &sealed));
         if self.parts.is_empty() {
-            return fields::changes(Some(&from), Some(&to), "", hidden);
+            return fields::changes(&from, &to, "", self.hmac);
         }
-        let part = |part: &String| fields::changes(narrow::at(&from, part), narrow::at(&to, part), part, hidden);
-        self.parts.iter().flat_map(part).collect()
+        self.parts.iter().flat_map(|part| fields::changes(&from, &to, part, self.hmac)).collect()
+    }
+
+    /// The places that may not be shown of any of these: what was written since the plan may have others than it looked at.
+    fn sealed(&self, from: &Full, to: &Full, wanted: Option<&Full>) -> Vec<String> {
+        let sides: Vec<&Value> = [Some(from), Some(to), wanted].into_iter().flatten().map(|full| &full.value).collect();
+        let mut sealed = self.around.rules.sealed_in_any(&self.key.group, &self.key.resource, &sides);
+        sealed.extend_from_slice(self.redact);
+        sealed.sort_unstable();
+        sealed.dedup();
+        sealed
     }
 
     /// Whether the intents are the same.

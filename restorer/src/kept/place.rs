@@ -129,9 +129,35 @@ impl Place {
         take(value, &self.steps, self.fixed);
     }
 
+    /// As [`Place::cut`]; pointers into the value lead on to what they led to, as far as that is still there.
+    pub(crate) fn cut_under(&self, value: &mut Value, pointers: &mut Vec<String>) {
+        // Of a list that is left nothing of, nothing has moved.
+        let gone = if pointers.is_empty() { None } else { self.pointer(value) };
+        let element = gone.as_deref().and_then(|gone| gone.rsplit_once('/'));
+        let element = element.filter(|(list, _)| value.pointer(list).is_some_and(|list| list.as_array().is_some()));
+        self.cut(value);
+        if let Some((list, gone)) = element.and_then(|(list, at)| Some((list, at.parse().ok()?))) {
+            pointers.retain_mut(|pointer| move_up(pointer, list, gone));
+        }
+    }
+
     /// Takes the containers on the way away that are empty.
     pub(crate) fn prune(&self, value: &mut Value) {
         prune(value, &self.steps, self.fixed);
+    }
+}
+
+/// Leads a pointer on where an element of a list was taken away; whether it was not to that one.
+fn move_up(pointer: &mut String, list: &str, gone: usize) -> bool {
+    let Some(rest) = pointer.strip_prefix(list).and_then(|rest| rest.strip_prefix('/')) else { return true };
+    let (at, below) = rest.find('/').and_then(|slash| rest.split_at_checked(slash)).unwrap_or((rest, ""));
+    match at.parse::<usize>() {
+        Ok(at) if at == gone => false,
+        Ok(at) if at > gone => {
+            *pointer = format!("{list}/{}{below}", at - 1);
+            true
+        }
+        _ => true,
     }
 }
 

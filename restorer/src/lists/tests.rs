@@ -47,7 +47,7 @@ fn a_label_means_the_element_that_it_was_made_of() {
     ] {
         let list = list(text);
         for at in 0..list.len() {
-            let label = label(&list, at).expect("a label");
+            let label = label(&list, at, &|_| false).expect("a label");
             let inner = label.strip_prefix('[').and_then(|label| label.strip_suffix(']')).expect("brackets");
             assert_eq!(labelled(&list, inner), Some(at), "{label}");
         }

@@ -5,7 +5,7 @@
 
 use hindcast_journal::{
     exact::{Object, Value},
-    seal::pointer_tokens,
+    seal::{escape_pointer, pointer_tokens},
 };
 
 use crate::lists;
@@ -17,6 +17,22 @@ pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
         Value::Array(list) => list.get(index(list, token)?),
         _ => None,
     })
+}
+
+/// The JSON pointer of the value at a path.
+pub(crate) fn pointer(value: &Value, path: &str) -> Option<String> {
+    let mut here = value;
+    let mut out = String::new();
+    for token in pointer_tokens(path) {
+        let token = match here {
+            Value::Array(list) => index(list, &token)?.to_string(),
+            _ => escape_pointer(&token),
+        };
+        here = here.pointer(&format!("/{token}"))?;
+        out.push('/');
+        out.push_str(&token);
+    }
+    Some(out)
 }
 
 /// Sets the value at a path, or takes it away; whether that was possible. Maps on the way are made where they are missing;

@@ -8,10 +8,12 @@ use hindcast_journal::{
     fold::ObjectKey,
 };
 
-use super::{Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, narrow, prepare::Planner, ruled};
+use super::{
+    Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, narrow, prepare::Planner, ruled, side::Side,
+};
 use crate::{
     Protection,
-    intent::{self, digest},
+    intent::{self, Form},
     kinds,
     live::{Listed, Present},
     message::Note,
@@ -77,11 +79,13 @@ fn environment(planner: &mut Planner<'_>) {
             })
             .collect();
     for (key, present) in workloads {
+        let rolls = rolls(key, &present.object.value);
         let action = planner.plan.actions.iter().find(|action| action.key == *key);
-        let rolls = action.is_some_and(|action| {
-            action.verb != Verb::Update || action.changes.iter().any(|change| change.path.starts_with("/spec/template"))
+        let anew = action.is_some_and(|action| {
+            let templated = || action.changes.iter().any(|change| change.path.starts_with("/spec/template"));
+            action.verb != Verb::Update || (rolls && templated())
         });
-        if rolls {
+        if anew {
             continue;
         }
         let reads = ruled::at_start(key, &present.object.value);
@@ -95,7 +99,14 @@ fn environment(planner: &mut Planner<'_>) {
         }
         let kind = present.object.value.get("kind").and_then(Value::as_str).unwrap_or(&key.resource).to_owned();
         let reads = reads.join(", ");
-        if planner.selection.widen.restart {
+        if !rolls {
+            let note = format!(
+                "{kind} {} reads {reads} when its Pods start and replaces none of them: they keep the old values until they are \
+                 deleted",
+                key.name
+            );
+            planner.plan.notes.push(note.into());
+        } else if planner.selection.widen.restart {
             restart(planner, key, present, &kind);
             let note = format!("{kind} {} reads {reads} when it starts: its Pods are rolled", key.name);
             planner.plan.notes.push(note.into());
@@ -106,14 +117,19 @@ fn environment(planner: &mut Planner<'_>) {
     }
 }
 
+/// Whether a changed template replaces the Pods that run: a standalone `ReplicaSet` leaves them.
+fn rolls(key: &ObjectKey, workload: &Value) -> bool {
+    let by_hand = workload.pointer("/spec/updateStrategy/type").and_then(Value::as_str) == Some("OnDelete");
+    kinds::of(key).rollout.is_some() && !by_hand
+}
+
 /// Rolls a workload: a stamp in its template, beside whatever else is done to it.
 fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: &str) {
     let stamp = Value::from(time(planner.known.closed.max(planner.desired.time)));
-    let change = FieldChange {
-        path: RESTARTED.to_owned(),
-        from: present.object.value.pointer(RESTARTED).cloned(),
-        to: Some(stamp.clone()),
-    };
+    let redact = planner.sealed(key, &[Some(&present.object.value)]);
+    let hmac = planner.desired.key.as_deref();
+    let from = Side::new(&present.object.value, &redact).at(RESTARTED).map(|stamp| stamp.shown(hmac));
+    let change = FieldChange { path: RESTARTED.to_owned(), from, to: Some(stamp.clone()) };
     if let Some(action) = planner.plan.actions.iter_mut().find(|action| action.key == *key) {
         action.changes.push(change);
         if let Some(target) = planner.bodies.get_mut(key).and_then(|bodies| bodies.target.as_mut()) {
@@ -125,7 +141,7 @@ fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: 
     let mut target = object.value.clone();
     set_stamp(&mut target, &stamp);
     let kept = intent::kept(key, Some(object), Some(object), &planner.around);
-    let form = intent::form(&object.value, &kept);
+    let hash = Form::new(&object.value, &kept, &redact).digest(hmac);
     let api = object.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let action = Action {
         key: key.clone(),
@@ -134,7 +150,7 @@ fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: 
         verb: Verb::Update,
         wave: Wave { group: 0, depth: 0 },
         propagation: Propagation::default(),
-        live: Some(LiveRef { uid: present.uid.clone(), rv: present.rv.clone(), hash: digest(&form, &[], None) }),
+        live: Some(LiveRef { uid: present.uid.clone(), rv: present.rv.clone(), hash }),
         wanted: None,
         changes: vec![change],
         kept: Vec::new(),
@@ -148,7 +164,7 @@ fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: 
         owners: Vec::new(),
         held: Vec::new(),
         unsuspend: false,
-        redact: Vec::new(),
+        redact,
     };
     planner.act(action, bodies);
 }

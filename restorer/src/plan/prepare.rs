@@ -26,6 +26,7 @@ use super::{
     holders::is_holder,
     judge::{Why, version},
     notes, order,
+    quoted::Quoted,
 };
 use crate::{
     Desired, Known, Live, Protection, Selection,
@@ -275,7 +276,11 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn act(&mut self, action: Action, bodies: Bodies) {
+    pub(super) fn act(&mut self, mut action: Action, bodies: Bodies) {
+        let quoted = Quoted::of(&action.key, &bodies, &self.around.rules);
+        for warning in &mut action.warnings {
+            *warning = quoted.taken_out(warning);
+        }
         self.bodies.insert(action.key.clone(), bodies);
         self.plan.actions.push(action);
     }

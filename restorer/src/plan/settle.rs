@@ -8,18 +8,19 @@ use std::sync::Arc;
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{
-    Bodies, FieldChange, KeptChange, LiveRef, OwnerRef, Verb, WantedRef,
-    fields::{self, Hidden},
+    Bodies, FieldChange, KeptChange, LiveRef, OwnerRef, Verb, WantedRef, fields,
     holders::is_holder,
     judge::{Why, opened, version},
     narrow,
     owners::{self, Mapped, Settled},
     prepare::{Fate, Planner},
-    ruled, warnings,
+    ruled,
+    side::Side,
+    warnings,
 };
 use crate::{
     desired::{Full, Wanted},
-    intent::{self, Kept, digest},
+    intent::{self, Form, Kept},
     kinds::{self, Holds},
     live::Present,
     reason::Reason,
@@ -50,9 +51,9 @@ impl<'a> Planner<'a> {
         let redact = self.sealed(key, &[Some(&live.object.value)]);
         let mut action = self.action(key, Verb::Delete, &live.object.value);
         let kept = intent::kept(key, None, Some(&live.object), &self.around);
-        let form = intent::form(&live.object.value, &kept);
+        let form = Form::new(&live.object.value, &kept, &redact);
         action.propagation = rules::propagation(&key.kind_key(), false);
-        action.live = Some(live_ref(live, digest(&form, &redact, self.desired.key.as_deref())));
+        action.live = Some(live_ref(live, form.digest(self.desired.key.as_deref())));
         action.evidence = Some(evidence);
         action.warnings = warnings::of_delete(key, &live.object);
         let bodies = Bodies {
@@ -219,26 +220,30 @@ impl<'a> Planner<'a> {
     }
 
     /// The places that no output may show, on any side.
-    fn sealed(&self, key: &ObjectKey, sides: &[Option<&Value>]) -> Vec<String> {
+    pub(super) fn sealed(&self, key: &ObjectKey, sides: &[Option<&Value>]) -> Vec<String> {
         let sides: Vec<&Value> = sides.iter().flatten().copied().collect();
-        self.around.rules.sealed_in_any(&key.group, &key.resource, &sides)
+        let mut sealed = self.around.rules.sealed_in_any(&key.group, &key.resource, &sides);
+        // What was sealed when it was kept stays hidden, whatever is sealed now.
+        sealed.extend(self.desired.objects.get(key).into_iter().flat_map(|wanted| wanted.redact.iter().cloned()));
+        sealed.sort_unstable();
+        sealed.dedup();
+        sealed
     }
 
     /// What is to be sent, and how that differs from what is there.
     fn make(&self, key: &ObjectKey, full: &Full, live: Option<&Present>, parts: &[&str]) -> Result<Made, Why> {
         let before = live.map(|live| &*live.object);
         let kept: Vec<Kept> = intent::kept(key, Some(full), before, &self.around);
-        let wanted_form = intent::form(&full.value, &kept);
-        let live_form = before.map(|before| intent::form(&before.value, &kept));
         let redact = self.sealed(key, &[Some(&full.value), before.map(|before| &before.value)]);
         let hmac = self.desired.key.as_deref();
-        let hidden = Hidden { paths: &redact, key: hmac };
+        let wanted_form = Form::new(&full.value, &kept, &redact);
+        let live_form = before.map(|before| Form::new(&before.value, &kept, &redact));
         let mut made = Made {
             target: intent::target(&full.value, before.map(|before| &before.value), &kept),
             changes: Vec::new(),
             kept: Vec::new(),
-            live_hash: live_form.as_ref().map(|form| digest(form, &redact, hmac)),
-            wanted_hash: digest(&wanted_form, &redact, hmac),
+            live_hash: live_form.as_ref().map(|form| form.digest(hmac)),
+            wanted_hash: wanted_form.digest(hmac),
             redact: Vec::new(),
         };
         // The rules keep the uid of an owner as it stands in the live child, where it may be a dead one.
@@ -247,12 +252,11 @@ impl<'a> Planner<'a> {
         }
         if let (Some(before), Some(live_form)) = (before, &live_form) {
             if parts.is_empty() {
-                made.changes = fields::changes(Some(live_form), Some(&wanted_form), "", hidden);
+                made.changes = fields::changes(live_form, &wanted_form, "", hmac);
             } else {
                 let mut target = before.value.clone();
                 for part in parts {
-                    let (from, to) = (narrow::at(live_form, part), narrow::at(&wanted_form, part));
-                    let changes = fields::changes(from, to, part, hidden);
+                    let changes = fields::changes(live_form, &wanted_form, part, hmac);
                     if changes.is_empty() {
                         continue;
                     }
@@ -264,7 +268,8 @@ impl<'a> Planner<'a> {
                 made.target = target;
             }
             if !made.changes.is_empty() && parts.is_empty() {
-                made.kept = fields::kept(&before.value, &full.value, &kept, hidden);
+                let (live, wanted) = (Side::new(&before.value, &redact), Side::new(&full.value, &redact));
+                made.kept = fields::kept(&live, &wanted, &kept, hmac);
             }
         }
         made.redact = redact;

@@ -9,4 +9,5 @@ mod order;
 mod owners;
 mod rules;
 mod scene;
+mod sealed;
 mod verbs;

@@ -3,10 +3,10 @@
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{Bodies, FieldChange, LiveRef, Verb, judge::Why, prepare::Planner};
+use super::{Bodies, FieldChange, LiveRef, Verb, judge::Why, prepare::Planner, side::Side};
 use crate::{
     desired::Full,
-    intent::{self, digest},
+    intent::{self, Form},
     kinds::volumes::{CLAIMS, VOLUMES, rebind},
     reason::Reason,
     selection::{Permission, What},
@@ -55,10 +55,12 @@ impl Planner<'_> {
         }
         let text = |path: &str| stands.value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let kept = intent::kept(&volume, Some(&stands), Some(&stands), &self.around);
-        let hash = digest(&intent::form(&stands.value, &kept), &[], None);
+        let redact = self.sealed(&volume, &[Some(&stands.value)]);
+        let hash = Form::new(&stands.value, &kept, &redact).digest(self.desired.key.as_deref());
         let mut action = self.action(&volume, Verb::Update, &stands.value);
         action.live = Some(LiveRef { uid: text("/metadata/uid"), rv: text("/metadata/resourceVersion"), hash });
-        action.changes = vec![FieldChange { path: UID.to_owned(), from: stands.value.pointer(UID).cloned(), to: None }];
+        let from = Side::new(&stands.value, &redact).at(UID).map(|uid| uid.shown(self.desired.key.as_deref()));
+        action.changes = vec![FieldChange { path: UID.to_owned(), from, to: None }];
         action.warnings = vec![format!("it is given to claim {}/{} again", key.namespace, key.name)];
         let bodies = Bodies {
             target: Some(target),
@@ -67,7 +69,7 @@ impl Planner<'_> {
             owners: Vec::new(),
             held: Vec::new(),
             unsuspend: false,
-            redact: Vec::new(),
+            redact,
         };
         self.act(action, bodies);
     }

@@ -100,7 +100,9 @@ pub(super) fn unrecorded(prepared: &Prepared, secrets: &Secrets) -> BTreeMap<Obj
         .bodies
         .iter()
         .filter(|(key, b)| {
-            b.before.as_ref().is_some_and(|b| holds(key, &b.value)) || b.target.as_ref().is_some_and(|t| holds(key, t))
+            !b.redact.is_empty()
+                || b.before.as_ref().is_some_and(|b| holds(key, &b.value))
+                || b.target.as_ref().is_some_and(|t| holds(key, t))
         })
         .map(|(key, _)| (key.clone(), why.clone()))
         .collect()
@@ -172,10 +174,12 @@ async fn pack(
     let mut public = value.clone();
     let mut paths = record.rules.sealed_paths(&key.group, &key.resource, value);
     // An annotation may hold a value of the other side.
-    let beside = redact.iter().filter(|path| value.pointer(path).is_some());
-    let beside: Vec<String> =
-        beside.filter(|path| !paths.iter().any(|own| seal::is_within(path, own))).cloned().collect();
-    paths.extend(beside);
+    paths.extend(redact.iter().filter(|path| value.pointer(path).is_some()).cloned());
+    paths.sort_unstable();
+    paths.dedup();
+    // One within another would be put back where that one is still hidden.
+    let within = |path: &String| paths.iter().any(|outer| outer != path && seal::is_within(path, outer));
+    let paths: Vec<String> = paths.iter().filter(|path| !within(path)).cloned().collect();
     let bound = bound(record, key, side);
     let place = Place { cluster: &record.plan.cluster, key: &bound, namespace: &key.namespace };
     let mut cells = Vec::new();

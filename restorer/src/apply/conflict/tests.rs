@@ -3,7 +3,9 @@
 use hindcast_journal::{
     exact::{self, Value},
     fold::ObjectKey,
+    seal::Rules,
 };
+use proptest::prelude::*;
 
 use super::Ground;
 use crate::{desired::Full, intent::Surroundings, plan::FieldChange};
@@ -39,7 +41,8 @@ fn a_target_is_carried_over_by_what_it_changes() {
 
 #[test]
 fn differences_name_fields_and_hide_values() {
-    let (key, around) = (key("secrets"), Surroundings::default());
+    // Of a kind that no rule seals: the plan's own places count.
+    let (key, around) = (key("configmaps"), Surroundings::default());
     let redact = ["/data/password".to_owned()];
     let ground = Ground { key: &key, around: &around, parts: &[], redact: &redact, hmac: None };
     let one = full(r#"{"data":{"password":"c2VjcmV0","user":"YQ=="}}"#);
@@ -65,4 +68,47 @@ fn what_the_plan_did_not_look_at_is_no_conflict() {
     let there = full(r#"{"data":{"a":"2","b":"1"}}"#);
     assert!(!ground.same(&one, &there));
     assert_eq!(words(&ground.differences(&one, &there, None)), "/data/a: \"1\" → \"2\"\n");
+}
+
+#[test]
+fn what_was_written_since_the_plan_is_hidden_by_its_own_places() {
+    let rules = Rules::parse(&["configmaps:/spec/users/*/token".to_owned()]).expect("a place");
+    let (key, around) = (key("configmaps"), Surroundings { rules, ..Surroundings::default() });
+    let redact = ["/spec/users/0/token".to_owned()];
+    let one = full(r#"{"spec":{"users":[{"name":"a","token":"S3CRET1"}]}}"#);
+    let two = full(r#"{"spec":{"users":[{"name":"b","token":"S3CRET2"},{"name":"a","token":"S3CRET3"}]}}"#);
+    for parts in [vec![], vec!["/spec/users".to_owned()], vec!["/spec/users/[name=a]/token".to_owned()]] {
+        let ground = Ground { key: &key, around: &around, parts: &parts, redact: &redact, hmac: None };
+        let text = words(&ground.differences(&one, &two, None));
+        assert!(text.contains("/spec/users/[name=a]/token") && !text.contains("S3CRET"), "{text}");
+    }
+}
+
+fn users() -> impl Strategy<Value = Full> {
+    let user = (0..4_u8, 0..4_u8, 0..2_u8, any::<bool>()).prop_map(|(name, token, v, bare)| {
+        let name = if bare { String::new() } else { format!(r#""name":"n{name}","#) };
+        format!(r#"{{{name}"token":{{"key":"S3CRET{token}"}},"v":{v}}}"#)
+    });
+    let list = prop::collection::vec(user, 0..5).prop_map(|users| format!("[{}]", users.join(",")));
+    (list, 0..2_u8).prop_map(|(users, v)| full(&format!(r#"{{"spec":{{"users":{users},"v":{v}}}}}"#)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_difference_shows_what_is_sealed((one, two, wanted) in (users(), users(), users()), known in 0..3_usize) {
+        let rules = Rules::parse(&["configmaps:/spec/users/*/token".to_owned()]).expect("a place");
+        let (key, around) = (key("configmaps"), Surroundings { rules, ..Surroundings::default() });
+        // What the plan knew of is less than what stands.
+        let redact: Vec<String> = (0..known).map(|at| format!("/spec/users/{at}/token")).collect();
+        for part in ["", "/spec", "/spec/users/[name=n1]", "/spec/users/1/token/key"] {
+            let parts: Vec<String> = Some(part).filter(|part| !part.is_empty()).map(str::to_owned).into_iter().collect();
+            let ground = Ground { key: &key, around: &around, parts: &parts, redact: &redact, hmac: None };
+            let fields = ground.differences(&one, &two, Some(&wanted));
+            prop_assert_eq!(fields.is_empty(), ground.same(&one, &two));
+            let text = words(&fields);
+            prop_assert!(!text.contains("S3CRET"), "{text}");
+        }
+    }
 }

@@ -3,13 +3,19 @@
 use hindcast_journal::exact::Value;
 
 use super::scene::value;
-use crate::plan::fields::{Hidden, changes};
+use crate::{
+    intent::Form,
+    plan::{FieldChange, fields},
+};
 
-const OPEN: Hidden<'static> = Hidden { paths: &[], key: None };
+fn changes(from: &str, to: &str, sealed: &[String]) -> Vec<FieldChange> {
+    let form = |text: &str| Form::new(&value(text), &[], sealed);
+    fields::changes(&form(from), &form(to), "", None)
+}
 
 fn diff(from: &str, to: &str) -> Vec<String> {
     let show = |v: &Option<Value>| v.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-    let out = changes(Some(&value(from)), Some(&value(to)), "", OPEN);
+    let out = changes(from, to, &[]);
     out.iter().map(|c| format!("{} {} {}", c.path, show(&c.from), show(&c.to))).collect()
 }
 
@@ -68,18 +74,44 @@ fn elements_without_a_name_are_told_one_by_one_only_in_their_places() {
 #[test]
 fn sealed_values_are_hidden_at_above_and_below() {
     let paths = ["/data/pw".to_owned(), "/data/k".to_owned()];
-    let hidden = Hidden { paths: &paths, key: None };
     for (from, to) in [
         (r#"{"data":{"pw":"c2VjcmV0"}}"#, r#"{"data":{"pw":"b3RoZXI="}}"#),
         (r#"{"data":{"pw":"c2VjcmV0","k":"c2VjcmV0"}}"#, "{}"),
         (r#"{"data":"c2VjcmV0"}"#, r#"{"data":{"pw":"c2VjcmV0"}}"#),
         (r#"{"data":{"pw":{"x":"c2VjcmV0"}}}"#, r#"{"data":{"pw":{"x":"b3RoZXI="}}}"#),
     ] {
-        let out = changes(Some(&value(from)), Some(&value(to)), "", hidden);
+        let out = changes(from, to, &paths);
         let text = format!("{out:?}");
         let below = from.contains(r#""data":{"#);
         assert!(!below || !text.contains("c2VjcmV0") && !text.contains("b3RoZXI="), "{text}");
         assert!(text.contains("<redacted "), "{text}");
         assert!(!out.is_empty());
     }
+}
+
+#[test]
+fn what_is_sealed_names_no_element_and_shows_none_of_its_inside() {
+    let paths = |places: &[&str]| places.iter().map(|place| (*place).to_owned()).collect::<Vec<_>>();
+    let users =
+        |first: &str, second: &str| format!(r#"{{"u":[{{"name":"{first}","v":1}},{{"name":"{second}","v":2}}]}}"#);
+    let (one, two) = (users("c2VjcmV0", "b"), users("b", "c2VjcmV0"));
+    for (places, expected) in [
+        // The key field of the elements; one whole element; all of them; the list.
+        (paths(&["/u/0/name", "/u/1/name"]), vec!["/u/0/name", "/u/1/name"]),
+        (paths(&["/u/0", "/u/1/name"]), vec!["/u/0", "/u/1/name"]),
+        (paths(&["/u/0", "/u/1"]), vec!["/u/0", "/u/1"]),
+        (paths(&["/u"]), vec!["/u"]),
+    ] {
+        let out = changes(&one, &two, &places);
+        assert_eq!(out.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), expected, "{places:?}");
+        let text = format!("{out:?}");
+        assert!(!text.contains("c2VjcmV0"), "{text}");
+    }
+    // By its place where it can be; by another field where that is open.
+    let changed = r#"{"u":[{"name":"x","v":1},{"name":"y","v":3}]}"#;
+    let out = changes(&users("x", "y"), changed, &paths(&["/u/0/name", "/u/1/name"]));
+    assert_eq!(out.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["/u/1/v"]);
+    let by_uid = |v: u8| format!(r#"{{"u":[{{"uid":"c2VjcmV0","name":"n","v":{v}}}]}}"#);
+    let out = changes(&by_uid(1), &by_uid(2), &paths(&["/u/0/uid"]));
+    assert_eq!(out.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["/u/[name=n]/v"]);
 }

@@ -354,6 +354,33 @@ fn workloads_that_keep_old_configuration_are_named_or_rolled() {
 }
 
 #[test]
+fn only_workloads_whose_controllers_replace_pods_are_rolled() {
+    let reads = r#""template":{"spec":{"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"app"}}]}]}}"#;
+    let set = format!(r#"{{"spec":{{{reads}}}}}"#);
+    let by_hand = format!(r#"{{"spec":{{"updateStrategy":{{"type":"OnDelete"}},{reads}}}}}"#);
+    let scene = Scene::shop()
+        .then("ConfigMap app", r#"{"data":{"a":"1"}}"#)
+        .now("ConfigMap app", r#"{"data":{"a":"2"}}"#)
+        .now("ReplicaSet alone", &set)
+        .then("ReplicaSet alone", &set)
+        .now("StatefulSet held", &by_hand)
+        .then("StatefulSet held", &by_hand)
+        .now("StatefulSet db", &set)
+        .then("StatefulSet db", &set)
+        .widen(|w| w.restart = true);
+    lines(&scene, &["update configmap app", "update statefulset db"]);
+    let notes: Vec<String> = scene.plan().plan.notes.iter().map(ToString::to_string).collect();
+    let said = |of: &str, what: &str| notes.iter().any(|note| note.starts_with(of) && note.contains(what));
+    assert!(said("ReplicaSet alone", "keep the old values"), "{notes:?}");
+    assert!(said("StatefulSet held", "keep the old values"), "{notes:?}");
+    assert!(said("StatefulSet db", "its Pods are rolled"), "{notes:?}");
+    // A changed template of theirs replaces nothing either.
+    let other = set.replace(r#""name":"c""#, r#""name":"d""#);
+    let notes = scene.then("ReplicaSet alone", &other).plan().plan.notes;
+    assert!(notes.iter().any(|note| note.to_string().starts_with("ReplicaSet alone")), "{notes:?}");
+}
+
+#[test]
 fn who_will_undo_it_is_named() {
     let helm = |image: &str| {
         format!(
