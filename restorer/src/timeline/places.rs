@@ -80,7 +80,7 @@ fn named(object: &Value, pointer: &str) -> String {
     for token in pointer.split('/').skip(1) {
         let list = at.and_then(Value::as_array);
         let index = token.parse::<usize>().ok().filter(|index| list.is_some_and(|list| *index < list.len()));
-        let label = list.zip(index).and_then(|(list, index)| lists::label(list, index));
+        let label = list.zip(index).and_then(|(list, index)| lists::label(list, index, &|_| false));
         out.push('/');
         out.push_str(label.as_deref().unwrap_or(token));
         at = match (list, index) {
