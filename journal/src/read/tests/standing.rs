@@ -3,7 +3,7 @@
 use object_store::ObjectStoreExt as _;
 
 use super::{counted::Metered, *};
-use crate::{checkpoint::Checkpoint, error::ErrorKind};
+use crate::{checkpoint::Checkpoint, error::ErrorKind, seal::Rules};
 
 /// A journal in a store that can be looked into.
 fn begun() -> (Arc<Metered>, Journal) {
@@ -86,7 +86,7 @@ async fn a_file_whose_writer_died_before_the_manifest_is_described_as_it_is() {
         assert!(is_true(&journal).await);
         reads(&journal, 11..=28, 28).await;
         let (_, counts) =
-            Reader::open(&journal).await.expect("opens").standing(&Default::default()).await.expect("counts");
+            Reader::open(&journal).await.expect("opens").standing(&Rules::default()).await.expect("counts");
         assert_eq!(counts.objects()["/widgets"], 6);
     }
 }
@@ -202,6 +202,7 @@ async fn a_damaged_or_foreign_file_takes_a_name_and_never_gets_into_the_manifest
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the time of the paused runtime")]
 async fn a_store_that_keeps_the_rules_back_costs_a_checkpoint_its_counts_alone() {
     for sick in [super::counted::Sick::Fails, super::counted::Sick::Hangs] {
         let (store, journal) = begun();
