@@ -6,11 +6,13 @@
 //! **Invariants.**
 //! 1. A checkpoint stands at a closed cut and holds exactly the rows within it [`Checkpoint::write`].
 //! 2. It is found only through the manifest, which is written after it; a file without an entry is never read.
-//! 3. There is one file per position: while no rows come, its entry moves on with the cut and the file stays
+//! 3. The manifest describes the file that stands at the position, whoever wrote it [`Checkpoint::write`]. What an
+//!    earlier version said of it is compared with the file first [`Manifest::start`].
+//! 4. There is one file per position: while no rows come, its entry moves on with the cut and the file stays
 //!    [`Checkpoint::write`].
-//! 4. Objects are sorted by namespace first, and the index names each row group's first key, so that one namespace or
+//! 5. Objects are sorted by namespace first, and the index names each row group's first key, so that one namespace or
 //!    one object is read without the rest [`Checkpoint::load`].
-//! 5. Its footer holds the counts of its state ([`Counts`], JSON in `hindcast.counts`), so that counting reads no
+//! 6. Its footer holds the counts of its state ([`Counts`], JSON in `hindcast.counts`), so that counting reads no
 //!    object. Older checkpoints of format 1 lack them and are counted by folding; older versions ignore them.
 //!
 //! Not here: when to make one (`compactor`).
@@ -19,8 +21,9 @@ mod doubt;
 mod file;
 mod manifest;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use object_store::path::Path;
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,7 @@ use crate::{
     row::ChainHash,
     seal::Rules,
     segment::{self, FrontierVector, Meta},
+    store::Put,
 };
 
 pub use self::manifest::Manifest;
@@ -48,6 +52,9 @@ const GROUP: usize = 4096;
 
 /// The metadata key of what is counted in a checkpoint's state.
 const COUNTS: &str = "counts";
+
+/// How long the rules of sealing are waited for.
+const RULES_WITHIN: Duration = Duration::from_secs(5);
 
 /// A point of a cut, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +95,10 @@ pub struct Checkpoint {
     /// The latest moment at which a kind was let go that may still be recovered later in the log.
     #[serde(default, rename = "left", skip_serializing_if = "Option::is_none")]
     pub(crate) let_go: Option<Micros>,
+    /// Whether who described it had written or read the file that stands there. Earlier versions could describe a file
+    /// of theirs that is not there, so what they say is compared with the file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    read: bool,
 }
 
 /// Where a checkpoint's state was taken from.
@@ -147,11 +158,53 @@ impl Checkpoint {
     /// Writes the state at `origin`'s cut and names it in the manifest.
     pub async fn write(journal: &Journal, state: &State, origin: &Origin, writer: &str, epoch: u64) -> Result<Self> {
         let manifest = Manifest::read(journal).await?;
-        if let Some(same) = manifest.checkpoints.last().and_then(|newest| newest.moved(origin)) {
-            Manifest::add(journal, same.clone()).await?;
-            return Ok(same);
+        if let Some(newest) = manifest.checkpoints.last().filter(|newest| newest.pos == origin.last) {
+            let truth = match newest.in_truth(journal).await {
+                Ok(truth) => Some(truth),
+                // Its file is gone, and can be written again.
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            if let Some(same) = truth.and_then(|truth| truth.moved(origin)) {
+                Manifest::add(journal, same.clone()).await?;
+                return Ok(same);
+            }
         }
-        let counts = Self::counts_of(journal, state).await?;
+        let (mut checkpoint, bytes) = Self::file(journal, state, origin, writer, epoch).await?;
+        let path = journal.store().layout().checkpoint(checkpoint.pos);
+        if journal.store().create(&path, bytes).await? == Put::Exists {
+            let standing = Self::standing_for(journal, origin).await?;
+            checkpoint = standing.moved(origin).unwrap_or(standing);
+        }
+        Manifest::add(journal, checkpoint.clone()).await?;
+        Ok(checkpoint)
+    }
+
+    /// The checkpoint that stands at an origin's position, if it is one: whoever wrote the file may have died before it
+    /// was in the manifest. It may be of an earlier cut, and it is described as what it says it is. A file that does not
+    /// serve keeps its name, and there is no checkpoint at that position.
+    async fn standing_for(journal: &Journal, origin: &Origin) -> Result<Self> {
+        let path = journal.store().layout().checkpoint(origin.last);
+        let hint = "move that file away: it takes the name of a checkpoint, which is left out";
+        let found = Self::standing(journal, origin.last).await;
+        let (standing, chain) =
+            found.map_err(|e| if e.kind() == ErrorKind::Corrupt { e.with_hint(hint) } else { e })?;
+        if chain != origin.chain {
+            let error = Error::corrupt(path.to_string(), "is a checkpoint of another log: its chain value is another");
+            return Err(error.with_hint(hint));
+        }
+        Ok(standing)
+    }
+
+    /// The file of the state at an origin's cut, and its description.
+    async fn file(
+        journal: &Journal,
+        state: &State,
+        origin: &Origin,
+        writer: &str,
+        epoch: u64,
+    ) -> Result<(Self, Bytes)> {
+        let counts = Self::counts_of(journal, state).await;
         let mut file = segment::FileBuilder::new(9)?;
         let mut index: Vec<[String; 4]> = Vec::new();
         let mut facts = 0;
@@ -181,6 +234,7 @@ impl Checkpoint {
             footer: (0, String::new()),
             domains: stored(origin),
             let_go: origin.let_go,
+            read: true,
         };
         let meta = Meta {
             role: "checkpoint".to_owned(),
@@ -212,20 +266,21 @@ impl Checkpoint {
         let length = footer_length(&bytes).unwrap_or(0).min(checkpoint.bytes);
         let footer = bytes.slice((checkpoint.bytes - length) as usize..);
         checkpoint.footer = (length, sha256(&footer));
-        let path = journal.store().layout().checkpoint(checkpoint.pos);
-        // If a file of that name exists, it was made from the same rows, and serves as well.
-        journal.store().create(&path, bytes).await?;
-        Manifest::add(journal, checkpoint.clone()).await?;
-        Ok(checkpoint)
+        Ok((checkpoint, bytes))
     }
 
-    /// The counts of a state, by the newest writer's rules. If those are damaged the checkpoint is written without
-    /// counts, so that it still serves every other reader.
-    async fn counts_of(journal: &Journal, state: &State) -> Result<Option<Counts>> {
-        match Rules::read(journal).await {
-            Ok(rules) => Ok(Some(Counts::of(state, &rules).abridged())),
-            Err(e) if e.kind() == ErrorKind::Corrupt => Ok(None),
-            Err(e) => Err(e),
+    /// The counts of a state, by the newest writer's rules. If those cannot be read, or not soon, the checkpoint is
+    /// written without counts, so that it still serves every other reader.
+    async fn counts_of(journal: &Journal, state: &State) -> Option<Counts> {
+        let rules = journal.parts().timeout(RULES_WITHIN, Rules::read(journal)).await;
+        let rules =
+            rules.unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "meta/sealing", "took too long to read")));
+        match rules {
+            Ok(rules) => Some(Counts::of(state, &rules).abridged()),
+            Err(error) => {
+                tracing::warn!(error = %Error::causes(&error), "a checkpoint is written without counts");
+                None
+            }
         }
     }
 

@@ -291,12 +291,12 @@ impl Tally {
 }
 
 /// Whether the object of a row existed before it. An add begins an object; any other row names the version before it,
-/// except the delete of an object that was not known.
+/// except one that could not be read, and the delete of an object that was not known.
 fn was_there(row: &Row) -> Option<bool> {
     match (row.op, row.base_rv) {
         (Op::Add, _) => Some(false),
         (_, Some(_)) => Some(true),
-        (Op::Delete, None) => None,
+        (Op::Delete | Op::Unreadable, None) => None,
         (_, None) => Some(false),
     }
 }

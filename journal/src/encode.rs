@@ -380,18 +380,20 @@ impl Encoder {
             }
         };
         let body = Value::from_serde(&serde_json::json!({ "raw": raw, "reason": reason }));
-        let base = base.filter(|b| b.uid == head.uid);
+        // Where the uid cannot be read it is taken for that of the version before.
+        let base = base.filter(|b| head.uid.is_empty() || b.uid == head.uid);
+        let uid = base.map_or(head.uid, |b| b.uid.clone());
         let change = Change {
             namespace: head.namespace,
             name: head.name,
-            uid: head.uid.clone(),
+            uid: uid.clone(),
             base_rv: base.map(|b| b.rv),
             base_hash: base.and_then(|b| b.hash),
             body: Body::Object(Bytes::from(exact::to_canonical(&body))),
             cells,
             ..row_of(seen, Op::Unreadable)
         };
-        let base = Base { rv: seen.rv, object_rv: seen.rv, uid: head.uid, ..Base::default() };
+        let base = Base { rv: seen.rv, object_rv: seen.rv, uid, ..Base::default() };
         Encoded { change, base }
     }
 }

@@ -78,6 +78,11 @@ pub struct CoverEnd {
 }
 
 impl CoverEnd {
+    /// Whether the kind may be taken up again as if its protection had not ended.
+    pub(crate) fn is_recoverable(&self) -> bool {
+        self.reason == Uncovered::Stuck
+    }
+
     /// The reason in words, with what the server said.
     pub fn words(&self) -> String {
         said(self.reason, &self.detail)

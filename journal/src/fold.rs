@@ -5,7 +5,8 @@
 //!
 //! **Invariants.**
 //! 1. Every row proves its predecessor: uid, `base_rv` and `base_hash` are those of the entry it changes, or the fold
-//!    fails and names the row [`State::apply`].
+//!    fails and names the row [`State::apply`]. What could not be read may not know its predecessor: it stands for
+//!    itself, and so does the delete after it.
 //! 2. The hash of every object that was changed is checked when the fold ends [`State::finish`].
 //! 3. Rows beyond the cut change no object. Gaps that reach across the cut are kept, since the state inside a
 //!    lost gap has a reservation.
@@ -353,6 +354,10 @@ impl State {
                 self.objects.remove(&key);
             }
             (Op::Delete, None) => {}
+            // A version of which not even the uid could be read replaces whatever stands there: it is what the name has.
+            (Op::Unreadable, Some(_)) if is_unproven(row) => {
+                self.objects.insert(key, Entry::begin(row)?);
+            }
             (Op::Add, _) | (_, None) => {
                 if matches!(row.body, Body::Patch(_)) {
                     return Err(bad(row, "is a patch, but its base is not in the journal"));
@@ -428,6 +433,12 @@ impl State {
             self.facts.push(row.clone());
         }
         Ok(())
+    }
+
+    /// The latest moment at which a kind was let go that may be taken up again, and recovered, later in the log.
+    pub(crate) fn latest_let_go(&self) -> Option<Micros> {
+        let ends = self.kinds.values().filter_map(|kind| kind.covers.last()?.end.as_ref());
+        ends.filter(|(.., end)| end.is_recoverable()).map(|(_, when, _)| *when).max()
     }
 
     /// The current labels of a row's object.
@@ -508,8 +519,10 @@ impl Entry {
     }
 
     fn check_base(&self, row: &Row) -> Result<()> {
-        let unproven = row.base_rv.is_none() && row.base_hash.is_none();
-        if row.op == Op::Delete && unproven {
+        // Earlier versions lost the uid, and the name in its row, of a version that could not be read; the delete after
+        // it followed from that.
+        let astray = row.uid.is_empty() && !self.row.uid.is_empty();
+        if row.op == Op::Delete && (is_unproven(row) || astray) {
             return Ok(());
         }
         if row.uid != self.row.uid {
@@ -556,6 +569,11 @@ impl Entry {
         self.touched = true;
         Ok(())
     }
+}
+
+/// Whether a row does not say which version it follows from.
+fn is_unproven(row: &Row) -> bool {
+    row.base_rv.is_none() && row.base_hash.is_none()
 }
 
 /// A row without its payloads, as an entry keeps it.

@@ -113,7 +113,7 @@ impl Reader {
 
     /// Starts over from the newest checkpoint that `fits`.
     async fn begin(&mut self, fits: impl Fn(&Checkpoint) -> bool) -> Result<()> {
-        let start = self.manifest.newest(&self.journal, fits).await?;
+        let start = self.manifest.start(&self.journal, fits).await?;
         if self.started && start.as_ref().map(|c| c.pos) == self.start.as_ref().map(|c| c.pos) {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl Reader {
         for row in self.rows() {
             match row.op {
                 Op::CoverBegin => drop(gone.remove(&row.kind_key())),
-                Op::CoverEnd if facts::read(row).is_ok_and(|end| is_recoverable(&end)) => {
+                Op::CoverEnd if facts::read(row).is_ok_and(|end: CoverEnd| end.is_recoverable()) => {
                     gone.insert(row.kind_key(), row.time_hi);
                 }
                 _ => {}
@@ -229,11 +229,6 @@ impl Reader {
 /// Whether the protection of a kind ended with a life of its domain's counter.
 fn is_end_of_life(row: &Row) -> bool {
     row.op == Op::CoverEnd && facts::read(row).is_ok_and(|end: CoverEnd| end.reason == Uncovered::Incarnation)
-}
-
-/// Whether a kind may be taken up again as if its protection had not ended.
-fn is_recoverable(end: &CoverEnd) -> bool {
-    end.reason == Uncovered::Stuck
 }
 
 #[cfg(test)]

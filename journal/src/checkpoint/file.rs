@@ -3,7 +3,7 @@
 //! **Invariant.** Nothing is parsed before its digest is right: that of the whole file, or of the footer by the
 //! manifest and of each row group by the footer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -15,11 +15,12 @@ use parquet::{
     },
 };
 
-use super::{COUNTS, Checkpoint, altered, sha256};
+use super::{COUNTS, Checkpoint, StoredPoint, altered, footer_length, sha256};
 use crate::{
-    Error, Journal, Result,
+    Error, Journal, Position, Result,
     counts::Counts,
     fold::{ObjectKey, Scope, State},
+    row::ChainHash,
     segment::{self, GroupBytes, Meta},
 };
 
@@ -58,11 +59,80 @@ impl Checkpoint {
         CheckpointFile::new(self, journal, path, Sparse { size: self.bytes, parts: vec![(from, footer)] })
     }
 
+    /// What there is in truth at its position. An earlier version described its own bytes where it found the name taken
+    /// by another writer's file. That file serves all the same, as what it says it is, if it is whole.
+    pub(super) async fn in_truth(&self, journal: &Journal) -> Result<Self> {
+        if self.read {
+            return Ok(self.clone());
+        }
+        // It may also have no bytes at that place, which a store may tell as any error.
+        if self.open(journal).await.is_ok() {
+            return Ok(self.clone());
+        }
+        let (standing, _) = Self::standing(journal, self.pos).await?;
+        if !standing.has_state_of(self) {
+            return Ok(standing);
+        }
+        Ok(Self { bytes: standing.bytes, footer: standing.footer, read: true, ..self.clone() })
+    }
+
+    /// The checkpoint whose file stands at a position, as that file says, with the chain value it was made at.
+    pub(super) async fn standing(journal: &Journal, pos: Position) -> Result<(Self, ChainHash)> {
+        let path = journal.store().layout().checkpoint(pos);
+        let what = path.as_ref();
+        let bytes = journal.store().get(&path).await?;
+        let (meta, reader) = segment::open(what, bytes.clone())?;
+        let bad = || Error::corrupt(what, format!("is not a checkpoint at position {pos}"));
+        if meta.role != "checkpoint" || meta.last != pos {
+            return Err(bad());
+        }
+        let said = |key: &str| meta.extra.get(key).ok_or_else(bad);
+        let (facts, _) = read_index(what, &meta, reader.num_row_groups())?;
+        let objects = reader.metadata().row_groups().iter().skip(facts).map(|group| group.num_rows() as u64).sum();
+        let size = bytes.len() as u64;
+        let length = footer_length(&bytes).filter(|length| *length <= size).ok_or_else(bad)?;
+        let footer = sha256(&bytes.slice((size - length) as usize..));
+        let mut standing = Self {
+            pos,
+            segment: meta.segment,
+            fold_from: said("fold_from")?.parse().map_err(|_| bad())?,
+            fold_from_segment: said("fold_from_segment")?.parse().map_err(|_| bad())?,
+            objects,
+            bytes: size,
+            footer: (length, footer),
+            domains: own_cut(&meta).ok_or_else(bad)?,
+            let_go: None,
+            read: true,
+        };
+        let file = CheckpointFile::new(&standing, journal, path.clone(), Sparse { size, parts: vec![(0, bytes)] })?;
+        standing.let_go = file.state(&Scope::nothing()).await?.latest_let_go();
+        Ok((standing, meta.chain_after))
+    }
+
+    /// Whether its file holds the state that another description of it tells of: that of the same cut, or of a later one
+    /// which no row separates from it.
+    fn has_state_of(&self, named: &Self) -> bool {
+        let whole = |c: &Self| c.fold_from == c.pos + 1;
+        // Domains that an earlier version left out were added to its description.
+        let same = self.domains.iter().all(|(domain, own)| {
+            named.domains.get(domain).is_some_and(|n| (n.incarnation, n.rv) == (own.incarnation, own.rv))
+        });
+        let added = named.domains.len() > self.domains.len() && self.domains.values().any(|point| point.row.is_some());
+        let idle = whole(self) && whole(named);
+        self.pos == named.pos && (idle || (same && !added && self.fold_from == named.fold_from))
+    }
+
     async fn open_whole<'a>(&'a self, journal: &'a Journal) -> Result<CheckpointFile<'a>> {
         let path = journal.store().layout().checkpoint(self.pos);
         let bytes = journal.store().get(&path).await?;
         segment::check_digest(path.as_ref(), &bytes)?;
-        CheckpointFile::new(self, journal, path, Sparse { size: bytes.len() as u64, parts: vec![(0, bytes)] })
+        let sparse = Sparse { size: bytes.len() as u64, parts: vec![(0, bytes)] };
+        let file = CheckpointFile::new(self, journal, path, sparse)?;
+        if !file.is_of(self) {
+            return Err(Error::corrupt(file.path.as_ref(), "stands at another moment than the manifest says")
+                .with_hint("ask for a moment before it"));
+        }
+        Ok(file)
     }
 }
 
@@ -74,6 +144,13 @@ impl<'a> CheckpointFile<'a> {
         segment::check_cluster(what, journal.cluster(), &meta)?;
         let (facts, firsts) = read_index(what, &meta, reader.num_row_groups())?;
         Ok(Self { checkpoint, journal, path, bytes, meta, facts, firsts })
+    }
+
+    /// Whether the file says that it holds the state of a description.
+    fn is_of(&self, named: &Checkpoint) -> bool {
+        let fold_from = self.meta.extra.get("fold_from").and_then(|text| text.parse().ok());
+        let (Some(fold_from), Some(domains)) = (fold_from, own_cut(&self.meta)) else { return false };
+        Checkpoint { pos: self.meta.last, fold_from, domains, ..named.clone() }.has_state_of(named)
     }
 
     /// What is counted of its state, if it says so and this version understands it.
@@ -150,6 +227,11 @@ impl<'a> CheckpointFile<'a> {
         }
         Ok(file)
     }
+}
+
+/// The cut that a file says it stands at.
+fn own_cut(meta: &Meta) -> Option<BTreeMap<String, StoredPoint>> {
+    serde_json::from_str(meta.extra.get("cut")?).ok()
 }
 
 /// How many row groups of facts there are, and the first object of each of the others.

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Checkpoint, Doubt};
-use crate::{Error, Journal, Result, segment::Meta, store::Put};
+use crate::{Error, Journal, Position, Result, segment::Meta, store::Put};
 
 /// How many checkpoints one manifest holds at most.
 const MOST: usize = 128;
@@ -116,11 +116,33 @@ impl Manifest {
         }
     }
 
+    /// The newest checkpoint that `fits`, as its file is. One that is whole and yet not what the manifest says, and does
+    /// not fit as what it is, is passed over: an earlier one serves as well. A damaged one is left to whoever reads it,
+    /// who says what is wrong with it.
+    pub(crate) async fn start(
+        &self,
+        journal: &Journal,
+        fits: impl Fn(&Checkpoint) -> bool,
+    ) -> Result<Option<Checkpoint>> {
+        let mut below = Position::MAX;
+        loop {
+            let Some(named) = self.newest(journal, |c| c.pos < below && fits(c)).await? else { return Ok(None) };
+            match named.in_truth(journal).await {
+                Ok(truth) if fits(&truth) => return Ok(Some(truth)),
+                Ok(_) => below = named.pos,
+                Err(_) => return Ok(Some(named)),
+            }
+        }
+    }
+
     /// Adds a checkpoint.
     pub(super) async fn add(journal: &Journal, checkpoint: Checkpoint) -> Result<()> {
         let checkpoint = &checkpoint;
         let add = |manifest: Self| async move {
-            let known = |c: &Checkpoint| c.pos == checkpoint.pos && c.segment >= checkpoint.segment;
+            // An entry with another footer misdescribes the file.
+            let known = |c: &Checkpoint| {
+                c.pos == checkpoint.pos && c.segment >= checkpoint.segment && c.footer == checkpoint.footer
+            };
             if manifest.checkpoints.iter().any(known) {
                 return Ok(None);
             }

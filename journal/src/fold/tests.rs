@@ -149,3 +149,74 @@ fn what_a_healing_brought_is_ahead_of_the_cursor_through_whichever_definition_it
         assert_eq!((kind.cursor, kind.ahead), (point(5), point(9)), "{source:?}");
     }
 }
+
+/// A version that is not exact JSON, in the ways that its uid, or even its name, cannot be read.
+fn garbled(encoder: &Encoder, rv: u64, metadata: &str, base: Option<&Base>) -> crate::encode::Encoded {
+    let bytes = format!(r#"{{"kind":"W","metadata":{{{metadata}"resourceVersion":"{rv}"}},"a":1,"a":2}}"#);
+    let kind = kind();
+    let seen = Observation {
+        kind: &kind,
+        incarnation: 0,
+        rv,
+        source: Source::Watch,
+        time_lo: 0,
+        time_hi: 0,
+        bytes: bytes.as_bytes(),
+    };
+    let out = encoder.observe(&seen, base);
+    assert_eq!(out.change.op, Op::Unreadable);
+    out
+}
+
+#[test]
+fn a_version_whose_uid_cannot_be_read_never_stops_reading() {
+    let encoder = Encoder::new(Secrets::Dropped);
+    let one = see(&encoder, 5, "one", None);
+    let (named, other) = (r#""name":"n","namespace":"ns","#, r#""name":"n","namespace":"ns","uid":"v","#);
+    for (metadata, base) in [(named, Some(&one.base)), (named, None), (other, Some(&one.base)), (other, None)] {
+        let two = garbled(&encoder, 7, metadata, base);
+        let three = see(&encoder, 9, "three", Some(&two.base));
+        let kind = kind();
+        let at = Observation {
+            kind: &kind,
+            incarnation: 0,
+            rv: 10,
+            source: Source::Watch,
+            time_lo: 0,
+            time_hi: 0,
+            bytes: b"",
+        };
+        let gone = encoder.forget(&at, "ns", "n", Some(&two.base));
+        let rows = |changes: [&Change; 3]| -> Vec<Row> {
+            (1..).zip(changes).map(|(pos, change)| Row { pos, change: change.clone() }).collect()
+        };
+        let all = rows([&one.change, &two.change, &three.change]);
+        let state = fold(&all, 8).expect("folds");
+        let entry = state.objects.values().next().expect("one object");
+        assert_eq!((state.objects.len(), entry.row.rv), (1, 7), "{metadata} {base:?}");
+        assert!(entry.unreadable.is_some(), "the raw bytes are kept");
+        // What it left goes on from a checkpoint, too.
+        let mut again = State::default();
+        again.load(&Row { pos: 2, ..entry.checkpoint_row() }, &Scope::default()).expect("loads");
+        again.apply(&all[2], &Scope::default(), None).expect("folds");
+        for state in [again, fold(&all, 99).expect("folds")] {
+            let entry = state.objects.values().next().expect("one object");
+            assert_eq!((state.objects.len(), entry.row.rv, entry.row.uid.as_str()), (1, 9, "u"));
+        }
+        assert!(fold(&rows([&one.change, &two.change, &gone]), 99).expect("folds").objects.is_empty());
+    }
+}
+
+#[test]
+fn a_delete_after_a_version_that_an_earlier_version_wrote_without_its_name_is_read() {
+    let rows = history();
+    let mut nameless = garbled(&Encoder::new(Secrets::Dropped), 10, "", None).change;
+    nameless.uid.clear();
+    let mut delete = Change::new(Op::Delete, "main", 0, 12);
+    (delete.resource, delete.namespace, delete.name) = ("widgets".into(), "ns".into(), "n".into());
+    delete.base_rv = Some(10);
+    let rows: Vec<Row> =
+        rows.into_iter().chain([Row { pos: 4, change: nameless }, Row { pos: 5, change: delete }]).collect();
+    let state = fold(&rows, 12).expect("folds");
+    assert!(state.objects.keys().all(|key| key.name.is_empty()), "{:?}", state.objects.keys());
+}

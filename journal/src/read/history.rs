@@ -14,7 +14,7 @@ impl Reader {
     /// The segments with what was committed since a moment, and the state they start from: its kinds, and its objects
     /// in `scope` if `objects` are wanted.
     pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments)> {
-        let start = self.manifest.newest(&self.journal, |c| c.time() < since).await?;
+        let start = self.manifest.start(&self.journal, |c| c.time() < since).await?;
         let nothing = Scope::nothing();
         let state = match &start {
             Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    RECOVERY, Reader,
-    whole::{counts, latest_let_go},
-};
+use super::{RECOVERY, Reader, whole::counts};
 use crate::{
     Journal, Position, Result,
     counts::Counts,
@@ -117,7 +114,7 @@ impl Past {
             }
             applied = read.log.runs().len();
             // What was recovered of a kind that had been let go may stand later in the log.
-            let Some(let_go) = latest_let_go(&state) else { break };
+            let Some(let_go) = state.latest_let_go() else { break };
             if read.is_past(let_go + RECOVERY) || !read.read_on().await? {
                 break;
             }

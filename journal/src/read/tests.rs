@@ -1,5 +1,6 @@
 mod counted;
 mod random;
+mod standing;
 mod tail;
 
 use std::{collections::BTreeMap, sync::Arc};

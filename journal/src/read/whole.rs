@@ -3,7 +3,7 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use super::{Reader, Until, is_recoverable, resolve::tells_revision};
+use super::{Reader, Until, resolve::tells_revision};
 use crate::{
     Result, Row,
     checkpoint::{CheckpointFile, Doubts, Manifest, Origin},
@@ -132,7 +132,7 @@ impl Reader {
             last: tail.last,
             chain: tail.chain_after,
             fold_from,
-            let_go: latest_let_go(&state),
+            let_go: state.latest_let_go(),
             frontier: tail.frontier,
         };
         Ok(Some((state, origin)))
@@ -181,10 +181,4 @@ pub(super) async fn counts<'r>(
         None => State::default(),
     };
     tally.sum(before, rules)
-}
-
-/// The latest moment at which a kind was let go that may be taken up again, and recovered, later in the log.
-pub(super) fn latest_let_go(state: &State) -> Option<Micros> {
-    let ends = state.kinds.values().filter_map(|kind| kind.covers.last()?.end.as_ref());
-    ends.filter(|(.., end)| is_recoverable(end)).map(|(_, when, _)| *when).max()
 }

@@ -98,8 +98,7 @@ pub fn simulate(seed: u64, profile: &Profile) -> Outcome {
         let mut problems = cluster.calm_down().await;
         problems.extend(check::check(&cluster.server, &cluster.bucket, cluster.events).await);
         let mut restored = Restored::default();
-        let known = !cluster.has_lost_history() && !cluster.has_misdescribed_checkpoint();
-        if seed.is_multiple_of(RESTORES) && problems.is_empty() && known {
+        if seed.is_multiple_of(RESTORES) && problems.is_empty() && !cluster.has_lost_history() {
             restored = restore(&cluster.server, &cluster.bucket).await;
             problems.append(&mut restored.problems);
         }
@@ -160,13 +159,6 @@ impl Cluster {
             problems: Vec::new(),
             events,
         }
-    }
-
-    /// Whether a checkpoint's name was found taken. A writer that died between the file and the manifest leaves one
-    /// behind; the next one at that position describes its own bytes in the manifest, and readers of a part of the file
-    /// refuse what is there. To be left out when the journal describes what stands in the bucket.
-    fn has_misdescribed_checkpoint(&self) -> bool {
-        self.bucket.taken().iter().any(|path| path.contains("/checkpoints/"))
     }
 
     /// Whether a restore may find that what it needs is not known.

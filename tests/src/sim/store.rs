@@ -48,8 +48,6 @@ struct Inner {
     world: Arc<World>,
     memory: InMemory,
     puts: Mutex<Vec<Put>>,
-    /// Names that were found taken.
-    taken: Mutex<Vec<String>>,
     landed: Mutex<BTreeMap<String, Micros>>,
     down_until: AtomicI64,
 }
@@ -61,7 +59,6 @@ impl Bucket {
             world: world.clone(),
             memory: InMemory::new(),
             puts: Mutex::default(),
-            taken: Mutex::default(),
             landed: Mutex::default(),
             down_until: AtomicI64::new(0),
         }))
@@ -80,11 +77,6 @@ impl Bucket {
     /// Every PUT that took effect, in order.
     pub fn puts(&self) -> Vec<Put> {
         self.0.puts.lock().expect("no holder panics").clone()
-    }
-
-    /// The names that were found taken by a PUT, in order.
-    pub fn taken(&self) -> Vec<String> {
-        self.0.taken.lock().expect("no holder panics").clone()
     }
 
     /// Answers errors for a while.
@@ -125,10 +117,7 @@ impl Bucket {
                 self.0.landed.lock().expect("no holder panics").insert(put.path.clone(), put.at);
                 self.0.puts.lock().expect("no holder panics").push(put);
             }
-            Err(_) => {
-                world.note(format_args!("{by} finds {path} taken"));
-                self.0.taken.lock().expect("no holder panics").push(path.to_string());
-            }
+            Err(_) => world.note(format_args!("{by} finds {path} taken")),
         }
         done
     }

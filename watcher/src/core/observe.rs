@@ -9,6 +9,7 @@ use hindcast_cluster::{
     lines::Event,
 };
 use hindcast_journal::{
+    Change,
     encode::Observation,
     facts::Discovery,
     parts::Micros,
@@ -142,10 +143,12 @@ impl Core {
             time_hi: hi,
             bytes: &seen.bytes,
         };
-        let base = self.whole(key, name, base);
-        let encoded = self.encoder.observe(&observation, base.as_ref());
+        let base = self.whole(key, name, base).filter(|base| seen.header.uid.is_empty() || base.uid == seen.header.uid);
+        let mut encoded = self.encoder.observe(&observation, base.as_ref());
         self.has_whole(key, name);
         if encoded.change.op == Op::Unreadable {
+            identify(&mut encoded.change, &seen.header);
+            encoded.base.uid.clone_from(&encoded.change.uid);
             self.metrics.unreadable.inc();
             tracing::warn!(kind = key, object = name, rv, "an object is kept as unreadable bytes");
         }
@@ -171,7 +174,8 @@ impl Core {
             time_hi: hi,
             bytes: &seen.bytes,
         };
-        let change = self.encoder.delete(&observation, base.as_ref());
+        let mut change = self.encoder.delete(&observation, base.as_ref());
+        identify(&mut change, &seen.header);
         self.forget_entry(key, name);
         self.push(change);
         if matches!(key, CRDS | API_SERVICES) {
@@ -213,7 +217,8 @@ impl Core {
         if !self.is_lacking(key, name) && self.encoder.reads_as(&observation, &base) {
             return;
         }
-        let encoded = self.encoder.reread(&observation, &base);
+        let mut encoded = self.encoder.reread(&observation, &base);
+        identify(&mut encoded.change, &seen.header);
         self.has_whole(key, name);
         self.keep(key, name, encoded.base, seen.header.stamp);
         self.push(encoded.change);
@@ -383,6 +388,16 @@ impl Core {
     /// What is served may have changed.
     pub(crate) fn hint_changed(&self) {
         let _ = self.hints.send(Hint::Changed);
+    }
+}
+
+/// Names the object of a row by its header, which is read also from bytes that are not JSON: there the row may lack it,
+/// and would stand beside the object that it is of.
+fn identify(change: &mut Change, header: &Header) {
+    change.namespace.clone_from(&header.namespace);
+    change.name.clone_from(&header.name);
+    if change.uid.is_empty() {
+        change.uid.clone_from(&header.uid);
     }
 }
 

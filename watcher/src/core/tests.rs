@@ -542,3 +542,25 @@ fn a_kind_is_placed_by_being_followed_or_named_or_found() {
     core.place("/news", true);
     assert!(core.is_placed("/news"));
 }
+
+#[test]
+fn what_cannot_be_read_as_json_is_written_under_the_name_it_is_retained_by() {
+    let bad = |uid: &str, rv: Revision| -> bytes::Bytes {
+        let mut bytes = object("a", uid, rv, 2).to_vec();
+        // Not UTF-8, where no parser for JSON gets past it.
+        let at = bytes.len() - 1;
+        bytes.splice(at..at, *b",\"x\":\"\xff\"");
+        bytes.into()
+    };
+    let mut core = covered();
+    for event in [Event::Modified(bad("u1", 12)), Event::Deleted(bad("u1", 13))] {
+        assert_eq!(core.event("/things", &event, 0), Verdict::Go);
+    }
+    let changes = core.take().changes;
+    let told = |change: &Change| {
+        (change.op, change.namespace.clone(), change.name.clone(), change.uid.clone(), change.base_rv)
+    };
+    let expected = |op, rv| (op, "ns".to_owned(), "a".to_owned(), "u1".to_owned(), Some(rv));
+    let told: Vec<_> = changes.iter().map(told).collect();
+    assert_eq!(told, [expected(Op::Unreadable, 5), expected(Op::Delete, 12)]);
+}

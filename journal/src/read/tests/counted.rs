@@ -14,9 +14,18 @@ use crate::{counts::Counts, seal::Rules};
 
 /// A store that counts the bytes which are fetched of each folder.
 #[derive(Debug, Default)]
-struct Metered {
-    memory: InMemory,
+pub(super) struct Metered {
+    pub(super) memory: InMemory,
     fetched: Mutex<BTreeMap<String, u64>>,
+    /// What becomes of reading names that hold some text.
+    pub(super) sick: Mutex<Option<(&'static str, Sick)>>,
+}
+
+/// How a store is sick.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sick {
+    Fails,
+    Hangs,
 }
 
 impl fmt::Display for Metered {
@@ -48,6 +57,14 @@ impl ObjectStore for Metered {
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         let head = options.head;
+        let sick = *self.sick.lock().expect("no holder panics");
+        match sick.filter(|(part, _)| path.as_ref().contains(part)) {
+            Some((_, Sick::Hangs)) => std::future::pending().await,
+            Some((_, Sick::Fails)) => {
+                return Err(object_store::Error::Generic { store: "metered", source: "500".into() });
+            }
+            None => {}
+        }
         let found = self.memory.get_opts(path, options).await?;
         let folder = path.parts().nth(2).map(|part| part.as_ref().to_owned()).unwrap_or_default();
         if !head {
