@@ -78,7 +78,12 @@ impl Past {
         let Folded { state, read, skipped, .. } = self.fold(&Scope::nothing()).await?;
         let cut = &self.moment.cut;
         let rows = read.rows().filter(|row| cut.holds(row) && !skipped.contains(&row.pos));
-        let Some(mut counts) = counts(read.start_file().await?, rules, rows).await? else {
+        // What was laid over does not say whether the object of a row was there before it.
+        let counted = match read.log.is_overlaid() {
+            true => None,
+            false => counts(read.start_file().await?, rules, rows).await?,
+        };
+        let Some(mut counts) = counted else {
             return Ok(Counts::of(&self.state(&Scope::default()).await?.state, rules));
         };
         counts.retain(|kind| self.is_known(state.kinds.get(kind)));

@@ -241,6 +241,11 @@ impl Log {
         &self.runs
     }
 
+    /// Whether changes that are not in the journal were read.
+    pub(super) fn is_overlaid(&self) -> bool {
+        self.runs.last().is_some_and(|run| run.meta.role == OVERLAY)
+    }
+
     /// Looks for newer sources and says whether there are any.
     pub(super) async fn look(&mut self) -> Result<bool> {
         self.sources.look().await

@@ -150,6 +150,24 @@ async fn what_stands_is_counted_without_an_object_of_the_checkpoint() {
     assert_eq!(store.take().get("checkpoints"), Some(&file), "a fold reads all of it");
 }
 
+/// What was laid over a journal tells of each object as of one that was not known before.
+#[tokio::test]
+async fn what_is_laid_over_is_counted_once() {
+    let (_, journal, _, state) = written(100).await;
+    checkpoint(&journal).await;
+    let (encoder, kind) = (Encoder::new(Secrets::Sealed(key())), kind("widgets"));
+    let (key, entry) = state.objects.iter().next().expect("an object");
+    let text = String::from_utf8(entry.public().to_vec()).expect("text");
+    let text = text.replace(&format!(r#""{}""#, entry.object_rv), r#""10000""#);
+    let laid = encoder.observe(&seen(&kind, 10_000, text.as_bytes()), None).change;
+    assert_eq!(laid.op, Op::Add, "{key:?}");
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    reader.overlay(vec![laid], frontier(10_000, 10_000_000));
+    let past = reader.at(&At::NowOpen).await.expect("resolves");
+    assert!(past.moment().cut.rev() >= 10_000, "it is read");
+    assert_eq!(past.counts(&Rules::default()).await.expect("counts").objects()["/widgets"], 100);
+}
+
 /// Its rows do not tell whether an object of which nothing was known was there: that one is looked up.
 #[tokio::test]
 async fn a_delete_that_names_no_version_is_looked_up() {
