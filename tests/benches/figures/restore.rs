@@ -140,6 +140,7 @@ async fn everything(hindcast: &Hindcast, running: &Running, all: u64) -> Result<
 /// Writes per second of a restore that creates everything in a namespace anew, and of a client that does nothing else.
 async fn requests(hindcast: &Hindcast, running: &Running, client: &Client, count: u64) -> Result<()> {
     fill(client, "lost", count).await?;
+    // So that the moment surely lies behind all of them: bounds of a time may be a second wide.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let at = jiff::Timestamp::now().as_microsecond();
     running.close().await?;
@@ -286,6 +287,7 @@ async fn timed(hindcast: &Hindcast, args: &[&str], codes: &[i32]) -> Result<Call
     let mut peak = 0;
     while !over.is_finished() {
         peak = peak.max(memory_of(pid, "VmHWM:").unwrap_or_default());
+        // How often the memory is looked at.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let (output, took) = over.await??;

@@ -692,6 +692,7 @@ async fn what_others_hold_is_waited_for_or_done_without() -> Result<()> {
     // What is deleted is counted out of the quota by a controller, which may take its time.
     let counts_late = async {
         scene.cluster.pause(Part::ControllerManager)?;
+        // For so long nothing is counted.
         tokio::time::sleep(Duration::from_secs(2)).await;
         scene.cluster.resume(Part::ControllerManager)
     };

@@ -294,9 +294,6 @@ fn files_say_what_they_are_and_stay_small() {
 /// in this file.
 const SLEEPERS: [&str; 3] = ["tests/src/until.rs", "tests/src/sim/", "tests/tests/fast/tidy.rs"];
 
-/// Files in which sleeps are not looked at yet: they wait for the same change of their own.
-const SLEEPERS_FOR_NOW: [&str; 2] = ["tests/benches/figures/restore.rs", "tests/tests/cluster/restore.rs"];
-
 /// Complaints about sleeps on the real clock without a comment on the line before that says why time itself is waited
 /// for.
 fn bare_sleeps(name: &str, text: &str) -> Vec<String> {
@@ -314,8 +311,7 @@ fn bare_sleeps(name: &str, text: &str) -> Vec<String> {
 #[test]
 fn nothing_sleeps_without_a_reason() {
     let sources = sources(&["tests"]);
-    let looked_at =
-        sources.iter().filter(|(name, _)| !SLEEPERS.iter().chain(&SLEEPERS_FOR_NOW).any(|s| name.starts_with(s)));
+    let looked_at = sources.iter().filter(|(name, _)| !SLEEPERS.iter().any(|s| name.starts_with(s)));
     none(&looked_at.flat_map(|(name, text)| bare_sleeps(name, text)).collect::<Vec<_>>());
     let offender = "std::thread::sleep(SOON);\n// The pace of the load.\nstd::thread::sleep(PACE);\n";
     assert_eq!(bare_sleeps("x.rs", offender).len(), 1, "the rule fires");
