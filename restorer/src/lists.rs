@@ -96,8 +96,13 @@ pub(crate) fn label(list: &[Value], at: usize, hides: &dyn Fn(&str) -> bool) -> 
 
 /// The label of an element by these fields, as a path writes it.
 pub(crate) fn called(fields: Fields, element: &Value) -> String {
+    format!("[{}]", escape_pointer(&inner(fields, element)))
+}
+
+/// What a label says; a field that the element does not have is left out.
+fn inner(fields: Fields, element: &Value) -> String {
     let named = fields.iter().filter_map(|field| Some(format!("{field}={}", text(element.get(field)?))));
-    format!("[{}]", escape_pointer(&named.collect::<Vec<_>>().join(",")))
+    named.collect::<Vec<_>>().join(",")
 }
 
 /// What these fields hold, in words.
@@ -111,6 +116,11 @@ pub fn labelled(list: &[Value], label: &str) -> Option<usize> {
         let value = named.split_once('=').and_then(|(field, wanted)| Some((element.get(field)?, wanted)));
         value.is_some_and(|(value, wanted)| text(value) == wanted)
     };
+    // An element that lacks a field of its label is told from one that has it only by the whole label.
+    let own = pair(list, list).labels;
+    if let Some(at) = own.and_then(|fields| list.iter().position(|element| inner(fields, element) == label)) {
+        return Some(at);
+    }
     // What is behind the first `=` may hold any character.
     let whole = list.iter().position(|element| is(element, label));
     whole.or_else(|| list.iter().position(|element| label.split(',').all(|named| is(element, named))))

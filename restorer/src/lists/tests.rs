@@ -44,6 +44,8 @@ fn a_label_means_the_element_that_it_was_made_of() {
         r#"[{"port":53,"protocol":"TCP"},{"port":53,"protocol":"UDP"}]"#,
         r#"[{"name":"a"},{"name":"b,name=a"},{"name":"c=d"},{"name":"e]"}]"#,
         r#"[{"containerPort":80},{"containerPort":81}]"#,
+        // One lacks a field that the other has.
+        r#"[{"port":53,"protocol":"UDP"},{"port":53},{"port":54}]"#,
     ] {
         let list = list(text);
         for at in 0..list.len() {
