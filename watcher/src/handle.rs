@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hindcast_journal::{Position, parts::Micros, row::Revision, segment::FrontierVector};
+use hindcast_journal::{Position, parts::Micros, row::Revision, segment::FrontierVector, writer::Durable};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -141,5 +141,22 @@ impl Handle {
     /// What is durable, and a way to wait for more.
     pub fn durable(&self) -> watch::Receiver<DurableState> {
         self.durable.clone()
+    }
+
+    /// What has become durable from now on, piece by piece, for whoever counts it. The future brings the pieces, and ends
+    /// with the watcher.
+    pub fn commits(&self) -> (watch::Receiver<Durable>, impl Future<Output = ()> + use<>) {
+        let mut state = self.durable();
+        let DurableState { segment, mut last, mut bytes, .. } = state.borrow().clone();
+        let (tell, commits) = watch::channel(Durable { segment, last, ..Durable::default() });
+        let bring = async move {
+            while state.changed().await.is_ok() {
+                let now = state.borrow_and_update().clone();
+                let more = now.bytes.saturating_sub(bytes);
+                tell.send_replace(Durable { segment: now.segment, first: last + 1, last: now.last, bytes: more });
+                (last, bytes) = (now.last, now.bytes);
+            }
+        };
+        (commits, bring)
     }
 }

@@ -21,7 +21,6 @@ use hindcast_journal::{
     Journal, Writer,
     encode::Encoder,
     seal::{DataKeys, Rules, Secrets},
-    writer::Durable,
 };
 use hindcast_watcher::{self as watcher, Handle, Metrics, Settings};
 use prometheus::Registry;
@@ -130,23 +129,12 @@ impl Connector for Clients {
 
 /// Writes checkpoints behind the watcher.
 async fn checkpoints(journal: Journal, handle: Handle, (name, epoch): (String, u64), stopped: watch::Receiver<bool>) {
-    let mut state = handle.durable();
-    let first = state.borrow().clone();
-    let (tell, durable) = watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
-    let bridge = async move {
-        let (mut last, mut bytes) = (first.last, first.bytes);
-        while state.changed().await.is_ok() {
-            let now = state.borrow_and_update().clone();
-            let more = now.bytes.saturating_sub(bytes);
-            tell.send_replace(Durable { segment: now.segment, first: last + 1, last: now.last, bytes: more });
-            (last, bytes) = (now.last, now.bytes);
-        }
-    };
-    let parts = compactor::Parts { journal: journal.clone(), durable, writer: name.as_str().into(), epoch };
+    let (durable, bring) = handle.commits();
+    let parts = compactor::Parts { journal, durable, writer: name.into(), epoch };
     let work = compactor::run(compactor::Policy::default(), parts, ended(stopped));
     tokio::pin!(work);
     tokio::select! {
         () = &mut work => {}
-        () = bridge => work.await,
+        () = bring => work.await,
     }
 }

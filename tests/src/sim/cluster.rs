@@ -18,14 +18,11 @@ use hindcast_journal::{
     error::ErrorKind as Store,
     seal::Secrets,
     segment::FrontierPoint,
-    writer::{Durable, Identity, Sabotage, Writer},
+    writer::{Identity, Sabotage, Writer},
 };
 use hindcast_watcher::{Commands, ErrorKind, Handle, Metrics, Settings};
 use object_store::path::Path;
-use tokio::{
-    sync::{oneshot, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     api::{Server, state::Trouble},
@@ -574,17 +571,9 @@ async fn checkpoints(
     (writer, epoch): (String, u64),
 ) -> Infallible {
     let Some(policy) = policy else { return std::future::pending().await };
-    let mut state = handle.durable();
-    let first = state.borrow().clone();
-    let (tell, durable) = watch::channel(Durable { segment: first.segment, last: first.last, ..Durable::default() });
-    let bridge = async move {
-        let (mut last, mut bytes) = (first.last, first.bytes);
-        while state.changed().await.is_ok() {
-            let now = state.borrow_and_update().clone();
-            let more = now.bytes.saturating_sub(bytes);
-            tell.send_replace(Durable { segment: now.segment, first: last + 1, last: now.last, bytes: more });
-            (last, bytes) = (now.last, now.bytes);
-        }
+    let (durable, commits) = handle.commits();
+    let bring = async {
+        commits.await;
         std::future::pending().await
     };
     let parts = compactor::Parts { journal, durable, writer: writer.into(), epoch };
@@ -594,7 +583,7 @@ async fn checkpoints(
     };
     tokio::select! {
         biased;
-        never = bridge => never,
+        never = bring => never,
         never = work => never,
     }
 }
