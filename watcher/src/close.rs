@@ -9,7 +9,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use hindcast_cluster::Failure;
+use hindcast_cluster::{Failure, cut::WATCHES};
 use hindcast_journal::{cut::MAIN, facts::Discovery, row::Revision, segment::FrontierVector};
 use tokio::sync::watch;
 
@@ -23,9 +23,6 @@ use crate::{
     mute::{self, Look},
 };
 
-/// Closing watches at once: as many as a big cluster has kinds, since each waits a second or two for its bookmark and
-/// costs nothing meanwhile.
-const WATCHES: usize = 1024;
 /// Longest wait for a kind that is being healed or whose server is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often such a kind is checked.

@@ -8,15 +8,13 @@ use std::time::Duration;
 
 use hindcast_cluster::{
     Failure,
-    discovery::path,
-    lines::{self, Event},
+    cut::{SECONDS, ShortWatch},
+    lines::Event,
 };
 use hindcast_journal::{facts::Discovery, row::Revision};
 
 use crate::{access::Access, core::Verdict};
 
-/// Asked of the server; its bookmark comes two seconds before the end.
-pub(crate) const SECONDS: u32 = 3;
 /// A watch that ends sooner was cut off.
 const ENDED: Duration = Duration::from_secs(SECONDS as u64 - 1);
 
@@ -29,11 +27,9 @@ pub(crate) async fn listen(
     cursor: Revision,
     target: Revision,
 ) -> Result<bool, Failure> {
-    let query = format!("resourceVersion={cursor}&timeoutSeconds={SECONDS}");
-    let mut watch = access.api.watch(&path(kind), &query).await?;
+    let mut watch = ShortWatch::open(&access.api, kind, cursor).await?;
     let opened = access.parts.clock.monotonic();
-    while let Some(line) = watch.line(Duration::from_secs(2 * u64::from(SECONDS))).await? {
-        let event = lines::event(&line).ok_or_else(|| Failure::Server("no event".to_owned()))?;
+    while let Some(event) = watch.next().await? {
         if let Event::Error(status) = &event {
             return Err(Failure::of_event(status));
         }

@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use hindcast_journal::{Parts, facts::Discovery, row::Revision};
 
 use crate::{
-    Api, Failure,
+    Api, Failure, Watch,
     discovery::path,
     gate::Gate,
     header::Header,
@@ -24,11 +24,13 @@ use crate::{
 
 /// Watches at once: as many as a big cluster has kinds, since each waits a second or two for its bookmark and costs
 /// nothing meanwhile.
-const WATCHES: usize = 1024;
+pub const WATCHES: usize = 1024;
 /// Lists at once.
 const LISTS: usize = 32;
 /// How long a watch is asked to last; its bookmark comes two seconds before its end.
-const SECONDS: u32 = 3;
+pub const SECONDS: u32 = 3;
+/// How long such a watch may be silent.
+const SILENCE: Duration = Duration::from_secs(2 * SECONDS as u64);
 /// How often a kind is watched: under load a watch may end a moment before its bookmark, and the next goes on there.
 const TRIES: u32 = 4;
 /// How long a request may take.
@@ -134,6 +136,23 @@ pub async fn close(
     Ok(out)
 }
 
+/// A watch that the server ends after a few seconds, with a bookmark before the end if it sends any.
+pub struct ShortWatch(Watch);
+
+impl ShortWatch {
+    /// Opens one of a kind, from where it is known.
+    pub async fn open(api: &Api, kind: &Discovery, cursor: Revision) -> Result<Self, Failure> {
+        let query = format!("resourceVersion={cursor}&timeoutSeconds={SECONDS}");
+        api.watch(&path(kind), &query).await.map(Self)
+    }
+
+    /// The next event; `None` when the server ended the watch.
+    pub async fn next(&mut self) -> Result<Option<Event>, Failure> {
+        let Some(line) = self.0.line(SILENCE).await? else { return Ok(None) };
+        lines::event(&line).map(Some).ok_or_else(|| Failure::Server("no event".to_owned()))
+    }
+}
+
 async fn follow(
     api: &Api,
     gate: &Gate,
@@ -150,11 +169,9 @@ async fn follow(
             let _place = gate.enter(0).await;
             api.sample(&path(kind)).await?;
         }
-        let query = format!("resourceVersion={}&timeoutSeconds={SECONDS}", closed.reached);
-        let mut watch = api.watch(&path(kind), &query).await?;
+        let mut watch = ShortWatch::open(api, kind, closed.reached).await?;
         while closed.reached < target {
-            let Some(line) = watch.line(Duration::from_secs(2 * u64::from(SECONDS))).await? else { break };
-            let event = lines::event(&line).ok_or_else(|| Failure::Server("no event".to_owned()))?;
+            let Some(event) = watch.next().await? else { break };
             let (object, deleted) = match event {
                 Event::Added(object) | Event::Modified(object) => (object, false),
                 Event::Deleted(object) => (object, true),
