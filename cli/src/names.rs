@@ -4,6 +4,9 @@ use hindcast_journal::fold::ObjectKey;
 
 use crate::kinds;
 
+/// How many names a sentence has.
+const NAMED: usize = 10;
+
 /// A kind key as a person reads it.
 pub(crate) fn kind_name(key: &str) -> String {
     key.split_once('/').map_or_else(|| key.to_owned(), |(group, resource)| kinds::named(group, resource))
@@ -17,8 +20,15 @@ pub(crate) fn object_name(key: &ObjectKey) -> String {
 
 /// A few of many.
 pub(crate) fn some(names: &[String]) -> String {
-    let shown = names.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
+    some_of(names, names.len())
+}
+
+/// The first of names, of which there are so many in all.
+pub(crate) fn some_of(names: &[String], in_all: usize) -> String {
+    let shown = names.get(..names.len().min(NAMED)).unwrap_or_default();
+    let more = in_all.saturating_sub(shown.len());
+    let shown = shown.join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 /// `1 change`, `2 changes`

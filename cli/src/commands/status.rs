@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
                     "values of {} are not stored, since there was no key when they were recorded, or none that worked: {}; \
                      `run` reads them again {again}",
                     names::count(unstored as usize, "object"),
-                    first_of(&names, unstored as usize)
+                    names::some_of(&names, unstored as usize)
                 ),
             );
         }
@@ -67,11 +67,4 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         _ => render::status::print(context, &status),
     }
     Ok(Exit::Done)
-}
-
-/// The first of names, of which there are so many in all.
-fn first_of(names: &[String], in_all: usize) -> String {
-    let shown = names.get(..names.len().min(10)).unwrap_or_default();
-    let more = in_all.saturating_sub(shown.len());
-    if more == 0 { names::some(shown) } else { format!("{} and {more} more", names::some(shown)) }
 }

@@ -21,19 +21,11 @@ fn see(encoder: &Encoder, rv: u64, data: &str, base: Option<&Base>) -> crate::en
         r#"{{"kind":"W","metadata":{{"name":"n","namespace":"ns","uid":"u","resourceVersion":"{rv}","managedFields":[{{"manager":"m{rv}"}}]}},"data":"{data}","pad":"{}"}}"#,
         "x".repeat(200)
     );
-    let kind = kind();
-    encoder.observe(
-        &Observation {
-            kind: &kind,
-            incarnation: 0,
-            rv,
-            source: Source::Watch,
-            time_lo: 0,
-            time_hi: 0,
-            bytes: bytes.as_bytes(),
-        },
-        base,
-    )
+    encoder.observe(&seen(&kind(), rv, &bytes), base)
+}
+
+fn seen<'a>(kind: &'a Discovery, rv: u64, bytes: &'a str) -> Observation<'a> {
+    Observation { kind, incarnation: 0, rv, source: Source::Watch, time_lo: 0, time_hi: 0, bytes: bytes.as_bytes() }
 }
 
 fn history() -> Vec<Row> {
@@ -153,17 +145,7 @@ fn what_a_healing_brought_is_ahead_of_the_cursor_through_whichever_definition_it
 /// A version that is not exact JSON, in the ways that its uid, or even its name, cannot be read.
 fn garbled(encoder: &Encoder, rv: u64, metadata: &str, base: Option<&Base>) -> crate::encode::Encoded {
     let bytes = format!(r#"{{"kind":"W","metadata":{{{metadata}"resourceVersion":"{rv}"}},"a":1,"a":2}}"#);
-    let kind = kind();
-    let seen = Observation {
-        kind: &kind,
-        incarnation: 0,
-        rv,
-        source: Source::Watch,
-        time_lo: 0,
-        time_hi: 0,
-        bytes: bytes.as_bytes(),
-    };
-    let out = encoder.observe(&seen, base);
+    let out = encoder.observe(&seen(&kind(), rv, &bytes), base);
     assert_eq!(out.change.op, Op::Unreadable);
     out
 }

@@ -13,17 +13,16 @@ use hindcast_journal::cut::At;
 use hindcast_restorer::{
     Prepared, Records, Selection, Session, Timeline,
     apply::{Became, Settings, Stage},
-    selection::{What, Widen},
+    selection::What,
 };
 use hindcast_tests::{
-    oracle::{
-        request,
-        subject::{Hindcast, Place, Running},
-    },
+    http::{create, request, send},
+    manifests::{NAMESPACES, namespace as namespace_of},
+    oracle::subject::{Hindcast, Place, Running},
     real::{Cluster, process::Workdir},
 };
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::{
@@ -174,20 +173,20 @@ async fn requests(hindcast: &Hindcast, running: &Running, client: &Client, count
 
 /// Creates objects and sets their owners as a restore does, and nothing else; requests per second.
 async fn bare(client: &Client, namespace: &str, count: u64) -> Result<f64> {
-    make_namespace(client, namespace).await?;
+    create(client, NAMESPACES, namespace_of(namespace)).await?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
     let begun = Instant::now();
     stream::iter(0..count)
         .map(|n| {
             let path = &path;
             async move {
-                let made = send(client, "POST", path, &config_map("map", n, 900), "application/json").await?;
+                let made = create(client, path, config_map("map", n, 900)).await?;
                 let mut managed = made["metadata"]["managedFields"].clone();
                 managed[0]["manager"] = json!("somebody");
                 let of = |field: &str| made["metadata"][field].clone();
                 let patch = json!({ "metadata": { "uid": of("uid"), "resourceVersion": of("resourceVersion"), "managedFields": managed } });
                 let name = made["metadata"]["name"].as_str().unwrap_or_default();
-                send(client, "PATCH", &format!("{path}/{name}"), &patch, "application/merge-patch+json").await
+                send(client, "PATCH", &format!("{path}/{name}"), Some(patch)).await
             }
         })
         .buffer_unordered(AT_ONCE)
@@ -227,13 +226,7 @@ async fn session(hindcast: &Hindcast, client: &Client) -> Result<(Session, Timel
 
 /// A namespace's plan, by the library, and how long that took without the wait for what is on its way into the bucket.
 async fn planned(hindcast: &Hindcast, client: &Client, namespace: &str, at: i64) -> Result<(Prepared, Duration)> {
-    let selection = Selection {
-        what: What::Namespace(namespace.to_owned()),
-        labels: String::new(),
-        only: Vec::new(),
-        path: None,
-        widen: Widen::default(),
-    };
+    let selection = Selection::of(What::Namespace(namespace.to_owned()));
     let begun = Instant::now();
     let (session, mut timeline) = session(hindcast, client).await?;
     let then = timeline.at(&At::Time(at)).await?;
@@ -262,8 +255,7 @@ async fn change(running: &Running, client: &Client, namespace: &str, count: u64)
     let turn = jiff::Timestamp::now().as_microsecond();
     for n in 0..count {
         let path = format!("/api/v1/namespaces/{namespace}/configmaps/map-{}", n * (EACH / count));
-        send(client, "PATCH", &path, &json!({ "data": { "turn": turn.to_string() } }), "application/merge-patch+json")
-            .await?;
+        send(client, "PATCH", &path, Some(json!({ "data": { "turn": turn.to_string() } }))).await?;
     }
     Ok(at)
 }
@@ -300,25 +292,14 @@ async fn timed(hindcast: &Hindcast, args: &[&str], codes: &[i32]) -> Result<Call
 }
 
 async fn fill(client: &Client, namespace: &str, count: u64) -> Result<()> {
-    make_namespace(client, namespace).await?;
+    create(client, NAMESPACES, namespace_of(namespace)).await?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
     stream::iter(0..count)
         .map(|n| {
             let path = &path;
-            async move { send(client, "POST", path, &config_map("map", n, 900), "application/json").await }
+            async move { create(client, path, config_map("map", n, 900)).await }
         })
         .buffer_unordered(AT_ONCE)
         .try_for_each(|_| async { Ok(()) })
         .await
-}
-
-async fn make_namespace(client: &Client, name: &str) -> Result<()> {
-    send(client, "POST", "/api/v1/namespaces", &json!({ "metadata": { "name": name } }), "application/json").await?;
-    Ok(())
-}
-
-async fn send(client: &Client, method: &str, path: &str, body: &Value, content: &str) -> Result<Value> {
-    let (status, answer) = request(client, method, path, Some(serde_json::to_vec(body)?), content).await?;
-    ensure!((200..300).contains(&status), "{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
-    Ok(serde_json::from_slice(&answer)?)
 }

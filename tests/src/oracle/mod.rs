@@ -15,5 +15,3 @@ pub use check::{Listed, Met, Swap, Verdict, check, exact_lists_agree};
 pub use load::{
     Answer, Attempt, EVENTS, Kind, Load, Verb, Written, begin, builder, kinds, newest_revision, now, prepare, run,
 };
-
-pub use crate::http::request;
