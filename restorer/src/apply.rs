@@ -33,8 +33,9 @@ use tokio::sync::watch;
 
 pub use crate::outcome::{Became, Verified};
 
+pub(crate) use self::check::check;
 pub use self::{
-    check::{Check, check},
+    check::Check,
     progress::{Progress, Stage},
     rollout::{PodState, Rollout},
     settle::settle,
@@ -147,7 +148,7 @@ pub type Listener<'a> = &'a (dyn Fn(Progress<'_>) + Send + Sync);
 
 /// Carries a plan out, with its record begun ([`Record::begin`]) or opened again ([`Record::open`], then the plan is
 /// [`Record::prepared`]). `cancel` turning true ends it after what is under way.
-pub async fn apply(
+pub(crate) async fn apply(
     prepared: &Prepared,
     client: &kube::Client,
     record: &Record,

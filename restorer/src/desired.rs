@@ -26,7 +26,7 @@ mod needs;
 #[cfg(test)]
 mod tests;
 
-pub use crate::full::Full;
+pub(crate) use crate::full::Full;
 
 /// How far a desired state reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +166,7 @@ impl Desired {
 
 /// What the journal knows of now.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// The kinds as they stand.
     pub kinds: BTreeMap<String, KindState>,
     /// The uid and newest position of each object of the selection that the journal holds as present.

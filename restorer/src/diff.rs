@@ -7,7 +7,7 @@
 //! value, or into the new one for what only that has. (3) Elements of lists are matched by what names them
 //! (`lists`), so that a container put first does not look as if every one had changed.
 //!
-//! Not here: what may be shown (`cli`'s redaction), what a restore does about a difference ([`crate::prepare`]).
+//! Not here: what may be shown (`cli`'s redaction), what a restore does about a difference ([`crate::plan`]).
 
 use std::collections::BTreeMap;
 

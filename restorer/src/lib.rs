@@ -5,14 +5,14 @@
 //! **Restoring** is done by a [`Session`]. It goes in three steps, and only the last one writes:
 //! 1. gather: [`Desired`] (the journal, or a restore's record for `undo`), [`Live`] (the cluster), [`Known`] (what the
 //!    journal knows of now: the evidence for deletes);
-//! 2. [`prepare`], a pure function of these: a [`Plan`] that can be printed and kept, and the bodies it stands for;
+//! 2. [`plan`], a pure function of these: a [`Plan`] that can be printed and kept, and the bodies it stands for;
 //! 3. [`apply`]: carries a plan out, with a [`Record`] in the bucket that makes it resumable and undoable.
 //!
 //! What a restore may touch is said by one table, [`rules`]; what of an object is anybody's intent by [`intent`].
 
 pub mod apply;
 pub mod blame;
-pub mod desired;
+mod desired;
 pub mod diff;
 mod full;
 pub mod intent;
@@ -20,7 +20,7 @@ mod json;
 mod kept;
 mod kinds;
 pub mod lists;
-pub mod live;
+mod live;
 pub mod message;
 mod names;
 mod outcome;
@@ -38,10 +38,10 @@ pub mod session;
 mod timeline;
 mod verb;
 
-pub use apply::{Outcome, apply};
-pub use desired::{Desired, Known};
-pub use live::Live;
-pub use plan::{Plan, Prepared, prepare};
+pub use apply::Outcome;
+use desired::{Desired, Known};
+use live::Live;
+pub use plan::{Plan, Prepared};
 pub use record::{Record, Records};
 pub use selection::Selection;
 pub use session::Session;

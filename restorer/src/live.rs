@@ -16,11 +16,11 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use read::read;
+pub(crate) use read::read;
 
 /// The live side.
 #[derive(Debug, Clone, Default)]
-pub struct Live {
+pub(crate) struct Live {
     /// The uid of kube-system.
     pub cluster: String,
     /// The objects.
@@ -51,7 +51,7 @@ pub struct Live {
 
 /// What stands in a namespace, or of a definition.
 #[derive(Debug, Clone, Default)]
-pub struct Held {
+pub(crate) struct Held {
     /// The objects.
     pub objects: BTreeMap<ObjectKey, Present>,
     /// Where they were looked for.
@@ -78,7 +78,7 @@ pub struct HeldIn {
 
 /// Whether objects can be made in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamespacePhase {
+pub(crate) enum NamespacePhase {
     /// They can.
     Active,
     /// It is being deleted.
@@ -87,7 +87,7 @@ pub enum NamespacePhase {
 
 /// An object that is there.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub(crate) struct Present {
     /// Its uid.
     pub uid: String,
     /// Its resourceVersion.
@@ -100,7 +100,7 @@ pub struct Present {
 
 /// What became of listing a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
+pub(crate) enum Listed {
     /// All of it is in the answer.
     Whole,
     /// We may not: the server's words.

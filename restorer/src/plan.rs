@@ -44,7 +44,7 @@ mod tests;
 mod volumes;
 mod warnings;
 
-pub use prepare::prepare;
+pub(crate) use prepare::prepare;
 
 pub use crate::{
     diff::FieldChange,

@@ -177,14 +177,9 @@ impl Records {
     }
 
     /// Begins the record of a restore: writes its plan and everything that it replaces. Until this has returned nothing may
-    /// be written to the cluster.
-    pub async fn begin(&self, prepared: &Prepared) -> Result<Record> {
-        self.begin_as(prepared, &|_| {}).await
-    }
-
-    /// As [`Records::begin`]; `told` hears of the id before anything is kept under it, so that whoever is killed from then
-    /// on has said which restore it is.
-    pub async fn begin_as(&self, prepared: &Prepared, told: &(dyn Fn(&str) + Send + Sync)) -> Result<Record> {
+    /// be written to the cluster. `told` hears of the id before anything is kept under it, so that whoever is killed from
+    /// then on has said which restore it is.
+    pub async fn begin(&self, prepared: &Prepared, told: &(dyn Fn(&str) + Send + Sync)) -> Result<Record> {
         let plan = Bytes::from(prepared.plan.told(self.words).to_json());
         let began = self.store.parts().clock.now();
         let id = loop {

@@ -78,6 +78,11 @@ pub enum Reach {
 }
 
 impl Selection {
+    /// All that is named, with nothing allowed beyond the default.
+    pub fn of(what: What) -> Self {
+        Self { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() }
+    }
+
     /// How an object belongs to it, by its key alone.
     pub fn reach(&self, key: &ObjectKey) -> Reach {
         let kind = key.kind_key();

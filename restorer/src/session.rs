@@ -186,7 +186,7 @@ impl Session {
         told: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Restore> {
         self.same("the plan", &prepared.plan.cluster)?;
-        let record = records.begin_as(&prepared, told).await?;
+        let record = records.begin(&prepared, told).await?;
         Ok(Restore { session: self.clone(), prepared, record })
     }
 

@@ -35,7 +35,7 @@ pub enum Check {
 }
 
 /// Asks about every action of a plan, several at once.
-pub async fn check(
+pub(crate) async fn check(
     prepared: &Prepared,
     client: &kube::Client,
     parts: &Parts,

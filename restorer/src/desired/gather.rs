@@ -93,7 +93,7 @@ impl Desired {
 
 impl Known {
     /// What the journal knows of now.
-    pub async fn gather(timeline: &mut Timeline, selection: &Selection) -> Result<Self> {
+    pub(crate) async fn gather(timeline: &mut Timeline, selection: &Selection) -> Result<Self> {
         let now = timeline.at(&At::NowOpen).await?;
         let (mut present, kinds) = present(&now, &selection.scope()).await?;
         if let What::Namespace(namespace) = &selection.what {

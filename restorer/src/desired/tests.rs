@@ -13,11 +13,7 @@ use hindcast_journal::{
 use object_store::{memory::InMemory, path::Path};
 
 use super::*;
-use crate::{
-    Selection, Timeline,
-    message::Remedy,
-    selection::{What, Widen},
-};
+use crate::{Selection, Timeline, message::Remedy, selection::What};
 
 fn key() -> Arc<Key> {
     Arc::new(Key { name: "k".into(), created: String::new(), wrap: [1; 32], hmac: [2; 32], seal: [3; 32] })
@@ -86,7 +82,7 @@ async fn timeline(
 }
 
 fn selection(what: What) -> Selection {
-    Selection { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() }
+    Selection::of(what)
 }
 
 fn shop() -> Selection {

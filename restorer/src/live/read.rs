@@ -36,7 +36,7 @@ const BY_NAME: usize = 40;
 const FEW: usize = 8;
 
 /// Reads what a selection reaches in the cluster. `kinds` are those that are served now.
-pub async fn read(
+pub(crate) async fn read(
     client: &kube::Client,
     parts: &Parts,
     kinds: &[Discovery],

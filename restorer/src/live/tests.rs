@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     Desired, Protection, Selection,
     desired::{Source, Wanted},
-    selection::{What, Widen},
+    selection::What,
 };
 use hindcast_journal::{Parts, exact::Value, facts::Discovery};
 
@@ -162,7 +162,7 @@ fn fake() -> Fake {
 }
 
 fn selection(what: What) -> Selection {
-    Selection { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() }
+    Selection::of(what)
 }
 
 fn shop() -> Selection {

@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// Makes the plan; pure.
-pub fn prepare(selection: &Selection, desired: &Desired, live: &Live, known: &Known) -> Prepared {
+pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, known: &Known) -> Prepared {
     let mut staying = BTreeMap::new();
     loop {
         let mut planner = Planner::new(selection, desired, live, known, &staying);

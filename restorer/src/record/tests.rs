@@ -12,7 +12,7 @@ use crate::{
     live::HeldIn,
     message::Remedy,
     plan::{Action, Bodies, LiveRef, Plan, Prepared, Propagation, Verb, Wave},
-    selection::{Selection, What, Widen},
+    selection::{Selection, What},
 };
 
 fn key(resource: &str, name: &str) -> ObjectKey {
@@ -77,13 +77,7 @@ fn prepared() -> Prepared {
         cut: Cut::default(),
         time: 1,
         undoes: None,
-        selection: Selection {
-            what: What::Namespace("shop".into()),
-            labels: String::new(),
-            only: Vec::new(),
-            path: None,
-            widen: Widen::default(),
-        },
+        selection: Selection::of(What::Namespace("shop".into())),
         actions,
         left: Vec::new(),
         notes: Vec::new(),
@@ -113,7 +107,7 @@ async fn everything_comes_back_and_no_value_lies_open() {
     let (inner, key) = (Arc::new(InMemory::new()), test_key());
     let records = records(&inner, vec![key]);
     let prepared = prepared();
-    let id = records.begin(&prepared).await.expect("the store takes it").id().to_owned();
+    let id = records.begin(&prepared, &|_| {}).await.expect("the store takes it").id().to_owned();
     let record = records.open(&id).await.expect("it is there");
     assert!(record.is_resumed() && record.open_ends().len() == 3);
     let back = record.prepared().await.expect("all pre-images are there");
@@ -139,7 +133,7 @@ async fn everything_comes_back_and_no_value_lies_open() {
 #[tokio::test]
 async fn without_a_key_secrets_are_not_recorded_and_not_acted_on() {
     let inner = Arc::new(InMemory::new());
-    let record = records(&inner, Vec::new()).begin(&prepared()).await.expect("the store takes it");
+    let record = records(&inner, Vec::new()).begin(&prepared(), &|_| {}).await.expect("the store takes it");
     assert!(record.unrecorded(&key("secrets", "db")).is_some_and(|why| why.remedies().eq([&Remedy::Key])));
     assert!(record.unrecorded(&key("configmaps", "stray")).is_none());
 }
@@ -148,7 +142,7 @@ async fn without_a_key_secrets_are_not_recorded_and_not_acted_on() {
 async fn an_undo_is_of_what_was_touched() {
     let inner = Arc::new(InMemory::new());
     let records = records(&inner, vec![test_key()]);
-    let record = records.begin(&prepared()).await.expect("the store takes it");
+    let record = records.begin(&prepared(), &|_| {}).await.expect("the store takes it");
     let id = record.id().to_owned();
     record.note(entry(key("secrets", "db"), Became::Done, "u1"));
     record.note(entry(key("configmaps", "new"), Became::Done, "u2"));
@@ -173,7 +167,7 @@ async fn an_unknown_id_tells_the_newest() {
     let records = records(&inner, vec![test_key()]);
     let none = records.open("2026").await.expect_err("there is none");
     assert!(none.to_string().contains("no records"), "{none}");
-    let first = records.begin(&prepared()).await.expect("the store takes it").id().to_owned();
+    let first = records.begin(&prepared(), &|_| {}).await.expect("the store takes it").id().to_owned();
     let wrong = records.open("nonsense").await.expect_err("there is none of that name");
     assert!(wrong.hint().is_some_and(|h| h.contains(&first)), "{wrong}");
     assert_eq!(records.open(&first[..13]).await.expect("one begins so").id(), first);
@@ -185,7 +179,7 @@ async fn an_unknown_id_tells_the_newest() {
 async fn a_restore_that_ended_before_its_first_write_cannot_be_resumed() {
     let inner = Arc::new(InMemory::new());
     let records = records(&inner, vec![test_key()]);
-    let id = records.begin(&prepared()).await.expect("the store takes it").id().to_owned();
+    let id = records.begin(&prepared(), &|_| {}).await.expect("the store takes it").id().to_owned();
     inner.delete(&Path::from(format!("journal/c1/restores/{id}/pre-1"))).await.expect("it was there");
     let error = records.open(&id).await.expect("the plan is there").prepared().await.expect_err("nothing to go by");
     assert!(error.to_string().contains("nothing was changed"), "{error}");
@@ -197,7 +191,7 @@ async fn a_record_that_was_not_all_kept_is_completed_by_the_same_plan_alone() {
     let records = records(&inner, vec![test_key()]);
     let told = std::sync::Mutex::new(String::new());
     let tell = |id: &str| id.clone_into(&mut told.lock().expect("one thread"));
-    let begun = records.begin_as(&prepared(), &tell).await.expect("the store takes it");
+    let begun = records.begin(&prepared(), &tell).await.expect("the store takes it");
     let id = begun.id().to_owned();
     assert_eq!(*told.lock().expect("one thread"), id);
     assert!(begun.is_begun().await.expect("it lists"));

@@ -11,7 +11,7 @@ fn key(kind: &str, namespace: &str, name: &str) -> ObjectKey {
 }
 
 fn of(what: What) -> Selection {
-    Selection { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() }
+    Selection::of(what)
 }
 
 #[test]

@@ -50,13 +50,7 @@ async fn timeline(cluster: &str) -> Timeline {
 }
 
 fn shop() -> Selection {
-    Selection {
-        what: What::Namespace("shop".into()),
-        labels: String::new(),
-        only: Vec::new(),
-        path: None,
-        widen: Widen::default(),
-    }
+    Selection::of(What::Namespace("shop".into()))
 }
 
 #[tokio::test]
@@ -97,7 +91,7 @@ async fn a_session_takes_nothing_of_another_cluster() {
     // A restore of theirs, kept in the same place.
     let mut foreign = compared.prepared;
     foreign.plan.cluster = "theirs".into();
-    let record = records.begin(&foreign).await.expect("is kept");
+    let record = records.begin(&foreign, &|_| {}).await.expect("is kept");
     let refused = session.undo(&mut ours, &record, &Widen::default()).await.expect_err("another record");
     assert!(refused.to_string().contains("the restore"), "{refused}");
     let refused = session.resume(&mut ours, &records, record.id()).await.expect_err("another record");

@@ -1,5 +1,5 @@
-//! A restore at the end of a run: a namespace goes back to an earlier revision, by the real planner and the real
-//! writes, and the simulated cluster is held against its own record of that revision.
+//! A restore at the end of a run: a namespace goes back to an earlier revision, by a real session of
+//! the restorer, and the simulated cluster is held against its own record of that revision.
 //!
 //! **What is checked**: every action of the plan is done; what was acted on is as it was; whatever else differs was
 //! said to be left, is of a kind that was not protected then, or could not be known (born and gone inside a healed
@@ -8,14 +8,16 @@
 //! **Words**: the *meaning* of an object is what people write in it: content, labels and annotations, without status
 //! and what the server sets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use hindcast_journal::{Journal, Parts, cut::At, fold::Scope};
+use hindcast_journal::{Journal, cut::At, fold::Scope};
 use hindcast_restorer::{
-    Desired, Known, Outcome, Plan, Prepared, Protection, Records, Selection, Timeline, View,
-    apply::{Became, Settings, apply},
-    live, prepare,
-    selection::{What, Widen},
+    Outcome, Plan, Protection, Records, Selection, Session, Timeline, View,
+    apply::{Became, Settings},
+    selection::What,
 };
 use kube::Client;
 use object_store::path::Path;
@@ -34,6 +36,9 @@ use super::{
 
 /// The namespace that is restored.
 const NAMESPACE: &str = "shop";
+
+/// How long the server may take to say which cluster it is, and what is on its way into the bucket to arrive.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What was restored: how many actions were done, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -61,13 +66,13 @@ pub async fn restore(server: &Server, bucket: &Bucket) -> Restored {
     let process = Process::new("restorer", server.world());
     let journal = Journal::open(bucket.store(&process), &Path::from(PREFIX), &server.cluster(), process.parts());
     let before = server.revision();
-    match carried_out(&journal, &server.client(&process), &process.parts(), rv).await {
-        Err(error) => Restored { done: 0, problems: vec![format!("restoring {NAMESPACE} to {rv}: {error}")] },
-        Ok(Carried { prepared, outcome, then }) => {
+    match carried_out(&journal, server.client(&process), rv).await {
+        Err(error) => Restored { done: 0, problems: vec![format!("restoring {NAMESPACE} to {rv}: {error:#}")] },
+        Ok(Carried { plan, outcome, then }) => {
             let done = outcome.count(Became::Done);
             server.world().note(format_args!("restored {NAMESPACE} to {rv}: {done} actions done"));
             let mut problems = Vec::new();
-            held_against_the_record(server, (rv, before), (&prepared.plan, &outcome, &then), &mut problems);
+            held_against_the_record(server, (rv, before), (&plan, &outcome, &then), &mut problems);
             Restored { done, problems }
         }
     }
@@ -75,32 +80,24 @@ pub async fn restore(server: &Server, bucket: &Bucket) -> Restored {
 
 /// A restore that was carried out.
 struct Carried {
-    prepared: Prepared,
+    plan: Plan,
     outcome: Outcome,
     /// What the journal knows of the moment.
     then: View,
 }
 
-async fn carried_out(journal: &Journal, client: &Client, parts: &Parts, rv: u64) -> hindcast_journal::Result<Carried> {
-    let selection = Selection {
-        what: What::Namespace(NAMESPACE.to_owned()),
-        labels: String::new(),
-        only: Vec::new(),
-        path: None,
-        widen: Widen::default(),
-    };
+async fn carried_out(journal: &Journal, client: Client, rv: u64) -> anyhow::Result<Carried> {
+    let selection = Selection::of(What::Namespace(NAMESPACE.to_owned()));
     let mut timeline = Timeline::open(journal, Vec::new()).await?;
-    let known = Known::gather(&mut timeline, &selection).await?;
+    let session = Session::open(client, &timeline, PATIENCE, PATIENCE).await?;
     let past = timeline.at(&At::Rev { rv, incarnation: None, domain: None }).await?;
     let then = View::of(&past, &Scope::default()).await?;
-    let desired = Desired::gather(&mut timeline, &past, &selection).await?;
-    let kinds: Vec<_> = known.kinds.values().map(|kind| kind.discovery.clone()).collect();
-    let live = live::read(client, parts, &kinds, &selection, &desired).await?;
-    let prepared = prepare(&selection, &desired, &live, &known);
-    let record = Records::new(journal.store().clone(), Vec::new(), true).begin(&prepared).await?;
+    let prepared = session.plan(&mut timeline, &past, &selection).await?.prepared;
+    let records = Records::of(&mut timeline, None).await?;
+    let restore = session.begin(&records, prepared, &|_| {}).await?;
     let (_keep, cancel) = watch::channel(false);
-    let outcome = apply(&prepared, client, &record, &Settings::default(), &|_| {}, cancel).await?;
-    Ok(Carried { prepared, outcome, then })
+    let outcome = restore.apply(&Settings::default(), &|_| {}, cancel).await?;
+    Ok(Carried { plan: restore.prepared().plan.clone(), outcome, then })
 }
 
 fn held_against_the_record(

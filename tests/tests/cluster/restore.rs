@@ -21,10 +21,8 @@ use hindcast_restorer::{
     session::Restore,
 };
 use hindcast_tests::{
-    oracle::{
-        request,
-        subject::{Hindcast, Running},
-    },
+    http::request,
+    oracle::subject::{Hindcast, Running},
     real::{Cluster, Part, Verdict, Webhook, WebhookKind, process::Workdir},
 };
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -126,13 +124,7 @@ async fn finish(restore: &Restore) -> Result<Outcome> {
 }
 
 fn whole(namespace: &str) -> Selection {
-    Selection {
-        what: What::Namespace(namespace.to_owned()),
-        labels: String::new(),
-        only: Vec::new(),
-        path: None,
-        widen: Widen::default(),
-    }
+    Selection::of(What::Namespace(namespace.to_owned()))
 }
 
 /// `kubectl apply --server-side` without force, by a manager.

@@ -1,7 +1,4 @@
-use hindcast_restorer::{
-    plan::{LiveRef, WantedRef, Wave},
-    selection::Widen,
-};
+use hindcast_restorer::plan::{LiveRef, WantedRef, Wave};
 use serde_json::{Value, json};
 
 use super::*;
@@ -53,7 +50,7 @@ pub(crate) fn empty(what: What) -> Plan {
         cut: hindcast_journal::cut::Cut::default(),
         time: 1_793_538_060_000_000,
         undoes: None,
-        selection: Selection { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() },
+        selection: Selection::of(what),
         actions: Vec::new(),
         left: Vec::new(),
         notes: Vec::new(),

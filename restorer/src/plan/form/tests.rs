@@ -12,7 +12,7 @@ use crate::{
     message::{Note, Plain, Words},
     plan::{Action, FieldChange, Left, LiveRef, Plan, Propagation, Verb, WantedRef, Wave},
     reason::Reason,
-    selection::{Permission, Selection, What, Widen},
+    selection::{Permission, Selection, What},
 };
 
 #[test]
@@ -44,13 +44,7 @@ fn comes_back_whole() {
         cut: Cut { domains: BTreeMap::from([("main".to_owned(), point)]) },
         time: 5,
         undoes: Some("x".into()),
-        selection: Selection {
-            what: What::Namespace("shop".into()),
-            labels: String::new(),
-            only: Vec::new(),
-            path: None,
-            widen: Widen::default(),
-        },
+        selection: Selection::of(What::Namespace("shop".into())),
         actions: vec![action],
         left: Vec::new(),
         notes: Vec::new(),
@@ -99,13 +93,7 @@ fn what_is_said_is_kept_in_the_callers_words_and_read_again_as_it_was() {
         cut: Cut::default(),
         time: 5,
         undoes: None,
-        selection: Selection {
-            what: What::All,
-            labels: String::new(),
-            only: Vec::new(),
-            path: None,
-            widen: Widen::default(),
-        },
+        selection: Selection::of(What::All),
         actions: Vec::new(),
         left: vec![left],
         notes: vec![reads],

@@ -127,7 +127,7 @@ impl Scene {
         live.namespaces.insert("shop".into(), NamespacePhase::Active);
         let point = CutPoint { incarnation: 0, rv: CUT };
         Self {
-            selection: Selection { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() },
+            selection: Selection::of(what),
             desired: Desired {
                 cluster: "c".into(),
                 cut: Cut { domains: BTreeMap::from([("main".to_owned(), point)]) },

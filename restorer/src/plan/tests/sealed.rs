@@ -89,7 +89,7 @@ async fn recorded(prepared: &Prepared, key: Arc<hindcast_journal::seal::Key>) ->
     let layout = Layout::new(&Path::from("journal"), "c");
     let store = Store::new(inner.clone(), layout, Parts::system());
     let records = Records::new(store, vec![key], false).with_rules(rules(&PLACES));
-    records.begin(prepared).await.expect("the store takes it");
+    records.begin(prepared, &|_| {}).await.expect("the store takes it");
     let mut out = String::new();
     for meta in inner.list(None).try_collect::<Vec<_>>().await.expect("it lists") {
         let bytes = inner.get(&meta.location).await.expect("it is there").bytes().await.expect("its bytes");
