@@ -18,6 +18,7 @@ mod conflict;
 mod ownership;
 mod pace;
 mod progress;
+mod rehearsal;
 mod request;
 mod rollout;
 mod settle;
@@ -174,9 +175,12 @@ pub(crate) async fn apply(
 fn work<'a>(prepared: &'a Prepared, record: &'a Record, link: Link<'a>) -> Work<'a> {
     let created = Mutex::new(record.created());
     let bypassed = tokio::sync::Mutex::new(record.bypassed());
+    let goes = prepared.plan.actions.iter().filter(|action| matches!(action.verb, Verb::Delete | Verb::Recreate));
+    let going = goes.filter_map(|action| Some(action.live.as_ref()?.uid.clone())).collect();
     let parts = |action: &Action| Some((action.key.clone(), looked_at(&prepared.plan, action)?));
     let parts = prepared.plan.actions.iter().filter_map(parts).collect();
-    Work { link, prepared, record, created, parts, bypassed, resumed: record.is_resumed() }
+    let children = tokio::sync::Mutex::default();
+    Work { link, prepared, record, created, children, going, parts, bypassed, resumed: record.is_resumed() }
 }
 
 /// The parts of an object that the plan looked at, where that is not all of it.

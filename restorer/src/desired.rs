@@ -105,6 +105,8 @@ pub struct Desired {
     /// For an undo: every object the restore touched, with the [fingerprint](crate::intent::fingerprint) it left it with
     /// (empty where it left nothing). Nothing else is looked at, and what has another fingerprint by now is left alone.
     pub touched: BTreeMap<ObjectKey, String>,
+    /// For an undo: what the restore wrote, which is what it left where that has this fingerprint.
+    pub left: BTreeMap<ObjectKey, Arc<Full>>,
     /// For an undo: what was known of other objects when these fingerprints were taken.
     pub around: Surroundings,
     /// What scaled objects at the moment (autoscalers of Pods), in the selection's namespaces.

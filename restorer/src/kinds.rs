@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use crate::{
+    caller::Caller,
     full::Full,
     kept::{Keeping, Row, ScalerSort, Surroundings},
     permission::{Permission, Widen},
@@ -166,6 +167,8 @@ pub(crate) struct Changed<'o> {
 type Recognise = fn(&Sides<'_>) -> Option<Ruled>;
 type Judge = fn(&Sides<'_>, &Widen) -> Option<Verdict>;
 type Create = fn(&Full, &Surroundings, &Widen) -> Verdict;
+/// Of a caller, the object, what is live and what is sent.
+type Stands = fn(&Caller, &ObjectKey, &Value, Option<&Value>) -> Result<bool, String>;
 /// Of a body and the server's refusal.
 type GiveUp = fn(&mut Value, &str) -> Option<String>;
 /// Of the object as it is to be and as it stands.
@@ -198,6 +201,9 @@ pub(crate) struct Kind {
     pub(crate) judge: Option<Judge>,
     /// Its objects stand for one run.
     pub(crate) runs_once: bool,
+    /// Whether a caller would lose rights by its change from what is live to what is sent; by its delete, also for a
+    /// moment, where nothing is. Or why that cannot be known.
+    pub(crate) stands: Option<Stands>,
     /// Which of its objects the server keeps as its version needs them.
     pub(crate) servers_own: Option<Recognise>,
     /// What is said of an object that has to be created, by what is around it.
@@ -225,6 +231,9 @@ pub(crate) struct Kind {
     pub(crate) fixed: Option<fn(&Value, &Value) -> Vec<String>>,
     /// What it takes to delete and create it again.
     pub(crate) anew: Anew,
+    /// Takes out of a body what only one object can have at a time, so that it can be tried beside the one that is there;
+    /// false where its name alone is such.
+    pub(crate) solo: Option<fn(&mut Value) -> bool>,
     /// What it owns is left, and adopted, when it is deleted to be created again.
     pub(crate) orphans: bool,
 
@@ -286,6 +295,7 @@ impl Kind {
             made: Made::No,
             judge: None,
             runs_once: false,
+            stands: None,
             servers_own: None,
             create: None,
             destroys: None,
@@ -298,6 +308,7 @@ impl Kind {
             mutable: None,
             fixed: None,
             anew: Anew::Allowed,
+            solo: None,
             orphans: false,
             adjust: None,
             pause: None,

@@ -12,6 +12,7 @@
 
 pub mod apply;
 pub mod blame;
+mod caller;
 mod desired;
 pub mod diff;
 mod full;

@@ -1,7 +1,7 @@
 //! The cluster as it is, as far as a selection reaches, read without more load than the answer needs.
 //!
 //! Each kind is listed as metadata; an object whose uid and resourceVersion are those of the moment stands unchanged and
-//! is not read again, the others are read in full. **Invariants.** (1) Every request is a GET. (2) A kind that cannot be listed is said to be
+//! is not read again, the others are read in full. **Invariants.** (1) Every request is a GET, but for who asks, which keeps nothing. (2) A kind that cannot be listed is said to be
 //! so, never taken for empty.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use hindcast_journal::fold::ObjectKey;
 use serde::{Deserialize, Serialize};
 
-use crate::desired::Full;
+use crate::{caller::Caller, desired::Full};
 
 mod read;
 mod server;
@@ -43,8 +43,12 @@ pub(crate) struct Live {
     pub held: BTreeMap<ObjectKey, Held>,
     /// What objects own that might be deleted, as far as that was not read already.
     pub dependents: BTreeMap<ObjectKey, Present>,
+    /// Where these may be: every kind that can have owners and could be listed.
+    pub places: Vec<HeldIn>,
     /// Kinds among which these could not be looked for, and why.
     pub unseen: BTreeMap<String, String>,
+    /// Who restores, or why that is not known; none where nothing can be what gives them their rights.
+    pub caller: Option<Result<Caller, String>>,
     /// Workloads outside of the selection that may read what it changes through their environment.
     pub readers: BTreeMap<ObjectKey, Present>,
 }
@@ -74,6 +78,18 @@ pub struct HeldIn {
     /// The name; empty for all.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
+}
+
+impl HeldIn {
+    /// The one object that it is.
+    pub(crate) fn key(&self) -> ObjectKey {
+        ObjectKey {
+            namespace: self.namespace.clone(),
+            group: self.group.clone(),
+            resource: self.resource.clone(),
+            name: self.name.clone(),
+        }
+    }
 }
 
 /// Whether objects can be made in a namespace.

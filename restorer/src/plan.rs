@@ -39,6 +39,7 @@ pub(crate) mod quoted;
 mod ruled;
 mod settle;
 pub(crate) mod side;
+mod since;
 #[cfg(test)]
 mod tests;
 mod volumes;
@@ -212,6 +213,8 @@ pub struct Prepared {
     pub bodies: BTreeMap<ObjectKey, Bodies>,
     /// What the intent forms were made with, live and at the moment; conflicts and verification compare with the same.
     pub around: Surroundings,
+    /// Where to look, before each delete, for what it owns.
+    pub places: Vec<HeldIn>,
 }
 
 /// One action's bodies.
@@ -228,6 +231,8 @@ pub struct Bodies {
     pub owners: Vec<OwnerRef>,
     /// For a delete: where the objects are that it would take along if they were still there, or still named it.
     pub held: Vec<HeldIn>,
+    /// The uids of what the plan saw that it would take along without an action: named with the action, or made by machines.
+    pub along: Vec<String>,
     /// A cron job that is created suspended, so that no missed run fires: unsuspended when all else is done.
     pub unsuspend: bool,
     /// JSON pointers, of either side, whose values no output may show.

@@ -80,10 +80,16 @@ pub enum Reason {
     NoNamespace(String),
     /// Somebody else touched it since the restore that is undone.
     Since(Touched),
+    /// Others changed these since the restore that is undone: places, and who it was as far as that is known.
+    ChangedBy(Vec<String>),
     /// Its values cannot be opened.
     Sealed(Message),
     /// The object of the moment cannot be had.
     Unreadable(Message),
+    /// It gives whoever restores their rights: who that is.
+    CallersRights(String),
+    /// It may be what gives whoever restores their rights, and that cannot be known: why.
+    CallerUnknown(String),
     /// It would destroy what no undo brings back.
     Destroys(Loss),
     /// These fields cannot be changed while the object lives.
@@ -167,8 +173,9 @@ impl Reason {
             Self::Unread { .. } | Self::Unreadable(_) => "unreadable",
             Self::Terminating | Self::NamespaceTerminating(_) => "terminating",
             Self::NoNamespace(_) => "no-namespace",
-            Self::Since(_) => "changed-since",
+            Self::Since(_) | Self::ChangedBy(_) => "changed-since",
             Self::Sealed(_) => "sealed",
+            Self::CallersRights(_) | Self::CallerUnknown(_) => "callers-rights",
             Self::Destroys(_) => "destroys-data",
             Self::NeedsRecreate(_) => "needs-recreate",
             Self::HoldsOthers(_) | Self::HoldsUnread => "holds-others",
@@ -230,7 +237,15 @@ impl fmt::Display for Reason {
             Self::Since(Touched::Created) => f.write_str("it was created again since the restore"),
             Self::Since(Touched::Deleted) => f.write_str("it was deleted since the restore"),
             Self::Since(Touched::Changed) => f.write_str("it was changed since the restore"),
+            Self::ChangedBy(places) => write!(f, "it was changed since the restore: {}", some(places)),
             Self::Sealed(message) | Self::Unreadable(message) => message.fmt(f),
+            Self::CallersRights(user) => {
+                write!(f, "it gives {user}, who restores, their rights: have it restored by somebody else")
+            }
+            Self::CallerUnknown(why) => write!(
+                f,
+                "it may be what gives whoever restores their rights, and whether it is cannot be known: {why}"
+            ),
             Self::Destroys(loss) => loss.fmt(f),
             Self::NeedsRecreate(fields) => write!(
                 f,

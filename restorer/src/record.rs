@@ -494,7 +494,7 @@ impl Record {
             )
             .with_remedy(Remedy::PlanAgain { unchanged: false }));
         }
-        Ok(Prepared { plan: self.plan.clone(), bodies: bodies.bodies, around: bodies.around })
+        Ok(Prepared { plan: self.plan.clone(), bodies: bodies.bodies, around: bodies.around, places: bodies.places })
     }
 }
 

@@ -53,6 +53,7 @@ fn prepared(rev: u64, actions: Vec<Action>) -> Prepared {
         },
         bodies: BTreeMap::new(),
         around: hindcast_restorer::intent::Surroundings::default(),
+        places: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use http::Method;
 use super::{
     Settings,
     conflict::meta,
+    rehearsal::{self, Rehearsed},
     request::{self, Ask, Link, Reply},
     write::{body, delete_options, explain},
 };
@@ -61,6 +62,7 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
         return Check::Unknown(why);
     }
     let said = match link.send(&ask).await {
+        Ok(reply) if reply.is_success() && action.verb == Verb::Recreate => anew(link, prepared, action, bodies).await,
         Ok(reply) if reply.is_success() => return Check::Fine,
         Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(action, verb, &reply)),
         Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
@@ -72,6 +74,23 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
         Check::Refused(why) => Check::Refused(quoted.out_of(why)),
         Check::NotYet(why) => Check::NotYet(quoted.taken_out(&why)),
         Check::Unknown(why) => Check::Unknown(quoted.taken_out(&why)),
+    }
+}
+
+/// Whether it could be created once it is deleted.
+async fn anew(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bodies) -> Check {
+    let random = link.parts.random.next_u64();
+    let question = bodies.target.as_ref().and_then(|target| rehearsal::question(action, target, random));
+    let Some(question) = question else { return Check::Unknown(rehearsal::SINGULAR.to_owned()) };
+    let reply = match link.send(&question.ask).await {
+        Ok(reply) => reply,
+        Err(lost) => return Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
+    };
+    match rehearsal::judge(action, &question, &reply) {
+        Rehearsed::Fine => Check::Fine,
+        Rehearsed::Unknown(why) => Check::Unknown(why),
+        // What it holds itself is free when it is gone.
+        Rehearsed::Refused(why) => held(prepared, action, bodies, &reply).map_or(Check::Refused(why), |_| Check::Fine),
     }
 }
 
@@ -89,7 +108,7 @@ fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
             let body = body(action, bodies.target.as_ref()?, live)?;
             (Ask::write(Method::PUT, format!("{own}{manners}"), &body), "update")
         }
-        // The create that follows cannot be asked about while the object stands.
+        // The create that follows is asked about under another name.
         Verb::Recreate | Verb::Delete => {
             let (uid, rv) = live?;
             let body = delete_options(uid, rv, action.propagation, true);

@@ -75,6 +75,13 @@ impl Reply {
         self.status == 403 && self.message().contains("exceeded quota")
     }
 
+    /// Whether a field is what it names as wrong.
+    pub(crate) fn blames(&self, field: &str) -> bool {
+        let Ok(body) = exact::parse(&self.body) else { return false };
+        let causes = body.pointer("/details/causes").and_then(exact::Value::as_array).unwrap_or_default();
+        causes.iter().any(|cause| cause.get("field").and_then(exact::Value::as_str) == Some(field))
+    }
+
     /// The machine-readable reason: `AlreadyExists`, `Conflict`, ….
     pub(crate) fn reason(&self) -> String {
         self.says("reason").unwrap_or_default()

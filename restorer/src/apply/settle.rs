@@ -113,7 +113,11 @@ async fn look(work: &Work<'_>, action: &Action) -> Result<Found, Did> {
         (Verb::Delete | Verb::Recreate, None) => Found::done(None),
         (Verb::Delete | Verb::Recreate, Some(now)) if same && is_terminating(&now.value) => Found::done(None),
         (Verb::Delete | Verb::Recreate, Some(now)) if same => Found::as_before(Some(now)),
-        (Verb::Update, Some(now)) if same && before.is_some_and(|before| job.ground.same(before, &now)) => {
+        (Verb::Update, Some(now))
+            if same
+                && (before.is_some_and(|before| job.ground.same(before, &now))
+                    || work.released(&job, &now).is_some()) =>
+        {
             Found::as_before(Some(now))
         }
         (Verb::Update, Some(now)) if same && is_as_wanted(work, &job, &now) => Found::done(Some(now)),

@@ -7,8 +7,11 @@
 //!
 //! Start reading at [`Work::act`]; the verbs are in [`verbs`], what is sent and what answers mean in [`sent`].
 
+mod closure;
 mod did;
 mod held;
+mod let_go;
+mod rehearse;
 mod sent;
 mod verbs;
 
@@ -62,6 +65,10 @@ pub(crate) struct Work<'a> {
     pub(crate) record: &'a Record,
     /// The uids of owners that were created.
     pub(crate) created: Mutex<BTreeMap<ObjectKey, String>>,
+    /// What has owners now. Filled by [`Work::delete`], before each delete that finds it too old.
+    pub(crate) children: tokio::sync::Mutex<Option<std::sync::Arc<closure::Children>>>,
+    /// The uids of what the plan deletes, for good or to create it again.
+    pub(crate) going: BTreeSet<String>,
     /// The parts of objects that the plan looked at, where that is not all.
     pub(crate) parts: BTreeMap<ObjectKey, Vec<String>>,
     /// The webhooks that are switched off. Filled by [`Work::bypass`], emptied by [`Work::end_bypass`].
@@ -284,7 +291,16 @@ impl<'a> Work<'a> {
                 return Err(Did::skipped(Cause::OwnerNotCreated(o.resource.clone(), o.name.clone())));
             };
             drop(created);
-            let reference = target.pointer_mut(&format!("/metadata/ownerReferences/{}", owner.at));
+            let list = |value: &Value| {
+                value.pointer("/metadata/ownerReferences").and_then(Value::as_array).unwrap_or_default().to_vec()
+            };
+            // Where it was carried over to a newer version, the list may be in another order.
+            let wanted = job.bodies.target.as_ref().and_then(|target| list(target).into_iter().nth(owner.at));
+            let is = |value: &Value| {
+                ["kind", "name"].iter().all(|f| Some(value.get(f)) == wanted.as_ref().map(|w| w.get(f)))
+            };
+            let Some(at) = list(target).iter().position(is) else { continue };
+            let reference = target.pointer_mut(&format!("/metadata/ownerReferences/{at}"));
             if let Some(reference) = reference.and_then(Value::as_object_mut) {
                 reference.insert("uid", Value::from(uid));
             }

@@ -46,6 +46,7 @@ impl Desired {
             later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
+            left: BTreeMap::new(),
             scalers: BTreeMap::new(),
             around: crate::intent::Surroundings::default(),
             key: timeline.key().cloned(),

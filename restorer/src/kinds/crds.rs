@@ -27,6 +27,7 @@ pub(super) const FAMILY: Family = Family {
         ca_bundle: Some("spec conversion webhook clientConfig !caBundle"),
         immutable: &["/spec/group", "/spec/scope", "/spec/names/plural"],
         anew: Anew::Destroys,
+        solo: Some(|_| false),
         adjust: Some(preserve_unknown),
         on_change: Some(prunes),
         turn: Turn::Definitions,

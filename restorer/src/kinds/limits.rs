@@ -26,6 +26,7 @@ pub(super) const FAMILY: Family = Family {
         Kind {
             servers_own: Some(priorities),
             immutable: &["/value", "/preemptionPolicy"],
+            solo: Some(sole_default),
             beside: true,
             ..Kind::configuration("scheduling.k8s.io", "priorityclasses")
         },
@@ -63,6 +64,14 @@ pub(super) const FAMILY: Family = Family {
         },
     ],
 };
+
+/// There is one default for the whole cluster.
+fn sole_default(class: &mut Value) -> bool {
+    if let Some(members) = class.as_object_mut() {
+        members.remove("globalDefault");
+    }
+    true
+}
 
 fn turn(_: Verb, wanted: Option<&Value>, live: Option<&Value>) -> Turn {
     if shrinks(wanted, live) { Turn::Limits } else { Turn::Configuration }

@@ -16,6 +16,9 @@ pub(crate) const NAME: &str = "namespaces";
 
 pub(super) const FAMILY: Family = Family {
     kinds: &[Kind {
+        stands: Some(|caller, key, _, sent| {
+            Ok(sent.is_none() && caller.account().is_some_and(|(home, _)| home == key.name))
+        }),
         destroys: Some(|_| Some(Loss::Namespace)),
         holds: Some(Holds::Namespace),
         rows: FIELDS,

@@ -1,15 +1,19 @@
 //! Roles and their bindings: what grants rights.
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{Anew, Family, Kind, Needed, Rule, Sides, Turn};
 use crate::{
+    caller::Caller,
     kept::{Fresh, Keeping},
     reason::Ruled,
 };
 
 /// Their API group.
 pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
+
+/// Bindings in a namespace, by their plural name.
+pub(crate) const BINDINGS: &str = "rolebindings";
 
 /// Bindings in the whole cluster, by their plural name.
 pub(crate) const CLUSTER_BINDINGS: &str = "clusterrolebindings";
@@ -18,11 +22,16 @@ pub(crate) const CLUSTER_BINDINGS: &str = "clusterrolebindings";
 const ANY: Kind = Kind { servers_own: Some(servers_own), escalation: Some(escalation), ..Kind::group(GROUP) };
 
 const fn role(resource: &'static str) -> Kind {
-    Kind { resource, turn: Turn::Configuration, ..ANY }
+    Kind { resource, stands: Some(role_stands), turn: Turn::Configuration, ..ANY }
 }
 
 const fn binding(resource: &'static str) -> Kind {
-    Kind { immutable: &["/roleRef"], anew: Anew::Freely, ..role(resource) }
+    Kind {
+        immutable: &["/roleRef"],
+        anew: Anew::Freely,
+        stands: Some(|caller, key, live, sent| Ok(binding_stands(caller, key, live, sent))),
+        ..role(resource)
+    }
 }
 
 pub(super) const FAMILY: Family = Family {
@@ -30,7 +39,7 @@ pub(super) const FAMILY: Family = Family {
         ANY,
         role("roles"),
         Kind { keep: Some(aggregated), beside: true, ..role("clusterroles") },
-        Kind { needs: Some(bound), ..binding("rolebindings") },
+        Kind { needs: Some(bound), ..binding(BINDINGS) },
         Kind { beside: true, ..binding(CLUSTER_BINDINGS) },
     ],
     rules: &[
@@ -47,6 +56,19 @@ pub(super) const FAMILY: Family = Family {
             why: "It cannot change, so that nobody turns a binding into one of another role. The gap is one request long.",
         },
         Rule {
+            id: "callers-rights",
+            kinds: &[
+                "/namespaces",
+                "/serviceaccounts",
+                "rbac.authorization.k8s.io/clusterrolebindings",
+                "rbac.authorization.k8s.io/clusterroles",
+                "rbac.authorization.k8s.io/rolebindings",
+                "rbac.authorization.k8s.io/roles",
+            ],
+            what: "What gives whoever restores their rights is not deleted, not even to be created again, nor changed so that it gives less: their bindings, the roles these bind, their service account and its namespace.",
+            why: "The restore would end half done, and could not be undone. Somebody else can do it.",
+        },
+        Rule {
             id: "rbac-escalation",
             kinds: &[
                 "rbac.authorization.k8s.io/roles",
@@ -54,7 +76,7 @@ pub(super) const FAMILY: Family = Family {
                 "rbac.authorization.k8s.io/rolebindings",
                 "rbac.authorization.k8s.io/clusterrolebindings",
             ],
-            what: "The check before a restore asks the server; what needs `escalate` or `bind` is named.",
+            what: "The check before a restore asks the server; what needs `escalate` or `bind` is named. Nothing is deleted to be created again before the server has said that the creation would pass.",
             why: "The server lets nobody grant more than they have.",
         },
         Rule {
@@ -91,6 +113,41 @@ pub(crate) fn bound(binding: &Value) -> Option<Needed<'_>> {
     let role = binding.get("roleRef")?;
     let name = (role.get("kind")?.as_str()? == "ClusterRole").then(|| role.get("name")?.as_str())??;
     Some((GROUP, "clusterroles", name))
+}
+
+/// Whether an object is a role.
+pub(crate) fn is_role(key: &ObjectKey) -> bool {
+    key.group == GROUP && matches!(key.resource.as_str(), "roles" | "clusterroles")
+}
+
+/// The role that a binding in a namespace binds.
+pub(crate) fn role_of(binding: &Value, namespace: &str) -> Option<ObjectKey> {
+    let role = binding.get("roleRef")?;
+    let (resource, namespace) = match role.get("kind")?.as_str()? {
+        "Role" => ("roles", namespace),
+        "ClusterRole" => ("clusterroles", ""),
+        _ => return None,
+    };
+    Some(ObjectKey {
+        namespace: namespace.to_owned(),
+        group: GROUP.to_owned(),
+        resource: resource.to_owned(),
+        name: role.get("name")?.as_str()?.to_owned(),
+    })
+}
+
+fn binding_stands(caller: &Caller, key: &ObjectKey, live: &Value, sent: Option<&Value>) -> bool {
+    let bound = |binding: &Value| caller.is_bound_by(binding, &key.namespace);
+    bound(live) && !sent.is_some_and(bound)
+}
+
+fn role_stands(caller: &Caller, key: &ObjectKey, live: &Value, sent: Option<&Value>) -> Result<bool, String> {
+    let rules = |role: &Value| role.get("rules").and_then(Value::as_array).unwrap_or_default().to_vec();
+    let less = sent.is_none_or(|sent| {
+        let sent = rules(sent);
+        rules(live).iter().any(|rule| !sent.contains(rule))
+    });
+    Ok(less && caller.roles.as_ref().map_err(Clone::clone)?.contains(key))
 }
 
 /// Whether a binding gives rights to a service account of a namespace.

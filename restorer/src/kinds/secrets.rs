@@ -31,7 +31,14 @@ pub(super) const FAMILY: Family = Family {
     kinds: &[
         Kind { spared: Some(root_certificates), keep: Some(trust), ..config("configmaps", "ConfigMap") },
         Kind { judge: Some(made), keep: Some(token_and_trust), immutable: &["/type"], ..config("secrets", "Secret") },
-        Kind { spared: Some(default_account), rows: &[TOKENS], ..Kind::configuration("", "serviceaccounts") },
+        Kind {
+            spared: Some(default_account),
+            stands: Some(|caller, key, _, sent| {
+                Ok(sent.is_none() && caller.account() == Some((key.namespace.as_str(), key.name.as_str())))
+            }),
+            rows: &[TOKENS],
+            ..Kind::configuration("", "serviceaccounts")
+        },
     ],
     rules: &[
         Rule {

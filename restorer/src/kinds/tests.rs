@@ -56,6 +56,7 @@ fn kinds_that_are_never_touched_are_those_that_the_table_names() {
 #[test]
 fn what_descriptors_carry_out_the_table_names() {
     assert_eq!(such_as(|kind| kind.made != Made::No && kind.never.is_none()), named_by("owned"));
+    assert_eq!(such_as(|kind| kind.stands.is_some()), named_by("callers-rights"));
     assert_eq!(such_as(|kind| kind.destroys.is_some()), named_by("destroys-data"));
     assert_eq!(such_as(|kind| kind.runs_once), named_by("run-once"));
     assert_eq!(such_as(|kind| kind.pause.is_some()), named_by("cronjob-suspended"));

@@ -26,6 +26,7 @@ pub(super) const FAMILY: Family = Family {
             spared: Some(automanaged),
             ca_bundle: Some("spec !caBundle"),
             turn: Turn::ApiServices,
+            solo: Some(|_| false),
             ..Kind::of("apiregistration.k8s.io", "apiservices")
         },
     ],

@@ -2,6 +2,8 @@
 //!
 //! **Words**: a *task* is one kind in one namespace (or all): listed as metadata, or, where few names are wanted, asked for by name.
 
+mod caller;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -70,7 +72,11 @@ pub(crate) async fn read(
     live.volumes = reading.volumes(&live).await;
     live.readers = reading.readers().await;
     live.held = reading.held(&live).await;
-    (live.dependents, live.unseen) = reading.dependents(&live).await;
+    live.caller = reading.caller(&live).await;
+    let lists = reading.places(&live);
+    (live.dependents, live.unseen) = reading.dependents(&live, &lists).await;
+    let seen = lists.iter().filter(|(kind, _)| !live.unseen.contains_key(&kind.kind_key()));
+    live.places = seen.map(|(kind, namespace)| place(kind, namespace)).collect();
     Ok(live)
 }
 
@@ -397,36 +403,41 @@ impl<'a> Reading<'a> {
             && !self.desired.is_own()
     }
 
-    /// What the garbage collector would take after objects that may be deleted, beside what was read; and the kinds among
-    /// which that could not be seen, with why.
-    async fn dependents(&self, live: &Live) -> (BTreeMap<ObjectKey, Present>, BTreeMap<String, String>) {
-        let mut unseen = BTreeMap::new();
-        let going: Vec<(&ObjectKey, &Present)> =
-            live.objects.iter().filter(|(key, present)| self.may_go(key, present)).collect();
-        if self.selection.path.is_some() || going.is_empty() {
-            return (BTreeMap::new(), unseen);
+    /// Where what objects own may be that may be deleted: kinds, each with a namespace or all.
+    fn places<'s>(&'s self, live: &Live) -> Vec<(&'s Discovery, String)> {
+        let going = live.objects.iter().filter(|(key, present)| self.may_go(key, present));
+        let mut namespaces: BTreeSet<&str> = going.map(|(key, _)| key.namespace.as_str()).collect();
+        if self.selection.path.is_some() {
+            return Vec::new();
         }
-        let mut namespaces: BTreeSet<&str> = going.iter().map(|(key, _)| key.namespace.as_str()).collect();
         // What has no namespace may own objects in any.
         if namespaces.contains("") || namespaces.len() > FEW {
             namespaces = BTreeSet::from([""]);
         }
-        let mut lists = Vec::new();
-        for kind in self.table.values().filter(|kind| lasts(kind)) {
-            for namespace in namespaces.iter().filter(|namespace| kind.namespaced || namespace.is_empty()) {
-                let any = ObjectKey {
-                    namespace: (*namespace).to_owned(),
-                    group: kind.group.clone(),
-                    resource: kind.resource.clone(),
-                    name: String::new(),
-                };
-                if !self.has_read(live, &any) {
-                    lists.push((kind, *namespace));
-                }
-            }
+        let kinds = self.table.values().filter(|kind| lasts(kind));
+        let places = kinds.flat_map(|kind| {
+            let inside = namespaces.iter().filter(|namespace| kind.namespaced || namespace.is_empty());
+            inside.map(move |namespace| (kind, (*namespace).to_owned()))
+        });
+        places.collect()
+    }
+
+    /// What the garbage collector would take after objects that may be deleted, beside what was read; and the kinds among
+    /// which that could not be seen, with why.
+    async fn dependents(
+        &self,
+        live: &Live,
+        places: &[(&Discovery, String)],
+    ) -> (BTreeMap<ObjectKey, Present>, BTreeMap<String, String>) {
+        let mut unseen = BTreeMap::new();
+        if places.is_empty() {
+            return (BTreeMap::new(), unseen);
         }
+        let going: Vec<(&ObjectKey, &Present)> =
+            live.objects.iter().filter(|(key, present)| self.may_go(key, present)).collect();
+        let lists = places.iter().filter(|(kind, namespace)| !self.has_read(live, &place(kind, namespace).key()));
         let lists = stream::iter(lists).map(|(kind, namespace)| async move {
-            (kind, self.server.metas(&path(kind, &kind.version, namespace, None)).await)
+            (*kind, self.server.metas(&path(kind, &kind.version, namespace, None)).await)
         });
         let mut lists = lists.buffer_unordered(8);
         let mut found: Vec<(&Discovery, Meta)> = Vec::new();
@@ -509,13 +520,7 @@ impl<'a> Reading<'a> {
                 })
                 .buffer_unordered(8);
             while let Some((kind, namespace, list)) = lists.next().await {
-                held.places.push(HeldIn {
-                    group: kind.group.clone(),
-                    version: kind.version.clone(),
-                    resource: kind.resource.clone(),
-                    namespace: namespace.to_owned(),
-                    name: String::new(),
-                });
+                held.places.push(place(kind, namespace));
                 match list {
                     Ok(objects) => {
                         held.objects.extend(objects.into_iter().map(|o| (key_of_object(kind, &o.value), present(o))));
@@ -588,6 +593,17 @@ impl<'a> Reading<'a> {
             }
         }
         out
+    }
+}
+
+/// The objects of a kind in a namespace, or in all.
+fn place(kind: &Discovery, namespace: &str) -> HeldIn {
+    HeldIn {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        resource: kind.resource.clone(),
+        namespace: namespace.to_owned(),
+        name: String::new(),
     }
 }
 

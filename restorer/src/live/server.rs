@@ -1,6 +1,6 @@
 //! Requests to the API server that a plan reads with, and what its answers mean.
 //!
-//! **Invariants.** (1) Every request is a GET with a deadline. (2) A paged list is of one revision: where its pages expire, it is
+//! **Invariants.** (1) Every request has a deadline, and is a GET; but for who asks, a POST that keeps nothing. (2) A paged list is of one revision: where its pages expire, it is
 //! begun anew. (3) Objects are parsed from the bytes received, so that their numbers keep their tokens.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -12,7 +12,7 @@ use hindcast_cluster::{
 };
 use hindcast_journal::{
     Parts,
-    exact::{self, Value},
+    exact::{self, Object, Value},
     facts::Discovery,
 };
 use serde::Deserialize;
@@ -158,6 +158,16 @@ impl<'a> Server<'a> {
         exact::parse(&body).map(full).map_err(|e| Refusal::Failed(format!("{path}: {e}")))
     }
 
+    /// What the server says of whoever asks.
+    pub(super) async fn review(&self) -> Result<Value, Refusal> {
+        let path = path::collection("authentication.k8s.io", "v1", "", "selfsubjectreviews");
+        let members = [("apiVersion", "authentication.k8s.io/v1"), ("kind", "SelfSubjectReview")];
+        let body: Object = members.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+        let ask = Ask::write(http::Method::POST, path.clone(), &Value::Object(body));
+        let body = self.ask(&path, &ask).await?;
+        exact::parse(&body).map_err(|e| Refusal::Failed(format!("{path}: {e}")))
+    }
+
     /// An object's metadata.
     pub(super) async fn meta(&self, path: &str) -> Result<Meta, Refusal> {
         let body = self.get(path, METADATA).await?;
@@ -193,11 +203,15 @@ impl<'a> Server<'a> {
     }
 
     async fn get(&self, path: &str, accept: &'static str) -> Result<Bytes, Refusal> {
+        self.ask(path, &Ask::get(path).accepting(accept)).await
+    }
+
+    async fn ask(&self, path: &str, ask: &Ask) -> Result<Bytes, Refusal> {
         let mut tries = 0;
         loop {
             let asked = {
                 let _room = self.room.acquire().await.map_err(|e| Refusal::Failed(e.to_string()))?;
-                self.once(path, accept).await
+                self.once(path, ask).await
             };
             tries += 1;
             match asked {
@@ -210,8 +224,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    async fn once(&self, path: &str, accept: &'static str) -> Result<Bytes, Refusal> {
-        let answer = request::send(self.client, self.parts, DEADLINE, &Ask::get(path).accepting(accept)).await;
+    async fn once(&self, path: &str, ask: &Ask) -> Result<Bytes, Refusal> {
+        let answer = request::send(self.client, self.parts, DEADLINE, ask).await;
         let reply = answer.map_err(|unanswered| match unanswered {
             Unanswered::Malformed(why) => Refusal::Failed(why),
             Unanswered::Unsent(why) | Unanswered::Cut { why, .. } => Refusal::Busy(why, None),

@@ -192,6 +192,7 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         later: BTreeMap::new(),
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
+        left: BTreeMap::new(),
         scalers: BTreeMap::new(),
         around: crate::intent::Surroundings::default(),
         key: None,

@@ -1,7 +1,7 @@
 //! What the garbage collector would take after a delete, beside what the plan deletes itself.
 //!
-//! **Words**: a *dependent* names an owner that goes and none that stays, so that the collector takes it. It is *freed* where the plan
-//! takes the reference out of it first.
+//! **Words**: a *dependent* names an owner that goes and none that stays, so that the collector takes it. It is *freed* where the
+//! reference is taken out of it first: by its own action, or, where the owner is created again, by that of the owner.
 //!
 //! **Invariant.** An owner stays if it would take along what was there at the moment, or data that nobody allowed to be destroyed.
 //! Whatever else it takes along is named with its action.
@@ -15,7 +15,7 @@ use crate::{
     live::{HeldIn, Present},
     names,
     reason::Reason,
-    references::references,
+    references::{Reference, references},
     rules,
     selection::Permission,
 };
@@ -28,32 +28,46 @@ struct Along<'p> {
     unless: Option<Permission>,
     takes: Vec<&'p ObjectKey>,
     freed: Vec<&'p ObjectKey>,
+    /// These were there before the owner was, and it took them over.
+    adopted: Vec<&'p ObjectKey>,
+    /// What it made itself.
+    own: Vec<(&'p ObjectKey, &'p Present)>,
+    /// The uids of all that goes with it without an action.
+    uids: Vec<String>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Says what goes with whom, and what has to be freed first; or which owners have to stay, for what would go with them.
     pub(super) fn take_leave(&mut self) -> BTreeMap<ObjectKey, Why> {
         let mut staying = BTreeMap::new();
         let mut gone = BTreeMap::new();
-        let mut said = Vec::new();
+        let (mut said, mut adopters) = (Vec::new(), Vec::new());
         for (owner, along) in self.along() {
             if !along.keep.is_empty() {
                 staying.insert(owner, stays(along.keep, along.unless));
                 continue;
             }
-            for key in &along.takes {
-                gone.insert((*key).clone(), owner.clone());
-            }
-            let named: Vec<String> = along.takes.iter().map(|key| names::object(key)).collect();
             let places: Vec<HeldIn> = along.freed.iter().filter_map(|key| self.place(key)).collect();
-            said.push((owner, named, places));
+            let names = |keys: &[&ObjectKey]| keys.iter().map(|key| names::object(key)).collect::<Vec<_>>();
+            if along.adopted.is_empty() {
+                gone.extend(along.takes.iter().map(|key| ((*key).clone(), owner.clone())));
+            } else {
+                let own: Vec<_> = along.own.iter().map(|(key, present)| ((*key).clone(), *present)).collect();
+                adopters.push((owner.clone(), names(&along.adopted), own));
+            }
+            let named = if along.adopted.is_empty() { names(&along.takes) } else { Vec::new() };
+            said.push((owner, named, places, along.uids));
         }
         if !staying.is_empty() {
             return staying;
         }
-        for (owner, named, places) in said {
+        for (owner, adopted, own) in adopters {
+            self.let_adopted_go(&owner, &adopted, own);
+        }
+        for (owner, named, places, uids) in said {
             if let Some(bodies) = self.bodies.get_mut(&owner) {
                 bodies.held.extend(places);
+                bodies.along = uids;
             }
             let action = self.plan.actions.iter_mut().find(|action| action.key == owner);
             if let Some(action) = action.filter(|_| !named.is_empty()) {
@@ -70,8 +84,24 @@ impl Planner<'_> {
         staying
     }
 
+    /// Lets what an owner took over stay when it goes, by leaving all that it owns; what it made itself is deleted after it,
+    /// unless another one takes that over as well.
+    fn let_adopted_go(&mut self, owner: &ObjectKey, adopted: &[String], own: Vec<(ObjectKey, &'a Present)>) {
+        let Some(action) = self.plan.actions.iter_mut().find(|action| action.key == *owner) else { return };
+        action.propagation = Propagation::Orphan;
+        let adopted = names::some(adopted);
+        action.warnings.push(format!("what was there before it and belongs to it now is let go, and stays: {adopted}"));
+        if action.verb != Verb::Delete {
+            return;
+        }
+        for (key, present) in own {
+            let made = format!("{} made it", names::object(owner));
+            self.delete_for(&key, present, made);
+        }
+    }
+
     /// What goes with each owner that goes.
-    fn along(&self) -> Vec<(ObjectKey, Along<'_>)> {
+    fn along(&self) -> Vec<(ObjectKey, Along<'a>)> {
         let goes = |verb: Verb, propagation: Propagation| {
             matches!(verb, Verb::Delete | Verb::Recreate) && propagation != Propagation::Orphan
         };
@@ -98,8 +128,18 @@ impl Planner<'_> {
                 }
                 for (key, dependent) in next {
                     seen.insert(key);
+                    let direct = dependent.uids.iter().any(|of| of == uid);
+                    if direct && self.is_adopted(key, dependent, owner) {
+                        along.adopted.push(key);
+                        continue;
+                    }
+                    if direct && self.is_made(key, dependent, owner) {
+                        along.own.push((key, dependent.present));
+                    }
                     self.judge(key, dependent, &mut along);
                     if !dependent.freed {
+                        // What has an action goes by that alone, and may be taken out of the plan.
+                        along.uids.extend((!dependent.deleted).then(|| dependent.present.uid.clone()));
                         lost.insert(dependent.present.uid.as_str());
                     }
                 }
@@ -109,8 +149,33 @@ impl Planner<'_> {
         out
     }
 
+    /// Whether the owner made a dependent, and it is not by an action of its own that it goes.
+    fn is_made(&self, key: &ObjectKey, dependent: &Dependent<'_>, owner: &ObjectKey) -> bool {
+        let present = dependent.present;
+        let owner = self.live.objects.get(owner).map(|owner| owner.uid.as_str());
+        let controls = |reference: &Reference| reference.controller && Some(reference.uid.as_str()) == owner;
+        !dependent.freed
+            && !dependent.deleted
+            && !present.terminating
+            && references(&present.object.value).iter().any(controls)
+            && rules::is_made_by_machines(&key.kind_key(), &present.object)
+    }
+
+    /// Whether the owner took a dependent over that was there before it: it controls what is older than itself.
+    fn is_adopted(&self, key: &ObjectKey, dependent: &Dependent<'_>, owner: &ObjectKey) -> bool {
+        if dependent.freed || dependent.deleted || dependent.present.terminating {
+            return false;
+        }
+        let made = rules::is_made_by_machines(&key.kind_key(), &dependent.present.object);
+        let Some(owner) = self.live.objects.get(owner) else { return false };
+        let controls = |reference: &Reference| reference.controller && reference.uid == owner.uid;
+        // To the second, as the server stamps it: what was made within the same one counts as made by it.
+        let older = created(dependent.present).zip(created(owner)).is_some_and(|(child, owner)| child < owner);
+        older && (made || self.desired.is_own()) && references(&dependent.present.object.value).iter().any(controls)
+    }
+
     /// Whether a dependent may go with its owner.
-    fn judge<'p>(&self, key: &'p ObjectKey, dependent: &Dependent<'p>, along: &mut Along<'p>) {
+    fn judge(&self, key: &'a ObjectKey, dependent: &Dependent<'a>, along: &mut Along<'a>) {
         let object = &dependent.present.object;
         if dependent.freed {
             along.freed.push(key);
@@ -136,14 +201,13 @@ impl Planner<'_> {
         if let Some(wanted) = self.desired.objects.get(key) {
             return !wanted.is_absent();
         }
-        let created = present.object.value.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
-        let created = created.and_then(|stamp| stamp.parse::<jiff::Timestamp>().ok());
-        !self.desired.is_own() && created.is_some_and(|created| created.as_microsecond() <= self.desired.time)
+        !self.desired.is_own() && created(present).is_some_and(|created| created.as_microsecond() <= self.desired.time)
     }
 
     /// The objects that would be collected once these uids are gone, and those that are freed before.
-    fn dependents(&self, going: &BTreeMap<&str, &ObjectKey>) -> BTreeMap<&ObjectKey, Dependent<'_>> {
-        let there = || self.live.objects.iter().chain(&self.live.dependents);
+    fn dependents(&self, going: &BTreeMap<&str, &ObjectKey>) -> BTreeMap<&'a ObjectKey, Dependent<'a>> {
+        let live = self.live;
+        let there = || live.objects.iter().chain(&live.dependents);
         let alive: BTreeSet<&str> = there()
             .map(|(_, present)| present.uid.as_str())
             .chain(self.live.owners.values().map(String::as_str))
@@ -151,7 +215,9 @@ impl Planner<'_> {
         let mut lost: BTreeSet<String> = going.keys().map(|uid| (*uid).to_owned()).collect();
         let verbs: BTreeMap<&ObjectKey, Verb> =
             self.plan.actions.iter().map(|action| (&action.key, action.verb)).collect();
-        let mut out: BTreeMap<&ObjectKey, Dependent<'_>> = BTreeMap::new();
+        let is_again = |key: &ObjectKey| verbs.get(key) == Some(&Verb::Recreate);
+        let again: BTreeSet<&str> = going.iter().filter(|(_, key)| is_again(key)).map(|(uid, _)| *uid).collect();
+        let mut out: BTreeMap<&'a ObjectKey, Dependent<'a>> = BTreeMap::new();
         loop {
             let mut more = false;
             for (key, present) in there() {
@@ -165,8 +231,14 @@ impl Planner<'_> {
                 }
                 let verb = verbs.get(key).copied();
                 let target = self.bodies.get(key).and_then(|bodies| bodies.target.as_ref());
-                let freed = matches!(verb, Some(Verb::Update))
-                    && target.is_some_and(|target| !references(target).iter().any(|r| lost.contains(&r.uid)));
+                let named: Vec<&String> = uids.iter().filter(|uid| lost.contains(*uid)).collect();
+                // By the action of an owner that is created again, of whatever has an action as well.
+                let let_go = |uid: &str| verb.is_some() && again.contains(uid);
+                let dropped = |uid: &str| {
+                    let kept = |target: &Value| references(target).iter().any(|reference| reference.uid == uid);
+                    verb == Some(Verb::Update) && target.is_some_and(|target| !kept(target))
+                };
+                let freed = named.iter().all(|uid| let_go(uid) || dropped(uid));
                 let deleted = matches!(verb, Some(Verb::Delete | Verb::Recreate));
                 if !freed {
                     lost.insert(present.uid.clone());
@@ -190,6 +262,11 @@ impl Planner<'_> {
             name: key.name.clone(),
         })
     }
+}
+
+/// When an object was made.
+fn created(present: &Present) -> Option<jiff::Timestamp> {
+    present.object.value.pointer("/metadata/creationTimestamp").and_then(Value::as_str)?.parse().ok()
 }
 
 struct Dependent<'p> {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     desired::{Full, Wanted},
     intent,
-    kinds::{crds::definition, namespaces::home},
+    kinds::{self, crds::definition, namespaces::home},
     live::{Listed, NamespacePhase, Present},
     reason::{Reason, Touched},
     rules::{self, Verdict},
@@ -140,11 +140,7 @@ impl Planner<'_> {
     pub(super) fn touched(&self, key: &ObjectKey, live: Option<&Present>) -> Result<(), Why> {
         let Some(left) = self.desired.touched.get(key) else { return Ok(()) };
         let now = live.filter(|present| !present.terminating);
-        let desired = self.desired;
-        let print =
-            |hmac| now.map_or_else(String::new, |now| intent::fingerprint(key, &now.object, &desired.around, hmac));
-        // The restore may have been done with a key that is one of the older ones by now.
-        if *left == print(desired.key.as_deref()) || desired.older.iter().any(|older| *left == print(Some(older))) {
+        if now.map_or(left.is_empty(), |now| self.is_left(left, key, &now.object)) {
             return Ok(());
         }
         let touched = match (left.is_empty(), now.is_none()) {
@@ -155,9 +151,33 @@ impl Planner<'_> {
         Err(Reason::Since(touched).into())
     }
 
+    /// Whether an object is what a restore left with this fingerprint.
+    pub(super) fn is_left(&self, hash: &str, key: &ObjectKey, full: &Full) -> bool {
+        let print = |hmac| intent::fingerprint(key, full, &self.desired.around, hmac);
+        // The restore may have been done with a key that is one of the older ones by now.
+        let mut older = self.desired.older.iter();
+        hash == print(self.desired.key.as_deref()) || older.any(|older| hash == print(Some(older)))
+    }
+
     /// Whether nothing keeps an object that would go with it, as far as that was found.
     pub(super) fn may_leave(&self, key: &ObjectKey) -> Result<(), Why> {
         self.staying.get(key).map_or(Ok(()), |stays| Err(stays.clone()))
+    }
+
+    /// Whether whoever restores keeps their rights when an object is changed to what is sent, or is gone if only for a moment.
+    pub(super) fn may_lose(&self, key: &ObjectKey, live: &Value, sent: Option<&Value>) -> Result<(), Why> {
+        let Some(stands) = kinds::of(key).stands else { return Ok(()) };
+        let caller = match &self.live.caller {
+            None => return Ok(()),
+            Some(Err(why)) => return Err(Reason::CallerUnknown(why.clone()).into()),
+            Some(Ok(caller)) if caller.is_master() => return Ok(()),
+            Some(Ok(caller)) => caller,
+        };
+        match stands(caller, key, live, sent) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Reason::CallersRights(caller.user.clone()).into()),
+            Err(why) => Err(Reason::CallerUnknown(why).into()),
+        }
     }
 
     /// Whether an object that was not there then may be deleted; the evidence.
@@ -168,10 +188,14 @@ impl Planner<'_> {
             return Err(Reason::Terminating.into());
         }
         self.ruled(key, None, Some(&live.object))?;
-        self.touched(key, Some(live))?;
+        self.touched(key, Some(live)).map_err(|why| match self.changed_by(key, live) {
+            Some(changed) => changed.into(),
+            None => why,
+        })?;
         if self.selection.path.is_some() {
             return Err(Reason::PartOfAdded.into());
         }
+        self.may_lose(key, &live.object.value, None)?;
         let widen = &self.selection.widen;
         let evidence = evidence::of(key, live, self.desired, self.known, widen)?;
         let kind = key.kind_key();

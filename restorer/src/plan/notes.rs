@@ -163,6 +163,7 @@ fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: 
         before: Some(object.clone()),
         owners: Vec::new(),
         held: Vec::new(),
+        along: Vec::new(),
         unsuspend: false,
         redact,
     };

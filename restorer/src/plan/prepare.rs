@@ -10,6 +10,7 @@
 //! | `settle_each` | scalers | their actions, or why they are left |
 //! | `look_around` | these actions | `around`: what sets fields of the rest |
 //! | `settle_each` | the rest | actions, or why they are left |
+//! | `made_again` | the actions | which owners get another uid: then all is done again |
 //! | `take_leave` | the actions | what would go along, and so what has to stay: then all is done again |
 //! | `unprotected`, `notes`, `order` | the actions | what is left unseen, notes, waves |
 //!
@@ -42,8 +43,9 @@ use crate::{
 /// Makes the plan; pure.
 pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, known: &Known) -> Prepared {
     let mut staying = BTreeMap::new();
+    let mut anew = BTreeSet::new();
     loop {
-        let mut planner = Planner::new(selection, desired, live, known, &staying);
+        let mut planner = Planner::new(selection, desired, live, known, (&staying, &anew));
         let keys = planner.keys();
         planner.sort(&keys);
         planner.holders();
@@ -52,14 +54,22 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
         planner.settle_each(&scalers);
         planner.look_around(&scalers);
         planner.settle_each(&rest);
+        // That an owner is made again decides about the references to it, but never about whether another one is.
+        let made_again = planner.made_again();
+        if made_again != anew {
+            anew = made_again;
+            continue;
+        }
         // That an owner stays decides about what it owns.
         let more = planner.take_leave();
         if more.is_empty() {
             planner.unprotected();
             notes::add(&mut planner);
             order::arrange(&mut planner);
+            let deletes = planner.plan.actions.iter().any(|a| matches!(a.verb, Verb::Delete | Verb::Recreate));
+            let places = if deletes { live.places.clone() } else { Vec::new() };
             let Planner { plan, bodies, around, .. } = planner;
-            return Prepared { plan, bodies, around };
+            return Prepared { plan, bodies, around, places };
         }
         staying.extend(more);
     }
@@ -97,6 +107,8 @@ pub(super) struct Planner<'a> {
     pub(super) fates: BTreeMap<ObjectKey, Fate>,
     /// What may not go, for what would go with it.
     pub(super) staying: BTreeMap<ObjectKey, Why>,
+    /// What is deleted and created again.
+    pub(super) anew: BTreeSet<ObjectKey>,
     /// What runs after what, beside owners.
     pub(super) after: BTreeMap<ObjectKey, Vec<ObjectKey>>,
 }
@@ -107,7 +119,7 @@ impl<'a> Planner<'a> {
         desired: &'a Desired,
         live: &'a Live,
         known: &'a Known,
-        staying: &BTreeMap<ObjectKey, Why>,
+        (staying, anew): (&BTreeMap<ObjectKey, Why>, &BTreeSet<ObjectKey>),
     ) -> Self {
         let kinds = desired.kinds.values().map(|(kind, _)| kind);
         Self {
@@ -134,6 +146,7 @@ impl<'a> Planner<'a> {
             labels: selection.selector().ok(),
             fates: BTreeMap::new(),
             staying: staying.clone(),
+            anew: anew.clone(),
             after: BTreeMap::new(),
         }
     }
@@ -170,6 +183,12 @@ impl<'a> Planner<'a> {
             wanted: self.desired.objects.get(key).filter(|wanted| !wanted.is_absent()),
             live: self.live.objects.get(key),
         }
+    }
+
+    /// What the actions delete and create again.
+    fn made_again(&self) -> BTreeSet<ObjectKey> {
+        let again = self.plan.actions.iter().filter(|action| action.verb == Verb::Recreate);
+        again.map(|action| action.key.clone()).collect()
     }
 
     /// Finds what comes and what goes. Definitions and namespaces first: the others depend on them.

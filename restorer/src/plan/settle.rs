@@ -16,6 +16,7 @@ use super::{
     prepare::{Fate, Planner},
     ruled,
     side::Side,
+    since::Beside,
     warnings,
 };
 use crate::{
@@ -48,6 +49,12 @@ impl<'a> Planner<'a> {
             Some(Fate::Follows(reason)) => return Err(reason.clone().into()),
             _ => self.may_go(key, live)?,
         };
+        self.delete_for(key, live, evidence);
+        Ok(())
+    }
+
+    /// The action that deletes an object, for that reason.
+    pub(super) fn delete_for(&mut self, key: &ObjectKey, live: &'a Present, evidence: String) {
         let redact = self.sealed(key, &[Some(&live.object.value)]);
         let mut action = self.action(key, Verb::Delete, &live.object.value);
         let kept = intent::kept(key, None, Some(&live.object), &self.around);
@@ -62,11 +69,11 @@ impl<'a> Planner<'a> {
             before: Some(live.object.clone()),
             owners: self.going_owners(key, live),
             held: self.held_in(key),
+            along: Vec::new(),
             unsuspend: false,
             redact,
         };
         self.act(action, bodies);
-        Ok(())
     }
 
     /// Creates what is missing, or says why not.
@@ -95,6 +102,7 @@ impl<'a> Planner<'a> {
             before: live.map(|live| live.object.clone()),
             owners: mapped.coming,
             held: Vec::new(),
+            along: Vec::new(),
             unsuspend,
             redact: made.redact,
         };
@@ -105,62 +113,44 @@ impl<'a> Planner<'a> {
 
     /// Changes what differs, or says why not.
     pub(super) fn update(&mut self, key: &ObjectKey, wanted: &'a Wanted, live: &'a Present) -> Result<(), Why> {
-        if wanted.uid == live.uid && wanted.rv == live.rv {
+        let follows = self.follows(key, live);
+        if wanted.uid == live.uid && wanted.rv == live.rv && follows.is_empty() {
             self.plan.unchanged += 1;
             return Ok(());
         }
         let full = opened(wanted)?;
+        let (beside, touched) = self.around_others(key, full, live);
+        let full = beside.as_ref().map_or(full, |beside| &beside.full);
         let mapped = self.mapped(key, &full.value, Some(live));
         let full = mapped_full(full, &mapped);
         let parts = self.parts(key);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut made = self.make(key, &full, Some(live), &parts)?;
-        if made.changes.is_empty() {
+        if made.changes.is_empty() && follows.is_empty() {
             self.plan.unchanged += 1;
             return Ok(());
         }
         self.allowed(key)?;
         self.ruled(key, Some(&full), Some(&live.object))?;
-        self.touched(key, Some(live))?;
+        touched?;
         if version(&full.value) != version(&live.object.value) {
             self.served(key, &full)?;
             let (then, now) = (version(&full.value).to_owned(), version(&live.object.value).to_owned());
             return Err(Reason::OtherVersion { then, now }.into());
         }
         let kind = key.kind_key();
-        let widen = &self.selection.widen;
-        let needed = Permission::Delete(kind.clone());
-        if let Some(loss) = rules::destroys_by_change(&kind, &made.target, &live.object.value)
-            && !widen.allows(&needed)
-        {
-            return Err(Reason::Destroys(loss).unless(needed));
-        }
-        let mut verb = Verb::Update;
-        let mut said = Vec::new();
-        if let Some((reason, needed)) = ruled::recreate(key, &made.target, &live.object.value) {
-            if !parts.is_empty() {
-                return Err(reason.into());
-            }
-            // An undo puts its own work back, but destroys nothing for that.
-            let allowed = |needed: &Permission| widen.allows(needed) || (self.desired.is_own() && !needed.destroys());
-            if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
-                return Err(reason.unless(needed));
-            }
-            self.may_leave(key)?;
-            if is_holder(key) {
-                self.takes_nothing_else(key)?;
-            }
-            verb = Verb::Recreate;
-            said.push(reason.to_string());
+        let anew = self.needs_anew(key, &made.target, live, &parts)?;
+        let recreated = anew.is_some();
+        if recreated {
             let kept = intent::kept(key, Some(&full), Some(&live.object), &self.around);
             made.target = intent::anew(&made.target, &kept);
         }
-        let recreated = verb == Verb::Recreate;
+        let verb = if recreated { Verb::Recreate } else { Verb::Update };
         let mut action = self.action(key, verb, &full.value);
         action.propagation = rules::propagation(&kind, recreated);
         action.live = Some(live_ref(live, made.live_hash.clone().unwrap_or_default()));
         action.wanted = Some(WantedRef { pos: wanted.pos, uid: wanted.uid.clone(), hash: made.wanted_hash.clone() });
-        action.warnings = said;
+        action.warnings.extend(anew.map(|reason| reason.to_string()));
         if recreated {
             action.warnings.extend(warnings::held(&live.object));
         }
@@ -172,6 +162,8 @@ impl<'a> Planner<'a> {
             action.warnings.extend(ruled::pruned(&made.target, &live.object.value, &self.live.objects));
         }
         action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
+        action.warnings.extend(beside.iter().map(|beside| warnings::beside(&beside.theirs)));
+        action.warnings.extend(follows.iter().map(warnings::follows));
         action.changes = made.changes;
         action.kept = made.kept;
         let bodies = Bodies {
@@ -180,11 +172,56 @@ impl<'a> Planner<'a> {
             before: Some(live.object.clone()),
             owners: mapped.coming,
             held: if recreated { self.held_in(key) } else { Vec::new() },
+            along: Vec::new(),
             unsuspend: false,
             redact: made.redact,
         };
         self.act(action, bodies);
         Ok(())
+    }
+
+    /// Why an object has to be deleted and created again to be as wanted, if it has; or why that, or the change, may not be.
+    fn needs_anew(
+        &self,
+        key: &ObjectKey,
+        target: &Value,
+        live: &Present,
+        parts: &[&str],
+    ) -> Result<Option<Reason>, Why> {
+        let kind = key.kind_key();
+        let widen = &self.selection.widen;
+        let needed = Permission::Delete(kind.clone());
+        if let Some(loss) = rules::destroys_by_change(&kind, target, &live.object.value)
+            && !widen.allows(&needed)
+        {
+            return Err(Reason::Destroys(loss).unless(needed));
+        }
+        self.may_lose(key, &live.object.value, Some(target))?;
+        let Some((reason, needed)) = ruled::recreate(key, target, &live.object.value) else { return Ok(None) };
+        if !parts.is_empty() {
+            return Err(reason.into());
+        }
+        // An undo puts its own work back, but destroys nothing for that.
+        let allowed = |needed: &Permission| widen.allows(needed) || (self.desired.is_own() && !needed.destroys());
+        if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
+            return Err(reason.unless(needed));
+        }
+        self.may_leave(key)?;
+        self.may_lose(key, &live.object.value, None)?;
+        if is_holder(key) {
+            self.takes_nothing_else(key)?;
+        }
+        Ok(Some(reason))
+    }
+
+    /// What an object is to be in spite of what others changed since the restore that is taken back; or that it may not be
+    /// changed at all, and why.
+    fn around_others(&self, key: &ObjectKey, full: &Full, live: &Present) -> (Option<Beside>, Result<(), Why>) {
+        let Err(why) = self.touched(key, Some(live)) else { return (None, Ok(())) };
+        match self.beside(key, full, live, why) {
+            Ok(beside) => (Some(beside), Ok(())),
+            Err(why) => (None, Err(why)),
+        }
     }
 
     /// The parts of an object that are looked at; none for all of it.
@@ -202,6 +239,7 @@ impl<'a> Planner<'a> {
         owners::map(value, |reference| {
             if let Some(owner) = self.kinds.key(reference, &key.namespace) {
                 match self.fates.get(&owner) {
+                    _ if self.anew.contains(&owner) => return Settled::Coming(owner),
                     Some(Fate::Comes) => return Settled::Coming(owner),
                     Some(Fate::Goes(_) | Fate::Follows(_)) => return Settled::Gone,
                     None => {}
@@ -217,6 +255,20 @@ impl<'a> Planner<'a> {
             }
             Settled::Gone
         })
+    }
+
+    /// The owners of an object that are deleted and created again, so that its references have to follow them. What
+    /// machines make follows by itself.
+    fn follows(&self, key: &ObjectKey, live: &Present) -> Vec<ObjectKey> {
+        if self.anew.is_empty() || rules::is_made_by_machines(&key.kind_key(), &live.object) {
+            return Vec::new();
+        }
+        let owners = references(&live.object.value).into_iter().filter_map(|reference| {
+            let owner = self.kinds.key(&reference, &key.namespace)?;
+            let same = self.live.objects.get(&owner).is_some_and(|present| present.uid == reference.uid);
+            (same && self.anew.contains(&owner)).then_some(owner)
+        });
+        owners.collect()
     }
 
     /// The places that no output may show, on any side.

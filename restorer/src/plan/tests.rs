@@ -1,7 +1,9 @@
 //! The plan, decision by decision: a [`Scene`](scene::Scene) of small objects then and now, and what is planned.
 
+mod caller;
 mod dependents;
 mod fields;
+mod graphs;
 mod holders;
 mod leave;
 mod narrow;

@@ -68,6 +68,7 @@ impl Planner<'_> {
             before: Some(stands),
             owners: Vec::new(),
             held: Vec::new(),
+            along: Vec::new(),
             unsuspend: false,
             redact,
         };

@@ -2,11 +2,24 @@
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use crate::{full::Full, kinds, live::Present};
+use crate::{full::Full, kinds, live::Present, names};
 
 /// A reference that was dropped.
 pub(super) fn dropped(owner: &str) -> String {
     format!("its owner {owner} is not there and is not restored: the reference to it is dropped")
+}
+
+/// What others changed since the restore that is taken back.
+pub(super) fn beside(theirs: &[String]) -> String {
+    format!("what was changed since the restore stays: {}", names::some(theirs))
+}
+
+/// An owner is deleted and created again.
+pub(super) fn follows(owner: &ObjectKey) -> String {
+    let owner = names::object(owner);
+    format!(
+        "its owner {owner} is deleted and created again: the reference to it is taken out before, and set anew after"
+    )
 }
 
 /// An object of the same name is being deleted.

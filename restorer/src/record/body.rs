@@ -38,6 +38,9 @@ struct Batch {
     /// In the first batch only: it is of the whole plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     around: Option<Surroundings>,
+    /// The same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<HeldIn>,
     actions: Vec<Stored>,
 }
 
@@ -52,6 +55,8 @@ struct Stored {
     owners: Vec<Owner>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     held: Vec<HeldIn>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    along: Vec<String>,
     unsuspend: bool,
     redact: Vec<String>,
 }
@@ -85,6 +90,7 @@ struct Sealed {
 pub(super) struct All {
     pub(super) bodies: BTreeMap<ObjectKey, Bodies>,
     pub(super) around: Surroundings,
+    pub(super) places: Vec<HeldIn>,
 }
 
 /// The actions whose values cannot be recorded, and why.
@@ -119,6 +125,7 @@ pub(super) async fn batch(
     let mut out = Batch {
         format: FORMAT,
         around: first.then(|| prepared.around.clone()),
+        places: if first { prepared.places.clone() } else { Vec::new() },
         actions: Vec::with_capacity(actions.len()),
     };
     for action in actions {
@@ -143,6 +150,7 @@ pub(super) async fn batch(
             managed: bodies.managed.as_ref().map(text),
             owners: bodies.owners.iter().map(|o| Owner { at: o.at, owner: o.owner.clone() }).collect(),
             held: bodies.held.clone(),
+            along: bodies.along.clone(),
             unsuspend: bodies.unsuspend,
             redact: bodies.redact.clone(),
         });
@@ -231,6 +239,7 @@ pub(super) async fn read_all(record: &Record) -> Result<All> {
         if let Some(around) = batch.around {
             out.around = around;
         }
+        out.places.extend(batch.places);
         for stored in batch.actions {
             let (key, bodies) = read(record, stored).await?;
             out.bodies.insert(key, bodies);
@@ -258,7 +267,7 @@ async fn read(record: &Record, stored: Stored) -> Result<(ObjectKey, Bodies)> {
     let managed = stored.managed.map(|text| exact::parse_canonical(text.as_bytes())).transpose();
     let managed = managed.map_err(|e| Error::corrupt(bound(record, &key, "managed"), e.to_string()))?;
     let owners = stored.owners.into_iter().map(|o| OwnerRef { at: o.at, owner: o.owner }).collect();
-    let Stored { held, unsuspend, redact, .. } = stored;
-    let bodies = Bodies { target, managed, before, owners, held, unsuspend, redact };
+    let Stored { held, along, unsuspend, redact, .. } = stored;
+    let bodies = Bodies { target, managed, before, owners, held, along, unsuspend, redact };
     Ok((key, bodies))
 }

@@ -56,6 +56,7 @@ fn prepared() -> Prepared {
             namespace: "shop".into(),
             name: "one".into(),
         }],
+        along: vec!["w".into()],
         unsuspend: false,
         redact: Vec::new(),
     };
@@ -84,7 +85,7 @@ fn prepared() -> Prepared {
         reservations: Vec::new(),
         unchanged: 0,
     };
-    Prepared { plan, bodies, around: crate::intent::Surroundings::default() }
+    Prepared { plan, bodies, around: crate::intent::Surroundings::default(), places: Vec::new() }
 }
 
 fn records(inner: &Arc<InMemory>, keys: Vec<Arc<Key>>) -> Records {

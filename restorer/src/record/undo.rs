@@ -3,14 +3,14 @@
 //! **Invariants.** (1) Only what the restore touched is in it. (2) What it created is to be deleted only with the uid that it
 //! was given. (3) A restore that has open ends is not undone before they are known.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{Error, Result, cut::MAIN, facts::Discovery};
 
 use super::{Record, body};
 use crate::{
     Desired, Protection,
-    desired::{Source, Wanted},
+    desired::{Full, Source, Wanted},
     message::Remedy,
     plan::Verb,
 };
@@ -33,7 +33,7 @@ impl Record {
             .with_remedy(Remedy::Finish(id.clone())));
         }
         let outcomes = self.outcomes();
-        let body::All { mut bodies, around } = body::read_all(self).await?;
+        let body::All { mut bodies, around, .. } = body::read_all(self).await?;
         let mut desired = Desired {
             cluster: self.plan.cluster.clone(),
             cut: self.plan.cut.clone(),
@@ -46,6 +46,7 @@ impl Record {
             later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
+            left: BTreeMap::new(),
             scalers: BTreeMap::new(),
             around,
             key: self.keys.key().cloned(),
@@ -65,11 +66,16 @@ impl Record {
             };
             desired.kinds.insert(action.key.kind_key(), (discovery, Protection::Protected));
             desired.touched.insert(action.key.clone(), entry.hash.clone());
+            let bodies = bodies.remove(&action.key);
+            let (target, managed, before) =
+                bodies.map(|bodies| (bodies.target, bodies.managed, bodies.before)).unwrap_or_default();
+            if let Some(value) = target {
+                desired.left.insert(action.key.clone(), Arc::new(Full { value, managed }));
+            }
             if action.verb == Verb::Create {
                 desired.created.insert(action.key.clone(), entry.uid.clone());
                 continue;
             }
-            let before = bodies.remove(&action.key).and_then(|b| b.before);
             let live = action.live.as_ref();
             let redact = before
                 .as_ref()

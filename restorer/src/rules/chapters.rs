@@ -92,7 +92,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
             "root-ca",
         ],
     ),
-    ("Roles", &["aggregated-cluster-role", "role-ref", "rbac-escalation", "rbac-system"]),
+    ("Roles", &["aggregated-cluster-role", "role-ref", "callers-rights", "rbac-escalation", "rbac-system"]),
     ("Limits", &["quota-order", "limit-range-last", "flowcontrol-system", "system-priority-class"]),
     (
         "Definitions, webhooks and the API itself",

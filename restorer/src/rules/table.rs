@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "owners-first",
         kinds: &[],
-        what: "Owners are created before what they own, and the new uid is set in the child before it is created.",
+        what: "Owners are created before what they own, and the new uid is set in the child before it is created. Where an owner is deleted and created again, the reference to it is taken out of what it owns before, and set anew after.",
         why: "The garbage collector removes a child whose owner does not exist.",
     },
     Rule {
@@ -84,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "propagation",
         kinds: &[],
-        what: "Deletes say what becomes of children: they are deleted in the background; those of a StatefulSet that is made again are left.",
+        what: "Deletes say what becomes of children: they are deleted in the background; those of a StatefulSet that is made again are left. What an object took over and did not make is let go of and stays.",
         why: "The server's own choice differs from kind to kind: a Job's Pods would be left running.",
     },
     Rule {
@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "holds-others",
         kinds: &[],
-        what: "What takes others along is deleted only if they may go. A namespace or a definition goes after all that it holds, each by an action of its own or made by machines, and stays if anything else is in it or cannot be read. An owner stays if the garbage collector would take after it what was there at the moment, or data; what else it would take is named.",
+        what: "What takes others along is deleted only if they may go. A namespace or a definition goes after all that it holds, each by an action of its own or made by machines, and stays if anything else is in it or cannot be read. An owner stays if the garbage collector would take after it what was there at the moment, or data; what else it would take is named. What it owns is looked for once more right before the delete.",
         why: "Nothing goes that the plan does not show.",
     },
     Rule {

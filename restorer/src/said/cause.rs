@@ -33,6 +33,10 @@ pub enum Cause {
     StillTerminating(Option<u64>, Vec<String>),
     /// Its owner was not created: resource and name.
     OwnerNotCreated(String, String),
+    /// What it owns was changed since the plan was made, and would go with it.
+    ChildChanged(String),
+    /// What it owns would go with it, as the reference to it cannot be taken out; why follows.
+    HeldBy(String),
     /// These are still there and would go with it.
     Holds(Vec<String>),
     /// The restore was interrupted before it was begun.
@@ -55,6 +59,10 @@ pub enum Cause {
     StillThere,
     /// It went with its owner.
     WentWithOwner,
+    /// The server would not let it be created again, so it was not deleted; why follows.
+    NotCreatable,
+    /// Whether it could be created again cannot be found out, so it was not deleted; why follows.
+    Untried,
 }
 
 /// `; its finalizers: a, b`
@@ -90,6 +98,15 @@ impl fmt::Display for Cause {
             Self::OwnerNotCreated(resource, name) => {
                 return write!(f, "its owner {resource}/{name} was not created");
             }
+            Self::ChildChanged(child) => {
+                return write!(
+                    f,
+                    "{child}, which it owns and which would go with it, was changed since the plan was made"
+                );
+            }
+            Self::HeldBy(child) => {
+                return write!(f, "{child} would go with it, as the reference to it could not be taken out");
+            }
             Self::Holds(left) => {
                 let is = if left.len() == 1 { "is" } else { "are" };
                 return write!(f, "{} {is} still there and would go with it", some(left));
@@ -104,6 +121,8 @@ impl fmt::Display for Cause {
             Self::AnotherSince => "another object of the same name was created since",
             Self::StillThere => "it is still there",
             Self::WentWithOwner => "it went with its owner",
+            Self::NotCreatable => "nothing was deleted, since it could not be created again",
+            Self::Untried => "nothing was deleted, since nobody can tell whether it could be created again",
         })
     }
 }

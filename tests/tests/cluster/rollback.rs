@@ -2,12 +2,14 @@
 //!
 //! The words and the library are those of [`hindcast_tests::rollback`]; here are the forms that run in CI.
 
+mod adoption;
 mod bad_input;
 mod evidence;
 mod holders;
 mod manifests;
 mod owners;
 mod refusals;
+mod rights;
 mod shop;
 mod stateful;
 mod terminal;
@@ -66,6 +68,10 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         stateful::claims_and_pods_stay(&stage),
         owners::children_stay_with_their_owner(&stage),
         owners::data_is_not_collected(&stage),
+        owners::children_follow_an_owner_that_is_made_again(&stage),
+        adoption::a_child_born_since_the_plan_keeps_its_owner(&stage, &dir),
+        adoption::what_was_taken_over_is_let_go_by_an_undo(&stage),
+        adoption::an_undo_goes_around_a_label(&stage),
         manifests::server_side(&stage),
         manifests::kubectl(&stage, "kubectl-client", &[]),
         manifests::kubectl(&stage, "kubectl-server", &["--server-side"]),
@@ -81,9 +87,13 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         ("stateful set", done.2),
         ("owners", done.3),
         ("owned data", done.4),
-        ("server-side", done.5),
-        ("kubectl apply", done.6),
-        ("kubectl apply --server-side", done.7),
+        ("owners made again", done.5),
+        ("child born since the plan", done.6),
+        ("what was taken over", done.7),
+        ("a label since", done.8),
+        ("server-side", done.9),
+        ("kubectl apply", done.10),
+        ("kubectl apply --server-side", done.11),
         ("operator", operator),
         ("added namespace", added),
         ("namespace made by a restore", made),

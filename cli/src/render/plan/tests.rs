@@ -61,6 +61,7 @@ pub(crate) fn empty(what: What) -> Plan {
         plan,
         bodies: BTreeMap::new(),
         around: hindcast_restorer::intent::Surroundings::default(),
+        places: Vec::new(),
     };
     let mut plan = Plan::new(&prepared, "rev:812345".into());
     plan.cut.rev = 812_345;

@@ -31,7 +31,8 @@ impl Work<'_> {
         let (Some(before), Some(mut target)) = (job.before(), job.target()) else {
             return Err(Did::because(Became::Failed, Cause::NoBody));
         };
-        self.adopt(&job, &mut target.value)?;
+        self.adopt_or_leave(&job, &mut target.value).await?;
+        let mut before = before.clone();
         let live = job.action.live.as_ref();
         let uid = live.map_or_else(|| meta(&before.value, "uid"), |l| &l.uid).to_owned();
         let mut rv = live.map_or_else(|| meta(&before.value, "resourceVersion"), |l| &l.rv).to_owned();
@@ -56,11 +57,13 @@ impl Work<'_> {
                     let why = Cause::Terminating(finalizers(&now.value));
                     return Err(Did::because(Became::Conflict, why));
                 }
-                if job.ground.same(&target, &now) {
+                if job.ground.same(&target, &now) && self.follows(&job, &now) {
                     return Ok(self.found(&job, now, doubtful).await.with_note(note));
                 }
-                let changed = job.ground.differences(before, &now, Some(&target));
-                if !changed.is_empty() {
+                let changed = job.ground.differences(&before, &now, Some(&target));
+                if let Some(released) = self.released(&job, &now).filter(|_| !changed.is_empty()) {
+                    before = released;
+                } else if !changed.is_empty() {
                     if let Some(given) = self.without_others(&job, &now, doubtful) {
                         return Ok(self.found(&job, now, doubtful).await.with_note(Some(given)));
                     }
@@ -70,8 +73,10 @@ impl Work<'_> {
                 meta(&now.value, "resourceVersion").clone_into(&mut rv);
                 sent = job
                     .ground
-                    .carry_over(&target.value, before, &now.value)
+                    .carry_over(&target.value, &before, &now.value)
                     .ok_or_else(|| Did::because(Became::Conflict, Cause::Gone))?;
+                // The uid of an owner is kept as it stands, and is that of the one that was deleted.
+                self.adopt(&job, &mut sent)?;
             }
             let body = Self::body(&job, &sent, Some((&uid, &rv)))?;
             let path = format!("{}{}", job.path(), request::manners(false));
@@ -237,13 +242,14 @@ impl Work<'_> {
                     return Ok(gone(doubtful).with_note(Some(note)));
                 }
                 let changed = job.ground.differences(before, &now, None);
-                if !changed.is_empty() {
+                if !changed.is_empty() && self.released(&job, &now).is_none() {
                     let did = Did::because(Became::Conflict, Cause::Changed);
                     return Err(Did { differences: changed, ..did });
                 }
                 meta(&now.value, "resourceVersion").clone_into(&mut rv);
             }
             self.emptied(&job).await?;
+            self.owns_nothing_else(&job).await?;
             let options = delete_options(&uid, &rv, job.action.propagation, false);
             let reply = self.send(&job, &Ask::write(Method::DELETE, job.path(), &options)).await?;
             doubtful |= reply.doubtful;
@@ -262,11 +268,13 @@ impl Work<'_> {
             return Err(Did::because(Became::Failed, Cause::NoPreImage));
         };
         let uid = meta(&before.value, "uid").to_owned();
-        if self.resumed
-            && let Some(now) = self.read(&job).await?
-            && meta(&now.value, "uid") != uid
-        {
-            return self.standing(&job, now, true).await;
+        let now = if self.resumed { self.read(&job).await? } else { None };
+        match now {
+            Some(now) if meta(&now.value, "uid") != uid => return self.standing(&job, now, true).await,
+            // An earlier process has deleted it: there is nothing to lose.
+            Some(now) if is_terminating(&now.value) => {}
+            None if self.resumed => {}
+            _ => self.prepare(&job).await.map_err(|did| Self::still(&job, did))?,
         }
         let gone = self.delete(job).await?;
         let half = |mut did: Did| {
@@ -296,6 +304,32 @@ impl Work<'_> {
             }
             Err(did) => Err(half(did)),
         }
+    }
+
+    /// Makes sure that an object can be created again, and that nothing goes with it until then.
+    async fn prepare(&self, job: &Job<'_>) -> Result<(), Did> {
+        self.rehearse(job).await?;
+        self.let_go(job).await
+    }
+
+    /// Where an object is not made again and will not be tried again, what it owns is told of the one that stands.
+    fn still(job: &Job<'_>, did: Did) -> Did {
+        let stands = did.became == Became::Refused && !did.touched && job.last.is_some();
+        Did { after: job.before().filter(|_| stands).cloned(), ..did }
+    }
+
+    /// As [`Work::adopt`]; what was let go of by an owner that is not there is told as touched.
+    async fn adopt_or_leave(&self, job: &Job<'_>, target: &mut Value) -> Result<(), Did> {
+        let Err(did) = self.adopt(job, target) else { return Ok(()) };
+        let now = self.read(job).await?;
+        let released = now.filter(|now| self.released(job, now).is_some());
+        Err(Did { touched: released.is_some() && job.last.is_some(), after: released, ..did })
+    }
+
+    /// Whether the references to owners that were created are to those that stand.
+    fn follows(&self, job: &Job<'_>, now: &Full) -> bool {
+        let mut followed = now.value.clone();
+        self.adopt(job, &mut followed).is_ok() && followed == now.value
     }
 
     /// Ends what was created suspended.

@@ -31,6 +31,7 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         later: BTreeMap::new(),
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
+        left: BTreeMap::new(),
         around: Surroundings::default(),
         scalers: scalers.into_iter().map(|(key, json)| (key, Arc::new(full(json)))).collect(),
         key: None,

@@ -3,7 +3,11 @@
 use hindcast_journal::facts::Uncovered;
 
 use super::scene::{Scene, key, only};
-use crate::{desired::Source, live::Listed, plan::Verb};
+use crate::{
+    desired::Source,
+    live::Listed,
+    plan::{Propagation, Verb},
+};
 
 const CLAIM: &str = "PersistentVolumeClaim data";
 
@@ -85,11 +89,52 @@ fn what_was_there_is_freed_first_or_keeps_its_owner() {
 #[test]
 fn an_owner_is_not_created_again_over_its_children() {
     let map = |v: &str| format!(r#"{{"immutable":true,"data":{{"v":"{v}"}}}}"#);
-    let child = r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"a","uid":"a"}]}}"#;
+    let child = r#"{"metadata":{"creationTimestamp":"2001-01-01T00:00:00Z","ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"a","uid":"a"}]}}"#;
     let scene = Scene::shop().then_as("ConfigMap a", "a", &map("then")).now_as("ConfigMap a", "a", &map("now"));
     assert_eq!(only(&scene.plan()).verb, Verb::Recreate);
-    let scene = scene.then_as("Secret s", "s", child).now_as("Secret s", "s", child);
-    assert!(scene.lines().contains(&"leave update configmap a: holds-others".to_owned()), "{:?}", scene.lines());
+    let mut beside = scene.with_dependent("Secret s", "s", child);
+    assert_eq!(beside.lines(), ["leave update configmap a: holds-others"], "what is not asked for is not touched");
+    beside.live.dependents.clear();
+    // What the plan may write lets its old owner go first, and gets the new one after.
+    let scene = beside.then_as("Secret s", "s", child).now_as("Secret s", "s", child);
+    assert_eq!(scene.lines(), ["recreate configmap a", "update secret s"]);
+    let prepared = scene.plan();
+    let bodies = |what: &str| prepared.bodies.get(&key(what)).expect("bodies");
+    assert_eq!(bodies("ConfigMap a").held.first().map(|place| place.name.as_str()), Some("s"));
+    assert_eq!(bodies("Secret s").owners.first().map(|of| of.owner.clone()), Some(key("ConfigMap a")));
+}
+
+#[test]
+fn what_was_taken_over_is_let_go_and_what_was_made_goes() {
+    let at = |second: u32, owner: Option<(&str, &str)>| {
+        let owners = owner.map(|(name, uid)| {
+            format!(
+                r#","ownerReferences":[{{"apiVersion":"apps/v1","kind":"Deployment","name":"{name}","uid":"{uid}","controller":true}}]"#
+            )
+        });
+        format!(
+            r#"{{"metadata":{{"creationTimestamp":"2026-01-01T00:00:{second:02}Z"{}}}}}"#,
+            owners.unwrap_or_default()
+        )
+    };
+    let scene = |adopted: u32| {
+        let mut scene = Scene::shop()
+            .now_as("Deployment web", "d", &at(10, None))
+            .with_dependent("ReplicaSet adopted", "r1", &at(adopted, Some(("web", "d"))))
+            .with_dependent("ReplicaSet made", "r2", &at(10, Some(("web", "d"))));
+        scene.desired.source = Source::Undo("r".into());
+        scene.desired.created.insert(key("Deployment web"), "d".into());
+        scene
+    };
+    let prepared = scene(5).plan();
+    let [web, made] = prepared.plan.actions.as_slice() else { panic!("{:?}", prepared.plan.actions) };
+    assert_eq!((web.verb, web.propagation, web.key.name.as_str()), (Verb::Delete, Propagation::Orphan, "web"));
+    assert!(web.warnings.iter().any(|w| w.ends_with("stays: replicasets.apps/adopted in shop")), "{:?}", web.warnings);
+    assert_eq!((made.verb, made.key.name.as_str()), (Verb::Delete, "made"));
+    assert!(made.wave > web.wave, "it is deleted when nothing makes it again");
+    // All of it was made by the owner: it goes with it, as ever.
+    let prepared = scene(11).plan();
+    assert_eq!(only(&prepared).propagation, Propagation::Background);
 }
 
 #[test]

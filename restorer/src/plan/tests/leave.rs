@@ -7,7 +7,11 @@ use hindcast_journal::{
 };
 
 use super::scene::{CUT, Scene, TIME, key, only};
-use crate::{desired::Source, live::Listed, selection::What};
+use crate::{
+    desired::{Full, Source},
+    live::Listed,
+    selection::What,
+};
 
 fn lines(scene: &Scene, expected: &[&str]) {
     assert_eq!(scene.lines(), expected);
@@ -407,4 +411,43 @@ fn an_undo_looks_at_what_the_restore_touched_and_deletes_what_it_created() {
             "leave create configmap deleted: changed-since",
         ],
     );
+}
+
+#[test]
+fn an_undo_goes_around_what_others_changed_and_says_whose_it_is() {
+    let map =
+        |data: &str, label: &str| format!(r#"{{"metadata":{{"labels":{{{label}}}}},"data":{{"a":"{data}","b":"b"}}}}"#);
+    let name = "ConfigMap c";
+    let managed = r#"[{"manager":"alice","operation":"Update","fieldsV1":{"f:metadata":{"f:labels":{"f:team":{}}}}}]"#;
+    let scene = |now: &str| {
+        let mut scene = Scene::shop().then(name, &map("before", "")).now(name, now);
+        scene.desired.source = Source::Undo("r1".into());
+        let left = Full { value: super::scene::object(name, "u", 140, &map("restored", "")), managed: None };
+        let print = crate::intent::fingerprint(&key(name), &left, &crate::intent::Surroundings::default(), None);
+        scene.desired.touched.insert(key(name), print);
+        scene.desired.left.insert(key(name), std::sync::Arc::new(left));
+        let present = scene.live.objects.get_mut(&key(name)).expect("there");
+        let object = std::sync::Arc::make_mut(&mut present.object);
+        object.managed = Some(super::scene::value(managed));
+        scene
+    };
+    // Another place: the rest is put back, and the label stays.
+    let labelled = scene(&map("restored", r#""team":"blue""#));
+    lines(&labelled, &["update configmap c"]);
+    let prepared = labelled.plan();
+    let action = super::scene::only(&prepared);
+    assert_eq!(action.changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>(), ["/data/a"]);
+    assert_eq!(action.warnings, ["what was changed since the restore stays: metadata.labels.team by alice"]);
+    let target = super::scene::target(&prepared).to_string();
+    assert!(target.contains(r#""a":"before""#) && target.contains(r#""team":"blue""#), "{target}");
+    // The same place: it is theirs.
+    let clash = scene(&map("theirs", ""));
+    lines(&clash, &["leave update configmap c: changed-since"]);
+    assert_eq!(reason(&clash), "it was changed since the restore: data.a");
+    // What the restore created is not deleted under a change of others.
+    let mut created = scene(&map("restored", r#""team":"blue""#));
+    created.desired.objects.clear();
+    created.desired.created.insert(key(name), "u".into());
+    lines(&created, &["leave delete configmap c: changed-since"]);
+    assert_eq!(reason(&created), "it was changed since the restore: metadata.labels.team by alice");
 }

@@ -140,6 +140,7 @@ impl Scene {
                 later: BTreeMap::new(),
                 created: BTreeMap::new(),
                 touched: BTreeMap::new(),
+                left: BTreeMap::new(),
                 scalers: BTreeMap::new(),
                 around: crate::intent::Surroundings::default(),
                 key: None,
@@ -183,6 +184,14 @@ impl Scene {
         let present = Present { uid: uid.into(), rv: "150".into(), terminating, object: full(object) };
         self.live.objects.insert(key(what), present);
         self.known.present.insert(key(what), (uid.into(), 150));
+        self
+    }
+
+    /// An object beside the selection, which something in it owns.
+    pub(super) fn with_dependent(mut self, what: &str, uid: &str, body: &str) -> Self {
+        let object = full(object(what, uid, 150, body));
+        let present = Present { uid: uid.into(), rv: "150".into(), terminating: false, object };
+        self.live.dependents.insert(key(what), present);
         self
     }
 

@@ -12,7 +12,7 @@ use hindcast_tests::{
 use serde_json::{Value, json};
 
 use super::{Stage, codes, verbs};
-use crate::scene::{SOON, ask_with_cluster, create_when_served, until};
+use crate::scene::{SOON, ask_with_cluster, create_when_served, send, until};
 
 fn owner(of: &Value, kind: &str, api: &str) -> Value {
     json!([{ "apiVersion": api, "kind": kind, "name": of["metadata"]["name"], "uid": of["metadata"]["uid"] }])
@@ -87,6 +87,51 @@ async fn added_chains_come_back(stage: &Stage, ns: &str) -> Result<()> {
         ensure!(of == is && child["data"]["k"] == "v", "{child} is not of {owner}");
     }
     Ok(())
+}
+
+/// An owner that has to be deleted to be changed is made again, and what it owns is not collected: neither what the
+/// restore makes nor what is there, and no undo loses it.
+pub(super) async fn children_follow_an_owner_that_is_made_again(stage: &Stage) -> Result<()> {
+    let ns = "owners-again";
+    stage.namespace(ns).await?;
+    let maps = format!("/api/v1/namespaces/{ns}/configmaps");
+    let fixed = |v: &str| json!({ "metadata": { "name": "fixed" }, "immutable": true, "data": { "v": v } });
+    let first = stage.post(&maps, fixed("then")).await?;
+    stage.post(&maps, child("lost", owner(&first, "ConfigMap", "v1"))).await?;
+    let stays = stage.post(&maps, child("stays", owner(&first, "ConfigMap", "v1"))).await?;
+    stage.post(&maps, child("below", owner(&stays, "ConfigMap", "v1"))).await?;
+    let at = stage.moment(ns).await?;
+
+    send(&stage.client, "DELETE", &format!("{maps}/fixed?propagationPolicy=Orphan"), None).await?;
+    until("the owner is gone", SOON, async || Ok(stage.find(&format!("{maps}/fixed")).await?.is_none())).await?;
+    let second = stage.post(&maps, fixed("now")).await?;
+    let owners = json!({ "metadata": { "ownerReferences": owner(&second, "ConfigMap", "v1") } });
+    stage.patch(&format!("{maps}/stays"), owners).await?;
+    stage.delete(&format!("{maps}/lost")).await?;
+
+    let owned = async |name: &str, by: &str| -> Result<bool> {
+        let (child, owner) = (stage.find(&format!("{maps}/{name}")).await?, stage.find(&format!("{maps}/{by}")).await?);
+        let (Some(child), Some(owner)) = (child, owner) else { return Ok(false) };
+        Ok(child["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"])
+    };
+    let restored = stage.restore(&["-n", ns, "--at", &at]).await?;
+    let wanted = ["create ConfigMap/lost", "recreate ConfigMap/fixed", "update ConfigMap/stays"];
+    ensure!(verbs(&restored.actions) == wanted, "{:?}", restored.actions);
+    let whole = async || -> Result<bool> {
+        Ok(owned("lost", "fixed").await? && owned("stays", "fixed").await? && owned("below", "stays").await?)
+    };
+    ensure!(whole().await?, "the references do not follow");
+    ensure!(stage.get(&format!("{maps}/stays")).await?["metadata"]["uid"] == stays["metadata"]["uid"], "it is another");
+    never("the garbage collector took a child", Duration::from_secs(10), async || Ok(!whole().await?)).await?;
+
+    stage.undo(&restored).await?;
+    let back = async || -> Result<bool> {
+        let gone = stage.find(&format!("{maps}/lost")).await?.is_none();
+        Ok(gone && owned("stays", "fixed").await? && owned("below", "stays").await?)
+    };
+    ensure!(back().await? && stage.get(&format!("{maps}/fixed")).await?["data"]["v"] == "now", "it is not taken back");
+    never("the garbage collector took a child after the undo", Duration::from_secs(10), async || Ok(!back().await?))
+        .await
 }
 
 /// A claim that an added object owns would be collected with it: the owner stays, whether or not the claim is asked

@@ -9,7 +9,7 @@ use hindcast_tests::{
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::json;
 
-use super::Stage;
+use super::{Stage, rights};
 use crate::scene::ask_with_cluster;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,6 +19,8 @@ async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
     let dir = Workdir::new()?;
     let (stage, running) = Stage::open(&cluster, &dir).await?;
     by_rbac(&stage, &cluster).await.context("RBAC")?;
+    rights::a_binding_that_cannot_be_made_again_stays(&stage, &cluster).await.context("rights to bind")?;
+    rights::whoever_restores_keeps_their_rights(&stage, &cluster).await.context("own rights")?;
     by_a_webhook(&stage, &cluster).await.context("a webhook")?;
     by_quota(&stage).await.context("quota")?;
     running.stop().await
