@@ -28,6 +28,7 @@ mod columns;
 mod commands;
 mod compare;
 mod context;
+mod ending;
 mod failure;
 mod files;
 mod history;

@@ -7,8 +7,11 @@ use hindcast_restorer::{
     apply::Check,
     message::{Message, Note, Remedy, Words},
     reason::Reason,
+    rules::is_built_in,
     selection::Permission,
 };
+
+use crate::paths;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +29,10 @@ impl Words for CommandLine {
             Permission::ClusterScoped => "--with-cluster-scoped",
             Permission::System => "--include-system",
             Permission::Delete(kind) => {
-                let resource = kind.split_once('/').map_or(kind.as_str(), |(_, resource)| resource);
-                return format!("--allow-delete {resource}");
+                // A word of several kinds means the built-in one: others are named in full.
+                let (group, resource) = kind.split_once('/').unwrap_or(("", kind));
+                let group = if is_built_in(group) { String::new() } else { format!(".{group}") };
+                return format!("--allow-delete {resource}{group}");
             }
             Permission::Recreate => "--allow-recreate",
             Permission::Restart => "--restart",
@@ -93,6 +98,7 @@ impl Words for CommandLine {
                 let flag = self.permission(&Permission::BypassWebhooks);
                 format!("these webhooks were bypassed by {flag} and are called again: {list}")
             }
+            Note::System(_) => format!("{note}; {} takes them in", self.permission(&Permission::System)),
             Note::Interrupted { .. } => note.to_string(),
             Note::Text(text) => text.clone(),
         }
@@ -119,10 +125,13 @@ pub(crate) fn remedy(remedy: &Remedy) -> String {
     CommandLine.remedy(remedy)
 }
 
-/// What the server said to a dry run: `ok`, `refused: …`, `not yet: …`, `can't be checked: …`.
+/// What the server said to a dry run: `ok`, `not kept: …`, `refused: …`, `not yet: …`, `can't be checked: …`.
 pub(crate) fn check(check: &Check) -> String {
     match check {
         Check::Fine => "ok".to_owned(),
+        Check::NotKept(fields) => {
+            format!("not kept: {}", fields.iter().map(|f| paths::spell(f)).collect::<Vec<_>>().join(", "))
+        }
         Check::Refused(why) => format!("refused: {}", message(why)),
         Check::NotYet(why) => format!("not yet: {why}"),
         Check::Unknown(why) => format!("can't be checked: {why}"),

@@ -137,7 +137,10 @@ impl Outcome {
     pub fn is_whole(&self) -> bool {
         let good = |a: &Acted| {
             matches!(a.became, Became::Done | Became::Already)
-                && matches!(a.verified, None | Some(Verified::Equal | Verified::EqualButForControllerOwned))
+                && matches!(
+                    a.verified,
+                    None | Some(Verified::Equal | Verified::EqualButForControllerOwned | Verified::EqualButForKept)
+                )
         };
         !self.cancelled && self.actions.iter().all(good) && self.rollouts.iter().all(|r| r.ready)
     }

@@ -92,6 +92,8 @@ pub struct Desired {
     pub source: Source,
     /// The objects.
     pub objects: BTreeMap<ObjectKey, Wanted>,
+    /// Objects of the system that are only counted ([`Selection::counts`](crate::Selection::counts)).
+    pub system: BTreeMap<ObjectKey, Wanted>,
     /// Every kind known then, with what is known of it then; a kind that was not protected is never restored or pruned.
     pub kinds: BTreeMap<String, (Discovery, Protection)>,
     /// The names of all definitions of custom resources at the moment, where that is known: a kind whose definition was not there

@@ -27,6 +27,7 @@ mod devices;
 mod jobs;
 mod limits;
 pub(crate) mod namespaces;
+pub(crate) mod outside;
 mod pods;
 pub(crate) mod rbac;
 mod records;
@@ -344,7 +345,7 @@ impl Kind {
 }
 
 /// The families.
-const FAMILIES: [&Family; 14] = [
+const FAMILIES: [&Family; 15] = [
     &workloads::FAMILY,
     &pods::FAMILY,
     &jobs::FAMILY,
@@ -359,7 +360,41 @@ const FAMILIES: [&Family; 14] = [
     &crds::FAMILY,
     &webhooks::FAMILY,
     &records::FAMILY,
+    &outside::FAMILY,
 ];
+
+/// The API groups of Kubernetes itself.
+const BUILT_IN: &[&str] = &[
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// Whether a group is one of Kubernetes itself.
+pub fn is_built_in(group: &str) -> bool {
+    BUILT_IN.contains(&group)
+}
 
 /// Every descriptor.
 pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {

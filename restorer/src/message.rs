@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{permission::Permission, reason::Reason, said::Part};
+use crate::{names::some, permission::Permission, reason::Reason, said::Part};
 
 pub use crate::said::{Message, Remedy};
 
@@ -85,6 +85,8 @@ pub enum Note {
         /// How many.
         settled: usize,
     },
+    /// These objects of the system differ, and were not asked for.
+    System(Vec<String>),
     /// In words.
     Text(String),
 }
@@ -105,6 +107,14 @@ impl fmt::Display for Note {
                  does not run any more",
                 if *settled == 1 { "" } else { "s" }
             ),
+            Self::System(objects) => {
+                let (verb, were) = if objects.len() == 1 {
+                    ("object of the system differs", "was")
+                } else {
+                    ("objects of the system differ", "were")
+                };
+                write!(f, "{} {verb} as well and {were} not asked for: {}", objects.len(), some(objects))
+            }
             Self::Text(text) => f.write_str(text),
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     json, kinds,
     live::HeldIn,
     message::{Note, Words},
-    reason::Reason,
+    reason::{Reason, Standing},
     reservation::Reservation,
     selection::Permission,
 };
@@ -37,8 +37,10 @@ pub(crate) mod owners;
 mod prepare;
 pub(crate) mod quoted;
 mod ruled;
+mod schema;
 mod settle;
 pub(crate) mod side;
+mod system;
 #[cfg(test)]
 mod tests;
 mod volumes;
@@ -75,6 +77,13 @@ pub struct Plan {
     pub reservations: Vec<Reservation>,
     /// How many objects are as they were.
     pub unchanged: usize,
+    /// Objects that are as they were but for fields that are left to their owners.
+    #[serde(default)]
+    pub kept: Vec<KeptIn>,
+    /// Objects of the system that differ, by people's hands as far as that can be told, and are not looked at any further
+    /// since they were not asked for; as `Kind` and object.
+    #[serde(default)]
+    pub system: Vec<System>,
 }
 
 impl Plan {
@@ -82,9 +91,9 @@ impl Plan {
     pub(crate) fn told(&self, words: &dyn Words) -> Self {
         let mut plan = self.clone();
         for left in &mut plan.left {
-            let permission = left.permission(words);
-            left.reason =
-                Reason::Told { code: left.reason.code().to_owned(), text: words.reason(&left.reason), permission };
+            let (permission, standing) = (left.permission(words), left.standing());
+            let (code, text) = (left.reason.code().to_owned(), words.reason(&left.reason));
+            left.reason = Reason::Told { code, text, permission, standing };
             left.unless = None;
         }
         for note in &mut plan.notes {
@@ -174,6 +183,38 @@ pub struct KeptChange {
     pub rule: String,
     /// Who sets it.
     pub owner: String,
+    /// Whether it counts as a difference, and whether asking for it alone puts it back.
+    #[serde(default = "KeptChange::of_machines")]
+    pub standing: Standing,
+}
+
+impl KeptChange {
+    /// What all kept fields were before that was told.
+    fn of_machines() -> Standing {
+        Standing::Machines
+    }
+}
+
+/// An object that is as it was but for fields that are left to their owners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptIn {
+    /// The object.
+    #[serde(with = "json::key")]
+    pub key: ObjectKey,
+    /// Its Kind.
+    pub kind: String,
+    /// The fields.
+    pub fields: Vec<KeptChange>,
+}
+
+/// An object of the system that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {
+    /// The object.
+    #[serde(with = "json::key")]
+    pub key: ObjectKey,
+    /// Its Kind.
+    pub kind: String,
 }
 
 /// What differs and is left alone.
@@ -193,6 +234,11 @@ pub struct Left {
 }
 
 impl Left {
+    /// How it stands to what was asked for.
+    pub fn standing(&self) -> Standing {
+        Standing::of(&self.reason, self.unless.as_ref())
+    }
+
     /// What would have to be allowed to do it, in somebody's words.
     pub fn permission(&self, words: &dyn Words) -> Option<String> {
         match (&self.unless, &self.reason) {

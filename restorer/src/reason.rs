@@ -17,9 +17,11 @@ use crate::{
 
 mod loss;
 mod ruled;
+mod standing;
 
 pub use loss::Loss;
 pub use ruled::Ruled;
+pub use standing::Standing;
 
 pub use crate::said::Cause;
 
@@ -138,6 +140,8 @@ pub enum Reason {
         text: String,
         /// What would allow it, as it was spelled.
         permission: Option<String>,
+        /// How it stood to what was asked for.
+        standing: Standing,
     },
 }
 
@@ -169,7 +173,7 @@ impl Reason {
             Self::NoNamespace(_) => "no-namespace",
             Self::Since(_) => "changed-since",
             Self::Sealed(_) => "sealed",
-            Self::Destroys(_) => "destroys-data",
+            Self::Destroys(loss) => loss.rule(),
             Self::NeedsRecreate(_) => "needs-recreate",
             Self::HoldsOthers(_) | Self::HoldsUnread => "holds-others",
             Self::GoesWithOwner(_) | Self::GoesWithNamespace(_) | Self::GoesWithDefinition(_) => "owned",

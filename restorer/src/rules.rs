@@ -21,12 +21,12 @@ mod table;
 mod verdict;
 
 pub use crate::{
-    kinds::{Rule, Turn, Verdict},
+    kinds::{Rule, Turn, Verdict, is_built_in},
     references::{Controller, controller},
 };
 pub use change::{
-    adjust, as_given, destroys, destroys_by_change, escalation, not_served, propagation, recreate, recreate_needs,
-    suspend, warnings, wave, without_taken,
+    adjust, as_given, destroys, destroys_by_change, destroys_outside, escalation, not_served, propagation, recreate,
+    recreate_needs, suspend, warnings, wave, without_taken,
 };
 pub use gitops::gitops;
 pub use reads::{Reads, Source, pod_spec, reads};

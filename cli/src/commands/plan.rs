@@ -3,6 +3,7 @@
 use crate::{
     args::{self, Output},
     context::Context,
+    ending,
     failure::{Exit, Result},
     moment, planfile, render, rollback, scope, view,
 };
@@ -37,6 +38,6 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Plan) -> Result<Exit
         let path = path.display();
         context.printer.note(format!("kept in {path}; to do it: hindcast restore --plan {path}"));
     }
-    let same = plan.actions.is_empty() && plan.left.is_empty();
-    Ok(past.finish_with(if same { Exit::Done } else { Exit::Differences }))
+    let reserved = past.finish() == Exit::Reserved;
+    Ok(ending::plan(&plan, reserved))
 }

@@ -50,6 +50,8 @@ fn prepared(rev: u64, actions: Vec<Action>) -> Prepared {
             notes: Vec::new(),
             reservations: Vec::new(),
             unchanged: 0,
+            kept: Vec::new(),
+            system: Vec::new(),
         },
         bodies: BTreeMap::new(),
         around: hindcast_restorer::intent::Surroundings::default(),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use hindcast_restorer::{
     apply::{Became, Verified},
     plan::Verb,
+    reason::Standing,
 };
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     context::Context,
+    ending::is_idle,
     names::count,
     printer::{Style, Text},
     view::restore::{Done, Restore, Rollout},
@@ -71,14 +73,6 @@ pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
     let gap = out.first().is_some_and(Text::is_empty);
     out.drain(..usize::from(gap));
     out
-}
-
-/// Whether the cluster is surely as it was before.
-fn is_idle(restore: &Restore) -> bool {
-    let idle = |done: &Done| {
-        matches!(done.result, Became::Conflict | Became::Refused | Became::Skipped) && done.verb != Verb::Recreate
-    };
-    restore.actions.iter().all(idle)
 }
 
 /// `changed   deployments.apps/web   equal`
@@ -143,6 +137,13 @@ fn verified(done: &Done) -> String {
                 [one, rest @ ..] => {
                     format!("equal but for {one} and {} more, which controllers own", rest.len())
                 }
+            }
+        }
+        Some(Verified::EqualButForKept) => {
+            let fields: Vec<&str> = done.differences.iter().map(|field| field.shown.as_str()).collect();
+            match fields.as_slice() {
+                [one] => format!("equal but for {one}, which is left"),
+                fields => format!("equal but for {} fields, which are left", fields.len()),
             }
         }
         Some(Verified::ChangedByAdmission) => "changed by admission".to_owned(),
@@ -217,6 +218,7 @@ fn rollouts(rollouts: &[Rollout], wide: bool, out: &mut Vec<Text>) {
 /// `2 done, 1 conflict`
 pub(crate) fn totals(restore: &Restore) -> String {
     let summary = &restore.summary;
+    let left = restore.left.iter().filter(|left| left.standing != Standing::Machines).count();
     let parts = [
         (summary.done, "done", "done"),
         (summary.already, "already so", "already so"),
@@ -224,7 +226,8 @@ pub(crate) fn totals(restore: &Restore) -> String {
         (summary.refused, "refused", "refused"),
         (summary.failed, "failed", "failed"),
         (summary.skipped, "not done", "not done"),
-        (restore.left.len(), "left alone", "left alone"),
+        (left, "left alone", "left alone"),
+        (restore.kept.len(), "kept in part", "kept in part"),
     ];
     let parts: Vec<String> = parts
         .iter()

@@ -41,6 +41,7 @@ impl Desired {
             uncertain: !moment.uncertain.is_empty(),
             source: Source::Journal,
             objects: BTreeMap::new(),
+            system: BTreeMap::new(),
             kinds: kinds(&view),
             definitions: None,
             later: BTreeMap::new(),
@@ -64,7 +65,13 @@ impl Desired {
             };
             desired.take(timeline, beside, belongs).await;
         }
+        let (system, objects): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|object| selection.counts(&ObjectKey::of(&object.row)));
         desired.take(timeline, objects, |key| selection.reach(key) == Reach::Named).await;
+        for object in system {
+            let key = ObjectKey::of(&object.row);
+            desired.system.insert(key, wanted(timeline, object).await);
+        }
         if let What::Object { namespace, .. } = &selection.what {
             // Where the object's namespace is gone, it has to be created first.
             if !namespace.is_empty() && !desired.objects.is_empty() {

@@ -7,7 +7,7 @@ use crate::{
     full::Full,
     kept::{Fresh, Keeping, Row, Surroundings},
     permission::{Permission, Widen},
-    reason::{Loss, Ruled},
+    reason::{Loss, Ruled, Standing},
 };
 
 /// Claims, by their kind key.
@@ -195,7 +195,8 @@ fn grown(of: &mut Keeping<'_>, pattern: &str) {
     for place in of.places(pattern) {
         let quantity = |full: &Full| place.get(&full.value).and_then(Value::as_str).and_then(size::parse);
         if quantity(live).zip(quantity(wanted)).is_some_and(|(live, wanted)| live > wanted) {
-            of.add(place, "pvc-size", "a volume, which cannot shrink", Fresh::AsThen, false);
+            let owner = "a volume cannot shrink";
+            of.add_as(Standing::Rule, place, "pvc-size", owner, Fresh::AsThen, false);
         }
     }
 }

@@ -77,14 +77,17 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "automanaged-api-service",
             kinds: &["apiregistration.k8s.io/apiservices"],
-            what: "APIServices with the label `kube-aggregator.kubernetes.io/automanaged` are left alone.",
+            what: "APIServices that the label `kube-aggregator.kubernetes.io/automanaged` gives to the server (`true`, `onstart`) are left alone.",
             why: "The server registers its own groups, and those of each definition.",
         },
     ],
 };
 
 fn automanaged(sides: &Sides<'_>) -> Option<Ruled> {
-    sides.marked("kube-aggregator.kubernetes.io/automanaged").then_some(Ruled::AutomanagedApiService)
+    // As the server's two registrations say: of definitions, and of its own groups.
+    let by_server = |text: &str| matches!(text, "true" | "onstart");
+    let mark = sides.mark("kube-aggregator.kubernetes.io/automanaged", by_server);
+    mark.map(|_| Ruled::AutomanagedApiService)
 }
 
 fn side_effects(body: &mut Value) -> Vec<String> {

@@ -13,7 +13,7 @@ use hindcast_journal::{
 };
 
 use super::{
-    Held, HeldIn, Listed, Live, NamespacePhase, Present,
+    Counted, Held, HeldIn, Listed, Live, NamespacePhase, Present,
     server::{Meta, Refusal, Server, path},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     desired::{Extent, Full, Wanted},
     kinds::{
         self, Holds,
+        crds::{DEFINITIONS, definition},
         namespaces::{self, NAMESPACES, home},
         volumes::{CLAIMS, VOLUMES},
     },
@@ -28,6 +29,8 @@ use crate::{
     rules,
     selection::{Reach, Selector, What, is_infrastructure},
 };
+
+mod system;
 
 /// Up to this many names of a kind are asked for one by one; more are listed.
 const BY_NAME: usize = 40;
@@ -53,6 +56,14 @@ pub(crate) async fn read(
     live.served = kinds.iter().map(|kind| (kind.kind_key(), kind.served.clone())).collect();
     let mut found = stream::iter(reading.tasks()).map(|task| reading.run(task)).buffer_unordered(8);
     while let Some(found) = found.next().await {
+        if let Some(system) = found.system {
+            live.system_kinds.insert(found.kind.clone());
+            live.system.extend(system);
+        }
+        // Of a kind that is only counted no other part of the plan hears.
+        if !selection.wants_kind(&found.kind, found.namespaced) && selection.counts_kind(&found.kind) {
+            continue;
+        }
         let listed = live.kinds.entry(found.kind).or_insert(Listed::Whole);
         // A kind may be asked for in several namespaces: one refusal says that not all of it is here.
         if found.listed != Listed::Whole {
@@ -68,6 +79,7 @@ pub(crate) async fn read(
     live.scalers = reading.scalers(&mut live.kinds).await;
     live.owners = reading.owners(&live).await;
     live.volumes = reading.volumes(&live).await;
+    live.definitions = reading.definitions(&live).await;
     live.readers = reading.readers().await;
     live.held = reading.held(&live).await;
     (live.dependents, live.unseen) = reading.dependents(&live).await;
@@ -97,6 +109,9 @@ struct Found {
     listed: Listed,
     objects: Vec<(ObjectKey, Present)>,
     unprotected: Vec<(ObjectKey, String)>,
+    namespaced: bool,
+    /// What is only counted, if all of it could be seen.
+    system: Option<Vec<(ObjectKey, Counted)>>,
 }
 
 impl<'a> Reading<'a> {
@@ -127,7 +142,8 @@ impl<'a> Reading<'a> {
         }
         for (key, kind) in &self.table {
             let lists = kind.verbs.is_empty() || kind.verbs.iter().any(|verb| verb == "list");
-            if !lists || !self.selection.wants_kind(key, kind.namespaced) {
+            let wanted = self.selection.wants_kind(key, kind.namespaced) || self.selection.counts_kind(key);
+            if !lists || !wanted {
                 continue;
             }
             tasks.push(Task {
@@ -202,8 +218,14 @@ impl<'a> Reading<'a> {
     }
 
     async fn run(&self, task: Task<'a>) -> Found {
-        let mut found =
-            Found { kind: task.kind.kind_key(), listed: Listed::Whole, objects: Vec::new(), unprotected: Vec::new() };
+        let mut found = Found {
+            kind: task.kind.kind_key(),
+            listed: Listed::Whole,
+            objects: Vec::new(),
+            unprotected: Vec::new(),
+            namespaced: task.kind.namespaced,
+            system: None,
+        };
         if let Err(refusal) = self.fill(&task, &mut found).await {
             found.listed = refusal.listed();
         }
@@ -220,6 +242,9 @@ impl<'a> Reading<'a> {
         } else {
             self.server.metas(&path(task.kind, &task.version, &task.namespace, None)).await?
         };
+        let (system, metas): (Vec<Meta>, Vec<Meta>) =
+            metas.into_iter().partition(|meta| self.selection.counts(&key_of(task.kind, meta)));
+        self.count(task, system, found).await;
         let total = metas.len();
         let mut needed = Vec::new();
         for meta in metas {
@@ -494,6 +519,19 @@ impl<'a> Reading<'a> {
             let target = path(&kind, "v1", "", Some(name));
             async move { Some((name.to_owned(), Arc::new(self.server.object(&target).await.ok()?))) }
         });
+        asked.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
+    }
+
+    /// The definitions of custom objects of the moment; one that may not be read is not needed.
+    async fn definitions(&self, live: &Live) -> BTreeMap<ObjectKey, Arc<Full>> {
+        let Some(kind) = self.table.get(DEFINITIONS) else { return BTreeMap::new() };
+        let custom = self.desired.objects.keys().filter(|key| !kinds::is_built_in(&key.group));
+        let keys: BTreeSet<ObjectKey> = custom.map(|key| definition(&key.group, &key.resource)).collect();
+        let asked =
+            stream::iter(keys.into_iter().filter(|key| !live.objects.contains_key(key))).map(|key| async move {
+                let object = self.server.object(&path(kind, &kind.version, "", Some(&key.name))).await;
+                Some((key, Arc::new(object.ok()?)))
+            });
         asked.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
     }
 

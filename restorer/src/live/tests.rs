@@ -190,6 +190,7 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         kinds: kinds().into_iter().map(|kind| (kind.kind_key(), (kind, Protection::Protected))).collect(),
         definitions: None,
         later: BTreeMap::new(),
+        system: BTreeMap::new(),
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         scalers: BTreeMap::new(),

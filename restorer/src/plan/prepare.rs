@@ -48,7 +48,9 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
         planner.sort(&keys);
         planner.holders();
         // What becomes of scalers decides what is left to them.
-        let (scalers, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| around::is_scaler(key));
+        let (scalers, mut rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| around::is_scaler(key));
+        // What becomes of a definition decides what it keeps of its objects.
+        rest.sort_by_key(|key| !is_holder(key));
         planner.settle_each(&scalers);
         planner.look_around(&scalers);
         planner.settle_each(&rest);
@@ -56,6 +58,7 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
         let more = planner.take_leave();
         if more.is_empty() {
             planner.unprotected();
+            planner.count_system();
             notes::add(&mut planner);
             order::arrange(&mut planner);
             let Planner { plan, bodies, around, .. } = planner;
@@ -127,6 +130,8 @@ impl<'a> Planner<'a> {
                 notes: Vec::new(),
                 reservations: Vec::new(),
                 unchanged: 0,
+                kept: Vec::new(),
+                system: Vec::new(),
             },
             bodies: BTreeMap::new(),
             kinds: Kinds::new(kinds.chain(known.kinds.values().map(|kind| &kind.discovery))),

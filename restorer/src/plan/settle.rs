@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{exact::Value, fold::ObjectKey, seal::is_within};
 
 use super::{
-    Bodies, FieldChange, KeptChange, LiveRef, OwnerRef, Verb, WantedRef, fields,
+    Bodies, FieldChange, KeptChange, KeptIn, LiveRef, OwnerRef, Verb, WantedRef, fields,
     holders::is_holder,
     judge::{Why, opened, version},
     narrow,
     owners::{self, Mapped, Settled},
     prepare::{Fate, Planner},
     ruled,
+    schema::{self, Known},
     side::Side,
     warnings,
 };
@@ -23,7 +24,7 @@ use crate::{
     intent::{self, Form, Kept},
     kinds::{self, Holds},
     live::Present,
-    reason::Reason,
+    reason::{Reason, Standing},
     references::references,
     rules,
     selection::{Permission, Reach},
@@ -77,6 +78,7 @@ impl<'a> Planner<'a> {
         let mut made = self.make(key, &full, None, &[])?;
         let kind = key.kind_key();
         let mut action = self.action(key, Verb::Create, &full.value);
+        action.kept = made.kept;
         action.warnings = rules::adjust(&kind, &mut made.target);
         action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, None, false));
         let unsuspend = ruled::suspended(key, &made.target);
@@ -116,7 +118,11 @@ impl<'a> Planner<'a> {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut made = self.make(key, &full, Some(live), &parts)?;
         if made.changes.is_empty() {
-            self.plan.unchanged += 1;
+            if made.kept.is_empty() {
+                self.plan.unchanged += 1;
+            } else {
+                self.plan.kept.push(KeptIn { key: key.clone(), kind: self.kind(key), fields: made.kept });
+            }
             return Ok(());
         }
         self.allowed(key)?;
@@ -145,6 +151,11 @@ impl<'a> Planner<'a> {
             let allowed = |needed: &Permission| widen.allows(needed) || (self.desired.is_own() && !needed.destroys());
             if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
                 return Err(reason.unless(needed));
+            }
+            if let Some(loss) = rules::destroys_outside(&kind, &live.object)
+                && !widen.allows(&Permission::Delete(kind.clone()))
+            {
+                return Err(Reason::Destroys(loss).unless(Permission::Delete(kind)));
             }
             self.may_leave(key)?;
             if is_holder(key) {
@@ -233,8 +244,11 @@ impl<'a> Planner<'a> {
     /// What is to be sent, and how that differs from what is there.
     fn make(&self, key: &ObjectKey, full: &Full, live: Option<&Present>, parts: &[&str]) -> Result<Made, Why> {
         let before = live.map(|live| &*live.object);
+        let whole = full;
+        let Known { full, dropped } = self.known(key, whole);
+        let full = &*full;
         let kept: Vec<Kept> = intent::kept(key, Some(full), before, &self.around);
-        let redact = self.sealed(key, &[Some(&full.value), before.map(|before| &before.value)]);
+        let redact = self.sealed(key, &[Some(&whole.value), before.map(|before| &before.value)]);
         let hmac = self.desired.key.as_deref();
         let wanted_form = Form::new(&full.value, &kept, &redact);
         let live_form = before.map(|before| Form::new(&before.value, &kept, &redact));
@@ -267,11 +281,18 @@ impl<'a> Planner<'a> {
                 }
                 made.target = target;
             }
-            if !made.changes.is_empty() && parts.is_empty() {
-                let (live, wanted) = (Side::new(&before.value, &redact), Side::new(&full.value, &redact));
-                made.kept = fields::kept(&live, &wanted, &kept, hmac);
+            let (live, wanted) = (Side::new(&before.value, &redact), Side::new(&full.value, &redact));
+            made.kept = fields::kept(&live, &wanted, &of_parts(kept, parts, &before.value), hmac);
+            // An undo is asked for as a whole.
+            if self.desired.is_own() {
+                made.kept.iter_mut().filter(|kept| kept.standing == Standing::Wanting).for_each(|kept| {
+                    kept.standing = Standing::Rule;
+                });
             }
         }
+        let dropped: Vec<String> =
+            dropped.into_iter().filter(|path| parts.is_empty() || touches(parts, &whole.value, path)).collect();
+        made.kept.extend(schema::told(whole, &redact, &dropped, hmac));
         made.redact = redact;
         Ok(made)
     }
@@ -295,6 +316,20 @@ impl<'a> Planner<'a> {
         }
         Vec::new()
     }
+}
+
+/// What is kept of these parts; of all of the object if there are none.
+fn of_parts(mut kept: Vec<Kept>, parts: &[&str], live: &Value) -> Vec<Kept> {
+    kept.retain(|kept| parts.is_empty() || touches(parts, live, &kept.path));
+    kept
+}
+
+/// Whether a place is in one of the parts of an object, or holds one.
+fn touches(parts: &[&str], object: &Value, path: &str) -> bool {
+    parts.iter().any(|part| {
+        let part = narrow::pointer(object, part).unwrap_or_else(|| (*part).to_owned());
+        is_within(path, &part) || is_within(&part, path)
+    })
 }
 
 fn mapped_full(full: &Arc<Full>, mapped: &Mapped) -> Arc<Full> {

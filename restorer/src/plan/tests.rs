@@ -10,4 +10,5 @@ mod owners;
 mod rules;
 mod scene;
 mod sealed;
+mod told;
 mod verbs;

@@ -83,6 +83,8 @@ fn prepared() -> Prepared {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 0,
+        kept: Vec::new(),
+        system: Vec::new(),
     };
     Prepared { plan, bodies, around: crate::intent::Surroundings::default() }
 }

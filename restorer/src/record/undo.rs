@@ -44,6 +44,7 @@ impl Record {
             kinds: BTreeMap::new(),
             definitions: None,
             later: BTreeMap::new(),
+            system: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             scalers: BTreeMap::new(),

@@ -8,6 +8,7 @@ use hindcast_journal::exact::Value;
 
 use crate::{
     full::Full,
+    kept::owners::is_of_kubernetes,
     kinds::{self, Anew, Changed},
     permission::Permission,
     reason::{Loss, Reason},
@@ -16,7 +17,17 @@ use crate::{
 
 /// What deleting an object destroys that no undo brings back; none if nothing.
 pub fn destroys(kind_key: &str, object: &Full) -> Option<Loss> {
-    kinds::find(kind_key).destroys?(&object.value)
+    let kind = kinds::find(kind_key);
+    if let Some(destroys) = kind.destroys {
+        return destroys(&object.value);
+    }
+    destroys_outside(kind_key, object)
+}
+
+/// What a program destroys elsewhere when an object is deleted, even if it is created again at once.
+pub fn destroys_outside(kind_key: &str, object: &Full) -> Option<Loss> {
+    let (group, resource) = kind_key.split_once('/').unwrap_or(("", kind_key));
+    kinds::outside::destroys(group, resource, &object.value)
 }
 
 /// What is destroyed when an object is changed: nobody deletes it, and it goes all the same.
@@ -105,9 +116,7 @@ pub fn warnings(kind_key: &str, target: &Value, then: &Value, live: Option<&Valu
     let mut out = Vec::new();
     if live.is_none() || recreate {
         out.extend(kind.on_create.and_then(|on_create| on_create(target)));
-        let own = |finalizer: &&str| {
-            finalizer.split_once('/').is_some_and(|(of, _)| !(of == "kubernetes.io" || of.ends_with(".kubernetes.io")))
-        };
+        let own = |finalizer: &&str| !is_of_kubernetes(finalizer);
         let list = target.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
         for finalizer in list.iter().filter_map(Value::as_str).filter(own) {
             out.push(format!("has finalizer {finalizer}: without its controller the object cannot be deleted later"));

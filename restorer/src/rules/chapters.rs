@@ -109,6 +109,18 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "What goes elsewhere with an object",
+        &[
+            "destroys-outside",
+            "outside-deployed",
+            "outside-cloud",
+            "outside-machines",
+            "outside-names",
+            "outside-namespaces",
+            "outside-data",
+        ],
+    ),
+    (
         "What is never touched",
         &["destroys-data", "node", "node-state", "event", "lease", "certificate-request", "server-state", "backup-run"],
     ),

@@ -41,7 +41,12 @@ fn action(verb: Verb, object: Name, group: u8, changes: Vec<Field>) -> Action {
 }
 
 fn left(verb: Verb, object: Name, code: &str, reason: &str, flag: Option<&str>) -> Left {
-    Left { verb, object, code: code.into(), reason: reason.into(), flag: flag.map(str::to_owned) }
+    let standing = match (code, flag) {
+        (_, Some(_)) => Standing::Wanting,
+        ("owned", _) => Standing::Machines,
+        _ => Standing::Rule,
+    };
+    Left { verb, object, code: code.into(), reason: reason.into(), flag: flag.map(str::to_owned), standing }
 }
 
 pub(crate) fn empty(what: What) -> Plan {
@@ -56,6 +61,8 @@ pub(crate) fn empty(what: What) -> Plan {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 14,
+        kept: Vec::new(),
+        system: Vec::new(),
     };
     let prepared = hindcast_restorer::Prepared {
         plan,
@@ -87,6 +94,8 @@ pub(crate) fn bad_deploy() -> Plan {
         field: field("/spec/replicas", Some(json!(5)), Some(json!(3))),
         rule: "hpa-replicas".into(),
         owner: "HorizontalPodAutoscaler web".into(),
+        standing: Standing::Machines,
+        flag: None,
     });
     web.check =
         Some(Check::Refused("admission webhook \"policy.example.com\" denied the request: image not signed".into()));
@@ -145,6 +154,42 @@ fn many_alike_share_a_line() {
     let pod = |n: usize| name("Pod", "", "pods", &format!("web-{n}"));
     plan.left = (0..20).map(|n| left(Verb::Delete, pod(n), "owned", &format!("by ReplicaSet {n}"), None)).collect();
     insta::assert_snapshot!(text(&plan));
+}
+
+#[test]
+fn what_is_kept_is_told_with_the_path_that_puts_it_back() {
+    let mut plan = empty(What::Namespace("shop".into()));
+    let of = |object: Name, kept: Kept| KeptIn { object, fields: vec![kept] };
+    let replicas = |n: usize| {
+        let kept = Kept {
+            field: field("/spec/replicas", Some(json!(5)), Some(json!(3))),
+            rule: "hpa-replicas".into(),
+            owner: format!("HorizontalPodAutoscaler web-{n}"),
+            standing: Standing::Machines,
+            flag: None,
+        };
+        of(deployment(&format!("web-{n}")), kept)
+    };
+    plan.kept = (0..6).map(replicas).collect();
+    let finalizers = Kept {
+        field: field("/metadata/finalizers", None, Some(json!(["shop.example/cleanup"]))),
+        rule: "finalizers".into(),
+        owner: "the programs that clean up".into(),
+        standing: Standing::Wanting,
+        flag: Some("--path metadata.finalizers".into()),
+    };
+    let size = Kept {
+        field: field("/spec/resources/requests/storage", Some(json!("2Gi")), Some(json!("1Gi"))),
+        rule: "pvc-size".into(),
+        owner: "a volume cannot shrink".into(),
+        standing: Standing::Rule,
+        flag: None,
+    };
+    plan.kept.push(of(name("Cart", "shop.example", "carts", "mine"), finalizers));
+    plan.kept.push(of(name("PersistentVolumeClaim", "", "persistentvolumeclaims", "data"), size));
+    plan.left.push(left(Verb::Delete, name("Pod", "", "pods", "web-1-a"), "owned", "ReplicaSet web-1 makes it", None));
+    insta::assert_snapshot!(text(&plan));
+    crate::commands::schema("plan", &serde_json::to_string(&plan).unwrap());
 }
 
 #[test]

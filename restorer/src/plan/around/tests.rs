@@ -29,6 +29,7 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         kinds: BTreeMap::from([(rollouts.kind_key(), (rollouts, Protection::Protected))]),
         definitions: None,
         later: BTreeMap::new(),
+        system: BTreeMap::new(),
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         around: Surroundings::default(),

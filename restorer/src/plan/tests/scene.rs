@@ -138,6 +138,7 @@ impl Scene {
                 kinds,
                 definitions: None,
                 later: BTreeMap::new(),
+                system: BTreeMap::new(),
                 created: BTreeMap::new(),
                 touched: BTreeMap::new(),
                 scalers: BTreeMap::new(),

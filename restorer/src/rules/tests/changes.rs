@@ -213,6 +213,34 @@ fn what_others_need_comes_before_them() {
 }
 
 #[test]
+fn immutable_fields_are_not_told_of_a_secret_that_is_made_anew_for_its_type() {
+    let secret = |immutable: Option<bool>, sort: &str| {
+        let mut secret = json!({"type": sort, "data": {"k": "djE="}});
+        if let Some(immutable) = immutable {
+            secret["immutable"] = json!(immutable);
+        }
+        value(&secret)
+    };
+    let said = |immutable: Option<bool>| {
+        let (then, now) = (secret(immutable, "Opaque"), secret(immutable, "shop.example/token"));
+        assert_eq!(recreate("/secrets", &then, &now), ["/type"]);
+        warnings("/secrets", &then, &then, Some(&now), true).join("; ")
+    };
+    for not in [None, Some(false)] {
+        assert!(!said(not).contains("immutable"), "{}", said(not));
+    }
+    assert!(said(Some(true)).contains("it is immutable"), "{}", said(Some(true)));
+}
+
+#[test]
+fn load_balancer_address_that_goes_with_a_change_is_warned_of() {
+    let service = |sort: &str| value(&spec("type", json!(sort)));
+    let said = |to: &str, from: &str| warnings("/services", &service(to), &service(to), Some(&service(from)), false);
+    assert!(said("ClusterIP", "LoadBalancer").join("").contains("load balancer goes"));
+    assert!(said("LoadBalancer", "LoadBalancer").is_empty() && said("ClusterIP", "NodePort").is_empty());
+}
+
+#[test]
 fn load_balancer_address_is_warned_of() {
     let service = |sort: &str| value(&json!({"spec": {"type": sort}}));
     let warned = |sort: &str, live: Option<&Value>, again: bool| {
