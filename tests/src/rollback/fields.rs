@@ -12,7 +12,7 @@ use super::Sort;
 /// What of an object is not compared this time, with the reason in the variant's name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Except {
-    /// `spec.replicas`: an autoscaler or the `scale` subresource sets them.
+    /// `spec.replicas`: an autoscaler sets them.
     pub replicas: bool,
     /// A Service's addresses: another instance got others.
     pub addresses: bool,
@@ -99,19 +99,6 @@ pub fn untouched(object: &Value) -> Value {
         metadata.remove("managedFields");
     }
     object
-}
-
-/// Whether `spec.replicas` were set through the `scale` subresource alone, as the server's own record of field owners
-/// says: whoever wrote them down beside that means them.
-pub fn scaled(object: &Value) -> bool {
-    let entries = object["metadata"]["managedFields"].as_array();
-    let owners: Vec<&Value> = entries
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
-        .map(|entry| &entry["subresource"])
-        .collect();
-    !owners.is_empty() && owners.iter().all(|subresource| *subresource == "scale")
 }
 
 /// The first places where two values differ, for messages.

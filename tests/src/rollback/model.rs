@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Sort,
     answer::{Action, Left, Plan, Restore},
-    fields::{Except, differences, project, scaled, untouched},
+    fields::{Except, differences, project, untouched},
     scene::{Id, Moment, Objects, terminating},
 };
 
@@ -52,13 +52,13 @@ impl Model<'_> {
         self.moment.objects.get(id).filter(|body| !terminating(body))
     }
 
-    /// What is left to an object's owner: the replicas of what is still scaled once everything is back; the addresses
+    /// What is left to an object's owner: the replicas of what an autoscaler scales once everything is back; the addresses
     /// of a Service that is another instance by now.
     pub(super) fn except(&self, id: &Id) -> Except {
         let sides = [self.then(id), self.before.get(id)];
         let uid = |side: Option<&Value>| side.map(|body| body["metadata"]["uid"].clone());
         Except {
-            replicas: sides.iter().flatten().any(|body| scaled(body)) || self.autoscaled(id),
+            replicas: self.autoscaled(id),
             addresses: sides.iter().all(Option::is_some) && uid(sides[0]) != uid(sides[1]),
             node_ports: false,
         }
@@ -177,7 +177,7 @@ impl Model<'_> {
             let replicas = |body: &Value| body["spec"]["replicas"].clone();
             if replicas(before) != replicas(now) {
                 wrong.push(format!(
-                    "{}: scaled by somebody, and its replicas went from {} to {}",
+                    "{}: scaled by an autoscaler, and its replicas went from {} to {}",
                     name(id),
                     replicas(before),
                     replicas(now)
@@ -240,7 +240,10 @@ pub(super) fn against_outcome(plan: &Plan, restore: &Restore) -> Vec<String> {
         wrong.push("the restore did not do what the plan said".to_owned());
     }
     for action in &restore.actions {
-        let verified = matches!(action.verified.as_deref(), Some("equal" | "equal-but-for-controller-owned"));
+        let verified = matches!(
+            action.verified.as_deref(),
+            Some("equal" | "equal-but-for-controller-owned" | "equal-but-for-kept")
+        );
         if action.result.as_deref() != Some("done") || !(verified || action.verb == "delete") {
             wrong.push(format!(
                 "{} {}: {:?}, verified {:?}: {:?} {:?}",

@@ -291,7 +291,7 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     let said = ask(world, &[&["plan", "--check"][..], &scope].concat()).await?;
     tally.slowest.0 = began.elapsed().as_secs_f64();
     let plan = said.plan()?;
-    ensure!(said.code == i32::from(!plan.actions.is_empty() || !plan.left.is_empty()), "the exit code of {said}");
+    ensure!(said.code == plan.code(), "the exit code of {said}");
     none(&model.against_plan(&plan), &said)?;
     let (unplanned, _) = scene.read().await?;
     ensure!(unplanned == before, "the plan changed something");
@@ -301,7 +301,7 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     tally.slowest.1 = began.elapsed().as_secs_f64();
     let restore = said.restore()?;
     none(&against_outcome(&plan, &restore), &said)?;
-    ensure!(said.code == 0, "{said}");
+    ensure!(said.code == i32::from(restore.is_open()), "{said}");
     scene.collect().await?;
     let (after, now) = scene.read().await?;
     none(&model.against_state(&plan.actions, &after, &now), &said)?;
@@ -310,7 +310,8 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     if let Some(id) = restore.id.as_deref().filter(|_| !restore.actions.is_empty()) {
         let said = ask(world, &["undo", id, "--yes", "-o", "json"]).await?;
         let undone = said.restore()?;
-        ensure!(undone.actions.iter().all(|a| a.result.as_deref() == Some("done")) && said.code == 0, "{said}");
+        let done = undone.actions.iter().all(|a| a.result.as_deref() == Some("done"));
+        ensure!(done && said.code == i32::from(undone.is_open()), "{said}");
         scene.collect().await?;
         let (after, now) = scene.read().await?;
         none(&model.against_undo(&plan.actions, &after, &now), &said)?;
@@ -318,8 +319,8 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
         let model = Model { moment: &moment, before: &after, itself: &now };
         world.until_closed().await?;
         let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
-        ensure!(said.code == 0, "{said}");
         let again = said.restore()?;
+        ensure!(said.code == i32::from(again.is_open()), "{said}");
         scene.collect().await?;
         let (after, now) = scene.read().await?;
         none(&model.against_state(&again.actions, &after, &now), &said)?;
@@ -328,8 +329,9 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
     let (after, _) = scene.read().await?;
     let all = |objects: &Objects| -> Value { objects.iter().map(|(id, body)| (name(id), body.clone())).collect() };
+    let last = said.restore()?;
     ensure!(
-        said.code == 0 && said.restore()?.actions.is_empty() && before == after,
+        said.code == i32::from(last.is_open()) && last.actions.is_empty() && before == after,
         "a second restore has nothing to do, and changed {:?}: {said}",
         differences(&all(&before), &all(&after))
     );
@@ -385,7 +387,7 @@ async fn owners_are_back(scene: &Scene, model: &Model<'_>, actions: &[Action]) -
             continue;
         }
         let (now, said) = scene.would_apply(id, manager, wanted).await?;
-        // What was scaled is its scaler's, and stays so.
+        // What is scaled is its scaler's, and stays so.
         let judged = |answered: Answered| {
             if model.except(id).replicas { answered.without(".spec.replicas") } else { answered }
         };

@@ -172,7 +172,10 @@ fn managers(object: &Value) -> Vec<String> {
 fn all(outcome: &Outcome, became: Became) -> Result<()> {
     for acted in &outcome.actions {
         ensure!(acted.became == became, "{acted:#?}");
-        let fine = matches!(acted.verified, Some(Verified::Equal | Verified::EqualButForControllerOwned));
+        let fine = matches!(
+            acted.verified,
+            Some(Verified::Equal | Verified::EqualButForControllerOwned | Verified::EqualButForKept)
+        );
         ensure!(fine, "{acted:#?}");
     }
     Ok(())
