@@ -15,10 +15,11 @@ use super::{Family, is_built_in};
 use crate::{kept::pattern::like, reason::Loss};
 
 mod known;
+mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(super) const FAMILY: Family = Family { kinds: &[], rules: known::RULES };
+pub(super) const FAMILY: Family = Family { kinds: &[], rules: rows::RULES };
 
 /// What is known of a program that cleans up after its objects.
 pub(crate) struct Known {

@@ -21,7 +21,6 @@ use crate::{
     desired::{Extent, Full, Wanted},
     kinds::{
         self, Holds,
-        crds::{DEFINITIONS, definition},
         namespaces::{self, NAMESPACES, home},
         volumes::{CLAIMS, VOLUMES},
     },
@@ -30,6 +29,7 @@ use crate::{
     selection::{Reach, Selector, What, is_infrastructure},
 };
 
+mod definitions;
 mod system;
 
 /// Up to this many names of a kind are asked for one by one; more are listed.
@@ -519,19 +519,6 @@ impl<'a> Reading<'a> {
             let target = path(&kind, "v1", "", Some(name));
             async move { Some((name.to_owned(), Arc::new(self.server.object(&target).await.ok()?))) }
         });
-        asked.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
-    }
-
-    /// The definitions of custom objects of the moment; one that may not be read is not needed.
-    async fn definitions(&self, live: &Live) -> BTreeMap<ObjectKey, Arc<Full>> {
-        let Some(kind) = self.table.get(DEFINITIONS) else { return BTreeMap::new() };
-        let custom = self.desired.objects.keys().filter(|key| !kinds::is_built_in(&key.group));
-        let keys: BTreeSet<ObjectKey> = custom.map(|key| definition(&key.group, &key.resource)).collect();
-        let asked =
-            stream::iter(keys.into_iter().filter(|key| !live.objects.contains_key(key))).map(|key| async move {
-                let object = self.server.object(&path(kind, &kind.version, "", Some(&key.name))).await;
-                Some((key, Arc::new(object.ok()?)))
-            });
         asked.buffer_unordered(16).filter_map(|found| async move { found }).collect().await
     }
 
