@@ -14,7 +14,6 @@ use crate::{
 /// Answers `status`. It ends with 0 whenever the journal could be read: what is wrong is in what it says.
 pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
     let location = past::locate(context, Access::Read)?;
-    let now = context.parts.clock.now();
     let (mut clusters, mut warnings) = (Vec::new(), Vec::new());
     let uids = match &context.common.cluster {
         Some(_) => vec![past::open(context).await?.journal.cluster().to_owned()],
@@ -23,7 +22,9 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
     for uid in uids {
         let mut past = past::open_cluster(context, &location, &uid).await?;
         let status = past.timeline.status().await?;
-        let cluster = Cluster::new(&status, alias(context, &location, &uid).await?, now);
+        let alias = alias(context, &location, &uid).await?;
+        // What was just read may have been written since this command began.
+        let cluster = Cluster::new(&status, alias, context.parts.clock.now());
         let mut warn = |code: &str, message: String| {
             warnings.push(Warning { code: code.to_owned(), message: format!("cluster {uid}: {message}") });
         };

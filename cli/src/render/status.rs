@@ -1,6 +1,6 @@
 //! `hindcast status` as text: the answer to "am I protected?" first, the details below.
 
-use hindcast_journal::facts;
+use hindcast_journal::{facts, parts::Micros};
 
 use super::table;
 use crate::{
@@ -31,8 +31,8 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |t| wall.show_millis(t.as_microsecond()))
     };
     let ago = |time: &str| {
-        time.parse::<jiff::Timestamp>()
-            .map_or_else(|_| String::new(), |t| format!("{} ago", span(wall.now.as_microsecond() - t.as_microsecond())))
+        let time = time.parse::<jiff::Timestamp>();
+        time.map_or_else(|_| String::new(), |time| since(cluster.now - time.as_microsecond()))
     };
     let name = cluster.alias.as_ref().map_or(String::new(), |alias| format!("{alias} "));
     let domains: Vec<String> = cluster.frontier.iter().map(|(domain, p)| format!("{domain} rev {}", p.rev)).collect();
@@ -40,8 +40,9 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         Some(time) => format!("{} ({}; {})", when(time), domains.join(", "), ago(time)),
         None => "nothing yet".to_owned(),
     };
-    let window = match (&cluster.recoverable_from, &cluster.recoverable_to) {
-        (Some(from), Some(to)) => format!("{} to {}", when(from), when(to)),
+    let window = match (&cluster.recoverable_from, &cluster.recoverable_to, &cluster.protected_since) {
+        (Some(from), Some(to), _) => format!("{} to {}", when(from), when(to)),
+        (.., Some(since)) => format!("nothing yet: protected since {}, and not closed up to there", when(since)),
         _ => "nothing yet".to_owned(),
     };
     let mut secrets = match cluster.secrets.as_str() {
@@ -84,6 +85,14 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         let mut line = Text::default();
         line.push(Style::Bold, format!("{label:<14}")).push(Style::Plain, value);
         context.printer.line(&line);
+    }
+}
+
+/// `1m3s ago`. What was written may be ahead of this machine's clock: then one of the clocks is wrong.
+fn since(micros: Micros) -> String {
+    match micros {
+        ..-2_000_000 => format!("{} ahead of this machine's clock", span(-micros)),
+        micros => format!("{} ago", span(micros.max(0))),
     }
 }
 

@@ -64,6 +64,12 @@ pub(crate) struct Cluster {
     pub(crate) recoverable_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recoverable_to: Option<String>,
+    /// Since when anything is protected, for people.
+    #[serde(skip)]
+    pub(crate) protected_since: Option<String>,
+    /// When this was said, for people.
+    #[serde(skip)]
+    pub(crate) now: Micros,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) gaps: Vec<Gap>,
 }
@@ -107,6 +113,8 @@ impl Cluster {
     /// What the journal of a cluster holds, at `now`.
     pub(crate) fn new(status: &hindcast_restorer::Status, alias: Option<String>, now: Micros) -> Self {
         let known = status.frontier.values().map(|point| point.time).min();
+        // A kind may have come under protection later than everything else is closed: then no moment can be asked for yet.
+        let from = status.recoverable_from.filter(|from| known.is_some_and(|known| *from <= known));
         let mut gaps = Vec::new();
         for (key, kind) in &status.kinds {
             let name = crate::names::kind_name(key);
@@ -136,8 +144,10 @@ impl Cluster {
             sealed_places: status.rules.words().map(str::to_owned).collect(),
             secrets: status.secrets.clone().unwrap_or_else(|| "unknown".to_owned()),
             checkpoints: status.checkpoints,
-            recoverable_from: status.recoverable_from.map(rfc3339),
-            recoverable_to: status.recoverable_from.and(known).map(rfc3339),
+            recoverable_from: from.map(rfc3339),
+            recoverable_to: from.and(known).map(rfc3339),
+            protected_since: status.recoverable_from.map(rfc3339),
+            now,
             kinds: status
                 .kinds
                 .iter()
