@@ -35,6 +35,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
     }
     let objects = question.select(&view, &protected);
     if let (Some(name), true) = (&name, objects.is_empty()) {
+        past.finish();
         return Err(question.not_found(context, name, &view));
     }
     past.reserve_values(objects.iter().copied(), args.show_secrets);

@@ -7,8 +7,11 @@ use crate::{
     columns::span,
     context::Context,
     printer::{Style, Text},
-    view::{Cluster, Status},
+    view::{Cluster, DeadApi, Status},
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Prints a status.
 pub(crate) fn print(context: &Context<'_>, status: &Status) {
@@ -17,6 +20,7 @@ pub(crate) fn print(context: &Context<'_>, status: &Status) {
             context.printer.line(&Text::plain(""));
         }
         heading(context, status, cluster);
+        dead(context, cluster);
         kinds(context, cluster);
         gaps(context, cluster);
     }
@@ -40,11 +44,7 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         Some(time) => format!("{} ({}; {})", when(time), domains.join(", "), ago(time)),
         None => "nothing yet".to_owned(),
     };
-    let window = match (&cluster.recoverable_from, &cluster.recoverable_to, &cluster.protected_since) {
-        (Some(from), Some(to), _) => format!("{} to {}", when(from), when(to)),
-        (.., Some(since)) => format!("nothing yet: protected since {}, and not closed up to there", when(since)),
-        _ => "nothing yet".to_owned(),
-    };
+    let window = window((&cluster.recoverable_from, &cluster.recoverable_to, &cluster.protected_since), when);
     let mut secrets = match cluster.secrets.as_str() {
         "sealed" => "sealed with a key",
         "plaintext" => "stored in clear",
@@ -88,11 +88,34 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
     }
 }
 
+/// The moments that can be asked for: from one to another, or since when there is protection that is not closed yet.
+fn window(times: (&Option<String>, &Option<String>, &Option<String>), when: impl Fn(&str) -> String) -> String {
+    match times {
+        (Some(from), Some(to), _) => format!("{} to {}", when(from), when(to)),
+        (.., Some(since)) => format!("nothing yet: protected since {}, and not closed up to there", when(since)),
+        _ => "nothing yet".to_owned(),
+    }
+}
+
 /// `1m3s ago`. What was written may be ahead of this machine's clock: then one of the clocks is wrong.
 fn since(micros: Micros) -> String {
     match micros {
         ..-2_000_000 => format!("{} ahead of this machine's clock", span(-micros)),
         micros => format!("{} ago", span(micros.max(0))),
+    }
+}
+
+/// The aggregated APIs that do not answer, a line each.
+fn dead(context: &Context<'_>, cluster: &Cluster) {
+    for DeadApi { name, service, since, reason } in &cluster.dead_apis {
+        let since = match since.parse::<jiff::Timestamp>() {
+            Ok(since) => format!(" since {}", context.wall.show_millis(since.as_microsecond())),
+            Err(_) => String::new(),
+        };
+        let mut line = Text::default();
+        line.push(Style::Red, format!("{:<14}", "dead API"))
+            .push(Style::Plain, format!("{name}: Service {service} does not answer{since}: {reason}"));
+        context.printer.line(&line);
     }
 }
 

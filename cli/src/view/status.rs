@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{facts::CoverEnd, fold::KindState, parts::Micros, segment::FrontierVector};
+use hindcast_cluster::discovery::{self, Aggregated, Dead};
+use hindcast_journal::{
+    exact::{self, Value},
+    facts::CoverEnd,
+    fold::KindState,
+    parts::Micros,
+    segment::FrontierVector,
+};
 use serde::Serialize;
 
 use super::{API_VERSION, Cut, Gap, Warning};
@@ -70,8 +77,33 @@ pub(crate) struct Cluster {
     /// When this was said, for people.
     #[serde(skip)]
     pub(crate) now: Micros,
+    /// The aggregated APIs that do not answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dead_apis: Vec<DeadApi>,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) gaps: Vec<Gap>,
+}
+
+/// An aggregated API that does not answer: nothing of its kinds is protected meanwhile, and no namespace can be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeadApi {
+    /// The name of its `APIService`.
+    pub(crate) name: String,
+    /// Namespace and name of the Service that leads to its server.
+    pub(crate) service: String,
+    pub(crate) since: String,
+    /// What the API server says.
+    pub(crate) reason: String,
+}
+
+impl DeadApi {
+    /// What an `APIService` says of one, if it is dead.
+    pub(crate) fn of(object: &Value) -> Option<Self> {
+        let Aggregated { name, service, dead, .. } = discovery::aggregated(&exact::to_canonical(object))?;
+        let Dead { since, why } = dead?;
+        Some(Self { name, service, since, reason: why })
+    }
 }
 
 /// One kind.
@@ -148,6 +180,7 @@ impl Cluster {
             recoverable_to: from.and(known).map(rfc3339),
             protected_since: status.recoverable_from.map(rfc3339),
             now,
+            dead_apis: Vec::new(),
             kinds: status
                 .kinds
                 .iter()

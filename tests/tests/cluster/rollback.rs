@@ -11,6 +11,7 @@ mod refusals;
 mod shop;
 mod stateful;
 mod terminal;
+mod told;
 mod writers;
 
 use anyhow::{Context as _, Result, ensure};
@@ -69,6 +70,7 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         manifests::server_side(&stage),
         manifests::kubectl(&stage, "kubectl-client", &[]),
         manifests::kubectl(&stage, "kubectl-server", &["--server-side"]),
+        told::who_did_what(&stage),
     );
     // By itself: while a kind comes or goes, everybody's moments have a reservation.
     let operator = owners::an_operator(&stage, &cluster).await;
@@ -84,6 +86,7 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         ("server-side", done.5),
         ("kubectl apply", done.6),
         ("kubectl apply --server-side", done.7),
+        ("told", done.8),
         ("operator", operator),
         ("added namespace", added),
         ("namespace made by a restore", made),
