@@ -45,6 +45,7 @@ mod planfile;
 mod printer;
 mod progress;
 mod question;
+mod reader;
 mod redact;
 mod render;
 mod rollback;

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
     Journal, Moment, Parts, Past, Row,
-    cut::{At, MAIN},
+    cut::{At, MAIN, Uncertain},
     exact::Value,
     facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey, Scope},
@@ -27,11 +27,12 @@ use hindcast_journal::{
 use hindcast_restorer::{Object, Protection, Timeline, Unsure, View};
 
 use crate::{
+    columns::span,
     context::Context,
     failure::{Exit, Failure, Result},
     keyfile, kinds,
     moment::T,
-    names::{count, kind_name, object_name, some},
+    names::{count, kind_name, object_name, some, some_of},
     redact::{self, Hide},
     store::{self, Access, Location},
     view,
@@ -39,8 +40,14 @@ use crate::{
 
 mod close;
 
-/// How many gaps or rows are named in a text before the rest is counted.
+/// How many changes are named in a text before the rest is counted.
 const NAMED: usize = 3;
+
+/// The reservation that changes may be before or after the moment.
+const UNCERTAIN: &str = "uncertain";
+
+/// A moment that is longer ago is not taken for now without a word.
+const RECENT: Micros = 5_000_000;
 
 /// A journal, opened.
 pub(crate) struct Reading<'a> {
@@ -51,6 +58,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) journal: Journal,
     /// What is less than exact about the answer.
     pub(crate) reservations: Vec<view::Warning>,
+    /// Changes that may be before or after a moment that was asked for, until it is known which of them matter.
+    uncertain: Vec<Uncertain>,
     /// Healed gaps that were met: kind and gap. They are told in one line, since a restart of the API server makes one
     /// of every kind.
     healed: Vec<(String, Gap)>,
@@ -74,7 +83,15 @@ pub(crate) async fn open_cluster<'a>(
 ) -> Result<Reading<'a>> {
     let journal = Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Reading { context, timeline, journal, reservations: Vec::new(), healed: Vec::new(), exact: false })
+    Ok(Reading {
+        context,
+        timeline,
+        journal,
+        reservations: Vec::new(),
+        uncertain: Vec::new(),
+        healed: Vec::new(),
+        exact: false,
+    })
 }
 
 /// The store that holds the journal.
@@ -188,7 +205,19 @@ impl Reading<'_> {
         }
         self.judge(t, past.moment()).await?;
         self.say(past.moment());
+        if *t == T::Now {
+            self.say_age(past.moment());
+        }
         Ok(past)
+    }
+
+    /// Says how old the state of now is, if it is not of now.
+    fn say_age(&self, moment: &Moment) {
+        let age = self.context.parts.clock.now() - moment.time;
+        if age > RECENT {
+            let age = span(age);
+            self.context.printer.note(format!("note: that is {age} ago: nothing later is closed in the journal"));
+        }
     }
 
     /// Refuses a moment that cannot be answered; notes what is less than exact about one that can.
@@ -216,22 +245,7 @@ impl Reading<'_> {
             }
             self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
         }
-        let spread = moment.uncertain.iter().map(|(_, lo, hi)| hi - lo).max().unwrap_or(0);
-        if spread > 0 {
-            let positions: Vec<String> = moment.uncertain.iter().take(NAMED).map(|(pos, ..)| pos.to_string()).collect();
-            let rest = if moment.uncertain.len() > NAMED { ", …" } else { "" };
-            let text = format!(
-                "{} may be before or after that moment (±{:.1} s): position {}{rest}",
-                count(moment.uncertain.len(), "change"),
-                spread as f64 / 2_000_000.0,
-                positions.join(", ")
-            );
-            if spread > 2_000_000 {
-                self.reserve("uncertain", text);
-            } else {
-                self.context.printer.note(format!("note: {text}"));
-            }
-        }
+        self.uncertain.extend(moment.uncertain.iter().cloned());
         Ok(())
     }
 
@@ -317,6 +331,42 @@ impl Reading<'_> {
             self.reserve("not-protected", format!("{kinds}: not protected at {at}: {why}"));
         }
         Ok(protected)
+    }
+
+    /// Names the changes that may be before or after a moment that was asked for, as far as they are of `mine`.
+    pub(crate) fn reserve_uncertain(&mut self, mine: impl Fn(&ObjectKey) -> bool) {
+        let key = |change: &Uncertain| {
+            let [group, resource, namespace, name] = change.object.clone();
+            ObjectKey { namespace, group, resource, name }
+        };
+        let found = std::mem::take(&mut self.uncertain);
+        let mut found: Vec<(ObjectKey, Uncertain)> =
+            found.into_iter().map(|change| (key(&change), change)).filter(|(key, _)| mine(key)).collect();
+        // Two moments may lie in the bounds of one change.
+        found.sort_by_key(|(_, change)| change.pos);
+        found.dedup_by_key(|(_, change)| change.pos);
+        let spread = found.iter().map(|(_, change)| change.hi - change.lo).max().unwrap_or(0);
+        if spread <= 0 {
+            return;
+        }
+        let changes = found.len();
+        found.dedup_by(|(later, _), (first, _)| later == first);
+        let names: Vec<String> = found
+            .iter()
+            .take(NAMED)
+            .map(|(key, change)| format!("{} (position {})", object_name(key), change.pos))
+            .collect();
+        let text = format!(
+            "{} may be before or after that moment (±{:.1} s): {}",
+            count(changes, "change"),
+            spread as f64 / 2_000_000.0,
+            some_of(&names, found.len()),
+        );
+        if spread > 2_000_000 {
+            self.reserve(UNCERTAIN, text);
+        } else {
+            self.context.printer.note(format!("note: {text}"));
+        }
     }
 
     /// Names what a view lacks: an open cut and its lagging kinds, lost gaps; healed ones are noted.
@@ -485,9 +535,12 @@ impl Reading<'_> {
         if self.reservations.is_empty() { Exit::Done } else { Exit::Reserved }
     }
 
-    /// As [`Reading::finish`], for an answer that ends otherwise than with 0; a reservation wins.
+    /// As [`Reading::finish`], for an answer that ends otherwise than with 0; a reservation wins, but for the one that
+    /// single changes may be before or after the moment: it makes no difference of none, and none of one.
     pub(crate) fn finish_with(&self, exit: Exit) -> Exit {
+        let slight = self.reservations.iter().all(|reservation| reservation.code == UNCERTAIN);
         match self.finish() {
+            Exit::Reserved if slight && exit != Exit::Done => exit,
             Exit::Done => exit,
             reserved => reserved,
         }

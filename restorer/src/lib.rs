@@ -45,4 +45,4 @@ pub use plan::{Plan, Prepared};
 pub use record::{Record, Records};
 pub use selection::Selection;
 pub use session::Session;
-pub use timeline::{Event, Follow, History, Jump, Object, Protection, Range, Status, Timeline, Unsure, View};
+pub use timeline::{Event, Follow, History, Jump, Object, Protection, Range, Status, Timeline, Turn, Unsure, View};

@@ -32,6 +32,7 @@ mod holders;
 mod judge;
 pub(crate) mod narrow;
 pub(crate) mod notes;
+pub(crate) mod nowhere;
 mod order;
 pub(crate) mod owners;
 mod prepare;
@@ -48,6 +49,7 @@ mod warnings;
 
 pub(crate) use prepare::prepare;
 
+pub use self::nowhere::Nowhere;
 pub use crate::{
     diff::FieldChange,
     verb::{Propagation, Verb},

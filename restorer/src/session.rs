@@ -30,7 +30,7 @@ use crate::{
     apply::{self, Check, Listener, Outcome, Settings},
     live::{self, Listed},
     message::Note,
-    plan::{Plan, Prepared, prepare},
+    plan::{Nowhere, Plan, Prepared, nowhere, prepare},
     selection::Widen,
 };
 
@@ -91,6 +91,8 @@ pub struct Compared {
     pub waited: Duration,
     /// Whether the selection names nothing at all, then or now: more likely it is misspelt than meant.
     pub is_of_nothing: bool,
+    /// Set if the selection's path is in no object of it, then or now.
+    pub nowhere: Option<Nowhere>,
 }
 
 /// A restore whose record is begun.
@@ -163,13 +165,14 @@ impl Session {
         // An address may lead to another cluster by now.
         self.same("what answers", &live.cluster)?;
         let is_of_nothing = is_of_nothing(selection, desired, &live);
+        let nowhere = nowhere::find(selection, desired, &live);
         let prepared = prepare(selection, desired, &live, &known);
         let mut gaps = Vec::new();
         for (key, kind) in known.kinds.iter().filter(|(_, kind)| wants(&kind.discovery)) {
             let since = kind.gaps.iter().filter(|(_, gap)| gap.time_to >= desired.time);
             gaps.extend(since.map(|(_, gap)| (key.clone(), gap.clone())));
         }
-        Ok(Compared { prepared, gaps, late, waited, is_of_nothing })
+        Ok(Compared { prepared, gaps, late, waited, is_of_nothing, nowhere })
     }
 
     /// What the server says to a plan, asked by dry runs.

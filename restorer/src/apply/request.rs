@@ -24,9 +24,7 @@ use hindcast_journal::{Parts, exact, fold::ObjectKey};
 
 use super::{Settings, pace::Pace};
 use crate::desired::Full;
-
-/// The name that our writes are made under.
-pub(crate) const MANAGER: &str = "hindcast";
+pub(crate) use crate::names::MANAGER;
 
 /// How often an answer is asked for again that blames the server itself.
 const SERVER_ERRORS: u32 = 4;

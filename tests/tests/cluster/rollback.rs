@@ -2,6 +2,7 @@
 //!
 //! The words and the library are those of [`hindcast_tests::rollback`]; here are the forms that run in CI.
 
+mod authors;
 mod bad_input;
 mod evidence;
 mod holders;
@@ -71,6 +72,7 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         manifests::server_side(&stage),
         manifests::kubectl(&stage, "kubectl-client", &[]),
         manifests::kubectl(&stage, "kubectl-server", &["--server-side"]),
+        authors::who_did_what(&stage),
     );
     // By itself: while a kind comes or goes, everybody's moments have a reservation.
     let operator = owners::an_operator(&stage, &cluster).await;
@@ -89,6 +91,7 @@ async fn applications_are_rolled_back_under_their_controllers() -> Result<()> {
         ("server-side", done.6),
         ("kubectl apply", done.7),
         ("kubectl apply --server-side", done.8),
+        ("authors", done.9),
         ("operator", operator),
         ("added namespace", added),
         ("namespace made by a restore", made),

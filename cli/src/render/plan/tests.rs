@@ -207,6 +207,30 @@ fn long_texts_are_shortened() {
 }
 
 #[test]
+fn a_difference_is_seen_as_such_whatever_its_size_and_type() {
+    let shown = |from: serde_json::Value, to: serde_json::Value| {
+        let change = field("/spec/x", Some(from), Some(to));
+        crate::printer::tests::plain(&fields::lines(&[change], 0, 9))
+    };
+    assert_eq!(shown(json!(80), json!("80")), "spec.x: 80 → \"80\"\n");
+    assert_eq!(shown(json!(null), json!("null")), "spec.x: null → \"null\"\n");
+    assert_eq!(shown(json!({"a": 1}), json!("{\"a\":1}")), "spec.x: {\"a\":1} → \"{\\\"a\\\":1}\"\n");
+    assert_eq!(shown(json!("1.25"), json!("web:2")), "spec.x: \"1.25\" → web:2\n");
+    let rules =
+        |verb: &str| json!([{"apiGroups": ["", "apps", "batch"], "resources": ["*"], "verbs": ["get", "list", verb]}]);
+    assert_eq!(
+        shown(rules("watch"), rules("patch")),
+        "spec.x: …\"verbs\":[\"get\",\"list\",\"watch\"]}] → …\"verbs\":[\"get\",\"list\",\"patch\"]}]\n"
+    );
+    let same = "x".repeat(1_000_000);
+    for lines in ["", "\nfirst\n"] {
+        let text = |byte: char| json!(format!("{lines}{same}{byte}{same}"));
+        let shown = shown(text('1'), text('2'));
+        assert!(shown.len() < 500 && shown.contains("x1x") && shown.contains("x2x"), "{shown}");
+    }
+}
+
+#[test]
 fn the_document_keeps_to_its_schema() {
     let mut plan = bad_deploy();
     plan.undoes = Some("x".into());
