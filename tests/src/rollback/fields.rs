@@ -28,6 +28,7 @@ pub fn restored(sort: Sort) -> &'static [&'static str] {
         Sort::ServiceAccount => &["secrets", "imagePullSecrets", "automountServiceAccountToken"],
         Sort::Role => &["rules"],
         Sort::RoleBinding => &["roleRef", "subjects"],
+        Sort::EndpointSlice => &["addressType", "endpoints", "ports"],
         Sort::Service
         | Sort::Deployment
         | Sort::StatefulSet
@@ -39,6 +40,8 @@ pub fn restored(sort: Sort) -> &'static [&'static str] {
         | Sort::HorizontalPodAutoscaler
         | Sort::PersistentVolumeClaim
         | Sort::ResourceQuota
+        | Sort::LimitRange
+        | Sort::Pod
         | Sort::Blob
         | Sort::Shop => &["spec"],
     }
@@ -51,6 +54,8 @@ pub fn project(sort: Sort, object: &Value, except: Except) -> Value {
         let mut value = object["metadata"][field].as_object().cloned().unwrap_or_default();
         // The server counts a DaemonSet's templates in an annotation, whoever writes.
         value.remove("deprecated.daemonset.template.generation");
+        // What a range gave to a Pod, in words.
+        value.remove("kubernetes.io/limit-ranger");
         if !value.is_empty() {
             out.insert(format!("metadata.{field}"), Value::Object(value));
         }

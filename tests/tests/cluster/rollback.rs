@@ -24,6 +24,7 @@ use hindcast_tests::{
     rollback::{
         answer::{Action, Left, Plan, Restore},
         killed::{Killed, killed},
+        moved::moved,
         trial::{Size, property},
     },
 };
@@ -42,6 +43,14 @@ async fn any_history_is_rolled_back_as_predicted() -> Result<()> {
     let size = Size { first: 1000, histories: 100, at_once: 32, per_cluster: 100 };
     let tally = property(BINARY, size).await?;
     println!("rollback: {tally}");
+    Ok(())
+}
+
+/// What was recorded in a version of a definition that moved on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_recorded_in_another_version_is_put_back() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    println!("moved: {} actions", moved(BINARY, 15).await?);
     Ok(())
 }
 
