@@ -4,6 +4,7 @@
 //! each of them is an argument that is there (`tests`).
 
 use hindcast_restorer::{
+    Bypassed,
     apply::Check,
     message::{Message, Note, Remedy, Words},
     reason::Reason,
@@ -93,9 +94,28 @@ impl Words for CommandLine {
                 let flag = self.permission(&Permission::BypassWebhooks);
                 format!("these webhooks were bypassed by {flag} and are called again: {list}")
             }
-            Note::Interrupted { .. } => note.to_string(),
+            Note::StillBypassed { restore, .. } => {
+                format!("{note}: hindcast restore --resume {restore}")
+            }
+            Note::SwitchesOn { .. } | Note::Interrupted { .. } => note.to_string(),
             Note::Text(text) => text.clone(),
         }
+    }
+}
+
+/// Webhooks that a restore has switched off, and what switches them on.
+pub(crate) fn bypassed(off: &Bypassed) -> String {
+    let Bypassed { kind, configuration, restore, .. } = off;
+    match restore {
+        Some(id) => format!(
+            "webhooks are switched off by restore {id}: {off}; if it was interrupted, `hindcast restore --resume {id}` finishes it and \
+             switches them on, `hindcast undo {id}` switches them on and takes it back"
+        ),
+        None => format!(
+            "webhooks are switched off by a restore: {off}; if it was interrupted, finish it with `hindcast restore --resume ID`, or take \
+             the match condition hindcast-bypass out: kubectl edit {} {configuration}",
+            kind.to_lowercase()
+        ),
     }
 }
 

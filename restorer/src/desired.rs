@@ -12,16 +12,18 @@ use std::{
 use hindcast_journal::{
     Position,
     cut::Cut,
+    exact::Value,
     facts::Discovery,
     fold::{KindState, ObjectKey},
     parts::Micros,
     seal::{Key, Rules},
 };
 
-use crate::{Protection, intent::Surroundings, message::Message, rules};
+use crate::{Protection, intent::Surroundings, message::Message, reason::Moved, rules};
 
 mod gather;
 mod later;
+mod moved;
 mod needs;
 #[cfg(test)]
 mod tests;
@@ -74,6 +76,15 @@ impl Wanted {
     /// Whether it was being deleted then, and so is as good as absent.
     pub fn is_absent(&self) -> bool {
         self.object.as_ref().is_ok_and(|full| rules::absent_then(full))
+    }
+
+    /// An object without what a restore had put into it for a while: then it is no version that ever stood, and compared
+    /// whatever stands.
+    pub(crate) fn without_meanwhile(&mut self, kind_key: &str, mut value: Value) -> Value {
+        if rules::without_meanwhile(kind_key, &mut value) {
+            self.rv.clear();
+        }
+        value
     }
 }
 
@@ -173,4 +184,6 @@ pub(crate) struct Known {
     pub present: BTreeMap<ObjectKey, (String, Position)>,
     /// How far the journal is closed, in words of time.
     pub closed: Micros,
+    /// The change that took away the version that objects of the moment were recorded in, by kind key.
+    pub moved: BTreeMap<String, Moved>,
 }

@@ -228,6 +228,8 @@ pub(crate) struct Kind {
     /// What it owns is left, and adopted, when it is deleted to be created again.
     pub(crate) orphans: bool,
 
+    /// Takes out of an object of the past what a restore puts into it for a while; whether that was there.
+    pub(crate) meanwhile: Option<fn(&mut Value) -> bool>,
     /// Changes a body that is created where the server would refuse it; what was changed, in words.
     pub(crate) adjust: Option<fn(&mut Value) -> Vec<String>>,
     /// How it is kept from starting work while the restore goes on.
@@ -299,6 +301,7 @@ impl Kind {
             fixed: None,
             anew: Anew::Allowed,
             orphans: false,
+            meanwhile: None,
             adjust: None,
             pause: None,
             without_taken: None,

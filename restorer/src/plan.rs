@@ -12,7 +12,7 @@ use hindcast_journal::{Position, cut::Cut, exact::Value, fold::ObjectKey, parts:
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Selection,
+    Bypassed, Selection,
     desired::Full,
     intent::Surroundings,
     json, kinds,
@@ -41,6 +41,7 @@ mod settle;
 pub(crate) mod side;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod volumes;
 mod warnings;
 
@@ -75,6 +76,9 @@ pub struct Plan {
     pub reservations: Vec<Reservation>,
     /// How many objects are as they were.
     pub unchanged: usize,
+    /// Webhooks that the restore that is undone had switched off, and that are switched on before all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switches_on: Vec<Bypassed>,
 }
 
 impl Plan {

@@ -24,6 +24,7 @@ pub use crate::{
     kinds::{Rule, Turn, Verdict},
     references::{Controller, controller},
 };
+pub(crate) use change::without_meanwhile;
 pub use change::{
     adjust, as_given, destroys, destroys_by_change, escalation, not_served, propagation, recreate, recreate_needs,
     suspend, warnings, wave, without_taken,

@@ -50,6 +50,7 @@ fn prepared(rev: u64, actions: Vec<Action>) -> Prepared {
             notes: Vec::new(),
             reservations: Vec::new(),
             unchanged: 0,
+            switches_on: Vec::new(),
         },
         bodies: BTreeMap::new(),
         around: hindcast_restorer::intent::Surroundings::default(),

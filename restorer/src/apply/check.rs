@@ -62,6 +62,9 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
     }
     let said = match link.send(&ask).await {
         Ok(reply) if reply.is_success() => return Check::Fine,
+        Ok(reply) if reply.is_unserved() && defines(prepared, action) => {
+            Check::Unknown("the definition of its kind is changed first".to_owned())
+        }
         Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(action, verb, &reply)),
         Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
     };
@@ -69,7 +72,7 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
     let quoted = Quoted::of(&action.key, bodies, &prepared.around.rules);
     match said {
         Check::Fine => Check::Fine,
-        Check::Refused(why) => Check::Refused(quoted.out_of(why)),
+        Check::Refused(why) => Check::Refused(quoted.out_of(link.named(why).await)),
         Check::NotYet(why) => Check::NotYet(quoted.taken_out(&why)),
         Check::Unknown(why) => Check::Unknown(quoted.taken_out(&why)),
     }
@@ -115,11 +118,17 @@ fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<Stri
     (!bodies.owners.is_empty() && action.verb != Verb::Delete).then(|| "its owner is created first".to_owned())
 }
 
+/// Whether the plan writes the definition of an object's kind.
+fn defines(prepared: &Prepared, action: &Action) -> bool {
+    let definition = definition(&action.key.group, &action.key.resource);
+    prepared.plan.actions.iter().any(|a| a.verb != Verb::Delete && a.key == definition)
+}
+
 /// What stands in the way now and may be gone once the rest is done: a port, an address, a quota's room.
 fn held(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) -> Option<Check> {
     let words = reply.message();
     match reply.status {
-        422 => {
+        422 | 500 if reply.status == 422 || reply.is_port_taken() => {
             let mut target = bodies.target.clone()?;
             rules::without_taken(&action.key.kind_key(), &mut target, &words)?;
             Some(Check::NotYet(format!("{words}; it is tried again when the rest is done, in the end without it")))

@@ -101,7 +101,7 @@ impl Known {
             present.extend(self::present(&now, &itself).await?.0);
         }
         let closed = now.moment().frontier.get(MAIN).map_or(0, |point| point.time);
-        Ok(Self { kinds, present, closed })
+        Ok(Self { kinds, present, closed, moved: BTreeMap::new() })
     }
 }
 
@@ -219,7 +219,7 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
     wanted.redact = redact;
     let opened =
         if object.sealed.is_empty() { Ok(std::mem::take(&mut object.value)) } else { timeline.reveal(&object).await };
-    wanted.object = match opened {
+    wanted.object = match opened.map(|value| wanted.without_meanwhile(&row.kind_key(), value)) {
         Ok(value) => match missing(&value, &wanted.redact) {
             Some(path) => {
                 Err(format!("its values were not stored, since there was no key, or none that worked ({path})").into())

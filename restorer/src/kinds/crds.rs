@@ -169,3 +169,56 @@ fn prunes(changed: &Changed<'_>) -> Vec<String> {
     };
     pruned.into_iter().map(said).collect()
 }
+
+/// Whether a definition converts objects between its versions by changing their `apiVersion`, and nothing else.
+pub(crate) fn converts_by_name(crd: &Value) -> bool {
+    matches!(text(crd, "/spec/conversion/strategy"), "" | "None")
+}
+
+/// Whether a definition serves a version.
+pub(crate) fn serves(crd: &Value, version: &str) -> bool {
+    versions(crd).any(|(name, of)| name == version && of.get("served").and_then(Value::as_bool) == Some(true))
+}
+
+/// The fields of an object that the schema of a version does not know, in words of a path: the server drops them.
+pub(crate) fn unknown_fields(crd: &Value, version: &str, object: &Value) -> Vec<String> {
+    let mut fields = Vec::new();
+    let schema =
+        versions(crd).find(|(name, _)| *name == version).and_then(|(_, of)| of.pointer("/schema/openAPIV3Schema"));
+    let members = object.as_object().into_iter().flat_map(exact::Object::iter);
+    for (name, value) in members.filter(|(name, _)| !matches!(*name, "apiVersion" | "kind" | "metadata" | "status")) {
+        if let Some(schema) = schema {
+            unknown(schema, name, value, "", &mut fields);
+        }
+    }
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}
+
+fn unknown(schema: &Value, name: &str, value: &Value, path: &str, fields: &mut Vec<String>) {
+    if schema.get("x-kubernetes-preserve-unknown-fields").and_then(Value::as_bool) == Some(true) {
+        return;
+    }
+    let here = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let known = schema.get("properties").and_then(|known| known.get(name));
+    // A map of anything takes the field as it is.
+    match known.or_else(|| schema.get("additionalProperties")) {
+        Some(schema) => within(schema, value, &here, fields),
+        None => fields.push(here),
+    }
+}
+
+fn within(schema: &Value, value: &Value, path: &str, fields: &mut Vec<String>) {
+    if schema.get("x-kubernetes-embedded-resource").and_then(Value::as_bool) == Some(true) {
+        return;
+    }
+    for (name, value) in value.as_object().into_iter().flat_map(exact::Object::iter) {
+        unknown(schema, name, value, path, fields);
+    }
+    if let Some(items) = schema.get("items") {
+        for element in value.as_array().unwrap_or_default() {
+            within(items, element, &format!("{path}[]"), fields);
+        }
+    }
+}

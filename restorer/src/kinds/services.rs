@@ -165,7 +165,7 @@ fn without_taken(body: &mut Value, refusal: &str) -> Option<String> {
         spec.remove("clusterIPs");
         return Some(format!("its address {} is taken: it has another one", old.as_str().unwrap_or_default()));
     }
-    if refusal.contains("spec.healthCheckNodePort") {
+    if refusal.contains("spec.healthCheckNodePort") || refusal.contains("requested HealthCheck NodePort") {
         let old = spec.remove("healthCheckNodePort")?;
         return Some(format!("its health check port {old} is taken: it has another one"));
     }

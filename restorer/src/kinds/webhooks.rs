@@ -3,7 +3,7 @@
 use hindcast_journal::exact::Value;
 
 use super::{Family, Kind, Rule, Sides, Turn};
-use crate::reason::Ruled;
+use crate::{bypass::lifted, reason::Ruled};
 
 /// What is true of all that the group has.
 const ADMISSION: Kind = Kind { turn: Turn::Admission, ..Kind::group("admissionregistration.k8s.io") };
@@ -13,6 +13,7 @@ const fn webhooks(resource: &'static str) -> Kind {
         resource,
         ca_bundle: Some("webhooks [name] clientConfig !caBundle"),
         adjust: Some(side_effects),
+        meanwhile: Some(lifted),
         ..ADMISSION
     }
 }
@@ -58,6 +59,15 @@ pub(super) const FAMILY: Family = Family {
             ],
             what: "With `{bypass-webhooks}`, webhooks that stop the restore are disabled first, which is said, and put back at the end.",
             why: "A webhook whose server is down refuses every write.",
+        },
+        Rule {
+            id: "webhook-bypassed-then",
+            kinds: &[
+                "admissionregistration.k8s.io/mutatingwebhookconfigurations",
+                "admissionregistration.k8s.io/validatingwebhookconfigurations",
+            ],
+            what: "A configuration that a restore had switched off at the moment is put back switched on.",
+            why: "That it was off was an earlier restore's doing for a while, and nobody's intent.",
         },
         Rule {
             id: "webhook-side-effects",

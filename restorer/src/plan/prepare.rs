@@ -45,6 +45,7 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
     loop {
         let mut planner = Planner::new(selection, desired, live, known, &staying);
         let keys = planner.keys();
+        planner.find_older(&keys);
         planner.sort(&keys);
         planner.holders();
         // What becomes of scalers decides what is left to them.
@@ -99,6 +100,8 @@ pub(super) struct Planner<'a> {
     pub(super) staying: BTreeMap<ObjectKey, Why>,
     /// What runs after what, beside owners.
     pub(super) after: BTreeMap<ObjectKey, Vec<ObjectKey>>,
+    /// Kinds of which objects of the moment cannot be put back, with the version of these.
+    pub(super) older: BTreeMap<String, String>,
 }
 
 impl<'a> Planner<'a> {
@@ -127,6 +130,7 @@ impl<'a> Planner<'a> {
                 notes: Vec::new(),
                 reservations: Vec::new(),
                 unchanged: 0,
+                switches_on: Vec::new(),
             },
             bodies: BTreeMap::new(),
             kinds: Kinds::new(kinds.chain(known.kinds.values().map(|kind| &kind.discovery))),
@@ -135,6 +139,7 @@ impl<'a> Planner<'a> {
             fates: BTreeMap::new(),
             staying: staying.clone(),
             after: BTreeMap::new(),
+            older: BTreeMap::new(),
         }
     }
 

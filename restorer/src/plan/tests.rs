@@ -4,6 +4,7 @@ mod dependents;
 mod fields;
 mod holders;
 mod leave;
+mod moved;
 mod narrow;
 mod order;
 mod owners;

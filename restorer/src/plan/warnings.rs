@@ -12,7 +12,7 @@ pub(super) fn dropped(owner: &str) -> String {
 /// An object of the same name is being deleted.
 pub(super) fn waits(live: &Present) -> String {
     let finalizers = finalizers(&live.object);
-    let until = if finalizers.is_empty() { String::new() } else { format!(" (finalizers: {finalizers})") };
+    let until = if finalizers.is_empty() { String::new() } else { format!(" (finalizers: {})", finalizers.join(", ")) };
     format!("one of its name is being deleted{until}: it is waited for, then this one is created")
 }
 
@@ -35,10 +35,11 @@ pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
 /// Of an object that is deleted, for good or to be created again.
 pub(super) fn held(full: &Full) -> Option<String> {
     let finalizers = finalizers(full);
-    (!finalizers.is_empty()).then(|| format!("it goes once its finalizers are done: {finalizers}"))
+    (!finalizers.is_empty()).then(|| format!("it goes once its finalizers are done: {}", finalizers.join(", ")))
 }
 
-fn finalizers(full: &Full) -> String {
+/// Its finalizers.
+pub(super) fn finalizers(full: &Full) -> Vec<String> {
     let list = full.value.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -83,6 +83,7 @@ fn prepared() -> Prepared {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 0,
+        switches_on: Vec::new(),
     };
     Prepared { plan, bodies, around: crate::intent::Surroundings::default() }
 }

@@ -10,7 +10,7 @@ use crate::{
     full::Full,
     kinds::{self, Anew, Changed},
     permission::Permission,
-    reason::{Loss, Reason},
+    reason::{Loss, Moved, Reason},
     verb::{Propagation, Verb},
 };
 
@@ -83,6 +83,11 @@ pub fn adjust(kind_key: &str, body: &mut Value) -> Vec<String> {
     kinds::find(kind_key).adjust.map(|adjust| adjust(body)).unwrap_or_default()
 }
 
+/// Takes out of an object of the past what a restore puts into it for a while; whether that was there.
+pub(crate) fn without_meanwhile(kind_key: &str, object: &mut Value) -> bool {
+    kinds::find(kind_key).meanwhile.is_some_and(|take| take(object))
+}
+
 /// Makes what would start work by itself wait until all else is done; whether it has to be let go then.
 pub fn suspend(kind_key: &str, body: &mut Value) -> bool {
     kinds::find(kind_key).pause.is_some_and(|pause| (pause.hold)(body))
@@ -126,9 +131,9 @@ pub fn escalation(kind_key: &str, name: &str, message: &str) -> Option<String> {
 }
 
 /// Why an object recorded in a version cannot be written now; none if it can.
-pub fn not_served(version: &str, served: &[String]) -> Option<Reason> {
+pub fn not_served(version: &str, served: &[String], since: Option<Moved>) -> Option<Reason> {
     if served.is_empty() || served.iter().any(|name| name == version) {
         return None;
     }
-    Some(Reason::VersionGone { version: version.to_owned(), served: served.to_vec() })
+    Some(Reason::VersionGone { version: version.to_owned(), served: served.to_vec(), since })
 }

@@ -103,6 +103,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
             "version-not-served",
             "webhooks-last",
             "webhook-bypass",
+            "webhook-bypassed-then",
             "webhook-side-effects",
             "api-services-last",
             "automanaged-api-service",

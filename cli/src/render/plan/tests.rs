@@ -56,6 +56,7 @@ pub(crate) fn empty(what: What) -> Plan {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 14,
+        switches_on: Vec::new(),
     };
     let prepared = hindcast_restorer::Prepared {
         plan,

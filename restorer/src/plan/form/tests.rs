@@ -50,6 +50,7 @@ fn comes_back_whole() {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 9,
+        switches_on: Vec::new(),
     };
     assert_eq!(Plan::from_json("a plan", &plan.to_json()).expect("it reads"), plan);
     assert!(Plan::from_json("a plan", b"{}").is_err());
@@ -99,6 +100,7 @@ fn what_is_said_is_kept_in_the_callers_words_and_read_again_as_it_was() {
         notes: vec![reads],
         reservations: Vec::new(),
         unchanged: 0,
+        switches_on: Vec::new(),
     };
     let kept = plan.told(&Flags).to_json();
     let text = String::from_utf8(kept.clone()).expect("JSON is text");

@@ -360,12 +360,12 @@ fn webhook_side_effects_are_what_the_server_accepts() {
 #[test]
 fn version_not_served_is_named() {
     let served = ["v1".to_owned(), "v1beta2".to_owned()];
-    assert_eq!(not_served("v1", &served), None);
+    assert_eq!(not_served("v1", &served, None), None);
     assert_eq!(
-        not_served("v1beta1", &served).map(|reason| reason.to_string()).as_deref(),
+        not_served("v1beta1", &served, None).map(|reason| reason.to_string()).as_deref(),
         Some("it was recorded in a version that is gone: v1beta1 is not served; the server has v1, v1beta2")
     );
-    assert_eq!(not_served("v1beta1", &[]), None, "nothing is known");
+    assert_eq!(not_served("v1beta1", &[], None), None, "nothing is known");
 }
 
 #[test]
@@ -433,4 +433,15 @@ fn the_pods_of_each_workload_are_found() {
     ] {
         assert_eq!(pod_spec(kind, &value(&object)), Some(&value(&pods)), "{kind}");
     }
+}
+
+#[test]
+fn webhook_bypassed_then_is_switched_on() {
+    let kind = "admissionregistration.k8s.io/validatingwebhookconfigurations";
+    let mut then = value(&json!({"webhooks": [{"name": "a", "matchConditions": [
+        {"name": "hindcast-bypass", "expression": "\"restore r1\" == \"over\""},
+    ]}]}));
+    assert!(super::super::without_meanwhile(kind, &mut then));
+    assert_eq!(then, value(&json!({"webhooks": [{"name": "a"}]})));
+    assert!(!super::super::without_meanwhile(kind, &mut then));
 }
