@@ -33,6 +33,7 @@ mod records;
 mod scalers;
 pub(crate) mod secrets;
 mod services;
+mod shapers;
 mod sides;
 pub(crate) mod size;
 #[cfg(test)]
@@ -256,6 +257,8 @@ pub(crate) struct Kind {
     pub(crate) goes: Turn,
     /// When it is written, where that depends.
     pub(crate) turns: Option<Turns>,
+    /// It shapes what is admitted: whether it is stricter as it stands than as it is to be. Then it gives way before all else.
+    pub(crate) stricter: Option<shapers::Stricter>,
 
     /// Where the spec of its Pods stands, as a JSON pointer.
     pub(crate) pods: &'static str,
@@ -314,6 +317,7 @@ impl Kind {
             turn: Turn::Others,
             goes: Turn::Deletes,
             turns: None,
+            stricter: None,
             // Of Deployments and their like, and of custom workloads made after them (Argo Rollouts).
             pods: "/spec/template/spec",
             keeps_pods: false,

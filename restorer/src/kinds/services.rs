@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::{Object, Value};
 
-use super::{Family, Kind, Made, Rule, Sides, Turn, Verdict, secrets::mark, text};
+use super::{Family, Kind, Made, Rule, Sides, Turn, Verdict, secrets::mark, shapers, text};
 use crate::{
     kept::{Fresh, Keeping, Place, Row, holds_something, keys},
     permission::Widen,
@@ -43,7 +43,11 @@ pub(super) const FAMILY: Family = Family {
         Kind::never("networking.k8s.io", "servicecidrs", &Ruled::ServiceAddresses),
         Kind { turn: Turn::Network, ..Kind::of("networking.k8s.io", "networkpolicies") },
         Kind { turn: Turn::OnTop, ..Kind::of("networking.k8s.io", "ingresses") },
-        Kind { immutable: &["/spec/controller"], ..Kind::configuration("networking.k8s.io", "ingressclasses") },
+        Kind {
+            immutable: &["/spec/controller"],
+            stricter: Some(shapers::default_class),
+            ..Kind::configuration("networking.k8s.io", "ingressclasses")
+        },
     ],
     rules: &[
         Rule {

@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::Value;
 
-use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, size, text};
+use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, shapers, size, text};
 use crate::{
     full::Full,
     kept::{Fresh, Keeping, Row, Surroundings},
@@ -60,6 +60,7 @@ pub(super) const FAMILY: Family = Family {
         Kind::configuration("snapshot.storage.k8s.io", "volumesnapshotclasses"),
         Kind {
             immutable: &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"],
+            stricter: Some(shapers::default_class),
             beside: true,
             ..Kind::configuration("storage.k8s.io", "storageclasses")
         },

@@ -2,11 +2,12 @@
 
 use hindcast_journal::exact::Value;
 
-use super::{Family, Kind, Rule, Sides, Turn};
+use super::{Family, Kind, Rule, Sides, Turn, shapers};
 use crate::{bypass::lifted, reason::Ruled};
 
 /// What is true of all that the group has.
-const ADMISSION: Kind = Kind { turn: Turn::Admission, ..Kind::group("admissionregistration.k8s.io") };
+const ADMISSION: Kind =
+    Kind { turn: Turn::Admission, stricter: Some(shapers::policy), ..Kind::group("admissionregistration.k8s.io") };
 
 const fn webhooks(resource: &'static str) -> Kind {
     Kind {
@@ -14,6 +15,7 @@ const fn webhooks(resource: &'static str) -> Kind {
         ca_bundle: Some("webhooks [name] clientConfig !caBundle"),
         adjust: Some(side_effects),
         meanwhile: Some(lifted),
+        stricter: Some(shapers::webhooks),
         ..ADMISSION
     }
 }
@@ -48,8 +50,8 @@ pub(super) const FAMILY: Family = Family {
                 "admissionregistration.k8s.io/mutatingwebhookconfigurations",
                 "admissionregistration.k8s.io/validatingwebhookconfigurations",
             ],
-            what: "Webhook configurations and admission policies come after everything that they could stop.",
-            why: "Their own Pods may not be running yet.",
+            what: "Webhook configurations and admission policies come after everything that they could stop; one that is stricter now than it was, or was not there, gives way before that.",
+            why: "Their own Pods may not be running yet; and what was recorded without them would be refused or changed.",
         },
         Rule {
             id: "webhook-bypass",

@@ -11,4 +11,5 @@ mod owners;
 mod rules;
 mod scene;
 mod sealed;
+mod shapers;
 mod verbs;

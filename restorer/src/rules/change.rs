@@ -8,7 +8,7 @@ use hindcast_journal::exact::Value;
 
 use crate::{
     full::Full,
-    kinds::{self, Anew, Changed},
+    kinds::{self, Anew, Changed, Turn},
     permission::Permission,
     reason::{Loss, Moved, Reason},
     verb::{Propagation, Verb},
@@ -27,6 +27,11 @@ pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Optio
 /// When a change is made: lower first.
 pub fn wave(kind_key: &str, verb: Verb, wanted: Option<&Value>, live: Option<&Value>) -> u8 {
     let kind = kinds::find(kind_key);
+    if let (Some(stricter), Some(live)) = (kind.stricter, live)
+        && stricter(wanted.filter(|_| verb != Verb::Delete), live)
+    {
+        return Turn::Loosens as u8;
+    }
     let turn = match (verb, kind.turns) {
         (Verb::Delete, _) => kind.goes,
         (_, Some(turns)) => turns(verb, wanted, live),

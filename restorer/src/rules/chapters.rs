@@ -29,6 +29,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
             "terminating-then",
             "terminating",
             "namespace-created",
+            "namespace-security",
             "holds-others",
         ],
     ),
