@@ -7,7 +7,7 @@ use hindcast_restorer::{
     Bypassed,
     apply::Check,
     message::{Message, Note, Remedy, Words},
-    reason::Reason,
+    reason::{Moved, Reason, Ruled},
     selection::Permission,
 };
 
@@ -77,6 +77,13 @@ impl Words for CommandLine {
         match reason {
             Reason::PartOfMissing => "it is not there; with --path nothing is created".to_owned(),
             Reason::PartOfAdded => "it was not there; with --path nothing is deleted".to_owned(),
+            Reason::Rule(Ruled::EmptyClaim { volume, retained: true, .. }) => {
+                format!("{reason}; that is: hindcast restore pv/{volume} --at the same moment")
+            }
+            Reason::VersionGone { since: Some(moved), .. } => {
+                let Moved { definition, pos, .. } = moved;
+                format!("{reason}: hindcast restore crd/{definition} --at before:pos:{pos}")
+            }
             Reason::WithinTheSecond(_) => format!("{reason}: `hindcast log` shows them"),
             Reason::Sealed(message) | Reason::Unreadable(message) => self.message(message),
             reason => reason.to_string(),

@@ -118,6 +118,8 @@ pub struct Desired {
     pub touched: BTreeMap<ObjectKey, String>,
     /// For an undo: what was known of other objects when these fingerprints were taken.
     pub around: Surroundings,
+    /// Volumes of the moment that claims name and whose storage outlives them, where nothing else is said of them.
+    pub retained: BTreeSet<String>,
     /// What scaled objects at the moment (autoscalers of Pods), in the selection's namespaces.
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// The journal's key, which placeholders and hashes of Secrets are made with.

@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 
 use crate::{
     full::Full,
@@ -139,6 +139,8 @@ pub(crate) struct Pause {
     pub(crate) starts: fn(&Value) -> bool,
     /// Keeps it from that; whether it has to be let go when all else is done.
     pub(crate) hold: fn(&mut Value) -> bool,
+    /// What it starts as soon as it is let go, by what it missed: of the object as it stands, as it is to be, and the time of now.
+    pub(crate) missed: fn(&Value, &Value, Micros) -> Option<String>,
 }
 
 /// The Pods of a workload, as its status counts them.

@@ -232,7 +232,7 @@ pub struct Bodies {
     pub owners: Vec<OwnerRef>,
     /// For a delete: where the objects are that it would take along if they were still there, or still named it.
     pub held: Vec<HeldIn>,
-    /// A cron job that is created suspended, so that no missed run fires: unsuspended when all else is done.
+    /// A cron job that is written suspended, so that no missed run fires in the middle: unsuspended when all else is done.
     pub unsuspend: bool,
     /// JSON pointers, of either side, whose values no output may show.
     pub redact: Vec<String>,

@@ -65,6 +65,7 @@ fn spelled(named: &str, words: &dyn Words) -> Option<String> {
     let (name, of) = named.split_once(' ').unwrap_or((named, ""));
     let permission = match name {
         "part" => return Some(words.part(of)),
+        "cluster-scoped" => Permission::ClusterScoped,
         "bypass-webhooks" => Permission::BypassWebhooks,
         "delete" => Permission::Delete(of.to_owned()),
         "empty-volumes" => Permission::EmptyVolumes,

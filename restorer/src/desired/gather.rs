@@ -20,7 +20,11 @@ use hindcast_journal::{
 use super::{Desired, Full, Known, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
-    kinds::{self, crds::DEFINITIONS},
+    kinds::{
+        self,
+        crds::DEFINITIONS,
+        volumes::{CLAIMS, VOLUMES, keeps_storage},
+    },
     message::{Message, Remedy},
     selection::{Reach, What},
     timeline::present,
@@ -46,6 +50,7 @@ impl Desired {
             later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
+            retained: BTreeSet::new(),
             scalers: BTreeMap::new(),
             around: crate::intent::Surroundings::default(),
             key: timeline.key().cloned(),
@@ -71,6 +76,7 @@ impl Desired {
                 let itself = View::of(past, &needs::itself(namespace)).await?.objects;
                 desired.take(timeline, itself, |_| true).await;
             }
+            desired.retained = retained(past, &desired).await?;
         }
         desired.definitions = definitions(past, &desired).await?;
         protected(&desired, selection)?;
@@ -177,6 +183,23 @@ async fn definitions(past: &Past, desired: &Desired) -> Result<Option<BTreeSet<S
     let scope = Scope { kinds: Some(vec![DEFINITIONS.to_owned()]), namespace: Some(String::new()), name: None };
     let (present, _) = present(past, &scope).await?;
     Ok(Some(present.into_keys().map(|key| key.name).collect()))
+}
+
+/// The volumes of claims whose storage outlives them.
+async fn retained(past: &Past, desired: &Desired) -> Result<BTreeSet<String>> {
+    let mut out = BTreeSet::new();
+    for (_, wanted) in desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS) {
+        let Ok(claim) = &wanted.object else { continue };
+        let Some(name) = claim.value.pointer("/spec/volumeName").and_then(Value::as_str) else { continue };
+        let scope = Scope {
+            kinds: Some(vec![format!("/{VOLUMES}")]),
+            namespace: Some(String::new()),
+            name: Some(name.to_owned()),
+        };
+        let volumes = View::of(past, &scope).await?.objects;
+        out.extend(volumes.iter().filter(|volume| keeps_storage(&volume.value)).map(|_| name.to_owned()));
+    }
+    Ok(out)
 }
 
 /// What scaled objects in the selection's namespaces.

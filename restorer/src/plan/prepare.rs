@@ -118,7 +118,7 @@ impl<'a> Planner<'a> {
             desired,
             live,
             known,
-            around: around::gather(desired, live, selection.path.as_deref(), &Planned::new()),
+            around: around::seen(selection, desired, live, &Planned::new()),
             plan: Plan {
                 cluster: desired.cluster.clone(),
                 cut: desired.cut.clone(),
@@ -206,7 +206,7 @@ impl<'a> Planner<'a> {
         };
         let planned: Planned = scalers.iter().filter_map(becomes).collect();
         if !planned.is_empty() {
-            self.around = around::gather(self.desired, self.live, self.selection.path.as_deref(), &planned);
+            self.around = around::seen(self.selection, self.desired, self.live, &planned);
         }
     }
 

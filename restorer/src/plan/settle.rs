@@ -185,6 +185,10 @@ impl<'a> Planner<'a> {
             action.warnings.extend(ruled::pruned(&made.target, &live.object.value, &self.live.objects));
         }
         action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
+        let now = self.known.closed.max(self.desired.time);
+        let resumed = if recreated { None } else { ruled::resumed(key, &made.target, &live.object.value, now) };
+        let unsuspend = resumed.is_some();
+        action.warnings.extend(resumed.map(warnings::resumed));
         action.changes = made.changes;
         action.kept = made.kept;
         let bodies = Bodies {
@@ -193,7 +197,7 @@ impl<'a> Planner<'a> {
             before: Some(live.object.clone()),
             owners: mapped.coming,
             held: if recreated { self.held_in(key) } else { Vec::new() },
-            unsuspend: false,
+            unsuspend,
             redact: made.redact,
         };
         self.act(action, bodies);

@@ -26,6 +26,13 @@ pub(super) fn suspended() -> String {
     "it is created suspended, so that no missed run starts, and resumed when all else is done".to_owned()
 }
 
+/// A cron job that runs again; with what it starts then.
+pub(super) fn resumed(starts: Option<String>) -> String {
+    let starts =
+        starts.map_or_else(|| "; it has missed no run that would start then".to_owned(), |run| format!("; {run}"));
+    format!("it is resumed when all else is done{starts}")
+}
+
 /// Of an object that is deleted.
 pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
     let own = kinds::of(key).on_delete.and_then(|on_delete| on_delete(&full.value));

@@ -3,7 +3,10 @@
 //! **Invariants.** (1) Only what the restore touched is in it. (2) What it created is to be deleted only with the uid that it
 //! was given. (3) A restore that has open ends is not undone before they are known.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::{Error, Result, cut::MAIN, facts::Discovery};
 
@@ -46,6 +49,7 @@ impl Record {
             later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
+            retained: BTreeSet::new(),
             scalers: BTreeMap::new(),
             around,
             key: self.keys.key().cloned(),

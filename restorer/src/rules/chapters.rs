@@ -44,6 +44,7 @@ pub(super) const CHAPTERS: &[(&str, &[&str])] = &[
             "job-running",
             "run-once",
             "cronjob-suspended",
+            "cronjob-missed-run",
             "pod-finished",
             "mirror-pod",
             "pod-placement",

@@ -125,3 +125,52 @@ fn what_is_being_deleted_says_what_it_waits_for() {
     assert_eq!(left.first().map(|left| left.reason.clone()), Some(Reason::Terminating(vec!["a.b/c".to_owned()])));
     assert_eq!(left.first().map(|left| &left.key), Some(&key("ConfigMap a")));
 }
+
+const CLAIM: &str = r#"{"spec":{"volumeName":"v"}}"#;
+const VOLUME: &str =
+    r#"{"spec":{"persistentVolumeReclaimPolicy":"Retain","claimRef":{"namespace":"shop","name":"d","uid":"u"}}}"#;
+
+#[test]
+fn pvc_empty_names_the_volume_whose_storage_was_kept() {
+    let scene = || Scene::shop().then("PersistentVolumeClaim d", CLAIM).then("PersistentVolume v", VOLUME);
+    assert_eq!(
+        scene().lines(),
+        [
+            "leave create persistentvolume v: cluster-scoped unless --with-cluster-scoped",
+            "leave create persistentvolumeclaim d: pvc-empty unless --with-cluster-scoped"
+        ]
+    );
+    let with = scene().widen(|widen| widen.with_cluster_scoped = true);
+    assert_eq!(with.lines(), ["create persistentvolume v", "create persistentvolumeclaim d"]);
+    let claim =
+        with.plan().bodies.get(&key("PersistentVolumeClaim d")).and_then(|b| b.target.clone()).expect("a target");
+    assert_eq!(claim.pointer("/spec/volumeName").and_then(|name| name.as_str()), Some("v"));
+    // Of the claim alone nothing can be done to the volume.
+    let mut alone = Scene::shop().then("PersistentVolumeClaim d", CLAIM);
+    alone.desired.retained.insert("v".to_owned());
+    assert_eq!(alone.lines(), ["leave create persistentvolumeclaim d: pvc-empty unless --allow-empty-volumes"]);
+    let left = alone.plan().plan.left;
+    assert!(left.iter().all(|left| left.reason.to_string().contains("with the volume put back first")), "{left:?}");
+}
+
+#[test]
+fn cronjob_missed_run_that_starts_at_once_is_named() {
+    let cron = |suspended: bool, more: &str| {
+        format!(
+            r#"{{"spec":{{"schedule":"*/10 * * * *","suspend":{suspended}{more}}},
+                "status":{{"lastScheduleTime":"2001-09-09T01:00:00Z"}}}}"#
+        )
+    };
+    let plan = |more: &str| {
+        Scene::shop().then("CronJob tick", &cron(false, more)).now("CronJob tick", &cron(true, more)).plan()
+    };
+    // It is 2001-09-09T01:47:40Z.
+    let resumed = plan("");
+    let said = only(&resumed).warnings.join("\n");
+    assert!(said.contains("resumed when all else is done; the run of 2001-09-09T01:40:00Z, missed"), "{said}");
+    assert!(resumed.bodies.values().all(|bodies| bodies.unsuspend));
+    let late = plan(r#","startingDeadlineSeconds":60"#);
+    assert!(only(&late).warnings.join("\n").contains("has missed no run"), "{late:?}");
+    let stays = Scene::shop().then("CronJob tick", &cron(true, "")).now("CronJob tick", &cron(false, "")).plan();
+    assert!(only(&stays).warnings.is_empty() && stays.bodies.values().all(|bodies| !bodies.unsuspend));
+}

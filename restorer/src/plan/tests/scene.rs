@@ -144,6 +144,7 @@ impl Scene {
                 later: BTreeMap::new(),
                 created: BTreeMap::new(),
                 touched: BTreeMap::new(),
+                retained: std::collections::BTreeSet::new(),
                 scalers: BTreeMap::new(),
                 around: crate::intent::Surroundings::default(),
                 key: None,
