@@ -24,7 +24,7 @@ use hindcast_journal::{
     seal::Key,
     store::Patience,
 };
-use hindcast_restorer::{Object, Protection, Timeline, Unsure, View};
+use hindcast_restorer::{Bypassed, Object, Protection, Timeline, Unsure, View};
 
 use crate::{
     columns::span,
@@ -35,7 +35,7 @@ use crate::{
     names::{count, kind_name, object_name, some, some_of},
     redact::{self, Hide},
     store::{self, Access, Location},
-    view,
+    view, words,
 };
 
 mod close;
@@ -67,8 +67,15 @@ pub(crate) struct Reading<'a> {
     pub(crate) exact: bool,
 }
 
-/// Opens the journal of the common options, one cluster of it.
+/// Opens the journal of the common options, one cluster of it; says whether webhooks of the cluster are switched off.
 pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
+    let mut past = open_quietly(context).await?;
+    past.tell_of_bypass(None).await;
+    Ok(past)
+}
+
+/// The same, for whoever asks the cluster itself.
+pub(crate) async fn open_quietly<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
     let location = locate(context, Access::Read)?;
     let clusters = clusters(&context.parts, &location).await?;
     let cluster = choose(context, &location, &clusters).await?;
@@ -516,6 +523,19 @@ impl Reading<'_> {
             some(&kinds),
             count(versions as usize, "version"),
         ));
+    }
+
+    /// Says which webhooks an interrupted restore has left switched off, and how they are switched on: as the cluster shows it,
+    /// or as the journal knows it now.
+    pub(crate) async fn tell_of_bypass(&mut self, live: Option<&[Bypassed]>) {
+        let known = match live {
+            Some(live) => live.to_vec(),
+            // What cannot be read is told by the answer itself.
+            None => self.timeline.bypassed().await.unwrap_or_default(),
+        };
+        for off in &known {
+            self.context.printer.warning(words::bypassed(off));
+        }
     }
 
     /// Remembers a reservation.

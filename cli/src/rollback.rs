@@ -47,7 +47,7 @@ pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
         return Err(Failure::new("--allow-stale", "a restore needs a moment that is known exactly")
             .hint("leave it out; readers (diff, get, show) take it"));
     }
-    let mut past = past::open(context).await?;
+    let mut past = past::open_quietly(context).await?;
     past.exact = true;
     Ok(past)
 }
@@ -89,8 +89,9 @@ pub(crate) fn again(t: &T, moment: &Moment) -> String {
 
 /// Says what is to be known of a plan beside it, and gives the gaps of its kinds since the moment; refuses a scope that names
 /// nothing, then or now.
-pub(crate) fn judge(context: &Context<'_>, past: &mut Reading<'_>, compared: &Compared) -> Result<Vec<Gap>> {
-    let Compared { prepared, gaps, late, waited, is_of_nothing, nowhere } = compared;
+pub(crate) async fn judge(context: &Context<'_>, past: &mut Reading<'_>, compared: &Compared) -> Result<Vec<Gap>> {
+    let Compared { prepared, gaps, late, waited, is_of_nothing, nowhere, bypassed } = compared;
+    past.tell_of_bypass(bypassed.as_deref()).await;
     if let Some(error) = late {
         context.printer.note(format!("note: the newest changes may not be known yet: {error}"));
     }

@@ -4,9 +4,10 @@
 //! each of them is an argument that is there (`tests`).
 
 use hindcast_restorer::{
+    Bypassed,
     apply::Check,
     message::{Message, Note, Remedy, Words},
-    reason::Reason,
+    reason::{Moved, Reason, Ruled},
     rules::is_built_in,
     selection::Permission,
 };
@@ -81,6 +82,13 @@ impl Words for CommandLine {
         match reason {
             Reason::PartOfMissing => "it is not there; with --path nothing is created".to_owned(),
             Reason::PartOfAdded => "it was not there; with --path nothing is deleted".to_owned(),
+            Reason::Rule(Ruled::EmptyClaim { volume, retained: true, .. }) => {
+                format!("{reason}; that is: hindcast restore pv/{volume} --at the same moment")
+            }
+            Reason::VersionGone { since: Some(moved), .. } => {
+                let Moved { definition, pos, .. } = moved;
+                format!("{reason}: hindcast restore crd/{definition} --at before:pos:{pos}")
+            }
             Reason::WithinTheSecond(_) => format!("{reason}: `hindcast log` shows them"),
             Reason::Sealed(message) | Reason::Unreadable(message) => self.message(message),
             reason => reason.to_string(),
@@ -99,9 +107,28 @@ impl Words for CommandLine {
                 format!("these webhooks were bypassed by {flag} and are called again: {list}")
             }
             Note::System(_) => format!("{note}; {} takes them in", self.permission(&Permission::System)),
-            Note::Interrupted { .. } => note.to_string(),
+            Note::StillBypassed { restore, .. } => {
+                format!("{note}: hindcast restore --resume {restore}")
+            }
+            Note::SwitchesOn { .. } | Note::Interrupted { .. } => note.to_string(),
             Note::Text(text) => text.clone(),
         }
+    }
+}
+
+/// Webhooks that a restore has switched off, and what switches them on.
+pub(crate) fn bypassed(off: &Bypassed) -> String {
+    let Bypassed { kind, configuration, restore, .. } = off;
+    match restore {
+        Some(id) => format!(
+            "webhooks are switched off by restore {id}: {off}; if it was interrupted, `hindcast restore --resume {id}` finishes it and \
+             switches them on, `hindcast undo {id}` switches them on and takes it back"
+        ),
+        None => format!(
+            "webhooks are switched off by a restore: {off}; if it was interrupted, finish it with `hindcast restore --resume ID`, or take \
+             the match condition hindcast-bypass out: kubectl edit {} {configuration}",
+            kind.to_lowercase()
+        ),
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Surroundings {
     pub resized: BTreeMap<ObjectKey, BTreeSet<Scaler>>,
     /// The volumes that are there, or come back with this restore, by the `PersistentVolume`'s name.
     pub volumes: BTreeMap<String, Volume>,
+    /// Volumes that are gone though their storage was kept, by name; and whether the plan would put them back if it might.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub retained: BTreeMap<String, bool>,
     /// What is sealed beside Secrets: no output may show it.
     #[serde(skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,

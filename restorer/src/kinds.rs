@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 
 use crate::{
     full::Full,
@@ -34,6 +34,7 @@ mod records;
 mod scalers;
 pub(crate) mod secrets;
 mod services;
+mod shapers;
 mod sides;
 pub(crate) mod size;
 #[cfg(test)]
@@ -139,6 +140,8 @@ pub(crate) struct Pause {
     pub(crate) starts: fn(&Value) -> bool,
     /// Keeps it from that; whether it has to be let go when all else is done.
     pub(crate) hold: fn(&mut Value) -> bool,
+    /// What it starts as soon as it is let go, by what it missed: of the object as it stands, as it is to be, and the time of now.
+    pub(crate) missed: fn(&Value, &Value, Micros) -> Option<String>,
 }
 
 /// The Pods of a workload, as its status counts them.
@@ -229,6 +232,8 @@ pub(crate) struct Kind {
     /// What it owns is left, and adopted, when it is deleted to be created again.
     pub(crate) orphans: bool,
 
+    /// Takes out of an object of the past what a restore puts into it for a while; whether that was there.
+    pub(crate) meanwhile: Option<fn(&mut Value) -> bool>,
     /// Changes a body that is created where the server would refuse it; what was changed, in words.
     pub(crate) adjust: Option<fn(&mut Value) -> Vec<String>>,
     /// How it is kept from starting work while the restore goes on.
@@ -255,6 +260,8 @@ pub(crate) struct Kind {
     pub(crate) goes: Turn,
     /// When it is written, where that depends.
     pub(crate) turns: Option<Turns>,
+    /// It shapes what is admitted: whether it is stricter as it stands than as it is to be. Then it gives way before all else.
+    pub(crate) stricter: Option<shapers::Stricter>,
 
     /// Where the spec of its Pods stands, as a JSON pointer.
     pub(crate) pods: &'static str,
@@ -300,6 +307,7 @@ impl Kind {
             fixed: None,
             anew: Anew::Allowed,
             orphans: false,
+            meanwhile: None,
             adjust: None,
             pause: None,
             without_taken: None,
@@ -312,6 +320,7 @@ impl Kind {
             turn: Turn::Others,
             goes: Turn::Deletes,
             turns: None,
+            stricter: None,
             // Of Deployments and their like, and of custom workloads made after them (Argo Rollouts).
             pods: "/spec/template/spec",
             keeps_pods: false,

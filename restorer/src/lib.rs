@@ -12,8 +12,10 @@
 
 pub mod apply;
 pub mod blame;
+mod bypass;
 mod desired;
 pub mod diff;
+mod ending;
 mod full;
 pub mod intent;
 mod json;
@@ -39,7 +41,9 @@ mod timeline;
 mod verb;
 
 pub use apply::Outcome;
+pub use bypass::Bypassed;
 use desired::{Desired, Known};
+pub use ending::{Ending, Hold};
 use live::Live;
 pub use plan::{Plan, Prepared};
 pub use record::{Record, Records};

@@ -12,7 +12,7 @@ use std::{
 use hindcast_journal::fold::ObjectKey;
 use serde::{Deserialize, Serialize};
 
-use crate::desired::Full;
+use crate::{bypass::Bypassed, desired::Full, ending::Ending};
 
 mod read;
 mod server;
@@ -54,6 +54,10 @@ pub(crate) struct Live {
     pub dependents: BTreeMap<ObjectKey, Present>,
     /// Kinds among which these could not be looked for, and why.
     pub unseen: BTreeMap<String, String>,
+    /// Webhooks that a restore has switched off; nothing if they may not be read.
+    pub bypassed: Option<Vec<Bypassed>>,
+    /// Why namespaces that are being deleted do not go, as far as they say so.
+    pub endings: BTreeMap<String, Ending>,
     /// Workloads outside of the selection that may read what it changes through their environment.
     pub readers: BTreeMap<ObjectKey, Present>,
 }

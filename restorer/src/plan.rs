@@ -12,7 +12,7 @@ use hindcast_journal::{Position, cut::Cut, exact::Value, fold::ObjectKey, parts:
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Selection,
+    Bypassed, Selection,
     desired::Full,
     intent::Surroundings,
     json, kinds,
@@ -44,6 +44,7 @@ pub(crate) mod side;
 mod system;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod volumes;
 mod warnings;
 
@@ -86,6 +87,9 @@ pub struct Plan {
     /// since they were not asked for; as `Kind` and object.
     #[serde(default)]
     pub system: Vec<System>,
+    /// Webhooks that the restore that is undone had switched off, and that are switched on before all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switches_on: Vec<Bypassed>,
 }
 
 impl Plan {
@@ -276,7 +280,7 @@ pub struct Bodies {
     pub owners: Vec<OwnerRef>,
     /// For a delete: where the objects are that it would take along if they were still there, or still named it.
     pub held: Vec<HeldIn>,
-    /// A cron job that is created suspended, so that no missed run fires: unsuspended when all else is done.
+    /// A cron job that is written suspended, so that no missed run fires in the middle: unsuspended when all else is done.
     pub unsuspend: bool,
     /// JSON pointers, of either side, whose values no output may show.
     pub redact: Vec<String>,

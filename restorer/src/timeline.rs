@@ -31,6 +31,7 @@ use hindcast_journal::{
 pub use self::follow::Follow;
 use crate::said::Remedy;
 
+mod bypassed;
 mod close;
 mod given;
 mod places;

@@ -75,7 +75,7 @@ pub(super) async fn run<'a>(
     let Some(work) = before(context, gathering).await? else { return Ok(Exit::Interrupted) };
     let Work { mut past, cluster, plan, restore } = work;
     let resumed = matches!(restore, State::Begun(_));
-    let nothing = plan.actions.is_empty();
+    let nothing = plan.is_idle();
     if !resumed {
         show(context, &plan, going);
     }

@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Plan) -> Result<Exit
     let selection = scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
     let at = rollback::again(&t, then.moment());
     let compared = cluster.session.plan(&mut past.timeline, &then, &selection).await?;
-    let gaps = rollback::judge(context, &mut past, &compared)?;
+    let gaps = rollback::judge(context, &mut past, &compared).await?;
     let mut plan = view::Plan::new(&compared.prepared, at);
     plan.gaps = gaps;
     if args.check {

@@ -13,6 +13,7 @@ use crate::{
     render,
     store::Access,
     view::{Cluster, DeadApi, Status, Warning},
+    words,
 };
 
 /// Answers `status`. It ends with 0 whenever the journal could be read: what is wrong is in what it says.
@@ -20,7 +21,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
     let location = past::locate(context, Access::Read)?;
     let (mut clusters, mut warnings) = (Vec::new(), Vec::new());
     let uids = match &context.common.cluster {
-        Some(_) => vec![past::open(context).await?.journal.cluster().to_owned()],
+        Some(_) => vec![past::open_quietly(context).await?.journal.cluster().to_owned()],
         None => past::clusters(&context.parts, &location).await?,
     };
     for uid in uids {
@@ -58,6 +59,9 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
                     "the newest version of {secrets} is kept with values in clear; `run` seals them at its next start"
                 ),
             );
+        }
+        for off in past.timeline.bypassed().await? {
+            warn("webhooks-bypassed", words::bypassed(&off));
         }
         let lost = cluster.gaps.iter().filter(|gap| gap.grade == "lost").count();
         if lost > 0 {

@@ -52,6 +52,7 @@ fn prepared(rev: u64, actions: Vec<Action>) -> Prepared {
             unchanged: 0,
             kept: Vec::new(),
             system: Vec::new(),
+            switches_on: Vec::new(),
         },
         bodies: BTreeMap::new(),
         around: hindcast_restorer::intent::Surroundings::default(),

@@ -45,6 +45,7 @@ pub(crate) fn print(context: &Context<'_>, plan: &Plan) {
 pub(crate) fn lines(plan: &Plan, wall: &Wall) -> Vec<Text> {
     let mut out = Vec::new();
     out.push(styled(Style::Bold, heading(plan, wall)));
+    let refused = refusals(plan);
     let groups = [
         (Verb::Update, "will change", Style::Yellow),
         (Verb::Create, "will create", Style::Green),
@@ -59,10 +60,20 @@ pub(crate) fn lines(plan: &Plan, wall: &Wall) -> Vec<Text> {
         out.push(Text::default());
         out.push(styled(style, format!("{title} {}", actions.len())));
         for action in actions {
-            self::action(action, plan.is_wide(), &mut out);
+            let once = action.refusal().is_some_and(|why| refused.get(&why).is_some_and(|all| all.len() > 1));
+            self::action(action, plan.is_wide(), once, &mut out);
         }
     }
     kept_in(plan, &mut out);
+    for (why, all) in refused.iter().filter(|(_, all)| all.len() > 1) {
+        let names: Vec<String> = all.iter().take(NAMES).map(|action| action.object.text(plan.is_wide())).collect();
+        let more = all.len().saturating_sub(NAMES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        out.push(Text::default());
+        out.push(styled(Style::Red, format!("the server would refuse {} of these", all.len())));
+        out.push(Text::plain(format!("  {}{more}", names.join(", "))));
+        out.push(Text::plain(format!("    {why}")));
+    }
     left(plan, &mut out);
     if !plan.notes.is_empty() {
         out.push(Text::default());
@@ -106,7 +117,19 @@ pub(crate) fn what(selection: &Selection) -> String {
     if narrow.is_empty() { named } else { format!("{named} ({})", narrow.join("; ")) }
 }
 
-fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
+/// The actions that the server would refuse, by why.
+fn refusals(plan: &Plan) -> BTreeMap<String, Vec<&Action>> {
+    let mut out: BTreeMap<String, Vec<&Action>> = BTreeMap::new();
+    for action in &plan.actions {
+        if let Some(why) = action.refusal() {
+            out.entry(why).or_default().push(action);
+        }
+    }
+    out
+}
+
+/// `once` says that why the server would refuse it is told below, with others.
+fn action(action: &Action, wide: bool, once: bool, out: &mut Vec<Text>) {
     out.push(Text::plain(format!("  {}", action.object.text(wide))));
     out.extend(fields::lines(&action.changes, 4, FIELDS));
     out.extend(action.kept.iter().map(kept));
@@ -117,6 +140,9 @@ fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
     out.extend(warnings.map(|warning| styled(Style::Yellow, format!("    note: {warning}"))));
     match &action.check {
         None | Some(Check::Fine) => {}
+        Some(Check::Refused(_)) if once => {
+            out.push(styled(Style::Red, "    the server would refuse it: see below".to_owned()));
+        }
         Some(Check::Refused(why)) => {
             let why = words::message(why);
             out.push(styled(Style::Red, format!("    the server would refuse it: {why}")));
@@ -230,8 +256,11 @@ fn totals(plan: &Plan) -> String {
         }
     }
     rest.push_str(&format!(", {} as they were", plan.unchanged));
-    if plan.actions.is_empty() {
+    if plan.is_idle() {
         return format!("nothing to do; {rest}");
+    }
+    if plan.actions.is_empty() {
+        return format!("webhooks to switch on, and nothing else to do; {rest}");
     }
     format!("{}; {rest}; about {} of writing", work(plan), estimate(&plan.actions))
 }

@@ -47,7 +47,8 @@ pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
     rights(&right, wide, all, &mut out);
     skipped(&wrong, wide, &mut out);
     for result in [Became::Done, Became::Failed, Became::Refused, Became::Conflict] {
-        let like: Vec<&&Done> = wrong.iter().filter(|done| done.result == result).collect();
+        let like: Vec<&Done> = wrong.iter().copied().filter(|done| done.result == result).collect();
+        let like = alike(like, wide, &mut out);
         let shown = if all { like.len() } else { NAMED };
         like.iter().take(shown).for_each(|done| self::wrong(done, wide, &mut out));
         if like.len() > shown {
@@ -96,6 +97,42 @@ fn rights(right: &[&Done], wide: bool, all: bool, out: &mut Vec<Text>) {
     }
 }
 
+/// What ended for the same reason is told once; the rest is returned.
+fn alike<'d>(wrong: Vec<&'d Done>, wide: bool, out: &mut Vec<Text>) -> Vec<&'d Done> {
+    let reason = |done: &Done| done.message.clone().filter(|_| done.differences.is_empty() && done.verified.is_none());
+    let mut reasons: BTreeMap<String, Vec<&Done>> = BTreeMap::new();
+    let mut rest = Vec::new();
+    for done in wrong {
+        match reason(done) {
+            Some(reason) => reasons.entry(reason).or_default().push(done),
+            None => rest.push(done),
+        }
+    }
+    for (reason, like) in reasons {
+        let [first, _, ..] = like.as_slice() else {
+            rest.extend(like);
+            continue;
+        };
+        let (word, style) = word(first);
+        let names = like.iter().map(|done| format!("{} {}", infinitive(done.verb), done.object.text(wide))).collect();
+        together(word, style, names, &reason, out);
+    }
+    rest
+}
+
+/// `refused 24: create ConfigMap/a, create ConfigMap/b and 22 more`, and why.
+fn together(word: &str, style: Style, names: Vec<String>, reason: &str, out: &mut Vec<Text>) {
+    let more = names.len().saturating_sub(FEW);
+    let count = names.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let few = names.into_iter().take(FEW).collect::<Vec<_>>().join(", ");
+    out.push(Text::default());
+    let mut line = styled(style, format!("{word} {count}: "));
+    line.push(Style::Plain, format!("{few}{more}"));
+    out.push(line);
+    out.push(Text::plain(format!("  {reason}")));
+}
+
 /// What was not begun, by the reason: after an interruption that is most of a plan.
 fn skipped(wrong: &[&Done], wide: bool, out: &mut Vec<Text>) {
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -104,14 +141,7 @@ fn skipped(wrong: &[&Done], wide: bool, out: &mut Vec<Text>) {
         names.push(format!("{} {}", infinitive(done.verb), done.object.text(wide)));
     }
     for (reason, names) in reasons {
-        let more = names.len().saturating_sub(FEW);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let few = names.iter().take(FEW).cloned().collect::<Vec<_>>().join(", ");
-        out.push(Text::default());
-        let mut line = styled(Style::Yellow, format!("not done {}: ", names.len()));
-        line.push(Style::Plain, format!("{few}{more}"));
-        out.push(line);
-        out.push(Text::plain(format!("  {reason}")));
+        together("not done", Style::Yellow, names, reason, out);
     }
 }
 
@@ -157,14 +187,7 @@ fn note(done: &Done) -> String {
 
 /// An object that is not as it was asked for, with the reason and the fields.
 fn wrong(done: &Done, wide: bool, out: &mut Vec<Text>) {
-    let (word, style) = match (done.result, done.verified) {
-        (Became::Conflict, _) => ("conflict", Style::Red),
-        (Became::Refused, _) => ("refused", Style::Red),
-        (Became::Failed, _) => ("failed", Style::Red),
-        (Became::Skipped, _) => ("not done", Style::Yellow),
-        (_, Some(Verified::ChangedByAdmission)) => ("changed by admission", Style::Yellow),
-        _ => ("different", Style::Red),
-    };
+    let (word, style) = word(done);
     out.push(Text::default());
     let mut line = styled(style, format!("{word}: "));
     line.push(Style::Plain, format!("{} {}", infinitive(done.verb), done.object.text(wide)));
@@ -183,6 +206,17 @@ fn wrong(done: &Done, wide: bool, out: &mut Vec<Text>) {
         _ => {}
     }
     out.extend(fields::lines(&done.differences, 4, FIELDS));
+}
+
+fn word(done: &Done) -> (&'static str, Style) {
+    match (done.result, done.verified) {
+        (Became::Conflict, _) => ("conflict", Style::Red),
+        (Became::Refused, _) => ("refused", Style::Red),
+        (Became::Failed, _) => ("failed", Style::Red),
+        (Became::Skipped, _) => ("not done", Style::Yellow),
+        (_, Some(Verified::ChangedByAdmission)) => ("changed by admission", Style::Yellow),
+        _ => ("different", Style::Red),
+    }
 }
 
 fn infinitive(verb: Verb) -> &'static str {

@@ -49,6 +49,9 @@ pub(crate) struct Plan {
     /// The moment, for people.
     #[serde(skip)]
     pub(crate) time: Micros,
+    /// Whether webhooks are switched on first, which is something to do by itself.
+    #[serde(skip)]
+    pub(crate) switches_on: bool,
 }
 
 /// One object's part of a plan.
@@ -210,6 +213,7 @@ impl Plan {
             gaps: Vec::new(),
             warnings: Vec::new(),
             time: plan.time,
+            switches_on: !plan.switches_on.is_empty(),
         }
     }
 
@@ -244,6 +248,11 @@ impl Plan {
         self.standings().any(|standing| matches!(standing, Standing::Wanting | Standing::Unable))
     }
 
+    /// Whether there is nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.actions.is_empty() && !self.switches_on
+    }
+
     /// Whether objects of several namespaces are meant.
     pub(crate) fn is_wide(&self) -> bool {
         matches!(self.selection.what, hindcast_restorer::selection::What::All)
@@ -259,6 +268,14 @@ impl Action {
     /// Whether the server would refuse it.
     pub(crate) fn is_refused(&self) -> bool {
         matches!(self.check, Some(Check::Refused(_)))
+    }
+
+    /// Why the server would refuse it.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match &self.check {
+            Some(Check::Refused(why)) => Some(words::message(why)),
+            _ => None,
+        }
     }
 
     fn new(action: &plan::Action, prepared: &Prepared) -> Self {

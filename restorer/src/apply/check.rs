@@ -72,7 +72,7 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
     let quoted = Quoted::of(&action.key, bodies, &prepared.around.rules);
     match said {
         said @ (Check::Fine | Check::NotKept(_)) => said,
-        Check::Refused(why) => Check::Refused(quoted.out_of(why)),
+        Check::Refused(why) => Check::Refused(quoted.out_of(link.named(why).await)),
         Check::NotYet(why) => Check::NotYet(quoted.taken_out(&why)),
         Check::Unknown(why) => Check::Unknown(quoted.taken_out(&why)),
     }
@@ -137,7 +137,7 @@ fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<Stri
 fn held(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) -> Option<Check> {
     let words = reply.message();
     match reply.status {
-        422 => {
+        422 | 500 if reply.status == 422 || reply.is_port_taken() => {
             let mut target = bodies.target.clone()?;
             rules::without_taken(&action.key.kind_key(), &mut target, &words)?;
             Some(Check::NotYet(format!("{words}; it is tried again when the rest is done, in the end without it")))

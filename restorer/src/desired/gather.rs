@@ -20,7 +20,11 @@ use hindcast_journal::{
 use super::{Desired, Full, Known, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
-    kinds::{self, crds::DEFINITIONS},
+    kinds::{
+        self,
+        crds::DEFINITIONS,
+        volumes::{CLAIMS, VOLUMES, keeps_storage},
+    },
     message::{Message, Remedy},
     selection::{Reach, What},
     timeline::present,
@@ -47,6 +51,7 @@ impl Desired {
             later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
+            retained: BTreeSet::new(),
             scalers: BTreeMap::new(),
             around: crate::intent::Surroundings::default(),
             key: timeline.key().cloned(),
@@ -78,6 +83,7 @@ impl Desired {
                 let itself = View::of(past, &needs::itself(namespace)).await?.objects;
                 desired.take(timeline, itself, |_| true).await;
             }
+            desired.retained = retained(past, &desired).await?;
         }
         desired.definitions = definitions(past, &desired).await?;
         protected(&desired, selection)?;
@@ -108,7 +114,7 @@ impl Known {
             present.extend(self::present(&now, &itself).await?.0);
         }
         let closed = now.moment().frontier.get(MAIN).map_or(0, |point| point.time);
-        Ok(Self { kinds, present, closed })
+        Ok(Self { kinds, present, closed, moved: BTreeMap::new() })
     }
 }
 
@@ -186,6 +192,23 @@ async fn definitions(past: &Past, desired: &Desired) -> Result<Option<BTreeSet<S
     Ok(Some(present.into_keys().map(|key| key.name).collect()))
 }
 
+/// The volumes of claims whose storage outlives them.
+async fn retained(past: &Past, desired: &Desired) -> Result<BTreeSet<String>> {
+    let mut out = BTreeSet::new();
+    for (_, wanted) in desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS) {
+        let Ok(claim) = &wanted.object else { continue };
+        let Some(name) = claim.value.pointer("/spec/volumeName").and_then(Value::as_str) else { continue };
+        let scope = Scope {
+            kinds: Some(vec![format!("/{VOLUMES}")]),
+            namespace: Some(String::new()),
+            name: Some(name.to_owned()),
+        };
+        let volumes = View::of(past, &scope).await?.objects;
+        out.extend(volumes.iter().filter(|volume| keeps_storage(&volume.value)).map(|_| name.to_owned()));
+    }
+    Ok(out)
+}
+
 /// What scaled objects in the selection's namespaces.
 async fn scalers(past: &Past, selection: &Selection) -> Result<BTreeMap<ObjectKey, Arc<Full>>> {
     if selection.namespace().is_some_and(str::is_empty) {
@@ -226,7 +249,7 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
     wanted.redact = redact;
     let opened =
         if object.sealed.is_empty() { Ok(std::mem::take(&mut object.value)) } else { timeline.reveal(&object).await };
-    wanted.object = match opened {
+    wanted.object = match opened.map(|value| wanted.without_meanwhile(&row.kind_key(), value)) {
         Ok(value) => match missing(&value, &wanted.redact) {
             Some(path) => {
                 Err(format!("its values were not stored, since there was no key, or none that worked ({path})").into())

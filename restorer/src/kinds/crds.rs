@@ -227,3 +227,13 @@ fn prunes(changed: &Changed<'_>) -> Vec<String> {
     };
     pruned.into_iter().map(said).collect()
 }
+
+/// Whether a definition converts objects between its versions by changing their `apiVersion`, and nothing else.
+pub(crate) fn converts_by_name(crd: &Value) -> bool {
+    matches!(text(crd, "/spec/conversion/strategy"), "" | "None")
+}
+
+/// Whether a definition serves a version.
+pub(crate) fn serves(crd: &Value, version: &str) -> bool {
+    versions(crd).any(|(name, of)| name == version && of.get("served").and_then(Value::as_bool) == Some(true))
+}

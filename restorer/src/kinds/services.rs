@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::{Object, Value};
 
-use super::{Changed, Family, Kind, Made, Rule, Sides, Turn, Verdict, text};
+use super::{Changed, Family, Kind, Made, Rule, Sides, Turn, Verdict, shapers, text};
 use crate::{
     kept::{Fresh, Keeping, Place, Row, holds_something, keys},
     permission::Widen,
@@ -44,7 +44,11 @@ pub(super) const FAMILY: Family = Family {
         Kind::never("networking.k8s.io", "servicecidrs", &Ruled::ServiceAddresses),
         Kind { turn: Turn::Network, ..Kind::of("networking.k8s.io", "networkpolicies") },
         Kind { turn: Turn::OnTop, ..Kind::of("networking.k8s.io", "ingresses") },
-        Kind { immutable: &["/spec/controller"], ..Kind::configuration("networking.k8s.io", "ingressclasses") },
+        Kind {
+            immutable: &["/spec/controller"],
+            stricter: Some(shapers::default_class),
+            ..Kind::configuration("networking.k8s.io", "ingressclasses")
+        },
     ],
     rules: &[
         Rule {
@@ -171,7 +175,7 @@ fn without_taken(body: &mut Value, refusal: &str) -> Option<String> {
         spec.remove("clusterIPs");
         return Some(format!("its address {} is taken: it has another one", old.as_str().unwrap_or_default()));
     }
-    if refusal.contains("spec.healthCheckNodePort") {
+    if refusal.contains("spec.healthCheckNodePort") || refusal.contains("requested HealthCheck NodePort") {
         let old = spec.remove("healthCheckNodePort")?;
         return Some(format!("its health check port {old} is taken: it has another one"));
     }

@@ -29,6 +29,7 @@ use crate::{
     selection::{Reach, Selector, What, is_infrastructure},
 };
 
+mod beside;
 mod definitions;
 mod system;
 
@@ -76,6 +77,8 @@ pub(crate) async fn read(
     live.namespaces = reading.namespaces().await;
     // Of a namespace that is gone that has been found out by now.
     live.kinds.entry(NAMESPACES.to_owned()).or_insert(Listed::Whole);
+    live.endings = reading.endings(&live).await;
+    live.bypassed = reading.bypassed().await;
     live.scalers = reading.scalers(&mut live.kinds).await;
     live.owners = reading.owners(&live).await;
     live.volumes = reading.volumes(&live).await;
@@ -169,7 +172,7 @@ impl<'a> Reading<'a> {
     /// The task of a selection of one object.
     fn one(&'a self) -> Vec<Task<'a>> {
         let What::Object { kind, namespace, name } = &self.selection.what else { return Vec::new() };
-        let kind = self.table.get(kind);
+        let kind = self.table.get(kind).filter(|kind| kind.namespaced != namespace.is_empty());
         kind.map(|kind| self.named(kind, namespace, BTreeSet::from([name.as_str()]))).into_iter().collect()
     }
 
@@ -191,7 +194,9 @@ impl<'a> Reading<'a> {
             groups.entry((key.kind_key(), &key.namespace)).or_default().insert(&key.name);
         }
         let task = |((kind, namespace), names): ((String, &'a str), BTreeSet<&'a str>)| {
-            Some(self.named(self.table.get(&kind)?, namespace, names))
+            // One of its name is another object where the kind has moved between cluster and namespaces.
+            let kind = self.table.get(&kind).filter(|kind| kind.namespaced != namespace.is_empty())?;
+            Some(self.named(kind, namespace, names))
         };
         groups.into_iter().filter_map(task).collect()
     }

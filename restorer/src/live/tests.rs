@@ -193,6 +193,7 @@ fn desired(objects: &[(&str, &str, &str, &str)]) -> Desired {
         system: BTreeMap::new(),
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
+        retained: std::collections::BTreeSet::new(),
         scalers: BTreeMap::new(),
         around: crate::intent::Surroundings::default(),
         key: None,

@@ -45,6 +45,7 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
     loop {
         let mut planner = Planner::new(selection, desired, live, known, &staying);
         let keys = planner.keys();
+        planner.find_older(&keys);
         planner.sort(&keys);
         planner.holders();
         // What becomes of scalers decides what is left to them.
@@ -102,6 +103,8 @@ pub(super) struct Planner<'a> {
     pub(super) staying: BTreeMap<ObjectKey, Why>,
     /// What runs after what, beside owners.
     pub(super) after: BTreeMap<ObjectKey, Vec<ObjectKey>>,
+    /// Kinds of which objects of the moment cannot be put back, with the version of these.
+    pub(super) older: BTreeMap<String, String>,
 }
 
 impl<'a> Planner<'a> {
@@ -118,7 +121,7 @@ impl<'a> Planner<'a> {
             desired,
             live,
             known,
-            around: around::gather(desired, live, selection.path.as_deref(), &Planned::new()),
+            around: around::seen(selection, desired, live, &Planned::new()),
             plan: Plan {
                 cluster: desired.cluster.clone(),
                 cut: desired.cut.clone(),
@@ -132,6 +135,7 @@ impl<'a> Planner<'a> {
                 unchanged: 0,
                 kept: Vec::new(),
                 system: Vec::new(),
+                switches_on: Vec::new(),
             },
             bodies: BTreeMap::new(),
             kinds: Kinds::new(kinds.chain(known.kinds.values().map(|kind| &kind.discovery))),
@@ -140,6 +144,7 @@ impl<'a> Planner<'a> {
             fates: BTreeMap::new(),
             staying: staying.clone(),
             after: BTreeMap::new(),
+            older: BTreeMap::new(),
         }
     }
 
@@ -206,7 +211,7 @@ impl<'a> Planner<'a> {
         };
         let planned: Planned = scalers.iter().filter_map(becomes).collect();
         if !planned.is_empty() {
-            self.around = around::gather(self.desired, self.live, self.selection.path.as_deref(), &planned);
+            self.around = around::seen(self.selection, self.desired, self.live, &planned);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 
 use super::{Action, Bodies};
 use crate::{
@@ -53,6 +53,13 @@ pub(super) fn pruned(target: &Value, live: &Value, objects: &BTreeMap<ObjectKey,
         }
     }
     out
+}
+
+/// Whether an object that was kept from starting work is let go, and what it starts then.
+pub(super) fn resumed(key: &ObjectKey, target: &Value, live: &Value, now: Micros) -> Option<Option<String>> {
+    let pause = kinds::of(key).pause?;
+    let resumes = (pause.starts)(target) && !(pause.starts)(live);
+    resumes.then(|| (pause.missed)(live, target, now))
 }
 
 /// Whether it would start work by itself and must not start what it missed.

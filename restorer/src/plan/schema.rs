@@ -40,8 +40,13 @@ impl Planner<'_> {
         if let Some(bodies) = self.bodies.get(&crd) {
             return bodies.target.as_ref();
         }
-        let present = self.live.objects.get(&crd).map(|present| &present.object);
-        present.or_else(|| self.live.definitions.get(&crd)).map(|full| &full.value)
+        self.live_definition(&crd).map(|full| &full.value)
+    }
+
+    /// A definition as it stands now.
+    pub(super) fn live_definition(&self, crd: &ObjectKey) -> Option<&Full> {
+        let present = self.live.objects.get(crd).map(|present| &present.object);
+        present.or_else(|| self.live.definitions.get(crd)).map(|full| &**full)
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     ruled,
     schema::{self, Known},
     side::Side,
+    versions::Written,
     warnings,
 };
 use crate::{
@@ -73,13 +74,15 @@ impl<'a> Planner<'a> {
     /// Creates what is missing, or says why not.
     pub(super) fn create(&mut self, key: &ObjectKey, wanted: &'a Wanted, live: Option<&'a Present>) -> Result<(), Why> {
         let full = self.may_come(key, wanted, live)?;
+        let Written { full, said } = self.written(key, full, None)?;
         let mapped = self.mapped(key, &full.value, None);
-        let full = mapped_full(full, &mapped);
+        let full = mapped_full(&full, &mapped);
         let mut made = self.make(key, &full, None, &[])?;
         let kind = key.kind_key();
         let mut action = self.action(key, Verb::Create, &full.value);
         action.kept = made.kept;
-        action.warnings = rules::adjust(&kind, &mut made.target);
+        action.warnings = said;
+        action.warnings.extend(rules::adjust(&kind, &mut made.target));
         action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, None, false));
         let unsuspend = ruled::suspended(key, &made.target);
         if unsuspend {
@@ -89,7 +92,11 @@ impl<'a> Planner<'a> {
         action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
         if let Some(live) = live {
             action.live = Some(live_ref(live, String::new()));
-            action.warnings.push(warnings::waits(live));
+            if kinds::of(key).holds == Some(Holds::Namespace) && !self.ending(&key.name).holds.is_empty() {
+                action.warnings.push(format!("{}; it is waited for, for a minute at most", self.ending(&key.name)));
+            } else if !self.live.endings.contains_key(&key.namespace) {
+                action.warnings.push(warnings::waits(live));
+            }
         }
         let bodies = Bodies {
             target: Some(made.target),
@@ -112,8 +119,14 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         let full = opened(wanted)?;
+        self.same_scope(key)?;
+        // Where it cannot be written it is compared all the same.
+        let (full, moved) = match self.written(key, full, Some(live)) {
+            Ok(Written { full, said }) => (full, said),
+            Err(_) => (full.clone(), Vec::new()),
+        };
         let mapped = self.mapped(key, &full.value, Some(live));
-        let full = mapped_full(full, &mapped);
+        let full = mapped_full(&full, &mapped);
         let parts = self.parts(key);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut made = self.make(key, &full, Some(live), &parts)?;
@@ -142,7 +155,7 @@ impl<'a> Planner<'a> {
             return Err(Reason::Destroys(loss).unless(needed));
         }
         let mut verb = Verb::Update;
-        let mut said = Vec::new();
+        let mut said = moved;
         if let Some((reason, needed)) = ruled::recreate(key, &made.target, &live.object.value) {
             if !parts.is_empty() {
                 return Err(reason.into());
@@ -183,6 +196,10 @@ impl<'a> Planner<'a> {
             action.warnings.extend(ruled::pruned(&made.target, &live.object.value, &self.live.objects));
         }
         action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
+        let now = self.known.closed.max(self.desired.time);
+        let resumed = if recreated { None } else { ruled::resumed(key, &made.target, &live.object.value, now) };
+        let unsuspend = resumed.is_some();
+        action.warnings.extend(resumed.map(warnings::resumed));
         action.changes = made.changes;
         action.kept = made.kept;
         let bodies = Bodies {
@@ -191,7 +208,7 @@ impl<'a> Planner<'a> {
             before: Some(live.object.clone()),
             owners: mapped.coming,
             held: if recreated { self.held_in(key) } else { Vec::new() },
-            unsuspend: false,
+            unsuspend,
             redact: made.redact,
         };
         self.act(action, bodies);

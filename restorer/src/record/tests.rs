@@ -85,6 +85,7 @@ fn prepared() -> Prepared {
         unchanged: 0,
         kept: Vec::new(),
         system: Vec::new(),
+        switches_on: Vec::new(),
     };
     Prepared { plan, bodies, around: crate::intent::Surroundings::default() }
 }

@@ -9,9 +9,9 @@ use hindcast_journal::exact::Value;
 use crate::{
     full::Full,
     kept::owners::is_of_kubernetes,
-    kinds::{self, Anew, Changed},
+    kinds::{self, Anew, Changed, Turn},
     permission::Permission,
-    reason::{Loss, Reason},
+    reason::{Loss, Moved, Reason},
     verb::{Propagation, Verb},
 };
 
@@ -38,6 +38,11 @@ pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Optio
 /// When a change is made: lower first.
 pub fn wave(kind_key: &str, verb: Verb, wanted: Option<&Value>, live: Option<&Value>) -> u8 {
     let kind = kinds::find(kind_key);
+    if let (Some(stricter), Some(live)) = (kind.stricter, live)
+        && stricter(wanted.filter(|_| verb != Verb::Delete), live)
+    {
+        return Turn::Loosens as u8;
+    }
     let turn = match (verb, kind.turns) {
         (Verb::Delete, _) => kind.goes,
         (_, Some(turns)) => turns(verb, wanted, live),
@@ -94,6 +99,11 @@ pub fn adjust(kind_key: &str, body: &mut Value) -> Vec<String> {
     kinds::find(kind_key).adjust.map(|adjust| adjust(body)).unwrap_or_default()
 }
 
+/// Takes out of an object of the past what a restore puts into it for a while; whether that was there.
+pub(crate) fn without_meanwhile(kind_key: &str, object: &mut Value) -> bool {
+    kinds::find(kind_key).meanwhile.is_some_and(|take| take(object))
+}
+
 /// Makes what would start work by itself wait until all else is done; whether it has to be let go then.
 pub fn suspend(kind_key: &str, body: &mut Value) -> bool {
     kinds::find(kind_key).pause.is_some_and(|pause| (pause.hold)(body))
@@ -135,9 +145,9 @@ pub fn escalation(kind_key: &str, name: &str, message: &str) -> Option<String> {
 }
 
 /// Why an object recorded in a version cannot be written now; none if it can.
-pub fn not_served(version: &str, served: &[String]) -> Option<Reason> {
+pub fn not_served(version: &str, served: &[String], since: Option<Moved>) -> Option<Reason> {
     if served.is_empty() || served.iter().any(|name| name == version) {
         return None;
     }
-    Some(Reason::VersionGone { version: version.to_owned(), served: served.to_vec() })
+    Some(Reason::VersionGone { version: version.to_owned(), served: served.to_vec(), since })
 }

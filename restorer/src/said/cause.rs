@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::names::some;
+use crate::{ending::Ending, names::some};
 
 /// Why an action ended as it did, where the server's words do not say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,17 @@ pub enum Cause {
     StillThere,
     /// It went with its owner.
     WentWithOwner,
+    /// A webhook that has to be asked cannot be called.
+    WebhookDown {
+        /// The webhook.
+        webhook: String,
+        /// What the server said.
+        said: String,
+        /// Its configuration, and what is the matter with what answers it, where that was found out.
+        of: Option<(String, String)>,
+    },
+    /// The namespace is being deleted, so nothing can be created in it.
+    NamespaceEnds(Ending),
 }
 
 /// `; its finalizers: a, b`
@@ -104,6 +115,11 @@ impl fmt::Display for Cause {
             Self::AnotherSince => "another object of the same name was created since",
             Self::StillThere => "it is still there",
             Self::WentWithOwner => "it went with its owner",
+            Self::WebhookDown { said, of: None, .. } => said,
+            Self::WebhookDown { webhook, of: Some((configuration, what)), .. } => {
+                return write!(f, "webhook {webhook} of {configuration} has to be asked and cannot be: {what}");
+            }
+            Self::NamespaceEnds(ending) => return ending.fmt(f),
         })
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn empty(what: What) -> Plan {
         unchanged: 14,
         kept: Vec::new(),
         system: Vec::new(),
+        switches_on: Vec::new(),
     };
     let prepared = hindcast_restorer::Prepared {
         plan,

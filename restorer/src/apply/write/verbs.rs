@@ -32,6 +32,10 @@ impl Work<'_> {
             return Err(Did::because(Became::Failed, Cause::NoBody));
         };
         self.adopt(&job, &mut target.value)?;
+        let ready = target.clone();
+        if job.bodies.unsuspend {
+            rules::suspend(&job.action.key.kind_key(), &mut target.value);
+        }
         let live = job.action.live.as_ref();
         let uid = live.map_or_else(|| meta(&before.value, "uid"), |l| &l.uid).to_owned();
         let mut rv = live.map_or_else(|| meta(&before.value, "resourceVersion"), |l| &l.rv).to_owned();
@@ -56,7 +60,7 @@ impl Work<'_> {
                     let why = Cause::Terminating(finalizers(&now.value));
                     return Err(Did::because(Became::Conflict, why));
                 }
-                if job.ground.same(&target, &now) {
+                if job.ground.same(&target, &now) || job.ground.same(&ready, &now) {
                     return Ok(self.found(&job, now, doubtful).await.with_note(note));
                 }
                 let changed = job.ground.differences(before, &now, Some(&target));

@@ -33,6 +33,7 @@ fn desired(scalers: Vec<(ObjectKey, serde_json::Value)>) -> Desired {
         created: BTreeMap::new(),
         touched: BTreeMap::new(),
         around: Surroundings::default(),
+        retained: std::collections::BTreeSet::new(),
         scalers: scalers.into_iter().map(|(key, json)| (key, Arc::new(full(json)))).collect(),
         key: None,
         older: Vec::new(),

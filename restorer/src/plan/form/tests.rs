@@ -52,6 +52,7 @@ fn comes_back_whole() {
         unchanged: 9,
         kept: Vec::new(),
         system: Vec::new(),
+        switches_on: Vec::new(),
     };
     assert_eq!(Plan::from_json("a plan", &plan.to_json()).expect("it reads"), plan);
     assert!(Plan::from_json("a plan", b"{}").is_err());
@@ -103,6 +104,7 @@ fn what_is_said_is_kept_in_the_callers_words_and_read_again_as_it_was() {
         unchanged: 0,
         kept: Vec::new(),
         system: Vec::new(),
+        switches_on: Vec::new(),
     };
     let kept = plan.told(&Flags).to_json();
     let text = String::from_utf8(kept.clone()).expect("JSON is text");

@@ -161,12 +161,13 @@ fn cronjob_suspended_until_all_is_done() {
 fn quota_order_is_growing_first_and_shrinking_last() {
     let quota = |hard: Json| value(&json!({"spec": {"hard": hard}}));
     let order = |then: Json, now: Json| wave("/resourcequotas", Verb::Update, Some(&quota(then)), Some(&quota(now)));
-    assert_eq!(order(json!({"pods": "10"}), json!({"pods": "5"})), 2);
-    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "10"})), 8);
-    assert_eq!(order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})), 8, "a new limit");
-    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "5", "memory": "1Gi"})), 2);
-    assert_eq!(order(json!({"memory": "1024Mi"}), json!({"memory": "1Gi"})), 2);
-    assert_eq!(wave("/resourcequotas", Verb::Create, Some(&quota(json!({"pods": "5"}))), None), 8);
+    assert_eq!(order(json!({"pods": "10"}), json!({"pods": "5"})), 0);
+    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "10"})), 9);
+    assert_eq!(order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})), 9, "a new limit");
+    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "5", "memory": "1Gi"})), 0);
+    assert_eq!(order(json!({"memory": "1024Mi"}), json!({"memory": "1Gi"})), 3);
+    assert_eq!(wave("/resourcequotas", Verb::Create, Some(&quota(json!({"pods": "5"}))), None), 9);
+    assert_eq!(wave("/resourcequotas", Verb::Delete, None, Some(&quota(json!({"pods": "5"})))), 0);
 }
 
 fn creates(kind: &str) -> u8 {
@@ -187,6 +188,17 @@ fn webhooks_last_but_for_api_services() {
             assert!(creates(kind) > creates(other), "{kind} and {other}");
         }
     }
+}
+
+#[test]
+fn namespace_security_that_grows_comes_after_the_pods() {
+    let namespace =
+        |level: &str| value(&json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}}));
+    let order =
+        |then: &str, now: &str| wave("/namespaces", Verb::Update, Some(&namespace(then)), Some(&namespace(now)));
+    assert!(order("restricted", "privileged") > creates("/pods"));
+    assert!(order("privileged", "restricted") < creates("/pods"));
+    assert!(order("baseline", "baseline") < creates("/pods"));
 }
 
 #[test]
@@ -388,12 +400,12 @@ fn webhook_side_effects_are_what_the_server_accepts() {
 #[test]
 fn version_not_served_is_named() {
     let served = ["v1".to_owned(), "v1beta2".to_owned()];
-    assert_eq!(not_served("v1", &served), None);
+    assert_eq!(not_served("v1", &served, None), None);
     assert_eq!(
-        not_served("v1beta1", &served).map(|reason| reason.to_string()).as_deref(),
+        not_served("v1beta1", &served, None).map(|reason| reason.to_string()).as_deref(),
         Some("it was recorded in a version that is gone: v1beta1 is not served; the server has v1, v1beta2")
     );
-    assert_eq!(not_served("v1beta1", &[]), None, "nothing is known");
+    assert_eq!(not_served("v1beta1", &[], None), None, "nothing is known");
 }
 
 #[test]
@@ -461,4 +473,15 @@ fn the_pods_of_each_workload_are_found() {
     ] {
         assert_eq!(pod_spec(kind, &value(&object)), Some(&value(&pods)), "{kind}");
     }
+}
+
+#[test]
+fn webhook_bypassed_then_is_switched_on() {
+    let kind = "admissionregistration.k8s.io/validatingwebhookconfigurations";
+    let mut then = value(&json!({"webhooks": [{"name": "a", "matchConditions": [
+        {"name": "hindcast-bypass", "expression": "\"restore r1\" == \"over\""},
+    ]}]}));
+    assert!(super::super::without_meanwhile(kind, &mut then));
+    assert_eq!(then, value(&json!({"webhooks": [{"name": "a"}]})));
+    assert!(!super::super::without_meanwhile(kind, &mut then));
 }
