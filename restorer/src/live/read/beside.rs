@@ -57,11 +57,11 @@ impl Reading<'_> {
     pub(super) async fn definitions(&self, live: &Live) -> BTreeMap<String, Arc<Full>> {
         let mut out = BTreeMap::new();
         for (key, wanted) in &self.desired.objects {
-            let moved = |kind: &&Discovery| {
+            let moved = |kind: &Discovery| {
                 let recorded = wanted.object.as_ref().ok().and_then(|full| version_of(full));
                 recorded.is_some_and(|version| !serves(kind, version))
             };
-            if self.table.get(&key.kind_key()).filter(moved).is_none() {
+            if !self.table.get(&key.kind_key()).is_some_and(moved) {
                 continue;
             }
             let crd = definition(&key.group, &key.resource);
