@@ -165,9 +165,8 @@ impl Hold {
         match self {
             Self::DeadApi { name, service, said } => {
                 write!(f, "API {name} is not answered")?;
-                match service {
-                    Some((namespace, service)) => write!(f, " by Service {service} in namespace {namespace}")?,
-                    None => {}
+                if let Some((namespace, service)) = service {
+                    write!(f, " by Service {service} in namespace {namespace}")?;
                 }
                 if !said.is_empty() {
                     write!(f, " ({said})")?;

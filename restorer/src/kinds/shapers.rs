@@ -161,9 +161,9 @@ fn differ(then: &Value, now: &Value, but: &[&str]) -> bool {
     let rest = |value: &Value| {
         let mut value = value.clone();
         if let Some(members) = value.as_object_mut() {
-            but.iter().for_each(|name| {
+            for name in but {
                 members.remove(name);
-            });
+            }
         }
         if let Some(client) = value.pointer_mut("/clientConfig").and_then(Value::as_object_mut) {
             client.remove("caBundle");

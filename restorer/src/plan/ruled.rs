@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 
-use super::{Action, Bodies};
+use super::{Action, Bodies, warnings};
 use crate::{
     kinds::{self, crds},
     live::Present,
@@ -55,11 +55,11 @@ pub(super) fn pruned(target: &Value, live: &Value, objects: &BTreeMap<ObjectKey,
     out
 }
 
-/// Whether an object that was kept from starting work is let go, and what it starts then.
-pub(super) fn resumed(key: &ObjectKey, target: &Value, live: &Value, now: Micros) -> Option<Option<String>> {
+/// What must be known of an object that was kept from starting work and is let go, if it is one.
+pub(super) fn resumed(key: &ObjectKey, target: &Value, live: &Value, now: Micros) -> Option<String> {
     let pause = kinds::of(key).pause?;
     let resumes = (pause.starts)(target) && !(pause.starts)(live);
-    resumes.then(|| (pause.missed)(live, target, now))
+    resumes.then(|| warnings::resumed((pause.missed)(live, target, now)))
 }
 
 /// Whether it would start work by itself and must not start what it missed.

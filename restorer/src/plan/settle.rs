@@ -199,7 +199,7 @@ impl<'a> Planner<'a> {
         let now = self.known.closed.max(self.desired.time);
         let resumed = if recreated { None } else { ruled::resumed(key, &made.target, &live.object.value, now) };
         let unsuspend = resumed.is_some();
-        action.warnings.extend(resumed.map(warnings::resumed));
+        action.warnings.extend(resumed);
         action.changes = made.changes;
         action.kept = made.kept;
         let bodies = Bodies {
