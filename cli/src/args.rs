@@ -376,7 +376,7 @@ pub(crate) struct Target {
     /// Only these objects of the scope
     #[arg(long, value_name = "KIND/NAME,…", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Only this part of each object: spec.template; then nothing is created or deleted
+    /// Only this part of each object, as plans print it (spec.containers[web].image); then nothing is created or deleted
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<String>,
 }

@@ -32,19 +32,14 @@ use crate::{
     failure::{Exit, Failure, Result},
     keyfile, kinds,
     moment::T,
-    names::{count, kind_name, object_name, some, some_of},
+    names::{count, kind_name, object_name, some},
     redact::{self, Hide},
     store::{self, Access, Location},
     view, words,
 };
 
 mod close;
-
-/// How many changes are named in a text before the rest is counted.
-const NAMED: usize = 3;
-
-/// The reservation that changes may be before or after the moment.
-const UNCERTAIN: &str = "uncertain";
+mod uncertain;
 
 /// A moment that is longer ago is not taken for now without a word.
 const RECENT: Micros = 5_000_000;
@@ -340,42 +335,6 @@ impl Reading<'_> {
         Ok(protected)
     }
 
-    /// Names the changes that may be before or after a moment that was asked for, as far as they are of `mine`.
-    pub(crate) fn reserve_uncertain(&mut self, mine: impl Fn(&ObjectKey) -> bool) {
-        let key = |change: &Uncertain| {
-            let [group, resource, namespace, name] = change.object.clone();
-            ObjectKey { namespace, group, resource, name }
-        };
-        let found = std::mem::take(&mut self.uncertain);
-        let mut found: Vec<(ObjectKey, Uncertain)> =
-            found.into_iter().map(|change| (key(&change), change)).filter(|(key, _)| mine(key)).collect();
-        // Two moments may lie in the bounds of one change.
-        found.sort_by_key(|(_, change)| change.pos);
-        found.dedup_by_key(|(_, change)| change.pos);
-        let spread = found.iter().map(|(_, change)| change.hi - change.lo).max().unwrap_or(0);
-        if spread <= 0 {
-            return;
-        }
-        let changes = found.len();
-        found.dedup_by(|(later, _), (first, _)| later == first);
-        let names: Vec<String> = found
-            .iter()
-            .take(NAMED)
-            .map(|(key, change)| format!("{} (position {})", object_name(key), change.pos))
-            .collect();
-        let text = format!(
-            "{} may be before or after that moment (±{:.1} s): {}",
-            count(changes, "change"),
-            spread as f64 / 2_000_000.0,
-            some_of(&names, found.len()),
-        );
-        if spread > 2_000_000 {
-            self.reserve(UNCERTAIN, text);
-        } else {
-            self.context.printer.note(format!("note: {text}"));
-        }
-    }
-
     /// Names what a view lacks: an open cut and its lagging kinds, lost gaps; healed ones are noted.
     pub(crate) fn reserve_view(&mut self, view: &View, asked: &[Discovery]) {
         let moment = &view.moment;
@@ -558,7 +517,7 @@ impl Reading<'_> {
     /// As [`Reading::finish`], for an answer that ends otherwise than with 0; a reservation wins, but for the one that
     /// single changes may be before or after the moment: it makes no difference of none, and none of one.
     pub(crate) fn finish_with(&self, exit: Exit) -> Exit {
-        let slight = self.reservations.iter().all(|reservation| reservation.code == UNCERTAIN);
+        let slight = self.reservations.iter().all(|reservation| reservation.code == uncertain::CODE);
         match self.finish() {
             Exit::Reserved if slight && exit != Exit::Done => exit,
             Exit::Done => exit,

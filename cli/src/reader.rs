@@ -29,10 +29,10 @@ async fn hung_up() {
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[cfg(not(unix))]
 async fn hung_up() {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

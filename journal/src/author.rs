@@ -66,16 +66,16 @@ fn by_entries(written: &Written<'_>) -> Option<Author> {
     let new = Document::parse(new).ok()?;
     let old = Document::parse(old).ok();
     let known: Vec<Node<'_>> = old.iter().flat_map(|old| old.root().elements()).collect();
-    let newest = known.iter().map(|entry| text(entry, "time")).max();
     // Entries that were put back, as a restore does it, have the times of then. Who changes nothing else is believed only
     // where the time went on.
     let alone = written.patch == Some(b"[]");
+    let newest = known.iter().filter(|_| alone).map(|entry| text(entry, "time")).max();
     let wrote = |entry: &Node<'_>| {
         if known.iter().any(|before| before.raw() == entry.raw()) {
             return false;
         }
         let now = text(entry, "time");
-        if alone && newest.as_ref().is_some_and(|newest| now < *newest) {
+        if newest.as_ref().is_some_and(|newest| now < *newest) {
             return false;
         }
         let Some(before) = known.iter().find(|before| same_manager(before, entry)) else { return true };

@@ -84,7 +84,7 @@ fn nearest(path: &str, object: &Value, sealed: &[String]) -> Option<(Distance, S
 
 /// Every map within maps, but for the outermost.
 fn below(value: &Value, at: &str, depth: usize, visit: &mut dyn FnMut(&str)) {
-    for (name, inner) in value.as_object().into_iter().flat_map(|members| members.iter()) {
+    for (name, inner) in value.as_object().into_iter().flat_map(hindcast_journal::exact::Object::iter) {
         if depth > 0 && inner.as_object().is_some() {
             let at = format!("{at}/{}", escape_pointer(name));
             visit(&at);

@@ -88,10 +88,11 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
         Ok(gadgets_are_protected(&hindcast).await? == Some(false))
     })
     .await?;
-    dead_api_is_named(&hindcast, &running).await?;
     let while_down = moment(&running).await?;
     unprotected(&hindcast, &while_down, "gadgets", "gadgets.testbed.hindcast.io", "its API was down").await?;
     started_while_down(&cluster, &dir).await?;
+    // The server notices within half a minute.
+    dead_api_is_named(&hindcast, &running).await?;
     api.put("default", "two", json!({"size": 2}));
 
     api.up().await?;

@@ -54,7 +54,7 @@ fn a_part_is_found_and_put_back() {
 fn a_path_that_is_nowhere_names_the_nearest_that_there_is() {
     const DEPLOYMENT: &str = r#"{"metadata":{"labels":{"app":"web"}},"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"web","image":"a","ports":[]}]}}},"data":{"password":"x"}}"#;
     let find = |path: &str| {
-        let mut scene = Scene::shop().then("deploy web", DEPLOYMENT).now("deploy web", DEPLOYMENT);
+        let mut scene = Scene::shop().then("Deployment web", DEPLOYMENT).now("Deployment web", DEPLOYMENT);
         scene.selection.path = Some(path.to_owned());
         nowhere::find(&scene.selection, &scene.desired, &scene.live).map(|nowhere| nowhere.nearest.unwrap_or_default())
     };
@@ -74,7 +74,7 @@ fn a_path_that_is_nowhere_names_the_nearest_that_there_is() {
         assert_eq!(find(path).as_deref(), nearest, "{path}");
     }
     // What nobody could read may hold it.
-    let mut scene = Scene::shop().then("deploy web", DEPLOYMENT);
+    let mut scene = Scene::shop().then("Deployment web", DEPLOYMENT);
     scene.desired.objects.values_mut().for_each(|wanted| wanted.object = Err("sealed".into()));
     scene.selection.path = Some("/nope".into());
     assert_eq!(nowhere::find(&scene.selection, &scene.desired, &scene.live), None);

@@ -44,7 +44,7 @@ fn by(change: &Value) -> (&str, &str) {
 pub(super) async fn who_did_what(stage: &Stage) -> Result<()> {
     stage.namespace(NS).await?;
     let mut web = deployment("web", "registry.local/web:1");
-    web["metadata"]["labels"] = json!({ "team": "shop" });
+    web["metadata"]["labels"] = json!({ "app": "web", "team": "shop" });
     let made = stage.post(&format!("{DEPLOYMENTS}?fieldManager=kubectl-create"), web).await?;
     // Within the second of the creation, as a script does it.
     let path = format!("{DEPLOYMENTS}/web/scale?fieldManager=kubectl");
