@@ -376,7 +376,7 @@ pub(crate) struct Target {
     /// Only these objects of the scope
     #[arg(long, value_name = "KIND/NAME,…", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Only this part of each object: spec.template; then nothing is created or deleted
+    /// Only this part of each object, as plans print it (spec.containers[web].image); then nothing is created or deleted
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<String>,
 }
@@ -391,10 +391,12 @@ pub(crate) struct Widen {
     /// Also kube-system, kube-public, kube-node-lease and infrastructure kinds
     #[arg(long)]
     pub(crate) include_system: bool,
-    /// Also delete added objects of a kind whose deletion destroys data (claims, namespaces, CRDs, Jobs, bare Pods)
+    /// Also delete added objects of a kind whose deletion destroys data (claims, namespaces, CRDs, Jobs, bare Pods) or reaches
+    /// elsewhere (custom objects with finalizers, as of Argo CD, Crossplane or Cluster API)
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) allow_delete: Vec<String>,
-    /// Delete and create again where a field cannot be changed
+    /// Delete and create again where a field cannot be changed; without it only where nobody notices: immutable `ConfigMaps` and
+    /// Secrets, quotas, bindings, and `StatefulSets`, whose Pods keep running
     #[arg(long)]
     pub(crate) allow_recreate: bool,
     /// Roll workloads that read changed configuration through their environment
@@ -438,7 +440,8 @@ pub(crate) struct Going {
 /// `hindcast plan`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "T is explained in `hindcast --help`. Nothing is changed, in the cluster or the journal.\n\
-                        Exit: 0 all is as it was · 1 differences · 2 failed or refused · 3 answered with a reservation.")]
+                        Exit: 0 all is as it was, but for what controllers make and no flag puts back · 1 differences · 2 failed or \
+                        refused · 3 as 0, with a reservation.")]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -459,8 +462,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "T is explained in `hindcast --help`. A restore never does more than the plan that it shows first.\n\
-                        Exit: 0 done · 1 done in part · 2 failed, refused or declined · 3 done with a reservation · 130 \
-                        interrupted."
+                        Exit: 0 done · 1 done in part, or something asked for is left alone for want of a flag · 2 failed, \
+                        refused or declined: nothing was done · 3 as 0, with a reservation · 130 interrupted."
 )]
 pub(crate) struct Restore {
     #[command(flatten)]

@@ -63,6 +63,7 @@ impl<'q> Compared<'q> {
             let belongs = |row: &Row| names.contains(&row.kind_key()) && question.is_of(&row.namespace);
             view.objects.retain(|object| belongs(&object.row));
         }
+        past.reserve_uncertain(|key| names.contains(&key.kind_key()) && question.wants(key));
         let unsure = past.timeline.align(&before.objects, &mut after.objects).await;
         past.reserve_unsure(&unsure);
         Ok(Self { question, detail, before, after, kinds })
@@ -126,7 +127,8 @@ impl<'q> Compared<'q> {
         let range = Range { since: Some(first.time - SLACK), ..Range::default() };
         let history = past.timeline.history(&range, &self.question.scope()).await?;
         let between = |row: &&Row| last.cut.holds(row) && !first.cut.holds(row);
-        for row in history.events.iter().map(|event| &event.row).filter(between) {
+        let events = history.events.iter().filter(|event| event.completes.is_none());
+        for row in events.map(|event| &event.row).filter(between) {
             let change = view::Change::new(row, past.hide());
             let told = Last { pos: row.pos, micros: row.time_hi, manager: row.manager.clone() };
             let meant = !change.is_quiet();

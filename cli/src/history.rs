@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hindcast_journal::{
-    Position,
+    Position, Row,
     cut::At,
     facts::Discovery,
     fold::{KindState, Scope},
@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     failure::{Failure, Result},
     kinds,
+    kubeconfig::Namespaces,
     moment::{self, T},
     past::Reading,
     question::Question,
@@ -38,6 +39,18 @@ pub(crate) struct Part {
     /// What it is about.
     pub(crate) question: Question,
     positions: (Position, Position),
+    /// The namespace that was asked for in so many words, or all of them.
+    place: Option<Namespaces>,
+}
+
+/// What belongs to it.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// The changes, oldest first.
+    pub(crate) changes: Vec<Change>,
+    /// How many are left out since they are of objects of the scope that is not asked for, of a kind that had two: by what
+    /// the kind is called, and whether those stood in namespaces.
+    pub(crate) others: BTreeMap<(String, bool), usize>,
 }
 
 impl Part {
@@ -53,7 +66,12 @@ impl Part {
         let question = Question::new(context, asked, &args.place, selector)?;
         let one = question.asked.as_ref().is_some_and(|asked| asked.name.is_some());
         let range = Range { labels: args.selector.is_some(), named: one, ..Range::default() };
-        let mut part = Self { range, scope: question.scope(), question, positions: (0, Position::MAX) };
+        let place = match (&args.place.namespace, args.place.all_namespaces) {
+            (Some(namespace), _) => Some(Namespaces::One(namespace.clone())),
+            (None, true) => Some(Namespaces::All),
+            (None, false) => None,
+        };
+        let mut part = Self { range, scope: question.scope(), question, positions: (0, Position::MAX), place };
         part.times(context, args, past).await?;
         Ok(part)
     }
@@ -90,7 +108,7 @@ impl Part {
     }
 
     /// The changes that were asked for, as views, oldest first.
-    pub(crate) fn wanted(&self, past: &Reading<'_>, events: &[Event]) -> Vec<Change> {
+    pub(crate) fn wanted(&self, past: &Reading<'_>, events: &[Event]) -> Wanted {
         let hide = past.hide();
         let labelled = |event: &Event| {
             let on = |labels: &Option<hindcast_journal::exact::Value>| {
@@ -99,12 +117,52 @@ impl Part {
             !self.range.labels || on(&event.labels_before) || on(&event.labels_after)
         };
         let (first, last) = self.positions;
-        let placed = |event: &Event| {
-            let namespace = &event.row.namespace;
-            (first..=last).contains(&event.row.pos) && (namespace.is_empty() || self.question.is_of(namespace))
+        let mut out = Wanted::default();
+        for event in events {
+            if !(first..=last).contains(&event.row.pos) || !labelled(event) {
+                continue;
+            }
+            match self.stands(&event.row, events) {
+                Stands::Within => out.changes.push(Change::of(event, hide)),
+                Stands::Elsewhere => {}
+                Stands::InAnotherScope => {
+                    let kind = kinds::named(&event.row.group, &event.row.resource);
+                    *out.others.entry((kind, !event.row.namespace.is_empty())).or_default() += 1;
+                }
+            }
+        }
+        out
+    }
+
+    /// How a row's object stands to what was asked for. Objects of a kind that stood in namespaces and stands in none now, or
+    /// the other way round, are others, and are not told as one.
+    fn stands(&self, row: &Row, events: &[Event]) -> Stands {
+        let namespace = row.namespace.as_str();
+        let mut asked = self.question.asked.iter().flat_map(|asked| &asked.kinds);
+        let Some(kind) = asked.find(|kind| kind.kind_key() == row.kind_key()) else {
+            return Stands::of(self.question.is_of(namespace) || namespace.is_empty());
         };
-        let wanted = events.iter().filter(|event| placed(event) && labelled(event));
-        wanted.map(|event| Change::new(&event.row, hide).at(&event.places)).collect()
+        if self.place == Some(Namespaces::All) {
+            return Stands::Within;
+        }
+        match (kind.namespaced, namespace.is_empty()) {
+            (true, false) => Stands::of(self.question.is_of(namespace)),
+            (true, true) => Stands::InAnotherScope,
+            (false, true) if self.is_of_then(kind, events) => Stands::InAnotherScope,
+            (false, true) => Stands::Within,
+            // Who names a namespace means the objects that stood in it.
+            (false, false) => match &self.place {
+                Some(Namespaces::One(one)) => Stands::of(one == namespace),
+                _ => Stands::InAnotherScope,
+            },
+        }
+    }
+
+    /// Whether a namespace was named, and objects of a kind that stands in none now stood in it.
+    fn is_of_then(&self, kind: &Discovery, events: &[Event]) -> bool {
+        let Some(Namespaces::One(one)) = &self.place else { return false };
+        let stood = |event: &Event| event.row.namespace == *one && event.row.kind_key() == kind.kind_key();
+        !kind.namespaced && events.iter().any(stood)
     }
 
     /// A kind that was protected at no time of the range has no changes to show, which is not the same as none.
@@ -141,6 +199,23 @@ impl Part {
             past.reserve("not-protected", format!("{kinds}: {reason}"));
         }
         Ok(())
+    }
+}
+
+/// How an object stands to what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// It belongs to it.
+    Within,
+    /// It is another one.
+    Elsewhere,
+    /// It is of the kind, in the scope that is not asked for.
+    InAnotherScope,
+}
+
+impl Stands {
+    fn of(within: bool) -> Self {
+        if within { Self::Within } else { Self::Elsewhere }
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) fn for_run(format: LogFormat, verbose: u8, colour: bool) {
         1 => "debug",
         _ => "trace",
     };
-    let builder = fmt().with_writer(std::io::stderr).with_env_filter(filter(own));
+    // Where the log cannot be written there is nobody to tell that either; trying to would be a panic.
+    let builder = fmt().with_writer(std::io::stderr).log_internal_errors(false).with_env_filter(filter(own));
     // A second subscriber is refused; the first one stays, which is what a test wants that calls twice.
     let _ = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -33,7 +34,12 @@ pub(crate) fn for_reader(verbose: u8) {
         1 => "info",
         _ => "debug",
     };
-    let _ = fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter(own)).try_init();
+    let _ = fmt()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .with_ansi(false)
+        .with_env_filter(filter(own))
+        .try_init();
 }
 
 fn filter(own: &str) -> EnvFilter {

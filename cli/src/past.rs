@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
     Journal, Moment, Parts, Past, Row,
-    cut::{At, MAIN},
+    cut::{At, MAIN, Uncertain},
     exact::Value,
     facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey, Scope},
@@ -24,9 +24,10 @@ use hindcast_journal::{
     seal::Key,
     store::Patience,
 };
-use hindcast_restorer::{Object, Protection, Timeline, Unsure, View};
+use hindcast_restorer::{Bypassed, Object, Protection, Timeline, Unsure, View};
 
 use crate::{
+    columns::span,
     context::Context,
     failure::{Exit, Failure, Result},
     keyfile, kinds,
@@ -34,13 +35,14 @@ use crate::{
     names::{count, kind_name, object_name, some},
     redact::{self, Hide},
     store::{self, Access, Location},
-    view,
+    view, words,
 };
 
 mod close;
+mod uncertain;
 
-/// How many gaps or rows are named in a text before the rest is counted.
-const NAMED: usize = 3;
+/// A moment that is longer ago is not taken for now without a word.
+const RECENT: Micros = 5_000_000;
 
 /// A journal, opened.
 pub(crate) struct Reading<'a> {
@@ -51,6 +53,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) journal: Journal,
     /// What is less than exact about the answer.
     pub(crate) reservations: Vec<view::Warning>,
+    /// Changes that may be before or after a moment that was asked for, until it is known which of them matter.
+    uncertain: Vec<Uncertain>,
     /// Healed gaps that were met: kind and gap. They are told in one line, since a restart of the API server makes one
     /// of every kind.
     healed: Vec<(String, Gap)>,
@@ -58,8 +62,15 @@ pub(crate) struct Reading<'a> {
     pub(crate) exact: bool,
 }
 
-/// Opens the journal of the common options, one cluster of it.
+/// Opens the journal of the common options, one cluster of it; says whether webhooks of the cluster are switched off.
 pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
+    let mut past = open_quietly(context).await?;
+    past.tell_of_bypass(None).await;
+    Ok(past)
+}
+
+/// The same, for whoever asks the cluster itself.
+pub(crate) async fn open_quietly<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
     let location = locate(context, Access::Read)?;
     let clusters = clusters(&context.parts, &location).await?;
     let cluster = choose(context, &location, &clusters).await?;
@@ -74,7 +85,15 @@ pub(crate) async fn open_cluster<'a>(
 ) -> Result<Reading<'a>> {
     let journal = Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
     let timeline = Timeline::open(&journal, keys(context)?).await?;
-    Ok(Reading { context, timeline, journal, reservations: Vec::new(), healed: Vec::new(), exact: false })
+    Ok(Reading {
+        context,
+        timeline,
+        journal,
+        reservations: Vec::new(),
+        uncertain: Vec::new(),
+        healed: Vec::new(),
+        exact: false,
+    })
 }
 
 /// The store that holds the journal.
@@ -188,7 +207,19 @@ impl Reading<'_> {
         }
         self.judge(t, past.moment()).await?;
         self.say(past.moment());
+        if *t == T::Now {
+            self.say_age(past.moment());
+        }
         Ok(past)
+    }
+
+    /// Says how old the state of now is, if it is not of now.
+    fn say_age(&self, moment: &Moment) {
+        let age = self.context.parts.clock.now() - moment.time;
+        if age > RECENT {
+            let age = span(age);
+            self.context.printer.note(format!("note: that is {age} ago: nothing later is closed in the journal"));
+        }
     }
 
     /// Refuses a moment that cannot be answered; notes what is less than exact about one that can.
@@ -216,22 +247,7 @@ impl Reading<'_> {
             }
             self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
         }
-        let spread = moment.uncertain.iter().map(|(_, lo, hi)| hi - lo).max().unwrap_or(0);
-        if spread > 0 {
-            let positions: Vec<String> = moment.uncertain.iter().take(NAMED).map(|(pos, ..)| pos.to_string()).collect();
-            let rest = if moment.uncertain.len() > NAMED { ", …" } else { "" };
-            let text = format!(
-                "{} may be before or after that moment (±{:.1} s): position {}{rest}",
-                count(moment.uncertain.len(), "change"),
-                spread as f64 / 2_000_000.0,
-                positions.join(", ")
-            );
-            if spread > 2_000_000 {
-                self.reserve("uncertain", text);
-            } else {
-                self.context.printer.note(format!("note: {text}"));
-            }
-        }
+        self.uncertain.extend(moment.uncertain.iter().cloned());
         Ok(())
     }
 
@@ -468,6 +484,19 @@ impl Reading<'_> {
         ));
     }
 
+    /// Says which webhooks an interrupted restore has left switched off, and how they are switched on: as the cluster shows it,
+    /// or as the journal knows it now.
+    pub(crate) async fn tell_of_bypass(&mut self, live: Option<&[Bypassed]>) {
+        let known = match live {
+            Some(live) => live.to_vec(),
+            // What cannot be read is told by the answer itself.
+            None => self.timeline.bypassed().await.unwrap_or_default(),
+        };
+        for off in &known {
+            self.context.printer.warning(words::bypassed(off));
+        }
+    }
+
     /// Remembers a reservation.
     pub(crate) fn reserve(&mut self, code: &str, message: String) {
         let warning = view::Warning { code: code.to_owned(), message };
@@ -485,9 +514,12 @@ impl Reading<'_> {
         if self.reservations.is_empty() { Exit::Done } else { Exit::Reserved }
     }
 
-    /// As [`Reading::finish`], for an answer that ends otherwise than with 0; a reservation wins.
+    /// As [`Reading::finish`], for an answer that ends otherwise than with 0; a reservation wins, but for the one that
+    /// single changes may be before or after the moment: it makes no difference of none, and none of one.
     pub(crate) fn finish_with(&self, exit: Exit) -> Exit {
+        let slight = self.reservations.iter().all(|reservation| reservation.code == uncertain::CODE);
         match self.finish() {
+            Exit::Reserved if slight && exit != Exit::Done => exit,
             Exit::Done => exit,
             reserved => reserved,
         }

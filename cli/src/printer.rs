@@ -9,7 +9,8 @@
 //!    double-quoted YAML, so it cannot change what a document means.
 //! 2. A line of progress is wiped before anything else is written to standard error [`Printer::progress`]. Only it
 //!    brings control characters, and its text is escaped like any other.
-//! 3. A closed pipe (`hindcast log | head`) ends the output without an error.
+//! 3. A closed pipe (`hindcast log | head`) ends the output without an error; who would go on for ever or read on for
+//!    nothing asks [`Printer::is_read`]. A restore goes on: what it does is not done for its output.
 //!
 //! Not here: what is printed (`render`, `view`).
 
@@ -100,6 +101,8 @@ pub(crate) struct Printer {
     standing: AtomicBool,
     /// Whether a question stands there that nobody has answered.
     asking: AtomicBool,
+    /// Set once nobody reads the data any more.
+    closed: tokio::sync::watch::Sender<bool>,
     answers: Option<Answers>,
 }
 
@@ -114,6 +117,7 @@ impl Printer {
             watched: err.is_terminal(),
             standing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
+            closed: tokio::sync::watch::Sender::new(false),
             answers: (std::io::stdin().is_terminal() && err.is_terminal()).then_some(typed as Answers),
             out: Mutex::new(Box::new(out)),
             err: Mutex::new(Box::new(err)),
@@ -132,6 +136,7 @@ impl Printer {
             watched: false,
             standing: AtomicBool::new(false),
             asking: AtomicBool::new(false),
+            closed: tokio::sync::watch::Sender::new(false),
             answers: None,
         }
     }
@@ -146,13 +151,31 @@ impl Printer {
     /// Data as it is; line ends stand, other control characters are escaped.
     pub(crate) fn data(&self, text: &str) {
         self.wipe();
-        write(&self.out, escape(text, true).as_bytes());
+        self.write_out(escape(text, true).as_bytes());
     }
 
     /// A line of data.
     pub(crate) fn line(&self, text: &Text) {
         self.wipe();
-        write(&self.out, paint(text, self.out_colour).as_bytes());
+        self.write_out(paint(text, self.out_colour).as_bytes());
+    }
+
+    fn write_out(&self, bytes: &[u8]) {
+        if !write(&self.out, bytes) {
+            self.closed.send_replace(true);
+        }
+    }
+
+    /// Whether somebody may still read the data, as far as writing it has told.
+    pub(crate) fn is_read(&self) -> bool {
+        !*self.closed.borrow()
+    }
+
+    /// Waits until a write tells that nobody reads the data any more.
+    pub(crate) async fn out_closed(&self) {
+        let mut closed = self.closed.subscribe();
+        // The sender is here, so waiting cannot fail.
+        let _ = closed.wait_for(|closed| *closed).await;
     }
 
     /// A line for the reader, not data.
@@ -251,10 +274,11 @@ fn typed() -> tokio::sync::oneshot::Receiver<String> {
     receive
 }
 
-/// Writes and flushes. A reader that has gone away is no error of ours, and there is nobody left to tell.
-fn write(stream: &Stream, bytes: &[u8]) {
+/// Writes and flushes, and says whether that could be done. A reader that has gone away is no error of ours, and there is
+/// nobody left to tell.
+fn write(stream: &Stream, bytes: &[u8]) -> bool {
     let mut stream = stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+    stream.write_all(bytes).and_then(|()| stream.flush()).is_ok()
 }
 
 fn paint(text: &Text, colour: bool) -> String {

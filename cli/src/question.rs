@@ -1,6 +1,11 @@
 //! What a reader asks about: kinds and a name, namespaces, labels; and which objects belong to that.
 
-use hindcast_journal::{Past, exact::Value, facts::Discovery, fold::Scope};
+use hindcast_journal::{
+    Past,
+    exact::Value,
+    facts::Discovery,
+    fold::{ObjectKey, Scope},
+};
 use hindcast_restorer::{Object, View};
 
 use crate::{
@@ -72,6 +77,11 @@ impl Question {
     pub(crate) fn is_of(&self, namespace: &str) -> bool {
         let clusters = self.asked.is_some() && namespace.is_empty();
         clusters || self.namespace().is_none_or(|one| one == namespace)
+    }
+
+    /// Whether an object belongs to it, by its key alone.
+    pub(crate) fn wants(&self, key: &ObjectKey) -> bool {
+        self.scope().wants(&key.group, &key.resource, &key.namespace, &key.name) && self.is_of(&key.namespace)
     }
 
     /// Whether labels belong to it.

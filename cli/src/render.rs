@@ -13,6 +13,7 @@ use crate::{
 
 pub(crate) mod blame;
 pub(crate) mod diff;
+pub(crate) mod excerpt;
 pub(crate) mod fields;
 pub(crate) mod get;
 pub(crate) mod log;

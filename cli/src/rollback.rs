@@ -10,7 +10,8 @@ use std::{path::Path, time::Duration};
 use hindcast_journal::{Journal, Moment, cut::MAIN};
 use hindcast_restorer::{
     Records, Selection,
-    selection::What,
+    plan::Nowhere,
+    selection::{Reach, What},
     session::{Compared, Session, Unopened},
 };
 
@@ -21,7 +22,7 @@ use crate::{
     moment::{T, rfc3339},
     names::kind_name,
     past::{self, Reading},
-    render,
+    paths, render,
     store::{self, Access},
     view::Gap,
     words::CommandLine,
@@ -46,7 +47,7 @@ pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
         return Err(Failure::new("--allow-stale", "a restore needs a moment that is known exactly")
             .hint("leave it out; readers (diff, get, show) take it"));
     }
-    let mut past = past::open(context).await?;
+    let mut past = past::open_quietly(context).await?;
     past.exact = true;
     Ok(past)
 }
@@ -88,8 +89,9 @@ pub(crate) fn again(t: &T, moment: &Moment) -> String {
 
 /// Says what is to be known of a plan beside it, and gives the gaps of its kinds since the moment; refuses a scope that names
 /// nothing, then or now.
-pub(crate) fn judge(context: &Context<'_>, past: &mut Reading<'_>, compared: &Compared) -> Result<Vec<Gap>> {
-    let Compared { prepared, gaps, late, waited, is_of_nothing } = compared;
+pub(crate) async fn judge(context: &Context<'_>, past: &mut Reading<'_>, compared: &Compared) -> Result<Vec<Gap>> {
+    let Compared { prepared, gaps, late, waited, is_of_nothing, nowhere, bypassed } = compared;
+    past.tell_of_bypass(bypassed.as_deref()).await;
     if let Some(error) = late {
         context.printer.note(format!("note: the newest changes may not be known yet: {error}"));
     }
@@ -101,6 +103,18 @@ pub(crate) fn judge(context: &Context<'_>, past: &mut Reading<'_>, compared: &Co
         return Err(Failure::new(what, "was not there then, and is not now")
             .hint("hindcast get and hindcast log show what there was; check the name and the namespace"));
     }
+    let selection = &prepared.plan.selection;
+    if let Some(Nowhere { path, nearest }) = nowhere {
+        let narrowed = Selection { path: None, ..selection.clone() };
+        let what = render::plan::what(&narrowed);
+        let failure =
+            Failure::new(format!("path {}", paths::spell(path)), format!("is in no object of {what}, then or now"));
+        return Err(match nearest {
+            Some(nearest) => failure.hint(format!("did you mean {}?", paths::spell(nearest))),
+            None => failure.hint("hindcast show prints an object with all its fields"),
+        });
+    }
+    past.reserve_uncertain(|key| selection.reach(key) != Reach::Out);
     for reservation in &prepared.plan.reservations {
         past.reserve("plan", reservation.to_string());
     }

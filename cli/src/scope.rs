@@ -4,7 +4,7 @@
 //! (2) Every kind and name is resolved against the journal's own discovery, so that a word that means nothing is refused
 //! and never an empty scope.
 
-use hindcast_journal::{Past, facts::Discovery, seal::escape_pointer};
+use hindcast_journal::{Past, facts::Discovery};
 use hindcast_restorer::selection::{Selection, What, Widen};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
     past::Reading,
+    paths,
     selector::Selector,
 };
 
@@ -127,36 +128,11 @@ fn one(text: &str, asked: Asked) -> Result<(String, String)> {
     }
 }
 
-/// The JSON pointer of a path as people write it: `spec.template`, `metadata.labels["a.b/c"]`, or a pointer itself.
-pub(crate) fn pointer(path: &str) -> Result<String> {
-    let refuse = |reason: &str| {
+/// The JSON pointer of a path as people write it.
+fn pointer(path: &str) -> Result<String> {
+    paths::pointer(path).map_err(|reason| {
         Failure::new(format!("path `{path}`"), reason).hint(
-            "as spec.template, spec.template.spec.containers[0].image, metadata.annotations[\"a.b/c\"], or /spec/template",
+            "as spec.template, spec.template.spec.containers[web].image, metadata.annotations[\"a.b/c\"], or /spec/template",
         )
-    };
-    if path.starts_with('/') {
-        return Ok(path.trim_end_matches('/').to_owned());
-    }
-    let mut out = String::new();
-    let mut rest = path.strip_prefix('.').unwrap_or(path);
-    while !rest.is_empty() {
-        let (token, after) = if let Some(inner) = rest.strip_prefix("[\"") {
-            inner.split_once("\"]").ok_or_else(|| refuse("a bracket is not closed"))?
-        } else if let Some(inner) = rest.strip_prefix('[') {
-            inner.split_once(']').ok_or_else(|| refuse("a bracket is not closed"))?
-        } else {
-            rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()))
-        };
-        if token.is_empty() {
-            return Err(refuse("a part of it is empty"));
-        }
-        out.push('/');
-        out.push_str(&escape_pointer(token));
-        rest = match after.strip_prefix('.') {
-            Some("") => return Err(refuse("a part of it is empty")),
-            Some(after) => after,
-            None => after,
-        };
-    }
-    if out.is_empty() { Err(refuse("it is empty")) } else { Ok(out) }
+    })
 }

@@ -30,7 +30,7 @@ pub(crate) use plan::Plan;
 pub(crate) use restore::Restore;
 pub(crate) use row::{File, Files, Row};
 pub(crate) use rules::Rules;
-pub(crate) use status::{Cluster, Status};
+pub(crate) use status::{Cluster, DeadApi, Status};
 
 /// The version that every document states.
 pub(crate) const API_VERSION: &str = "hindcast.dev/v1";

@@ -4,11 +4,15 @@
 //! each of them is an argument that is there (`tests`).
 
 use hindcast_restorer::{
+    Bypassed,
     apply::Check,
     message::{Message, Note, Remedy, Words},
-    reason::Reason,
+    reason::{Moved, Reason, Ruled},
+    rules::is_built_in,
     selection::Permission,
 };
+
+use crate::paths;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +30,10 @@ impl Words for CommandLine {
             Permission::ClusterScoped => "--with-cluster-scoped",
             Permission::System => "--include-system",
             Permission::Delete(kind) => {
-                let resource = kind.split_once('/').map_or(kind.as_str(), |(_, resource)| resource);
-                return format!("--allow-delete {resource}");
+                // A word of several kinds means the built-in one: others are named in full.
+                let (group, resource) = kind.split_once('/').unwrap_or(("", kind));
+                let group = if is_built_in(group) { String::new() } else { format!(".{group}") };
+                return format!("--allow-delete {resource}{group}");
             }
             Permission::Recreate => "--allow-recreate",
             Permission::Restart => "--restart",
@@ -76,6 +82,13 @@ impl Words for CommandLine {
         match reason {
             Reason::PartOfMissing => "it is not there; with --path nothing is created".to_owned(),
             Reason::PartOfAdded => "it was not there; with --path nothing is deleted".to_owned(),
+            Reason::Rule(Ruled::EmptyClaim { volume, retained: true, .. }) => {
+                format!("{reason}; that is: hindcast restore pv/{volume} --at the same moment")
+            }
+            Reason::VersionGone { since: Some(moved), .. } => {
+                let Moved { definition, pos, .. } = moved;
+                format!("{reason}: hindcast restore crd/{definition} --at before:pos:{pos}")
+            }
             Reason::WithinTheSecond(_) => format!("{reason}: `hindcast log` shows them"),
             Reason::Sealed(message) | Reason::Unreadable(message) => self.message(message),
             reason => reason.to_string(),
@@ -93,9 +106,29 @@ impl Words for CommandLine {
                 let flag = self.permission(&Permission::BypassWebhooks);
                 format!("these webhooks were bypassed by {flag} and are called again: {list}")
             }
-            Note::Interrupted { .. } => note.to_string(),
+            Note::System(_) => format!("{note}; {} takes them in", self.permission(&Permission::System)),
+            Note::StillBypassed { restore, .. } => {
+                format!("{note}: hindcast restore --resume {restore}")
+            }
+            Note::SwitchesOn { .. } | Note::Interrupted { .. } => note.to_string(),
             Note::Text(text) => text.clone(),
         }
+    }
+}
+
+/// Webhooks that a restore has switched off, and what switches them on.
+pub(crate) fn bypassed(off: &Bypassed) -> String {
+    let Bypassed { kind, configuration, restore, .. } = off;
+    match restore {
+        Some(id) => format!(
+            "webhooks are switched off by restore {id}: {off}; if it was interrupted, `hindcast restore --resume {id}` finishes it and \
+             switches them on, `hindcast undo {id}` switches them on and takes it back"
+        ),
+        None => format!(
+            "webhooks are switched off by a restore: {off}; if it was interrupted, finish it with `hindcast restore --resume ID`, or take \
+             the match condition hindcast-bypass out: kubectl edit {} {configuration}",
+            kind.to_lowercase()
+        ),
     }
 }
 
@@ -119,10 +152,13 @@ pub(crate) fn remedy(remedy: &Remedy) -> String {
     CommandLine.remedy(remedy)
 }
 
-/// What the server said to a dry run: `ok`, `refused: …`, `not yet: …`, `can't be checked: …`.
+/// What the server said to a dry run: `ok`, `not kept: …`, `refused: …`, `not yet: …`, `can't be checked: …`.
 pub(crate) fn check(check: &Check) -> String {
     match check {
         Check::Fine => "ok".to_owned(),
+        Check::NotKept(fields) => {
+            format!("not kept: {}", fields.iter().map(|f| paths::spell(f)).collect::<Vec<_>>().join(", "))
+        }
         Check::Refused(why) => format!("refused: {}", message(why)),
         Check::NotYet(why) => format!("not yet: {why}"),
         Check::Unknown(why) => format!("can't be checked: {why}"),

@@ -103,12 +103,25 @@ pub struct Moment {
     pub beyond: Option<Micros>,
     /// The question is about a moment before anything was recorded.
     pub before_start: bool,
-    /// Rows that may be before or after the moment, as (position, lower bound, upper bound); at most 1000.
-    pub uncertain: Vec<(Position, Micros, Micros)>,
+    /// Rows that may be before or after the moment; at most 1000.
+    pub uncertain: Vec<Uncertain>,
     /// How far the journal is closed.
     pub frontier: FrontierVector,
     /// The domains in which the cut lies in a life of the counter that has ended, beyond what was closed of it.
     pub ended: Vec<Ended>,
+}
+
+/// A change that may be before or after a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncertain {
+    /// Its position.
+    pub pos: Position,
+    /// It was not committed before this moment.
+    pub lo: Micros,
+    /// It was committed by this moment.
+    pub hi: Micros,
+    /// API group, plural resource name, namespace and name of its object.
+    pub object: [String; 4],
 }
 
 /// A life of a domain's counter that ended when the server's store was put back to an older copy. Of its last moments,

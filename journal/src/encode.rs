@@ -21,7 +21,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::{
-    exact::{self, Document, Node, Value},
+    author::{self, Written},
+    exact::{self, Value},
     facts::Discovery,
     parts::Micros,
     row::{Body, Cell, Change, Op, Revision, Source, StateHash},
@@ -326,10 +327,13 @@ impl Encoder {
         let patch = base
             .filter(|b| op != Op::Reread && b.chain < CHAIN_LIMIT && !b.public.is_empty() && !version.otherwise)
             .and_then(|b| exact::diff_state_bytes(&b.public, &version.public));
-        let (manager, manager_op, subresource) =
-            latest_manager(base.map_or(&[], |b| b.managed.as_ref()), &version.managed);
+        let author = author::of_write(&Written {
+            managed: (base.map_or(&[], |b| b.managed.as_ref()), &version.managed),
+            patch: patch.as_deref(),
+            object: &version.public,
+        });
         let mut change = Change {
-            subresource,
+            subresource: author.subresource,
             namespace: version.namespace,
             name: version.name,
             uid: version.uid.clone(),
@@ -337,8 +341,8 @@ impl Encoder {
             base_hash: base.and_then(|b| b.hash),
             state_hash: version.hash,
             hash_key: version.hash_key,
-            manager,
-            manager_op,
+            manager: author.manager,
+            manager_op: author.operation,
             ..row_of(seen, op)
         };
         let chain;
@@ -469,23 +473,6 @@ fn changed_cells(old: &[u8], new: &[u8], cells: Vec<Cell>) -> Vec<Cell> {
         return cells;
     };
     cells.into_iter().filter(|c| old.pointer(&c.path) != new.pointer(&c.path)).collect()
-}
-
-/// Manager, operation and subresource of the newest managedFields entry that is not in the version before.
-fn latest_manager(old: &[u8], new: &[u8]) -> (String, String, String) {
-    if new.is_empty() || old == new {
-        return Default::default();
-    }
-    // Both are canonical, so entries are equal when their bytes are: no values are built for those that stayed.
-    let Ok(new) = Document::parse(new) else { return Default::default() };
-    let old = Document::parse(old).ok();
-    let known: Vec<&[u8]> = old.iter().flat_map(|old| old.root().elements()).map(|e| e.raw()).collect();
-    let text = |entry: &Node<'_>, field: &str| {
-        entry.get(field).and_then(|value| value.as_str()).unwrap_or_default().into_owned()
-    };
-    let fresh = new.root().elements().filter(|entry| !known.contains(&entry.raw()));
-    let latest = fresh.max_by_key(|entry| text(entry, "time"));
-    latest.map_or_else(Default::default, |e| (text(&e, "manager"), text(&e, "operation"), text(&e, "subresource")))
 }
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ impl Scope {
         self.kinds.as_ref().is_some_and(Vec::is_empty)
     }
 
+    /// Whether objects of a kind are wanted.
+    pub fn wants_kind(&self, kind_key: &str) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind == kind_key))
+    }
+
     /// Whether an object is wanted.
     pub fn wants(&self, group: &str, resource: &str, namespace: &str, name: &str) -> bool {
         let kind = |k: &String| k.split_once('/').is_some_and(|(g, r)| g == group && r == resource);

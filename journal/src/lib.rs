@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`Row`], then [`Writer`], then [`Reader`] and its [`Past`].
 
+pub mod author;
 pub mod checkpoint;
 pub mod counts;
 pub mod cut;

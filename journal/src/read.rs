@@ -208,7 +208,13 @@ impl Reader {
             .filter(move |row| checkpoint.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
     }
 
-    /// Lays changes seen in the live cluster, which are not in the journal, over everything read from here on.
+    /// Takes away what was laid over what is read from here on: only then it reads on behind what it has read.
+    pub fn lift(&mut self) {
+        self.log.lift();
+    }
+
+    /// Lays changes seen in the live cluster, which are not in the journal, over everything read from here on. They follow
+    /// on what is durable: whoever lays changes again lifts those of before first, and looks for newer segments.
     pub fn overlay(&mut self, changes: Vec<Change>, frontier: FrontierVector) {
         self.log.lay(Overlay { changes, frontier });
     }

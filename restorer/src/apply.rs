@@ -138,9 +138,13 @@ impl Outcome {
     pub fn is_whole(&self) -> bool {
         let good = |a: &Acted| {
             matches!(a.became, Became::Done | Became::Already)
-                && matches!(a.verified, None | Some(Verified::Equal | Verified::EqualButForControllerOwned))
+                && matches!(
+                    a.verified,
+                    None | Some(Verified::Equal | Verified::EqualButForControllerOwned | Verified::EqualButForKept)
+                )
         };
-        !self.cancelled && self.actions.iter().all(good) && self.rollouts.iter().all(|r| r.ready)
+        let admits = !self.notes.iter().any(|note| matches!(note, Note::StillBypassed { .. }));
+        !self.cancelled && admits && self.actions.iter().all(good) && self.rollouts.iter().all(|r| r.ready)
     }
 }
 
@@ -174,13 +178,17 @@ pub(crate) async fn apply(
 
 fn work<'a>(prepared: &'a Prepared, record: &'a Record, link: Link<'a>) -> Work<'a> {
     let created = Mutex::new(record.created());
-    let bypassed = tokio::sync::Mutex::new(record.bypassed());
+    let mut off = record.bypassed();
+    off.extend(prepared.plan.switches_on.iter().flat_map(|off| off.webhooks.iter().cloned()));
+    let bypassed = tokio::sync::Mutex::new(off);
     let goes = prepared.plan.actions.iter().filter(|action| matches!(action.verb, Verb::Delete | Verb::Recreate));
     let going = goes.filter_map(|action| Some(action.live.as_ref()?.uid.clone())).collect();
     let parts = |action: &Action| Some((action.key.clone(), looked_at(&prepared.plan, action)?));
     let parts = prepared.plan.actions.iter().filter_map(parts).collect();
     let children = tokio::sync::Mutex::default();
-    Work { link, prepared, record, created, children, going, parts, bypassed, resumed: record.is_resumed() }
+    let (ended, waiting) = (Mutex::default(), Mutex::default());
+    let resumed = record.is_resumed();
+    Work { link, prepared, record, created, children, going, parts, bypassed, ended, waiting, resumed }
 }
 
 /// The parts of an object that the plan looked at, where that is not all of it.
@@ -385,8 +393,17 @@ async fn one<'a>(work: &'a Work<'a>, action: &'a Action, last: Option<Duration>)
     if let Some(why) = work.record.unrecorded(&action.key) {
         return (action, Did::refused(why.clone()));
     }
+    if let Some(ending) = work.ended(&action.key.namespace) {
+        return (action, Did::skipped(Cause::NamespaceEnds(ending)));
+    }
     let did = match work.job(action) {
-        Some(job) => hushed(work, job, work.act(Job { last, ..job }).await),
+        Some(job) => {
+            let mut did = work.act(Job { last, ..job }).await;
+            if let Some(message) = did.message.take() {
+                did.message = Some(work.link.named(message).await);
+            }
+            hushed(work, job, did)
+        }
         None => Did::skipped(Cause::NoBody),
     };
     (action, did)

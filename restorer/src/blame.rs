@@ -7,12 +7,13 @@
 //! (2) The folded state is the one that the timeline shows, or there is an error [`of`]. (3) An element of a list keeps
 //! its origin when others are put before it (`lists`); the paths of the journal's patches are not used.
 //! (4) What a list brought is only known to be no later than that list [`Origin::listed`]; who set it is then said by the
-//! managedFields that the list brought, or by nobody.
+//! managedFields that the list brought, or by nobody. So it is with a write whose row names nobody.
 
 use std::collections::BTreeMap;
 
 use hindcast_journal::{
     Error, Position, Result, Row,
+    author::{self, Author},
     cut::Cut,
     exact::{self, Value},
     parts::Micros,
@@ -21,8 +22,6 @@ use hindcast_journal::{
 };
 
 use crate::{Event, Object, lists};
-
-mod owners;
 
 /// The change that gave a field its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +47,12 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Whether the row does not say who set each field: a list brings the writes of several at once, and names the newest
+    /// of them, which need not have set this one.
+    fn is_of_many(&self) -> bool {
+        self.listed || self.manager.is_empty()
+    }
+
     fn of(row: &Row, first: bool) -> Self {
         Self {
             pos: row.pos,
@@ -70,8 +75,8 @@ pub struct Blame {
     pub value: Value,
     origins: Vec<Origin>,
     root: Node,
-    /// The managedFields of the first version, where that was found in a list.
-    found: Option<Value>,
+    /// The managedFields of the versions whose row alone does not say who set what.
+    books: BTreeMap<usize, Value>,
 }
 
 /// The origin of a value and of what is in it, as an index.
@@ -100,10 +105,11 @@ impl Blame {
             };
         }
         let mut origin = self.origins.get(node.since)?.clone();
-        if origin.first && origin.listed {
-            // The row names the newest manager of the object, which need not have set this field.
-            let owner = self.found.as_ref().and_then(|found| owners::of(found, &self.value, pointer));
-            (origin.manager, origin.manager_op, origin.subresource) = owner.unwrap_or_default();
+        if origin.is_of_many() {
+            let book = self.books.get(&node.since);
+            let owner = book.and_then(|book| author::of_field(book, &self.value, pointer)).unwrap_or_default();
+            let Author { manager, operation, subresource } = owner;
+            (origin.manager, origin.manager_op, origin.subresource) = (manager, operation, subresource);
         }
         Some(origin)
     }
@@ -145,10 +151,12 @@ fn leaves(value: &Value, path: &mut String, out: &mut Vec<String>) {
 /// The blame of an object: folded from the changes of its history, oldest first, as far as the cut holds them.
 pub fn of(events: &[Event], cut: &Cut, object: &Object) -> Result<Blame> {
     let mut blame: Option<Blame> = None;
+    // The book of fields as the rows leave it.
+    let mut book: Option<Value> = None;
     let mine = |row: &&Row| row.uid == object.row.uid && row.key() == object.row.key() && cut.holds(row);
     for row in events.iter().map(|event| &event.row).filter(mine) {
         if row.op == Op::Delete {
-            blame = None;
+            (blame, book) = (None, None);
             continue;
         }
         let next = match (&row.body, &blame) {
@@ -158,17 +166,16 @@ pub fn of(events: &[Event], cut: &Cut, object: &Object) -> Result<Blame> {
             (Body::None, _) => continue,
         };
         let origin = Origin::of(row, blame.is_none());
-        let found = row.managed_fields.as_ref().filter(|_| origin.first && origin.listed);
-        let found = found.and_then(|bytes| exact::parse(bytes).ok());
+        book = after(book, row);
         if let (Op::Reread, Some(blame)) = (row.op, &mut blame) {
             kept_alike(&mut blame.value, &next);
         }
-        advance(&mut blame, origin, next, found);
+        advance(&mut blame, origin, next, book.as_ref());
     }
     // What was seen live and is not in the journal yet is in no history.
     if blame.as_ref().is_none_or(|blame| blame.origins.last().is_none_or(|o| o.rev != object.row.rv)) {
         let origin = Origin::of(&object.row, blame.is_none());
-        advance(&mut blame, origin, object.value.clone(), object.managed_fields.clone());
+        advance(&mut blame, origin, object.value.clone(), object.managed_fields.as_ref());
     }
     blame
         .filter(|blame| same(&blame.value, &object.value))
@@ -213,13 +220,31 @@ fn bad(row: &Row, reason: &str) -> Error {
     Error::corrupt(format!("the row at position {} of {}", row.pos, row.key()), reason)
 }
 
-fn advance(blame: &mut Option<Blame>, origin: Origin, next: Value, found: Option<Value>) {
+/// The book of fields after a row; none where it is not known.
+fn after(book: Option<Value>, row: &Row) -> Option<Value> {
+    let Some(bytes) = &row.managed_fields else {
+        // A patch leaves it as it was, a whole object has none.
+        return book.filter(|_| matches!(row.body, Body::Patch(_)));
+    };
+    let told = exact::parse(bytes).ok()?;
+    if matches!(row.body, Body::Object(_)) {
+        return Some(told);
+    }
+    let mut book = book.unwrap_or_else(|| Value::Array(Vec::new()));
+    exact::apply(&mut book, &told).ok()?;
+    Some(book)
+}
+
+fn advance(blame: &mut Option<Blame>, origin: Origin, next: Value, book: Option<&Value>) {
+    let book = book.filter(|_| origin.is_of_many()).cloned();
     match blame {
         None => {
-            *blame = Some(Blame { root: fresh(&next, 0), origins: vec![origin], value: next, found });
+            let books = book.map(|book| (0, book)).into_iter().collect();
+            *blame = Some(Blame { root: fresh(&next, 0), origins: vec![origin], value: next, books });
         }
         Some(blame) => {
             let since = blame.origins.len();
+            blame.books.extend(book.map(|book| (since, book)));
             blame.origins.push(origin);
             let old = std::mem::replace(&mut blame.value, next);
             let root = std::mem::replace(&mut blame.root, Node { since, inside: Inside::Nothing });

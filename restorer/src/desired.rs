@@ -12,16 +12,18 @@ use std::{
 use hindcast_journal::{
     Position,
     cut::Cut,
+    exact::Value,
     facts::Discovery,
     fold::{KindState, ObjectKey},
     parts::Micros,
     seal::{Key, Rules},
 };
 
-use crate::{Protection, intent::Surroundings, message::Message, rules};
+use crate::{Protection, intent::Surroundings, message::Message, reason::Moved, rules};
 
 mod gather;
 mod later;
+mod moved;
 mod needs;
 #[cfg(test)]
 mod tests;
@@ -75,6 +77,15 @@ impl Wanted {
     pub fn is_absent(&self) -> bool {
         self.object.as_ref().is_ok_and(|full| rules::absent_then(full))
     }
+
+    /// An object without what a restore had put into it for a while: then it is no version that ever stood, and compared
+    /// whatever stands.
+    pub(crate) fn without_meanwhile(&mut self, kind_key: &str, mut value: Value) -> Value {
+        if rules::without_meanwhile(kind_key, &mut value) {
+            self.rv.clear();
+        }
+        value
+    }
 }
 
 /// The desired state, as far as the selection reaches.
@@ -92,6 +103,8 @@ pub struct Desired {
     pub source: Source,
     /// The objects.
     pub objects: BTreeMap<ObjectKey, Wanted>,
+    /// Objects of the system that are only counted ([`Selection::counts`](crate::Selection::counts)).
+    pub system: BTreeMap<ObjectKey, Wanted>,
     /// Every kind known then, with what is known of it then; a kind that was not protected is never restored or pruned.
     pub kinds: BTreeMap<String, (Discovery, Protection)>,
     /// The names of all definitions of custom resources at the moment, where that is known: a kind whose definition was not there
@@ -109,6 +122,8 @@ pub struct Desired {
     pub left: BTreeMap<ObjectKey, Arc<Full>>,
     /// For an undo: what was known of other objects when these fingerprints were taken.
     pub around: Surroundings,
+    /// Volumes of the moment that claims name and whose storage outlives them, where nothing else is said of them.
+    pub retained: BTreeSet<String>,
     /// What scaled objects at the moment (autoscalers of Pods), in the selection's namespaces.
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// The journal's key, which placeholders and hashes of Secrets are made with.
@@ -175,4 +190,6 @@ pub(crate) struct Known {
     pub present: BTreeMap<ObjectKey, (String, Position)>,
     /// How far the journal is closed, in words of time.
     pub closed: Micros,
+    /// The change that took away the version that objects of the moment were recorded in, by kind key.
+    pub moved: BTreeMap<String, Moved>,
 }

@@ -14,7 +14,7 @@ use std::{
 use hindcast_journal::{exact::Value, fold::ObjectKey, seal::Rules};
 use serde::{Deserialize, Serialize};
 
-use crate::json;
+use crate::{json, reason::Standing};
 
 mod keeping;
 pub(crate) mod owners;
@@ -36,6 +36,9 @@ pub struct Surroundings {
     pub resized: BTreeMap<ObjectKey, BTreeSet<Scaler>>,
     /// The volumes that are there, or come back with this restore, by the `PersistentVolume`'s name.
     pub volumes: BTreeMap<String, Volume>,
+    /// Volumes that are gone though their storage was kept, by name; and whether the plan would put them back if it might.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub retained: BTreeMap<String, bool>,
     /// What is sealed beside Secrets: no output may show it.
     #[serde(skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,
@@ -56,23 +59,29 @@ pub struct Scaler {
 /// The kinds of scalers, in the order of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ScalerSort {
+    /// Datadog's.
+    Datadog,
     /// Kubernetes' own, of replicas.
     Horizontal,
     /// KEDA's.
     Scaled,
     /// Of requests.
     Vertical,
+    /// Datadog's, by marks of a metric.
+    Watermark,
 }
 
 impl ScalerSort {
-    const ALL: [Self; 3] = [Self::Horizontal, Self::Scaled, Self::Vertical];
+    const ALL: [Self; 5] = [Self::Datadog, Self::Horizontal, Self::Scaled, Self::Vertical, Self::Watermark];
 
     /// Its Kind.
     pub fn kind(self) -> &'static str {
         match self {
+            Self::Datadog => "DatadogPodAutoscaler",
             Self::Horizontal => "HorizontalPodAutoscaler",
             Self::Scaled => "ScaledObject",
             Self::Vertical => "VerticalPodAutoscaler",
+            Self::Watermark => "WatermarkPodAutoscaler",
         }
     }
 }
@@ -148,6 +157,8 @@ pub struct Kept {
     pub fresh: Fresh,
     /// It changes by itself all the time and nobody wants to read of it: plans don't show it.
     pub quiet: bool,
+    /// What it means that it differs.
+    pub standing: Standing,
 }
 
 impl Kept {

@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 
 use crate::{
     caller::Caller,
@@ -28,12 +28,14 @@ mod devices;
 mod jobs;
 mod limits;
 pub(crate) mod namespaces;
+pub(crate) mod outside;
 mod pods;
 pub(crate) mod rbac;
 mod records;
 mod scalers;
 pub(crate) mod secrets;
 mod services;
+mod shapers;
 mod sides;
 pub(crate) mod size;
 #[cfg(test)]
@@ -139,6 +141,8 @@ pub(crate) struct Pause {
     pub(crate) starts: fn(&Value) -> bool,
     /// Keeps it from that; whether it has to be let go when all else is done.
     pub(crate) hold: fn(&mut Value) -> bool,
+    /// What it starts as soon as it is let go, by what it missed: of the object as it stands, as it is to be, and the time of now.
+    pub(crate) missed: fn(&Value, &Value, Micros) -> Option<String>,
 }
 
 /// The Pods of a workload, as its status counts them.
@@ -237,6 +241,8 @@ pub(crate) struct Kind {
     /// What it owns is left, and adopted, when it is deleted to be created again.
     pub(crate) orphans: bool,
 
+    /// Takes out of an object of the past what a restore puts into it for a while; whether that was there.
+    pub(crate) meanwhile: Option<fn(&mut Value) -> bool>,
     /// Changes a body that is created where the server would refuse it; what was changed, in words.
     pub(crate) adjust: Option<fn(&mut Value) -> Vec<String>>,
     /// How it is kept from starting work while the restore goes on.
@@ -263,6 +269,8 @@ pub(crate) struct Kind {
     pub(crate) goes: Turn,
     /// When it is written, where that depends.
     pub(crate) turns: Option<Turns>,
+    /// It shapes what is admitted: whether it is stricter as it stands than as it is to be. Then it gives way before all else.
+    pub(crate) stricter: Option<shapers::Stricter>,
 
     /// Where the spec of its Pods stands, as a JSON pointer.
     pub(crate) pods: &'static str,
@@ -310,6 +318,7 @@ impl Kind {
             anew: Anew::Allowed,
             solo: None,
             orphans: false,
+            meanwhile: None,
             adjust: None,
             pause: None,
             without_taken: None,
@@ -322,6 +331,7 @@ impl Kind {
             turn: Turn::Others,
             goes: Turn::Deletes,
             turns: None,
+            stricter: None,
             // Of Deployments and their like, and of custom workloads made after them (Argo Rollouts).
             pods: "/spec/template/spec",
             keeps_pods: false,
@@ -355,7 +365,7 @@ impl Kind {
 }
 
 /// The families.
-const FAMILIES: [&Family; 14] = [
+const FAMILIES: [&Family; 15] = [
     &workloads::FAMILY,
     &pods::FAMILY,
     &jobs::FAMILY,
@@ -370,7 +380,41 @@ const FAMILIES: [&Family; 14] = [
     &crds::FAMILY,
     &webhooks::FAMILY,
     &records::FAMILY,
+    &outside::FAMILY,
 ];
+
+/// The API groups of Kubernetes itself.
+const BUILT_IN: &[&str] = &[
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// Whether a group is one of Kubernetes itself.
+pub fn is_built_in(group: &str) -> bool {
+    BUILT_IN.contains(&group)
+}
 
 /// Every descriptor.
 pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {

@@ -12,9 +12,11 @@
 
 pub mod apply;
 pub mod blame;
+pub mod bypass;
 mod caller;
 mod desired;
 pub mod diff;
+mod ending;
 mod full;
 pub mod intent;
 mod json;
@@ -40,10 +42,12 @@ mod timeline;
 mod verb;
 
 pub use apply::Outcome;
+pub use bypass::Bypassed;
 use desired::{Desired, Known};
+pub use ending::{Ending, Hold};
 use live::Live;
 pub use plan::{Plan, Prepared};
 pub use record::{Record, Records};
 pub use selection::Selection;
 pub use session::Session;
-pub use timeline::{Event, Follow, History, Jump, Object, Protection, Range, Status, Timeline, Unsure, View};
+pub use timeline::{Event, Follow, History, Jump, Object, Protection, Range, Status, Timeline, Turn, Unsure, View};

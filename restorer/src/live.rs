@@ -4,12 +4,15 @@
 //! is not read again, the others are read in full. **Invariants.** (1) Every request is a GET, but for who asks, which keeps nothing. (2) A kind that cannot be listed is said to be
 //! so, never taken for empty.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::fold::ObjectKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{caller::Caller, desired::Full};
+use crate::{bypass::Bypassed, caller::Caller, desired::Full, ending::Ending};
 
 mod read;
 mod server;
@@ -25,10 +28,16 @@ pub(crate) struct Live {
     pub cluster: String,
     /// The objects.
     pub objects: BTreeMap<ObjectKey, Present>,
+    /// Objects of the system that are only counted.
+    pub system: BTreeMap<ObjectKey, Counted>,
+    /// The kinds of which all such were seen.
+    pub system_kinds: BTreeSet<String>,
     /// What became of each kind that was asked for.
     pub kinds: BTreeMap<String, Listed>,
     /// The versions in which each kind is served, as far as that is known.
     pub served: BTreeMap<String, Vec<String>>,
+    /// Definitions of the kinds of objects of the moment, where they were not read beside.
+    pub definitions: BTreeMap<ObjectKey, Arc<Full>>,
     /// What scales objects now, in the selection's namespaces.
     pub scalers: BTreeMap<ObjectKey, Arc<Full>>,
     /// Owners that objects of the selection name and that are outside of it, with their uid; one that is not there is not here.
@@ -49,8 +58,21 @@ pub(crate) struct Live {
     pub unseen: BTreeMap<String, String>,
     /// Who restores, or why that is not known; none where nothing can be what gives them their rights.
     pub caller: Option<Result<Caller, String>>,
+    /// Webhooks that a restore has switched off; nothing if they may not be read.
+    pub bypassed: Option<Vec<Bypassed>>,
+    /// Why namespaces that are being deleted do not go, as far as they say so.
+    pub endings: BTreeMap<String, Ending>,
     /// Workloads outside of the selection that may read what it changes through their environment.
     pub readers: BTreeMap<ObjectKey, Present>,
+}
+
+/// An object that is only counted.
+#[derive(Debug, Clone)]
+pub(crate) enum Counted {
+    /// It is as it was, as far as it counts.
+    Same,
+    /// It may differ.
+    Stands(Arc<Full>),
 }
 
 /// What stands in a namespace, or of a definition.

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{permission::Permission, reason::Reason, said::Part};
+use crate::{bypass::CONDITION, names::some, permission::Permission, reason::Reason, said::Part};
 
 pub use crate::said::{Message, Remedy};
 
@@ -78,6 +78,20 @@ pub enum Note {
     },
     /// These webhooks were bypassed and are called again.
     BypassEnded(String),
+    /// These webhooks are still bypassed: they could not be switched on.
+    StillBypassed {
+        /// The webhooks.
+        webhooks: String,
+        /// The restore that is to switch them on.
+        restore: String,
+    },
+    /// An interrupted restore had switched these webhooks off: they are switched on before all else.
+    SwitchesOn {
+        /// The webhooks, each with its configuration.
+        webhooks: String,
+        /// The restore.
+        restore: String,
+    },
     /// The restore that is undone was interrupted, and what became of so many of its actions was found out by looking.
     Interrupted {
         /// Its id.
@@ -85,6 +99,8 @@ pub enum Note {
         /// How many.
         settled: usize,
     },
+    /// These objects of the system differ, and were not asked for.
+    System(Vec<String>),
     /// In words.
     Text(String),
 }
@@ -99,12 +115,30 @@ impl fmt::Display for Note {
                 )
             }
             Self::BypassEnded(list) => write!(f, "these webhooks were bypassed and are called again: {list}"),
+            Self::StillBypassed { webhooks, restore } => write!(
+                f,
+                "these webhooks ARE STILL BYPASSED, they could not be switched on: {webhooks}; take the match condition {CONDITION} \
+                 out of their configurations, or resume {restore}"
+            ),
+            Self::SwitchesOn { webhooks, restore } => write!(
+                f,
+                "restore {restore} was interrupted while it had switched webhooks off; before all else they are switched on again: \
+                 {webhooks}"
+            ),
             Self::Interrupted { id, settled } => write!(
                 f,
                 "restore {id} was interrupted; what became of {settled} action{} was found out by looking: make sure that it \
                  does not run any more",
                 if *settled == 1 { "" } else { "s" }
             ),
+            Self::System(objects) => {
+                let (verb, were) = if objects.len() == 1 {
+                    ("object of the system differs", "was")
+                } else {
+                    ("objects of the system differ", "were")
+                };
+                write!(f, "{} {verb} as well and {were} not asked for: {}", objects.len(), some(objects))
+            }
             Self::Text(text) => f.write_str(text),
         }
     }

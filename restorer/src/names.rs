@@ -1,6 +1,9 @@
-//! How objects and kinds are called in sentences.
+//! How objects and kinds are called in sentences, and under which name a restore writes.
 
 use hindcast_journal::fold::ObjectKey;
+
+/// The name that our writes are made under.
+pub(crate) const MANAGER: &str = "hindcast";
 
 /// How many names a sentence has.
 const NAMED: usize = 5;

@@ -28,6 +28,8 @@ pub enum Verified {
     Equal,
     /// It is as wanted, but for what is left to its owners.
     EqualButForControllerOwned,
+    /// It is as wanted, but for what a rule keeps though people set it.
+    EqualButForKept,
     /// The server or a webhook made something else of it.
     ChangedByAdmission,
     /// It is otherwise.

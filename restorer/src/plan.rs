@@ -12,13 +12,13 @@ use hindcast_journal::{Position, cut::Cut, exact::Value, fold::ObjectKey, parts:
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Selection,
+    Bypassed, Selection,
     desired::Full,
     intent::Surroundings,
     json, kinds,
     live::HeldIn,
     message::{Note, Words},
-    reason::Reason,
+    reason::{Reason, Standing},
     reservation::Reservation,
     selection::Permission,
 };
@@ -32,21 +32,26 @@ mod holders;
 mod judge;
 pub(crate) mod narrow;
 pub(crate) mod notes;
+pub(crate) mod nowhere;
 mod order;
 pub(crate) mod owners;
 mod prepare;
 pub(crate) mod quoted;
 mod ruled;
+mod schema;
 mod settle;
 pub(crate) mod side;
 mod since;
+mod system;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod volumes;
 mod warnings;
 
 pub(crate) use prepare::prepare;
 
+pub use self::nowhere::Nowhere;
 pub use crate::{
     diff::FieldChange,
     verb::{Propagation, Verb},
@@ -76,6 +81,16 @@ pub struct Plan {
     pub reservations: Vec<Reservation>,
     /// How many objects are as they were.
     pub unchanged: usize,
+    /// Objects that are as they were but for fields that are left to their owners.
+    #[serde(default)]
+    pub kept: Vec<KeptIn>,
+    /// Objects of the system that differ, by people's hands as far as that can be told, and are not looked at any further
+    /// since they were not asked for; as `Kind` and object.
+    #[serde(default)]
+    pub system: Vec<System>,
+    /// Webhooks that the restore that is undone had switched off, and that are switched on before all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switches_on: Vec<Bypassed>,
 }
 
 impl Plan {
@@ -83,9 +98,9 @@ impl Plan {
     pub(crate) fn told(&self, words: &dyn Words) -> Self {
         let mut plan = self.clone();
         for left in &mut plan.left {
-            let permission = left.permission(words);
-            left.reason =
-                Reason::Told { code: left.reason.code().to_owned(), text: words.reason(&left.reason), permission };
+            let (permission, standing) = (left.permission(words), left.standing());
+            let (code, text) = (left.reason.code().to_owned(), words.reason(&left.reason));
+            left.reason = Reason::Told { code, text, permission, standing };
             left.unless = None;
         }
         for note in &mut plan.notes {
@@ -175,6 +190,38 @@ pub struct KeptChange {
     pub rule: String,
     /// Who sets it.
     pub owner: String,
+    /// Whether it counts as a difference, and whether asking for it alone puts it back.
+    #[serde(default = "KeptChange::of_machines")]
+    pub standing: Standing,
+}
+
+impl KeptChange {
+    /// What all kept fields were before that was told.
+    fn of_machines() -> Standing {
+        Standing::Machines
+    }
+}
+
+/// An object that is as it was but for fields that are left to their owners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptIn {
+    /// The object.
+    #[serde(with = "json::key")]
+    pub key: ObjectKey,
+    /// Its Kind.
+    pub kind: String,
+    /// The fields.
+    pub fields: Vec<KeptChange>,
+}
+
+/// An object of the system that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {
+    /// The object.
+    #[serde(with = "json::key")]
+    pub key: ObjectKey,
+    /// Its Kind.
+    pub kind: String,
 }
 
 /// What differs and is left alone.
@@ -194,6 +241,11 @@ pub struct Left {
 }
 
 impl Left {
+    /// How it stands to what was asked for.
+    pub fn standing(&self) -> Standing {
+        Standing::of(&self.reason, self.unless.as_ref())
+    }
+
     /// What would have to be allowed to do it, in somebody's words.
     pub fn permission(&self, words: &dyn Words) -> Option<String> {
         match (&self.unless, &self.reason) {
@@ -233,7 +285,7 @@ pub struct Bodies {
     pub held: Vec<HeldIn>,
     /// The uids of what the plan saw that it would take along without an action: named with the action, or made by machines.
     pub along: Vec<String>,
-    /// A cron job that is created suspended, so that no missed run fires: unsuspended when all else is done.
+    /// A cron job that is written suspended, so that no missed run fires in the middle: unsuspended when all else is done.
     pub unsuspend: bool,
     /// JSON pointers, of either side, whose values no output may show.
     pub redact: Vec<String>,

@@ -8,18 +8,21 @@
 
 use std::fmt;
 
-use hindcast_journal::{facts::CoverEnd, fold::ObjectKey, parts::Micros};
+use hindcast_journal::{Position, facts::CoverEnd, fold::ObjectKey, parts::Micros};
 
 use crate::{
+    ending::Ending,
     names::{object, some},
     said::Message,
 };
 
 mod loss;
 mod ruled;
+mod standing;
 
 pub use loss::Loss;
 pub use ruled::Ruled;
+pub use standing::Standing;
 
 pub use crate::said::Cause;
 
@@ -64,6 +67,8 @@ pub enum Reason {
         version: String,
         /// What the server has.
         served: Vec<String>,
+        /// The change of the kind's definition that took it away, where that is known.
+        since: Option<Moved>,
     },
     /// It was recorded in one version and is read in another.
     OtherVersion {
@@ -72,10 +77,24 @@ pub enum Reason {
         /// The version now.
         now: String,
     },
-    /// It is being deleted already.
-    Terminating,
+    /// It is being deleted already, once these finalizers are done.
+    Terminating(Vec<String>),
     /// Its namespace is being deleted.
-    NamespaceTerminating(String),
+    NamespaceEnds(Ending),
+    /// Its kind was namespaced then and is not now, or the other way round.
+    ScopeChanged {
+        /// The Kind.
+        kind: String,
+        /// Whether it was namespaced then.
+        namespaced_then: bool,
+    },
+    /// Older objects of its kind cannot be put back.
+    OlderStay {
+        /// The Kind.
+        kind: String,
+        /// The version that they were recorded in.
+        version: String,
+    },
     /// Its namespace is not there.
     NoNamespace(String),
     /// Somebody else touched it since the restore that is undone.
@@ -144,7 +163,20 @@ pub enum Reason {
         text: String,
         /// What would allow it, as it was spelled.
         permission: Option<String>,
+        /// How it stood to what was asked for.
+        standing: Standing,
     },
+}
+
+/// A change of a definition after which a version was not served any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The definition.
+    pub definition: String,
+    /// The position of the change.
+    pub pos: Position,
+    /// When it was.
+    pub time: Micros,
 }
 
 /// What somebody did to an object since the restore that is undone.
@@ -166,17 +198,20 @@ impl Reason {
             Self::System => "system",
             Self::ClusterScoped(_) | Self::ReleasedVolume(_) => "cluster-scoped",
             Self::PartOfMissing | Self::PartOfAdded | Self::NoPart(_) => "path",
-            Self::Unlisted(_) | Self::NotServed(_) | Self::VersionGone { .. } | Self::OtherVersion { .. } => {
-                "not-served"
-            }
+            Self::Unlisted(_)
+            | Self::NotServed(_)
+            | Self::VersionGone { .. }
+            | Self::OtherVersion { .. }
+            | Self::OlderStay { .. } => "not-served",
+            Self::ScopeChanged { .. } => "scope-changed",
             Self::Forbidden { .. } => "forbidden",
             Self::Unread { .. } | Self::Unreadable(_) => "unreadable",
-            Self::Terminating | Self::NamespaceTerminating(_) => "terminating",
+            Self::Terminating(_) | Self::NamespaceEnds(_) => "terminating",
             Self::NoNamespace(_) => "no-namespace",
             Self::Since(_) | Self::ChangedBy(_) => "changed-since",
             Self::Sealed(_) => "sealed",
             Self::CallersRights(_) | Self::CallerUnknown(_) => "callers-rights",
-            Self::Destroys(_) => "destroys-data",
+            Self::Destroys(loss) => loss.rule(),
             Self::NeedsRecreate(_) => "needs-recreate",
             Self::HoldsOthers(_) | Self::HoldsUnread => "holds-others",
             Self::GoesWithOwner(_) | Self::GoesWithNamespace(_) | Self::GoesWithDefinition(_) => "owned",
@@ -225,14 +260,36 @@ impl fmt::Display for Reason {
                 write!(f, "{kind} objects could not be read, so nothing is done to them: {said}")
             }
             Self::NotServed(kind) => write!(f, "{kind} is not served now"),
-            Self::VersionGone { version, served } => write!(
+            Self::VersionGone { version, served, since } => {
+                write!(
+                    f,
+                    "it was recorded in a version that is gone: {version} is not served; the server has {}",
+                    served.join(", ")
+                )?;
+                let Some(Moved { definition, pos, time: at }) = since else { return Ok(()) };
+                write!(
+                    f,
+                    "; definition {definition} stopped serving it at {} (position {pos}): put it back as it was before that first",
+                    time(*at)
+                )
+            }
+            Self::ScopeChanged { kind, namespaced_then } => {
+                let scope = |namespaced: bool| if namespaced { "namespaced" } else { "cluster-scoped" };
+                let (then, now) = (scope(*namespaced_then), scope(!*namespaced_then));
+                write!(f, "{kind} was {then} then and is {now} now: one of its name is another object")
+            }
+            Self::OlderStay { kind, version } => write!(
                 f,
-                "it was recorded in a version that is gone: {version} is not served; the server has {}",
-                served.join(", ")
+                "{kind} objects of the moment cannot be put back, as {version} is not served now; newer ones are not deleted before that"
             ),
             Self::OtherVersion { then, now } => write!(f, "it was recorded as {then} and is read as {now}"),
-            Self::Terminating => f.write_str("it is being deleted already"),
-            Self::NamespaceTerminating(namespace) => write!(f, "namespace {namespace} is being deleted"),
+            Self::Terminating(finalizers) if finalizers.is_empty() => f.write_str("it is being deleted already"),
+            Self::Terminating(finalizers) => write!(
+                f,
+                "it is being deleted already, and goes once its finalizers are done: {}",
+                finalizers.join(", ")
+            ),
+            Self::NamespaceEnds(ending) => ending.fmt(f),
             Self::NoNamespace(namespace) => write!(f, "there is no namespace {namespace}"),
             Self::Since(Touched::Created) => f.write_str("it was created again since the restore"),
             Self::Since(Touched::Deleted) => f.write_str("it was deleted since the restore"),

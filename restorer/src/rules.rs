@@ -21,12 +21,13 @@ mod table;
 mod verdict;
 
 pub use crate::{
-    kinds::{Rule, Turn, Verdict},
+    kinds::{Rule, Turn, Verdict, is_built_in},
     references::{Controller, controller},
 };
+pub(crate) use change::without_meanwhile;
 pub use change::{
-    adjust, as_given, destroys, destroys_by_change, escalation, not_served, propagation, recreate, recreate_needs,
-    suspend, warnings, wave, without_taken,
+    adjust, as_given, destroys, destroys_by_change, destroys_outside, escalation, not_served, propagation, recreate,
+    recreate_needs, suspend, warnings, wave, without_taken,
 };
 pub use gitops::gitops;
 pub use reads::{Reads, Source, pod_spec, reads};
@@ -64,6 +65,7 @@ fn spelled(named: &str, words: &dyn Words) -> Option<String> {
     let (name, of) = named.split_once(' ').unwrap_or((named, ""));
     let permission = match name {
         "part" => return Some(words.part(of)),
+        "cluster-scoped" => Permission::ClusterScoped,
         "bypass-webhooks" => Permission::BypassWebhooks,
         "delete" => Permission::Delete(of.to_owned()),
         "empty-volumes" => Permission::EmptyVolumes,

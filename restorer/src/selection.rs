@@ -20,7 +20,10 @@ pub use labels::Selector;
 
 pub use crate::permission::{Permission, Widen};
 
-use crate::kinds::{self, Holds};
+use crate::{
+    kinds::{self, Holds},
+    reason::Ruled,
+};
 
 /// Namespaces that the cluster itself lives in.
 pub const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -104,6 +107,20 @@ impl Selection {
             What::All if is_system(key) && !self.widen.include_system => Reach::Out,
             What::All => Reach::Named,
         }
+    }
+
+    /// Whether an object is of the system, and only counted: all but the system was asked for.
+    pub fn counts(&self, key: &ObjectKey) -> bool {
+        self.counts_system() && is_system(key) && self.counts_kind(&key.kind_key())
+    }
+
+    /// Whether objects of a kind are counted that are of the system.
+    pub fn counts_kind(&self, kind_key: &str) -> bool {
+        self.counts_system() && !kinds::find(kind_key).never.is_some_and(Ruled::is_of_machines)
+    }
+
+    fn counts_system(&self) -> bool {
+        self.what == What::All && !self.widen.include_system && !self.is_narrowed() && self.path.is_none()
     }
 
     /// Whether objects of a kind can belong to it.

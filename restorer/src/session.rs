@@ -26,11 +26,11 @@ use kube::Client;
 use tokio::sync::watch;
 
 use crate::{
-    Desired, Known, Live, Record, Records, Selection, Timeline, View,
+    Bypassed, Desired, Known, Live, Record, Records, Selection, Timeline, View,
     apply::{self, Check, Listener, Outcome, Settings},
     live::{self, Listed},
     message::Note,
-    plan::{Plan, Prepared, prepare},
+    plan::{Nowhere, Plan, Prepared, nowhere, prepare},
     selection::Widen,
 };
 
@@ -91,6 +91,10 @@ pub struct Compared {
     pub waited: Duration,
     /// Whether the selection names nothing at all, then or now: more likely it is misspelt than meant.
     pub is_of_nothing: bool,
+    /// Set if the selection's path is in no object of it, then or now.
+    pub nowhere: Option<Nowhere>,
+    /// Webhooks that a restore has switched off in the cluster; nothing if they may not be read.
+    pub bypassed: Option<Vec<Bypassed>>,
 }
 
 /// A restore whose record is begun.
@@ -138,8 +142,9 @@ impl Session {
         let mut selection = record.plan().selection.clone();
         selection.widen.add(beyond);
         let mut compared = self.compare(timeline, &selection, &desired).await?;
+        let id = record.id().to_owned();
+        compared.prepared.switch_on(&id, record.bypassed(), compared.bypassed.as_deref());
         if settled > 0 {
-            let id = record.id().to_owned();
             compared.prepared.plan.notes.push(Note::Interrupted { id, settled });
         }
         Ok(compared)
@@ -156,20 +161,23 @@ impl Session {
         let late = timeline.arrive(&self.client, wants, self.wait).await.err();
         timeline.refresh().await?;
         let waited = clock.monotonic().saturating_sub(began);
-        let known = Known::gather(timeline, selection).await?;
+        let mut known = Known::gather(timeline, selection).await?;
+        known.find_moved(timeline, desired).await?;
         let served = known.kinds.values().map(|kind| &kind.discovery);
         let served: Vec<_> = served.filter(|kind| !kind.resource.is_empty() && !kind.gone).cloned().collect();
         let live = live::read(&self.client, &self.parts, &served, selection, desired).await?;
         // An address may lead to another cluster by now.
         self.same("what answers", &live.cluster)?;
         let is_of_nothing = is_of_nothing(selection, desired, &live);
+        let nowhere = nowhere::find(selection, desired, &live);
+        let bypassed = live.bypassed.clone();
         let prepared = prepare(selection, desired, &live, &known);
         let mut gaps = Vec::new();
         for (key, kind) in known.kinds.iter().filter(|(_, kind)| wants(&kind.discovery)) {
             let since = kind.gaps.iter().filter(|(_, gap)| gap.time_to >= desired.time);
             gaps.extend(since.map(|(_, gap)| (key.clone(), gap.clone())));
         }
-        Ok(Compared { prepared, gaps, late, waited, is_of_nothing })
+        Ok(Compared { prepared, gaps, late, waited, is_of_nothing, nowhere, bypassed })
     }
 
     /// What the server says to a plan, asked by dry runs.

@@ -22,7 +22,7 @@ use hindcast_journal::{
     fold::{Entry, KindState, Knowledge, ObjectKey, Scope, State},
     parts::Micros,
     read::Answer,
-    row::Revision,
+    row::{Op, Revision},
     seal::{self, DataKeys, Key, Place, Rules},
     segment::FrontierVector,
     store::Store,
@@ -31,7 +31,9 @@ use hindcast_journal::{
 pub use self::follow::Follow;
 use crate::said::Remedy;
 
+mod bypassed;
 mod close;
+mod given;
 mod places;
 
 /// Reads one cluster's past.
@@ -177,8 +179,10 @@ pub struct Range {
 /// One change, with what the question wanted beside it.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The row.
+    /// The row. A write of a restore that gives fields back to their owners is the restore's, whoever the row names.
     pub row: Row,
+    /// Where it is such a write: the position of the restore's write that it completes.
+    pub completes: Option<Position>,
     /// The object's labels before, if asked for.
     pub labels_before: Option<Value>,
     /// The object's labels after, if asked for.
@@ -186,6 +190,8 @@ pub struct Event {
     /// The place of each operation of its patch, with the list elements in it named, if asked for and known:
     /// `/spec/containers/[name=web]/image`.
     pub places: Vec<String>,
+    /// What stood at each of these places before, where a text did.
+    pub stood: Vec<Option<Value>>,
 }
 
 /// The server's store was put back to an older copy: from here on a domain's counter is in another life.
@@ -203,6 +209,31 @@ pub struct Jump {
     pub last: Revision,
     /// What told so.
     pub why: String,
+}
+
+/// From here on the objects of a kind stand in namespaces and did not before, or the other way round: those before are
+/// others, whatever their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The position of the row that says so.
+    pub pos: Position,
+    /// When that was noticed.
+    pub time: Micros,
+    /// The kind key.
+    pub kind: String,
+    /// Whether they stand in namespaces from here on.
+    pub namespaced: bool,
+}
+
+impl Turn {
+    /// The turn that a row about a kind says, after what was known of the kind.
+    fn of(row: &Row, known: &BTreeMap<String, KindState>) -> Option<Self> {
+        let now: Discovery = facts::read(row).ok().filter(|_| row.op == Op::Discovery)?;
+        let before = &known.get(&row.kind_key())?.discovery;
+        let served = |kind: &Discovery| !kind.resource.is_empty();
+        let turned = served(before) && served(&now) && before.namespaced != now.namespaced && !now.gone;
+        turned.then(|| Self { pos: row.pos, time: row.time_hi, kind: row.kind_key(), namespaced: now.namespaced })
+    }
 }
 
 impl Jump {
@@ -226,6 +257,8 @@ pub struct History {
     pub gaps: Vec<(String, Gap)>,
     /// Where the server's store was put back within the range.
     pub jumps: Vec<Jump>,
+    /// Where kinds of the scope came to be served in another scope within the range.
+    pub turns: Vec<Turn>,
     /// The position of the newest row that was looked at.
     pub last: Position,
     /// How far the journal is closed.

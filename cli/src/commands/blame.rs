@@ -28,6 +28,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
     let view = View::of(&then, &scope).await?;
     let protected = past.protected(&view, std::slice::from_ref(&kind))?;
     past.reserve_view(&view, &protected);
+    past.reserve_uncertain(|key| question.wants(key));
     let Some(object) = view.objects.first() else {
         past.finish();
         return Err(question.not_found(context, &name, &view));

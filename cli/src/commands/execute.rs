@@ -16,6 +16,7 @@ use super::confirm;
 use crate::{
     args::{Going, Output},
     context::Context,
+    ending,
     failure::{Exit, Result},
     past::Reading,
     printer::Text,
@@ -74,15 +75,21 @@ pub(super) async fn run<'a>(
     let Some(work) = before(context, gathering).await? else { return Ok(Exit::Interrupted) };
     let Work { mut past, cluster, plan, restore } = work;
     let resumed = matches!(restore, State::Begun(_));
-    let nothing = plan.actions.is_empty();
+    let nothing = plan.is_idle();
     if !resumed {
         show(context, &plan, going);
     }
     if nothing {
-        if !is_text(context) {
-            finish_document(context, &past, view::Restore::nothing(&plan))?;
+        let mut answer = view::Restore::nothing(&plan);
+        let reserved = past.finish() == Exit::Reserved;
+        let exit = ending::restore(&answer, reserved);
+        if answer.open {
+            context.printer.note("nothing was done: what was asked for is left alone, as the plan says");
         }
-        return Ok(past.finish());
+        if !is_text(context) {
+            finish_document(context, &past, &mut answer)?;
+        }
+        return Ok(exit);
     }
     let restore = match restore {
         State::Begun(restore) => restore,
@@ -109,10 +116,14 @@ pub(super) async fn run<'a>(
         context.printer.line(&Text::default());
         render::restore::print(context, &answer, plan.is_wide());
     } else {
-        finish_document(context, &past, answer)?;
+        finish_document(context, &past, &mut answer)?;
     }
     advise(context, &outcome, going);
-    Ok(finish(&past, &outcome))
+    if answer.open && !outcome.cancelled {
+        context.printer.note("not all that was asked for was done: the plan names what is left, and what does it");
+    }
+    let reserved = past.finish() == Exit::Reserved;
+    Ok(if outcome.cancelled { Exit::Interrupted } else { ending::restore(&answer, reserved) })
 }
 
 /// Work that writes nothing: it ends at Ctrl-C.
@@ -140,9 +151,9 @@ fn show(context: &Context<'_>, plan: &view::Plan, going: &Going) {
     }
 }
 
-fn finish_document(context: &Context<'_>, past: &Reading<'_>, mut answer: view::Restore) -> Result<()> {
+fn finish_document(context: &Context<'_>, past: &Reading<'_>, answer: &mut view::Restore) -> Result<()> {
     answer.warnings.clone_from(&past.reservations);
-    render::document(context.printer, context.common.output, &answer)
+    render::document(context.printer, context.common.output, answer)
 }
 
 /// How to go on where not all is done.
@@ -156,14 +167,6 @@ fn advise(context: &Context<'_>, outcome: &Outcome, going: &Going) {
     if outcome.count(Became::Conflict) > 0 {
         context.printer.note("what others changed meanwhile takes a new plan: give the same command again");
     }
-}
-
-fn finish(past: &Reading<'_>, outcome: &Outcome) -> Exit {
-    if outcome.cancelled {
-        past.finish();
-        return Exit::Interrupted;
-    }
-    past.finish_with(if outcome.is_whole() { Exit::Done } else { Exit::Partly })
 }
 
 /// Applies, until it is through or interrupted; nothing if it was interrupted twice.

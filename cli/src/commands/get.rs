@@ -25,6 +25,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
     let mut view = View::of(&then, &question.scope()).await?;
     let protected = past.protected(&view, &kinds)?;
     past.reserve_view(&view, &protected);
+    past.reserve_uncertain(|key| question.wants(key));
     if !matches!(context.common.output, Output::Json | Output::Yaml) {
         // A column of a table may be of a field that is sealed.
         let rules = past.timeline.rules();
@@ -34,6 +35,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Get) -> Result<Exit> {
     }
     let objects = question.select(&view, &protected);
     if let (Some(name), true) = (&name, objects.is_empty()) {
+        past.finish();
         return Err(question.not_found(context, name, &view));
     }
     past.reserve_values(objects.iter().copied(), args.show_secrets);

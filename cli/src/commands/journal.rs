@@ -26,6 +26,9 @@ pub(super) async fn run(context: &Context<'_>, verb: &JournalVerb) -> Result<Exi
                 context.printer.note("no rows: a file without rows says who writes, or how far was seen");
             }
             for row in rows {
+                if !context.printer.is_read() {
+                    break;
+                }
                 render::row(context.printer, context.common.output, &RowView::new(&row, hide))?;
             }
             Ok(Exit::Done)

@@ -1,15 +1,17 @@
 //! `hindcast log`: what changed, when and by whom.
 
+use std::collections::BTreeMap;
+
 use hindcast_journal::cut::MAIN;
-use hindcast_restorer::{History, Jump, Range};
+use hindcast_restorer::{History, Jump, Range, Turn};
 
 use crate::{
     args::Log,
     context::Context,
     failure::{Exit, Result},
-    history::Part,
+    history::{Part, Wanted},
     kubeconfig::Namespaces,
-    names, past,
+    names, past, reader,
     render::log::{self as text, Order},
 };
 
@@ -27,7 +29,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
     past.reserve_later(history.events.iter().map(|event| &event.row));
     say_range(context, &part.range, &history);
     say_jumps(context, &history.jumps);
-    let changes = part.wanted(&past, &history.events);
+    say_turns(context, &history.turns);
+    let Wanted { changes, others } = part.wanted(&past, &history.events);
+    say_others(context, &others);
     text::print(context, args, &changes, Order::NewestFirst, part.question.namespaces == Namespaces::All);
     if history.truncated {
         context.printer.note("note: there are more changes than one answer holds; give a shorter range");
@@ -46,9 +50,11 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
     let work = async {
         let mut log = past.timeline.follow(&part.range, &part.scope).await?;
         loop {
-            let (events, jumps) = log.take();
+            let (events, jumps, turns) = log.take();
             say_jumps(context, &jumps);
-            let changes = part.wanted(&past, &events);
+            say_turns(context, &turns);
+            let Wanted { changes, others } = part.wanted(&past, &events);
+            say_others(context, &others);
             shown += changes.len();
             text::print(context, args, &changes, Order::OldestFirst, part.question.namespaces == Namespaces::All);
             log.more().await?;
@@ -60,6 +66,7 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
             context.printer.note(format!("interrupted after {}", names::count(shown, "change")));
             return Ok(Exit::Interrupted);
         }
+        () = reader::gone(context.printer) => return Ok(Exit::Done),
     };
     match done {
         Ok(never) => match never {},
@@ -93,5 +100,36 @@ fn say_jumps(context: &Context<'_>, jumps: &[Jump]) {
             jump.incarnation.saturating_sub(1),
             jump.incarnation,
         ));
+    }
+}
+
+/// One line for each kind whose objects came to stand in namespaces, or in none.
+fn say_turns(context: &Context<'_>, turns: &[Turn]) {
+    for turn in turns {
+        let (before, now) = if turn.namespaced { SCOPES } else { (SCOPES.1, SCOPES.0) };
+        context.printer.note(format!(
+            "{} {} were {before} until then, and are {now} from pos {} on: those before are other objects",
+            context.wall.show_millis(turn.time),
+            names::kind_name(&turn.kind),
+            turn.pos,
+        ));
+    }
+}
+
+/// The scopes in words: of what stands in no namespace, and of what stands in one.
+const SCOPES: (&str, &str) = ("cluster-scoped", "namespaced");
+
+/// One line for each kind of which changes are left out, since they are of objects of the other scope.
+fn say_others(context: &Context<'_>, others: &BTreeMap<(String, bool), usize>) {
+    for ((kind, namespaced), count) in others {
+        let changes = names::count(*count, "change");
+        context.printer.note(match namespaced {
+            true => format!(
+                "note: {kind} were namespaced then and are cluster-scoped now: {changes} of those of then left out; -n NAMESPACE shows them"
+            ),
+            false => format!(
+                "note: {kind} were namespaced then and are cluster-scoped now: {changes} of those of now left out; without -n they are shown"
+            ),
+        });
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     args::{self, Output},
     context::Context,
+    ending,
     failure::{Exit, Result},
     moment, planfile, render, rollback, scope, view,
 };
@@ -17,7 +18,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Plan) -> Result<Exit
     let selection = scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
     let at = rollback::again(&t, then.moment());
     let compared = cluster.session.plan(&mut past.timeline, &then, &selection).await?;
-    let gaps = rollback::judge(context, &mut past, &compared)?;
+    let gaps = rollback::judge(context, &mut past, &compared).await?;
     let mut plan = view::Plan::new(&compared.prepared, at);
     plan.gaps = gaps;
     if args.check {
@@ -37,6 +38,6 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Plan) -> Result<Exit
         let path = path.display();
         context.printer.note(format!("kept in {path}; to do it: hindcast restore --plan {path}"));
     }
-    let same = plan.actions.is_empty() && plan.left.is_empty();
-    Ok(past.finish_with(if same { Exit::Done } else { Exit::Differences }))
+    let reserved = past.finish() == Exit::Reserved;
+    Ok(ending::plan(&plan, reserved))
 }

@@ -49,7 +49,7 @@ async fn asked<'a>(context: &'a Context<'a>, args: &args::Restore) -> Result<Wor
     let at = rollback::again(&t, then.moment());
     let selection = scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
     let compared = cluster.session.plan(&mut past.timeline, &then, &selection).await?;
-    let gaps = rollback::judge(context, &mut past, &compared)?;
+    let gaps = rollback::judge(context, &mut past, &compared).await?;
     Work::planned(past, cluster, compared.prepared, (at, gaps), &args.going).await
 }
 
@@ -66,7 +66,7 @@ async fn kept<'a>(context: &'a Context<'a>, file: &PlanFile, going: &args::Going
     let then = past.at(&t, false).await?;
     let at = rollback::again(&t, then.moment());
     let mut compared = cluster.session.plan(&mut past.timeline, &then, &file.selection).await?;
-    let gaps = rollback::judge(context, &mut past, &compared)?;
+    let gaps = rollback::judge(context, &mut past, &compared).await?;
     let notes = file.confine(&mut compared.prepared)?;
     compared.prepared.plan.notes.extend(notes.into_iter().map(Note::Text));
     Work::planned(past, cluster, compared.prepared, (at, gaps), going).await
@@ -79,7 +79,7 @@ async fn resumed<'a>(context: &'a Context<'a>, id: &str, going: &args::Going) ->
     let records = rollback::records(context, &mut past, going.record_dir.as_deref()).await?;
     let (restore, again) = cluster.session.resume(&mut past.timeline, &records, id).await?;
     if let Some(compared) = &again {
-        rollback::judge(context, &mut past, compared)?;
+        rollback::judge(context, &mut past, compared).await?;
     }
     let plan = view::Plan::new(restore.prepared(), String::new());
     let (id, through) = (restore.record().id(), restore.record().through());

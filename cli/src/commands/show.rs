@@ -22,6 +22,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Show) -> Result<Exit> {
     let view = View::of(&then, &question.scope()).await?;
     let protected = past.protected(&view, &[kind])?;
     past.reserve_view(&view, &protected);
+    past.reserve_uncertain(|key| question.wants(key));
     let Some(object) = view.objects.first() else {
         past.finish();
         return Err(question.not_found(context, &name, &view));

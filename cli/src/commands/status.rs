@@ -1,29 +1,36 @@
 //! `hindcast status`: what is protected, and up to when.
 
+use hindcast_cluster::discovery::API_SERVICES;
+use hindcast_journal::{cut::At, fold::Scope};
+use hindcast_restorer::View;
+
 use crate::{
     args::Output,
     context::Context,
     failure::{Exit, Result},
     names,
-    past::{self, alias},
+    past::{self, Reading, alias},
     render,
     store::Access,
-    view::{Cluster, Status, Warning},
+    view::{Cluster, DeadApi, Status, Warning},
+    words,
 };
 
 /// Answers `status`. It ends with 0 whenever the journal could be read: what is wrong is in what it says.
 pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
     let location = past::locate(context, Access::Read)?;
-    let now = context.parts.clock.now();
     let (mut clusters, mut warnings) = (Vec::new(), Vec::new());
     let uids = match &context.common.cluster {
-        Some(_) => vec![past::open(context).await?.journal.cluster().to_owned()],
+        Some(_) => vec![past::open_quietly(context).await?.journal.cluster().to_owned()],
         None => past::clusters(&context.parts, &location).await?,
     };
     for uid in uids {
         let mut past = past::open_cluster(context, &location, &uid).await?;
         let status = past.timeline.status().await?;
-        let cluster = Cluster::new(&status, alias(context, &location, &uid).await?, now);
+        let alias = alias(context, &location, &uid).await?;
+        // What was just read may have been written since this command began.
+        let mut cluster = Cluster::new(&status, alias, context.parts.clock.now());
+        cluster.dead_apis = dead_apis(&mut past).await?;
         let mut warn = |code: &str, message: String| {
             warnings.push(Warning { code: code.to_owned(), message: format!("cluster {uid}: {message}") });
         };
@@ -53,6 +60,9 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
                 ),
             );
         }
+        for off in past.timeline.bypassed().await? {
+            warn("webhooks-bypassed", words::bypassed(&off));
+        }
         let lost = cluster.gaps.iter().filter(|gap| gap.grade == "lost").count();
         if lost > 0 {
             warn("lost-gap", names::count(lost, "interval") + " in which changes may be missing");
@@ -67,4 +77,12 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         _ => render::status::print(context, &status),
     }
     Ok(Exit::Done)
+}
+
+/// The aggregated APIs that do not answer, as far as the journal knows.
+async fn dead_apis(past: &mut Reading<'_>) -> Result<Vec<DeadApi>> {
+    let newest = past.timeline.at(&At::NowOpen).await?;
+    let scope = Scope { kinds: Some(vec![API_SERVICES.to_owned()]), ..Scope::default() };
+    let services = View::of(&newest, &scope).await?.objects;
+    Ok(services.iter().filter_map(|service| DeadApi::of(&service.value)).collect())
 }

@@ -272,6 +272,77 @@ fn log_shows_who_did_what_newest_first() {
 }
 
 #[test]
+fn a_write_of_a_restore_is_the_restores_whole() {
+    let world = World::new(Stored::Sealed);
+    let log = |args: &[&str]| run(&world, &[&["log", "cm/config", "-n", "shop"], args].concat());
+    let folded = log(&[]);
+    let lines = |done: &Done| done.out.lines().filter(|line| line.contains("configmaps/config")).count();
+    assert_eq!(lines(&folded), 2, "{}", folded.out);
+    assert!(folded.out.contains("hindcast") && folded.out.contains("data.big: \"1.11\""), "{}", folded.out);
+    let all = log(&["--all"]);
+    assert_eq!(lines(&all), 3, "{}", all.out);
+    let back = all.out.lines().find(|line| line.contains("gives the fields back to their owners: part of pos"));
+    assert!(back.is_some_and(|back| back.contains(" hindcast ")), "{}", all.out);
+    let json = log(&["-o", "json"]);
+    let told: Vec<serde_json::Value> = json.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&told[0]["manager"], &told[0]["completes"]), (&"hindcast".into(), &told[1]["pos"]), "{}", json.out);
+    assert_eq!(told[1]["manager"], "hindcast", "{}", json.out);
+    let blame = run(&world, &["blame", "cm/config", "-n", "shop", "--all"]);
+    let version = blame.out.lines().find(|line| line.contains("resourceVersion: \"18\"")).unwrap();
+    assert!(version.contains("hindcast"), "{}", blame.out);
+    let diff = run(&world, &["diff", "cm/config", "-n", "shop", "--from", "rev:14", "--to", "rev:19"]);
+    assert!(diff.out.contains(&format!("by hindcast (pos {})", told[1]["pos"])), "{}", diff.out);
+}
+
+#[test]
+fn a_kind_that_turned_is_told_and_its_namesakes_are_not_mixed() {
+    let world = World::new(Stored::Sealed);
+    let lines = |done: &Done| done.out.lines().filter(|line| line.contains("doodads.example.com/d")).count();
+    let said = "doodads.example.com were namespaced until then, and are cluster-scoped from pos";
+    let now = run(&world, &["log", "doodad/d"]);
+    assert_eq!(lines(&now), 1, "{}", now.out);
+    assert!(now.err.contains(said), "{}", now.err);
+    assert!(now.err.contains("2 changes of those of then left out; -n NAMESPACE shows them"), "{}", now.err);
+    let then = run(&world, &["log", "doodad/d", "-n", "shop"]);
+    assert_eq!(lines(&then), 2, "{}", then.out);
+    assert!(then.err.contains("1 change of those of now left out; without -n they are shown"), "{}", then.err);
+    let elsewhere = run(&world, &["log", "doodad/d", "-n", "other"]);
+    assert_eq!(lines(&elsewhere), 1, "as of any kind without namespaces: {}{}", elsewhere.out, elsewhere.err);
+    let all = run(&world, &["log", "doodads", "-A", "--since", "2026-11-01"]);
+    assert_eq!(lines(&all), 3, "{}", all.out);
+    assert!(all.err.contains(said) && !all.err.contains("left out"), "{}", all.err);
+}
+
+#[test]
+fn a_change_of_which_nobody_knows_whether_it_was_by_then_is_named_to_whom_it_matters() {
+    let world = World::new(Stored::Sealed);
+    let at = "2026-11-01 13:00:17";
+    let said = "1 change may be before or after that moment (±2.0 s): configmaps shop/gone (position ";
+    for (args, exit, told) in [
+        (&["get", "cm", "-n", "shop", "--at", at][..], Exit::Reserved, true),
+        (&["get", "cm/gone", "-n", "shop", "--at", at], Exit::Failed, true),
+        (&["get", "deploy", "-n", "shop", "--at", at], Exit::Done, false),
+        (&["get", "cm", "-n", "default-not", "--at", at], Exit::Done, false),
+        (&["show", "cm/config", "-n", "shop", "--at", at], Exit::Done, false),
+        (&["diff", "cm", "-n", "shop", "--from", "rev:11", "--to", at], Exit::Differences, true),
+        (&["diff", "cm", "-n", "shop", "--from", "rev:18", "--to", "rev:18"], Exit::Done, false),
+        (&["diff", "deploy", "-n", "shop", "--from", "rev:11", "--to", at], Exit::Differences, false),
+    ] {
+        let done = run(&world, args);
+        assert_eq!((done.exit, done.err.contains(said)), (exit, told), "{args:?}: {}{}", done.out, done.err);
+    }
+}
+
+#[test]
+fn now_says_how_long_ago_it_is() {
+    let world = World::new(Stored::Sealed);
+    let now = run(&world, &["get", "cm", "-n", "shop"]);
+    assert!(now.err.contains("note: that is ") && now.err.contains(" ago: nothing later is closed"), "{}", now.err);
+    let then = run(&world, &["get", "cm", "-n", "shop", "--at", "rev:20"]);
+    assert!(!then.err.contains("nothing later is closed"), "{}", then.err);
+}
+
+#[test]
 fn diff_shows_what_became_of_each_object() {
     let world = World::new(Stored::Sealed);
     let done = run(&world, &["diff", "-n", "shop", "--from", "rev:11", "--to", "rev:14"]);

@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Undo) -> Result<Exit
         let record = records.open(&args.id).await?;
         let widen = scope::widen(&args.widen, &mut past).await?;
         let compared = cluster.session.undo(&mut past.timeline, &record, &widen).await?;
-        let gaps = rollback::judge(context, &mut past, &compared)?;
+        let gaps = rollback::judge(context, &mut past, &compared).await?;
         Work::planned(past, cluster, compared.prepared, (String::new(), gaps), &args.going).await
     })
     .await

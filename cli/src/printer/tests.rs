@@ -84,3 +84,26 @@ fn colour_comes_from_styles_alone() {
     assert_eq!(paint(&text, true), "\x1b[31mx\\u001b[0m\x1b[0my\n");
     assert_eq!(paint(&text, false), "x\\u001b[0my\n");
 }
+
+/// A pipe whose reader has gone away.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_has_gone_away_is_known_after_a_write_and_no_error() {
+    let printer = Printer::to(Box::new(Closed), Box::new(Closed));
+    printer.note("for nobody");
+    assert!(printer.is_read(), "what is not data says nothing of who reads the data");
+    printer.data("a line\n");
+    assert!(!printer.is_read());
+    printer.out_closed().await;
+}

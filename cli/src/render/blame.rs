@@ -36,9 +36,12 @@ pub(crate) fn print(context: &Context<'_>, blame: &Blame, object: &Value) {
 
 fn cells(context: &Context<'_>, origin: &Origin) -> Vec<String> {
     let time = context.wall.show_change(origin.time);
-    let by = match origin.subresource.as_str() {
-        "" => origin.manager.clone(),
-        subresource => format!("{} ({subresource})", origin.manager),
+    let by = match (origin.manager.as_str(), origin.subresource.as_str()) {
+        // What nobody owns was there from the beginning, or somebody has changed it since.
+        ("", _) if origin.first => String::new(),
+        ("", _) => "unknown".to_owned(),
+        (manager, "") => manager.to_owned(),
+        (manager, subresource) => format!("{manager} ({subresource})"),
     };
     vec![
         if origin.listed { format!("before {time}") } else { time },

@@ -18,6 +18,9 @@ use crate::{
     view::{Changed, Diff},
 };
 
+/// The longest line that is shown: at a terminal, and where a program or a file has room for more.
+const LINE: (usize, usize) = (240, 2000);
+
 /// Prints what differs. `times` are the moments in words.
 pub(crate) fn print(context: &Context<'_>, diff: &Diff, times: (&str, &str)) {
     for (at, object) in diff.objects.iter().enumerate() {
@@ -69,6 +72,7 @@ fn body(context: &Context<'_>, object: &Changed, times: (&str, &str)) {
     let mut line = Text::default();
     line.push(Style::Green, format!("+++ {}", there(&object.sides.1, times.1)));
     context.printer.line(&line);
+    let width = if context.printer.is_piped() { LINE.1 } else { LINE.0 };
     for hunk in hunks {
         let (lines, side) = match hunk.first.0 {
             Sign::New => (&new, &object.sides.1),
@@ -78,9 +82,9 @@ fn body(context: &Context<'_>, object: &Changed, times: (&str, &str)) {
         let place = place.map_or(String::new(), |(line, value)| paths::spell_in(&line.pointer, value));
         let whole = object.how == How::Added || object.how == How::Removed;
         let mut line = Text::default();
-        line.push(Style::Dim, if whole { hunk.heading } else { format!("{} {place}", hunk.heading) });
+        line.push(Style::Dim, if whole { hunk.heading.clone() } else { format!("{} {place}", hunk.heading) });
         context.printer.line(&line);
-        for (sign, text) in hunk.lines {
+        for (sign, text) in hunk.within(width) {
             let mut line = Text::default();
             line.push(sign.style(), format!("{}{text}", sign.mark()));
             context.printer.line(&line);

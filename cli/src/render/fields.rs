@@ -1,8 +1,9 @@
 //! Fields that change, a line each: `spec.replicas: 3 → 5`; long texts as a small unified diff.
 
+use hindcast_journal::exact::{self, Value as Exact};
 use serde_json::Value;
 
-use super::{log::shorten, unified};
+use super::{excerpt, unified};
 use crate::{
     printer::{Style, Text},
     view::Field,
@@ -30,11 +31,23 @@ fn one(field: &Field, indent: usize) -> Vec<Text> {
     {
         return texts(&field.shown, (from, to), indent);
     }
+    let (from, to) = sides(field);
     let mut line = Text::plain(format!("{:indent$}{}: ", "", field.shown));
-    line.push(Style::Red, side(field.from.as_ref(), "(not set)"));
+    line.push(Style::Red, from);
     line.push(Style::Plain, " → ");
-    line.push(Style::Green, side(field.to.as_ref(), "(removed)"));
+    line.push(Style::Green, to);
     vec![line]
+}
+
+/// Both sides of a field on a line; of long ones the part that differs.
+fn sides(field: &Field) -> (String, String) {
+    match (&field.from, &field.to) {
+        (Some(from), Some(to)) => excerpt::around(&plain(from), &plain(to), WIDTH),
+        (from, to) => {
+            let side = |value: &Option<Value>, none: &str| value.as_ref().map_or_else(|| none.to_owned(), self::value);
+            (side(from, "(not set)"), side(to, "(removed)"))
+        }
+    }
 }
 
 fn texts(path: &str, (from, to): (&str, &str), indent: usize) -> Vec<Text> {
@@ -46,13 +59,12 @@ fn texts(path: &str, (from, to): (&str, &str), indent: usize) -> Vec<Text> {
         if left > 0 {
             out.push(styled(Style::Dim, format!("{:indent$}  {}", "", hunk.heading)));
         }
-        for (sign, line) in hunk.lines {
+        for (sign, line) in hunk.within(WIDTH * 2) {
             if left == 0 {
                 more += 1;
                 continue;
             }
             left -= 1;
-            let line = shorten(line, WIDTH * 2);
             out.push(styled(sign.style(), format!("{:indent$}  {}{line}", "", sign.mark())));
         }
     }
@@ -63,20 +75,32 @@ fn texts(path: &str, (from, to): (&str, &str), indent: usize) -> Vec<Text> {
     out
 }
 
-/// A value on a line.
-fn side(value: Option<&Value>, none: &str) -> String {
+/// A value as people write it, on a line.
+pub(crate) fn value(value: &Value) -> String {
+    excerpt::shorten(&plain(value), WIDTH)
+}
+
+/// A value as people write it, whole: a text stands without quotes where it can be taken for nothing else.
+fn plain(value: &Value) -> String {
     match value {
-        None => none.to_owned(),
-        Some(value) => self::value(value),
+        Value::String(text) if is_bare(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
-/// A value as people write it, on a line: a text stands without quotes where nothing is lost by that.
-pub(crate) fn value(value: &Value) -> String {
+/// The same of a value of the journal.
+pub(crate) fn bare(value: &Exact) -> String {
     match value {
-        Value::String(text) if !text.is_empty() && text.trim() == text && !text.contains('\n') => shorten(text, WIDTH),
-        other => shorten(&other.to_string(), WIDTH),
+        Exact::String(text) if is_bare(text) => text.to_string(),
+        other => other.to_string(),
     }
+}
+
+/// Whether a text without quotes is still seen to be this text, and no number or word of JSON.
+fn is_bare(text: &str) -> bool {
+    let edges = !text.is_empty() && text.trim() == text && !text.contains('\n');
+    let first = text.chars().next().is_some_and(|c| matches!(c, '"' | '[' | '{'));
+    edges && !first && exact::parse(text.as_bytes()).is_err()
 }
 
 /// A line in one style.

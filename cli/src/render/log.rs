@@ -4,13 +4,14 @@
 //! folded into one line unless `--all` asks for each.
 //!
 //! **Invariants.** (1) The printed time, given as T, includes the change. (2) `--limit` counts what is shown, and
-//! hitting it is said.
+//! hitting it is said. (3) What came, what went and what was marked for deletion has a line of its own, and no line is of
+//! an object and its namesake [`fold`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::exact::Value;
 
-use super::table;
+use super::{excerpt, fields, table};
 use crate::paths::spell;
 use crate::{
     args::{Log, Output},
@@ -54,19 +55,17 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
         return changes.iter().map(single).collect();
     }
     let mut lines: Vec<Line<'_>> = Vec::new();
-    // Per object, where its quiet changes are being counted.
+    // Per object, namesakes apart, where its quiet changes are being counted.
     let mut quiet: BTreeMap<String, Line<'_>> = BTreeMap::new();
-    // Per object, whether a controller wrote it last. A write within the second of the one before leaves no new mark
-    // in managedFields, and a delete never does: then the last known writer stands in.
-    let mut kept: BTreeMap<String, bool> = BTreeMap::new();
+    let mut shown: BTreeSet<u64> = BTreeSet::new();
     for change in changes {
-        let object = &change.object;
-        let key = [object.group.as_str(), &object.resource, &object.namespace, &object.name].join("/");
-        if !change.manager.is_empty() {
-            kept.insert(key.clone(), change.is_by_controller());
+        // What completes a change that is shown is a part of it.
+        if change.completes.is_some_and(|pos| shown.contains(&pos)) {
+            continue;
         }
-        let unsigned = change.manager.is_empty() && change.op != "unreadable";
-        if change.is_quiet() || (unsigned && kept.get(&key) == Some(&true)) {
+        if change.may_be_folded() {
+            let object = &change.object;
+            let key = [object.group.as_str(), &object.resource, &object.namespace, &object.name, &object.uid].join("/");
             quiet
                 .entry(key)
                 .and_modify(|line| {
@@ -75,6 +74,7 @@ pub(super) fn fold(changes: &[Change], all: bool) -> Vec<Line<'_>> {
                 })
                 .or_insert(single(change));
         } else {
+            shown.insert(change.pos);
             lines.push(single(change));
         }
     }
@@ -158,9 +158,12 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
     } else {
         object.name.clone()
     };
-    let by = match change.subresource.as_str() {
-        "" => change.manager.clone(),
-        sub => format!("{} ({sub})", change.manager),
+    let by = match (change.manager.as_str(), change.subresource.as_str()) {
+        // The same version, read again: nobody wrote.
+        ("", _) if change.op == "reread" => String::new(),
+        ("", _) => "unknown".to_owned(),
+        (manager, "") => manager.to_owned(),
+        (manager, sub) => format!("{manager} ({sub})"),
     };
     let what = if line.count > 1 {
         format!(
@@ -191,9 +194,19 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
 /// The changed fields, the first of them with their new values, none longer than `width`.
 fn summary(change: &Change, width: usize) -> String {
     const SHOWN: usize = 3;
+    if let Some(pos) = change.completes {
+        return format!("gives the fields back to their owners: part of pos {pos}");
+    }
+    let told: Vec<_> = change.told().collect();
+    if change.patch.is_some() && told.is_empty() {
+        return "only who owns its fields".to_owned();
+    }
     // The generation says only that something else changed.
-    let told = change.told().filter(|(_, place)| *place != "/metadata/generation");
-    let mut parts: Vec<String> = told.filter_map(|(operation, place)| field(operation, place, width)).collect();
+    let told = told.into_iter().filter(|(_, place, _)| *place != "/metadata/generation");
+    let fields = told.filter_map(|(operation, place, stood)| field(operation, (place, stood), width));
+    let mut parts: Vec<String> =
+        change.is_deletion_mark.then(|| "marked for deletion".to_owned()).into_iter().collect();
+    parts.extend(fields);
     let more = parts.len().saturating_sub(SHOWN);
     parts.truncate(SHOWN);
     if more > 0 {
@@ -202,8 +215,9 @@ fn summary(change: &Change, width: usize) -> String {
     parts.join("; ")
 }
 
-/// `spec.replicas: 3`, `-metadata.labels.app`; no value is longer than `width`.
-fn field(operation: &Value, place: &str, width: usize) -> Option<String> {
+/// `spec.replicas: 3`, `-metadata.labels.app`; no value is longer than `width`. Of a longer text the part is shown in which it
+/// is another than what stood there.
+fn field(operation: &Value, (place, stood): (&str, Option<&Value>), width: usize) -> Option<String> {
     let path = spell(place);
     match operation.get("op")?.as_str()? {
         "remove" => Some(format!("-{path}")),
@@ -211,22 +225,14 @@ fn field(operation: &Value, place: &str, width: usize) -> Option<String> {
         "move" | "copy" => Some(format!("{path} (from {})", spell(operation.get("from")?.as_str()?))),
         op => {
             let sign = if op == "add" { "+" } else { "" };
-            let value = operation.get("value").map_or_else(String::new, |value| match value {
-                Value::String(text) => text.to_string(),
-                other => other.to_string(),
-            });
-            Some(format!("{sign}{path}: {}", shorten(&value, width)))
+            let value = operation.get("value").map(fields::bare).unwrap_or_default();
+            let shown = match stood {
+                Some(stood) => excerpt::around(&fields::bare(stood), &value, width).1,
+                None => excerpt::shorten(&value, width),
+            };
+            Some(format!("{sign}{path}: {shown}"))
         }
     }
-}
-
-/// At most `width` characters of a text.
-pub(super) fn shorten(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let head: String = text.chars().take(width.saturating_sub(1)).collect();
-    format!("{head}…")
 }
 
 /// The whole change under its line.
@@ -237,8 +243,8 @@ fn details(context: &Context<'_>, change: &Change) {
         context.printer.line(&line);
     };
     if change.operations.len() > 1 {
-        for (operation, place) in change.told() {
-            if let Some(text) = field(operation, place, 160) {
+        for (operation, place, stood) in change.told() {
+            if let Some(text) = field(operation, (place, stood), 160) {
                 dim(text);
             }
         }

@@ -1,7 +1,7 @@
 //! A plan as text, for somebody who has to decide at night: what will change, field by field, what will not, and why.
 //!
 //! **Words**: a *group* is all actions of one verb; *left alone* is what differs and is not touched, with the flag that
-//! would do it.
+//! would do it; *kept* are fields that differ and stay; what controllers make is no difference.
 //!
 //! **Invariants.** (1) Every action is named, and every delete says what allows it. (2) What is left alone is counted
 //! in full; alike ones share a line. (3) The counts stand last, where a terminal shows them.
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use hindcast_restorer::{
     apply::Check,
     plan::Verb,
+    reason::Standing,
     selection::{Selection, What},
 };
 
@@ -18,9 +19,9 @@ use super::fields::{self, styled};
 use crate::{
     context::Context,
     moment::Wall,
-    names::{count, kind_name},
+    names::{count, kind_name, some},
     printer::{Style, Text},
-    view::plan::{Action, Kept, Left, Plan},
+    view::plan::{Action, Kept, KeptIn, Left, Plan},
     words,
 };
 
@@ -44,6 +45,7 @@ pub(crate) fn print(context: &Context<'_>, plan: &Plan) {
 pub(crate) fn lines(plan: &Plan, wall: &Wall) -> Vec<Text> {
     let mut out = Vec::new();
     out.push(styled(Style::Bold, heading(plan, wall)));
+    let refused = refusals(plan);
     let groups = [
         (Verb::Update, "will change", Style::Yellow),
         (Verb::Create, "will create", Style::Green),
@@ -58,8 +60,19 @@ pub(crate) fn lines(plan: &Plan, wall: &Wall) -> Vec<Text> {
         out.push(Text::default());
         out.push(styled(style, format!("{title} {}", actions.len())));
         for action in actions {
-            self::action(action, plan.is_wide(), &mut out);
+            let once = action.refusal().is_some_and(|why| refused.get(&why).is_some_and(|all| all.len() > 1));
+            self::action(action, plan.is_wide(), once, &mut out);
         }
+    }
+    kept_in(plan, &mut out);
+    for (why, all) in refused.iter().filter(|(_, all)| all.len() > 1) {
+        let names: Vec<String> = all.iter().take(NAMES).map(|action| action.object.text(plan.is_wide())).collect();
+        let more = all.len().saturating_sub(NAMES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        out.push(Text::default());
+        out.push(styled(Style::Red, format!("the server would refuse {} of these", all.len())));
+        out.push(Text::plain(format!("  {}{more}", names.join(", "))));
+        out.push(Text::plain(format!("    {why}")));
     }
     left(plan, &mut out);
     if !plan.notes.is_empty() {
@@ -104,7 +117,19 @@ pub(crate) fn what(selection: &Selection) -> String {
     if narrow.is_empty() { named } else { format!("{named} ({})", narrow.join("; ")) }
 }
 
-fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
+/// The actions that the server would refuse, by why.
+fn refusals(plan: &Plan) -> BTreeMap<String, Vec<&Action>> {
+    let mut out: BTreeMap<String, Vec<&Action>> = BTreeMap::new();
+    for action in &plan.actions {
+        if let Some(why) = action.refusal() {
+            out.entry(why).or_default().push(action);
+        }
+    }
+    out
+}
+
+/// `once` says that why the server would refuse it is told below, with others.
+fn action(action: &Action, wide: bool, once: bool, out: &mut Vec<Text>) {
     out.push(Text::plain(format!("  {}", action.object.text(wide))));
     out.extend(fields::lines(&action.changes, 4, FIELDS));
     out.extend(action.kept.iter().map(kept));
@@ -115,9 +140,17 @@ fn action(action: &Action, wide: bool, out: &mut Vec<Text>) {
     out.extend(warnings.map(|warning| styled(Style::Yellow, format!("    note: {warning}"))));
     match &action.check {
         None | Some(Check::Fine) => {}
+        Some(Check::Refused(_)) if once => {
+            out.push(styled(Style::Red, "    the server would refuse it: see below".to_owned()));
+        }
         Some(Check::Refused(why)) => {
             let why = words::message(why);
             out.push(styled(Style::Red, format!("    the server would refuse it: {why}")));
+        }
+        Some(Check::NotKept(of)) => {
+            let of: Vec<String> = of.iter().map(|path| crate::paths::spell(path)).collect();
+            let text = format!("    the server would not keep what it is sent: {}", some(&of));
+            out.push(styled(Style::Red, text));
         }
         Some(said) => out.push(styled(Style::Dim, format!("    {}", words::check(said)))),
     }
@@ -129,18 +162,56 @@ fn kept(kept: &Kept) -> Text {
         |value: &Option<serde_json::Value>, none: &str| value.as_ref().map_or_else(|| none.to_owned(), fields::value);
     let live = side(&kept.field.from, "(not set)");
     let was = side(&kept.field.to, "not set");
-    styled(Style::Dim, format!("    stays {}: {live} ({} sets it; it was {was})", kept.field.shown, kept.owner))
+    let owner = &kept.owner;
+    let why = match kept.standing {
+        Standing::Machines => format!("{owner} sets it; it was {was}"),
+        Standing::Wanting => format!("left to {owner}; it was {was}"),
+        _ => format!("{owner}; it was {was}"),
+    };
+    let flag = kept.flag.as_ref().map_or_else(String::new, |flag| format!("; {flag} puts it back"));
+    let style = if kept.standing == Standing::Machines { Style::Dim } else { Style::Yellow };
+    styled(style, format!("    stays {}: {live} ({why}{flag})", kept.field.shown))
 }
 
-/// What is left alone, alike ones on a line: the verb, how many, the reason, the flag.
-fn left(plan: &Plan, out: &mut Vec<Text>) {
-    if plan.left.is_empty() {
+/// What is as it was but for kept fields. Where only controllers set them, a few stand for all.
+fn kept_in(plan: &Plan, out: &mut Vec<Text>) {
+    if plan.kept.is_empty() {
         return;
     }
     out.push(Text::default());
-    out.push(styled(Style::Bold, format!("left alone {}", plan.left.len())));
+    out.push(styled(Style::Bold, format!("kept in part {} (as they were but for these fields)", plan.kept.len())));
+    let of_people = |of: &&KeptIn| of.fields.iter().any(|kept| kept.standing != Standing::Machines);
+    let (people, machines): (Vec<&KeptIn>, Vec<&KeptIn>) = plan.kept.iter().partition(of_people);
+    for of in people.iter().chain(machines.iter().take(NAMES)) {
+        out.push(Text::plain(format!("  {}", of.object.text(plan.is_wide()))));
+        out.extend(of.fields.iter().map(kept));
+    }
+    if machines.len() > NAMES {
+        let more = machines.len() - NAMES;
+        out.push(styled(Style::Dim, format!("  and {more} more whose fields controllers set; -o json has all")));
+    }
+}
+
+/// What is left alone, and what controllers make: that is no difference.
+fn left(plan: &Plan, out: &mut Vec<Text>) {
+    let (made, left): (Vec<&Left>, Vec<&Left>) = plan.left.iter().partition(|left| is_made(left));
+    groups(&format!("left alone {}", left.len()), &left, plan.is_wide(), out);
+    groups(&format!("made by controllers {} (no difference)", made.len()), &made, plan.is_wide(), out);
+}
+
+fn is_made(left: &Left) -> bool {
+    left.standing == Standing::Machines
+}
+
+/// Alike ones on a line: the verb, how many, the reason, the flag.
+fn groups(title: &str, all: &[&Left], wide: bool, out: &mut Vec<Text>) {
+    if all.is_empty() {
+        return;
+    }
+    out.push(Text::default());
+    out.push(styled(Style::Bold, title));
     let mut groups: BTreeMap<(&str, Verb, Option<&str>), Vec<&Left>> = BTreeMap::new();
-    for left in &plan.left {
+    for left in all {
         groups.entry((&left.code, left.verb, left.flag.as_deref())).or_default().push(left);
     }
     for ((code, verb, flag), group) in groups {
@@ -152,7 +223,7 @@ fn left(plan: &Plan, out: &mut Vec<Text>) {
         };
         let alike = group.iter().all(|left| Some(&left.reason) == group.first().map(|first| &first.reason));
         if alike || code == "owned" {
-            let names: Vec<String> = group.iter().take(NAMES).map(|left| left.object.text(plan.is_wide())).collect();
+            let names: Vec<String> = group.iter().take(NAMES).map(|left| left.object.text(wide)).collect();
             let more = group.len().saturating_sub(NAMES);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let reason = if alike { group.first().map_or("", |left| &left.reason) } else { "others own them" };
@@ -160,7 +231,7 @@ fn left(plan: &Plan, out: &mut Vec<Text>) {
             out.push(why(verb, reason, flag));
         } else {
             for left in group {
-                out.push(Text::plain(format!("  {}", left.object.text(plan.is_wide()))));
+                out.push(Text::plain(format!("  {}", left.object.text(wide))));
                 out.push(why(verb, &left.reason, flag));
             }
         }
@@ -175,11 +246,21 @@ fn why(verb: &str, reason: &str, flag: Option<&str>) -> Text {
     line
 }
 
-/// `2 to change, 1 to create; 3 left alone, 14 as they were; about 1 s`
+/// `2 to change, 1 to create; 3 left alone, 1 kept in part, 14 as they were; about 1 s`
 fn totals(plan: &Plan) -> String {
-    let rest = format!("{} left alone, {} as they were", plan.left.len(), plan.unchanged);
-    if plan.actions.is_empty() {
+    let made = plan.left.iter().filter(|left| is_made(left)).count();
+    let mut rest = format!("{} left alone", plan.left.len() - made);
+    for (count, what) in [(plan.kept.len(), "kept in part"), (made, "made by controllers")] {
+        if count > 0 {
+            rest.push_str(&format!(", {count} {what}"));
+        }
+    }
+    rest.push_str(&format!(", {} as they were", plan.unchanged));
+    if plan.is_idle() {
         return format!("nothing to do; {rest}");
+    }
+    if plan.actions.is_empty() {
+        return format!("webhooks to switch on, and nothing else to do; {rest}");
     }
     format!("{}; {rest}; about {} of writing", work(plan), estimate(&plan.actions))
 }

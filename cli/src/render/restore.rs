@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use hindcast_restorer::{
     apply::{Became, Verified},
     plan::Verb,
+    reason::Standing,
 };
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     context::Context,
+    ending::is_idle,
     names::count,
     printer::{Style, Text},
     view::restore::{Done, Restore, Rollout},
@@ -45,7 +47,8 @@ pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
     rights(&right, wide, all, &mut out);
     skipped(&wrong, wide, &mut out);
     for result in [Became::Done, Became::Failed, Became::Refused, Became::Conflict] {
-        let like: Vec<&&Done> = wrong.iter().filter(|done| done.result == result).collect();
+        let like: Vec<&Done> = wrong.iter().copied().filter(|done| done.result == result).collect();
+        let like = alike(like, wide, &mut out);
         let shown = if all { like.len() } else { NAMED };
         like.iter().take(shown).for_each(|done| self::wrong(done, wide, &mut out));
         if like.len() > shown {
@@ -73,14 +76,6 @@ pub(crate) fn lines(restore: &Restore, wide: bool, all: bool) -> Vec<Text> {
     out
 }
 
-/// Whether the cluster is surely as it was before.
-fn is_idle(restore: &Restore) -> bool {
-    let idle = |done: &Done| {
-        matches!(done.result, Became::Conflict | Became::Refused | Became::Skipped) && done.verb != Verb::Recreate
-    };
-    restore.actions.iter().all(idle)
-}
-
 /// `changed   deployments.apps/web   equal`
 fn rights(right: &[&Done], wide: bool, all: bool, out: &mut Vec<Text>) {
     if right.is_empty() {
@@ -102,6 +97,42 @@ fn rights(right: &[&Done], wide: bool, all: bool, out: &mut Vec<Text>) {
     }
 }
 
+/// What ended for the same reason is told once; the rest is returned.
+fn alike<'d>(wrong: Vec<&'d Done>, wide: bool, out: &mut Vec<Text>) -> Vec<&'d Done> {
+    let reason = |done: &Done| done.message.clone().filter(|_| done.differences.is_empty() && done.verified.is_none());
+    let mut reasons: BTreeMap<String, Vec<&Done>> = BTreeMap::new();
+    let mut rest = Vec::new();
+    for done in wrong {
+        match reason(done) {
+            Some(reason) => reasons.entry(reason).or_default().push(done),
+            None => rest.push(done),
+        }
+    }
+    for (reason, like) in reasons {
+        let [first, _, ..] = like.as_slice() else {
+            rest.extend(like);
+            continue;
+        };
+        let (word, style) = word(first);
+        let names = like.iter().map(|done| format!("{} {}", infinitive(done.verb), done.object.text(wide))).collect();
+        together(word, style, names, &reason, out);
+    }
+    rest
+}
+
+/// `refused 24: create ConfigMap/a, create ConfigMap/b and 22 more`, and why.
+fn together(word: &str, style: Style, names: Vec<String>, reason: &str, out: &mut Vec<Text>) {
+    let more = names.len().saturating_sub(FEW);
+    let count = names.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let few = names.into_iter().take(FEW).collect::<Vec<_>>().join(", ");
+    out.push(Text::default());
+    let mut line = styled(style, format!("{word} {count}: "));
+    line.push(Style::Plain, format!("{few}{more}"));
+    out.push(line);
+    out.push(Text::plain(format!("  {reason}")));
+}
+
 /// What was not begun, by the reason: after an interruption that is most of a plan.
 fn skipped(wrong: &[&Done], wide: bool, out: &mut Vec<Text>) {
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -110,14 +141,7 @@ fn skipped(wrong: &[&Done], wide: bool, out: &mut Vec<Text>) {
         names.push(format!("{} {}", infinitive(done.verb), done.object.text(wide)));
     }
     for (reason, names) in reasons {
-        let more = names.len().saturating_sub(FEW);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let few = names.iter().take(FEW).cloned().collect::<Vec<_>>().join(", ");
-        out.push(Text::default());
-        let mut line = styled(Style::Yellow, format!("not done {}: ", names.len()));
-        line.push(Style::Plain, format!("{few}{more}"));
-        out.push(line);
-        out.push(Text::plain(format!("  {reason}")));
+        together("not done", Style::Yellow, names, reason, out);
     }
 }
 
@@ -145,6 +169,13 @@ fn verified(done: &Done) -> String {
                 }
             }
         }
+        Some(Verified::EqualButForKept) => {
+            let fields: Vec<&str> = done.differences.iter().map(|field| field.shown.as_str()).collect();
+            match fields.as_slice() {
+                [one] => format!("equal but for {one}, which is left"),
+                fields => format!("equal but for {} fields, which are left", fields.len()),
+            }
+        }
         Some(Verified::ChangedByAdmission) => "changed by admission".to_owned(),
         Some(Verified::Different) => "different".to_owned(),
     }
@@ -156,14 +187,7 @@ fn note(done: &Done) -> String {
 
 /// An object that is not as it was asked for, with the reason and the fields.
 fn wrong(done: &Done, wide: bool, out: &mut Vec<Text>) {
-    let (word, style) = match (done.result, done.verified) {
-        (Became::Conflict, _) => ("conflict", Style::Red),
-        (Became::Refused, _) => ("refused", Style::Red),
-        (Became::Failed, _) => ("failed", Style::Red),
-        (Became::Skipped, _) => ("not done", Style::Yellow),
-        (_, Some(Verified::ChangedByAdmission)) => ("changed by admission", Style::Yellow),
-        _ => ("different", Style::Red),
-    };
+    let (word, style) = word(done);
     out.push(Text::default());
     let mut line = styled(style, format!("{word}: "));
     line.push(Style::Plain, format!("{} {}", infinitive(done.verb), done.object.text(wide)));
@@ -182,6 +206,17 @@ fn wrong(done: &Done, wide: bool, out: &mut Vec<Text>) {
         _ => {}
     }
     out.extend(fields::lines(&done.differences, 4, FIELDS));
+}
+
+fn word(done: &Done) -> (&'static str, Style) {
+    match (done.result, done.verified) {
+        (Became::Conflict, _) => ("conflict", Style::Red),
+        (Became::Refused, _) => ("refused", Style::Red),
+        (Became::Failed, _) => ("failed", Style::Red),
+        (Became::Skipped, _) => ("not done", Style::Yellow),
+        (_, Some(Verified::ChangedByAdmission)) => ("changed by admission", Style::Yellow),
+        _ => ("different", Style::Red),
+    }
 }
 
 fn infinitive(verb: Verb) -> &'static str {
@@ -217,6 +252,7 @@ fn rollouts(rollouts: &[Rollout], wide: bool, out: &mut Vec<Text>) {
 /// `2 done, 1 conflict`
 pub(crate) fn totals(restore: &Restore) -> String {
     let summary = &restore.summary;
+    let left = restore.left.iter().filter(|left| left.standing != Standing::Machines).count();
     let parts = [
         (summary.done, "done", "done"),
         (summary.already, "already so", "already so"),
@@ -224,7 +260,8 @@ pub(crate) fn totals(restore: &Restore) -> String {
         (summary.refused, "refused", "refused"),
         (summary.failed, "failed", "failed"),
         (summary.skipped, "not done", "not done"),
-        (restore.left.len(), "left alone", "left alone"),
+        (left, "left alone", "left alone"),
+        (restore.kept.len(), "kept in part", "kept in part"),
     ];
     let parts: Vec<String> = parts
         .iter()

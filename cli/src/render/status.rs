@@ -1,14 +1,17 @@
 //! `hindcast status` as text: the answer to "am I protected?" first, the details below.
 
-use hindcast_journal::facts;
+use hindcast_journal::{facts, parts::Micros};
 
 use super::table;
 use crate::{
     columns::span,
     context::Context,
     printer::{Style, Text},
-    view::{Cluster, Status},
+    view::{Cluster, DeadApi, Status},
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Prints a status.
 pub(crate) fn print(context: &Context<'_>, status: &Status) {
@@ -17,6 +20,7 @@ pub(crate) fn print(context: &Context<'_>, status: &Status) {
             context.printer.line(&Text::plain(""));
         }
         heading(context, status, cluster);
+        dead(context, cluster);
         kinds(context, cluster);
         gaps(context, cluster);
     }
@@ -31,8 +35,8 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_owned(), |t| wall.show_millis(t.as_microsecond()))
     };
     let ago = |time: &str| {
-        time.parse::<jiff::Timestamp>()
-            .map_or_else(|_| String::new(), |t| format!("{} ago", span(wall.now.as_microsecond() - t.as_microsecond())))
+        let time = time.parse::<jiff::Timestamp>();
+        time.map_or_else(|_| String::new(), |time| since(cluster.now - time.as_microsecond()))
     };
     let name = cluster.alias.as_ref().map_or(String::new(), |alias| format!("{alias} "));
     let domains: Vec<String> = cluster.frontier.iter().map(|(domain, p)| format!("{domain} rev {}", p.rev)).collect();
@@ -40,10 +44,7 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         Some(time) => format!("{} ({}; {})", when(time), domains.join(", "), ago(time)),
         None => "nothing yet".to_owned(),
     };
-    let window = match (&cluster.recoverable_from, &cluster.recoverable_to) {
-        (Some(from), Some(to)) => format!("{} to {}", when(from), when(to)),
-        _ => "nothing yet".to_owned(),
-    };
+    let window = window((&cluster.recoverable_from, &cluster.recoverable_to, &cluster.protected_since), when);
     let mut secrets = match cluster.secrets.as_str() {
         "sealed" => "sealed with a key",
         "plaintext" => "stored in clear",
@@ -83,6 +84,37 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
     for (label, value) in rows {
         let mut line = Text::default();
         line.push(Style::Bold, format!("{label:<14}")).push(Style::Plain, value);
+        context.printer.line(&line);
+    }
+}
+
+/// The moments that can be asked for: from one to another, or since when there is protection that is not closed yet.
+fn window(times: (&Option<String>, &Option<String>, &Option<String>), when: impl Fn(&str) -> String) -> String {
+    match times {
+        (Some(from), Some(to), _) => format!("{} to {}", when(from), when(to)),
+        (.., Some(since)) => format!("nothing yet: protected since {}, and not closed up to there", when(since)),
+        _ => "nothing yet".to_owned(),
+    }
+}
+
+/// `1m3s ago`. What was written may be ahead of this machine's clock: then one of the clocks is wrong.
+fn since(micros: Micros) -> String {
+    match micros {
+        ..-2_000_000 => format!("{} ahead of this machine's clock", span(-micros)),
+        micros => format!("{} ago", span(micros.max(0))),
+    }
+}
+
+/// The aggregated APIs that do not answer, a line each.
+fn dead(context: &Context<'_>, cluster: &Cluster) {
+    for DeadApi { name, service, since, reason } in &cluster.dead_apis {
+        let since = match since.parse::<jiff::Timestamp>() {
+            Ok(since) => format!(" since {}", context.wall.show_millis(since.as_microsecond())),
+            Err(_) => String::new(),
+        };
+        let mut line = Text::default();
+        line.push(Style::Red, format!("{:<14}", "dead API"))
+            .push(Style::Plain, format!("{name}: Service {service} does not answer{since}: {reason}"));
         context.printer.line(&line);
     }
 }

@@ -3,8 +3,11 @@
 //! **Invariant.** What the hunks leave out is the same on both sides, and the two texts can be had back from them
 //! (`tests.rs`).
 
+use std::borrow::Cow;
+
 use similar::{Algorithm, DiffOp, DiffTag};
 
+use super::excerpt;
 use crate::printer::Style;
 
 /// Lines around a difference.
@@ -19,6 +22,39 @@ pub(crate) struct Hunk<'t> {
     pub(crate) first: (Sign, usize),
     /// The lines, each with what it is.
     pub(crate) lines: Vec<(Sign, &'t str)>,
+}
+
+impl<'t> Hunk<'t> {
+    /// The lines, none longer than `width`: a long line that took the place of another shows where it differs from that.
+    pub(crate) fn within(&self, width: usize) -> Vec<(Sign, Cow<'t, str>)> {
+        let mut out = Vec::with_capacity(self.lines.len());
+        let mut rest = self.lines.as_slice();
+        while let Some((sign, line)) = rest.first() {
+            if *sign == Sign::Both {
+                out.push((*sign, excerpt::shorten(line, width).into()));
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            }
+            let run = |of: Sign, from: usize| rest.iter().skip(from).take_while(|(sign, _)| *sign == of).count();
+            let old = run(Sign::Old, 0);
+            let new = run(Sign::New, old);
+            let line = |at: usize, count: usize, from: usize| {
+                rest.get(from + at).filter(|_| at < count).map(|(_, line)| *line)
+            };
+            let side = |sign: Sign, at: usize| {
+                let (old, new) = (line(at, old, 0), line(at, new, old));
+                match (old, new, sign) {
+                    (Some(old), Some(new), Sign::Old) => excerpt::around(old, new, width).0,
+                    (Some(old), Some(new), _) => excerpt::around(old, new, width).1,
+                    (one, other, _) => excerpt::shorten(one.or(other).unwrap_or_default(), width),
+                }
+            };
+            out.extend((0..old).map(|at| (Sign::Old, side(Sign::Old, at).into())));
+            out.extend((0..new).map(|at| (Sign::New, side(Sign::New, at).into())));
+            rest = rest.get(old + new..).unwrap_or_default();
+        }
+        out
+    }
 }
 
 /// What a line is.

@@ -2,9 +2,10 @@
 
 use hindcast_journal::{
     Row,
-    exact::Value,
+    exact::{self, Value},
     row::{Body, Op},
 };
+use hindcast_restorer::Event;
 use serde::Serialize;
 
 use super::API_VERSION;
@@ -61,7 +62,7 @@ pub(crate) struct Change {
     /// `watch`, `list`, `healed` or `healed-later`.
     pub(crate) source: String,
     pub(crate) object: ObjectName,
-    /// The field manager of the write, and its operation.
+    /// The field manager of the write, and its operation; empty where that is not known.
     pub(crate) manager: String,
     pub(crate) manager_operation: String,
     pub(crate) subresource: String,
@@ -72,22 +73,36 @@ pub(crate) struct Change {
     pub(crate) patch: Option<serde_json::Value>,
     /// T of the state just before.
     pub(crate) before: String,
+    /// The position of the write of a restore that this one completes: it gives the fields back to their owners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) completes: Option<u64>,
+    /// Whether it marks the object for deletion.
+    #[serde(skip)]
+    pub(crate) is_deletion_mark: bool,
     /// The patch as exact values, for people.
     #[serde(skip)]
     pub(crate) operations: Vec<Value>,
     /// Where each of them is, with list elements named, for people; empty where that is not known.
     #[serde(skip)]
     pub(crate) places: Vec<String>,
+    /// What stood there before, where a text did and that is known, for people.
+    #[serde(skip)]
+    pub(crate) stood: Vec<Option<Value>>,
     /// The time in microseconds, for people.
     #[serde(skip)]
     pub(crate) micros: i64,
 }
 
 impl Change {
-    /// Whether a change is one that nobody asked for. Coming to be and going are always shown of what people make; of
-    /// what controllers make they are quiet too.
+    /// Whether a change is one that nobody asked for: of the status only, or by a controller.
     pub(crate) fn is_quiet(&self) -> bool {
         self.is_status_only() || (self.op != "unreadable" && self.is_by_controller())
+    }
+
+    /// Whether it may stand in one line with others of its object: what came, went or began to go never does.
+    pub(crate) fn may_be_folded(&self) -> bool {
+        let stays = self.op == Op::Modify.as_str() || self.op == Op::Reread.as_str();
+        stays && !self.is_deletion_mark && self.is_quiet()
     }
 
     /// Whether its field manager writes on behalf of other objects.
@@ -121,26 +136,31 @@ impl Change {
             paths: operations.iter().filter_map(place).collect(),
             patch: patch.map(|patch| patch.to_serde()),
             before: format!("before:pos:{}", row.pos),
+            completes: None,
+            is_deletion_mark: row.op == Op::Modify && marks_deletion(row, &operations),
             operations,
             places: Vec::new(),
+            stood: Vec::new(),
             micros: row.time_hi,
         }
     }
 
-    /// The same, with the places of its operations as they are named.
-    #[must_use]
-    pub(crate) fn at(mut self, places: &[String]) -> Self {
-        if places.len() == self.operations.len() {
-            self.places = places.to_vec();
+    /// A change of the log, with the places of its operations as they are named.
+    pub(crate) fn of(event: &Event, hide: Hide<'_>) -> Self {
+        let mut change = Self::new(&event.row, hide);
+        change.completes = event.completes;
+        if event.places.len() == change.operations.len() {
+            (change.places, change.stood) = (event.places.clone(), event.stood.clone());
         }
-        self
+        change
     }
 
-    /// The operations, each with its place as it is told.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (&Value, &str)> {
+    /// The operations, each with its place as it is told and with what stood there.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&Value, &str, Option<&Value>)> {
         self.operations.iter().enumerate().filter_map(|(at, operation)| {
             let own = operation.get("path").and_then(Value::as_str)?;
-            Some((operation, self.places.get(at).map_or(own, String::as_str)))
+            let stood = self.stood.get(at).and_then(Option::as_ref);
+            Some((operation, self.places.get(at).map_or(own, String::as_str), stood))
         })
     }
 
@@ -150,6 +170,20 @@ impl Change {
         self.op == Op::Modify.as_str()
             && (self.subresource == "status" || (!self.paths.is_empty() && self.paths.iter().all(aside)))
     }
+}
+
+/// Whether a change says when its object is to go. Of one that is kept whole that is not known, so each version that says it
+/// counts.
+fn marks_deletion(row: &Row, operations: &[Value]) -> bool {
+    let path = |operation: &Value| operation.get("path").and_then(Value::as_str).map(str::to_owned);
+    let marks = |path: String| path.starts_with("/metadata/deletion");
+    let whole = || match &row.body {
+        Body::Object(bytes) => {
+            exact::parse(bytes).ok().is_some_and(|o| o.pointer("/metadata/deletionTimestamp").is_some())
+        }
+        _ => false,
+    };
+    operations.iter().filter_map(path).any(marks) || whole()
 }
 
 /// Field managers that write on behalf of other objects.

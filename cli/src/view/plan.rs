@@ -6,8 +6,10 @@ use hindcast_journal::{cut::MAIN, exact::Value, fold::ObjectKey, parts::Micros};
 use hindcast_restorer::{
     Prepared, Selection,
     apply::Check,
+    message::Words as _,
     plan,
-    plan::{FieldChange, LiveRef, Verb, WantedRef, Wave},
+    plan::{FieldChange, KeptChange, LiveRef, Verb, WantedRef, Wave},
+    reason::Standing,
 };
 use serde::{Serialize, Serializer};
 
@@ -35,13 +37,21 @@ pub(crate) struct Plan {
     pub(crate) selection: Selection,
     pub(crate) actions: Vec<Action>,
     pub(crate) left: Vec<Left>,
+    /// What is as it was but for fields that are left to their owners.
+    pub(crate) kept: Vec<KeptIn>,
     pub(crate) notes: Vec<String>,
     pub(crate) unchanged: usize,
+    /// What differs of the system, and was not asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) system: Vec<Name>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) warnings: Vec<Warning>,
     /// The moment, for people.
     #[serde(skip)]
     pub(crate) time: Micros,
+    /// Whether webhooks are switched on first, which is something to do by itself.
+    #[serde(skip)]
+    pub(crate) switches_on: bool,
 }
 
 /// One object's part of a plan.
@@ -63,7 +73,7 @@ pub(crate) struct Action {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) evidence: Option<String>,
     pub(crate) warnings: Vec<String>,
-    /// What the server said to a dry run: `ok`, `refused: …`, `not yet: …` or `can't be checked: …`.
+    /// What the server said to a dry run: `ok`, `not kept: …`, `refused: …`, `not yet: …` or `can't be checked: …`.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "check")]
     pub(crate) check: Option<Check>,
 }
@@ -85,6 +95,18 @@ pub(crate) struct Kept {
     pub(crate) field: Field,
     pub(crate) rule: String,
     pub(crate) owner: String,
+    pub(crate) standing: Standing,
+    /// What puts it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flag: Option<String>,
+}
+
+/// An object that is as it was but for such fields.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeptIn {
+    #[serde(flatten)]
+    pub(crate) object: Name,
+    pub(crate) fields: Vec<Kept>,
 }
 
 /// What differs and is left alone.
@@ -98,6 +120,7 @@ pub(crate) struct Left {
     pub(crate) reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flag: Option<String>,
+    pub(crate) standing: Standing,
 }
 
 impl Name {
@@ -134,6 +157,20 @@ impl Name {
     }
 }
 
+impl Kept {
+    fn new(kept: &KeptChange, field: Field) -> Self {
+        let flag = (kept.standing == Standing::Wanting).then(|| CommandLine.part(&field.shown));
+        Self { field, rule: kept.rule.clone(), owner: kept.owner.clone(), standing: kept.standing, flag }
+    }
+}
+
+impl KeptIn {
+    fn new(of: &plan::KeptIn) -> Self {
+        let fields = of.fields.iter().map(|kept| Kept::new(kept, Field::spelled(&kept.field, None, None)));
+        Self { object: Name::new(&of.kind, &of.key), fields: fields.collect() }
+    }
+}
+
 impl Left {
     pub(crate) fn new(left: &plan::Left) -> Self {
         Self {
@@ -142,6 +179,7 @@ impl Left {
             code: left.reason.code().to_owned(),
             reason: words::reason(&left.reason),
             flag: left.permission(&CommandLine),
+            standing: left.standing(),
         }
     }
 }
@@ -168,11 +206,14 @@ impl Plan {
             selection: plan.selection.clone(),
             actions: plan.actions.iter().map(|action| Action::new(action, prepared)).collect(),
             left: plan.left.iter().map(Left::new).collect(),
+            kept: plan.kept.iter().map(KeptIn::new).collect(),
             notes: plan.notes.iter().map(words::note).collect(),
             unchanged: plan.unchanged,
+            system: plan.system.iter().map(|of| Name::new(&of.kind, &of.key)).collect(),
             gaps: Vec::new(),
             warnings: Vec::new(),
             time: plan.time,
+            switches_on: !plan.switches_on.is_empty(),
         }
     }
 
@@ -185,12 +226,31 @@ impl Plan {
 
     /// Leaves the values of fields out, and keeps their paths: what a plan file holds.
     pub(crate) fn leave_values_out(&mut self) {
-        for action in &mut self.actions {
+        let changes = self.actions.iter_mut().flat_map(|action| {
             let kept = action.kept.iter_mut().map(|kept| &mut kept.field);
-            for field in action.changes.iter_mut().chain(kept) {
-                (field.from, field.to) = (None, None);
-            }
+            action.changes.iter_mut().chain(kept)
+        });
+        let kept = self.kept.iter_mut().flat_map(|of| &mut of.fields).map(|kept| &mut kept.field);
+        for field in changes.chain(kept) {
+            (field.from, field.to) = (None, None);
         }
+    }
+
+    /// How what is not put back stands to what was asked for: objects, and fields of others.
+    pub(crate) fn standings(&self) -> impl Iterator<Item = Standing> {
+        let of_actions = self.actions.iter().flat_map(|action| &action.kept);
+        let kept = self.kept.iter().flat_map(|of| &of.fields).chain(of_actions).map(|kept| kept.standing);
+        self.left.iter().map(|left| left.standing).chain(kept)
+    }
+
+    /// Whether something that was asked for is not put back, and could be: by a flag, or once it can be done.
+    pub(crate) fn is_open(&self) -> bool {
+        self.standings().any(|standing| matches!(standing, Standing::Wanting | Standing::Unable))
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.actions.is_empty() && !self.switches_on
     }
 
     /// Whether objects of several namespaces are meant.
@@ -210,16 +270,20 @@ impl Action {
         matches!(self.check, Some(Check::Refused(_)))
     }
 
+    /// Why the server would refuse it.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match &self.check {
+            Some(Check::Refused(why)) => Some(words::message(why)),
+            _ => None,
+        }
+    }
+
     fn new(action: &plan::Action, prepared: &Prepared) -> Self {
         let bodies = prepared.bodies.get(&action.key);
         let live = bodies.and_then(|bodies| bodies.before.as_ref()).map(|full| &full.value);
         let target = bodies.and_then(|bodies| bodies.target.as_ref());
         let field = |field: &FieldChange| Field::spelled(field, live, target);
-        let kept = action.kept.iter().map(|kept| Kept {
-            field: field(&kept.field),
-            rule: kept.rule.clone(),
-            owner: kept.owner.clone(),
-        });
+        let kept = action.kept.iter().map(|kept| Kept::new(kept, field(&kept.field)));
         Self {
             verb: action.verb,
             object: Name::new(&action.kind, &action.key),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     API_VERSION, Cut, Field, Gap, Plan, Warning,
-    plan::{Left, Name},
+    plan::{KeptIn, Left, Name},
 };
 use crate::words;
 
@@ -29,6 +29,8 @@ pub(crate) struct Restore {
     pub(crate) undoes: Option<String>,
     pub(crate) actions: Vec<Done>,
     pub(crate) left: Vec<Left>,
+    /// What is as it was but for fields that are left to their owners.
+    pub(crate) kept: Vec<KeptIn>,
     pub(crate) rollouts: Vec<Rollout>,
     pub(crate) notes: Vec<String>,
     /// The command that puts back what this restore replaced; empty where nothing was.
@@ -36,9 +38,12 @@ pub(crate) struct Restore {
     pub(crate) summary: Summary,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) warnings: Vec<Warning>,
-    /// Whether all of it is as it was asked for, for people.
+    /// Whether all that was done is as it was asked for.
     #[serde(skip)]
     pub(crate) whole: bool,
+    /// Whether something else that was asked for was left alone.
+    #[serde(skip)]
+    pub(crate) open: bool,
     /// Notes that were shown with the plan, for people.
     #[serde(skip)]
     pub(crate) shown: Vec<String>,
@@ -177,6 +182,7 @@ impl Restore {
             undoes: plan.undoes.clone(),
             actions: Vec::new(),
             left: plan.left.clone(),
+            kept: plan.kept.clone(),
             rollouts: Vec::new(),
             notes: plan.notes.clone(),
             undo: String::new(),
@@ -184,6 +190,7 @@ impl Restore {
             gaps: plan.gaps.clone(),
             warnings: Vec::new(),
             whole: true,
+            open: plan.is_open(),
             shown: Vec::new(),
         }
     }

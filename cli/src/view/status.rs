@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::{facts::CoverEnd, fold::KindState, parts::Micros, segment::FrontierVector};
+use hindcast_cluster::discovery::{self, Aggregated, Dead};
+use hindcast_journal::{
+    exact::{self, Value},
+    facts::CoverEnd,
+    fold::KindState,
+    parts::Micros,
+    segment::FrontierVector,
+};
 use serde::Serialize;
 
 use super::{API_VERSION, Cut, Gap, Warning};
@@ -64,8 +71,39 @@ pub(crate) struct Cluster {
     pub(crate) recoverable_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recoverable_to: Option<String>,
+    /// Since when anything is protected, for people.
+    #[serde(skip)]
+    pub(crate) protected_since: Option<String>,
+    /// When this was said, for people.
+    #[serde(skip)]
+    pub(crate) now: Micros,
+    /// The aggregated APIs that do not answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dead_apis: Vec<DeadApi>,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) gaps: Vec<Gap>,
+}
+
+/// An aggregated API that does not answer: nothing of its kinds is protected meanwhile, and no namespace can be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeadApi {
+    /// The name of its `APIService`.
+    pub(crate) name: String,
+    /// Namespace and name of the Service that leads to its server.
+    pub(crate) service: String,
+    pub(crate) since: String,
+    /// What the API server says.
+    pub(crate) reason: String,
+}
+
+impl DeadApi {
+    /// What an `APIService` says of one, if it is dead.
+    pub(crate) fn of(object: &Value) -> Option<Self> {
+        let Aggregated { name, service, dead, .. } = discovery::aggregated(&exact::to_canonical(object))?;
+        let Dead { since, why } = dead?;
+        Some(Self { name, service, since, reason: why })
+    }
 }
 
 /// One kind.
@@ -107,6 +145,8 @@ impl Cluster {
     /// What the journal of a cluster holds, at `now`.
     pub(crate) fn new(status: &hindcast_restorer::Status, alias: Option<String>, now: Micros) -> Self {
         let known = status.frontier.values().map(|point| point.time).min();
+        // A kind may have come under protection later than everything else is closed: then no moment can be asked for yet.
+        let from = status.recoverable_from.filter(|from| known.is_some_and(|known| *from <= known));
         let mut gaps = Vec::new();
         for (key, kind) in &status.kinds {
             let name = crate::names::kind_name(key);
@@ -136,8 +176,11 @@ impl Cluster {
             sealed_places: status.rules.words().map(str::to_owned).collect(),
             secrets: status.secrets.clone().unwrap_or_else(|| "unknown".to_owned()),
             checkpoints: status.checkpoints,
-            recoverable_from: status.recoverable_from.map(rfc3339),
-            recoverable_to: status.recoverable_from.and(known).map(rfc3339),
+            recoverable_from: from.map(rfc3339),
+            recoverable_to: from.and(known).map(rfc3339),
+            protected_since: status.recoverable_from.map(rfc3339),
+            now,
+            dead_apis: Vec::new(),
             kinds: status
                 .kinds
                 .iter()

@@ -34,6 +34,8 @@ fn deletes_name_the_resource_of_their_kind() {
     let spelled = |kind: &str| CommandLine.permission(&Permission::Delete(kind.into()));
     assert_eq!(spelled("/persistentvolumeclaims"), "--allow-delete persistentvolumeclaims");
     assert_eq!(spelled("apps/statefulsets"), "--allow-delete statefulsets");
+    let cluster = "--allow-delete clusters.cluster.x-k8s.io";
+    assert_eq!(spelled("cluster.x-k8s.io/clusters"), cluster, "a custom kind in full: several may have its name");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{RECOVERY, Reader, Until, is_end_of_life, lives::LivesRead};
 use crate::{
     Error, Position, Result, Row,
-    cut::{At, Cut, CutPoint, MAIN, Moment},
+    cut::{At, Cut, CutPoint, MAIN, Moment, Uncertain},
     parts::Micros,
     row::{Op, Source},
 };
@@ -70,7 +70,12 @@ impl Reader {
             .filter(reach)
             .filter(|row| row.source != Source::List)
             .take(UNCERTAIN)
-            .map(|row| (row.pos, row.time_lo, row.time_hi))
+            .map(|row| Uncertain {
+                pos: row.pos,
+                lo: row.time_lo,
+                hi: row.time_hi,
+                object: [&row.group, &row.resource, &row.namespace, &row.name].map(String::clone),
+            })
             .collect();
         moment.uncertain = uncertain;
         moment.before_start = moment.cut.domains.is_empty();

@@ -275,8 +275,14 @@ impl Log {
 
     /// Lays changes behind the end of the log, replacing any that were laid there before.
     pub(super) fn lay(&mut self, overlay: Overlay) {
-        self.runs.retain(|run| run.meta.role != OVERLAY);
+        self.lift();
         self.sources.overlay = Some(Arc::new(overlay));
+    }
+
+    /// Takes away what was laid behind the end of the log.
+    pub(super) fn lift(&mut self) {
+        self.runs.retain(|run| run.meta.role != OVERLAY);
+        self.sources.overlay = None;
     }
 
     /// Corrects the closed times of what has been read to what a newer manifest believes.

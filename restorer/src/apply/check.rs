@@ -10,12 +10,13 @@ use http::Method;
 
 use super::{
     Settings,
-    conflict::meta,
+    conflict::{Ground, meta},
     rehearsal::{self, Rehearsed},
     request::{self, Ask, Link, Reply},
     write::{body, delete_options, explain},
 };
 use crate::{
+    full::Full,
     kinds::{crds::definition, namespaces::home},
     message::Message,
     plan::{Action, Bodies, Prepared, Verb, quoted::Quoted},
@@ -27,6 +28,8 @@ use crate::{
 pub enum Check {
     /// It would be done.
     Fine,
+    /// It would be done, but the server would not keep these fields as they are sent.
+    NotKept(Vec<String>),
     /// It would be refused, in the server's words.
     Refused(Message),
     /// It would be refused as things stand; the rest of the plan may change that, and then it is tried again.
@@ -63,15 +66,15 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
     }
     let said = match link.send(&ask).await {
         Ok(reply) if reply.is_success() && action.verb == Verb::Recreate => anew(link, prepared, action, bodies).await,
-        Ok(reply) if reply.is_success() => return Check::Fine,
-        Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(action, verb, &reply)),
+        Ok(reply) if reply.is_success() => return stored(prepared, action, bodies, &reply),
+        Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(prepared, action, verb, &reply)),
         Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
     };
     // A server names the values that it refuses.
     let quoted = Quoted::of(&action.key, bodies, &prepared.around.rules);
     match said {
-        Check::Fine => Check::Fine,
-        Check::Refused(why) => Check::Refused(quoted.out_of(why)),
+        said @ (Check::Fine | Check::NotKept(_)) => said,
+        Check::Refused(why) => Check::Refused(quoted.out_of(link.named(why).await)),
         Check::NotYet(why) => Check::NotYet(quoted.taken_out(&why)),
         Check::Unknown(why) => Check::Unknown(quoted.taken_out(&why)),
     }
@@ -117,16 +120,31 @@ fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
     })
 }
 
+/// Whether the server would store what was sent. What it adds is nobody's loss.
+fn stored(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) -> Check {
+    let (Some(target), false) = (&bodies.target, matches!(action.verb, Verb::Delete | Verb::Recreate)) else {
+        return Check::Fine;
+    };
+    let Ok(answer) = reply.object() else { return Check::Fine };
+    let sent = Full { value: target.clone(), managed: bodies.managed.clone() };
+    let (around, redact) = (&prepared.around, bodies.redact.as_slice());
+    let ground = Ground { key: &action.key, around, parts: &[], redact, hmac: None };
+    let changed = ground.differences(&sent, &answer, None);
+    let lost: Vec<String> = changed.into_iter().filter(|change| change.from.is_some()).map(|c| c.path).collect();
+    if lost.is_empty() { Check::Fine } else { Check::NotKept(lost) }
+}
+
 /// What has to be done first for the question to make sense.
 fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<String> {
-    let creates = |key: &ObjectKey| prepared.plan.actions.iter().any(|a| a.verb == Verb::Create && a.key == *key);
+    let comes = |verb: Verb| matches!(verb, Verb::Create | Verb::Recreate);
+    let creates = |key: &ObjectKey| prepared.plan.actions.iter().any(|a| comes(a.verb) && a.key == *key);
     let namespace = &action.key.namespace;
     if !namespace.is_empty() && creates(&home(namespace)) {
         return Some(format!("namespace {namespace} is created first"));
     }
     let definition = definition(&action.key.group, &action.key.resource);
     if creates(&definition) {
-        return Some(format!("its definition {} is created first", definition.name));
+        return Some(format!("checked once its definition {} is there", definition.name));
     }
     if action.verb == Verb::Create && action.live.is_some() {
         return Some("the one that is there is still being deleted".to_owned());
@@ -138,7 +156,7 @@ fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<Stri
 fn held(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) -> Option<Check> {
     let words = reply.message();
     match reply.status {
-        422 => {
+        422 | 500 if reply.status == 422 || reply.is_port_taken() => {
             let mut target = bodies.target.clone()?;
             rules::without_taken(&action.key.kind_key(), &mut target, &words)?;
             Some(Check::NotYet(format!("{words}; it is tried again when the rest is done, in the end without it")))
@@ -150,8 +168,15 @@ fn held(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) ->
     }
 }
 
+/// Whether the plan changes the definition of an object's kind, which takes by then what it does not take now.
+fn redefined(prepared: &Prepared, action: &Action) -> Option<String> {
+    let definition = definition(&action.key.group, &action.key.resource);
+    let changed = prepared.plan.actions.iter().any(|a| a.verb != Verb::Delete && a.key == definition);
+    changed.then(|| format!("checked once its definition {} is put back", definition.name))
+}
+
 /// What a refusal means.
-fn judge(action: &Action, verb: &str, reply: &Reply) -> Check {
+fn judge(prepared: &Prepared, action: &Action, verb: &str, reply: &Reply) -> Check {
     let words = reply.message();
     match reply.status {
         // Webhooks that do more than answer cannot be tried out.
@@ -160,6 +185,7 @@ fn judge(action: &Action, verb: &str, reply: &Reply) -> Check {
         409 if reply.reason() == "Conflict" => Check::Fine,
         // It is gone already.
         404 if action.verb == Verb::Delete => Check::Fine,
+        400 | 404 | 422 if let Some(why) = redefined(prepared, action) => Check::NotYet(why),
         _ => Check::Refused(explain(action, verb, reply)),
     }
 }

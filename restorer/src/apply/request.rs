@@ -7,6 +7,7 @@
 //! settings' deadline, all of them at once when the server has been silent for as long.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,13 +21,15 @@ use hindcast_cluster::{
     path,
     request::{self, Unanswered},
 };
-use hindcast_journal::{Parts, exact, fold::ObjectKey};
+use hindcast_journal::{
+    Parts,
+    exact::{self, Value},
+    fold::ObjectKey,
+};
 
 use super::{Settings, pace::Pace};
 use crate::desired::Full;
-
-/// The name that our writes are made under.
-pub(crate) const MANAGER: &str = "hindcast";
+pub(crate) use crate::names::MANAGER;
 
 /// How often an answer is asked for again that blames the server itself.
 const SERVER_ERRORS: u32 = 4;
@@ -70,6 +73,23 @@ impl Reply {
         self.status == 404 && self.says("kind").as_deref() != Some("Status")
     }
 
+    /// Whether its namespace is being deleted, so that nothing can be created in it.
+    pub(crate) fn ends_namespace(&self) -> bool {
+        let causes = || {
+            let status = exact::parse(&self.body).ok()?;
+            let causes = status.pointer("/details/causes")?.as_array()?.to_vec();
+            Some(causes)
+        };
+        let ends = |cause: &Value| cause.get("reason").and_then(Value::as_str) == Some("NamespaceTerminating");
+        self.status == 403 && causes().is_some_and(|causes| causes.iter().any(ends))
+    }
+
+    /// Whether a port that was asked for is somebody else's. The server calls that an error of its own where it is the port of
+    /// health checks.
+    pub(crate) fn is_port_taken(&self) -> bool {
+        self.status == 500 && self.message().contains("failed to allocate requested HealthCheck NodePort")
+    }
+
     /// Whether a quota has no room for it.
     pub(crate) fn is_over_quota(&self) -> bool {
         self.status == 403 && self.message().contains("exceeded quota")
@@ -107,6 +127,8 @@ pub(crate) struct Link<'a> {
     silent: Mutex<Option<Duration>>,
     /// The server has been silent for longer than the deadline: nobody waits any more.
     gone: AtomicBool,
+    /// Webhooks that could not be called, with their configuration and what is the matter. Filled by [`Link::named`].
+    pub(super) hooks: tokio::sync::Mutex<BTreeMap<String, Option<(String, String)>>>,
 }
 
 impl<'a> Link<'a> {
@@ -118,7 +140,8 @@ impl<'a> Link<'a> {
     ) -> Self {
         let pace = Pace::new(parts.clone(), settings.first, settings.most);
         let silent = Mutex::default();
-        Self { client, parts, pace, settings, cancel, silent, gone: AtomicBool::new(false) }
+        let hooks = tokio::sync::Mutex::default();
+        Self { client, parts, pace, settings, cancel, silent, gone: AtomicBool::new(false), hooks }
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -236,6 +259,7 @@ pub(crate) enum Problem {
 /// Whether the answer says "not now" rather than "no".
 fn is_passing(reply: &Reply) -> bool {
     match reply.status {
+        500 if reply.is_port_taken() => false,
         500 | 502 | 503 | 504 => true,
         // Quota is counted with optimistic locking: losing a race there is no conflict about the object.
         409 => reply.message().contains("resourcequotas"),

@@ -44,10 +44,6 @@ pub async fn settle(record: &Record, client: &kube::Client) -> Result<usize> {
             "was interrupted before its first write: there is nothing to undo",
         ));
     }
-    if !record.bypassed().is_empty() {
-        let why = "was interrupted while it had switched webhooks off, and only its end switches them on";
-        return Err(Error::invalid(format!("restore {id}"), why).with_remedy(Remedy::Finish(id.to_owned())));
-    }
     let prepared = record.prepared().await?;
     let settings = Settings::default();
     let work = work(&prepared, record, Link::new(client, record.parts().clone(), &settings, None));

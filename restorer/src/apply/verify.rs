@@ -14,7 +14,7 @@ use crate::{
     desired::Full,
     message::Message,
     plan::{FieldChange, Verb},
-    reason::Cause,
+    reason::{Cause, Standing},
 };
 
 /// How long an accepted delete may take before it is told as one that hangs.
@@ -64,7 +64,9 @@ fn equal(job: &Job<'_>) -> Seen {
         return Seen::new(Verified::Equal);
     }
     let kept = job.action.kept.iter().map(|k| k.field.clone()).collect();
-    Seen { differences: kept, ..Seen::new(Verified::EqualButForControllerOwned) }
+    let by_machines = job.action.kept.iter().all(|kept| kept.standing == Standing::Machines);
+    let verified = if by_machines { Verified::EqualButForControllerOwned } else { Verified::EqualButForKept };
+    Seen { differences: kept, ..Seen::new(verified) }
 }
 
 /// What was sent, or was to be.

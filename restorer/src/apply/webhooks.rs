@@ -1,35 +1,32 @@
-//! Webhooks that stand in the way of a restore, where they may be bypassed: switched off for the time, and on again.
-//!
-//! A webhook is switched off by a match condition that never holds, under a name of our own: nothing of it has to be
-//! remembered to switch it on again, and whoever reads the configuration sees what is the matter.
+//! Webhooks that stand in the way of a restore: which they are and whose, and where they may be bypassed, switched off for the
+//! time and on again.
 //!
 //! **Invariants.** (1) Nothing is switched off without that permission, and only what refused a write of this restore. (2) It is in
-//! the record before it is done, so that a resume switches it on again whatever happened. (3) All are on again before a
-//! configuration is itself restored.
+//! the record before it is done, so that a resume or an undo switches it on again whatever happened. (3) All are on again before a
+//! configuration is itself restored. (4) Only what this restore, or the one that it takes back, switched off is switched on.
+//!
+//! Not here: how a webhook is marked as switched off ([`crate::bypass`]).
 
 use std::collections::BTreeSet;
 
 use hindcast_cluster::path;
-use hindcast_journal::exact::{self, Object, Value};
+use hindcast_journal::exact::{self, Value};
 use http::Method;
 
 use super::{
     conflict::meta,
-    request::{self, Ask, Reply},
+    request::{self, Ask, Link, Reply},
     write::Work,
 };
-use crate::message::Note;
-
-/// The name of the condition that never holds.
-const CONDITION: &str = "hindcast-bypass";
+use crate::{
+    bypass::{self, CONFIGURATIONS, GROUP},
+    message::{Message, Note},
+    reason::Cause,
+    said::Part,
+};
 
 /// How often a configuration is written again that others write to.
 const TRIES: u32 = 5;
-
-const CONFIGURATIONS: [(&str, &str); 2] = [
-    ("validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
-    ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),
-];
 
 /// Whether an action's object is a configuration of webhooks.
 pub(crate) fn is_configuration(resource: &str) -> bool {
@@ -45,40 +42,78 @@ pub(crate) fn in_the_way(reply: &Reply) -> Option<String> {
 }
 
 fn path(resource: &str, name: &str) -> String {
-    let collection = path::collection("admissionregistration.k8s.io", "v1", "", resource);
+    let collection = path::collection(GROUP, "v1", "", resource);
     format!("{}{}", path::object(&collection, name), request::manners(false))
 }
 
-fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    Value::Object(members.into_iter().collect::<Object>())
-}
-
-/// The configuration with a webhook switched off or on; `None` if that changes nothing.
-fn switched(configuration: &Value, webhook: Option<&str>) -> Option<Value> {
-    let mut out = configuration.clone();
-    let mut changed = false;
-    for hook in out.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
-        let name = hook.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let Some(members) = hook.as_object_mut() else { continue };
-        let mut conditions: Vec<Value> =
-            members.get("matchConditions").and_then(Value::as_array).unwrap_or_default().to_vec();
-        let ours = |c: &Value| c.get("name").and_then(Value::as_str) == Some(CONDITION);
-        let is_off = conditions.iter().any(ours);
-        match webhook {
-            Some(wanted) if wanted == name && !is_off => {
-                conditions.push(object([("name", CONDITION.into()), ("expression", "false".into())]));
-            }
-            None if is_off => conditions.retain(|c| !ours(c)),
-            _ => continue,
+impl Link<'_> {
+    /// A message with each webhook that could not be called named: its configuration, and what is the matter with the Service
+    /// behind it. The server's own words differ from one call to the next.
+    pub(crate) async fn named(&self, message: Message) -> Message {
+        let down = |cause: &Cause| match cause {
+            Cause::WebhookDown { webhook, of: None, .. } => Some(webhook.clone()),
+            _ => None,
+        };
+        let Some(webhook) = message.causes().find_map(down) else { return message };
+        let mut known = self.hooks.lock().await;
+        if !known.contains_key(&webhook) {
+            let found = self.look_up(&webhook).await;
+            known.insert(webhook.clone(), found);
         }
-        changed = true;
-        if conditions.is_empty() {
-            members.remove("matchConditions");
+        let found = known.get(&webhook).cloned().flatten();
+        message.each(|part| match part {
+            Part::Cause(Cause::WebhookDown { webhook, said, .. }) => {
+                Part::Cause(Cause::WebhookDown { webhook, said, of: found.clone() })
+            }
+            part => part,
+        })
+    }
+
+    /// Which configuration has a webhook, and what is behind it, in words.
+    async fn look_up(&self, webhook: &str) -> Option<(String, String)> {
+        for (resource, kind) in CONFIGURATIONS {
+            let Ok(Some(list)) = self.read(&path(resource, "")).await else { continue };
+            for item in list.value.get("items").and_then(Value::as_array).unwrap_or_default() {
+                let hooks = item.get("webhooks").and_then(Value::as_array).unwrap_or_default();
+                let named = |hook: &&Value| hook.get("name").and_then(Value::as_str) == Some(webhook);
+                if let Some(hook) = hooks.iter().find(named) {
+                    let configuration = format!("{kind} {}", meta(item, "name"));
+                    return Some((configuration, self.behind(hook).await));
+                }
+            }
+        }
+        None
+    }
+
+    /// What is the matter with what a webhook is answered by.
+    async fn behind(&self, hook: &Value) -> String {
+        let text = |path: &str| hook.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("/clientConfig/service/namespace"), text("/clientConfig/service/name"));
+        if name.is_empty() {
+            return format!("{} does not answer", text("/clientConfig/url"));
+        }
+        let service = format!("its Service {name} in namespace {namespace}");
+        match self.read(&path::object(&path::collection("", "v1", namespace, "services"), name)).await {
+            Ok(None) => return format!("{service} is not there"),
+            Ok(Some(_)) => {}
+            Err(_) => return format!("{service} does not answer"),
+        }
+        let slices = path::collection("discovery.k8s.io", "v1", namespace, "endpointslices");
+        let slices = format!("{slices}?labelSelector=kubernetes.io%2Fservice-name%3D{name}");
+        let Ok(Some(slices)) = self.read(&slices).await else { return format!("{service} does not answer") };
+        let items = slices.value.get("items").and_then(Value::as_array).unwrap_or_default();
+        let endpoints = items.iter().flat_map(|slice| {
+            let endpoints = slice.get("endpoints").and_then(Value::as_array).unwrap_or_default();
+            endpoints.iter()
+        });
+        // An endpoint that does not say counts as ready.
+        let ready = |endpoint: &Value| endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false);
+        if endpoints.into_iter().any(ready) {
+            format!("{service} does not answer")
         } else {
-            members.insert("matchConditions", Value::Array(conditions));
+            format!("{service} has no Pods that are ready")
         }
     }
-    changed.then_some(out)
 }
 
 impl Work<'_> {
@@ -103,7 +138,7 @@ impl Work<'_> {
         done
     }
 
-    /// Switches on again what this restore switched off; what to tell.
+    /// Switches on again what this restore, or the one it takes back, switched off; what to tell.
     pub(crate) async fn end_bypass(&self) -> Vec<Note> {
         let mut off = self.bypassed.lock().await;
         if off.is_empty() {
@@ -114,34 +149,53 @@ impl Work<'_> {
         if self.switch(None).await {
             return vec![Note::BypassEnded(list)];
         }
-        let left = names.clone();
-        off.extend(left);
-        let note = format!(
-            "these webhooks ARE STILL BYPASSED: {list}; remove the match condition {CONDITION} from their configurations, \
-             or resume this restore"
-        );
-        vec![note.into()]
+        off.extend(names);
+        vec![Note::StillBypassed { webhooks: list, restore: self.record.id().to_owned() }]
+    }
+
+    /// The restores whose bypass this one ends.
+    fn whose(&self) -> BTreeSet<String> {
+        let plan = &self.prepared.plan;
+        let undone = plan.switches_on.iter().filter_map(|off| off.restore.clone());
+        undone.chain(plan.undoes.clone()).chain([self.record.id().to_owned()]).collect()
+    }
+
+    /// A configuration with one webhook switched off, or all of ours on; `None` if that changes nothing.
+    fn switched(&self, configuration: &Value, webhook: Option<&str>) -> Option<Value> {
+        match webhook {
+            Some(webhook) => bypass::off(configuration, webhook, self.record.id()),
+            None => {
+                let mut on = configuration.clone();
+                bypass::lift(&mut on, Some(&self.whose())).then_some(on)
+            }
+        }
     }
 
     /// Switches one webhook off, or all of ours on; whether that worked.
     async fn switch(&self, webhook: Option<&str>) -> bool {
-        let mut found = webhook.is_none();
+        let mut worked = webhook.is_none();
         for (resource, kind) in CONFIGURATIONS {
             let Ok(Some(list)) = self.link.read(&path(resource, "")).await else { return false };
             let items = list.value.get("items").and_then(Value::as_array).unwrap_or_default();
-            for item in items.iter().filter(|item| switched(item, webhook).is_some()) {
-                found |= self.switch_one(resource, kind, meta(item, "name"), webhook).await;
+            for item in items.iter().filter(|item| self.switched(item, webhook).is_some()) {
+                let done = self.switch_one(resource, kind, meta(item, "name"), webhook).await;
+                worked = if webhook.is_some() { worked | done } else { worked & done };
             }
         }
-        found
+        worked
     }
 
     async fn switch_one(&self, resource: &str, kind: &str, name: &str, webhook: Option<&str>) -> bool {
         for _ in 0..TRIES {
-            let Ok(Some(now)) = self.link.read(&path(resource, name)).await else { return false };
-            let Some(mut body) = switched(&now.value, webhook) else { return true };
+            let now = match self.link.read(&path(resource, name)).await {
+                Ok(Some(now)) => now,
+                // What is gone stops nobody.
+                Ok(None) => return true,
+                Err(_) => return false,
+            };
+            let Some(mut body) = self.switched(&now.value, webhook) else { return true };
             if let Some(root) = body.as_object_mut() {
-                root.insert("apiVersion", "admissionregistration.k8s.io/v1".into());
+                root.insert("apiVersion", format!("{GROUP}/v1").into());
                 root.insert("kind", kind.into());
             }
             exact::set_resource_version(&mut body, meta(&now.value, "resourceVersion"));

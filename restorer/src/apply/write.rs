@@ -36,7 +36,8 @@ use super::{
 };
 use crate::{
     desired::Full,
-    kinds::crds::definition,
+    ending::Ending,
+    kinds::{crds::definition, namespaces::home},
     message::Message,
     plan::{Action, Bodies, Prepared, Verb},
     reason::Cause,
@@ -54,6 +55,9 @@ const HEARD: Duration = Duration::from_millis(250);
 
 /// How long a controller may take to count what was deleted out of a quota.
 const COUNTED: Duration = Duration::from_secs(15);
+
+/// The list of aggregated APIs.
+const API_SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
 
 /// How long a kind may take to be served after its definition was written.
 const SERVED: Duration = Duration::from_mins(1);
@@ -73,6 +77,10 @@ pub(crate) struct Work<'a> {
     pub(crate) parts: BTreeMap<ObjectKey, Vec<String>>,
     /// The webhooks that are switched off. Filled by [`Work::bypass`], emptied by [`Work::end_bypass`].
     pub(crate) bypassed: tokio::sync::Mutex<BTreeSet<String>>,
+    /// Namespaces that are being deleted and do not go: nothing more is tried in them. Filled by [`Work::ends`].
+    pub(crate) ended: Mutex<BTreeMap<String, Ending>>,
+    /// When the first wait began for what was being deleted before: all of it is waited for together. On the monotonic clock.
+    pub(crate) waiting: Mutex<Option<Duration>>,
     /// An earlier process may have begun any of the actions.
     pub(crate) resumed: bool,
 }
@@ -128,7 +136,35 @@ impl<'a> Work<'a> {
         };
         let did = self.look_again(&job, did.unwrap_or_else(|stop| stop)).await;
         self.stands(job.action, &did);
-        did
+        // In one sentence for all of them, whoever met it first.
+        match self.ended(&job.action.key.namespace) {
+            Some(ending) if did.became == Became::Refused && !did.touched => Did::skipped(Cause::NamespaceEnds(ending)),
+            _ => did,
+        }
+    }
+
+    /// Why nothing can be done in a namespace.
+    pub(crate) fn ended(&self, namespace: &str) -> Option<Ending> {
+        self.ended.lock().expect("never poisoned: no panic under it").get(namespace).cloned()
+    }
+
+    /// Finds out why a namespace that is being deleted does not go; nothing more is tried in it.
+    async fn ends(&self, name: &str) {
+        if self.ended(name).is_some() {
+            return;
+        }
+        let mut ending = Ending { namespace: name.to_owned(), ..Ending::default() };
+        let path = request::object(&home(name), "v1");
+        if let Ok(Some(namespace)) = self.link.read(&path).await {
+            ending = Ending::of(&namespace.value);
+        }
+        if ending.is_stuck()
+            && let Ok(Some(services)) = self.link.read(API_SERVICES).await
+        {
+            ending = ending.with_apis(&services.value);
+        }
+        let mut ended = self.ended.lock().expect("never poisoned: no panic under it");
+        ended.entry(name.to_owned()).or_insert(ending);
     }
 
     /// Remembers the uid of an object that stands, for what it owns.
@@ -216,7 +252,11 @@ impl<'a> Work<'a> {
     /// Waits until the object of that uid is gone.
     async fn gone(&self, job: &Job<'_>, uid: &str) -> Result<(), Did> {
         let clock = &self.link.parts.clock;
-        let began = clock.monotonic();
+        let mut began = clock.monotonic();
+        // What was going before this restore may never go, however many there are of it.
+        if job.action.verb == Verb::Create {
+            began = *self.waiting.lock().expect("never poisoned: no panic under it").get_or_insert(began);
+        }
         let mut wait = Duration::from_millis(20);
         loop {
             let Some(now) = self.read(job).await? else { return Ok(()) };
@@ -226,6 +266,9 @@ impl<'a> Work<'a> {
             let waited = clock.monotonic().saturating_sub(began);
             let why = || Message::from(Cause::StillTerminating(Some(waited.as_secs()), finalizers(&now.value)));
             if waited > self.link.settings.gone {
+                if job.action.key == home(&job.action.key.name) {
+                    self.ends(&job.action.key.name).await;
+                }
                 return Err(Did { settled: false, ..Did::because(Became::Failed, why()) });
             }
             if self.link.cancelled_within(wait).await {
@@ -246,6 +289,10 @@ impl<'a> Work<'a> {
         let mut tries = 0;
         loop {
             let reply = self.link.send(ask).await.map_err(|lost| Did::lost(&lost))?;
+            if reply.ends_namespace() {
+                self.ends(&job.action.key.namespace).await;
+                return Ok(reply);
+            }
             if reply.is_unserved() {
                 let waited = clock.monotonic().saturating_sub(began);
                 if waited > SERVED || !self.defines(&job.action.key) {

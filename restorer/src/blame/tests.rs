@@ -35,6 +35,11 @@ fn object(rv: u64, manager: &str, rest: &str) -> String {
 }
 
 async fn blame(versions: &[Version<'_>], at: u64) -> Result<Blame> {
+    let text = |(rv, source, manager, rest): &Version<'_>| (*rv, *source, object(*rv, manager, rest));
+    blame_of(&versions.iter().map(text).collect::<Vec<_>>(), at).await
+}
+
+async fn blame_of(versions: &[(u64, Source, String)], at: u64) -> Result<Blame> {
     let journal = Journal::open(Arc::new(InMemory::new()), &Path::default(), "c", Parts::system());
     let identity = Identity { writer: "w".into(), instance: "i".into() };
     let mut writer = Writer::claim(&journal, identity, None).await.expect("claims");
@@ -46,8 +51,7 @@ async fn blame(versions: &[Version<'_>], at: u64) -> Result<Blame> {
     ];
     let mut base = None;
     let mut last = 1;
-    for (rv, source, manager, rest) in versions {
-        let bytes = object(*rv, manager, rest);
+    for (rv, source, bytes) in versions {
         let time_hi = *rv as i64 * 1000;
         let seen = Observation {
             kind: &kind,
@@ -125,18 +129,40 @@ async fn what_a_list_found_is_older_and_only_its_owner_is_named() {
     assert!(name.listed && name.manager.is_empty(), "nobody owns it: {name:?}");
 }
 
-#[test]
-fn owners_are_found_in_maps_lists_and_sets() {
-    let parse = |text: &str| exact::parse(text.as_bytes()).expect("JSON");
-    let managed = parse(
-        r#"[{"manager":"a","operation":"Apply","time":"1","fieldsV1":{"f:c":{"k:{\"name\":\"w\"}":{".":{},"f:image":{}}},"f:s":{"v:\"q\"":{}},"f:atomic":{}}},
-            {"manager":"b","operation":"Update","time":"2","subresource":"status","fieldsV1":{"f:c":{"k:{\"name\":\"w\"}":{"f:image":{}}}}}]"#,
-    );
-    let object = parse(r#"{"atomic":{"k":1},"c":[{"name":"o"},{"image":"1","name":"w"}],"s":["p","q"]}"#);
-    let owner = |path: &str| owners::of(&managed, &object, path).map(|(manager, ..)| manager);
-    assert_eq!(owner("/c/1/image").as_deref(), Some("b"), "who wrote last");
-    assert_eq!(owner("/s/1").as_deref(), Some("a"));
-    assert_eq!(owner("/s/0"), None);
-    assert_eq!(owner("/c/0/name"), None);
-    assert_eq!(owner("/atomic/k").as_deref(), Some("a"), "an atomic value is owned whole");
+/// What a write within the second of the one before sets is its owner's; who takes a field away is not known.
+#[tokio::test]
+async fn a_write_without_a_mark_is_whose_the_field_is_and_a_removal_is_nobodys() {
+    let entry = |manager: &str, subresource: &str, fields: &str| {
+        format!(
+            r#"{{"manager":"{manager}","operation":"Update"{subresource},"time":"2026-11-01T13:00:00Z","fieldsV1":{{"f:spec":{fields}}}}}"#
+        )
+    };
+    let text = |rv: u64, book: &[String], spec: &str| {
+        let text = format!(
+            r#"{{"metadata":{{"managedFields":[{}],"name":"n","namespace":"ns","resourceVersion":"{rv}","uid":"u"}},"spec":{spec}}}"#,
+            book.join(",")
+        );
+        (rv, Source::Watch, text)
+    };
+    let made = entry("create", "", r#"{"f:c":{"f:y":{}},"f:x":{}}"#);
+    let scaled =
+        [entry("create", "", r#"{"f:c":{"f:y":{}}}"#), entry("hpa", r#","subresource":"scale""#, r#"{"f:x":{}}"#)];
+    let less = [entry("create", "", r#"{"f:c":{}}"#), scaled[1].clone()];
+    let versions = [
+        text(2, &[made], r#"{"c":{"y":1},"x":1}"#),
+        text(3, &scaled, r#"{"c":{"y":1},"x":2}"#),
+        text(4, &scaled, r#"{"c":{"y":1},"x":3}"#),
+        text(5, &less, r#"{"c":{},"x":3}"#),
+    ];
+    let by = |blame: &Blame, path: &str| {
+        let origin = blame.origin(path).expect("there");
+        (origin.rev, origin.manager, origin.subresource)
+    };
+    let signed = blame_of(&versions, 3).await.expect("blames");
+    assert_eq!(by(&signed, "/spec/x"), (3, "hpa".to_owned(), "scale".to_owned()), "in the second of the creation");
+    let again = blame_of(&versions, 4).await.expect("blames");
+    assert_eq!(by(&again, "/spec/x"), (4, "hpa".to_owned(), "scale".to_owned()));
+    let removed = blame_of(&versions, 5).await.expect("blames");
+    assert_eq!(by(&removed, "/spec/c"), (2, "create".to_owned(), String::new()), "a container is as old as itself");
+    assert_eq!(by(&removed, "/metadata/resourceVersion").1, "", "who took the field away is not known");
 }

@@ -20,7 +20,11 @@ use hindcast_journal::{
 use super::{Desired, Full, Known, Source, Wanted, needs};
 use crate::{
     Object, Protection, Selection, Timeline, View,
-    kinds::{self, crds::DEFINITIONS},
+    kinds::{
+        self,
+        crds::DEFINITIONS,
+        volumes::{CLAIMS, VOLUMES, keeps_storage},
+    },
     message::{Message, Remedy},
     selection::{Reach, What},
     timeline::present,
@@ -41,12 +45,14 @@ impl Desired {
             uncertain: !moment.uncertain.is_empty(),
             source: Source::Journal,
             objects: BTreeMap::new(),
+            system: BTreeMap::new(),
             kinds: kinds(&view),
             definitions: None,
             later: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             left: BTreeMap::new(),
+            retained: BTreeSet::new(),
             scalers: BTreeMap::new(),
             around: crate::intent::Surroundings::default(),
             key: timeline.key().cloned(),
@@ -65,13 +71,20 @@ impl Desired {
             };
             desired.take(timeline, beside, belongs).await;
         }
+        let (system, objects): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|object| selection.counts(&ObjectKey::of(&object.row)));
         desired.take(timeline, objects, |key| selection.reach(key) == Reach::Named).await;
+        for object in system {
+            let key = ObjectKey::of(&object.row);
+            desired.system.insert(key, wanted(timeline, object).await);
+        }
         if let What::Object { namespace, .. } = &selection.what {
             // Where the object's namespace is gone, it has to be created first.
             if !namespace.is_empty() && !desired.objects.is_empty() {
                 let itself = View::of(past, &needs::itself(namespace)).await?.objects;
                 desired.take(timeline, itself, |_| true).await;
             }
+            desired.retained = retained(past, &desired).await?;
         }
         desired.definitions = definitions(past, &desired).await?;
         protected(&desired, selection)?;
@@ -102,7 +115,7 @@ impl Known {
             present.extend(self::present(&now, &itself).await?.0);
         }
         let closed = now.moment().frontier.get(MAIN).map_or(0, |point| point.time);
-        Ok(Self { kinds, present, closed })
+        Ok(Self { kinds, present, closed, moved: BTreeMap::new() })
     }
 }
 
@@ -180,6 +193,23 @@ async fn definitions(past: &Past, desired: &Desired) -> Result<Option<BTreeSet<S
     Ok(Some(present.into_keys().map(|key| key.name).collect()))
 }
 
+/// The volumes of claims whose storage outlives them.
+async fn retained(past: &Past, desired: &Desired) -> Result<BTreeSet<String>> {
+    let mut out = BTreeSet::new();
+    for (_, wanted) in desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS) {
+        let Ok(claim) = &wanted.object else { continue };
+        let Some(name) = claim.value.pointer("/spec/volumeName").and_then(Value::as_str) else { continue };
+        let scope = Scope {
+            kinds: Some(vec![format!("/{VOLUMES}")]),
+            namespace: Some(String::new()),
+            name: Some(name.to_owned()),
+        };
+        let volumes = View::of(past, &scope).await?.objects;
+        out.extend(volumes.iter().filter(|volume| keeps_storage(&volume.value)).map(|_| name.to_owned()));
+    }
+    Ok(out)
+}
+
 /// What scaled objects in the selection's namespaces.
 async fn scalers(past: &Past, selection: &Selection) -> Result<BTreeMap<ObjectKey, Arc<Full>>> {
     if selection.namespace().is_some_and(str::is_empty) {
@@ -220,7 +250,7 @@ async fn wanted(timeline: &Timeline, mut object: Object) -> Wanted {
     wanted.redact = redact;
     let opened =
         if object.sealed.is_empty() { Ok(std::mem::take(&mut object.value)) } else { timeline.reveal(&object).await };
-    wanted.object = match opened {
+    wanted.object = match opened.map(|value| wanted.without_meanwhile(&row.kind_key(), value)) {
         Ok(value) => match missing(&value, &wanted.redact) {
             Some(path) => {
                 Err(format!("its values were not stored, since there was no key, or none that worked ({path})").into())

@@ -1,5 +1,5 @@
 //! What a namespace's objects need of the cluster: the roles bound in it, its custom resources' definitions, storage and
-//! priority classes.
+//! priority classes, volumes whose storage outlives them.
 //!
 //! Not here: what is done about them: without a flag they are only compared.
 
@@ -17,7 +17,7 @@ use crate::{
         crds::definition,
         namespaces::NAMESPACES,
         rbac::{self, CLUSTER_BINDINGS, bound, names_account},
-        volumes::storage_class,
+        volumes::{CLAIMS, VOLUMES, keeps_storage, storage_class},
     },
 };
 
@@ -42,6 +42,7 @@ pub(super) fn of(namespace: &str, objects: &[Object], beside: &[Object]) -> BTre
         }
         let own = kinds::of(&ObjectKey::of(row)).needs.and_then(|needs| needs(&object.value));
         needed.extend(own.into_iter().chain(classes(&object.value)).map(key));
+        needed.extend(volume(object, beside).map(key));
     }
     let bindings = beside.iter().filter(|o| o.row.group == rbac::GROUP && o.row.resource == CLUSTER_BINDINGS);
     for binding in bindings.filter(|o| names_account(&o.value, namespace)) {
@@ -49,6 +50,16 @@ pub(super) fn of(namespace: &str, objects: &[Object], beside: &[Object]) -> BTre
         needed.extend(role.into_iter().chain([(rbac::GROUP, CLUSTER_BINDINGS, binding.row.name.as_str())]).map(key));
     }
     needed
+}
+
+/// The volume of a claim, where its storage outlives it: then the claim can have it again.
+fn volume<'v>(claim: &'v Object, beside: &[Object]) -> Option<Needed<'v>> {
+    if claim.row.kind_key() != CLAIMS {
+        return None;
+    }
+    let name = claim.value.pointer("/spec/volumeName").and_then(Value::as_str)?;
+    let hers = |o: &Object| o.row.group.is_empty() && o.row.resource == VOLUMES && o.row.name == name;
+    beside.iter().any(|o| hers(o) && keeps_storage(&o.value)).then_some(("", VOLUMES, name))
 }
 
 fn key((group, resource, name): Needed<'_>) -> ObjectKey {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::*;
+use crate::reason::Standing;
 
 /// An object with its managedFields apart.
 pub(crate) fn full(json: serde_json::Value) -> Full {
@@ -118,6 +119,26 @@ fn finalizers_stay_as_they_are_live() {
 }
 
 #[test]
+fn finalizers_that_people_changed_are_a_difference_and_put_back_when_they_are_asked_for() {
+    let with = |finalizers: &[&str]| json!({"metadata": {"name": "web", "finalizers": finalizers}});
+    let standing = |then: serde_json::Value, now: serde_json::Value| {
+        let trial = Trial::new("shop.example/carts", then, Some(now));
+        trial.kept.iter().find(|kept| kept.rule == "finalizers").expect("finalizers are kept").standing
+    };
+    let of = |name: &str| with(&[name]);
+    assert_eq!(standing(of("shop.example/cleanup"), with(&[])), Standing::Wanting, "it was taken away");
+    assert_eq!(standing(with(&[]), of("shop.example/cleanup")), Standing::Machines, "its program put it there");
+    assert_eq!(standing(of("kubernetes.io/pvc-protection"), with(&[])), Standing::Machines, "it is put there again");
+    let mut by_hand = of("shop.example/stay");
+    let field = json!({"f:metadata": {"f:finalizers": {".": {}, "v:\"shop.example/stay\"": {}}}});
+    by_hand["metadata"]["managedFields"] = json!([managed("kubectl-edit", "", &field)]);
+    assert_eq!(standing(with(&[]), by_hand), Standing::Wanting, "a person put it there");
+    let around = Surroundings { asked: Some("/metadata/finalizers".to_owned()), ..Surroundings::default() };
+    let (then, now) = (of("shop.example/cleanup"), with(&[]));
+    assert_eq!(Trial::around("shop.example/carts", then.clone(), Some(now), &around).target(), then);
+}
+
+#[test]
 fn finalizers_of_a_new_object_are_those_of_then_but_for_a_deletions() {
     let then = json!({"metadata": {"finalizers": ["foregroundDeletion", "shop.example/cleanup", "orphan"]}});
     let trial = Trial::new("shop.example/carts", then, None);
@@ -216,9 +237,11 @@ fn hpa_replicas_stay_as_they_are_live() {
     let around = Surroundings { asked: Some("/spec/replicas".to_owned()), ..around };
     let trial = Trial::around("apps/deployments", deployment(2, "x:1"), Some(deployment(17, "x:1")), &around);
     assert!(trial.is_equal());
+    let around = scaled_by("HorizontalPodAutoscaler web");
     let stopped = Trial::around("apps/deployments", deployment(2, "x:1"), Some(deployment(0, "x:1")), &around);
     let kept = stopped.kept.iter().find(|kept| kept.path == "/spec/replicas").expect("replicas are kept");
     assert!(kept.owner.contains("does not scale up from 0"), "{}", kept.owner);
+    assert_eq!(kept.standing, Standing::Wanting, "somebody did that");
     let new = Trial::around("apps/deployments", deployment(2, "x:1"), None, &around);
     assert_eq!(new.target(), deployment(2, "x:1"), "nothing says better where to start");
 }
@@ -255,12 +278,14 @@ fn replicas(count: u32, manager: &str, subresource: &str) -> serde_json::Value {
 }
 
 #[test]
-fn scale_written_fields_stay_as_they_are_live_on_either_side() {
+fn scale_written_fields_of_autoscalers_stay_as_they_are_live_on_either_side() {
     let plain = |count: u32| replicas(count, "ci", "");
     let cases = [
-        (replicas(2, "kubectl", "scale"), plain(5)),
-        (plain(2), replicas(5, "kubectl", "scale")),
+        (replicas(2, "kube-controller-manager", "scale"), replicas(5, "kube-controller-manager", "scale")),
         (plain(2), replicas(5, "kube-controller-manager", "scale")),
+        (plain(2), replicas(5, "keda", "scale")),
+        (plain(2), replicas(5, "cluster-proportional-autoscaler", "scale")),
+        (replicas(2, "keda", "scale"), plain(5)),
     ];
     for (wanted, live) in cases {
         let trial = Trial::new("apps/deployments", wanted, Some(live.clone()));
@@ -272,16 +297,38 @@ fn scale_written_fields_stay_as_they_are_live_on_either_side() {
 }
 
 #[test]
-fn scale_written_fields_are_put_back_when_they_alone_are_asked_for() {
-    let asked = |path: &str| Surroundings { asked: Some(path.to_owned()), ..Surroundings::default() };
-    let by_hand = || Some(replicas(0, "kubectl", "scale"));
-    let wanted = || replicas(3, "ci", "");
-    let back = |around: &Surroundings, live| {
-        Trial::around("apps/deployments", wanted(), live, around).target()["spec"]["replicas"].clone()
+fn scale_written_fields_of_people_are_intent_where_no_autoscaler_is() {
+    let plain = |count: u32| replicas(count, "ci", "");
+    let by_hand = |count: u32| replicas(count, "kubectl", "scale");
+    let unknown = |count: u32| replicas(count, "night-shift", "scale");
+    let sides = [
+        (plain(4), by_hand(1)),
+        (by_hand(4), plain(1)),
+        (by_hand(4), by_hand(1)),
+        (plain(4), unknown(1)),
+        (replicas(4, "kube-controller-manager", "scale"), by_hand(1)),
+    ];
+    for (wanted, live) in sides {
+        let trial = Trial::new("apps/deployments", wanted.clone(), Some(live.clone()));
+        assert_eq!(trial.rule("/spec/replicas"), None, "{live}");
+        assert_eq!(trial.target()["spec"]["replicas"], json!(4), "{live}");
+        let scaled = Trial::around("apps/deployments", wanted, Some(live), &scaled_by("ScaledObject web"));
+        assert_eq!(scaled.target()["spec"]["replicas"], json!(1), "an autoscaler is there");
+    }
+}
+
+#[test]
+fn hpa_replicas_that_are_off_are_put_back_when_they_alone_are_asked_for() {
+    let around =
+        |asked: &str| Surroundings { asked: Some(asked.to_owned()), ..scaled_by("HorizontalPodAutoscaler web") };
+    let back = |asked: &str, live: u32| {
+        let live = Some(replicas(live, "kubectl", "scale"));
+        let trial = Trial::around("apps/deployments", replicas(3, "ci", ""), live, &around(asked));
+        trial.target()["spec"]["replicas"].clone()
     };
-    assert_eq!(back(&asked("/spec/replicas"), by_hand()), json!(3));
-    assert_eq!(back(&asked("/spec"), by_hand()), json!(0), "only the field itself");
-    assert_eq!(back(&asked("/spec/replicas"), Some(replicas(0, "kube-controller-manager", "scale"))), json!(0));
+    assert_eq!(back("/spec/replicas", 0), json!(3));
+    assert_eq!(back("/spec", 0), json!(0), "only the field itself");
+    assert_eq!(back("/spec/replicas", 5), json!(5), "the autoscaler works, and would undo it");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
     Fresh, Kept, Surroundings, owners, pattern,
     place::{Place, Step},
 };
-use crate::full::Full;
+use crate::{full::Full, reason::Standing};
 
 /// Where a rule keeps fields, whatever else the object says.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +52,27 @@ impl<'o> Keeping<'o> {
         self.out
     }
 
-    /// Keeps a place, unless it is kept already: the first rule that says so counts.
+    /// Keeps a place that machines set, unless it is kept already: the first rule that says so counts.
     pub(crate) fn add(&mut self, place: Place, rule: &'static str, owner: &str, fresh: Fresh, quiet: bool) {
+        self.add_as(Standing::Machines, place, rule, owner, fresh, quiet);
+    }
+
+    /// Keeps a place that people set, or may have set: that it differs is told as a difference.
+    pub(crate) fn add_as(
+        &mut self,
+        standing: Standing,
+        place: Place,
+        rule: &'static str,
+        owner: &str,
+        fresh: Fresh,
+        quiet: bool,
+    ) {
         let mut sides = self.values.iter();
         let Some(path) = sides.find_map(|value| place.pointer(value)) else { return };
         if self.out.iter().any(|kept| place.is_in(&kept.place)) {
             return;
         }
-        self.out.push(Kept { path, rule, owner: owner.to_owned(), place, fresh, quiet });
+        self.out.push(Kept { path, rule, owner: owner.to_owned(), place, fresh, quiet, standing });
     }
 
     /// The places of a pattern that are in either side.

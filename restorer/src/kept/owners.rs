@@ -1,7 +1,8 @@
 //! Who set which field, as the API server's own book of fields (`managedFields`) says.
 //!
 //! **Words**: a *machine* is a field manager that is part of Kubernetes or scales for it, or any manager that wrote
-//! through the subresource `scale` or `status`; everybody else is a *person*, programs that apply manifests included.
+//! through the subresource `scale` or `status`; everybody else is a *person*, programs that apply manifests included. A
+//! *hand* is a person, or one of these programs, known by name.
 //!
 //! **Invariants.** (1) A field that any person owns is a person's. (2) What the book does not name is nobody's, and so
 //! somebody's intent.
@@ -34,12 +35,53 @@ pub(crate) const MACHINES: &[&str] = &[
     "vpa-updater",
 ];
 
+/// Programs that scale others, beside those: what they write through `scale` answers to the load of now.
+pub(crate) const SCALERS: &[&str] = &[
+    "autoscaler",
+    "cluster-proportional-autoscaler",
+    "cluster-proportional-vertical-autoscaler",
+    "custom-pod-autoscaler",
+    "datadog-cluster-agent",
+    "flagger",
+    "horizontal-pod-autoscaler",
+    "keda-adapter",
+    "kube-downscaler",
+    "predictive-horizontal-pod-autoscaler",
+    "py-kube-downscaler",
+    "watermarkpodautoscaler",
+];
+
+/// Programs by which people, and pipelines for them, write whole manifests; as the beginnings of their managers' names.
+const HANDS: &[&str] = &[
+    "Go-http-client",
+    "HashiCorp",
+    "OpenAPI-Generator",
+    "Terraform",
+    "argocd",
+    "curl",
+    "dashboard",
+    "helm",
+    "k9s",
+    "kubectl",
+    "kustomize-controller",
+    "lens",
+    "node-fetch",
+    "pulumi",
+    "python-requests",
+];
+
 /// Subresources whose writers are not the ones who declare the object.
 pub(crate) const SUBRESOURCES: &[&str] = &["scale", "status"];
 
 /// Whether a field manager is a machine, whatever it writes through.
 pub(crate) fn is_machine(manager: &str) -> bool {
     MACHINES.contains(&manager)
+}
+
+/// Whether a finalizer, label or annotation is of Kubernetes itself, by its domain.
+pub(crate) fn is_of_kubernetes(name: &str) -> bool {
+    let domain = name.split_once('/').map_or(name, |(domain, _)| domain);
+    matches!(name, "foregroundDeletion" | "orphan") || domain == "kubernetes.io" || domain.ends_with(".kubernetes.io")
 }
 
 /// One manager's fields.
@@ -60,6 +102,20 @@ impl Entry {
     /// Whether the fields are a machine's.
     pub(crate) fn is_machine(&self) -> bool {
         is_machine(&self.manager) || SUBRESOURCES.contains(&self.subresource.as_str())
+    }
+
+    /// Whether a person wrote it, or a program that applies what people wrote.
+    pub(crate) fn is_hand(&self) -> bool {
+        HANDS.iter().any(|hand| self.manager.starts_with(hand))
+    }
+
+    /// Whether a program that scales wrote it through `scale`.
+    fn is_scaler(&self) -> bool {
+        self.is_scale() && (is_machine(&self.manager) || SCALERS.contains(&self.manager.as_str()))
+    }
+
+    fn is_scale(&self) -> bool {
+        self.subresource == "scale"
     }
 
     /// Who it is, in words.
@@ -136,7 +192,7 @@ pub(crate) struct Machine {
     pub(crate) place: Place,
     /// The owner in words.
     pub(crate) owner: String,
-    /// Every owner is a person who wrote through `scale`.
+    /// Every owner wrote through `scale` and is no program that is known to scale: a person, as far as that can be told.
     pub(crate) by_hand: bool,
     /// Whether any owner wrote through `scale`.
     pub(crate) scaled: bool,
@@ -173,11 +229,10 @@ fn names_its_element(steps: &[Step]) -> bool {
 fn machine(steps: Vec<Step>, machines: &[Entry]) -> Machine {
     let owners: Vec<&Entry> = machines.iter().filter(|entry| entry.has(&steps)).collect();
     let words: BTreeSet<String> = owners.iter().map(|entry| entry.words()).collect();
-    let scale = |entry: &&Entry| entry.subresource == "scale";
     Machine {
         owner: words.into_iter().collect::<Vec<_>>().join(", "),
-        by_hand: owners.iter().all(|entry| scale(entry) && !is_machine(&entry.manager)),
-        scaled: owners.iter().any(scale),
+        by_hand: owners.iter().all(|entry| entry.is_scale() && !entry.is_scaler()),
+        scaled: owners.iter().any(|entry| entry.is_scale()),
         place: Place::new(steps),
     }
 }

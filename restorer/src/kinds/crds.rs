@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_journal::{
     exact::{self, Value},
     fold::ObjectKey,
+    seal::escape_pointer,
 };
 
 use super::{Anew, Changed, Family, Holds, Kind, Rule, Sides, Turn, Verdict, text};
@@ -45,8 +46,8 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "crd-prunes",
             kinds: &["apiextensions.k8s.io/customresourcedefinitions"],
-            what: "Where fields of the schema go, the plan names them and counts the objects that hold them.",
-            why: "The server drops such fields from each object that is written afterwards.",
+            what: "Where fields of the schema go, the plan names them and counts the objects that hold them. Fields of a custom object that its definition does not have by now are not put back; the plan names them.",
+            why: "The server drops such fields from each object that is written. Put the definition back first.",
         },
         Rule {
             id: "crd-preserve-unknown",
@@ -124,6 +125,63 @@ fn lost(now: &Value, then: &Value, path: &str, fields: &mut Vec<String>) {
     }
 }
 
+/// Takes out of an object what the schema of its version does not have, as the server would; the places, as JSON pointers.
+pub(crate) fn prune(crd: &Value, version: &str, object: &mut Value) -> Vec<String> {
+    let keeps_all = crd.pointer("/spec/preserveUnknownFields").and_then(Value::as_bool) == Some(true);
+    let schema = versions(crd).find(|(name, _)| *name == version);
+    let schema = schema.and_then(|(_, version)| version.pointer("/schema/openAPIV3Schema"));
+    let (Some(schema), false, Some(root)) = (schema, keeps_all, object.as_object_mut()) else { return Vec::new() };
+    let mut dropped = Vec::new();
+    // What every object has is no matter of a schema, and a status is never written.
+    let names: Vec<String> = root.keys().filter(|name| !COMMON.contains(name)).map(str::to_owned).collect();
+    for name in names {
+        prune_member(root, &name, schema, "", &mut dropped);
+    }
+    dropped
+}
+
+/// What is not said by the schema of a kind.
+const COMMON: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+
+fn prune_member(object: &mut exact::Object, name: &str, schema: &Value, path: &str, dropped: &mut Vec<String>) {
+    let here = format!("{path}/{}", escape_pointer(name));
+    let says = |word: &str| schema.get(word).and_then(Value::as_bool) == Some(true);
+    if says("x-kubernetes-embedded-resource") && COMMON.iter().take(3).any(|common| *common == name) {
+        return;
+    }
+    let other = schema.get("additionalProperties");
+    match (schema.get("properties").and_then(|known| known.get(name)), other) {
+        (Some(known), _) | (None, Some(known @ Value::Object(_))) => {
+            if let Some(value) = object.get_mut(name) {
+                prune_value(value, known, &here, dropped);
+            }
+        }
+        _ if says("x-kubernetes-preserve-unknown-fields") || other.and_then(Value::as_bool) == Some(true) => {}
+        _ => {
+            object.remove(name);
+            dropped.push(here);
+        }
+    }
+}
+
+fn prune_value(value: &mut Value, schema: &Value, path: &str, dropped: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            let names: Vec<String> = object.keys().map(str::to_owned).collect();
+            for name in names {
+                prune_member(object, &name, schema, path, dropped);
+            }
+        }
+        Value::Array(list) => {
+            let Some(schema) = schema.get("items") else { return };
+            for (at, element) in list.iter_mut().enumerate() {
+                prune_value(element, schema, &format!("{path}/{at}"), dropped);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Whether an object holds a field that [`pruned_fields`] named.
 pub(crate) fn holds(object: &Value, field: &str) -> bool {
     let mut here = vec![object];
@@ -169,4 +227,14 @@ fn prunes(changed: &Changed<'_>) -> Vec<String> {
         format!("{version} loses {fields}: objects lose these fields when they are written again")
     };
     pruned.into_iter().map(said).collect()
+}
+
+/// Whether a definition converts objects between its versions by changing their `apiVersion`, and nothing else.
+pub(crate) fn converts_by_name(crd: &Value) -> bool {
+    matches!(text(crd, "/spec/conversion/strategy"), "" | "None")
+}
+
+/// Whether a definition serves a version.
+pub(crate) fn serves(crd: &Value, version: &str) -> bool {
+    versions(crd).any(|(name, of)| name == version && of.get("served").and_then(Value::as_bool) == Some(true))
 }

@@ -1,13 +1,17 @@
 //! What runs once: Jobs, the `CronJobs` that make them, and the runs of other programs.
 
-use hindcast_journal::exact::Value;
+use hindcast_journal::{exact::Value, parts::Micros};
+use jiff::Timestamp;
 
-use super::{Anew, Family, Kind, Made, Pause, Rule, Sides, Turn, Verdict, workloads::TEMPLATE};
+use self::schedule::Schedule;
+use super::{Anew, Family, Kind, Made, Pause, Rule, Sides, Turn, Verdict, text, workloads::TEMPLATE};
 use crate::{
     kept::{Fresh, Keeping},
     permission::{Permission, Widen},
     reason::{Loss, Ruled},
 };
+
+mod schedule;
 
 /// A kind whose objects stand for one run.
 const fn run(group: &'static str, resource: &'static str) -> Kind {
@@ -38,7 +42,7 @@ pub(super) const FAMILY: Family = Family {
         },
         Kind {
             rows: &[TEMPLATE],
-            pause: Some(Pause { starts: is_on, hold: suspend }),
+            pause: Some(Pause { starts: is_on, hold: suspend, missed }),
             turn: Turn::Workloads,
             pods: "/spec/jobTemplate/spec/template/spec",
             ..Kind::of("batch", "cronjobs")
@@ -89,6 +93,12 @@ pub(super) const FAMILY: Family = Family {
             kinds: &["batch/cronjobs"],
             what: "A CronJob is created suspended and resumed when all else is done.",
             why: "A run missed since the moment would start at once, in the middle of the restore.",
+        },
+        Rule {
+            id: "cronjob-missed-run",
+            kinds: &["batch/cronjobs"],
+            what: "A CronJob that is suspended and was not is resumed when all else is done; the plan names the missed run that starts then.",
+            why: "Its controller starts the newest run that it missed, however long ago, unless `startingDeadlineSeconds` is over.",
         },
     ],
 };
@@ -143,4 +153,29 @@ fn suspend(cron: &mut Value) -> bool {
     let Some(spec) = cron.get_mut("spec").and_then(Value::as_object_mut) else { return false };
     let before = spec.insert("suspend", Value::from(true));
     before.and_then(|value| value.as_bool()) != Some(true)
+}
+
+/// The newest run that its controller missed and starts at once when it is resumed, as it finds it: after the last run, or its
+/// creation, and within the deadline.
+fn missed(live: &Value, target: &Value, now: Micros) -> Option<String> {
+    let time = |path: &str| text(live, path).parse::<Timestamp>().ok();
+    let after = time("/status/lastScheduleTime").or_else(|| time("/metadata/creationTimestamp"))?;
+    let now = Timestamp::from_microsecond(now).ok()?;
+    let running = live.pointer("/status/active").and_then(Value::as_array).is_some_and(|active| !active.is_empty());
+    if running && text(target, "/spec/concurrencyPolicy") == "Forbid" {
+        return None;
+    }
+    let schedule = text(target, "/spec/schedule");
+    let zone = target.pointer("/spec/timeZone").and_then(Value::as_str);
+    let Some(read) = Schedule::parse(schedule, zone) else {
+        return Some(format!(
+            "a run of its schedule {schedule:?} that was missed while it was suspended starts at once then"
+        ));
+    };
+    let run = read.last(after, now)?;
+    let deadline = target.pointer("/spec/startingDeadlineSeconds").and_then(Value::as_i64);
+    if deadline.is_some_and(|seconds| now.as_second() - run.as_second() > seconds) {
+        return None;
+    }
+    Some(format!("the run of {run}, missed while it was suspended (schedule {schedule:?}), starts at once then"))
 }

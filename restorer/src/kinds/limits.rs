@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::Value;
 
-use super::{Anew, Family, Kind, Rule, Sides, Turn, size};
+use super::{Anew, Family, Kind, Rule, Sides, Turn, shapers, size};
 use crate::{reason::Ruled, verb::Verb};
 
 /// What is true of all that its group has.
@@ -19,14 +19,16 @@ pub(super) const FAMILY: Family = Family {
             anew: Anew::Freely,
             makes_room: true,
             turns: Some(turn),
+            stricter: Some(shapers::quota),
             ..Kind::configuration("", "resourcequotas")
         },
-        Kind { turn: Turn::Limits, ..Kind::of("", "limitranges") },
+        Kind { turn: Turn::Limits, stricter: Some(shapers::range), ..Kind::of("", "limitranges") },
         Kind { turn: Turn::OnTop, ..Kind::of("policy", "poddisruptionbudgets") },
         Kind {
             servers_own: Some(priorities),
             immutable: &["/value", "/preemptionPolicy"],
             solo: Some(sole_default),
+            stricter: Some(shapers::default_priority),
             beside: true,
             ..Kind::configuration("scheduling.k8s.io", "priorityclasses")
         },
@@ -38,14 +40,14 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "quota-order",
             kinds: &["/resourcequotas"],
-            what: "A quota that grows comes before the objects, one that shrinks after all else.",
+            what: "A quota that grows or goes comes before all else, one that shrinks or comes after all else.",
             why: "The objects of then fit the quota of then, but not both at every instant between.",
         },
         Rule {
             id: "limit-range-last",
             kinds: &["/limitranges"],
-            what: "LimitRanges come after the objects.",
-            why: "The recorded objects have their defaults already; a stricter range would refuse them on the way.",
+            what: "LimitRanges come after the objects; one that is stricter now than it was, or was not there, gives way before them.",
+            why: "The recorded objects have their defaults already; a stricter range would refuse or change them on the way.",
         },
         Rule {
             id: "flowcontrol-system",

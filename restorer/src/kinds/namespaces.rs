@@ -1,11 +1,12 @@
 //! Namespaces.
 
-use hindcast_journal::fold::ObjectKey;
+use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{Family, Holds, Kind, Rule, Turn};
+use super::{Family, Holds, Kind, Rule, Turn, shapers};
 use crate::{
     kept::{Fresh, Row},
     reason::Loss,
+    verb::Verb,
 };
 
 /// Namespaces, by their kind key.
@@ -23,6 +24,7 @@ pub(super) const FAMILY: Family = Family {
         holds: Some(Holds::Namespace),
         rows: FIELDS,
         turn: Turn::Namespaces,
+        turns: Some(turn),
         goes: Turn::Holders,
         beside: true,
         ..Kind::of("", NAME)
@@ -39,6 +41,12 @@ pub(super) const FAMILY: Family = Family {
             kinds: &["/namespaces"],
             what: "A namespace that objects need and that is gone is created first, with its labels, annotations and spec of then.",
             why: "Without it nothing in it can be created; its labels decide what its Pods may do.",
+        },
+        Rule {
+            id: "namespace-security",
+            kinds: &["/namespaces"],
+            what: "Labels of a namespace are put back before its objects; where Pod Security is stricter then than now, after them.",
+            why: "Its Pods of then may be older than the label, which would refuse them.",
         },
     ],
 };
@@ -59,6 +67,13 @@ const FIELDS: &[Row] = &[
         quiet: true,
     },
 ];
+
+/// One that asks more of its Pods than now is changed after them.
+fn turn(verb: Verb, wanted: Option<&Value>, live: Option<&Value>) -> Turn {
+    let tightens =
+        wanted.zip(live).is_some_and(|(wanted, live)| verb == Verb::Update && shapers::tightens(wanted, live));
+    if tightens { Turn::Limits } else { Turn::Namespaces }
+}
 
 /// A namespace, as an object.
 pub(crate) fn home(namespace: &str) -> ObjectKey {

@@ -96,7 +96,7 @@ pub(super) const FAMILY: Family = Family {
 fn servers_own(sides: &Sides<'_>) -> Option<Ruled> {
     let own = sides.name().starts_with("system:")
         || sides.marked_true("rbac.authorization.kubernetes.io/autoupdate")
-        || sides.marked("kubernetes.io/bootstrapping");
+        || sides.mark("kubernetes.io/bootstrapping", |of| of == "rbac-defaults").is_some();
     own.then_some(Ruled::RbacSystem)
 }
 

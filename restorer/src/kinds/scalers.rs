@@ -22,12 +22,14 @@ pub(super) const FAMILY: Family = Family {
         Kind { rows: &[STATUS], ..scaler("autoscaling", "horizontalpodautoscalers", ScalerSort::Horizontal, scaled) },
         scaler("autoscaling.k8s.io", "verticalpodautoscalers", ScalerSort::Vertical, sized),
         scaler("keda.sh", "scaledobjects", ScalerSort::Scaled, scaled),
+        scaler("datadoghq.com", "datadogpodautoscalers", ScalerSort::Datadog, sized),
+        scaler("datadoghq.com", "watermarkpodautoscalers", ScalerSort::Watermark, scaled),
     ],
     rules: &[
         Rule {
             id: "hpa-replicas",
             kinds: &["apps/deployments", "apps/statefulsets", "apps/replicasets", "/replicationcontrollers"],
-            what: "`spec.replicas` stays as it is live wherever a HorizontalPodAutoscaler or KEDA ScaledObject scales the object at the moment or after the restore. One that the same restore deletes or turns to something else does not count, and lets go first. A new object gets the number of then.",
+            what: "`spec.replicas` stays as it is live wherever a HorizontalPodAutoscaler, a KEDA ScaledObject or an autoscaler of Datadog scales the object at the moment or after the restore. One that the same restore deletes or turns to something else does not count, and lets go first. A new object gets the number of then. Where a HorizontalPodAutoscaler is off, since somebody scaled to 0, `{part spec.replicas}` puts the number back.",
             why: "The autoscaler knows today's load. Yesterday's number would drop Pods under traffic, and the autoscaler would fight it.",
         },
         Rule {

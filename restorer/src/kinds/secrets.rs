@@ -61,7 +61,7 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "injected-trust",
             kinds: &["/configmaps", "/secrets"],
-            what: "`data` of ConfigMaps and Secrets marked for injection of certificates stays as it is live.",
+            what: "`data` of ConfigMaps and Secrets marked for injection of certificates (`true` where the mark asks for it) stays as it is live.",
             why: "A program writes the authorities of now into them.",
         },
         Rule {
@@ -85,13 +85,13 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "cert-manager-secret",
             kinds: &["/secrets"],
-            what: "Secrets of cert-manager are left alone.",
+            what: "Secrets that cert-manager makes are left alone; a copy that somebody made of one is restored.",
             why: "An old certificate may be expired or revoked, and its key replaced.",
         },
         Rule {
             id: "external-secret",
             kinds: &["/secrets"],
-            what: "Secrets that External Secrets, the Vault operator and their like make are left alone.",
+            what: "Secrets that External Secrets, the Vault operator and their like make are left alone; a copy that somebody made of one is restored.",
             why: "The value of now is in the store they come from.",
         },
         Rule {
@@ -147,26 +147,27 @@ const MAKERS: &[(&str, &str, &str)] = &[
     ("bitnami.com", "sealed-secret", "Sealed Secrets"),
 ];
 
-/// Labels and annotations that such programs leave on the Secrets they make.
-const MARKS: &[(&str, &str, &str)] = &[
-    ("cert-manager.io/certificate-name", "cert-manager-secret", "cert-manager"),
-    ("controller.cert-manager.io/fao", "cert-manager-secret", "cert-manager"),
-    ("cert-manager.io/next-private-key", "cert-manager-secret", "cert-manager"),
-    ("reconcile.external-secrets.io/managed", "external-secret", "External Secrets"),
-    ("reconcile.external-secrets.io/created-by", "external-secret", "External Secrets"),
-    ("reconcile.external-secrets.io/data-hash", "external-secret", "External Secrets"),
-    ("secrets-store.csi.k8s.io/managed", "external-secret", "the Secrets Store driver"),
-    ("operator.1password.io/item-path", "external-secret", "the 1Password operator"),
-    ("sealedsecrets.bitnami.com/managed", "sealed-secret", "Sealed Secrets"),
-    ("sealedsecrets.bitnami.com/cluster-wide", "sealed-secret", "Sealed Secrets"),
+/// Labels and annotations that such programs leave on the Secrets they make, with the value where it is always the same.
+/// Those by which people ask a program for something are none of them.
+const MARKS: &[(&str, Option<&str>, &str, &str)] = &[
+    ("cert-manager.io/certificate-name", None, "cert-manager-secret", "cert-manager"),
+    ("cert-manager.io/next-private-key", Some("true"), "cert-manager-secret", "cert-manager"),
+    ("reconcile.external-secrets.io/managed", Some("true"), "external-secret", "External Secrets"),
+    ("reconcile.external-secrets.io/created-by", None, "external-secret", "External Secrets"),
+    ("reconcile.external-secrets.io/data-hash", None, "external-secret", "External Secrets"),
+    ("secrets-store.csi.k8s.io/managed", Some("true"), "external-secret", "the Secrets Store driver"),
+    ("operator.1password.io/item-version", None, "external-secret", "the 1Password operator"),
 ];
 
-/// Marks of `ConfigMap`s and Secrets whose certificates a program writes.
-const TRUST: &[(&str, &str)] = &[
-    ("config.openshift.io/inject-trusted-cabundle", "the cluster network operator"),
-    ("service.beta.openshift.io/inject-cabundle", "the service CA operator"),
-    ("service.beta.openshift.io/originating-service-name", "the service CA operator"),
-    ("trust.cert-manager.io/bundle", "trust-manager"),
+/// By this, people hand a Secret of theirs over to Sealed Secrets.
+const HANDED_OVER: &str = "sealedsecrets.bitnami.com/managed";
+
+/// Marks of `ConfigMap`s and Secrets whose certificates a program writes, with the value that asks for it.
+const TRUST: &[(&str, Option<&str>, &str)] = &[
+    ("config.openshift.io/inject-trusted-cabundle", Some("true"), "the cluster network operator"),
+    ("service.beta.openshift.io/inject-cabundle", Some("true"), "the service CA operator"),
+    ("service.beta.openshift.io/originating-service-name", None, "the service CA operator"),
+    ("trust.cert-manager.io/bundle", None, "trust-manager"),
 ];
 
 /// The value of a label or annotation.
@@ -196,20 +197,31 @@ fn is_automatic_token(secret: &Value) -> bool {
         })
 }
 
-/// The rule and the program that a Secret is made by, if it is made by one.
-fn maker(secret: &Value) -> Option<(&'static str, &'static str)> {
+/// The rule about a Secret that a program makes, and the program: by its owner, or by a mark that the program left on it.
+fn maker(sides: &Sides<'_>) -> Option<(&'static str, &'static str)> {
+    let by_mark = |(name, value, ..): &&(&str, Option<&str>, &str, &str)| {
+        sides.written_mark(name, |text| value.is_none_or(|value| value == text)).is_some()
+    };
+    let marked = || MARKS.iter().find(by_mark).map(|(_, _, rule, program)| (*rule, *program));
+    let handed = || sides.mark(HANDED_OVER, |text| text == "true").map(|_| ("sealed-secret", "Sealed Secrets"));
+    sides.each().find_map(maker_by_owner).or_else(marked).or_else(handed)
+}
+
+fn maker_by_owner(secret: &Value) -> Option<(&'static str, &'static str)> {
     let owners = secret.pointer("/metadata/ownerReferences").and_then(Value::as_array).unwrap_or_default();
     let groups = owners.iter().filter_map(|owner| owner.get("apiVersion")?.as_str()?.split_once('/'));
     let by_owner = groups.into_iter().find_map(|(group, _)| {
         MAKERS.iter().find(|(of, ..)| group == *of || group.strip_suffix(of).is_some_and(|head| head.ends_with('.')))
     });
-    let by_mark = || MARKS.iter().find(|(name, ..)| mark(secret, name).is_some());
-    by_owner.or_else(by_mark).map(|(_, rule, program)| (*rule, *program))
+    by_owner.map(|(_, rule, program)| (*rule, *program))
 }
 
 /// The program that writes the certificates of a `ConfigMap` or Secret, if one does.
 fn trust_injector(value: &Value) -> Option<&'static str> {
-    TRUST.iter().find(|(name, _)| mark(value, name).is_some_and(|text| text != "false")).map(|(_, program)| *program)
+    let fits = |(name, wanted, _): &&(&str, Option<&str>, &str)| {
+        mark(value, name).is_some_and(|text| wanted.is_none_or(|wanted| wanted == text))
+    };
+    TRUST.iter().find(fits).map(|(.., program)| *program)
 }
 
 fn root_certificates(sides: &Sides<'_>) -> Option<Ruled> {
@@ -228,7 +240,7 @@ fn made(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
     if sides.each().any(is_automatic_token) {
         return Some(Verdict::leave(Ruled::AccountToken));
     }
-    let (rule, program) = sides.each().find_map(maker)?;
+    let (rule, program) = maker(sides)?;
     Some(Verdict::leave(Ruled::MadeSecret { rule, program }))
 }
 
@@ -260,7 +272,9 @@ fn content(target: &Value, live: &Value) -> Vec<String> {
     fields.into_iter().filter(differs).map(str::to_owned).collect()
 }
 
+/// The kubelet reads an immutable one once; one that is made anew for another reason, as a Secret's type, it follows.
 fn old_content(changed: &Changed<'_>) -> Vec<String> {
+    let immutable = changed.live.is_some_and(|live| live.get("immutable").and_then(Value::as_bool) == Some(true));
     let said = "it is immutable: Pods that run keep the old content until they are restarted";
-    changed.recreate.then(|| said.to_owned()).into_iter().collect()
+    (changed.recreate && immutable).then(|| said.to_owned()).into_iter().collect()
 }

@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::{Object, Value};
 
-use super::{Family, Kind, Made, Rule, Sides, Turn, Verdict, secrets::mark, text};
+use super::{Changed, Family, Kind, Made, Rule, Sides, Turn, Verdict, shapers, text};
 use crate::{
     kept::{Fresh, Keeping, Place, Row, holds_something, keys},
     permission::Widen,
@@ -18,6 +18,7 @@ pub(super) const FAMILY: Family = Family {
             without_taken: Some(without_taken),
             as_given: Some(as_given),
             on_create: Some(address_changes),
+            on_change: Some(balancer_lost),
             on_delete: Some(balancer_goes),
             turn: Turn::Network,
             ..Kind::of("", "services")
@@ -43,7 +44,11 @@ pub(super) const FAMILY: Family = Family {
         Kind::never("networking.k8s.io", "servicecidrs", &Ruled::ServiceAddresses),
         Kind { turn: Turn::Network, ..Kind::of("networking.k8s.io", "networkpolicies") },
         Kind { turn: Turn::OnTop, ..Kind::of("networking.k8s.io", "ingresses") },
-        Kind { immutable: &["/spec/controller"], ..Kind::configuration("networking.k8s.io", "ingressclasses") },
+        Kind {
+            immutable: &["/spec/controller"],
+            stricter: Some(shapers::default_class),
+            ..Kind::configuration("networking.k8s.io", "ingressclasses")
+        },
     ],
     rules: &[
         Rule {
@@ -67,8 +72,8 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "load-balancer-address",
             kinds: &["/services"],
-            what: "A warning, where a Service of type LoadBalancer is created.",
-            why: "The cloud gives it an address of its choice; DNS may have to follow.",
+            what: "A warning, where a Service of type LoadBalancer is created or deleted, or turns into another.",
+            why: "The cloud gives a new one an address of its choice; DNS may have to follow.",
         },
         Rule {
             id: "api-server-service",
@@ -79,13 +84,13 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "endpoints",
             kinds: &["/endpoints"],
-            what: "Endpoints made of a Service's Pods are left alone.",
+            what: "Endpoints that the endpoints controller makes of a Service's Pods are left alone: it labels them `endpoints.kubernetes.io/managed-by: endpoint-controller`, or stamps the time of the change. Those that somebody wrote are restored, whatever labels they have.",
             why: "The old ones are addresses of Pods that are gone.",
         },
         Rule {
             id: "endpoint-slice",
             kinds: &["discovery.k8s.io/endpointslices"],
-            what: "EndpointSlices with the label `endpointslice.kubernetes.io/managed-by` are left alone.",
+            what: "EndpointSlices that a controller owns, or that `endpointslice.kubernetes.io/managed-by` gives to a controller of Kubernetes (`endpointslice-controller.k8s.io`, `endpointslicemirroring-controller.k8s.io`), are left alone. Those of any other manager are restored like other objects.",
             why: "The old ones are addresses of Pods that are gone.",
         },
         Rule {
@@ -110,14 +115,19 @@ fn of_the_api_server(sides: &Sides<'_>) -> Option<Ruled> {
     it.then_some(Ruled::ApiServerService)
 }
 
+/// What the controllers that make addresses of Pods write of themselves; with another value it is somebody's own.
+const ENDPOINTS_CONTROLLER: &str = "endpoint-controller";
+const SLICE_CONTROLLERS: [&str; 2] = ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
+
 fn endpoints(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
-    let made = sides.marked("endpoints.kubernetes.io/managed-by")
-        || sides.marked("endpoints.kubernetes.io/last-change-trigger-time");
-    made.then(|| Verdict::leave(Ruled::Endpoints))
+    let labelled = sides.mark("endpoints.kubernetes.io/managed-by", |by| by == ENDPOINTS_CONTROLLER);
+    // Endpoints that were copied by hand carry the stamp too.
+    let stamped = sides.written_mark("endpoints.kubernetes.io/last-change-trigger-time", |_| true);
+    labelled.or(stamped).map(|_| Verdict::leave(Ruled::Endpoints))
 }
 
 fn slice(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
-    let by = sides.each().find_map(|side| mark(side, "endpointslice.kubernetes.io/managed-by"))?;
+    let by = sides.mark("endpointslice.kubernetes.io/managed-by", |by| SLICE_CONTROLLERS.contains(&by))?;
     Some(Verdict::leave(Ruled::EndpointSlice(by.to_owned())))
 }
 
@@ -165,7 +175,7 @@ fn without_taken(body: &mut Value, refusal: &str) -> Option<String> {
         spec.remove("clusterIPs");
         return Some(format!("its address {} is taken: it has another one", old.as_str().unwrap_or_default()));
     }
-    if refusal.contains("spec.healthCheckNodePort") {
+    if refusal.contains("spec.healthCheckNodePort") || refusal.contains("requested HealthCheck NodePort") {
         let old = spec.remove("healthCheckNodePort")?;
         return Some(format!("its health check port {old} is taken: it has another one"));
     }
@@ -221,6 +231,12 @@ fn is_balanced(service: &Value) -> bool {
 
 fn address_changes(service: &Value) -> Option<String> {
     is_balanced(service).then(|| "its external address may change: the load balancer is made anew".to_owned())
+}
+
+fn balancer_lost(changed: &Changed<'_>) -> Vec<String> {
+    let lost = changed.live.is_some_and(is_balanced) && !is_balanced(changed.target);
+    let said = "its load balancer goes with this change: an undo may get another external address";
+    lost.then(|| said.to_owned()).into_iter().collect()
 }
 
 fn balancer_goes(service: &Value) -> Option<String> {

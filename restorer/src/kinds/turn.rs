@@ -2,11 +2,14 @@
 
 /// When a change is made, so that the moment in which things don't fit together is as short as can be: in this order.
 ///
-/// **Invariants.** (1) What others need comes before them; what takes away comes after what gives. (2) What intercepts
-/// writes comes last, so that it cannot stop the rest. (3) Who lets go of a field does so before it is put back.
+/// **Invariants.** (1) What others need comes before them; what takes away comes after what gives. (2) What shapes or intercepts
+/// writes gives way before all that is written where it is stricter now than it was, and else comes last: whatever is written,
+/// is under what it was recorded under, or under less. (3) Who lets go of a field does so before it is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Turn {
+    /// What shapes writes and is stricter now than it was, or was not there: it goes, or becomes as it was.
+    Loosens,
     /// Definitions of custom resources.
     Definitions,
     /// Namespaces.
@@ -23,7 +26,7 @@ pub enum Turn {
     OnTop,
     /// Deletes.
     Deletes,
-    /// Shrinking quotas, limit ranges.
+    /// Shrinking quotas, limit ranges, namespaces that ask more of their Pods.
     Limits,
     /// Webhook configurations and admission policies.
     Admission,
@@ -35,7 +38,8 @@ pub enum Turn {
 
 impl Turn {
     /// All, in their order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::Loosens,
         Self::Definitions,
         Self::Namespaces,
         Self::Configuration,

@@ -2,12 +2,12 @@
 
 use hindcast_journal::exact::Value;
 
-use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, size, text};
+use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, shapers, size, text};
 use crate::{
     full::Full,
     kept::{Fresh, Keeping, Row, Surroundings},
     permission::{Permission, Widen},
-    reason::{Loss, Ruled},
+    reason::{Loss, Ruled, Standing},
 };
 
 /// Claims, by their kind key.
@@ -53,6 +53,7 @@ pub(super) const FAMILY: Family = Family {
                 "volumeAttributesClassName",
             ]),
             anew: Anew::Destroys,
+            beside: true,
             ..Kind::configuration("", VOLUMES)
         },
         snapshot("volumesnapshots"),
@@ -60,6 +61,7 @@ pub(super) const FAMILY: Family = Family {
         Kind::configuration("snapshot.storage.k8s.io", "volumesnapshotclasses"),
         Kind {
             immutable: &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"],
+            stricter: Some(shapers::default_class),
             beside: true,
             ..Kind::configuration("storage.k8s.io", "storageclasses")
         },
@@ -85,7 +87,7 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "pvc-empty",
             kinds: &["/persistentvolumeclaims"],
-            what: "A claim whose volume is gone is created only with `{empty-volumes}`; the plan says: claim re-created EMPTY.",
+            what: "A claim whose volume is gone is created only with `{empty-volumes}`; the plan says: claim re-created EMPTY. If its storage was kept (reclaim policy Retain) the plan says so: the volume is put back first, in a namespace with `{cluster-scoped}`.",
             why: "The application would start on nothing and may take that for a new installation.",
         },
         Rule {
@@ -161,7 +163,9 @@ fn come_back_empty(wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdi
         return Verdict::Act;
     }
     let belongs_to = around.volumes.get(volume).and_then(|volume| volume.claim.clone());
-    Verdict::unless(Ruled::EmptyClaim { volume: volume.to_owned(), belongs_to }, Permission::EmptyVolumes)
+    let comes = around.retained.get(volume);
+    let unless = if comes == Some(&true) { Permission::ClusterScoped } else { Permission::EmptyVolumes };
+    Verdict::unless(Ruled::EmptyClaim { volume: volume.to_owned(), belongs_to, retained: comes.is_some() }, unless)
 }
 
 fn data(claim: &Value) -> Loss {
@@ -195,7 +199,8 @@ fn grown(of: &mut Keeping<'_>, pattern: &str) {
     for place in of.places(pattern) {
         let quantity = |full: &Full| place.get(&full.value).and_then(Value::as_str).and_then(size::parse);
         if quantity(live).zip(quantity(wanted)).is_some_and(|(live, wanted)| live > wanted) {
-            of.add(place, "pvc-size", "a volume, which cannot shrink", Fresh::AsThen, false);
+            let owner = "a volume cannot shrink";
+            of.add_as(Standing::Rule, place, "pvc-size", owner, Fresh::AsThen, false);
         }
     }
 }
@@ -220,7 +225,12 @@ fn is_gone(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
 
 /// Whether the storage behind a `PersistentVolume` is kept when the object is deleted.
 pub(crate) fn outlives_its_object(volume: &Full) -> bool {
-    text(&volume.value, "/spec/persistentVolumeReclaimPolicy") == "Retain"
+    keeps_storage(&volume.value)
+}
+
+/// The same, of the object itself.
+pub(crate) fn keeps_storage(volume: &Value) -> bool {
+    text(volume, "/spec/persistentVolumeReclaimPolicy") == "Retain"
 }
 
 /// A released volume made ready for a claim that is created again: its reference to the old claim loses the uid.

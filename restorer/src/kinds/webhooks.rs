@@ -2,17 +2,20 @@
 
 use hindcast_journal::exact::Value;
 
-use super::{Family, Kind, Rule, Sides, Turn};
-use crate::reason::Ruled;
+use super::{Family, Kind, Rule, Sides, Turn, shapers};
+use crate::{bypass::lifted, reason::Ruled};
 
 /// What is true of all that the group has.
-const ADMISSION: Kind = Kind { turn: Turn::Admission, ..Kind::group("admissionregistration.k8s.io") };
+const ADMISSION: Kind =
+    Kind { turn: Turn::Admission, stricter: Some(shapers::policy), ..Kind::group("admissionregistration.k8s.io") };
 
 const fn webhooks(resource: &'static str) -> Kind {
     Kind {
         resource,
         ca_bundle: Some("webhooks [name] clientConfig !caBundle"),
         adjust: Some(side_effects),
+        meanwhile: Some(lifted),
+        stricter: Some(shapers::webhooks),
         ..ADMISSION
     }
 }
@@ -48,8 +51,8 @@ pub(super) const FAMILY: Family = Family {
                 "admissionregistration.k8s.io/mutatingwebhookconfigurations",
                 "admissionregistration.k8s.io/validatingwebhookconfigurations",
             ],
-            what: "Webhook configurations and admission policies come after everything that they could stop.",
-            why: "Their own Pods may not be running yet.",
+            what: "Webhook configurations and admission policies come after everything that they could stop; one that is stricter now than it was, or was not there, gives way before that.",
+            why: "Their own Pods may not be running yet; and what was recorded without them would be refused or changed.",
         },
         Rule {
             id: "webhook-bypass",
@@ -59,6 +62,15 @@ pub(super) const FAMILY: Family = Family {
             ],
             what: "With `{bypass-webhooks}`, webhooks that stop the restore are disabled first, which is said, and put back at the end.",
             why: "A webhook whose server is down refuses every write.",
+        },
+        Rule {
+            id: "webhook-bypassed-then",
+            kinds: &[
+                "admissionregistration.k8s.io/mutatingwebhookconfigurations",
+                "admissionregistration.k8s.io/validatingwebhookconfigurations",
+            ],
+            what: "A configuration that a restore had switched off at the moment is put back switched on.",
+            why: "That it was off was an earlier restore's doing for a while, and nobody's intent.",
         },
         Rule {
             id: "webhook-side-effects",
@@ -78,14 +90,17 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "automanaged-api-service",
             kinds: &["apiregistration.k8s.io/apiservices"],
-            what: "APIServices with the label `kube-aggregator.kubernetes.io/automanaged` are left alone.",
+            what: "APIServices that the label `kube-aggregator.kubernetes.io/automanaged` gives to the server (`true`, `onstart`) are left alone.",
             why: "The server registers its own groups, and those of each definition.",
         },
     ],
 };
 
 fn automanaged(sides: &Sides<'_>) -> Option<Ruled> {
-    sides.marked("kube-aggregator.kubernetes.io/automanaged").then_some(Ruled::AutomanagedApiService)
+    // As the server's two registrations say: of definitions, and of its own groups.
+    let by_server = |text: &str| matches!(text, "true" | "onstart");
+    let mark = sides.mark("kube-aggregator.kubernetes.io/automanaged", by_server);
+    mark.map(|_| Ruled::AutomanagedApiService)
 }
 
 fn side_effects(body: &mut Value) -> Vec<String> {

@@ -15,7 +15,7 @@ use hindcast_journal::{
 };
 
 use super::{
-    Held, HeldIn, Listed, Live, NamespacePhase, Present,
+    Counted, Held, HeldIn, Listed, Live, NamespacePhase, Present,
     server::{Meta, Refusal, Server, path},
 };
 use crate::{
@@ -30,6 +30,10 @@ use crate::{
     rules,
     selection::{Reach, Selector, What, is_infrastructure},
 };
+
+mod beside;
+mod definitions;
+mod system;
 
 /// Up to this many names of a kind are asked for one by one; more are listed.
 const BY_NAME: usize = 40;
@@ -55,6 +59,14 @@ pub(crate) async fn read(
     live.served = kinds.iter().map(|kind| (kind.kind_key(), kind.served.clone())).collect();
     let mut found = stream::iter(reading.tasks()).map(|task| reading.run(task)).buffer_unordered(8);
     while let Some(found) = found.next().await {
+        if let Some(system) = found.system {
+            live.system_kinds.insert(found.kind.clone());
+            live.system.extend(system);
+        }
+        // Of a kind that is only counted no other part of the plan hears.
+        if !selection.wants_kind(&found.kind, found.namespaced) && selection.counts_kind(&found.kind) {
+            continue;
+        }
         let listed = live.kinds.entry(found.kind).or_insert(Listed::Whole);
         // A kind may be asked for in several namespaces: one refusal says that not all of it is here.
         if found.listed != Listed::Whole {
@@ -67,9 +79,12 @@ pub(crate) async fn read(
     live.namespaces = reading.namespaces().await;
     // Of a namespace that is gone that has been found out by now.
     live.kinds.entry(NAMESPACES.to_owned()).or_insert(Listed::Whole);
+    live.endings = reading.endings(&live).await;
+    live.bypassed = reading.bypassed().await;
     live.scalers = reading.scalers(&mut live.kinds).await;
     live.owners = reading.owners(&live).await;
     live.volumes = reading.volumes(&live).await;
+    live.definitions = reading.definitions(&live).await;
     live.readers = reading.readers().await;
     live.held = reading.held(&live).await;
     live.caller = reading.caller(&live).await;
@@ -103,6 +118,9 @@ struct Found {
     listed: Listed,
     objects: Vec<(ObjectKey, Present)>,
     unprotected: Vec<(ObjectKey, String)>,
+    namespaced: bool,
+    /// What is only counted, if all of it could be seen.
+    system: Option<Vec<(ObjectKey, Counted)>>,
 }
 
 impl<'a> Reading<'a> {
@@ -133,7 +151,8 @@ impl<'a> Reading<'a> {
         }
         for (key, kind) in &self.table {
             let lists = kind.verbs.is_empty() || kind.verbs.iter().any(|verb| verb == "list");
-            if !lists || !self.selection.wants_kind(key, kind.namespaced) {
+            let wanted = self.selection.wants_kind(key, kind.namespaced) || self.selection.counts_kind(key);
+            if !lists || !wanted {
                 continue;
             }
             tasks.push(Task {
@@ -159,7 +178,7 @@ impl<'a> Reading<'a> {
     /// The task of a selection of one object.
     fn one(&'a self) -> Vec<Task<'a>> {
         let What::Object { kind, namespace, name } = &self.selection.what else { return Vec::new() };
-        let kind = self.table.get(kind);
+        let kind = self.table.get(kind).filter(|kind| kind.namespaced != namespace.is_empty());
         kind.map(|kind| self.named(kind, namespace, BTreeSet::from([name.as_str()]))).into_iter().collect()
     }
 
@@ -181,7 +200,9 @@ impl<'a> Reading<'a> {
             groups.entry((key.kind_key(), &key.namespace)).or_default().insert(&key.name);
         }
         let task = |((kind, namespace), names): ((String, &'a str), BTreeSet<&'a str>)| {
-            Some(self.named(self.table.get(&kind)?, namespace, names))
+            // One of its name is another object where the kind has moved between cluster and namespaces.
+            let kind = self.table.get(&kind).filter(|kind| kind.namespaced != namespace.is_empty())?;
+            Some(self.named(kind, namespace, names))
         };
         groups.into_iter().filter_map(task).collect()
     }
@@ -208,8 +229,14 @@ impl<'a> Reading<'a> {
     }
 
     async fn run(&self, task: Task<'a>) -> Found {
-        let mut found =
-            Found { kind: task.kind.kind_key(), listed: Listed::Whole, objects: Vec::new(), unprotected: Vec::new() };
+        let mut found = Found {
+            kind: task.kind.kind_key(),
+            listed: Listed::Whole,
+            objects: Vec::new(),
+            unprotected: Vec::new(),
+            namespaced: task.kind.namespaced,
+            system: None,
+        };
         if let Err(refusal) = self.fill(&task, &mut found).await {
             found.listed = refusal.listed();
         }
@@ -226,6 +253,9 @@ impl<'a> Reading<'a> {
         } else {
             self.server.metas(&path(task.kind, &task.version, &task.namespace, None)).await?
         };
+        let (system, metas): (Vec<Meta>, Vec<Meta>) =
+            metas.into_iter().partition(|meta| self.selection.counts(&key_of(task.kind, meta)));
+        self.count(task, system, found).await;
         let total = metas.len();
         let mut needed = Vec::new();
         for meta in metas {

@@ -90,6 +90,7 @@ pub(super) struct Meta {
 #[serde(default)]
 pub(super) struct Owner {
     pub(super) uid: String,
+    pub(super) controller: bool,
 }
 
 #[derive(Deserialize)]

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_journal::{exact::Value, facts::Discovery, fold::ObjectKey};
 
 use crate::{
-    Desired, Live,
+    Desired, Live, Selection,
     kept::{Scaler, ScalerSort, Surroundings, Volume},
     kinds::{
         self,
         volumes::{VOLUMES, outlives_its_object},
     },
     rules,
+    selection::Reach,
 };
 
 /// What a plan makes of objects: the new state, or `None` where they go. Those it does not act on are left out.
@@ -68,6 +69,29 @@ pub(super) fn gather(desired: &Desired, live: &Live, asked: Option<&str>, planne
     }
     for (key, object) in then.filter(|(key, object)| is_volume(key) && outlives_its_object(object)) {
         out.volumes.entry(key.name.clone()).or_insert_with(|| volume(&object.value));
+    }
+    out
+}
+
+/// The same as a selection sees it: a volume that is gone comes back only with a plan that may put it back.
+pub(super) fn seen(selection: &Selection, desired: &Desired, live: &Live, planned: &Planned) -> Surroundings {
+    let mut out = gather(desired, live, selection.path.as_deref(), planned);
+    let there = |name: &str| {
+        let stands = live.objects.keys().any(|key| is_volume(key) && key.name == name);
+        stands || live.volumes.contains_key(name)
+    };
+    let comes = |key: &ObjectKey| {
+        desired.is_own() || selection.widen.with_cluster_scoped || selection.reach(key) == Reach::Named
+    };
+    for (key, wanted) in desired.objects.iter().filter(|(key, _)| is_volume(key)) {
+        let kept = wanted.object.as_ref().is_ok_and(|volume| outlives_its_object(volume));
+        if kept && !comes(key) && !there(&key.name) {
+            out.volumes.remove(&key.name);
+            out.retained.insert(key.name.clone(), true);
+        }
+    }
+    for name in desired.retained.iter().filter(|name| !there(name)) {
+        out.retained.entry(name.clone()).or_insert(false);
     }
     out
 }

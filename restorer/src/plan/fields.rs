@@ -34,7 +34,8 @@ pub(crate) fn kept(live: &Side<'_>, wanted: &Side<'_>, kept: &[Kept], key: Optio
         let at = |side: &Side<'_>| side.at(&kept.place.pointer(side.value)?).map(|side| side.shown(key));
         let (from, to) = (at(live), at(wanted));
         let path = if from.is_some() { live } else { wanted }.named(&kept.path);
-        KeptChange { field: FieldChange { path, from, to }, rule: kept.rule.to_owned(), owner: kept.owner.clone() }
+        let (rule, owner) = (kept.rule.to_owned(), kept.owner.clone());
+        KeptChange { field: FieldChange { path, from, to }, rule, owner, standing: kept.standing }
     };
     differing.map(change).collect()
 }

@@ -7,7 +7,11 @@ use hindcast_journal::{Error, Result, fold::ObjectKey};
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Verb};
-use crate::{json, message::Plain, reason::Reason};
+use crate::{
+    json,
+    message::Plain,
+    reason::{Reason, Standing},
+};
 
 impl Plan {
     /// The plan as JSON.
@@ -31,20 +35,25 @@ pub(super) struct Left {
     code: String,
     reason: String,
     flag: Option<String>,
+    #[serde(default)]
+    standing: Option<Standing>,
 }
 
 impl From<super::Left> for Left {
     fn from(left: super::Left) -> Self {
         let flag = left.permission(&Plain);
         let (code, reason) = (left.reason.code().to_owned(), left.reason.to_string());
-        Self { key: left.key, kind: left.kind, verb: left.verb, code, reason, flag }
+        let standing = Some(left.standing());
+        Self { key: left.key, kind: left.kind, verb: left.verb, code, reason, flag, standing }
     }
 }
 
 impl From<Left> for super::Left {
     fn from(left: Left) -> Self {
-        let Left { key, kind, verb, code, reason, flag } = left;
-        Self { key, kind, verb, reason: Reason::Told { code, text: reason, permission: flag }, unless: None }
+        let Left { key, kind, verb, code, reason, flag, standing } = left;
+        // Earlier records do not say it.
+        let standing = standing.unwrap_or(if flag.is_some() { Standing::Wanting } else { Standing::Rule });
+        Self { key, kind, verb, reason: Reason::Told { code, text: reason, permission: flag, standing }, unless: None }
     }
 }
 

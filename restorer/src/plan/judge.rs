@@ -10,9 +10,11 @@ use super::{
     evidence,
     holders::is_holder,
     prepare::{Fate, Planner},
+    warnings,
 };
 use crate::{
     desired::{Full, Wanted},
+    ending::Ending,
     intent,
     kinds::{self, crds::definition, namespaces::home},
     live::{Listed, NamespacePhase, Present},
@@ -84,15 +86,17 @@ impl Planner<'_> {
         if self.selection.path.is_some() {
             return Err(Reason::PartOfMissing.into());
         }
+        self.same_scope(key)?;
         self.served(key, full)?;
         judged(rules::create(&key.kind_key(), full, &self.around, &self.selection.widen))?;
         self.may_rebind(key, full)?;
+        self.finishes(key)?;
         self.housed(key)?;
         Ok(full)
     }
 
     /// Whether the server can take a wanted object.
-    pub(super) fn served(&self, key: &ObjectKey, full: &Full) -> Result<(), Why> {
+    pub(super) fn served(&self, key: &ObjectKey, full: &Arc<Full>) -> Result<(), Why> {
         let kind = key.kind_key();
         let name = self.kind(key);
         match self.live.kinds.get(&kind) {
@@ -110,11 +114,7 @@ impl Planner<'_> {
                 return Err(Why { reason: Reason::NotServed(name), unless });
             }
         }
-        let served = self.live.served.get(&kind).map(Vec::as_slice).unwrap_or_default();
-        match rules::not_served(version(&full.value), served) {
-            Some(reason) => Err(reason.into()),
-            None => Ok(()),
-        }
+        self.written(key, full, None).map(drop)
     }
 
     /// Whether the plan creates the definition of a kind.
@@ -131,8 +131,22 @@ impl Planner<'_> {
         }
         match self.live.namespaces.get(&key.namespace) {
             Some(NamespacePhase::Active) => Ok(()),
-            Some(NamespacePhase::Terminating) => Err(Reason::NamespaceTerminating(key.namespace.clone()).into()),
+            Some(NamespacePhase::Terminating) => Err(Reason::NamespaceEnds(self.ending(&key.namespace)).into()),
             None => Err(Reason::NoNamespace(key.namespace.clone()).into()),
+        }
+    }
+
+    /// Why a namespace that is being deleted does not go.
+    pub(super) fn ending(&self, namespace: &str) -> Ending {
+        let known = self.live.endings.get(namespace).cloned();
+        known.unwrap_or_else(|| Ending { namespace: namespace.to_owned(), ..Ending::default() })
+    }
+
+    /// Whether the namespace of this name, if it is one that is being deleted, can be gone by itself.
+    fn finishes(&self, key: &ObjectKey) -> Result<(), Why> {
+        match self.live.endings.get(&key.name).filter(|ending| *key == home(&key.name) && ending.is_stuck()) {
+            Some(ending) => Err(Reason::NamespaceEnds(ending.clone()).into()),
+            None => Ok(()),
         }
     }
 
@@ -185,8 +199,10 @@ impl Planner<'_> {
         self.may_leave(key)?;
         self.allowed(key)?;
         if self.terminating(key, live) {
-            return Err(Reason::Terminating.into());
+            return Err(Reason::Terminating(warnings::finalizers(&live.object)).into());
         }
+        self.same_scope(key)?;
+        self.no_older(key)?;
         self.ruled(key, None, Some(&live.object))?;
         self.touched(key, Some(live)).map_err(|why| match self.changed_by(key, live) {
             Some(changed) => changed.into(),

@@ -9,10 +9,11 @@ use hindcast_journal::{
 };
 
 use super::{
-    Action, Bodies, FieldChange, LiveRef, Propagation, Verb, Wave, narrow, prepare::Planner, ruled, side::Side,
+    Action, Bodies, FieldChange, LiveRef, Prepared, Propagation, Verb, Wave, narrow, prepare::Planner, ruled,
+    side::Side,
 };
 use crate::{
-    Protection,
+    Bypassed, Protection,
     intent::{self, Form},
     kinds,
     live::{Listed, Present},
@@ -40,6 +41,27 @@ pub(super) fn add(planner: &mut Planner<'_>) {
     unread(planner);
     unseen(planner);
     bypass(planner);
+}
+
+impl Prepared {
+    /// Takes on to switch on again what an interrupted restore, which is undone, had switched off: as the cluster shows it, or
+    /// where that could not be read, as its record tells.
+    pub(crate) fn switch_on(&mut self, restore: &str, recorded: BTreeSet<String>, live: Option<&[Bypassed]>) {
+        let hers = |off: &&Bypassed| match &off.restore {
+            Some(by) => by == restore,
+            None => off.webhooks.iter().any(|webhook| recorded.contains(webhook)),
+        };
+        self.plan.switches_on = match live {
+            Some(live) => live.iter().filter(hers).cloned().collect(),
+            None if recorded.is_empty() => Vec::new(),
+            None => vec![Bypassed::told(restore, recorded.iter().cloned())],
+        };
+        if !self.plan.switches_on.is_empty() {
+            let webhooks: Vec<String> = self.plan.switches_on.iter().map(ToString::to_string).collect();
+            let note = Note::SwitchesOn { webhooks: webhooks.join("; "), restore: restore.to_owned() };
+            self.plan.notes.insert(0, note);
+        }
+    }
 }
 
 /// What a bypass of webhooks may write beside the actions: nothing is sent that the plan does not tell.

@@ -46,5 +46,6 @@ pub(super) fn arrange(planner: &mut Planner<'_>) {
         }
     }
     planner.plan.actions.sort_by(|a, b| (a.wave, &a.key).cmp(&(b.wave, &b.key)));
+    planner.plan.kept.sort_by(|a, b| a.key.cmp(&b.key));
     planner.plan.left.sort_by(|a, b| (&a.key, a.verb).cmp(&(&b.key, b.verb)));
 }

@@ -47,10 +47,13 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
     loop {
         let mut planner = Planner::new(selection, desired, live, known, (&staying, &anew));
         let keys = planner.keys();
+        planner.find_older(&keys);
         planner.sort(&keys);
         planner.holders();
         // What becomes of scalers decides what is left to them.
-        let (scalers, rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| around::is_scaler(key));
+        let (scalers, mut rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| around::is_scaler(key));
+        // What becomes of a definition decides what it keeps of its objects.
+        rest.sort_by_key(|key| !is_holder(key));
         planner.settle_each(&scalers);
         planner.look_around(&scalers);
         planner.settle_each(&rest);
@@ -64,6 +67,7 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
         let more = planner.take_leave();
         if more.is_empty() {
             planner.unprotected();
+            planner.count_system();
             notes::add(&mut planner);
             order::arrange(&mut planner);
             let deletes = planner.plan.actions.iter().any(|a| matches!(a.verb, Verb::Delete | Verb::Recreate));
@@ -111,6 +115,8 @@ pub(super) struct Planner<'a> {
     pub(super) anew: BTreeSet<ObjectKey>,
     /// What runs after what, beside owners.
     pub(super) after: BTreeMap<ObjectKey, Vec<ObjectKey>>,
+    /// Kinds of which objects of the moment cannot be put back, with the version of these.
+    pub(super) older: BTreeMap<String, String>,
 }
 
 impl<'a> Planner<'a> {
@@ -127,7 +133,7 @@ impl<'a> Planner<'a> {
             desired,
             live,
             known,
-            around: around::gather(desired, live, selection.path.as_deref(), &Planned::new()),
+            around: around::seen(selection, desired, live, &Planned::new()),
             plan: Plan {
                 cluster: desired.cluster.clone(),
                 cut: desired.cut.clone(),
@@ -139,6 +145,9 @@ impl<'a> Planner<'a> {
                 notes: Vec::new(),
                 reservations: Vec::new(),
                 unchanged: 0,
+                kept: Vec::new(),
+                system: Vec::new(),
+                switches_on: Vec::new(),
             },
             bodies: BTreeMap::new(),
             kinds: Kinds::new(kinds.chain(known.kinds.values().map(|kind| &kind.discovery))),
@@ -148,6 +157,7 @@ impl<'a> Planner<'a> {
             staying: staying.clone(),
             anew: anew.clone(),
             after: BTreeMap::new(),
+            older: BTreeMap::new(),
         }
     }
 
@@ -220,7 +230,7 @@ impl<'a> Planner<'a> {
         };
         let planned: Planned = scalers.iter().filter_map(becomes).collect();
         if !planned.is_empty() {
-            self.around = around::gather(self.desired, self.live, self.selection.path.as_deref(), &planned);
+            self.around = around::seen(self.selection, self.desired, self.live, &planned);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 
-use super::{Action, Bodies};
+use super::{Action, Bodies, warnings};
 use crate::{
     kinds::{self, crds},
     live::Present,
@@ -53,6 +53,13 @@ pub(super) fn pruned(target: &Value, live: &Value, objects: &BTreeMap<ObjectKey,
         }
     }
     out
+}
+
+/// What must be known of an object that was kept from starting work and is let go, if it is one.
+pub(super) fn resumed(key: &ObjectKey, target: &Value, live: &Value, now: Micros) -> Option<String> {
+    let pause = kinds::of(key).pause?;
+    let resumes = (pause.starts)(target) && !(pause.starts)(live);
+    resumes.then(|| warnings::resumed((pause.missed)(live, target, now)))
 }
 
 /// Whether it would start work by itself and must not start what it missed.

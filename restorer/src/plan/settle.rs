@@ -5,18 +5,20 @@
 
 use std::sync::Arc;
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::{exact::Value, fold::ObjectKey, seal::is_within};
 
 use super::{
-    Bodies, FieldChange, KeptChange, LiveRef, OwnerRef, Verb, WantedRef, fields,
+    Bodies, FieldChange, KeptChange, KeptIn, LiveRef, OwnerRef, Verb, WantedRef, fields,
     holders::is_holder,
     judge::{Why, opened, version},
     narrow,
     owners::{self, Mapped, Settled},
     prepare::{Fate, Planner},
     ruled,
+    schema::{self, Known},
     side::Side,
     since::Beside,
+    versions::Written,
     warnings,
 };
 use crate::{
@@ -24,7 +26,7 @@ use crate::{
     intent::{self, Form, Kept},
     kinds::{self, Holds},
     live::Present,
-    reason::Reason,
+    reason::{Reason, Standing},
     references::references,
     rules,
     selection::{Permission, Reach},
@@ -79,12 +81,15 @@ impl<'a> Planner<'a> {
     /// Creates what is missing, or says why not.
     pub(super) fn create(&mut self, key: &ObjectKey, wanted: &'a Wanted, live: Option<&'a Present>) -> Result<(), Why> {
         let full = self.may_come(key, wanted, live)?;
+        let Written { full, said } = self.written(key, full, None)?;
         let mapped = self.mapped(key, &full.value, None);
-        let full = mapped_full(full, &mapped);
+        let full = mapped_full(&full, &mapped);
         let mut made = self.make(key, &full, None, &[])?;
         let kind = key.kind_key();
         let mut action = self.action(key, Verb::Create, &full.value);
-        action.warnings = rules::adjust(&kind, &mut made.target);
+        action.kept = made.kept;
+        action.warnings = said;
+        action.warnings.extend(rules::adjust(&kind, &mut made.target));
         action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, None, false));
         let unsuspend = ruled::suspended(key, &made.target);
         if unsuspend {
@@ -94,7 +99,11 @@ impl<'a> Planner<'a> {
         action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
         if let Some(live) = live {
             action.live = Some(live_ref(live, String::new()));
-            action.warnings.push(warnings::waits(live));
+            if kinds::of(key).holds == Some(Holds::Namespace) && !self.ending(&key.name).holds.is_empty() {
+                action.warnings.push(format!("{}; it is waited for, for a minute at most", self.ending(&key.name)));
+            } else if !self.live.endings.contains_key(&key.namespace) {
+                action.warnings.push(warnings::waits(live));
+            }
         }
         let bodies = Bodies {
             target: Some(made.target),
@@ -121,13 +130,23 @@ impl<'a> Planner<'a> {
         let full = opened(wanted)?;
         let (beside, touched) = self.around_others(key, full, live);
         let full = beside.as_ref().map_or(full, |beside| &beside.full);
+        self.same_scope(key)?;
+        // Where it cannot be written it is compared all the same.
+        let (full, moved) = match self.written(key, full, Some(live)) {
+            Ok(Written { full, said }) => (full, said),
+            Err(_) => (full.clone(), Vec::new()),
+        };
         let mapped = self.mapped(key, &full.value, Some(live));
-        let full = mapped_full(full, &mapped);
+        let full = mapped_full(&full, &mapped);
         let parts = self.parts(key);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let mut made = self.make(key, &full, Some(live), &parts)?;
         if made.changes.is_empty() && follows.is_empty() {
-            self.plan.unchanged += 1;
+            if made.kept.is_empty() {
+                self.plan.unchanged += 1;
+            } else {
+                self.plan.kept.push(KeptIn { key: key.clone(), kind: self.kind(key), fields: made.kept });
+            }
             return Ok(());
         }
         self.allowed(key)?;
@@ -150,6 +169,7 @@ impl<'a> Planner<'a> {
         action.propagation = rules::propagation(&kind, recreated);
         action.live = Some(live_ref(live, made.live_hash.clone().unwrap_or_default()));
         action.wanted = Some(WantedRef { pos: wanted.pos, uid: wanted.uid.clone(), hash: made.wanted_hash.clone() });
+        action.warnings = moved;
         action.warnings.extend(anew.map(|reason| reason.to_string()));
         if recreated {
             action.warnings.extend(warnings::held(&live.object));
@@ -164,6 +184,10 @@ impl<'a> Planner<'a> {
         action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
         action.warnings.extend(beside.iter().map(|beside| warnings::beside(&beside.theirs)));
         action.warnings.extend(follows.iter().map(warnings::follows));
+        let now = self.known.closed.max(self.desired.time);
+        let resumed = if recreated { None } else { ruled::resumed(key, &made.target, &live.object.value, now) };
+        let unsuspend = resumed.is_some();
+        action.warnings.extend(resumed);
         action.changes = made.changes;
         action.kept = made.kept;
         let bodies = Bodies {
@@ -173,7 +197,7 @@ impl<'a> Planner<'a> {
             owners: mapped.coming,
             held: if recreated { self.held_in(key) } else { Vec::new() },
             along: Vec::new(),
-            unsuspend: false,
+            unsuspend,
             redact: made.redact,
         };
         self.act(action, bodies);
@@ -205,6 +229,11 @@ impl<'a> Planner<'a> {
         let allowed = |needed: &Permission| widen.allows(needed) || (self.desired.is_own() && !needed.destroys());
         if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
             return Err(reason.unless(needed));
+        }
+        if let Some(loss) = rules::destroys_outside(&kind, &live.object)
+            && !widen.allows(&Permission::Delete(kind.clone()))
+        {
+            return Err(Reason::Destroys(loss).unless(Permission::Delete(kind)));
         }
         self.may_leave(key)?;
         self.may_lose(key, &live.object.value, None)?;
@@ -285,8 +314,11 @@ impl<'a> Planner<'a> {
     /// What is to be sent, and how that differs from what is there.
     fn make(&self, key: &ObjectKey, full: &Full, live: Option<&Present>, parts: &[&str]) -> Result<Made, Why> {
         let before = live.map(|live| &*live.object);
+        let whole = full;
+        let Known { full, dropped } = self.known(key, whole);
+        let full = &*full;
         let kept: Vec<Kept> = intent::kept(key, Some(full), before, &self.around);
-        let redact = self.sealed(key, &[Some(&full.value), before.map(|before| &before.value)]);
+        let redact = self.sealed(key, &[Some(&whole.value), before.map(|before| &before.value)]);
         let hmac = self.desired.key.as_deref();
         let wanted_form = Form::new(&full.value, &kept, &redact);
         let live_form = before.map(|before| Form::new(&before.value, &kept, &redact));
@@ -319,11 +351,18 @@ impl<'a> Planner<'a> {
                 }
                 made.target = target;
             }
-            if !made.changes.is_empty() && parts.is_empty() {
-                let (live, wanted) = (Side::new(&before.value, &redact), Side::new(&full.value, &redact));
-                made.kept = fields::kept(&live, &wanted, &kept, hmac);
+            let (live, wanted) = (Side::new(&before.value, &redact), Side::new(&full.value, &redact));
+            made.kept = fields::kept(&live, &wanted, &of_parts(kept, parts, &before.value), hmac);
+            // An undo is asked for as a whole.
+            if self.desired.is_own() {
+                made.kept.iter_mut().filter(|kept| kept.standing == Standing::Wanting).for_each(|kept| {
+                    kept.standing = Standing::Rule;
+                });
             }
         }
+        let dropped: Vec<String> =
+            dropped.into_iter().filter(|path| parts.is_empty() || touches(parts, &whole.value, path)).collect();
+        made.kept.extend(schema::told(whole, &redact, &dropped, hmac));
         made.redact = redact;
         Ok(made)
     }
@@ -347,6 +386,20 @@ impl<'a> Planner<'a> {
         }
         Vec::new()
     }
+}
+
+/// What is kept of these parts; of all of the object if there are none.
+fn of_parts(mut kept: Vec<Kept>, parts: &[&str], live: &Value) -> Vec<Kept> {
+    kept.retain(|kept| parts.is_empty() || touches(parts, live, &kept.path));
+    kept
+}
+
+/// Whether a place is in one of the parts of an object, or holds one.
+fn touches(parts: &[&str], object: &Value, path: &str) -> bool {
+    parts.iter().any(|part| {
+        let part = narrow::pointer(object, part).unwrap_or_else(|| (*part).to_owned());
+        is_within(path, &part) || is_within(&part, path)
+    })
 }
 
 fn mapped_full(full: &Arc<Full>, mapped: &Mapped) -> Arc<Full> {

@@ -3,7 +3,12 @@
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
-use super::{Bodies, FieldChange, LiveRef, Verb, judge::Why, prepare::Planner, side::Side};
+use super::{
+    Bodies, FieldChange, LiveRef, Verb,
+    judge::Why,
+    prepare::{Fate, Planner},
+    side::Side,
+};
 use crate::{
     desired::Full,
     intent::{self, Form},
@@ -48,6 +53,12 @@ impl Planner<'_> {
 
     /// Tells the volume of a claim that is created.
     pub(super) fn rebind(&mut self, key: &ObjectKey, claim: &Full) {
+        if key.kind_key() == CLAIMS
+            && let Some(name) = claim.value.pointer("/spec/volumeName").and_then(Value::as_str)
+            && self.fates.get(&object(name)) == Some(&Fate::Comes)
+        {
+            self.after.entry(key.clone()).or_default().push(object(name));
+        }
         let Some((volume, stands, target)) = self.released(key, claim) else { return };
         self.after.entry(key.clone()).or_default().push(volume.clone());
         if self.bodies.contains_key(&volume) {

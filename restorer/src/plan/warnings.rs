@@ -25,7 +25,7 @@ pub(super) fn follows(owner: &ObjectKey) -> String {
 /// An object of the same name is being deleted.
 pub(super) fn waits(live: &Present) -> String {
     let finalizers = finalizers(&live.object);
-    let until = if finalizers.is_empty() { String::new() } else { format!(" (finalizers: {finalizers})") };
+    let until = if finalizers.is_empty() { String::new() } else { format!(" (finalizers: {})", finalizers.join(", ")) };
     format!("one of its name is being deleted{until}: it is waited for, then this one is created")
 }
 
@@ -39,6 +39,13 @@ pub(super) fn suspended() -> String {
     "it is created suspended, so that no missed run starts, and resumed when all else is done".to_owned()
 }
 
+/// A cron job that runs again; with what it starts then.
+pub(super) fn resumed(starts: Option<String>) -> String {
+    let starts =
+        starts.map_or_else(|| "; it has missed no run that would start then".to_owned(), |run| format!("; {run}"));
+    format!("it is resumed when all else is done{starts}")
+}
+
 /// Of an object that is deleted.
 pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
     let own = kinds::of(key).on_delete.and_then(|on_delete| on_delete(&full.value));
@@ -48,10 +55,11 @@ pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
 /// Of an object that is deleted, for good or to be created again.
 pub(super) fn held(full: &Full) -> Option<String> {
     let finalizers = finalizers(full);
-    (!finalizers.is_empty()).then(|| format!("it goes once its finalizers are done: {finalizers}"))
+    (!finalizers.is_empty()).then(|| format!("it goes once its finalizers are done: {}", finalizers.join(", ")))
 }
 
-fn finalizers(full: &Full) -> String {
+/// Its finalizers.
+pub(super) fn finalizers(full: &Full) -> Vec<String> {
     let list = full.value.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -21,6 +21,17 @@ pub enum Loss {
     Claims,
     /// The snapshot behind its object.
     Snapshot,
+    /// What a known program destroys elsewhere.
+    Outside {
+        /// The rule's id.
+        rule: &'static str,
+        /// The finalizer by which it does so, if by one.
+        finalizer: Option<String>,
+        /// What it does, as a sentence.
+        destroys: &'static str,
+    },
+    /// What an unknown program does by this finalizer.
+    Finalizer(String),
     /// The claims of the replicas that go.
     Scaled {
         /// How many there are to be.
@@ -28,6 +39,17 @@ pub enum Loss {
         /// How many there are.
         now: u64,
     },
+}
+
+impl Loss {
+    /// The id of the rule about it.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Outside { rule, .. } => rule,
+            Self::Finalizer(_) => "destroys-outside",
+            _ => "destroys-data",
+        }
+    }
 }
 
 impl fmt::Display for Loss {
@@ -44,6 +66,14 @@ impl fmt::Display for Loss {
             Self::Pod => f.write_str("nothing starts it again, and its logs and scratch volumes are lost"),
             Self::Claims => f.write_str("its claims, with their data, are deleted with it (whenDeleted: Delete)"),
             Self::Snapshot => f.write_str("the snapshot goes with it, unless its deletion policy is Retain"),
+            Self::Outside { finalizer: None, destroys, .. } => write!(f, "{destroys}"),
+            Self::Outside { finalizer: Some(finalizer), destroys, .. } => {
+                write!(f, "{destroys} (finalizer {finalizer})")
+            }
+            Self::Finalizer(finalizer) => write!(
+                f,
+                "a program cleans up after it (finalizer {finalizer}), and what that destroys elsewhere is not known"
+            ),
             Self::Scaled { then, now } => write!(
                 f,
                 "with {then} replicas instead of {now} the claims of the others are deleted, with their data (whenScaled: Delete)"

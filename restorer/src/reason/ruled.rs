@@ -80,6 +80,8 @@ pub enum Ruled {
         volume: String,
         /// The claim that has it by now: namespace and name.
         belongs_to: Option<(String, String)>,
+        /// Its storage was kept, though the volume is gone.
+        retained: bool,
     },
 }
 
@@ -175,13 +177,20 @@ impl fmt::Display for Ruled {
             Self::ReclaimedVolume => {
                 "its storage was deleted with it (reclaim policy Delete); the object alone would point at nothing"
             }
-            Self::EmptyClaim { volume, belongs_to: Some((of, other)) } => {
+            Self::EmptyClaim { volume, retained: true, .. } => {
+                return write!(
+                    f,
+                    "its volume {volume} is gone, but not its storage (reclaim policy Retain): with the volume put back first the claim \
+                     binds to it, without it the claim would come back empty"
+                );
+            }
+            Self::EmptyClaim { volume, belongs_to: Some((of, other)), .. } => {
                 return write!(
                     f,
                     "its volume {volume} belongs to claim {of}/{other} now; the claim would come back empty"
                 );
             }
-            Self::EmptyClaim { volume, belongs_to: None } => {
+            Self::EmptyClaim { volume, belongs_to: None, .. } => {
                 return write!(f, "its volume {volume} is gone; the claim would come back empty");
             }
         })

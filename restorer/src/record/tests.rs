@@ -84,6 +84,9 @@ fn prepared() -> Prepared {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 0,
+        kept: Vec::new(),
+        system: Vec::new(),
+        switches_on: Vec::new(),
     };
     Prepared { plan, bodies, around: crate::intent::Surroundings::default(), places: Vec::new() }
 }

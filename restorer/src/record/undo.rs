@@ -3,7 +3,10 @@
 //! **Invariants.** (1) Only what the restore touched is in it. (2) What it created is to be deleted only with the uid that it
 //! was given. (3) A restore that has open ends is not undone before they are known.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::{Error, Result, cut::MAIN, facts::Discovery};
 
@@ -44,9 +47,11 @@ impl Record {
             kinds: BTreeMap::new(),
             definitions: None,
             later: BTreeMap::new(),
+            system: BTreeMap::new(),
             created: BTreeMap::new(),
             touched: BTreeMap::new(),
             left: BTreeMap::new(),
+            retained: BTreeSet::new(),
             scalers: BTreeMap::new(),
             around,
             key: self.keys.key().cloned(),
@@ -81,13 +86,17 @@ impl Record {
                 .as_ref()
                 .map(|b| self.rules.sealed_paths(&action.key.group, &action.key.resource, &b.value))
                 .unwrap_or_default();
-            let wanted = Wanted {
+            let mut wanted = Wanted {
                 pos: 0,
                 uid: live.map(|l| l.uid.clone()).unwrap_or_default(),
                 rv: live.map(|l| l.rv.clone()).unwrap_or_default(),
-                object: before.ok_or_else(|| "its pre-image is not in the record".into()),
+                object: Err("its pre-image is not in the record".into()),
                 redact,
             };
+            if let Some(before) = before {
+                let value = wanted.without_meanwhile(&action.key.kind_key(), before.value.clone());
+                wanted.object = Ok(Arc::new(Full { value, managed: before.managed.clone() }));
+            }
             desired.objects.insert(action.key.clone(), wanted);
         }
         Ok(desired)

@@ -8,15 +8,26 @@ use hindcast_journal::exact::Value;
 
 use crate::{
     full::Full,
-    kinds::{self, Anew, Changed},
+    kept::owners::is_of_kubernetes,
+    kinds::{self, Anew, Changed, Turn},
     permission::Permission,
-    reason::{Loss, Reason},
+    reason::{Loss, Moved, Reason},
     verb::{Propagation, Verb},
 };
 
 /// What deleting an object destroys that no undo brings back; none if nothing.
 pub fn destroys(kind_key: &str, object: &Full) -> Option<Loss> {
-    kinds::find(kind_key).destroys?(&object.value)
+    let kind = kinds::find(kind_key);
+    if let Some(destroys) = kind.destroys {
+        return destroys(&object.value);
+    }
+    destroys_outside(kind_key, object)
+}
+
+/// What a program destroys elsewhere when an object is deleted, even if it is created again at once.
+pub fn destroys_outside(kind_key: &str, object: &Full) -> Option<Loss> {
+    let (group, resource) = kind_key.split_once('/').unwrap_or(("", kind_key));
+    kinds::outside::destroys(group, resource, &object.value)
 }
 
 /// What is destroyed when an object is changed: nobody deletes it, and it goes all the same.
@@ -27,6 +38,11 @@ pub fn destroys_by_change(kind_key: &str, target: &Value, live: &Value) -> Optio
 /// When a change is made: lower first.
 pub fn wave(kind_key: &str, verb: Verb, wanted: Option<&Value>, live: Option<&Value>) -> u8 {
     let kind = kinds::find(kind_key);
+    if let (Some(stricter), Some(live)) = (kind.stricter, live)
+        && stricter(wanted.filter(|_| verb != Verb::Delete), live)
+    {
+        return Turn::Loosens as u8;
+    }
     let turn = match (verb, kind.turns) {
         (Verb::Delete, _) => kind.goes,
         (_, Some(turns)) => turns(verb, wanted, live),
@@ -83,6 +99,11 @@ pub fn adjust(kind_key: &str, body: &mut Value) -> Vec<String> {
     kinds::find(kind_key).adjust.map(|adjust| adjust(body)).unwrap_or_default()
 }
 
+/// Takes out of an object of the past what a restore puts into it for a while; whether that was there.
+pub(crate) fn without_meanwhile(kind_key: &str, object: &mut Value) -> bool {
+    kinds::find(kind_key).meanwhile.is_some_and(|take| take(object))
+}
+
 /// Makes what would start work by itself wait until all else is done; whether it has to be let go then.
 pub fn suspend(kind_key: &str, body: &mut Value) -> bool {
     kinds::find(kind_key).pause.is_some_and(|pause| (pause.hold)(body))
@@ -105,9 +126,7 @@ pub fn warnings(kind_key: &str, target: &Value, then: &Value, live: Option<&Valu
     let mut out = Vec::new();
     if live.is_none() || recreate {
         out.extend(kind.on_create.and_then(|on_create| on_create(target)));
-        let own = |finalizer: &&str| {
-            finalizer.split_once('/').is_some_and(|(of, _)| !(of == "kubernetes.io" || of.ends_with(".kubernetes.io")))
-        };
+        let own = |finalizer: &&str| !is_of_kubernetes(finalizer);
         let list = target.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
         for finalizer in list.iter().filter_map(Value::as_str).filter(own) {
             out.push(format!("has finalizer {finalizer}: without its controller the object cannot be deleted later"));
@@ -126,9 +145,9 @@ pub fn escalation(kind_key: &str, name: &str, message: &str) -> Option<String> {
 }
 
 /// Why an object recorded in a version cannot be written now; none if it can.
-pub fn not_served(version: &str, served: &[String]) -> Option<Reason> {
+pub fn not_served(version: &str, served: &[String], since: Option<Moved>) -> Option<Reason> {
     if served.is_empty() || served.iter().any(|name| name == version) {
         return None;
     }
-    Some(Reason::VersionGone { version: version.to_owned(), served: served.to_vec() })
+    Some(Reason::VersionGone { version: version.to_owned(), served: served.to_vec(), since })
 }

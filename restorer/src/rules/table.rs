@@ -10,8 +10,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "scale-written",
         kinds: &[],
-        what: "A field last written through the subresource `scale` stays as it is live. If a person wrote it, naming just this field puts it back: `{part spec.replicas}`.",
-        why: "Whoever scales by hand or by program answers to the load of now; it is no part of what was deployed.",
+        what: "A field that a program known to scale wrote through the subresource `scale` stays as it is live. What anybody else wrote through it, as `kubectl scale` does, is restored like any field, unless an autoscaler is there (`hpa-replicas`).",
+        why: "An autoscaler answers to the load of now; whoever scales by hand decides, and may have erred.",
     },
     Rule {
         id: "controller-written",
@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "finalizers",
         kinds: &[],
-        what: "Finalizers of a live object stay as they are. A new object gets those of then, without the marks of a deletion; finalizers of other programs are named in the plan.",
+        what: "Finalizers of a live object stay as they are. Where one is missing, or a person added one, that is told as a difference, and asking for them alone puts them back: `{part metadata.finalizers}`. A new object gets those of then, without the marks of a deletion; finalizers of other programs are named in the plan.",
         why: "Taking one away skips somebody's cleaning up; adding one whose program is gone makes the object undeletable.",
     },
     Rule {
@@ -122,6 +122,12 @@ pub(super) const RULES: &[Rule] = &[
         kinds: &[],
         what: "An object recorded in a version that is no longer served is read in one that is, if the server still converts it; else it is left, and the plan says which version is missing.",
         why: "The server takes no writes in a version that it does not serve.",
+    },
+    Rule {
+        id: "destroys-outside",
+        kinds: &[],
+        what: "A custom object with a finalizer of any program is deleted, also to be created again, only with `{delete KIND}`; the plan names the finalizer, and what its program is known to destroy. The rules `outside-…` name those that are known, also without a finalizer. Of built-in kinds, finalizers are named beside the delete.",
+        why: "A finalizer lets its program destroy what no plan shows and no undo brings back: cloud resources, other clusters, other namespaces.",
     },
     Rule {
         id: "destroys-data",

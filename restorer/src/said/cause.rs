@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::names::some;
+use crate::{ending::Ending, names::some};
 
 /// Why an action ended as it did, where the server's words do not say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,17 @@ pub enum Cause {
     NotCreatable,
     /// Whether it could be created again cannot be found out, so it was not deleted; why follows.
     Untried,
+    /// A webhook that has to be asked cannot be called.
+    WebhookDown {
+        /// The webhook.
+        webhook: String,
+        /// What the server said.
+        said: String,
+        /// Its configuration, and what is the matter with what answers it, where that was found out.
+        of: Option<(String, String)>,
+    },
+    /// The namespace is being deleted, so nothing can be created in it.
+    NamespaceEnds(Ending),
 }
 
 /// `; its finalizers: a, b`
@@ -123,6 +134,11 @@ impl fmt::Display for Cause {
             Self::WentWithOwner => "it went with its owner",
             Self::NotCreatable => "nothing was deleted, since it could not be created again",
             Self::Untried => "nothing was deleted, since nobody can tell whether it could be created again",
+            Self::WebhookDown { said, of: None, .. } => said,
+            Self::WebhookDown { webhook, of: Some((configuration, what)), .. } => {
+                return write!(f, "webhook {webhook} of {configuration} has to be asked and cannot be: {what}");
+            }
+            Self::NamespaceEnds(ending) => return ending.fmt(f),
         })
     }
 }

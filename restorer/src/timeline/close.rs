@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use hindcast_cluster::cut::{self, Closed, Unclosed};
 use hindcast_journal::{
-    Change, Error, Past, Reader, Result,
+    Change, Error, Past, Result,
     cut::At,
     encode::{Encoder, Observation},
     error::ErrorKind,
@@ -51,7 +51,11 @@ struct Seen {
 impl Timeline {
     /// The past at a moment, closed through the cluster: what it tells beyond the journal is laid over what is read
     /// from here on. `wait` bounds how long a kind that is going away is waited for.
+    ///
+    /// It is closed from where the journal itself ends, also if it was closed before: what was laid over then is asked for
+    /// again or has become durable meanwhile, and nothing would be read behind it.
     pub(crate) async fn close(&mut self, client: &kube::Client, at: &At, wait: Duration) -> Result<Past> {
+        self.forget_overlay().await?;
         let mut seen = self.look(client, |_| true, wait).await?;
         // For a question about a time the bounds of the journal's own rows decide, so what is on its way into the
         // bucket is given a moment to arrive.
@@ -93,9 +97,9 @@ impl Timeline {
     /// Leaves nothing in what is read that only the cluster told.
     pub(crate) async fn forget_overlay(&mut self) -> Result<()> {
         if self.overlaid {
-            let journal = self.reader.journal().clone();
-            self.reader = Reader::open(&journal).await?;
+            self.reader.lift();
             self.overlaid = false;
+            self.refresh().await?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use hindcast_journal::{
     segment::FrontierVector,
 };
 
-use super::{Event, History, Jump, Range, Timeline, places::Places};
+use super::{Event, History, Jump, Range, Timeline, Turn, given::Given, places::Places};
 
 /// The most rows that one history holds; the newest are kept.
 const HISTORY: usize = 200_000;
@@ -44,6 +44,7 @@ impl Timeline {
             truncated: walk.truncated,
             gaps,
             jumps: walk.jumps,
+            turns: walk.turns,
             kinds,
             last: walk.state.last,
             frontier,
@@ -60,7 +61,15 @@ impl Timeline {
         let since = range.since.unwrap_or(Micros::MIN);
         let (state, mut segments) = self.reader.history(since, scope, range.labels || range.named).await?;
         let places = range.named.then(|| Places::of(&state, &self.rules));
-        let mut walk = Walk { state, places, events: VecDeque::new(), jumps: Vec::new(), truncated: false };
+        let mut walk = Walk {
+            state,
+            places,
+            given: Given::default(),
+            events: VecDeque::new(),
+            jumps: Vec::new(),
+            turns: Vec::new(),
+            truncated: false,
+        };
         while let Some(segment) = segments.next().await? {
             walk.run(&segment.rows, range, scope)?;
         }
@@ -70,9 +79,11 @@ impl Timeline {
 }
 
 impl Follow {
-    /// The changes that came since this was asked before, and where the server's store was put back among them.
-    pub fn take(&mut self) -> (Vec<Event>, Vec<Jump>) {
-        (std::mem::take(&mut self.walk.events).into(), std::mem::take(&mut self.walk.jumps))
+    /// The changes that came since this was asked before, where the server's store was put back among them, and where
+    /// kinds turned.
+    pub fn take(&mut self) -> (Vec<Event>, Vec<Jump>, Vec<Turn>) {
+        let walk = &mut self.walk;
+        (std::mem::take(&mut walk.events).into(), std::mem::take(&mut walk.jumps), std::mem::take(&mut walk.turns))
     }
 
     /// Waits for more of the log to become durable.
@@ -88,8 +99,11 @@ struct Walk {
     state: State,
     /// Where operations are, if they are to be named.
     places: Option<Places>,
+    /// The writes of restores.
+    given: Given,
     events: VecDeque<Event>,
     jumps: Vec<Jump>,
+    turns: Vec<Turn>,
     truncated: bool,
 }
 
@@ -102,6 +116,9 @@ impl Walk {
                 row.time_hi >= since && row.time_lo <= until && range.after.is_none_or(|after| row.pos > after);
             let wanted = scope.wants_row(row) && row.op.is_object() && within;
             self.jumps.extend(Some(row).filter(|row| within && row.op == Op::Mark).and_then(Jump::of));
+            if within && row.op == Op::Discovery && scope.wants_kind(&row.kind_key()) {
+                self.turns.extend(Turn::of(row, &self.state.kinds));
+            }
             self.step(row, scope, wanted, range.labels)?;
         }
         Ok(())
@@ -114,19 +131,25 @@ impl Walk {
         } else {
             self.state.last = row.pos;
         }
-        let places = match &mut self.places {
-            Some(places) if row.op.is_object() && scope.wants_row(row) => places.step(row),
-            _ => Vec::new(),
+        let mine = row.op.is_object() && scope.wants_row(row);
+        let (places, stood) = match &mut self.places {
+            Some(places) if mine => places.step(row),
+            _ => Default::default(),
         };
+        let completes = if mine { self.given.step(row) } else { None };
         if !wanted {
             return Ok(());
         }
-        let labels_after = if labels && row.op != Op::Delete { self.state.labels(row) } else { None };
+        let mut row = row.clone();
+        if completes.is_some() {
+            Given::sign(&mut row);
+        }
+        let labels_after = if labels && row.op != Op::Delete { self.state.labels(&row) } else { None };
         if self.events.len() == HISTORY {
             self.events.pop_front();
             self.truncated = true;
         }
-        self.events.push_back(Event { row: row.clone(), labels_before, labels_after, places });
+        self.events.push_back(Event { row, completes, labels_before, labels_after, places, stood });
         Ok(())
     }
 }

@@ -32,20 +32,21 @@ impl Places {
         Self { objects: known.collect(), rules: rules.clone() }
     }
 
-    /// The place of each operation of a row's patch; none where they are not known. The object goes on to what it is after.
-    pub(super) fn step(&mut self, row: &Row) -> Vec<String> {
+    /// The place of each operation of a row's patch, and the text that stood there; none where they are not known. The
+    /// object goes on to what it is after.
+    pub(super) fn step(&mut self, row: &Row) -> (Vec<String>, Vec<Option<Value>>) {
         if self.rules.is_named(&row.group, &row.resource) {
-            return Vec::new();
+            return Default::default();
         }
         let key = ObjectKey::of(row);
         match &row.body {
             Body::Patch(bytes) => {
                 let known = self.objects.remove(&key).zip(exact::parse(bytes).ok());
-                let Some((places, after)) = known.and_then(|(object, patch)| walk(object, &patch)) else {
-                    return Vec::new();
+                let Some((places, stood, after)) = known.and_then(|(object, patch)| walk(object, &patch)) else {
+                    return Default::default();
                 };
                 self.objects.insert(key, after);
-                return places;
+                return (places, stood);
             }
             Body::Object(bytes) if row.op.is_object() => match exact::parse(bytes) {
                 Ok(object) => _ = self.objects.insert(key, object),
@@ -53,16 +54,18 @@ impl Places {
             },
             Body::Object(_) | Body::None => _ = self.objects.remove(&key),
         }
-        Vec::new()
+        Default::default()
     }
 }
 
-/// The place of each operation, and the object after all of them.
-fn walk(mut object: Value, patch: &Value) -> Option<(Vec<String>, Value)> {
+/// The place of each operation, the text that stood there, and the object after all of them.
+fn walk(mut object: Value, patch: &Value) -> Option<(Vec<String>, Vec<Option<Value>>, Value)> {
     let operations = patch.as_array()?;
     let mut places = Vec::with_capacity(operations.len());
+    let mut stood = Vec::with_capacity(operations.len());
     for operation in operations {
         let (place, kind) = (operation.get("path")?.as_str()?, operation.get("op")?.as_str()?);
+        stood.push(object.pointer(place).filter(|value| kind == "replace" && value.as_str().is_some()).cloned());
         places.push(match (kind, place.rsplit_once('/')) {
             // What is added to a list stands before what has its index.
             ("add", Some((parent, own))) => format!("{}/{own}", named(&object, parent)),
@@ -70,7 +73,7 @@ fn walk(mut object: Value, patch: &Value) -> Option<(Vec<String>, Value)> {
         });
         exact::apply(&mut object, &Value::Array(vec![operation.clone()])).ok()?;
     }
-    Some((places, object))
+    Some((places, stood, object))
 }
 
 /// A pointer with the elements of lists labelled, as far as they are there and name themselves.

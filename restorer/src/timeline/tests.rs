@@ -278,7 +278,7 @@ async fn who_follows_is_told_each_change_once() {
     for rv in 12..15 {
         commit(rv).await;
         log.more().await.expect("reads");
-        let (events, _) = log.take();
+        let (events, ..) = log.take();
         told.extend(events.iter().map(|e| (e.row.rv, label(&e.labels_before), label(&e.labels_after))));
     }
     let expected: Vec<_> = (11..15_u64).map(|rv| (rv, Some((rv - 1).to_string()), Some(rv.to_string()))).collect();

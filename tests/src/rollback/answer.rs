@@ -63,6 +63,9 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What differs and is left alone.
     pub left: Vec<Left>,
+    /// What is as it was but for fields that are kept.
+    #[serde(default)]
+    pub kept: Vec<KeptIn>,
     /// What else is worth knowing.
     #[serde(default)]
     pub notes: Vec<Value>,
@@ -85,6 +88,9 @@ pub struct Restore {
     /// What was left alone.
     #[serde(default)]
     pub left: Vec<Left>,
+    /// What is as it was but for fields that are kept.
+    #[serde(default)]
+    pub kept: Vec<KeptIn>,
     /// Rollouts that were waited for.
     #[serde(default)]
     pub rollouts: Vec<Value>,
@@ -168,6 +174,9 @@ pub struct Change {
     /// Who owns it.
     #[serde(default)]
     pub owner: Option<String>,
+    /// Of a kept one, how it stands to what was asked for.
+    #[serde(default)]
+    pub standing: String,
 }
 
 /// What differs and is left alone.
@@ -186,6 +195,25 @@ pub struct Left {
     /// The flag that would do it.
     #[serde(default)]
     pub flag: Option<String>,
+    /// How it stands to what was asked for: `machines`, `rule`, `beside`, `wanting` or `unable`.
+    #[serde(default)]
+    pub standing: String,
+}
+
+/// An object that is as it was but for fields that are kept.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeptIn {
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// The fields.
+    pub fields: Vec<Change>,
+}
+
+/// Whether something that was asked for could be done, and was not.
+fn is_open(standing: &str) -> bool {
+    matches!(standing, "wanting" | "unable")
 }
 
 impl Action {
@@ -193,12 +221,32 @@ impl Action {
     pub fn is_well(&self) -> bool {
         let verified = self.verified.as_deref();
         self.result.as_deref().is_none_or(|r| matches!(r, "done" | "already"))
-            && verified.is_none_or(|v| matches!(v, "equal" | "equal-but-for-controller-owned"))
+            && verified.is_none_or(|v| matches!(v, "equal" | "equal-but-for-controller-owned" | "equal-but-for-kept"))
     }
 
     /// `Kind/name`.
     pub fn id(&self) -> String {
         format!("{}/{}", self.kind, self.name)
+    }
+}
+
+impl Plan {
+    /// How it has to end: 1 where anything is done, or left that could be done or is beside; else 0.
+    pub fn code(&self) -> i32 {
+        let left = self.left.iter().any(|left| is_open(&left.standing) || left.standing == "beside");
+        let of_actions = self.actions.iter().flat_map(|action| &action.kept);
+        let mut kept = self.kept.iter().flat_map(|of| &of.fields).chain(of_actions);
+        i32::from(!self.actions.is_empty() || left || kept.any(|field| is_open(&field.standing)))
+    }
+}
+
+impl Restore {
+    /// Whether something that was asked for is left alone that could be done.
+    pub fn is_open(&self) -> bool {
+        let left = self.left.iter().any(|left| is_open(&left.standing));
+        let mut kept = self.kept.iter().flat_map(|of| &of.fields);
+        let of_actions = self.actions.iter().any(|action| action.verified.as_deref() == Some("equal-but-for-kept"));
+        left || of_actions || kept.any(|field| is_open(&field.standing))
     }
 }
 

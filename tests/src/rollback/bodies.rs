@@ -68,18 +68,27 @@ pub fn manifest(sort: Sort, name: &str, draw: &mut Rng) -> Value {
     for (field, value) in main(sort, name, draw) {
         object[field] = value;
     }
+    // Made by hand, and marked so or not at all.
+    if sort == Sort::EndpointSlice && draw.below(2) == 0 {
+        object["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] = json!("cluster-admins");
+    }
+    // From then on it can only be deleted and made again.
+    if matches!(sort, Sort::ConfigMap | Sort::Secret) && draw.below(4) == 0 {
+        object["immutable"] = json!(true);
+    }
     object
 }
 
 /// The main fields of a kind: those that a PUT replaces.
 pub fn main_fields(sort: Sort) -> &'static [&'static str] {
     match sort {
-        Sort::ConfigMap => &["data", "binaryData"],
-        Sort::Secret => &["data"],
+        Sort::ConfigMap => &["data", "binaryData", "immutable"],
+        Sort::Secret => &["data", "immutable"],
+        Sort::EndpointSlice => &["endpoints", "ports"],
         Sort::ServiceAccount => &["secrets", "imagePullSecrets", "automountServiceAccountToken"],
         Sort::Role => &["rules"],
         Sort::RoleBinding => &["subjects"],
-        Sort::PersistentVolumeClaim => &[],
+        Sort::PersistentVolumeClaim | Sort::Pod => &[],
         _ => &["spec"],
     }
 }
@@ -160,6 +169,13 @@ fn main(sort: Sort, name: &str, draw: &mut Rng) -> Vec<(&'static str, Value)> {
                 "hard": { "configmaps": (1000 + draw.below(9)).to_string(), "requests.cpu": format!("{}", 100 + draw.below(50)) },
             }),
         )],
+        Sort::LimitRange => vec![("spec", range(draw))],
+        Sort::EndpointSlice => vec![
+            ("addressType", json!("IPv4")),
+            ("endpoints", json!([{ "addresses": [format!("10.9.8.{}", draw.below(200))], "conditions": {} }])),
+            ("ports", json!([{ "name": "http", "port": draw.between(1, 9000), "protocol": "TCP" }])),
+        ],
+        Sort::Pod => vec![("spec", pod(draw))],
         Sort::Blob => vec![("spec", any(draw, 0))],
         Sort::Shop => vec![("spec", shop(draw))],
     }
@@ -260,6 +276,26 @@ fn autoscaler(draw: &mut Rng) -> Value {
         "maxReplicas": draw.between(4, 9),
         "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": target } }],
     })
+}
+
+/// What a namespace's claims and containers must and will be like: too little for the claims here, enough, or a default
+/// for containers that say nothing.
+fn range(draw: &mut Rng) -> Value {
+    let limit = match draw.below(3) {
+        0 => json!({ "type": "PersistentVolumeClaim", "max": { "storage": "500Mi" } }),
+        1 => json!({ "type": "PersistentVolumeClaim", "max": { "storage": format!("{}Gi", draw.between(2, 5)) } }),
+        _ => json!({ "type": "Container", "defaultRequest": { "memory": format!("{}Mi", draw.between(10, 90)) } }),
+    };
+    json!({ "limits": [limit] })
+}
+
+/// A Pod that nothing runs; one in two says what memory it asks for.
+fn pod(draw: &mut Rng) -> Value {
+    let mut container = json!({ "name": "main", "image": format!("registry.local/app:{}", draw.below(9)) });
+    if draw.below(2) == 0 {
+        container["resources"] = json!({ "requests": { "memory": "7Mi" } });
+    }
+    json!({ "containers": [container], "schedulerName": "nobody" })
 }
 
 fn shop(draw: &mut Rng) -> Value {

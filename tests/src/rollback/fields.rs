@@ -12,7 +12,7 @@ use super::Sort;
 /// What of an object is not compared this time, with the reason in the variant's name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Except {
-    /// `spec.replicas`: an autoscaler or the `scale` subresource sets them.
+    /// `spec.replicas`: an autoscaler sets them.
     pub replicas: bool,
     /// A Service's addresses: another instance got others.
     pub addresses: bool,
@@ -28,6 +28,7 @@ pub fn restored(sort: Sort) -> &'static [&'static str] {
         Sort::ServiceAccount => &["secrets", "imagePullSecrets", "automountServiceAccountToken"],
         Sort::Role => &["rules"],
         Sort::RoleBinding => &["roleRef", "subjects"],
+        Sort::EndpointSlice => &["addressType", "endpoints", "ports"],
         Sort::Service
         | Sort::Deployment
         | Sort::StatefulSet
@@ -39,6 +40,8 @@ pub fn restored(sort: Sort) -> &'static [&'static str] {
         | Sort::HorizontalPodAutoscaler
         | Sort::PersistentVolumeClaim
         | Sort::ResourceQuota
+        | Sort::LimitRange
+        | Sort::Pod
         | Sort::Blob
         | Sort::Shop => &["spec"],
     }
@@ -51,6 +54,8 @@ pub fn project(sort: Sort, object: &Value, except: Except) -> Value {
         let mut value = object["metadata"][field].as_object().cloned().unwrap_or_default();
         // The server counts a DaemonSet's templates in an annotation, whoever writes.
         value.remove("deprecated.daemonset.template.generation");
+        // What a range gave to a Pod, in words.
+        value.remove("kubernetes.io/limit-ranger");
         if !value.is_empty() {
             out.insert(format!("metadata.{field}"), Value::Object(value));
         }
@@ -99,19 +104,6 @@ pub fn untouched(object: &Value) -> Value {
         metadata.remove("managedFields");
     }
     object
-}
-
-/// Whether `spec.replicas` were set through the `scale` subresource alone, as the server's own record of field owners
-/// says: whoever wrote them down beside that means them.
-pub fn scaled(object: &Value) -> bool {
-    let entries = object["metadata"]["managedFields"].as_array();
-    let owners: Vec<&Value> = entries
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
-        .map(|entry| &entry["subresource"])
-        .collect();
-    !owners.is_empty() && owners.iter().all(|subresource| *subresource == "scale")
 }
 
 /// The first places where two values differ, for messages.

@@ -53,6 +53,8 @@ pub enum Act {
     Disown,
     /// The namespace's own labels and annotations change.
     Namespace,
+    /// Who restores may do anything in the namespace but grant rights, and nothing outside.
+    Limit,
     /// The moment that will be restored.
     Moment,
 }
@@ -69,6 +71,9 @@ pub fn history(seed: u64) -> Vec<Op> {
         sorts = Sort::ALL.to_vec();
     }
     let mut ops = Vec::new();
+    if draw.below(5) == 0 {
+        ops.push(Op { sort: Sort::RoleBinding, n: 8, act: Act::Limit, salt: draw.number() });
+    }
     for sort in &sorts {
         for n in 0..2 {
             if draw.below(3) > 0 {
@@ -94,13 +99,13 @@ fn more(ops: &mut Vec<Op>, sorts: &[Sort], steps: u64, draw: &mut Rng) {
             24..40 => Act::Merge,
             40..56 => Act::Apply,
             56..64 => Act::ClientApply,
-            64..69 => Act::Scale,
-            69..75 => Act::Status,
-            75..85 => Act::Delete,
-            85..91 => Act::Recreate,
-            91..93 => Act::Hold,
-            93..94 => Act::Release,
-            94..97 => Act::Own,
+            64..68 => Act::Scale,
+            68..72 => Act::Status,
+            72..81 => Act::Delete,
+            81..87 => Act::Recreate,
+            87..91 => Act::Hold,
+            91..92 => Act::Release,
+            92..97 => Act::Own,
             97..98 => Act::Disown,
             _ => Act::Namespace,
         };

@@ -16,6 +16,7 @@ pub mod fields;
 pub mod history;
 pub mod killed;
 mod model;
+pub mod moved;
 pub mod scene;
 mod shrink;
 pub mod sorts;

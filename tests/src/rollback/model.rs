@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Sort,
     answer::{Action, Left, Plan, Restore},
-    fields::{Except, differences, project, scaled, untouched},
+    fields::{Except, differences, project, untouched},
     scene::{Id, Moment, Objects, terminating},
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Model<'a> {
     pub(super) moment: &'a Moment,
     pub(super) before: &'a Objects,
     pub(super) itself: &'a Value,
+    /// Whether who restores may not grant rights.
+    pub(super) limited: bool,
 }
 
 impl Model<'_> {
@@ -52,13 +54,13 @@ impl Model<'_> {
         self.moment.objects.get(id).filter(|body| !terminating(body))
     }
 
-    /// What is left to an object's owner: the replicas of what is still scaled once everything is back; the addresses
+    /// What is left to an object's owner: the replicas of what an autoscaler scales once everything is back; the addresses
     /// of a Service that is another instance by now.
     pub(super) fn except(&self, id: &Id) -> Except {
         let sides = [self.then(id), self.before.get(id)];
         let uid = |side: Option<&Value>| side.map(|body| body["metadata"]["uid"].clone());
         Except {
-            replicas: sides.iter().flatten().any(|body| scaled(body)) || self.autoscaled(id),
+            replicas: self.autoscaled(id),
             addresses: sides.iter().all(Option::is_some) && uid(sides[0]) != uid(sides[1]),
             node_ports: false,
         }
@@ -86,9 +88,12 @@ impl Model<'_> {
     }
 
     fn fate(&self, id: &Id) -> Fate {
-        let claim = id.0 == Sort::PersistentVolumeClaim;
         match (self.then(id), self.before.get(id)) {
-            (None, Some(_)) if claim => Fate::default().or_left(&["destroys-data"]),
+            (None, Some(_)) if is_kept(id.0) => Fate::default().or_left(&["destroys-data"]),
+            // Who serves the finalizer of a custom object may take down more than the object.
+            (None, Some(live)) if id.0.is_custom() && has_finalizers(live) => {
+                Fate::default().or_left(&["destroys-outside"])
+            }
             (None, Some(_)) => Fate::act(&["delete"]),
             // Claims too: these were never bound, so nothing is lost by making them again.
             (Some(_), None) => Fate::act(&["create"]),
@@ -100,10 +105,47 @@ impl Model<'_> {
     fn changed(&self, id: &Id, then: &Value, live: &Value) -> Fate {
         let except = self.except(id);
         if project(id.0, then, except) == project(id.0, live, except) {
-            return Fate::default().or_silent();
+            // Its owner is another instance by then, whose uid it is given.
+            let moves = self.before.iter().any(|(owner, body)| owns(body, live) && self.is_made_anew(owner));
+            return if moves { Fate::act(&["update"]).or_silent() } else { Fate::default().or_silent() };
         }
-        // A binding's role cannot be changed, and nothing runs on a binding: it is made again.
-        if then["roleRef"] == live["roleRef"] { Fate::act(&["update"]) } else { Fate::act(&["recreate"]) }
+        // Somebody would have to start it again.
+        if id.0 == Sort::Pod && without_image(then) != without_image(live) {
+            return Fate::default().or_left(&["needs-recreate"]);
+        }
+        if self.is_made_anew(id) { Fate::act(&["recreate"]) } else { Fate::act(&["update"]) }
+    }
+
+    /// Whether it can't be changed, and nothing runs on it: it is made again.
+    fn is_made_anew(&self, id: &Id) -> bool {
+        let (Some(then), Some(live)) = (self.then(id), self.before.get(id)) else { return false };
+        let content = |body: &Value| [body["data"].clone(), body["binaryData"].clone(), body["immutable"].clone()];
+        let fixed = live["immutable"] == true && content(then) != content(live);
+        fixed || then["roleRef"] != live["roleRef"]
+    }
+
+    /// Whether the server refuses what the plan does to an object: a right that whoever restores does not have is given
+    /// by it; or a range says no that stood at the moment already, when the object was older.
+    pub(super) fn is_refused(&self, action: &Action) -> bool {
+        let Some(id) = self.moment.objects.keys().find(|id| name(id) == action.id()) else { return false };
+        let (then, live) = (self.then(id).unwrap_or(&Value::Null), self.before.get(id).unwrap_or(&Value::Null));
+        match id.0 {
+            Sort::Role => self.limited && then["rules"] != live["rules"],
+            Sort::RoleBinding => {
+                self.limited && (then["roleRef"] != live["roleRef"] || then["subjects"] != live["subjects"])
+            }
+            Sort::PersistentVolumeClaim => {
+                action.verb == "create" && self.has_range_throughout("PersistentVolumeClaim")
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a range of the namespace that says something of a kind stands before the plan and after.
+    fn has_range_throughout(&self, of: &str) -> bool {
+        let says = |range: Option<&Value>| range.is_some_and(|range| range["spec"]["limits"][0]["type"] == of);
+        let ranges = self.before.keys().filter(|id| id.0 == Sort::LimitRange);
+        ranges.into_iter().any(|id| says(self.before.get(id)) && says(self.then(id)))
     }
 
     /// Every way in which a plan is not what it must be.
@@ -147,6 +189,9 @@ impl Model<'_> {
             let (then, before, now) = (self.then(id), self.before.get(id), after.get(id));
             match acted.get(&name(id)) {
                 None => wrong.extend(as_before(id, before, now)),
+                Some(action) if self.is_refused(action) && action.result.as_deref() != Some("done") => {
+                    wrong.extend(as_before(id, before, now));
+                }
                 Some(action) if action.verb == "delete" => {
                     if now.is_some() {
                         wrong.push(format!("{}: deleted, and still there", name(id)));
@@ -170,14 +215,19 @@ impl Model<'_> {
     /// Whether an object that was put back is as it was, with what is left to its owner as it stood.
     fn as_then(&self, id: &Id, then: &Value, before: Option<&Value>, now: &Value, after: &Objects) -> Vec<String> {
         let except = before.map_or_else(Except::default, |_| self.except(id));
-        let (a, b) = (project(id.0, then, except), project(id.0, now, except));
+        let (mut a, mut b) = (project(id.0, then, except), project(id.0, now, except));
+        if id.0 == Sort::Pod && before.is_none() && self.has_range_throughout("Container") {
+            for side in [&mut a, &mut b] {
+                side["spec"]["containers"][0]["resources"] = Value::Null;
+            }
+        }
         let mut wrong: Vec<String> =
             differences(&a, &b).into_iter().map(|d| format!("{}: then and now: {d}", name(id))).collect();
         if let Some(before) = before.filter(|_| except.replicas) {
             let replicas = |body: &Value| body["spec"]["replicas"].clone();
             if replicas(before) != replicas(now) {
                 wrong.push(format!(
-                    "{}: scaled by somebody, and its replicas went from {} to {}",
+                    "{}: scaled by an autoscaler, and its replicas went from {} to {}",
                     name(id),
                     replicas(before),
                     replicas(now)
@@ -195,7 +245,8 @@ impl Model<'_> {
 
     /// Every way in which the state after the undo is not the one before the restore.
     pub(super) fn against_undo(&self, actions: &[Action], after: &Objects, itself: &Value) -> Vec<String> {
-        let acted: BTreeMap<String, &Action> = actions.iter().map(|a| (a.id(), a)).collect();
+        let done = actions.iter().filter(|a| a.result.as_deref() == Some("done"));
+        let acted: BTreeMap<String, &Action> = done.map(|a| (a.id(), a)).collect();
         let ids: BTreeSet<&Id> = self.before.keys().chain(after.keys()).collect();
         let mut wrong = Vec::new();
         for id in ids {
@@ -214,7 +265,8 @@ impl Model<'_> {
                     );
                 }
                 // The claim that the restore made holds no data yet, but deleting claims takes a flag all the same.
-                (None, Some(_)) if id.0 == Sort::PersistentVolumeClaim => {}
+                (None, Some(_)) if is_kept(id.0) => {}
+                (Some(_), None) if self.limited && grants(id.0) => {}
                 (None, Some(_)) => {
                     wrong.push(format!("{}: created by the restore, and still there after the undo", name(id)));
                 }
@@ -232,16 +284,22 @@ impl Model<'_> {
     }
 }
 
-/// Every way in which the outcome of a restore is not what its plan said.
-pub(super) fn against_outcome(plan: &Plan, restore: &Restore) -> Vec<String> {
+/// Every way in which the outcome of a restore is not what its plan said, or the server would have taken.
+pub(super) fn against_outcome(model: &Model<'_>, plan: &Plan, restore: &Restore) -> Vec<String> {
     let of = |actions: &[Action]| actions.iter().map(|a| (a.id(), a.verb.clone())).collect::<BTreeSet<_>>();
     let mut wrong = Vec::new();
     if of(&plan.actions) != of(&restore.actions) {
         wrong.push("the restore did not do what the plan said".to_owned());
     }
     for action in &restore.actions {
-        let verified = matches!(action.verified.as_deref(), Some("equal" | "equal-but-for-controller-owned"));
-        if action.result.as_deref() != Some("done") || !(verified || action.verb == "delete") {
+        let admitted = action.kind == "Pod" && model.has_range_throughout("Container");
+        let verified = match action.verified.as_deref() {
+            Some("equal" | "equal-but-for-controller-owned" | "equal-but-for-kept") => true,
+            Some("changed-by-admission") => admitted,
+            _ => action.verb == "delete",
+        };
+        let refused = action.result.as_deref() == Some("refused");
+        if refused != model.is_refused(action) || !(refused || (action.result.as_deref() == Some("done") && verified)) {
             wrong.push(format!(
                 "{} {}: {:?}, verified {:?}: {:?} {:?}",
                 action.verb,
@@ -254,6 +312,48 @@ pub(super) fn against_outcome(plan: &Plan, restore: &Restore) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Every way in which the outcome of an undo is not what it must be.
+pub(super) fn against_undone(model: &Model<'_>, undone: &Restore) -> Vec<String> {
+    // What granted rights was deleted by somebody who may not grant them.
+    let granted = |action: &Action| {
+        let sort = if action.kind == "Role" { Sort::Role } else { Sort::RoleBinding };
+        model.limited && action.verb == "create" && grants(sort) && action.kind == sort.kind()
+    };
+    let wrong = undone.actions.iter().filter(|action| {
+        let expected = if granted(action) { "refused" } else { "done" };
+        action.result.as_deref() != Some(expected)
+    });
+    wrong
+        .map(|action| format!("{} {} was {:?}: {:?}", action.verb, action.id(), action.result, action.message))
+        .collect()
+}
+
+/// Whether deleting one takes a flag.
+fn is_kept(sort: Sort) -> bool {
+    matches!(sort, Sort::PersistentVolumeClaim | Sort::Pod)
+}
+
+/// Whether objects of the kind give rights.
+fn grants(sort: Sort) -> bool {
+    matches!(sort, Sort::Role | Sort::RoleBinding)
+}
+
+fn has_finalizers(body: &Value) -> bool {
+    body["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+fn owns(owner: &Value, object: &Value) -> bool {
+    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.into_iter().any(|reference| reference["uid"] == owner["metadata"]["uid"])
+}
+
+/// What of a Pod can't be changed.
+fn without_image(pod: &Value) -> Value {
+    let mut spec = pod["spec"].clone();
+    spec["containers"][0]["image"] = Value::Null;
+    spec
 }
 
 fn evidence(action: &Action) -> Option<String> {

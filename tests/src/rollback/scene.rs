@@ -41,6 +41,12 @@ const INITIALIZED: Duration = Duration::from_secs(20);
 /// How long a write may be answered with an error of the server's own before the scene gives up.
 const OVERLOADED: Duration = Duration::from_secs(5);
 
+/// How long the garbage collector may take: it looks for new kinds every half minute.
+const COLLECTED: Duration = Duration::from_mins(1);
+
+/// Under which name the role stands that a limited account has in a namespace.
+pub const LIMITED: &str = "rollback-limited";
+
 /// A namespace with a history.
 pub struct Scene {
     client: Client,
@@ -54,6 +60,8 @@ pub struct Scene {
     applied: BTreeMap<(Id, String), Value>,
     /// The moment, once it has been reached.
     pub moment: Option<Moment>,
+    /// Whether who restores may not grant rights.
+    pub limited: bool,
     /// Writes acknowledged.
     pub writes: u64,
     /// Writes refused, with the server's words.
@@ -104,6 +112,7 @@ impl Scene {
             itself: Value::Null,
             applied: BTreeMap::new(),
             moment: None,
+            limited: false,
             writes: 0,
             refused: Vec::new(),
         };
@@ -124,9 +133,11 @@ impl Scene {
             then.is_some_and(|then| then["metadata"]["uid"] == body["metadata"]["uid"])
         };
         let held = self.now.iter().filter(|(id, body)| {
+            // Whoever serves the finalizer of a custom object may take down more than the object: it is not deleted.
+            let kept = id.0.is_custom() && !moment.objects.contains_key(*id);
             body["metadata"].get("finalizers").is_some()
                 && id.0 != Sort::PersistentVolumeClaim
-                && (terminating(body) || !stays(id, body))
+                && (terminating(body) || !(kept || stays(id, body)))
         });
         for id in held.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             self.release(&id).await?;
@@ -146,6 +157,7 @@ impl Scene {
         match (op.act, existing) {
             (Act::Moment, _) => self.mark(&id, op.salt).await,
             (Act::Namespace, _) => self.label_namespace(&mut draw).await,
+            (Act::Limit, _) => self.limit(&id).await,
             (Act::Scale, Some(_)) if op.sort.scales() => self.scale(&id, &mut draw).await,
             (Act::Status, Some(_)) if op.sort.has_status() => {
                 let status = bodies::status(op.sort, &mut draw);
@@ -258,34 +270,25 @@ impl Scene {
             // As the controller does once nothing uses the claim.
             self.release(id).await?;
         }
-        for id in self.collect().await? {
+        self.collect().await?;
+        let (objects, _) = self.read().await?;
+        let same = |id: &Id| objects.get(id).map(version) == self.now.get(id).map(version);
+        let others: Vec<Id> = self.now.keys().filter(|id| !same(id)).cloned().collect();
+        for id in others {
             self.reread(&id).await?;
         }
         Ok(())
     }
 
-    /// What the garbage collector does: objects whose owners are gone go too. There is no controller manager, since
-    /// nobody could know when it acts.
-    pub async fn collect(&self) -> Result<Vec<Id>> {
-        let mut gone = Vec::new();
-        loop {
+    /// Waits until the garbage collector has nothing left to do: it takes objects whose owners are gone, takes dead owners
+    /// out of the others, and lets go of what waited for that.
+    pub async fn collect(&self) -> Result<()> {
+        until(format!("the garbage of {} is collected", self.namespace), COLLECTED, async || {
             let (objects, _) = self.read().await?;
-            let uids: BTreeSet<&str> = objects.values().filter_map(|o| o["metadata"]["uid"].as_str()).collect();
-            let orphaned = |body: &Value| {
-                let owners = body["metadata"]["ownerReferences"].as_array().filter(|owners| !owners.is_empty());
-                owners.is_some_and(|owners| {
-                    owners.iter().all(|o| o["uid"].as_str().is_none_or(|uid| !uids.contains(uid)))
-                })
-            };
-            let lost: Vec<&Id> = objects.iter().filter(|(_, body)| orphaned(body)).map(|(id, _)| id).collect();
-            if lost.is_empty() {
-                return Ok(gone);
-            }
-            for id in lost {
-                request(&self.client, "DELETE", &self.path(id), None, "").await?;
-                gone.push(id.clone());
-            }
-        }
+            Ok(!objects.values().any(|body| has_dead_owner(body, &objects) || is_at_the_collector(body)))
+        })
+        .await?;
+        Ok(())
     }
 
     async fn release(&mut self, id: &Id) -> Result<()> {
@@ -298,12 +301,39 @@ impl Scene {
         if !may_be_owned(id.0) {
             return Ok(());
         }
-        let owners: Vec<&Id> = self.now.keys().filter(|o| matches!(o.0, Sort::Deployment | Sort::Shop)).collect();
-        let Some(owner) = draw.pick(&owners) else { return Ok(()) };
-        let (sort, name, uid) = (owner.0, owner.1.clone(), self.now[*owner]["metadata"]["uid"].clone());
-        let patch = json!({ "metadata": { "ownerReferences": [{
-            "apiVersion": sort.api_version(), "kind": sort.kind(), "name": name, "uid": uid, "controller": draw.below(2) == 0 }] } });
+        // In the order of their names, so that nobody owns itself; the object of the moment owns nothing.
+        let may_own = |o: &Id| matches!(o.0, Sort::Deployment | Sort::Shop | Sort::StatefulSet) || may_be_owned(o.0);
+        let first = |o: &Id| !may_be_owned(o.0) || o < id;
+        let marks = |o: &Id| o.1.ends_with("-9");
+        let owners: Vec<&Id> = self.now.keys().filter(|o| may_own(o) && first(o) && !marks(o)).collect();
+        let mut references: Vec<Value> = Vec::new();
+        for _ in 0..draw.between(1, 2) {
+            let Some(owner) = draw.pick(&owners) else { return Ok(()) };
+            let uid = self.now[*owner]["metadata"]["uid"].clone();
+            if references.iter().any(|reference| reference["uid"] == uid) {
+                continue;
+            }
+            let controls = references.is_empty() && draw.below(2) == 0;
+            references.push(json!({
+                "apiVersion": owner.0.api_version(), "kind": owner.0.kind(), "name": owner.1, "uid": uid,
+                "controller": controls, "blockOwnerDeletion": draw.below(2) == 0,
+            }));
+        }
+        let patch = json!({ "metadata": { "ownerReferences": references } });
         self.patch(id, "?fieldManager=operator", &patch, MERGE).await
+    }
+
+    /// Gives the limited account what it has in this namespace.
+    async fn limit(&mut self, id: &Id) -> Result<()> {
+        let body = json!({
+            "metadata": { "name": id.1 },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": LIMITED },
+            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": LIMITED }],
+        });
+        let answer = self.send("POST", &id.0.collection(&self.namespace), Some(&body), JSON).await?;
+        self.limited |= answer.is_some();
+        self.took(id, answer);
+        Ok(())
     }
 
     async fn label_namespace(&mut self, draw: &mut Rng) -> Result<()> {
@@ -436,6 +466,23 @@ pub async fn read(client: &Client, namespace: &str) -> Result<(Objects, Value)> 
 /// Whether an object is being deleted.
 pub fn terminating(body: &Value) -> bool {
     body["metadata"].get("deletionTimestamp").is_some()
+}
+
+fn version(body: &Value) -> &Value {
+    &body["metadata"]["resourceVersion"]
+}
+
+/// Whether it has an owner that does not live.
+fn has_dead_owner(body: &Value, objects: &Objects) -> bool {
+    let lives = |uid: &Value| objects.values().any(|object| object["metadata"]["uid"] == *uid);
+    let mut owners = body["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.any(|owner| !lives(&owner["uid"]))
+}
+
+/// Whether the collector has to do with what it owns before it goes.
+fn is_at_the_collector(body: &Value) -> bool {
+    let finalizers = body["metadata"]["finalizers"].as_array().into_iter().flatten();
+    terminating(body) && finalizers.into_iter().any(|f| f == "orphan" || f == "foregroundDeletion")
 }
 
 fn is_held(body: &Value) -> bool {

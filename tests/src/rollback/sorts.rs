@@ -25,6 +25,9 @@ pub enum Sort {
     HorizontalPodAutoscaler,
     PersistentVolumeClaim,
     ResourceQuota,
+    LimitRange,
+    EndpointSlice,
+    Pod,
     /// A custom kind that keeps whatever it is given.
     Blob,
     /// A custom kind with a schema, defaults, `status` and `scale`.
@@ -33,7 +36,7 @@ pub enum Sort {
 
 impl Sort {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::ConfigMap,
         Self::Secret,
         Self::Service,
@@ -50,6 +53,9 @@ impl Sort {
         Self::HorizontalPodAutoscaler,
         Self::PersistentVolumeClaim,
         Self::ResourceQuota,
+        Self::LimitRange,
+        Self::EndpointSlice,
+        Self::Pod,
         Self::Blob,
         Self::Shop,
     ];
@@ -63,6 +69,9 @@ impl Sort {
             Self::ServiceAccount => ("ServiceAccount", "", "v1", "serviceaccounts"),
             Self::PersistentVolumeClaim => ("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims"),
             Self::ResourceQuota => ("ResourceQuota", "", "v1", "resourcequotas"),
+            Self::LimitRange => ("LimitRange", "", "v1", "limitranges"),
+            Self::Pod => ("Pod", "", "v1", "pods"),
+            Self::EndpointSlice => ("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices"),
             Self::Deployment => ("Deployment", "apps", "v1", "deployments"),
             Self::StatefulSet => ("StatefulSet", "apps", "v1", "statefulsets"),
             Self::DaemonSet => ("DaemonSet", "apps", "v1", "daemonsets"),
@@ -100,6 +109,11 @@ impl Sort {
     pub fn collection(self, namespace: &str) -> String {
         let root = if self.names().1.is_empty() { "/api" } else { "/apis" };
         format!("{root}/{}/namespaces/{namespace}/{}", self.api_version(), self.resource())
+    }
+
+    /// Whether it is one of the custom kinds.
+    pub fn is_custom(self) -> bool {
+        self.names().1 == GROUP
     }
 
     /// Whether it has a `scale` subresource.

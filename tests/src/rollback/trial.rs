@@ -7,24 +7,26 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, stream};
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
     Op, Scene, Sort,
-    answer::{Action, Said},
+    answer::{Action, Restore, Said},
     bodies,
     cases::{CASES, Case},
     fields::differences,
     history::history,
-    model::{Model, against_outcome, name},
-    scene::{Answered, Objects},
+    model::{Model, against_outcome, against_undone, name},
+    scene::{Answered, LIMITED, Objects},
     shrink::shrink,
 };
 use crate::{
@@ -34,7 +36,7 @@ use crate::{
         self,
         subject::{Hindcast, Place, Running},
     },
-    real::{Cluster, process::Workdir},
+    real::{Cluster, Part, process::Workdir},
     until::{SOON, until},
 };
 
@@ -55,6 +57,8 @@ pub struct Size {
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     histories: u64,
+    /// By an account that may not grant rights.
+    limited: u64,
     writes: u64,
     refused: u64,
     /// Actions by verb and kind.
@@ -70,6 +74,7 @@ pub struct Tally {
 impl Tally {
     fn add(&mut self, other: Self) {
         self.histories += other.histories;
+        self.limited += other.limited;
         self.writes += other.writes;
         self.refused += other.refused;
         self.reapplied += other.reapplied;
@@ -92,8 +97,9 @@ impl fmt::Display for Tally {
             self.actions.keys().filter_map(|key| key.split(' ').nth(1)).collect();
         write!(
             f,
-            "{} histories, {} writes ({} refused), actions {verbs:?} on {} kinds, left {:?}, {} applies repeated, slowest plan {:.1} s, restore {:.1} s",
+            "{} histories ({} by a limited account), {} writes ({} refused), actions {verbs:?} on {} kinds, left {:?}, {} applies repeated, slowest plan {:.1} s, restore {:.1} s",
             self.histories,
+            self.limited,
             self.writes,
             self.refused,
             kinds.len(),
@@ -111,6 +117,8 @@ pub struct World {
     running: Running,
     /// The binary.
     pub hindcast: Hindcast,
+    /// The same, for whom a history limits ([`super::history::Act::Limit`]).
+    limited: Hindcast,
     /// A client with every right.
     pub client: Client,
     /// The cluster.
@@ -122,11 +130,13 @@ pub struct World {
 }
 
 impl World {
-    /// A cluster without controllers and with the custom kinds.
+    /// A cluster with the custom kinds and, of all controllers, the garbage collector: what the others do, nobody could
+    /// predict object by object.
     pub async fn start(binary: &str) -> Result<Self> {
         // Many histories share the node ports: the range is wide, so that none takes a port that another wants back.
         let ports = "--service-node-port-range=20000-65000";
-        Self::start_on(binary, oracle::builder().apiserver_flag(ports).start().await?).await
+        let builder = oracle::builder().apiserver_flag(ports).only_controllers(&["garbage-collector-controller"]);
+        Self::start_on(binary, builder.start().await?).await
     }
 
     /// The same on a cluster of choices.
@@ -134,13 +144,19 @@ impl World {
         let dir = Workdir::new()?;
         let client = cluster.client();
         define(&client).await?;
+        if cluster.pid(Part::ControllerManager).is_ok() {
+            // Of kinds that came after its start it hears late.
+            cluster.restart(Part::ControllerManager).await?;
+        }
+        let limited = limited(&cluster).await?;
         let place = Place::folder(&dir.path().join("journal"))?;
-        let hindcast = Hindcast::new(binary, dir.path(), place, cluster.kubeconfig())?;
+        let hindcast = Hindcast::new(binary, dir.path(), place.clone(), cluster.kubeconfig())?;
+        let limited = Hindcast::new(binary, dir.path(), place, limited)?;
         let running = hindcast.run(&[]).await?;
         // The calls share two cores; more at once would only wait for one another within their own deadlines.
         running.close().await?;
         let (turns, closed) = (Semaphore::new(6), watch::Sender::new(0));
-        Ok(Self { running, hindcast, client, cluster, turns, closed, _dir: dir })
+        Ok(Self { running, hindcast, limited, client, cluster, turns, closed, _dir: dir })
     }
 
     /// The running `hindcast run`.
@@ -150,8 +166,12 @@ impl World {
 
     /// Asks the binary, with access to the cluster.
     pub async fn ask(&self, args: &[&str]) -> Result<Said> {
+        self.ask_as(&self.hindcast, args).await
+    }
+
+    async fn ask_as(&self, hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
         let _turn = self.turns.acquire().await?;
-        Ok(Said::new(args, &self.hindcast.call_within(args, true, Duration::from_mins(3)).await?))
+        Ok(Said::new(args, &hindcast.call_within(args, true, Duration::from_mins(3)).await?))
     }
 
     /// Does some work while the cut is closed over and over, once for all that wait for it ([`Self::until_closed`]); if
@@ -185,6 +205,29 @@ impl World {
     pub async fn stop(self) -> Result<()> {
         self.running.stop().await
     }
+}
+
+/// Makes the role that a history binds to a limited account in its namespace: everything but to grant rights; and the
+/// account, which may look at everything and change nothing outside.
+async fn limited(cluster: &Cluster) -> Result<PathBuf> {
+    let strings = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    let rules: Vec<Value> = Sort::ALL
+        .into_iter()
+        .map(|sort| {
+            let group = sort.api_version().split_once('/').map_or(String::new(), |(group, _)| group.to_owned());
+            let verbs = ["get", "list", "watch", "create", "update", "patch", "delete"];
+            json!({ "apiGroups": [group], "resources": [sort.resource()], "verbs": verbs })
+        })
+        .collect();
+    let role = json!({ "metadata": { "name": LIMITED }, "rules": rules });
+    create(&cluster.client(), "/apis/rbac.authorization.k8s.io/v1/clusterroles", role).await?;
+    let look = PolicyRule {
+        api_groups: strings(&["*"]),
+        resources: strings(&["*"]),
+        verbs: vec!["get".to_owned(), "list".to_owned(), "watch".to_owned()],
+        ..Default::default()
+    };
+    cluster.user(LIMITED, vec![look]).await
 }
 
 /// Makes the custom kinds, and waits until they are served.
@@ -279,57 +322,66 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     let (before, itself) = scene.read().await?;
     bodies_are_the_namespace(&scene, &before)?;
     let moment = scene.moment.clone().context("a history has a moment")?;
-    let model = Model { moment: &moment, before: &before, itself: &itself };
+    let model = Model { moment: &moment, before: &before, itself: &itself, limited: scene.limited };
+    let caller = if scene.limited { &world.limited } else { &world.hindcast };
     let at = moment.at.as_str();
     let scope = ["-n", namespace, "--at", at, "-o", "json"];
-    let mut tally =
-        Tally { histories: 1, writes: scene.writes, refused: scene.refused.len() as u64, ..Tally::default() };
+    let mut tally = Tally {
+        histories: 1,
+        limited: u64::from(scene.limited),
+        writes: scene.writes,
+        refused: scene.refused.len() as u64,
+        ..Tally::default()
+    };
 
     world.until_closed().await?;
     let began = Instant::now();
     // The server's dry run of each action is part of what must change nothing.
-    let said = ask(world, &[&["plan", "--check"][..], &scope].concat()).await?;
+    let said = ask(world, caller, &[&["plan", "--check"][..], &scope].concat()).await?;
     tally.slowest.0 = began.elapsed().as_secs_f64();
     let plan = said.plan()?;
-    ensure!(said.code == i32::from(!plan.actions.is_empty() || !plan.left.is_empty()), "the exit code of {said}");
+    ensure!(said.code == plan.code(), "the exit code of {said}");
     none(&model.against_plan(&plan), &said)?;
     let (unplanned, _) = scene.read().await?;
     ensure!(unplanned == before, "the plan changed something");
 
     let began = Instant::now();
-    let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
+    let said = ask(world, caller, &[&["restore", "--yes"][..], &scope].concat()).await?;
     tally.slowest.1 = began.elapsed().as_secs_f64();
     let restore = said.restore()?;
-    none(&against_outcome(&plan, &restore), &said)?;
-    ensure!(said.code == 0, "{said}");
+    none(&against_outcome(&model, &plan, &restore), &said)?;
+    ensure!(exit(&restore) == said.code, "the exit code of {said}");
     scene.collect().await?;
     let (after, now) = scene.read().await?;
-    none(&model.against_state(&plan.actions, &after, &now), &said)?;
-    tally.reapplied = owners_are_back(&scene, &model, &plan.actions).await?;
+    none(&model.against_state(&restore.actions, &after, &now), &said)?;
+    tally.reapplied = owners_are_back(&scene, &model, &restore.actions).await?;
 
     if let Some(id) = restore.id.as_deref().filter(|_| !restore.actions.is_empty()) {
-        let said = ask(world, &["undo", id, "--yes", "-o", "json"]).await?;
+        let said = ask(world, caller, &["undo", id, "--yes", "-o", "json"]).await?;
         let undone = said.restore()?;
-        ensure!(undone.actions.iter().all(|a| a.result.as_deref() == Some("done")) && said.code == 0, "{said}");
+        none(&against_undone(&model, &undone), &said)?;
+        ensure!(exit(&undone) == said.code, "the exit code of {said}");
         scene.collect().await?;
         let (after, now) = scene.read().await?;
-        none(&model.against_undo(&plan.actions, &after, &now), &said)?;
+        none(&model.against_undo(&restore.actions, &after, &now), &said)?;
 
-        let model = Model { moment: &moment, before: &after, itself: &now };
+        let model = Model { moment: &moment, before: &after, itself: &now, limited: scene.limited };
         world.until_closed().await?;
-        let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
-        ensure!(said.code == 0, "{said}");
+        let said = ask(world, caller, &[&["restore", "--yes"][..], &scope].concat()).await?;
         let again = said.restore()?;
+        ensure!(exit(&again) == said.code, "the exit code of {said}");
         scene.collect().await?;
         let (after, now) = scene.read().await?;
         none(&model.against_state(&again.actions, &after, &now), &said)?;
     }
-    let (before, _) = scene.read().await?;
-    let said = ask(world, &[&["restore", "--yes"][..], &scope].concat()).await?;
+    let (before, itself) = scene.read().await?;
+    let model = Model { moment: &moment, before: &before, itself: &itself, limited: scene.limited };
+    let said = ask(world, caller, &[&["restore", "--yes"][..], &scope].concat()).await?;
     let (after, _) = scene.read().await?;
     let all = |objects: &Objects| -> Value { objects.iter().map(|(id, body)| (name(id), body.clone())).collect() };
+    let last = said.restore()?;
     ensure!(
-        said.code == 0 && said.restore()?.actions.is_empty() && before == after,
+        last.actions.iter().all(|action| model.is_refused(action)) && before == after,
         "a second restore has nothing to do, and changed {:?}: {said}",
         differences(&all(&before), &all(&after))
     );
@@ -344,9 +396,18 @@ pub async fn one(world: &World, namespace: &str, ops: &[Op]) -> Result<Tally> {
     Ok(tally)
 }
 
+/// The exit code of a restore that ended like this.
+fn exit(restore: &Restore) -> i32 {
+    let done = |action: &Action| matches!(action.result.as_deref(), Some("done" | "already"));
+    if !restore.actions.is_empty() && !restore.actions.iter().any(done) {
+        return 2;
+    }
+    i32::from(restore.is_open() || !restore.actions.iter().all(Action::is_well))
+}
+
 /// Asks, and lets no value of a Secret through.
-async fn ask(world: &World, args: &[&str]) -> Result<Said> {
-    let said = world.ask(args).await?;
+async fn ask(world: &World, caller: &Hindcast, args: &[&str]) -> Result<Said> {
+    let said = world.ask_as(caller, args).await?;
     let sealed = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bodies::PLANTED);
     for planted in [bodies::PLANTED, &sealed[..24]] {
         ensure!(!said.out.contains(planted) && !said.err.contains(planted), "a Secret's value in {said}");
@@ -381,11 +442,12 @@ fn bodies_are_the_namespace(scene: &Scene, listed: &Objects) -> Result<()> {
 async fn owners_are_back(scene: &Scene, model: &Model<'_>, actions: &[Action]) -> Result<u64> {
     let mut count = 0;
     for ((id, manager), (wanted, then)) in &model.moment.applies {
-        if !actions.iter().any(|a| a.id() == name(id) && a.verb != "delete") {
+        let put_back = |a: &Action| a.id() == name(id) && a.verb != "delete" && a.result.as_deref() == Some("done");
+        if !actions.iter().any(put_back) {
             continue;
         }
         let (now, said) = scene.would_apply(id, manager, wanted).await?;
-        // What was scaled is its scaler's, and stays so.
+        // What is scaled is its scaler's, and stays so.
         let judged = |answered: Answered| {
             if model.except(id).replicas { answered.without(".spec.replicas") } else { answered }
         };

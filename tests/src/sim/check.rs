@@ -445,7 +445,7 @@ async fn moment(
                 let row = log.versions.get(&(kind.clone(), event.key.clone()));
                 let row =
                     row.and_then(|all| all.iter().find(|v| v.life == life && v.rv == event.rv && v.op != Op::Reread));
-                let named = |pos: u64| moment.uncertain.iter().any(|(uncertain, ..)| *uncertain == pos);
+                let named = |pos: u64| moment.uncertain.iter().any(|change| change.pos == pos);
                 let row = row.filter(|row| event.rv > cut.rv && event.at <= time && !named(row.pos));
                 // The server's own stamps tighten lower bounds, and are wrong where its clock was; so does the guess
                 // that a watch is quick.

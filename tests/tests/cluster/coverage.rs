@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use hindcast_tests::{
     manifests::{empty_config_map, service_account},
-    oracle::subject::Hindcast,
+    oracle::subject::{Hindcast, Running},
     real::{AggregatedApi, Cluster, aggregated, process::Workdir},
 };
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -91,6 +91,8 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
     let while_down = moment(&running).await?;
     unprotected(&hindcast, &while_down, "gadgets", "gadgets.testbed.hindcast.io", "its API was down").await?;
     started_while_down(&cluster, &dir).await?;
+    // The server notices within half a minute.
+    dead_api_is_named(&hindcast, &running).await?;
     api.put("default", "two", json!({"size": 2}));
 
     api.up().await?;
@@ -102,6 +104,23 @@ async fn what_was_not_protected_is_never_said_to_be_none() -> Result<()> {
     unprotected(&hindcast, &while_down, "gadgets", "gadgets.testbed.hindcast.io", "its API was down").await?;
     ask(&hindcast, &[&gadgets[..], &[&while_up]].concat()).await?.is(0, &["one"])?.never(&["two"])?;
     running.stop().await
+}
+
+/// `status` and the log of `run` name the aggregated API that does not answer, its Service and since when.
+async fn dead_api_is_named(hindcast: &Hindcast, running: &Running) -> Result<()> {
+    let name = format!("v1.{}", aggregated::GROUP);
+    let said = format!("{name}: Service kube-system/aggregated does not answer since ");
+    until("status names the dead API", SOON * 2, async || Ok(ask(hindcast, &["status"]).await?.out.contains(&said)))
+        .await?;
+    let status = ask(hindcast, &["status", "-o", "json"]).await?.json()?;
+    ensure!(status["clusters"][0]["deadApis"][0]["name"] == name, "{status:#}");
+    until("the log names the dead API", SOON, async || {
+        let log = std::fs::read_to_string(running.process.log())?;
+        let told = |line: &str| line.contains("an aggregated API does not answer") && line.contains(&name);
+        Ok(log.lines().any(told))
+    })
+    .await?;
+    Ok(())
 }
 
 /// Every way to ask for a kind that was not protected: alone, by name, among others, as JSON, as a log.

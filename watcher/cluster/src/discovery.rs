@@ -52,7 +52,7 @@ pub async fn read(api: &Api) -> Result<Served, Failure> {
     let mut served = Served::default();
     for (root, legacy_core) in [("/api", true), ("/apis", false)] {
         let answer = api.get(root, AGGREGATED).await?;
-        match serde_json::from_slice::<Aggregated>(&answer.body) {
+        match serde_json::from_slice::<AggregatedDiscovery>(&answer.body) {
             Ok(list) if list.kind == "APIGroupDiscoveryList" => served.take(list),
             _ if legacy_core => read_version(api, &mut served, "", "v1", true).await,
             _ => {
@@ -100,7 +100,7 @@ async fn read_version(api: &Api, served: &mut Served, group: &str, version: &str
 }
 
 impl Served {
-    fn take(&mut self, list: Aggregated) {
+    fn take(&mut self, list: AggregatedDiscovery) {
         for group in list.items {
             let name = group.metadata.name;
             for version in group.versions {
@@ -210,10 +210,39 @@ pub fn crd(object: &[u8]) -> Option<Crd> {
     })
 }
 
-/// The group of an `APIService`, when another server stands behind it.
-pub fn aggregated_group(object: &[u8]) -> Option<String> {
-    let service: ApiService = serde_json::from_slice(object).ok()?;
-    service.spec.service.map(|_| service.spec.group)
+/// A version of a group that another server serves, behind the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aggregated {
+    /// The name of its `APIService`.
+    pub name: String,
+    /// The group.
+    pub group: String,
+    /// Namespace and name of the Service that leads to the other server.
+    pub service: String,
+    /// Set if that server does not answer.
+    pub dead: Option<Dead>,
+}
+
+/// An aggregated API that does not answer, as the API server says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dead {
+    /// Since when, as the API server writes it.
+    pub since: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What an `APIService` says, when another server stands behind it.
+pub fn aggregated(object: &[u8]) -> Option<Aggregated> {
+    let ApiService { metadata, spec, status } = serde_json::from_slice(object).ok()?;
+    let service = spec.service?;
+    let dead = status.conditions.into_iter().find(|c| c.type_ == "Available" && c.status != "True");
+    let dead = dead.map(|condition| {
+        let why = if condition.message.is_empty() { condition.reason } else { condition.message };
+        Dead { since: condition.last_transition_time, why }
+    });
+    let service = format!("{}/{}", service.namespace, service.name);
+    Some(Aggregated { name: metadata.name, group: spec.group, service, dead })
 }
 
 /// A list; servers also send `null` for an empty one.
@@ -222,7 +251,7 @@ fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> R
 }
 
 #[derive(Deserialize)]
-struct Aggregated {
+struct AggregatedDiscovery {
     kind: String,
     #[serde(default, deserialize_with = "nullable")]
     items: Vec<AggregatedGroup>,
@@ -374,7 +403,11 @@ struct Condition {
 
 #[derive(Deserialize)]
 struct ApiService {
+    #[serde(default)]
+    metadata: Meta,
     spec: ApiServiceSpec,
+    #[serde(default)]
+    status: ApiServiceStatus,
 }
 
 #[derive(Deserialize)]
@@ -382,7 +415,31 @@ struct ApiServiceSpec {
     #[serde(default)]
     group: String,
     #[serde(default)]
-    service: Option<serde::de::IgnoredAny>,
+    service: Option<ServiceName>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ServiceName {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+struct ApiServiceStatus {
+    #[serde(default, deserialize_with = "nullable")]
+    conditions: Vec<ApiServiceCondition>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ApiServiceCondition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
+    reason: String,
+    message: String,
+    last_transition_time: String,
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 
 use hindcast_cluster::{
     Failure,
-    discovery::{self, API_SERVICES, CRDS, CRDS_PATH, Crd, LEASES, watchable},
+    discovery::{self, API_SERVICES, Aggregated, CRDS, CRDS_PATH, Crd, Dead, LEASES, watchable},
 };
 use hindcast_journal::{
     cut::MAIN,
@@ -49,6 +49,8 @@ pub(crate) struct Kinds {
     overheard: BTreeMap<&'static str, AbortHandle>,
     crds: BTreeMap<String, Crd>,
     aggregated: BTreeSet<String>,
+    /// The aggregated APIs that do not answer, by the names of their `APIService`s.
+    dead: BTreeSet<String>,
     /// Established definitions whose kinds are not yet served, with how often that was looked for.
     awaited: BTreeMap<String, u32>,
     /// Kinds that discovery no longer names, and since when, on the monotonic clock.
@@ -70,6 +72,7 @@ impl Kinds {
             overheard: BTreeMap::new(),
             crds: BTreeMap::new(),
             aggregated: BTreeSet::new(),
+            dead: BTreeSet::new(),
             awaited: BTreeMap::new(),
             missing: BTreeMap::new(),
             placed: BTreeSet::new(),
@@ -183,8 +186,10 @@ impl Kinds {
         let services = self.access.page("/apis/apiregistration.k8s.io/v1/apiservices", None).await;
         match services {
             Ok(page) => {
-                let groups = page.items.iter().filter_map(|item| discovery::aggregated_group(item));
-                self.aggregated = groups.collect();
+                let services: Vec<Aggregated> =
+                    page.items.iter().filter_map(|item| discovery::aggregated(item)).collect();
+                self.tell_of_dead(&services);
+                self.aggregated = services.into_iter().map(|service| service.group).collect();
             }
             Err(failure @ Failure::Transport(_)) => return Err(failure),
             // What is known stays; of a kind whose group nobody names, a probe tells how it counts [`domains::place`].
@@ -205,6 +210,28 @@ impl Kinds {
             }
         }
         Ok(kinds)
+    }
+
+    /// Names an aggregated API when it stops to answer, and when it answers again.
+    fn tell_of_dead(&mut self, services: &[Aggregated]) {
+        let mut dead = BTreeSet::new();
+        for Aggregated { name, service, dead: state, .. } in services {
+            if let Some(Dead { since, why }) = state {
+                if !self.dead.contains(name) {
+                    tracing::warn!(
+                        api = name,
+                        service,
+                        since,
+                        why,
+                        "an aggregated API does not answer: its kinds are not protected"
+                    );
+                }
+                dead.insert(name.clone());
+            } else if self.dead.contains(name) {
+                tracing::info!(api = name, service, "the aggregated API answers again");
+            }
+        }
+        self.dead = dead;
     }
 
     /// Finds the domain of all kinds that are not followed yet, in one go before the first lists. Those that do not

@@ -82,6 +82,8 @@ fn kind(group: &str, resource: &str, name: &str, short: &str) -> Discovery {
 /// What happens: revision, operation, kind, name, the rest of the object, manager.
 struct Play {
     encoder: Encoder,
+    /// How much earlier than its moment the next change may have been committed.
+    spread: i64,
     changes: Vec<Change>,
     bases: std::collections::BTreeMap<String, Base>,
 }
@@ -110,7 +112,7 @@ impl Play {
             incarnation: 0,
             rv,
             source: Source::Watch,
-            time_lo: time(rv),
+            time_lo: time(rv) - std::mem::take(&mut self.spread),
             time_hi: time(rv),
             bytes: bytes.as_bytes(),
         };
@@ -162,7 +164,7 @@ fn frontier(rv: u64) -> FrontierVector {
 
 /// What is closed, and what came after.
 fn play(encoder: Encoder, secrets: String) -> (Vec<Change>, Vec<Change>) {
-    let mut play = Play { encoder, changes: Vec::new(), bases: std::collections::BTreeMap::new() };
+    let mut play = Play { encoder, spread: 0, changes: Vec::new(), bases: std::collections::BTreeMap::new() };
     let deploy = kind("apps", "deployments", "Deployment", "deploy");
     let config = kind("", "configmaps", "ConfigMap", "cm");
     let secret = kind("", "secrets", "Secret", "sec");
@@ -211,6 +213,20 @@ fn play(encoder: Encoder, secrets: String) -> (Vec<Change>, Vec<Change>) {
     };
     play.fact(Op::Gap, &widget, 18, &gap);
     play.put(14, &config, "default-not/other", "x", r#"},"data":{}"#);
+    // A restore: its write, and the one that gives the fields back.
+    let restored = r#","annotations":{"x":"\u001b[2J\u009b"}},"data":{"big":"1.11"}"#;
+    play.put(17, &config, "shop/config", "hindcast", restored);
+    play.put(18, &config, "shop/config", "kubectl-create", restored);
+    // A kind that stands in namespaces, and then in none.
+    let mut doodad = kind("example.com", "doodads", "Doodad", "dd");
+    play.fact(Op::Discovery, &doodad, 10, &doodad);
+    play.fact(Op::CoverBegin, &doodad, 10, &());
+    play.put(17, &doodad, "shop/d", "x", r#"},"spec":{"n":1}"#);
+    play.delete(18, &doodad, "shop/d");
+    doodad.namespaced = false;
+    play.fact(Op::Discovery, &doodad, 18, &doodad);
+    play.put(19, &doodad, "/d", "x", r#"},"spec":{"n":2}"#);
+    play.spread = 4_000_000;
     play.put(19, &config, "shop/gone", "x", r#"},"data":{}"#);
     play.delete(20, &config, "shop/gone");
     let first = std::mem::take(&mut play.changes);

@@ -41,7 +41,12 @@ fn action(verb: Verb, object: Name, group: u8, changes: Vec<Field>) -> Action {
 }
 
 fn left(verb: Verb, object: Name, code: &str, reason: &str, flag: Option<&str>) -> Left {
-    Left { verb, object, code: code.into(), reason: reason.into(), flag: flag.map(str::to_owned) }
+    let standing = match (code, flag) {
+        (_, Some(_)) => Standing::Wanting,
+        ("owned", _) => Standing::Machines,
+        _ => Standing::Rule,
+    };
+    Left { verb, object, code: code.into(), reason: reason.into(), flag: flag.map(str::to_owned), standing }
 }
 
 pub(crate) fn empty(what: What) -> Plan {
@@ -56,6 +61,9 @@ pub(crate) fn empty(what: What) -> Plan {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 14,
+        kept: Vec::new(),
+        system: Vec::new(),
+        switches_on: Vec::new(),
     };
     let prepared = hindcast_restorer::Prepared {
         plan,
@@ -88,6 +96,8 @@ pub(crate) fn bad_deploy() -> Plan {
         field: field("/spec/replicas", Some(json!(5)), Some(json!(3))),
         rule: "hpa-replicas".into(),
         owner: "HorizontalPodAutoscaler web".into(),
+        standing: Standing::Machines,
+        flag: None,
     });
     web.check =
         Some(Check::Refused("admission webhook \"policy.example.com\" denied the request: image not signed".into()));
@@ -149,6 +159,42 @@ fn many_alike_share_a_line() {
 }
 
 #[test]
+fn what_is_kept_is_told_with_the_path_that_puts_it_back() {
+    let mut plan = empty(What::Namespace("shop".into()));
+    let of = |object: Name, kept: Kept| KeptIn { object, fields: vec![kept] };
+    let replicas = |n: usize| {
+        let kept = Kept {
+            field: field("/spec/replicas", Some(json!(5)), Some(json!(3))),
+            rule: "hpa-replicas".into(),
+            owner: format!("HorizontalPodAutoscaler web-{n}"),
+            standing: Standing::Machines,
+            flag: None,
+        };
+        of(deployment(&format!("web-{n}")), kept)
+    };
+    plan.kept = (0..6).map(replicas).collect();
+    let finalizers = Kept {
+        field: field("/metadata/finalizers", None, Some(json!(["shop.example/cleanup"]))),
+        rule: "finalizers".into(),
+        owner: "the programs that clean up".into(),
+        standing: Standing::Wanting,
+        flag: Some("--path metadata.finalizers".into()),
+    };
+    let size = Kept {
+        field: field("/spec/resources/requests/storage", Some(json!("2Gi")), Some(json!("1Gi"))),
+        rule: "pvc-size".into(),
+        owner: "a volume cannot shrink".into(),
+        standing: Standing::Rule,
+        flag: None,
+    };
+    plan.kept.push(of(name("Cart", "shop.example", "carts", "mine"), finalizers));
+    plan.kept.push(of(name("PersistentVolumeClaim", "", "persistentvolumeclaims", "data"), size));
+    plan.left.push(left(Verb::Delete, name("Pod", "", "pods", "web-1-a"), "owned", "ReplicaSet web-1 makes it", None));
+    insta::assert_snapshot!(text(&plan));
+    crate::commands::schema("plan", &serde_json::to_string(&plan).unwrap());
+}
+
+#[test]
 fn long_texts_are_shortened() {
     let old: String = (0..100).fold(String::new(), |text, n| format!("{text}line {n}\n"));
     let change = field("/data/x", Some(json!(old)), Some(json!("short\n")));
@@ -160,6 +206,30 @@ fn long_texts_are_shortened() {
     let value = field("/a", Some(json!("")), Some(json!({"b": [1]})));
     let shown = crate::printer::tests::plain(&fields::lines(&[value], 0, 9));
     assert_eq!(shown, "a: \"\" → {\"b\":[1]}\n");
+}
+
+#[test]
+fn a_difference_is_seen_as_such_whatever_its_size_and_type() {
+    let shown = |from: serde_json::Value, to: serde_json::Value| {
+        let change = field("/spec/x", Some(from), Some(to));
+        crate::printer::tests::plain(&fields::lines(&[change], 0, 9))
+    };
+    assert_eq!(shown(json!(80), json!("80")), "spec.x: 80 → \"80\"\n");
+    assert_eq!(shown(json!(null), json!("null")), "spec.x: null → \"null\"\n");
+    assert_eq!(shown(json!({"a": 1}), json!("{\"a\":1}")), "spec.x: {\"a\":1} → \"{\\\"a\\\":1}\"\n");
+    assert_eq!(shown(json!("1.25"), json!("web:2")), "spec.x: \"1.25\" → web:2\n");
+    let rules =
+        |verb: &str| json!([{"apiGroups": ["", "apps", "batch"], "resources": ["*"], "verbs": ["get", "list", verb]}]);
+    assert_eq!(
+        shown(rules("watch"), rules("patch")),
+        "spec.x: …\"verbs\":[\"get\",\"list\",\"watch\"]}] → …\"verbs\":[\"get\",\"list\",\"patch\"]}]\n"
+    );
+    let same = "x".repeat(1_000_000);
+    for lines in ["", "\nfirst\n"] {
+        let text = |byte: char| json!(format!("{lines}{same}{byte}{same}"));
+        let shown = shown(text('1'), text('2'));
+        assert!(shown.len() < 500 && shown.contains("x1x") && shown.contains("x2x"), "{shown}");
+    }
 }
 
 #[test]

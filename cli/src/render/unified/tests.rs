@@ -40,3 +40,16 @@ fn both_texts_can_be_had_back() {
     };
     assert_eq!((side(Sign::New), side(Sign::Old)), (old, new));
 }
+
+#[test]
+fn a_long_line_shows_where_it_differs() {
+    let same = "x".repeat(1_000_000);
+    let (old, new) = (format!("a\n{same}1{same}\nb\ngone"), format!("a\n{same}2{same}\nb"));
+    let (old, new) = split(&old, &new);
+    let shown: Vec<String> = hunks(&old, &new)
+        .iter()
+        .flat_map(|hunk| hunk.within(12))
+        .map(|(sign, line)| format!("{}{line}", sign.mark()))
+        .collect();
+    assert_eq!(shown, [" a", "-…xxx1xxxxxx…", "+…xxx2xxxxxx…", " b", "-gone"]);
+}

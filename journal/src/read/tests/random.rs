@@ -522,3 +522,86 @@ async fn an_answer_stays_what_it_was_whatever_is_asked_and_written_later() {
         }
     }
 }
+
+impl World {
+    /// What the cluster tells of the kinds that the journal follows, beyond what it holds, and how far that closes it.
+    fn beyond(&self, frontier: &FrontierVector) -> (Vec<Change>, FrontierVector) {
+        let mut changes = Vec::new();
+        let followed = self.kinds.iter().filter(|kind| kind.covered && frontier.contains_key(&kind.discovery.domain));
+        for kind in followed {
+            for write in kind.history.iter().filter(|write| write.rv > kind.cursor) {
+                let resource = &kind.discovery.resource;
+                let text = write.now.as_ref().map(|(uid, n)| bytes(resource, &write.name, uid, write.rv, *n));
+                let seen = Observation {
+                    kind: &kind.discovery,
+                    incarnation: 0,
+                    rv: write.rv,
+                    source: Source::Watch,
+                    time_lo: write.time,
+                    time_hi: write.time,
+                    bytes: text.as_deref().unwrap_or_default().as_bytes(),
+                };
+                changes.push(match &text {
+                    Some(_) => self.encoder.observe(&seen, None).change,
+                    None => self.encoder.forget(&seen, "ns", &write.name, None),
+                });
+            }
+        }
+        changes.sort_by_key(|change| change.rv);
+        let reached = |(domain, point): (&String, &FrontierPoint)| {
+            (domain.clone(), FrontierPoint { rv: self.counters[domain].rv, time: self.now, ..*point })
+        };
+        (changes, frontier.iter().map(reached).collect())
+    }
+}
+
+/// One reader is closed through the cluster again and again, while segments and checkpoints come in between: each answer is what
+/// happened, and stays so.
+#[tokio::test]
+async fn whatever_is_laid_over_the_log_and_lifted_again_every_answer_is_what_happened() {
+    let mut laid = 0;
+    for seed in 200..206 {
+        let mut world = World::new(seed, false).await;
+        world.flush().await;
+        let mut reader = Reader::open(&world.journal).await.expect("opens");
+        let mut kept = Vec::new();
+        for round in 0..40 {
+            for _ in 0..=world.dice.roll(6) {
+                world.step();
+            }
+            world.flush().await;
+            if world.dice.roll(8) == 0 {
+                world.checkpoint().await.expect("writes");
+            }
+            // Some of what happens is not on its way into the bucket yet.
+            for which in 0..world.kinds.len() {
+                world.now += STEP;
+                world.write(which);
+            }
+            reader.lift();
+            reader.refresh().await.expect("looks");
+            let frontier = reader.at(&At::NowOpen).await.expect("answers").moment().frontier.clone();
+            let (changes, reached) = world.beyond(&frontier);
+            laid += changes.len();
+            reader.overlay(changes, reached);
+            let time = world.now - world.dice.roll(8) as i64 * STEP;
+            let past = reader.at(&At::Time(time)).await.expect("answers");
+            let said = told(past.clone()).await;
+            if past.moment().closed {
+                for (kind, known) in &said.1 {
+                    let of_kind = said.0.iter().filter(|(key, _)| key.kind_key() == *kind);
+                    let objects: BTreeMap<String, u64> =
+                        of_kind.map(|(key, (rv, _))| (key.name.clone(), *rv)).collect();
+                    if *known == Knowledge::All {
+                        assert_eq!(objects, world.truth(kind, time), "seed {seed}, round {round}: {kind} at {time}");
+                    }
+                }
+            }
+            kept.push((time, past, said));
+        }
+        for (time, past, said) in kept {
+            assert_eq!(told(past).await, said, "seed {seed}: {time} asked before");
+        }
+    }
+    assert!(laid > 500, "only {laid} changes were laid over");
+}

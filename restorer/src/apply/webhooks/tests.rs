@@ -1,25 +1,9 @@
-//! Switching a webhook off and on again leaves its configuration as it was.
+//! What the server says of webhooks.
 
 use bytes::Bytes;
-use hindcast_journal::exact;
 
-use super::{in_the_way, switched};
+use super::in_the_way;
 use crate::apply::request::Reply;
-
-#[test]
-fn webhook_bypass_off_and_on_again_is_nothing() {
-    let text =
-        br#"{"webhooks":[{"name":"a.x"},{"matchConditions":[{"expression":"true","name":"own"}],"name":"b.x"}]}"#;
-    let configuration = exact::parse(text).expect("a test's own JSON");
-    for name in ["a.x", "b.x"] {
-        let off = switched(&configuration, Some(name)).expect("it is there");
-        assert_ne!(off, configuration);
-        assert_eq!(switched(&off, Some(name)), None, "once is enough");
-        assert_eq!(switched(&off, None).as_ref(), Some(&configuration));
-    }
-    assert_eq!(switched(&configuration, Some("c.x")), None);
-    assert_eq!(switched(&configuration, None), None, "what others set is not ours to take away");
-}
 
 #[test]
 fn the_server_names_the_webhook() {

@@ -8,9 +8,10 @@ use hindcast_journal::exact::{Object, Value};
 
 use super::{Did, Job};
 use crate::{
-    apply::{Became, request::Reply},
+    apply::{Became, request::Reply, webhooks::in_the_way},
     message::{Message, Remedy},
     plan::{Action, Propagation},
+    reason::Cause,
     rules,
 };
 
@@ -65,7 +66,7 @@ pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation, dry_
 
 /// Takes what the server could not give again out of an object, and says so.
 pub(super) fn relax(action: &Action, sent: &mut Value, reply: &Reply) -> Option<String> {
-    if reply.status != 422 {
+    if reply.status != 422 && !reply.is_port_taken() {
         return None;
     }
     rules::without_taken(&action.key.kind_key(), sent, &reply.message())
@@ -74,7 +75,7 @@ pub(super) fn relax(action: &Action, sent: &mut Value, reply: &Reply) -> Option<
 /// What a refusing answer means, with the remedy.
 pub(super) fn refusal(job: &Job<'_>, verb: &str, reply: &Reply) -> Did {
     let words = reply.message();
-    let failed = reply.status >= 500 && !words.contains("webhook");
+    let failed = reply.status >= 500 && !words.contains("webhook") && !reply.is_port_taken();
     let became = if failed { Became::Failed } else { Became::Refused };
     // An error of the server does not say whether the write was done.
     Did { settled: !failed, ..Did::because(became, explain(job.action, verb, reply)) }
@@ -83,6 +84,10 @@ pub(super) fn refusal(job: &Job<'_>, verb: &str, reply: &Reply) -> Did {
 /// The server's words, with what can be done about them.
 pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> Message {
     let words = reply.message();
+    if let (500, Some(webhook)) = (reply.status, in_the_way(reply)) {
+        let down = Message::from(Cause::WebhookDown { webhook, said: words, of: None });
+        return down.and(Remedy::Webhook.into());
+    }
     let what = if action.key.group.is_empty() {
         action.key.resource.clone()
     } else {
@@ -95,7 +100,6 @@ pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> Message {
         403 if words.contains("is forbidden: User") => Some(Remedy::Rights { verb: verb.to_owned(), what }),
         403 if reply.is_over_quota() => Some(Remedy::QuotaRoom),
         422 if words.contains("immutable") || words.contains("updates to statefulset spec") => Some(Remedy::Recreate),
-        500 if words.contains("failed calling webhook") => Some(Remedy::Webhook),
         404 => Some(Remedy::NotHere { what, version: action.version.clone() }),
         _ => None,
     };

@@ -33,6 +33,10 @@ impl Work<'_> {
         };
         self.adopt_or_leave(&job, &mut target.value).await?;
         let mut before = before.clone();
+        let ready = target.clone();
+        if job.bodies.unsuspend {
+            rules::suspend(&job.action.key.kind_key(), &mut target.value);
+        }
         let live = job.action.live.as_ref();
         let uid = live.map_or_else(|| meta(&before.value, "uid"), |l| &l.uid).to_owned();
         let mut rv = live.map_or_else(|| meta(&before.value, "resourceVersion"), |l| &l.rv).to_owned();
@@ -57,7 +61,8 @@ impl Work<'_> {
                     let why = Cause::Terminating(finalizers(&now.value));
                     return Err(Did::because(Became::Conflict, why));
                 }
-                if job.ground.same(&target, &now) && self.follows(&job, &now) {
+                let stands = job.ground.same(&target, &now) || job.ground.same(&ready, &now);
+                if stands && self.follows(&job, &now) {
                     return Ok(self.found(&job, now, doubtful).await.with_note(note));
                 }
                 let changed = job.ground.differences(&before, &now, Some(&target));

@@ -190,7 +190,9 @@ fn injected_trust_stays_as_it_is_live() {
     let trial = Trial::new("/configmaps", bundle("old", "true"), Some(bundle("new", "true")));
     assert_eq!(trial.target(), bundle("new", "true"));
     assert_eq!(trial.rule("/data"), Some("injected-trust"));
-    assert!(!Trial::new("/configmaps", bundle("old", "false"), Some(bundle("new", "false"))).is_equal());
+    for mark in ["false", "", "no"] {
+        assert!(!Trial::new("/configmaps", bundle("old", mark), Some(bundle("new", mark))).is_equal(), "{mark}");
+    }
 }
 
 #[test]

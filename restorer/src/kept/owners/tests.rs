@@ -61,8 +61,10 @@ fn who_wrote_it_is_said() {
     let book = json!([{"manager": "kubectl", "operation": "Update", "subresource": "scale", "fieldsV1": field}]);
     let machine = of_machines(&Value::from_serde(&book)).remove(0);
     assert_eq!((machine.owner.as_str(), machine.by_hand, machine.scaled), ("kubectl through scale", true, true));
-    let book = json!([{"manager": "kube-controller-manager", "subresource": "scale", "fieldsV1": field}]);
-    assert!(!of_machines(&Value::from_serde(&book)).remove(0).by_hand);
+    for scaler in ["kube-controller-manager", "keda", "flagger", "cluster-proportional-autoscaler"] {
+        let book = json!([{"manager": scaler, "subresource": "scale", "fieldsV1": field}]);
+        assert!(!of_machines(&Value::from_serde(&book)).remove(0).by_hand, "{scaler}");
+    }
 }
 
 #[test]

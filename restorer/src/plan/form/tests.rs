@@ -50,6 +50,9 @@ fn comes_back_whole() {
         notes: Vec::new(),
         reservations: Vec::new(),
         unchanged: 9,
+        kept: Vec::new(),
+        system: Vec::new(),
+        switches_on: Vec::new(),
     };
     assert_eq!(Plan::from_json("a plan", &plan.to_json()).expect("it reads"), plan);
     assert!(Plan::from_json("a plan", b"{}").is_err());
@@ -99,13 +102,24 @@ fn what_is_said_is_kept_in_the_callers_words_and_read_again_as_it_was() {
         notes: vec![reads],
         reservations: Vec::new(),
         unchanged: 0,
+        kept: Vec::new(),
+        system: Vec::new(),
+        switches_on: Vec::new(),
     };
     let kept = plan.told(&Flags).to_json();
     let text = String::from_utf8(kept.clone()).expect("JSON is text");
-    assert!(text.contains(&format!(r#""left":[{LEFT}],"notes":{NOTES}"#)), "{text}");
+    let told = LEFT.trim_end_matches('}').to_owned() + r#","standing":"wanting"}"#;
+    assert!(text.contains(&format!(r#""left":[{told}],"notes":{NOTES}"#)), "{text}");
     let read = Plan::from_json("a plan", &kept).expect("it reads");
     let one = read.left.first().expect("what is left");
     assert_eq!((one.reason.code(), &one.unless), ("lost-gap", &None), "nobody decides by what was told");
     assert_eq!(one.permission(&Plain).as_deref(), Some("--accept-gap"));
     assert_eq!(read.told(&Plain).to_json(), kept, "whoever reads it says the same");
+    let earlier = text.replace(&told, LEFT).replace(r#","kept":[],"system":[]"#, "");
+    assert_ne!(earlier, text);
+    assert_eq!(
+        Plan::from_json("a plan", earlier.as_bytes()).expect("it reads"),
+        read,
+        "a flag says that one is wanting"
+    );
 }

@@ -1,7 +1,10 @@
 //! Narrowing by path.
 
-use super::scene::value;
-use crate::plan::narrow::{at, put};
+use super::scene::{Scene, value};
+use crate::plan::{
+    narrow::{at, put},
+    nowhere,
+};
 
 #[test]
 fn a_part_is_found_and_put_back() {
@@ -45,4 +48,38 @@ fn a_part_is_found_and_put_back() {
         let done = put(&mut object, path, new.map(value).as_ref());
         assert_eq!(done.then(|| object.to_string()), expected.map(|e| value(e).to_string()), "{path} {new:?}");
     }
+}
+
+#[test]
+fn a_path_that_is_nowhere_names_the_nearest_that_there_is() {
+    const DEPLOYMENT: &str = r#"{"metadata":{"labels":{"app":"web"}},"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"web","image":"a","ports":[]}]}}},"data":{"password":"x"}}"#;
+    let find = |path: &str| {
+        let mut scene = Scene::shop().then("Deployment web", DEPLOYMENT).now("Deployment web", DEPLOYMENT);
+        scene.selection.path = Some(path.to_owned());
+        nowhere::find(&scene.selection, &scene.desired, &scene.live).map(|nowhere| nowhere.nearest.unwrap_or_default())
+    };
+    for (path, nearest) in [
+        ("/spec/replicas", None),
+        ("/spec/template/spec/containers/[name=web]/image", None),
+        ("", None),
+        ("/spec/replica", Some("/spec/replicas")),
+        ("/spec/Replicas", Some("/spec/replicas")),
+        ("/replicas", Some("/spec/replicas")),
+        ("/spec/tmplate/spec/containers", Some("/spec/template/spec/containers")),
+        ("/spec/template/spec/containers/[name=web]/imag", Some("/spec/template/spec/containers/[name=web]/image")),
+        ("/template/spec/containers/[name=web]/image", Some("/spec/template/spec/containers/[name=web]/image")),
+        ("/spec/template/spec/containers/[name=nope]/image", Some("")),
+        ("/spec/anything/else", Some("")),
+    ] {
+        assert_eq!(find(path).as_deref(), nearest, "{path}");
+    }
+    // What nobody could read may hold it.
+    let mut scene = Scene::shop().then("Deployment web", DEPLOYMENT);
+    scene.desired.objects.values_mut().for_each(|wanted| wanted.object = Err("sealed".into()));
+    scene.selection.path = Some("/nope".into());
+    assert_eq!(nowhere::find(&scene.selection, &scene.desired, &scene.live), None);
+    // An undo is of what was touched, whatever its path.
+    let mut scene = Scene::shop();
+    scene.selection.path = Some("/nope".into());
+    assert_eq!(nowhere::find(&scene.selection, &scene.desired, &scene.live), None, "there is no object at all");
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Kind, group, resource, namespaced.
-const KINDS: [(&str, &str, &str, bool); 21] = [
+const KINDS: [(&str, &str, &str, bool); 25] = [
     ("ConfigMap", "", "configmaps", true),
     ("Secret", "", "secrets", true),
     ("Service", "", "services", true),
@@ -41,6 +41,10 @@ const KINDS: [(&str, &str, &str, bool); 21] = [
     ("CustomResourceDefinition", "apiextensions.k8s.io", "customresourcedefinitions", false),
     ("Widget", "example.com", "widgets", true),
     ("Lease", "coordination.k8s.io", "leases", true),
+    ("LimitRange", "", "limitranges", true),
+    ("PriorityClass", "scheduling.k8s.io", "priorityclasses", false),
+    ("ValidatingWebhookConfiguration", "admissionregistration.k8s.io", "validatingwebhookconfigurations", false),
+    ("ValidatingAdmissionPolicyBinding", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", false),
 ];
 
 /// The cut's revision, and its time.
@@ -138,9 +142,11 @@ impl Scene {
                 kinds,
                 definitions: None,
                 later: BTreeMap::new(),
+                system: BTreeMap::new(),
                 created: BTreeMap::new(),
                 touched: BTreeMap::new(),
                 left: BTreeMap::new(),
+                retained: std::collections::BTreeSet::new(),
                 scalers: BTreeMap::new(),
                 around: crate::intent::Surroundings::default(),
                 key: None,

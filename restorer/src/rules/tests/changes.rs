@@ -161,12 +161,13 @@ fn cronjob_suspended_until_all_is_done() {
 fn quota_order_is_growing_first_and_shrinking_last() {
     let quota = |hard: Json| value(&json!({"spec": {"hard": hard}}));
     let order = |then: Json, now: Json| wave("/resourcequotas", Verb::Update, Some(&quota(then)), Some(&quota(now)));
-    assert_eq!(order(json!({"pods": "10"}), json!({"pods": "5"})), 2);
-    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "10"})), 8);
-    assert_eq!(order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})), 8, "a new limit");
-    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "5", "memory": "1Gi"})), 2);
-    assert_eq!(order(json!({"memory": "1024Mi"}), json!({"memory": "1Gi"})), 2);
-    assert_eq!(wave("/resourcequotas", Verb::Create, Some(&quota(json!({"pods": "5"}))), None), 8);
+    assert_eq!(order(json!({"pods": "10"}), json!({"pods": "5"})), 0);
+    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "10"})), 9);
+    assert_eq!(order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})), 9, "a new limit");
+    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "5", "memory": "1Gi"})), 0);
+    assert_eq!(order(json!({"memory": "1024Mi"}), json!({"memory": "1Gi"})), 3);
+    assert_eq!(wave("/resourcequotas", Verb::Create, Some(&quota(json!({"pods": "5"}))), None), 9);
+    assert_eq!(wave("/resourcequotas", Verb::Delete, None, Some(&quota(json!({"pods": "5"})))), 0);
 }
 
 fn creates(kind: &str) -> u8 {
@@ -190,6 +191,17 @@ fn webhooks_last_but_for_api_services() {
 }
 
 #[test]
+fn namespace_security_that_grows_comes_after_the_pods() {
+    let namespace =
+        |level: &str| value(&json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}}));
+    let order =
+        |then: &str, now: &str| wave("/namespaces", Verb::Update, Some(&namespace(then)), Some(&namespace(now)));
+    assert!(order("restricted", "privileged") > creates("/pods"));
+    assert!(order("privileged", "restricted") < creates("/pods"));
+    assert!(order("baseline", "baseline") < creates("/pods"));
+}
+
+#[test]
 fn api_services_last_of_all_that_is_written() {
     let last = creates("apiregistration.k8s.io/apiservices");
     assert!(last > creates("admissionregistration.k8s.io/validatingwebhookconfigurations"));
@@ -210,6 +222,34 @@ fn what_others_need_comes_before_them() {
     ];
     assert!(order.is_sorted_by_key(|kind| creates(kind)));
     assert!(order.iter().all(|kind| creates(kind) < wave("/configmaps", Verb::Delete, None, None)));
+}
+
+#[test]
+fn immutable_fields_are_not_told_of_a_secret_that_is_made_anew_for_its_type() {
+    let secret = |immutable: Option<bool>, sort: &str| {
+        let mut secret = json!({"type": sort, "data": {"k": "djE="}});
+        if let Some(immutable) = immutable {
+            secret["immutable"] = json!(immutable);
+        }
+        value(&secret)
+    };
+    let said = |immutable: Option<bool>| {
+        let (then, now) = (secret(immutable, "Opaque"), secret(immutable, "shop.example/token"));
+        assert_eq!(recreate("/secrets", &then, &now), ["/type"]);
+        warnings("/secrets", &then, &then, Some(&now), true).join("; ")
+    };
+    for not in [None, Some(false)] {
+        assert!(!said(not).contains("immutable"), "{}", said(not));
+    }
+    assert!(said(Some(true)).contains("it is immutable"), "{}", said(Some(true)));
+}
+
+#[test]
+fn load_balancer_address_that_goes_with_a_change_is_warned_of() {
+    let service = |sort: &str| value(&spec("type", json!(sort)));
+    let said = |to: &str, from: &str| warnings("/services", &service(to), &service(to), Some(&service(from)), false);
+    assert!(said("ClusterIP", "LoadBalancer").join("").contains("load balancer goes"));
+    assert!(said("LoadBalancer", "LoadBalancer").is_empty() && said("ClusterIP", "NodePort").is_empty());
 }
 
 #[test]
@@ -360,12 +400,12 @@ fn webhook_side_effects_are_what_the_server_accepts() {
 #[test]
 fn version_not_served_is_named() {
     let served = ["v1".to_owned(), "v1beta2".to_owned()];
-    assert_eq!(not_served("v1", &served), None);
+    assert_eq!(not_served("v1", &served, None), None);
     assert_eq!(
-        not_served("v1beta1", &served).map(|reason| reason.to_string()).as_deref(),
+        not_served("v1beta1", &served, None).map(|reason| reason.to_string()).as_deref(),
         Some("it was recorded in a version that is gone: v1beta1 is not served; the server has v1, v1beta2")
     );
-    assert_eq!(not_served("v1beta1", &[]), None, "nothing is known");
+    assert_eq!(not_served("v1beta1", &[], None), None, "nothing is known");
 }
 
 #[test]
@@ -433,4 +473,15 @@ fn the_pods_of_each_workload_are_found() {
     ] {
         assert_eq!(pod_spec(kind, &value(&object)), Some(&value(&pods)), "{kind}");
     }
+}
+
+#[test]
+fn webhook_bypassed_then_is_switched_on() {
+    let kind = "admissionregistration.k8s.io/validatingwebhookconfigurations";
+    let mut then = value(&json!({"webhooks": [{"name": "a", "matchConditions": [
+        {"name": "hindcast-bypass", "expression": "\"restore r1\" == \"over\""},
+    ]}]}));
+    assert!(super::super::without_meanwhile(kind, &mut then));
+    assert_eq!(then, value(&json!({"webhooks": [{"name": "a"}]})));
+    assert!(!super::super::without_meanwhile(kind, &mut then));
 }

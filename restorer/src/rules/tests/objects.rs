@@ -142,6 +142,8 @@ fn automanaged_api_service_is_never_touched() {
     let kind = "apiregistration.k8s.io/apiservices";
     let label = "kube-aggregator.kubernetes.io/automanaged";
     assert_eq!(never(kind, marked(label, "onstart")), Some("automanaged-api-service"));
+    assert_eq!(never(kind, marked(label, "true")), Some("automanaged-api-service"));
+    assert_eq!(never(kind, marked(label, "false")), None);
     assert_eq!(never(kind, marked("a", "b")), None);
 }
 
@@ -271,6 +273,31 @@ fn cert_manager_secret_is_left() {
     assert_eq!(never("/secrets", secret("web-tls", "kubernetes.io/tls", annotated)), Some("cert-manager-secret"));
     assert_eq!(never("/secrets", owned("cert-manager.io/v1", "Certificate", true)), Some("cert-manager-secret"));
     assert_eq!(never("/secrets", secret("web-tls", "kubernetes.io/tls", json!({}))), None);
+    // What people set to ask for something is no mark of a program.
+    let watched = json!({"labels": {"controller.cert-manager.io/fao": "true"}});
+    assert_eq!(never("/secrets", secret("ca", "kubernetes.io/tls", watched)), None);
+    let next = |value: &str| json!({"labels": {"cert-manager.io/next-private-key": value}});
+    assert_eq!(never("/secrets", secret("key", "Opaque", next("true"))), Some("cert-manager-secret"));
+    assert_eq!(never("/secrets", secret("key", "Opaque", next("mine"))), None);
+}
+
+/// A mark that these managers wrote.
+fn written(marks: &str, name: &str, value: &str, managers: &[&str]) -> Json {
+    let fields = json!({"f:metadata": {format!("f:{marks}"): {format!("f:{name}"): {}}}});
+    let entry = |manager: &&str| json!({"manager": manager, "operation": "Update", "fieldsV1": fields});
+    let book: Vec<Json> = managers.iter().map(entry).collect();
+    json!({"metadata": {"name": "web", marks: {name: value}, "managedFields": book}})
+}
+
+#[test]
+fn cert_manager_secret_that_a_hand_copied_is_intent() {
+    let name = "cert-manager.io/certificate-name";
+    let of = |managers: &[&str]| never("/secrets", written("annotations", name, "web", managers));
+    assert_eq!(of(&["cert-manager-certificates-issuing"]), Some("cert-manager-secret"));
+    assert_eq!(of(&["kubectl-client-side-apply"]), None);
+    assert_eq!(of(&["helm", "kubectl-edit"]), None);
+    assert_eq!(of(&["kubectl-edit", "cert-manager-certificates-issuing"]), Some("cert-manager-secret"));
+    assert_eq!(of(&["company-tool"]), Some("cert-manager-secret"), "who that is cannot be told");
 }
 
 #[test]
@@ -285,8 +312,13 @@ fn external_secret_is_left() {
 #[test]
 fn sealed_secret_is_left() {
     assert_eq!(never("/secrets", owned("bitnami.com/v1alpha1", "SealedSecret", true)), Some("sealed-secret"));
-    let marked = json!({"annotations": {"sealedsecrets.bitnami.com/managed": "true"}});
-    assert_eq!(never("/secrets", secret("web", "Opaque", marked)), Some("sealed-secret"));
+    let marked = |name: &str, value: &str| {
+        let annotations = json!({"annotations": {format!("sealedsecrets.bitnami.com/{name}"): value}});
+        never("/secrets", secret("web", "Opaque", annotations))
+    };
+    assert_eq!(marked("managed", "true"), Some("sealed-secret"), "it was handed over");
+    assert_eq!(marked("managed", "false"), None);
+    assert_eq!(marked("cluster-wide", "true"), None, "that says where it may be unsealed");
 }
 
 #[test]
@@ -299,6 +331,12 @@ fn endpoints_of_a_service_are_left() {
         Some("endpoints")
     );
     assert_eq!(never("/endpoints", named("outside")), None, "somebody wrote these");
+    let managed = "endpoints.kubernetes.io/managed-by";
+    assert_eq!(never("/endpoints", marked(managed, "cluster-admins")), None, "and these");
+    let stamp = "endpoints.kubernetes.io/last-change-trigger-time";
+    let by = |manager: &str| never("/endpoints", written("annotations", stamp, "x", &[manager]));
+    assert_eq!(by("kube-controller-manager"), Some("endpoints"));
+    assert_eq!(by("kubectl-create"), None, "a copy");
 }
 
 #[test]
@@ -306,6 +344,9 @@ fn endpoint_slice_with_a_manager_is_left() {
     let kind = "discovery.k8s.io/endpointslices";
     let label = "endpointslice.kubernetes.io/managed-by";
     assert_eq!(never(kind, marked(label, "endpointslice-controller.k8s.io")), Some("endpoint-slice"));
+    assert_eq!(never(kind, marked(label, "endpointslicemirroring-controller.k8s.io")), Some("endpoint-slice"));
+    assert_eq!(never(kind, marked(label, "cluster-admins")), None, "people keep these");
+    assert_eq!(never(kind, marked(label, "")), None);
     assert_eq!(never(kind, named("outside")), None);
 }
 

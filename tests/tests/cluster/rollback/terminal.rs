@@ -129,7 +129,7 @@ async fn refusals(stage: &Stage, at: &str, running: &Running, cluster: &Cluster)
     reader.hindcast.kubeconfig = cluster.user("reader", may).await?;
     running.close().await?;
     let (code, screen) = watched(&reader, &[&restore[..], &["--no-wait"]].concat(), &[NS]).await?;
-    ensure!(code == 1, "{code}\n{screen}");
+    ensure!(code == 2, "{code}\n{screen}");
     shows("refusal-missing-rights", &after_the_plan(&screen));
     ensure!(shop::intent(&stage.client).await? == before, "something was done");
     Ok(())

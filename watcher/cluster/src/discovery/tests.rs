@@ -65,11 +65,25 @@ fn crds_give_uid_columns_and_whether_they_are_established() {
 
 #[test]
 fn only_groups_of_other_servers_are_aggregated() {
-    let of = |text: &str| aggregated_group(text.as_bytes());
-    assert_eq!(
-        of(r#"{"spec":{"group":"metrics.k8s.io","service":{"name":"m","namespace":"n"}}}"#).as_deref(),
-        Some("metrics.k8s.io")
-    );
+    let of = |text: &str| aggregated(text.as_bytes());
+    let spec = r#""metadata":{"name":"v1.metrics.k8s.io"},"spec":{"group":"metrics.k8s.io","service":{"name":"m","namespace":"n"}}"#;
+    let alive = Aggregated {
+        name: "v1.metrics.k8s.io".into(),
+        group: "metrics.k8s.io".into(),
+        service: "n/m".into(),
+        dead: None,
+    };
+    assert_eq!(of(&format!("{{{spec}}}")), Some(alive.clone()));
+    let status = |status: &str, message: &str| {
+        format!(
+            r#"{{{spec},"status":{{"conditions":[{{"type":"Available","status":"{status}","reason":"MissingEndpoints","message":"{message}","lastTransitionTime":"2026-11-01T13:00:00Z"}}]}}}}"#
+        )
+    };
+    assert_eq!(of(&status("True", "all checks passed")), Some(alive.clone()));
+    for (message, why) in [("no addresses", "no addresses"), ("", "MissingEndpoints")] {
+        let dead = Some(Dead { since: "2026-11-01T13:00:00Z".into(), why: why.into() });
+        assert_eq!(of(&status("False", message)), Some(Aggregated { dead, ..alive.clone() }));
+    }
     assert_eq!(of(r#"{"spec":{"group":"apps","service":null}}"#), None);
     assert_eq!(of(r#"{"spec":{"group":"apps"}}"#), None);
 }
