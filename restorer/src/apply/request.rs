@@ -84,6 +84,14 @@ impl Reply {
         self.status == 403 && causes().is_some_and(|causes| causes.iter().any(ends))
     }
 
+    /// The webhook that refused a write, or could not be called for it, in the words of the API server.
+    pub(crate) fn webhook(&self) -> Option<String> {
+        let words = self.message();
+        let before = ["failed calling webhook \"", "admission webhook \""];
+        let rest = before.iter().find_map(|b| words.split_once(b).map(|(_, rest)| rest))?;
+        rest.split_once('"').map(|(name, _)| name.to_owned())
+    }
+
     /// Whether a port that was asked for is somebody else's. The server calls that an error of its own where it is the port of
     /// health checks.
     pub(crate) fn is_port_taken(&self) -> bool {

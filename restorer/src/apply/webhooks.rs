@@ -33,14 +33,6 @@ pub(crate) fn is_configuration(resource: &str) -> bool {
     CONFIGURATIONS.iter().any(|(name, _)| *name == resource)
 }
 
-/// The webhook that refused a write, or could not be called for it, in the words of the API server.
-pub(crate) fn in_the_way(reply: &Reply) -> Option<String> {
-    let words = reply.message();
-    let before = ["failed calling webhook \"", "admission webhook \""];
-    let rest = before.iter().find_map(|b| words.split_once(b).map(|(_, rest)| rest))?;
-    rest.split_once('"').map(|(name, _)| name.to_owned())
-}
-
 fn path(resource: &str, name: &str) -> String {
     let collection = path::collection(GROUP, "v1", "", resource);
     format!("{}{}", path::object(&collection, name), request::manners(false))
@@ -122,7 +114,7 @@ impl Work<'_> {
         if !self.prepared.plan.selection.widen.bypass_webhooks {
             return false;
         }
-        let Some(webhook) = in_the_way(reply) else { return false };
+        let Some(webhook) = reply.webhook() else { return false };
         let mut off = self.bypassed.lock().await;
         if off.contains(&webhook) {
             // Another write met it first; the server takes a moment to hear of it.

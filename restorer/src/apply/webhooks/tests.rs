@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::in_the_way;
 use crate::apply::request::Reply;
 
 #[test]
@@ -13,8 +12,8 @@ fn the_server_names_the_webhook() {
         doubtful: false,
     };
     let down = reply(r#"Internal error occurred: failed calling webhook "a.x": failed to call webhook: Post"#);
-    assert_eq!(in_the_way(&down).as_deref(), Some("a.x"));
+    assert_eq!(down.webhook().as_deref(), Some("a.x"));
     let no = reply(r#"admission webhook "b.x" denied the request: no"#);
-    assert_eq!(in_the_way(&no).as_deref(), Some("b.x"));
-    assert_eq!(in_the_way(&reply("exceeded quota")), None);
+    assert_eq!(no.webhook().as_deref(), Some("b.x"));
+    assert_eq!(reply("exceeded quota").webhook(), None);
 }

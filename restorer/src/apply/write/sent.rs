@@ -8,7 +8,7 @@ use hindcast_journal::exact::{Object, Value};
 
 use super::{Did, Job};
 use crate::{
-    apply::{Became, request::Reply, webhooks::in_the_way},
+    apply::{Became, request::Reply},
     message::{Message, Remedy},
     plan::{Action, Propagation},
     reason::Cause,
@@ -84,7 +84,7 @@ pub(super) fn refusal(job: &Job<'_>, verb: &str, reply: &Reply) -> Did {
 /// The server's words, with what can be done about them.
 pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> Message {
     let words = reply.message();
-    if let (500, Some(webhook)) = (reply.status, in_the_way(reply)) {
+    if let (500, Some(webhook)) = (reply.status, reply.webhook()) {
         let down = Message::from(Cause::WebhookDown { webhook, said: words, of: None });
         return down.and(Remedy::Webhook.into());
     }
