@@ -41,7 +41,7 @@ const OLD: &str = "v1alpha1";
 const NEW: &str = "v1";
 
 /// How long `run` may take to follow a definition.
-const FOLLOWED: Duration = Duration::from_secs(60);
+const FOLLOWED: Duration = Duration::from_mins(1);
 
 /// A definition, and objects of it in a namespace of its own.
 struct Relics<'a> {
@@ -79,6 +79,19 @@ pub async fn moved(binary: &str, seed: u64) -> Result<usize> {
     Ok(count)
 }
 
+/// A version of the definition; one that knows less does not know `spec.extra`.
+fn version(name: &str, served: bool, storage: bool, knows_less: bool) -> Value {
+    let mut spec = json!({
+        "type": "object",
+        "properties": { "size": { "type": "integer" }, "name": { "type": "string" }, "extra": { "type": "string" } },
+    });
+    if knows_less && let Some(properties) = spec["properties"].as_object_mut() {
+        properties.remove("extra");
+    }
+    let schema = json!({ "type": "object", "properties": { "spec": spec } });
+    json!({ "name": name, "served": served, "storage": storage, "schema": { "openAPIV3Schema": schema } })
+}
+
 impl Relics<'_> {
     fn plural(&self) -> String {
         format!("{}s", self.kind.to_lowercase())
@@ -86,19 +99,6 @@ impl Relics<'_> {
 
     fn collection(&self, version: &str) -> String {
         format!("/apis/{GROUP}/{version}/namespaces/{}/{}", self.namespace, self.plural())
-    }
-
-    /// A version of the definition; one that knows less does not know `spec.extra`.
-    fn version(&self, name: &str, served: bool, storage: bool, knows_less: bool) -> Value {
-        let mut spec = json!({
-            "type": "object",
-            "properties": { "size": { "type": "integer" }, "name": { "type": "string" }, "extra": { "type": "string" } },
-        });
-        if knows_less && let Some(properties) = spec["properties"].as_object_mut() {
-            properties.remove("extra");
-        }
-        let schema = json!({ "type": "object", "properties": { "spec": spec } });
-        json!({ "name": name, "served": served, "storage": storage, "schema": { "openAPIV3Schema": schema } })
     }
 
     async fn define(&self) -> Result<()> {
@@ -110,7 +110,7 @@ impl Relics<'_> {
                 "group": GROUP,
                 "scope": "Namespaced",
                 "names": { "plural": self.plural(), "singular": self.kind.to_lowercase(), "kind": self.kind },
-                "versions": [self.version(OLD, true, true, false)],
+                "versions": [version(OLD, true, true, false)],
             },
         });
         create(&self.world.client, DEFINITIONS, definition).await?;
@@ -147,9 +147,9 @@ impl Relics<'_> {
     /// The definition moves on, as its authors would have it.
     async fn move_on(&self) -> Result<()> {
         let narrower = self.moved == Move::Narrower;
-        let both = |served| json!([self.version(NEW, true, true, narrower), self.version(OLD, served, false, false)]);
+        let both = |served| json!([version(NEW, true, true, narrower), version(OLD, served, false, false)]);
         let versions = match self.moved {
-            Move::Nothing => json!([self.version(OLD, true, true, false)]),
+            Move::Nothing => json!([version(OLD, true, true, false)]),
             Move::Beside => both(true),
             Move::Unserved | Move::Narrower | Move::Removed => both(false),
         };
@@ -171,7 +171,7 @@ impl Relics<'_> {
             }
             let stored = json!({ "status": { "storedVersions": [NEW] } });
             send(client, "PATCH", &format!("{path}/status"), Some(stored)).await?;
-            let only = json!({ "spec": { "versions": [self.version(NEW, true, true, false)] } });
+            let only = json!({ "spec": { "versions": [version(NEW, true, true, false)] } });
             send(client, "PATCH", &path, Some(only)).await?;
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::scene::{ask, create, create_when_served, on_folder, send, until};
 use hindcast_tests::{oracle::subject::Hindcast, real::Cluster};
 
 /// How long the controllers of a test may take.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_gets_along_with_what_is_around_it() -> Result<()> {
