@@ -180,7 +180,7 @@ impl<'a> Trial<'a> {
             let path = format!("{}/{name}", sort.collection(NAMESPACE));
             match roll {
                 0..40 => {
-                    let mut body = bodies::manifest(*sort, name, &mut Rng::new(salt ^ 0x5555));
+                    let mut body = manifest(*sort, name, salt ^ 0x5555);
                     body["metadata"]["labels"]["changed"] = json!("yes");
                     send(&world.client, "PATCH", &path, Some(body)).await
                 }
@@ -434,6 +434,12 @@ async fn each<T>(items: &[T], work: impl AsyncFn(&T) -> Result<Value>) -> Result
 }
 
 async fn create(world: &World, sort: Sort, name: &str, salt: u64) -> Result<Value> {
-    let body = bodies::manifest(sort, name, &mut Rng::new(salt));
-    http::create(&world.client, &sort.collection(NAMESPACE), body).await
+    http::create(&world.client, &sort.collection(NAMESPACE), manifest(sort, name, salt)).await
+}
+
+/// A manifest that every other one of its name can follow.
+fn manifest(sort: Sort, name: &str, salt: u64) -> Value {
+    let mut body = bodies::manifest(sort, name, &mut Rng::new(salt));
+    body.as_object_mut().map(|body| body.remove("immutable"));
+    body
 }
