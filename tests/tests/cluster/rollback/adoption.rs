@@ -32,7 +32,7 @@ pub(super) async fn a_child_born_since_the_plan_keeps_its_owner(stage: &Stage, d
     }]);
     stage.post(&maps, born).await?;
     let (said, restored) = stage.try_restore(&["--plan", file]).await?;
-    said.is(1, &["configmaps/child in born is still there and would go with it"])?;
+    said.is(2, &["configmaps/child in born is still there and would go with it"])?;
     ensure!(restored.summary.refused == 1, "{said}");
     let whole = async || -> Result<bool> {
         Ok(stage.find(&format!("{roles}/head")).await?.is_some()
