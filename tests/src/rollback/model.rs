@@ -127,12 +127,19 @@ impl Model<'_> {
     /// Whether the server refuses what the plan does to an object: a right that whoever restores does not have is given
     /// by it; or a range says no that stood at the moment already, when the object was older.
     pub(super) fn is_refused(&self, action: &Action) -> bool {
+        if action.kind == "Namespace" {
+            return self.limited;
+        }
         let Some(id) = self.moment.objects.keys().find(|id| name(id) == action.id()) else { return false };
-        let (then, live) = (self.then(id).unwrap_or(&Value::Null), self.before.get(id).unwrap_or(&Value::Null));
+        let side = |body: Option<&Value>| {
+            let mut side = body.map_or(Value::Null, |body| project(id.0, body, Except::default()));
+            side.as_object_mut().map(|side| side.remove("metadata.ownerReferences"));
+            side
+        };
         match id.0 {
-            Sort::Role => self.limited && then["rules"] != live["rules"],
-            Sort::RoleBinding => {
-                self.limited && (then["roleRef"] != live["roleRef"] || then["subjects"] != live["subjects"])
+            // The server looks at what it grants whenever anything but its owners changes.
+            Sort::Role | Sort::RoleBinding => {
+                self.limited && action.verb != "delete" && side(self.then(id)) != side(self.before.get(id))
             }
             Sort::PersistentVolumeClaim => {
                 action.verb == "create" && self.has_range_throughout("PersistentVolumeClaim")
@@ -206,7 +213,8 @@ impl Model<'_> {
             }
         }
         let labels = |body: &Value| (body["metadata"]["labels"].clone(), body["metadata"]["annotations"].clone());
-        if labels(itself) != labels(&self.moment.itself) {
+        let wanted = if self.limited { self.itself } else { &self.moment.itself };
+        if labels(itself) != labels(wanted) {
             wrong.push(format!("the namespace's labels or annotations are not as then: {:?}", labels(itself)));
         }
         wrong

@@ -96,7 +96,7 @@ pub(crate) fn explain(action: &Action, verb: &str, reply: &Reply) -> Message {
     let rights = rules::escalation(&action.key.kind_key(), &action.key.name, &words);
     let remedy = match reply.status {
         401 => Some(Remedy::LogIn),
-        403 if rights.is_some() => rights.map(Remedy::Escalation),
+        403 | 404 if rights.is_some() => rights.map(Remedy::Escalation),
         403 if words.contains("is forbidden: User") => Some(Remedy::Rights { verb: verb.to_owned(), what }),
         403 if reply.is_over_quota() => Some(Remedy::QuotaRoom),
         422 if words.contains("immutable") || words.contains("updates to statefulset spec") => Some(Remedy::Recreate),
