@@ -101,23 +101,19 @@ fn rights(right: &[&Done], wide: bool, all: bool, out: &mut Vec<Text>) {
 fn alike<'d>(wrong: Vec<&'d Done>, wide: bool, out: &mut Vec<Text>) -> Vec<&'d Done> {
     let reason = |done: &Done| done.message.clone().filter(|_| done.differences.is_empty() && done.verified.is_none());
     let mut reasons: BTreeMap<String, Vec<&Done>> = BTreeMap::new();
-    let mut rest = Vec::new();
-    for done in wrong {
-        match reason(done) {
-            Some(reason) => reasons.entry(reason).or_default().push(done),
-            None => rest.push(done),
+    for done in &wrong {
+        if let Some(reason) = reason(done) {
+            reasons.entry(reason).or_default().push(done);
         }
     }
-    for (reason, like) in reasons {
-        let [first, _, ..] = like.as_slice() else {
-            rest.extend(like);
-            continue;
-        };
-        let (word, style) = word(first);
+    reasons.retain(|_, like| like.len() > 1);
+    for (reason, like) in &reasons {
         let names = like.iter().map(|done| format!("{} {}", infinitive(done.verb), done.object.text(wide))).collect();
-        together(word, style, names, &reason, out);
+        let (word, style) = word(like[0]);
+        together(word, style, names, reason, out);
     }
-    rest
+    // The others in the order of the plan.
+    wrong.into_iter().filter(|done| reason(done).is_none_or(|reason| !reasons.contains_key(&reason))).collect()
 }
 
 /// `refused 24: create ConfigMap/a, create ConfigMap/b and 22 more`, and why.
