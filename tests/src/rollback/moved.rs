@@ -4,8 +4,7 @@
 //! in before it.
 //!
 //! What comes back is predicted from the server's answers of the moment and the definition of now: the same spec, without
-//! what the schema of now does not know, in whichever version is served. Where no conversion could be told (the old version
-//! is gone and the new one is written by a webhook), histories of other tests look at that.
+//! what the schema of now does not know, in whichever version is served.
 
 use std::time::Duration;
 
@@ -32,11 +31,9 @@ enum Move {
     Unserved,
     /// The old version is served no more, and the new one's schema knows less.
     Narrower,
-    /// The old version is taken out of it.
-    Removed,
 }
 
-const MOVES: [Move; 5] = [Move::Nothing, Move::Beside, Move::Unserved, Move::Narrower, Move::Removed];
+const MOVES: [Move; 4] = [Move::Nothing, Move::Beside, Move::Unserved, Move::Narrower];
 const OLD: &str = "v1alpha1";
 const NEW: &str = "v1";
 
@@ -57,7 +54,7 @@ pub async fn moved(binary: &str, seed: u64) -> Result<usize> {
     let world = World::start(binary).await?;
     let mut all: Vec<Relics<'_>> = Vec::new();
     for (n, moved) in MOVES.into_iter().enumerate() {
-        let kind = format!("Relic{}", ["a", "b", "c", "d", "e"][n]);
+        let kind = format!("Relic{}", ["a", "b", "c", "d"][n]);
         let namespace = format!("relics-{n}");
         all.push(Relics { world: &world, kind, moved, namespace, draw: Rng::new(seed + n as u64) });
     }
@@ -151,7 +148,7 @@ impl Relics<'_> {
         let versions = match self.moved {
             Move::Nothing => json!([version(OLD, true, true, false)]),
             Move::Beside => both(true),
-            Move::Unserved | Move::Narrower | Move::Removed => both(false),
+            Move::Unserved | Move::Narrower => both(false),
         };
         let path = format!("{DEFINITIONS}/{}.{GROUP}", self.plural());
         let client = &self.world.client;
@@ -160,21 +157,7 @@ impl Relics<'_> {
         if self.moved == Move::Nothing {
             return Ok(());
         }
-        self.is_served(NEW).await?;
-        if self.moved == Move::Removed {
-            // Nothing may be stored in it any more.
-            let list = find(client, &self.collection(NEW)).await?.unwrap_or_default();
-            for object in list["items"].as_array().into_iter().flatten() {
-                let at =
-                    format!("{}/{}", self.collection(NEW), object["metadata"]["name"].as_str().unwrap_or_default());
-                send(client, "PUT", &at, Some(object.clone())).await?;
-            }
-            let stored = json!({ "status": { "storedVersions": [NEW] } });
-            send(client, "PATCH", &format!("{path}/status"), Some(stored)).await?;
-            let only = json!({ "spec": { "versions": [version(NEW, true, true, false)] } });
-            send(client, "PATCH", &path, Some(only)).await?;
-        }
-        Ok(())
+        self.is_served(NEW).await
     }
 
     fn now(&self) -> &'static str {
