@@ -10,7 +10,7 @@ use hindcast_journal::{
     seal::{Key, KeyFile},
 };
 use hindcast_tests::{
-    manifests::{self, NAMESPACES, config_map, namespace},
+    manifests::{self, DEFAULT_CONFIG_MAPS, NAMESPACES, config_map, empty_config_map, namespace},
     oracle::subject::{Hindcast, Running},
     real::{Cluster, process::Workdir},
 };
@@ -242,6 +242,8 @@ async fn a_key_that_is_given_later_has_the_older_values_read_again_and_stored() 
     let running = without.run(&[]).await?;
     let before = moment(&running).await?;
     running.stop().await?;
+    // What is read again has the revision of its list: in a cluster in which nobody writes that would be the moment's.
+    create(&client, DEFAULT_CONFIG_MAPS, empty_config_map("since")).await?;
 
     ask(&without, &["status"]).await?.is(0, &["values of 1 object are not stored", "secrets default/early"])?;
     ask(&with_key, &["show", "secret/early", "-n", "default", "--at", &before, "--show-secrets"])
