@@ -95,20 +95,5 @@ fn below(value: &Value, at: &str, depth: usize, visit: &mut dyn FnMut(&str)) {
 
 /// How many letters have to be added, dropped or changed; capitals are the same letters.
 fn distance(one: &str, other: &str) -> usize {
-    let (one, other) = (one.to_lowercase(), other.to_lowercase());
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (n, left) in one.chars().enumerate() {
-        let mut before = n;
-        let mut last = n + 1;
-        for (cell, right) in row.iter_mut().skip(1).zip(&other) {
-            let best = (before + usize::from(left != *right)).min(*cell + 1).min(last + 1);
-            before = std::mem::replace(cell, best);
-            last = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = n + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+    strsim::levenshtein(&one.to_lowercase(), &other.to_lowercase())
 }
