@@ -2,8 +2,6 @@
 //!
 //! **Words**: a *task* is one kind in one namespace (or all): listed as metadata, or, where few names are wanted, asked for by name.
 
-mod caller;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -32,6 +30,7 @@ use crate::{
 };
 
 mod beside;
+mod caller;
 mod definitions;
 mod system;
 
@@ -79,15 +78,17 @@ pub(crate) async fn read(
     live.namespaces = reading.namespaces().await;
     // Of a namespace that is gone that has been found out by now.
     live.kinds.entry(NAMESPACES.to_owned()).or_insert(Listed::Whole);
-    live.endings = reading.endings(&live).await;
-    live.bypassed = reading.bypassed().await;
     live.scalers = reading.scalers(&mut live.kinds).await;
-    live.owners = reading.owners(&live).await;
-    live.volumes = reading.volumes(&live).await;
-    live.definitions = reading.definitions(&live).await;
-    live.readers = reading.readers().await;
-    live.held = reading.held(&live).await;
-    live.caller = reading.caller(&live).await;
+    (live.endings, live.bypassed, live.owners, live.volumes, live.definitions, live.readers, live.held, live.caller) = futures::join!(
+        reading.endings(&live),
+        reading.bypassed(),
+        reading.owners(&live),
+        reading.volumes(&live),
+        reading.definitions(&live),
+        reading.readers(),
+        reading.held(&live),
+        reading.caller(&live),
+    );
     let lists = reading.places(&live);
     (live.dependents, live.unseen) = reading.dependents(&live, &lists).await;
     let seen = lists.iter().filter(|(kind, _)| !live.unseen.contains_key(&kind.kind_key()));
@@ -283,7 +284,7 @@ impl<'a> Reading<'a> {
         if few.is_none() && needed.len() > BY_NAME && needed.len() * 4 > total {
             return self.whole(task, &needed, found).await;
         }
-        self.each(task, needed, found).await
+        self.add_each(task, needed, found).await
     }
 
     /// Reads a kind in full, and takes what is needed of it.
@@ -302,11 +303,19 @@ impl<'a> Reading<'a> {
                 again.push(key);
             }
         }
-        self.each(task, again, found).await
+        self.add_each(task, again, found).await
     }
 
-    /// Reads objects one by one, many at once.
-    async fn each(&self, task: &Task<'a>, needed: Vec<ObjectKey>, found: &mut Found) -> Result<(), Refusal> {
+    /// Reads objects one by one, and takes them.
+    async fn add_each(&self, task: &Task<'a>, needed: Vec<ObjectKey>, found: &mut Found) -> Result<(), Refusal> {
+        let read = self.each(task, needed).await?;
+        found.objects.extend(read.into_iter().map(|(key, object)| (key, present(object))));
+        Ok(())
+    }
+
+    /// Reads objects one by one, many at once; those that are not there are left out.
+    async fn each(&self, task: &Task<'a>, needed: Vec<ObjectKey>) -> Result<Vec<(ObjectKey, Full)>, Refusal> {
+        let mut out = Vec::with_capacity(needed.len());
         let mut objects = stream::iter(needed)
             .map(|key| async {
                 let target = path(task.kind, &self.version_for(task, &key), &key.namespace, Some(&key.name));
@@ -315,13 +324,13 @@ impl<'a> Reading<'a> {
             .buffer_unordered(16);
         while let Some((object, key)) = objects.next().await {
             match object {
-                Ok(object) => found.objects.push((key, present(object))),
+                Ok(object) => out.push((key, object)),
                 // It was deleted since it was listed, or was never there.
                 Err(Refusal::Absent) => {}
                 Err(other) => return Err(other),
             }
         }
-        Ok(())
+        Ok(out)
     }
 
     /// The version to read one object in: its own, so that both sides read alike.

@@ -43,18 +43,10 @@ impl<'a> Reading<'a> {
     }
 
     async fn counted(&self, task: &Task<'a>, needed: Vec<ObjectKey>) -> Result<Vec<(ObjectKey, Full)>, Refusal> {
-        let mut out = Vec::new();
         if needed.len() <= BY_NAME {
-            for key in needed {
-                let target = path(task.kind, &task.version, &key.namespace, Some(&key.name));
-                match self.server.object(&target).await {
-                    Ok(object) => out.push((key, object)),
-                    Err(Refusal::Absent) => {}
-                    Err(refusal) => return Err(refusal),
-                }
-            }
-            return Ok(out);
+            return self.each(task, needed).await;
         }
+        let mut out = Vec::new();
         let namespaces: BTreeSet<&str> = needed.iter().map(|key| key.namespace.as_str()).collect();
         for namespace in namespaces {
             let target = path(task.kind, &task.version, namespace, None);
