@@ -25,7 +25,12 @@ pub(crate) fn some(names: &[String]) -> String {
 
 /// The first of names, of which there are so many in all.
 pub(crate) fn some_of(names: &[String], in_all: usize) -> String {
-    let shown = names.get(..names.len().min(NAMED)).unwrap_or_default();
+    few(names, NAMED, in_all)
+}
+
+/// At most so many names, of which there are so many in all.
+pub(crate) fn few(names: &[String], most: usize, in_all: usize) -> String {
+    let shown = names.get(..names.len().min(most)).unwrap_or_default();
     let more = in_all.saturating_sub(shown.len());
     let shown = shown.join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }

@@ -24,6 +24,15 @@ pub(crate) mod table;
 pub(crate) mod unified;
 pub(crate) mod yaml;
 
+/// Who wrote, in words.
+fn author(manager: &str, subresource: &str) -> String {
+    match (manager, subresource) {
+        ("", _) => "unknown".to_owned(),
+        (manager, "") => manager.to_owned(),
+        (manager, subresource) => format!("{manager} ({subresource})"),
+    }
+}
+
 /// Prints a document of ours as JSON or YAML.
 pub(crate) fn document(printer: &Printer, output: Output, document: &impl Serialize) -> Result<()> {
     // Through serde_json's own value, which keeps the order of no map; ours sorts by key, as kubectl's YAML does.

@@ -8,9 +8,13 @@
 
 use std::fmt;
 
-use hindcast_journal::exact::Value;
+use hindcast_cluster::discovery::{self, Aggregated};
+use hindcast_journal::exact::{self, Value};
 
-use crate::names::some;
+use crate::{
+    full::{self, Full},
+    names::some,
+};
 
 /// A namespace that is being deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,6 +95,18 @@ impl Ending {
         Self { namespace: name.to_owned(), holds }
     }
 
+    /// The same, where a dead API is the cause with its name, out of `services`: the list of all, which is asked for only then.
+    pub(crate) async fn found(namespace: &Value, services: impl Future<Output = Option<Full>>) -> Self {
+        let ending = Self::of(namespace);
+        if !ending.is_stuck() {
+            return ending;
+        }
+        match services.await {
+            Some(services) => ending.with_apis(&services.value),
+            None => ending,
+        }
+    }
+
     /// Whether it waits for what only comes back when somebody does something: what is in it cannot be found out.
     pub(crate) fn is_stuck(&self) -> bool {
         self.holds.iter().any(|hold| matches!(hold, Hold::DeadApi { .. } | Hold::Discovery(_)))
@@ -98,7 +114,7 @@ impl Ending {
 
     /// Names the aggregated APIs that are not answered, out of the list of all, in place of the server's words.
     #[must_use]
-    pub(crate) fn with_apis(mut self, services: &Value) -> Self {
+    fn with_apis(mut self, services: &Value) -> Self {
         let dead: Vec<Hold> =
             services.get("items").and_then(Value::as_array).unwrap_or_default().iter().filter_map(dead_api).collect();
         if !dead.is_empty() && self.is_stuck() {
@@ -112,10 +128,7 @@ impl Ending {
     pub(crate) fn name_objects<'o>(&mut self, known: impl Iterator<Item = (String, &'o Value)> + Clone) {
         for hold in &mut self.holds {
             let Hold::Finalizer { finalizer, objects, .. } = hold else { continue };
-            let has = |object: &Value| {
-                let list = object.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-                list.iter().any(|one| one.as_str() == Some(finalizer.as_str()))
-            };
+            let has = |object: &Value| full::finalizers(object).any(|one| one == finalizer);
             objects.extend(known.clone().filter(|(_, object)| has(object)).map(|(name, _)| name));
         }
     }
@@ -134,16 +147,9 @@ fn finalizers(said: &str) -> Vec<Hold> {
 }
 
 fn dead_api(service: &Value) -> Option<Hold> {
-    let text = |path: &str| service.pointer(path).and_then(Value::as_str).map(str::to_owned);
-    let conditions = service.pointer("/status/conditions").and_then(Value::as_array).unwrap_or_default();
-    let of = |condition: &&Value, field: &str| condition.get(field).and_then(Value::as_str).map(str::to_owned);
-    let available = conditions.iter().find(|condition| of(condition, "type").as_deref() == Some("Available"))?;
-    if of(&available, "status").as_deref() == Some("True") {
-        return None;
-    }
-    let behind = text("/spec/service/namespace").zip(text("/spec/service/name"));
-    let said = of(&available, "message").unwrap_or_default();
-    Some(Hold::DeadApi { name: text("/metadata/name")?, service: behind, said })
+    let Aggregated { name, service, dead, .. } = discovery::aggregated(&exact::to_canonical(service))?;
+    let service = service.split_once('/').map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
+    Some(Hold::DeadApi { name, service, said: dead?.why })
 }
 
 impl fmt::Display for Ending {

@@ -3,7 +3,7 @@
 use hindcast_journal::exact::Value;
 use hindcast_restorer::blame::{Blame, Origin};
 
-use super::{table, yaml};
+use super::{author, table, yaml};
 use crate::{
     context::Context,
     printer::{Style, Text},
@@ -39,9 +39,7 @@ fn cells(context: &Context<'_>, origin: &Origin) -> Vec<String> {
     let by = match (origin.manager.as_str(), origin.subresource.as_str()) {
         // What nobody owns was there from the beginning, or somebody has changed it since.
         ("", _) if origin.first => String::new(),
-        ("", _) => "unknown".to_owned(),
-        (manager, "") => manager.to_owned(),
-        (manager, subresource) => format!("{manager} ({subresource})"),
+        (manager, subresource) => author(manager, subresource),
     };
     vec![
         if origin.listed { format!("before {time}") } else { time },

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::exact::Value;
 
-use super::{excerpt, fields, table};
+use super::{author, excerpt, fields, table};
 use crate::paths::spell;
 use crate::{
     args::{Log, Output},
@@ -161,9 +161,7 @@ fn row(context: &Context<'_>, line: &Line<'_>, several: bool) -> Vec<String> {
     let by = match (change.manager.as_str(), change.subresource.as_str()) {
         // The same version, read again: nobody wrote.
         ("", _) if change.op == "reread" => String::new(),
-        ("", _) => "unknown".to_owned(),
-        (manager, "") => manager.to_owned(),
-        (manager, sub) => format!("{manager} ({sub})"),
+        (manager, subresource) => author(manager, subresource),
     };
     let what = if line.count > 1 {
         format!(

@@ -19,7 +19,7 @@ use super::fields::{self, styled};
 use crate::{
     context::Context,
     moment::Wall,
-    names::{count, kind_name, some},
+    names::{count, few, kind_name, some},
     printer::{Style, Text},
     view::plan::{Action, Kept, KeptIn, Left, Plan},
     words,
@@ -67,11 +67,9 @@ pub(crate) fn lines(plan: &Plan, wall: &Wall) -> Vec<Text> {
     kept_in(plan, &mut out);
     for (why, all) in refused.iter().filter(|(_, all)| all.len() > 1) {
         let names: Vec<String> = all.iter().take(NAMES).map(|action| action.object.text(plan.is_wide())).collect();
-        let more = all.len().saturating_sub(NAMES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         out.push(Text::default());
         out.push(styled(Style::Red, format!("the server would refuse {} of these", all.len())));
-        out.push(Text::plain(format!("  {}{more}", names.join(", "))));
+        out.push(Text::plain(format!("  {}", few(&names, NAMES, all.len()))));
         out.push(Text::plain(format!("    {why}")));
     }
     left(plan, &mut out);
@@ -224,10 +222,8 @@ fn groups(title: &str, all: &[&Left], wide: bool, out: &mut Vec<Text>) {
         let alike = group.iter().all(|left| Some(&left.reason) == group.first().map(|first| &first.reason));
         if alike || code == "owned" {
             let names: Vec<String> = group.iter().take(NAMES).map(|left| left.object.text(wide)).collect();
-            let more = group.len().saturating_sub(NAMES);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let reason = if alike { group.first().map_or("", |left| &left.reason) } else { "others own them" };
-            out.push(Text::plain(format!("  {}{more}", names.join(", "))));
+            out.push(Text::plain(format!("  {}", few(&names, NAMES, group.len()))));
             out.push(why(verb, reason, flag));
         } else {
             for left in group {

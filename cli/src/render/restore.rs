@@ -16,7 +16,7 @@ use super::{
 use crate::{
     context::Context,
     ending::is_idle,
-    names::count,
+    names::{count, few},
     printer::{Style, Text},
     view::restore::{Done, Restore, Rollout},
 };
@@ -108,23 +108,20 @@ fn alike<'d>(wrong: Vec<&'d Done>, wide: bool, out: &mut Vec<Text>) -> Vec<&'d D
     }
     reasons.retain(|_, like| like.len() > 1);
     for (reason, like) in &reasons {
-        let names = like.iter().map(|done| format!("{} {}", infinitive(done.verb), done.object.text(wide))).collect();
+        let named = |done: &&Done| format!("{} {}", infinitive(done.verb), done.object.text(wide));
+        let names: Vec<String> = like.iter().map(named).collect();
         let (word, style) = word(like[0]);
-        together(word, style, names, reason, out);
+        together(word, style, &names, reason, out);
     }
     // The others in the order of the plan.
     wrong.into_iter().filter(|done| reason(done).is_none_or(|reason| !reasons.contains_key(&reason))).collect()
 }
 
 /// `refused 24: create ConfigMap/a, create ConfigMap/b and 22 more`, and why.
-fn together(word: &str, style: Style, names: Vec<String>, reason: &str, out: &mut Vec<Text>) {
-    let more = names.len().saturating_sub(FEW);
-    let count = names.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let few = names.into_iter().take(FEW).collect::<Vec<_>>().join(", ");
+fn together(word: &str, style: Style, names: &[String], reason: &str, out: &mut Vec<Text>) {
     out.push(Text::default());
-    let mut line = styled(style, format!("{word} {count}: "));
-    line.push(Style::Plain, format!("{few}{more}"));
+    let mut line = styled(style, format!("{word} {}: ", names.len()));
+    line.push(Style::Plain, few(names, FEW, names.len()));
     out.push(line);
     out.push(Text::plain(format!("  {reason}")));
 }
@@ -137,7 +134,7 @@ fn skipped(wrong: &[&Done], wide: bool, out: &mut Vec<Text>) {
         names.push(format!("{} {}", infinitive(done.verb), done.object.text(wide)));
     }
     for (reason, names) in reasons {
-        together("not done", Style::Yellow, names, reason, out);
+        together("not done", Style::Yellow, &names, reason, out);
     }
 }
 

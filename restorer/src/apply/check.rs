@@ -12,7 +12,7 @@ use super::{
     Settings,
     conflict::{Ground, meta},
     rehearsal::{self, Rehearsed},
-    request::{self, Ask, Link, Reply},
+    request::{self, Ask, Link, Lost, Reply},
     write::{body, delete_options, explain},
 };
 use crate::{
@@ -68,7 +68,7 @@ async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bod
         Ok(reply) if reply.is_success() && action.verb == Verb::Recreate => anew(link, prepared, action, bodies).await,
         Ok(reply) if reply.is_success() => return stored(prepared, action, bodies, &reply),
         Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(prepared, action, verb, &reply)),
-        Err(lost) => Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
+        Err(lost) => unanswered(&lost),
     };
     // A server names the values that it refuses.
     let quoted = Quoted::of(&action.key, bodies, &prepared.around.rules);
@@ -87,7 +87,7 @@ async fn anew(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bo
     let Some(question) = question else { return Check::Unknown(rehearsal::SINGULAR.to_owned()) };
     let reply = match link.send(&question.ask).await {
         Ok(reply) => reply,
-        Err(lost) => return Check::Unknown(format!("the API server did not answer in time: {}", lost.why)),
+        Err(lost) => return unanswered(&lost),
     };
     match rehearsal::judge(action, &question, &reply) {
         Rehearsed::Fine => Check::Fine,
@@ -95,6 +95,10 @@ async fn anew(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bo
         // What it holds itself is free when it is gone.
         Rehearsed::Refused(why) => held(prepared, action, bodies, &reply).map_or(Check::Refused(why), |_| Check::Fine),
     }
+}
+
+fn unanswered(lost: &Lost) -> Check {
+    Check::Unknown(format!("the API server did not answer in time: {}", lost.why))
 }
 
 fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
@@ -179,8 +183,7 @@ fn redefined(prepared: &Prepared, action: &Action) -> Option<String> {
 fn judge(prepared: &Prepared, action: &Action, verb: &str, reply: &Reply) -> Check {
     let words = reply.message();
     match reply.status {
-        // Webhooks that do more than answer cannot be tried out.
-        400 if words.contains("does not support dry run") => Check::Unknown(words),
+        _ if reply.has_no_dry_run() => Check::Unknown(words),
         // The object is written to all the time: the write itself reads it again.
         409 if reply.reason() == "Conflict" => Check::Fine,
         // It is gone already.

@@ -12,6 +12,7 @@ use hindcast_journal::{
 
 use crate::{
     desired::Full,
+    full,
     intent::{self, Form, Kept, Surroundings},
     plan::{FieldChange, fields, narrow},
 };
@@ -94,8 +95,7 @@ pub(crate) fn is_terminating(object: &Value) -> bool {
 
 /// What keeps a deleted object from going.
 pub(crate) fn finalizers(object: &Value) -> Vec<String> {
-    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    full::finalizers(object).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

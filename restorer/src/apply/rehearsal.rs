@@ -77,8 +77,7 @@ pub(crate) fn judge(action: &Action, question: &Question, reply: &Reply) -> Rehe
     let reply = Reply { body: body.into(), ..reply.clone() };
     match reply.status {
         _ if reply.is_success() => Rehearsed::Fine,
-        // Webhooks that do more than answer cannot be tried out.
-        400 if reply.message().contains("does not support dry run") => Rehearsed::Unknown(reply.message()),
+        _ if reply.has_no_dry_run() => Rehearsed::Unknown(reply.message()),
         // The kind takes only certain names.
         422 if reply.blames("metadata.name") => Rehearsed::Unknown(reply.message()),
         _ => Rehearsed::Refused(explain(action, "create", &reply)),

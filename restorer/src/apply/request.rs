@@ -75,13 +75,12 @@ impl Reply {
 
     /// Whether its namespace is being deleted, so that nothing can be created in it.
     pub(crate) fn ends_namespace(&self) -> bool {
-        let causes = || {
-            let status = exact::parse(&self.body).ok()?;
-            let causes = status.pointer("/details/causes")?.as_array()?.to_vec();
-            Some(causes)
-        };
-        let ends = |cause: &Value| cause.get("reason").and_then(Value::as_str) == Some("NamespaceTerminating");
-        self.status == 403 && causes().is_some_and(|causes| causes.iter().any(ends))
+        self.status == 403 && self.has_cause("reason", "NamespaceTerminating")
+    }
+
+    /// Whether a webhook that does more than answer stands in the way of trying it out.
+    pub(crate) fn has_no_dry_run(&self) -> bool {
+        self.status == 400 && self.message().contains("does not support dry run")
     }
 
     /// The webhook that refused a write, or could not be called for it, in the words of the API server.
@@ -105,9 +104,14 @@ impl Reply {
 
     /// Whether a field is what it names as wrong.
     pub(crate) fn blames(&self, field: &str) -> bool {
-        let Ok(body) = exact::parse(&self.body) else { return false };
-        let causes = body.pointer("/details/causes").and_then(exact::Value::as_array).unwrap_or_default();
-        causes.iter().any(|cause| cause.get("field").and_then(exact::Value::as_str) == Some(field))
+        self.has_cause("field", field)
+    }
+
+    /// Whether one of its causes says this.
+    fn has_cause(&self, member: &str, says: &str) -> bool {
+        let Ok(status) = exact::parse(&self.body) else { return false };
+        let causes = status.pointer("/details/causes").and_then(Value::as_array).unwrap_or_default();
+        causes.iter().any(|cause| cause.get(member).and_then(Value::as_str) == Some(says))
     }
 
     /// The machine-readable reason: `AlreadyExists`, `Conflict`, ….

@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use hindcast_cluster::discovery::API_SERVICES_PATH;
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use self::sent::{not_owned, refusal};
@@ -55,9 +56,6 @@ const HEARD: Duration = Duration::from_millis(250);
 
 /// How long a controller may take to count what was deleted out of a quota.
 const COUNTED: Duration = Duration::from_secs(15);
-
-/// The list of aggregated APIs.
-const API_SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
 
 /// How long a kind may take to be served after its definition was written.
 const SERVED: Duration = Duration::from_mins(1);
@@ -156,12 +154,8 @@ impl<'a> Work<'a> {
         let mut ending = Ending { namespace: name.to_owned(), ..Ending::default() };
         let path = request::object(&home(name), "v1");
         if let Ok(Some(namespace)) = self.link.read(&path).await {
-            ending = Ending::of(&namespace.value);
-        }
-        if ending.is_stuck()
-            && let Ok(Some(services)) = self.link.read(API_SERVICES).await
-        {
-            ending = ending.with_apis(&services.value);
+            let services = async { self.link.read(API_SERVICES_PATH).await.ok().flatten() };
+            ending = Ending::found(&namespace.value, services).await;
         }
         let mut ended = self.ended.lock().expect("never poisoned: no panic under it");
         ended.entry(name.to_owned()).or_insert(ending);

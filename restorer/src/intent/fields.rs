@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use hindcast_journal::exact::Value;
 
 use crate::{
-    full::Full,
+    full::{self, Full},
     kept::{Fresh, Keeping, Place, Row, Scaler, ScalerSort, Step, holds_something, keys, owners},
     kinds::{self, Kind},
     reason::Standing,
@@ -121,9 +121,7 @@ fn finalizers(of: &mut Keeping<'_>) {
 fn are_peoples(of: &Keeping<'_>) -> bool {
     let (Some(then), Some(live)) = (of.wanted, of.live) else { return false };
     let list = |side: &Full| -> Vec<String> {
-        let list = side.value.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-        let names = list.iter().filter_map(Value::as_str);
-        names.filter(|name| !owners::is_of_kubernetes(name)).map(str::to_owned).collect()
+        full::finalizers(&side.value).filter(|name| !owners::is_of_kubernetes(name)).map(str::to_owned).collect()
     };
     let (then, now) = (list(then), list(live));
     let entries = live.managed.as_ref().map(owners::entries).unwrap_or_default();

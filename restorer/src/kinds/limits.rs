@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::Value;
 
-use super::{Anew, Family, Kind, Rule, Sides, Turn, shapers, size};
+use super::{Anew, Family, Kind, Rule, Sides, Turn, shapers};
 use crate::{reason::Ruled, verb::Verb};
 
 /// What is true of all that its group has.
@@ -76,23 +76,7 @@ fn sole_default(class: &mut Value) -> bool {
 }
 
 fn turn(_: Verb, wanted: Option<&Value>, live: Option<&Value>) -> Turn {
-    if shrinks(wanted, live) { Turn::Limits } else { Turn::Configuration }
-}
-
-/// Whether a quota gets smaller anywhere: a new limit, or a lower one.
-fn shrinks(wanted: Option<&Value>, live: Option<&Value>) -> bool {
-    let hard = |quota: Option<&Value>| quota?.pointer("/spec/hard")?.as_object().cloned();
-    let (wanted, live) = (hard(wanted).unwrap_or_default(), hard(live).unwrap_or_default());
-    let amount = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => size::parse(text),
-        Some(Value::Number(number)) => size::parse(number.as_str()),
-        _ => None,
-    };
-    wanted.iter().any(|(name, limit)| match (amount(Some(limit)), amount(live.get(name))) {
-        (Some(then), Some(now)) => then < now,
-        // What was unlimited is limited then, or nothing can be told.
-        _ => live.get(name) != Some(limit),
-    })
+    if shapers::limits_more(wanted, live) { Turn::Limits } else { Turn::Configuration }
 }
 
 fn queues(sides: &Sides<'_>) -> Option<Ruled> {

@@ -12,7 +12,7 @@
 use hindcast_journal::exact::Value;
 
 use super::{Family, is_built_in};
-use crate::{kept::pattern::like, reason::Loss};
+use crate::{full::finalizers, kept::pattern::like, reason::Loss};
 
 mod known;
 mod rows;
@@ -73,6 +73,5 @@ pub(crate) fn destroys(group: &str, resource: &str, object: &Value) -> Option<Lo
 
 /// The finalizers of programs, without those that only say in which order the garbage collector goes.
 pub(crate) fn of_programs(object: &Value) -> impl Iterator<Item = &str> {
-    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).filter(|mark| !matches!(*mark, "foregroundDeletion" | "orphan"))
+    finalizers(object).filter(|mark| !matches!(*mark, "foregroundDeletion" | "orphan"))
 }

@@ -161,15 +161,12 @@ fn escalation(resource: &str, name: &str, message: &str) -> Option<String> {
     let refused = message.contains("attempting to grant RBAC permissions not currently held")
         || message.contains("user may not bind");
     // Whoever may not bind it at all must hold what it grants, and a role that is not there grants nobody knows what.
-    let binds = matches!(resource, "rolebindings" | "clusterrolebindings");
+    let binds = matches!(resource, BINDINGS | CLUSTER_BINDINGS);
     if binds && message.contains("\" not found") && !message.contains(&format!("\"{name}\" not found")) {
         return Some(format!(
             "the role that {resource} {name} binds is not there: needs the verb bind on it, or the role first"
         ));
     }
-    let (verb, what) = match resource {
-        "rolebindings" | "clusterrolebindings" => ("bind", "the role that it binds"),
-        _ => ("escalate", "roles of this kind"),
-    };
+    let (verb, what) = if binds { ("bind", "the role that it binds") } else { ("escalate", "roles of this kind") };
     refused.then(|| format!("{resource} {name} grants more than you have: needs the verb {verb} on {what}"))
 }

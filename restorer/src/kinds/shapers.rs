@@ -47,10 +47,14 @@ fn higher(one: &Value, than: Option<&Value>) -> bool {
 
 /// A quota has a limit that it is not to have, or a lower one.
 pub(super) fn quota(wanted: Option<&Value>, live: &Value) -> bool {
-    let hard = |name: &str| map(wanted, "/spec/hard").find(|(limit, _)| *limit == name).map(|(_, limit)| limit);
     let scoped = |path: &str| wanted.and_then(|wanted| wanted.pointer(path)) != live.pointer(path);
-    let limits = || map(Some(live), "/spec/hard").any(|(name, limit)| lower(limit, hard(name)));
-    wanted.is_none() || scoped("/spec/scopes") || scoped("/spec/scopeSelector") || limits()
+    wanted.is_none() || scoped("/spec/scopes") || scoped("/spec/scopeSelector") || limits_more(Some(live), wanted)
+}
+
+/// Whether a quota has a limit that another has not, or a lower one.
+pub(super) fn limits_more(one: Option<&Value>, than: Option<&Value>) -> bool {
+    let hard = |name: &str| map(than, "/spec/hard").find(|(limit, _)| *limit == name).map(|(_, limit)| limit);
+    map(one, "/spec/hard").any(|(name, limit)| lower(limit, hard(name)))
 }
 
 /// A range has a bound that it is not to have, or a closer one, or another default.

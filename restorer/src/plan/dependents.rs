@@ -170,7 +170,8 @@ impl<'a> Planner<'a> {
         let Some(owner) = self.live.objects.get(owner) else { return false };
         let controls = |reference: &Reference| reference.controller && reference.uid == owner.uid;
         // To the second, as the server stamps it: what was made within the same one counts as made by it.
-        let older = created(dependent.present).zip(created(owner)).is_some_and(|(child, owner)| child < owner);
+        let older =
+            dependent.present.object.created().zip(owner.object.created()).is_some_and(|(child, owner)| child < owner);
         older && (made || self.desired.is_own()) && references(&dependent.present.object.value).iter().any(controls)
     }
 
@@ -201,7 +202,7 @@ impl<'a> Planner<'a> {
         if let Some(wanted) = self.desired.objects.get(key) {
             return !wanted.is_absent();
         }
-        !self.desired.is_own() && created(present).is_some_and(|created| created.as_microsecond() <= self.desired.time)
+        !self.desired.is_own() && present.object.created().is_some_and(|created| created <= self.desired.time)
     }
 
     /// The objects that would be collected once these uids are gone, and those that are freed before.
@@ -262,11 +263,6 @@ impl<'a> Planner<'a> {
             name: key.name.clone(),
         })
     }
-}
-
-/// When an object was made.
-fn created(present: &Present) -> Option<jiff::Timestamp> {
-    present.object.value.pointer("/metadata/creationTimestamp").and_then(Value::as_str)?.parse().ok()
 }
 
 struct Dependent<'p> {

@@ -57,16 +57,10 @@ pub(super) fn of(
     if let Some((from, to)) = lost(state, *point).filter(|_| !widen.allows(&Permission::AcceptGap)) {
         return Err(Reason::Lost(from, to).unless(Permission::AcceptGap));
     }
-    if let Some(created) = created(live).filter(|created| desired.uncertain && *created <= desired.time) {
+    if let Some(created) = live.object.created().filter(|created| desired.uncertain && *created <= desired.time) {
         return Err(Reason::WithinTheSecond(created).into());
     }
     present(key, uid, known)
-}
-
-/// When an object was made, by its own stamp, which is cut to a second.
-fn created(live: &Present) -> Option<Micros> {
-    let stamp = live.object.value.pointer("/metadata/creationTimestamp")?.as_str()?;
-    Some(stamp.parse::<jiff::Timestamp>().ok()?.as_microsecond())
 }
 
 fn unprotected(end: Option<&CoverEnd>) -> Why {

@@ -10,15 +10,15 @@ use super::{
     evidence,
     holders::is_holder,
     prepare::{Fate, Planner},
-    warnings,
 };
 use crate::{
     desired::{Full, Wanted},
     ending::Ending,
+    full::finalizers,
     intent,
     kinds::{self, crds::definition, namespaces::home},
     live::{Listed, NamespacePhase, Present},
-    reason::{Reason, Touched},
+    reason::{Loss, Reason, Touched},
     rules::{self, Verdict},
     selection::{Permission, Reach, is_system},
 };
@@ -199,7 +199,7 @@ impl Planner<'_> {
         self.may_leave(key)?;
         self.allowed(key)?;
         if self.terminating(key, live) {
-            return Err(Reason::Terminating(warnings::finalizers(&live.object)).into());
+            return Err(Reason::Terminating(finalizers(&live.object.value).map(str::to_owned).collect()).into());
         }
         self.same_scope(key)?;
         self.no_older(key)?;
@@ -215,14 +215,19 @@ impl Planner<'_> {
         let widen = &self.selection.widen;
         let evidence = evidence::of(key, live, self.desired, self.known, widen)?;
         let kind = key.kind_key();
-        match rules::destroys(&kind, &live.object) {
-            // What a restore created goes again if it holds nothing but what goes as well.
-            Some(_) if self.desired.is_own() && is_holder(key) => Ok(evidence),
-            Some(loss) => {
-                let needed = Permission::Delete(kind);
-                if widen.allows(&needed) { Ok(evidence) } else { Err(Reason::Destroys(loss).unless(needed)) }
-            }
-            None => Ok(evidence),
+        // What a restore created goes again if it holds nothing but what goes as well.
+        if !(self.desired.is_own() && is_holder(key)) {
+            self.may_destroy(&kind, rules::destroys(&kind, &live.object))?;
+        }
+        Ok(evidence)
+    }
+
+    /// Whether what an action would destroy may be.
+    pub(super) fn may_destroy(&self, kind_key: &str, loss: Option<Loss>) -> Result<(), Why> {
+        let needed = Permission::Delete(kind_key.to_owned());
+        match loss {
+            Some(loss) if !self.selection.widen.allows(&needed) => Err(Reason::Destroys(loss).unless(needed)),
+            _ => Ok(()),
         }
     }
 }

@@ -214,12 +214,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Option<Reason>, Why> {
         let kind = key.kind_key();
         let widen = &self.selection.widen;
-        let needed = Permission::Delete(kind.clone());
-        if let Some(loss) = rules::destroys_by_change(&kind, target, &live.object.value)
-            && !widen.allows(&needed)
-        {
-            return Err(Reason::Destroys(loss).unless(needed));
-        }
+        self.may_destroy(&kind, rules::destroys_by_change(&kind, target, &live.object.value))?;
         self.may_lose(key, &live.object.value, Some(target))?;
         let Some((reason, needed)) = ruled::recreate(key, target, &live.object.value) else { return Ok(None) };
         if !parts.is_empty() {
@@ -230,11 +225,7 @@ impl<'a> Planner<'a> {
         if let Some(needed) = needed.filter(|needed| !allowed(needed)) {
             return Err(reason.unless(needed));
         }
-        if let Some(loss) = rules::destroys_outside(&kind, &live.object)
-            && !widen.allows(&Permission::Delete(kind.clone()))
-        {
-            return Err(Reason::Destroys(loss).unless(Permission::Delete(kind)));
-        }
+        self.may_destroy(&kind, rules::destroys_outside(&kind, &live.object))?;
         self.may_leave(key)?;
         self.may_lose(key, &live.object.value, None)?;
         if is_holder(key) {

@@ -5,19 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::fold::ObjectKey;
 
 use super::{System, prepare::Planner};
-use crate::{
-    desired::Full,
-    intent,
-    kinds::Verdict,
-    live::Counted,
-    message::Note,
-    names,
-    rules::{self},
-    selection::Widen,
-};
+use crate::{desired::Full, intent, kinds::Verdict, live::Counted, message::Note, names, rules, selection::Widen};
 
 impl Planner<'_> {
     /// Counts them, and says so.
@@ -69,8 +60,6 @@ impl Planner<'_> {
 
     /// Whether an object was made after the moment; another may only not have been looked at then.
     fn came_since(&self, now: &Full) -> bool {
-        let stamp = now.value.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
-        let made = stamp.and_then(|stamp| stamp.parse::<jiff::Timestamp>().ok());
-        made.is_some_and(|made| made.as_microsecond() > self.desired.time)
+        now.created().is_some_and(|made| made > self.desired.time)
     }
 }

@@ -1,8 +1,13 @@
 //! What must be known of an action before it is done, beside what the rules say of the kind.
 
-use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_journal::fold::ObjectKey;
 
-use crate::{full::Full, kinds, live::Present, names};
+use crate::{
+    full::{Full, finalizers},
+    kinds,
+    live::Present,
+    names,
+};
 
 /// A reference that was dropped.
 pub(super) fn dropped(owner: &str) -> String {
@@ -24,7 +29,7 @@ pub(super) fn follows(owner: &ObjectKey) -> String {
 
 /// An object of the same name is being deleted.
 pub(super) fn waits(live: &Present) -> String {
-    let finalizers = finalizers(&live.object);
+    let finalizers: Vec<&str> = finalizers(&live.object.value).collect();
     let until = if finalizers.is_empty() { String::new() } else { format!(" (finalizers: {})", finalizers.join(", ")) };
     format!("one of its name is being deleted{until}: it is waited for, then this one is created")
 }
@@ -54,12 +59,6 @@ pub(super) fn of_delete(key: &ObjectKey, full: &Full) -> Vec<String> {
 
 /// Of an object that is deleted, for good or to be created again.
 pub(super) fn held(full: &Full) -> Option<String> {
-    let finalizers = finalizers(full);
+    let finalizers: Vec<&str> = finalizers(&full.value).collect();
     (!finalizers.is_empty()).then(|| format!("it goes once its finalizers are done: {}", finalizers.join(", ")))
-}
-
-/// Its finalizers.
-pub(super) fn finalizers(full: &Full) -> Vec<String> {
-    let list = full.value.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }

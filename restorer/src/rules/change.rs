@@ -7,7 +7,7 @@
 use hindcast_journal::exact::Value;
 
 use crate::{
-    full::Full,
+    full::{Full, finalizers},
     kept::owners::is_of_kubernetes,
     kinds::{self, Anew, Changed, Turn},
     permission::Permission,
@@ -127,8 +127,7 @@ pub fn warnings(kind_key: &str, target: &Value, then: &Value, live: Option<&Valu
     if live.is_none() || recreate {
         out.extend(kind.on_create.and_then(|on_create| on_create(target)));
         let own = |finalizer: &&str| !is_of_kubernetes(finalizer);
-        let list = target.pointer("/metadata/finalizers").and_then(Value::as_array).unwrap_or_default();
-        for finalizer in list.iter().filter_map(Value::as_str).filter(own) {
+        for finalizer in finalizers(target).filter(own) {
             out.push(format!("has finalizer {finalizer}: without its controller the object cannot be deleted later"));
         }
     }

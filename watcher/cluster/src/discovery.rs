@@ -19,6 +19,8 @@ pub const CRDS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 pub const CRDS_PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// The kind of API services.
 pub const API_SERVICES: &str = "apiregistration.k8s.io/apiservices";
+/// Where they are listed.
+pub const API_SERVICES_PATH: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
 /// The kind of leases.
 pub const LEASES: &str = "coordination.k8s.io/leases";
 

@@ -8,7 +8,7 @@ use std::{
 
 use hindcast_cluster::{
     Failure,
-    discovery::{self, API_SERVICES, Aggregated, CRDS, CRDS_PATH, Crd, Dead, LEASES, watchable},
+    discovery::{self, API_SERVICES, API_SERVICES_PATH, Aggregated, CRDS, CRDS_PATH, Crd, Dead, LEASES, watchable},
 };
 use hindcast_journal::{
     cut::MAIN,
@@ -183,7 +183,7 @@ impl Kinds {
 
     /// What is served now, with pinned versions and domains.
     async fn read(&mut self) -> Result<BTreeMap<String, Discovery>, Failure> {
-        let services = self.access.page("/apis/apiregistration.k8s.io/v1/apiservices", None).await;
+        let services = self.access.page(API_SERVICES_PATH, None).await;
         match services {
             Ok(page) => {
                 let services: Vec<Aggregated> =
@@ -425,8 +425,7 @@ impl Kinds {
 
     /// Leases, definitions and API services are listened to even if they are not journaled.
     fn start_overhearing(&mut self) {
-        let paths =
-            [(LEASES, LEASES_PATH), (CRDS, CRDS_PATH), (API_SERVICES, "/apis/apiregistration.k8s.io/v1/apiservices")];
+        let paths = [(LEASES, LEASES_PATH), (CRDS, CRDS_PATH), (API_SERVICES, API_SERVICES_PATH)];
         for (key, path) in paths {
             let needed = !self.streams.contains_key(key)
                 && self.access.core.lock().kinds.get(key).is_some_and(|kind| !kind.discovery.gone);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_cluster::discovery::API_SERVICES_PATH;
 use hindcast_journal::facts::Discovery;
 
 use super::Reading;
@@ -13,9 +14,6 @@ use crate::{
     names::kind_name,
 };
 
-/// The list of aggregated APIs.
-const API_SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
-
 impl Reading<'_> {
     /// Why namespaces of the selection that are being deleted do not go.
     pub(super) async fn endings(&self, live: &Live) -> BTreeMap<String, Ending> {
@@ -23,12 +21,8 @@ impl Reading<'_> {
         let kind = Discovery { resource: namespaces::NAME.to_owned(), ..Discovery::default() };
         for name in live.namespaces.iter().filter(|(_, phase)| **phase == NamespacePhase::Terminating).map(|(n, _)| n) {
             let Ok(namespace) = self.server.object(&path(&kind, "v1", "", Some(name))).await else { continue };
-            let mut ending = Ending::of(&namespace.value);
-            if ending.is_stuck()
-                && let Ok(services) = self.server.object(API_SERVICES).await
-            {
-                ending = ending.with_apis(&services.value);
-            }
+            let services = async { self.server.object(API_SERVICES_PATH).await.ok() };
+            let mut ending = Ending::found(&namespace.value, services).await;
             let within = live.objects.iter().filter(|(key, present)| key.namespace == *name && present.terminating);
             ending.name_objects(
                 within.map(|(key, present)| {
