@@ -17,7 +17,9 @@ mod hooks;
 mod make;
 pub mod plan;
 pub mod policy;
+pub mod retention;
 mod scene;
+pub mod schedule;
 
 pub use csi::Csi;
 pub use exec::{Exec, PodExec};
