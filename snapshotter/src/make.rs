@@ -53,8 +53,6 @@ use crate::{
 
 /// How often what is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long a hold lasts; it is renewed after a third of that.
-const HOLD: Duration = Duration::from_secs(90);
 /// Snapshots looked at, or deleted, at once.
 const AT_ONCE: usize = 32;
 
@@ -92,11 +90,13 @@ pub struct Limits {
     pub cut: Duration,
     /// Until every snapshot is ready.
     pub ready: Duration,
+    /// How long a point stays one process's without a sign of life: it gives one after a third of that.
+    pub hold: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cut: Duration::from_mins(2), ready: Duration::from_hours(4) }
+        Self { cut: Duration::from_mins(2), ready: Duration::from_hours(4), hold: Duration::from_secs(90) }
     }
 }
 
@@ -212,12 +212,12 @@ impl Maker {
                 .with_hint("wait until it is done, or for two minutes if it was killed")
         };
         let points = self.points();
-        let Some(first) = points.hold(name, &self.by, HOLD).await? else { return Err(busy()) };
+        let Some(first) = points.hold(name, &self.by, self.limits.hold).await? else { return Err(busy()) };
         let held = Mutex::new(first);
         let renew = async {
             loop {
-                self.journal.parts().clock.sleep(HOLD / 3).await;
-                match points.hold(name, &self.by, HOLD).await {
+                self.journal.parts().clock.sleep(self.limits.hold / 3).await;
+                match points.hold(name, &self.by, self.limits.hold).await {
                     Ok(Some(hold)) => *held.lock().unwrap_or_else(PoisonError::into_inner) = hold,
                     Ok(None) => return busy(),
                     Err(error) => {

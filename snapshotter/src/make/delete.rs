@@ -13,7 +13,7 @@ use hindcast_journal::{
     point::{Deletion, Taken, check_name},
 };
 
-use super::{AT_ONCE, HOLD, Maker};
+use super::{AT_ONCE, Maker};
 
 /// How often what still bears the tag is deleted again, before it is left to the next time.
 const ROUNDS: u32 = 3;
@@ -85,7 +85,7 @@ impl Maker {
 
     /// Goes on with a deletion that another process began, unless one works at it.
     pub(super) async fn go_on_deleting(&self, name: &str) -> Result<bool> {
-        if self.points().hold(name, &self.by, HOLD).await?.is_none() {
+        if self.points().hold(name, &self.by, self.limits.hold).await?.is_none() {
             return Ok(false);
         }
         match self.points().intent(name).await? {

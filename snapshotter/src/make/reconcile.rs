@@ -15,7 +15,7 @@ use hindcast_journal::{
     point::{Begin, Listed, Phase, Ran, Stage, Taken},
 };
 
-use super::{HOLD, Maker, Under};
+use super::{Maker, Under};
 
 /// Something that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Maker {
 
     /// Makes a point of what a process left of it.
     async fn adopt(&self, name: &str) -> Result<()> {
-        if self.points().hold(name, &self.by, HOLD).await?.is_none() {
+        if self.points().hold(name, &self.by, self.limits.hold).await?.is_none() {
             return Ok(());
         }
         let Some(begin) = self.points().intent(name).await? else {
