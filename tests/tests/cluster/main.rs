@@ -8,6 +8,7 @@ mod coverage;
 mod later;
 mod lives;
 mod oracle;
+mod points;
 mod restore;
 mod rollback;
 mod scale;
