@@ -168,7 +168,8 @@ impl Maker {
                 .with_hint("wait until `hindcast run` has read the cluster; `hindcast status` says how far it is"));
         }
         let scene = Scene::read(&past).await?;
-        plan::plan(&scene, request, &self.drivers.list(), self.journal.cluster(), id)
+        let planned = plan::plan(&scene, request, &self.drivers.list(), self.journal.cluster(), id)?;
+        Ok(Planned { revision: past.moment().cut.rev(), ..planned })
     }
 
     /// An id for a new point.
@@ -257,7 +258,7 @@ impl Maker {
             })
             .collect();
         // Whatever fails from here on, what holds writers is let go.
-        let asked = self.ask(begin, &ran.ran, &mut under, told).await;
+        let asked = self.ask(begin, planned.revision, &ran.ran, &mut under, told).await;
         let after = self.post_hooks(begin, told).await;
         ran.ran.extend(after);
         let frozen = match asked {
@@ -276,14 +277,23 @@ impl Maker {
     async fn ask(
         &self,
         begin: &Begin,
+        planned_at: Revision,
         ran: &[Ran],
         under: &mut [Under],
         told: &(dyn Fn(Told) + Send + Sync),
     ) -> Result<Frozen> {
-        let revision = self.now.revision().await?;
+        // Where nothing is taken and no hook ran, the cut that the plan was made of is the point's.
+        let alone = under.is_empty() && begin.hooks.is_empty();
+        let revision = match alone {
+            true => planned_at,
+            false => self.now.revision().await?,
+        };
         let frozen = Frozen { revision, time: self.clock(), hooks: ran.to_vec() };
         let frozen = self.points().freeze(&begin.name, &frozen).await?;
         told(Told::Frozen(frozen.revision));
+        if alone {
+            return Ok(frozen);
+        }
         let volumes = async {
             self.create(under).await;
             self.wait_cut(under, told).await;

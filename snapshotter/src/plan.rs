@@ -53,6 +53,8 @@ pub struct Request {
 /// What will be done.
 #[derive(Debug, Clone, Default)]
 pub struct Planned {
+    /// The revision of the closed cut that it was made of.
+    pub revision: u64,
     /// Snapshots to ask for.
     pub orders: Vec<Order>,
     /// The driver of each.

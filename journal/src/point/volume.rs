@@ -65,7 +65,10 @@ impl Volume {
             "topology.disk.csi.azure.com/zone",
             "failure-domain.beta.kubernetes.io/zone",
         ];
-        KEYS.iter().find_map(|key| self.topology.get(*key)?.first()).map(String::as_str)
+        let known = KEYS.iter().find_map(|key| self.topology.get(*key)?.first());
+        // Other drivers have keys of their own, named alike.
+        let alike = || self.topology.iter().find(|(key, _)| key.ends_with("/zone")).and_then(|(_, zones)| zones.first());
+        known.or_else(alike).map(String::as_str)
     }
 }
 
