@@ -7,6 +7,7 @@ mod bad_input;
 mod coverage;
 mod later;
 mod lives;
+mod node;
 mod oracle;
 mod restore;
 mod rollback;
