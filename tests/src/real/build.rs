@@ -108,7 +108,7 @@ impl Program {
     }
 }
 
-/// The definitions of VolumeSnapshot and VolumeGroupSnapshot and what belongs to them, of the version that the
+/// The definitions of snapshots, of group snapshots and of what belongs to them, of the version that the
 /// snapshotter is built from.
 pub fn snapshot_definitions() -> Result<Vec<PathBuf>> {
     let folder = SNAPSHOTTER.ensure()?.with_file_name("crd");
@@ -198,7 +198,7 @@ const CONTAINERD: Recipe = Recipe {
     version: "2.4.2",
     go_mod: include_str!("../../servers/containerd/go.mod"),
     go_sum: include_str!("../../servers/containerd/go.sum"),
-    ldflags: "-s -w -X github.com/containerd/containerd/v2/version.Version=v2.4.2",
+    ldflags: "-s -w -X github.com/containerd/containerd/v2/version.Version=2.4.2",
     packages: &[
         ("containerd", "github.com/containerd/containerd/v2/cmd/containerd", "2 min"),
         ("containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "10 s"),
@@ -237,11 +237,7 @@ const SNAPSHOTTER: Recipe = Recipe {
     go_sum: include_str!("../../servers/snapshotter/go.sum"),
     ldflags: "-s -w -X main.version=v8.6.0",
     packages: &[
-        (
-            "snapshot-controller",
-            "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
-            "2 min",
-        ),
+        ("snapshot-controller", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller", "2 min"),
         ("csi-snapshotter", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter", "10 s"),
     ],
     folder_of: Some(("crd", "github.com/kubernetes-csi/external-snapshotter/client/v8", "config/crd")),

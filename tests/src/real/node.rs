@@ -106,8 +106,7 @@ impl Node {
         places.write_containerd(&runc)?;
         places.write_kubelet(cluster, &network, port.number())?;
         let namespace = Namespace::new(dir.path())?;
-        let kubelet_config =
-            cluster.part_kubeconfig(&format!("system:node:{name}"), Some("system:nodes"))?;
+        let kubelet_config = cluster.part_kubeconfig(&format!("system:node:{name}"), Some("system:nodes"))?;
         let scheduler_config = cluster.part_kubeconfig("system:kube-scheduler", None)?;
         let scheduler = Process::new("kube-scheduler", programs.scheduler.clone(), dir.path()).args([
             format!("--kubeconfig={}", scheduler_config.display()),
@@ -315,6 +314,9 @@ state = "{state}"
   snapshotter = "overlayfs"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "{pause}"
+[plugins.'io.containerd.cri.v1.runtime']
+  # Where even root may not lower a process's score, no Pod would start.
+  restrict_oom_score_adj = true
 [plugins.'io.containerd.cri.v1.runtime'.containerd]
   default_runtime_name = "runc"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]

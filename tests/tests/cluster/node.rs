@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use hindcast_tests::http::{create, find, send};
 use hindcast_tests::real::process::{Process, Workdir};
-use hindcast_tests::real::{Cluster, Csi, CallFault, Image, Namespace, Node, Program};
+use hindcast_tests::real::{CallFault, Cluster, Csi, Image, Namespace, Node, Program};
 use hindcast_tests::until::until_blocking;
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn pod(name: &str, claim: &str, script: &str) -> Value {
     })
 }
 
-/// A StatefulSet of one Pod with a database whose data are on a volume.
+/// A stateful set of one Pod with a database whose data are on a volume.
 fn database(name: &str, image: Image, ready: &[&str]) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
@@ -83,7 +83,8 @@ fn the_csi_driver_passes_the_conformance_suite() -> Result<()> {
         .arg(format!("--csi.stagingdir={}", file("staging")))
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let result = said.lines().find(|line| line.contains(" Passed | ")).with_context(|| format!("no result:\n{said}"))?;
+    let result =
+        said.lines().find(|line| line.contains(" Passed | ")).with_context(|| format!("no result:\n{said}"))?;
     ensure!(output.status.success() && result.contains("| 0 Failed |"), "{said}");
     // What the driver can't do is skipped; of what it says it can, nothing is.
     let passed = result.split_whitespace().zip(result.split_whitespace().skip(1)).find(|(_, word)| *word == "Passed");
@@ -142,7 +143,10 @@ async fn a_pod_finds_in_its_volume_what_a_snapshot_of_anothers_held() -> Result<
 
     let (node_dir, csi_dir, namespace) = (node.dir().to_owned(), csi.dir().to_owned(), pids(node.dir())?);
     ensure!(namespace.len() > 5, "containerd, the kubelet, the shims and the containers: {namespace:?}");
-    let cgroup = node_dir.file_name().context("a folder has a name")?.to_owned();
+    let writer = find(&client, &format!("{PODS}/writer")).await?.context("it is there")?;
+    let container = writer["status"]["containerStatuses"][0]["containerID"].as_str().context("it has a container")?;
+    let container = container.trim_start_matches("containerd://").to_owned();
+    ensure!(!control_groups(&container)?.is_empty(), "a container has control groups");
     let bridge = Command::new("ip").args(["-brief", "link", "show", "type", "bridge"]).output()?.stdout;
     ensure!(String::from_utf8_lossy(&bridge).contains("hindcast"), "a node has a bridge");
     drop(csi);
@@ -151,9 +155,14 @@ async fn a_pod_finds_in_its_volume_what_a_snapshot_of_anothers_held() -> Result<
     ensure!(pids(&node_dir)?.is_empty(), "processes are left");
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     ensure!(!mounts.contains(node_dir.to_str().context("a path of text")?), "mounts are left");
-    let groups = Command::new("find").args(["/sys/fs/cgroup", "-name"]).arg(cgroup).output()?;
-    ensure!(groups.stdout.is_empty(), "control groups are left");
+    ensure!(control_groups(&container)?.is_empty(), "control groups are left");
     Ok(())
+}
+
+/// The control groups of a container, one a line.
+fn control_groups(container: &str) -> Result<String> {
+    let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", container]).output()?;
+    Ok(String::from_utf8(found.stdout)?)
 }
 
 /// The processes that work in a folder, by their command lines; those that are in it by more than that are among them.
@@ -277,7 +286,13 @@ async fn databases_run_on_volumes() -> Result<()> {
     let mariadb = ["mariadb", "--no-defaults", "-S", "/tmp/mysql.sock", "-uroot", "-NBe"];
     let sql = "CREATE DATABASE shop; CREATE TABLE shop.t (a int); INSERT INTO shop.t VALUES (42); SELECT a FROM shop.t";
     for (name, image, ask, make, read) in [
-        ("pg", Image::Postgres, &psql, "CREATE TABLE t (a int); INSERT INTO t VALUES (42); SELECT a FROM t", "SELECT a FROM t"),
+        (
+            "pg",
+            Image::Postgres,
+            &psql,
+            "CREATE TABLE t (a int); INSERT INTO t VALUES (42); SELECT a FROM t",
+            "SELECT a FROM t",
+        ),
         ("my", Image::Mariadb, &mariadb, sql, "SELECT a FROM shop.t"),
     ] {
         node.load(image).await?;

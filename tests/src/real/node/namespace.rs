@@ -5,7 +5,8 @@
 //!   containers and shims among them, however they were started. The first one is tied to us as every child is.
 //! - What is mounted in one is mounted nowhere else, and goes away with the last process in it.
 //! - Its `/run` and `/var/log` are its own, so that two containerds share no socket and no state.
-//! - The control groups made in it are below one of its own, which goes away with it.
+//! - The control groups of its containers go away with it. They are where those of every containerd are, so what
+//!   is swept is whatever is empty there.
 //!
 //! Not here: networks, which are the machine's ([`super::Node`]). Start reading at [`Namespace::new`].
 
@@ -37,25 +38,17 @@ for shared in log lib/cni; do
     mkdir -p "$1/var/$shared" "/var/$shared"
     mount --bind "$1/var/$shared" "/var/$shared"
 done
-for group in /sys/fs/cgroup /sys/fs/cgroup/*; do
-    [ -e "$group/cgroup.procs" ] || continue
-    mkdir "$group/$2"
-    # In the first version of control groups these are empty in a new one, and nothing may run there.
-    for file in cpuset.mems cpuset.cpus; do
-        [ ! -e "$group/$file" ] || cat "$group/$file" > "$group/$2/$file"
-    done
-    mount --bind "$group/$2" "$group"
-done
 echo $$ > "$1/namespace.ready"
 set +e
 while :; do sleep 1000000 & wait; done
 "#;
 
-/// Removes the control groups of that name, the inner ones first; for a moment after its end the kernel keeps a process
-/// in them.
-const SWEEP: &str = r#"for again in 1 2 3 4 5; do
-    find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} +
-    [ -n "$(find /sys/fs/cgroup -type d -name "$1")" ] || exit
+/// Removes control groups in which nothing runs; for a moment after its end the kernel keeps a process in its own.
+const SWEEP: &str = r#"for again in 1 2 3; do
+    for top in /sys/fs/cgroup/k8s.io /sys/fs/cgroup/*/k8s.io; do
+        [ ! -d "$top" ] || find "$top" -depth -type d -exec rmdir {} +
+    done
+    [ -n "$(find /sys/fs/cgroup -type d -path "*/k8s.io/*")" ] || exit
     sleep 1
 done"#;
 
@@ -63,12 +56,11 @@ impl Namespace {
     /// Makes them. What is its own and should be looked at later lies in this folder.
     pub fn new(dir: &Path) -> Result<Self> {
         as_root()?;
-        let cgroup = dir.file_name().context("a folder of a process has a name")?.to_string_lossy().into_owned();
-        let cgroups = Janitor::new(SWEEP, [&cgroup])?;
+        let cgroups = Janitor::new(SWEEP, [dir])?;
         let holder = Process::new("namespace", PathBuf::from("unshare"), dir)
             .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "--"])
             .args(["sh", "-c", FIRST, "first"])
-            .args([dir.display().to_string(), cgroup]);
+            .args([dir.display().to_string()]);
         holder.start()?;
         let ready = dir.join("namespace.ready");
         until_blocking("the namespaces are there", Duration::from_secs(30), || {
