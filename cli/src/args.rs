@@ -41,6 +41,7 @@ Times (T), in the local zone or --tz, always inclusive:
   now                              the newest moment that is closed and durable
   rev:N   rev:N@I                  a resourceVersion of the main etcd (of incarnation I, after a restored etcd)
   pos:N                            the moment of row N, that change included
+  point:NAME   point:latest        the cut of a recovery point; SCHEDULE/latest is the newest of a schedule
   before:T                         just below any of these: before:pos:4711 is the state before that change
 Where a zone changes its clocks, a time that happens twice or never is refused, and both candidates are named.
 
@@ -86,6 +87,9 @@ pub(crate) enum Verb {
     Restore(Restore),
     /// Put back what a restore replaced
     Undo(Undo),
+    /// Recovery points: a named moment with volume snapshots; make, list, show and delete them
+    #[command(subcommand)]
+    Point(PointVerb),
     /// The rules of what a restore may touch
     Rules(Rules),
     /// Make or list the keys that seal Secret values
@@ -532,6 +536,85 @@ pub(crate) enum JournalVerb {
         #[arg(value_name = "FILE|POS|FROM-TO")]
         what: String,
     },
+}
+
+/// `hindcast point`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PointVerb {
+    /// Make a recovery point: hooks, snapshots of volumes, and a closed cut of all resources
+    Create(PointCreate),
+    /// All of them, oldest first
+    List,
+    /// One of them, with its volumes, hooks and what is missing
+    Show {
+        /// Its name; `latest`, or SCHEDULE/latest
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Delete recovery points and their snapshots
+    Delete {
+        /// Their names
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Finish what a process left behind: points half made or half deleted, snapshots that no point has
+    Gc {
+        /// Only say what was left behind
+        #[arg(long)]
+        plan: bool,
+    },
+}
+
+/// `hindcast point create`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PointCreate {
+    /// Its name [default: manual- and the time in UTC]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The namespaces whose volumes and hooks are taken, with * and ?; may be repeated
+    #[arg(short, long, value_name = "NS", value_delimiter = ',', conflicts_with = "all_namespaces")]
+    pub(crate) namespace: Vec<String>,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    pub(crate) all_namespaces: bool,
+    /// Namespaces that are left out, with * and ?; may be repeated
+    #[arg(long, value_name = "NS", value_delimiter = ',')]
+    pub(crate) exclude_namespace: Vec<String>,
+    /// Only volumes whose claims, or Pods that mount them, have these labels; and hooks of such Pods
+    #[arg(short = 'l', long, value_name = "SEL")]
+    pub(crate) selector: Option<String>,
+    /// How volumes are taken
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(crate) volumes: VolumesArg,
+    /// A file of volume policies, written as Velero's resource policies
+    #[arg(long, value_name = "FILE")]
+    pub(crate) volume_policies: Option<PathBuf>,
+    /// When it may be deleted by itself: 720h, 30d [default: never]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) ttl: Option<std::time::Duration>,
+    /// A label of the point; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<String>,
+    /// How long a snapshot may take until it is ready
+    #[arg(long, value_name = "TIME", default_value = "4h", value_parser = duration)]
+    pub(crate) snapshot_timeout: std::time::Duration,
+    /// Only say what would be taken
+    #[arg(long)]
+    pub(crate) plan: bool,
+}
+
+/// How volumes are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VolumesArg {
+    /// By a snapshot where a driver can; what cannot be taken is missing
+    Auto,
+    /// Not at all
+    None,
+    /// By a snapshot
+    Snapshot,
 }
 
 /// A duration of the command line.

@@ -24,6 +24,7 @@ mod journal;
 mod key;
 mod log;
 mod plan;
+mod point;
 mod restore;
 mod rules;
 mod run;
@@ -57,6 +58,10 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
             Verb::Log(args) if args.follow => log::follow(&context, args).await,
             Verb::Restore(args) => restore::run(&context, args).await,
             Verb::Undo(args) => undo::run(&context, args).await,
+            Verb::Point(verb) => {
+                logging::for_reader(context.common.verbose);
+                point::run(&context, verb).await
+            }
             verb => interruptible(&context, read(&context, verb)).await,
         }
     })
@@ -74,7 +79,7 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Journal(verb) => journal::run(context, verb).await,
         Verb::Rules(args) => rules::run(context, args),
         Verb::Plan(args) => plan::run(context, args).await,
-        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) => Ok(Exit::Done),
+        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) | Verb::Point(_) => Ok(Exit::Done),
     }
 }
 

@@ -222,6 +222,7 @@ impl Stands {
 /// The time of a moment, whichever way it was given.
 async fn time_of(past: &mut Reading<'_>, t: &T) -> Result<Micros> {
     let at = match t {
+        T::Point(name) => return Ok(past.point(name).await?.time),
         T::Time(time) => return Ok(*time),
         T::Before(t) => return Ok(Box::pin(time_of(past, t)).await? - 1),
         T::Now => At::NowOpen,

@@ -42,6 +42,7 @@ mod names;
 mod past;
 mod paths;
 mod planfile;
+mod points;
 mod printer;
 mod progress;
 mod question;

@@ -36,6 +36,8 @@ pub(crate) enum T {
     Before(Box<T>),
     /// The newest moment that is closed and durable.
     Now,
+    /// The cut of the recovery point of that name.
+    Point(String),
 }
 
 /// What a moment is written against.
@@ -115,6 +117,12 @@ pub(crate) fn parse(text: &str, wall: &Wall) -> Result<T> {
     if let Some(rest) = text.strip_prefix("pos:") {
         return Ok(T::Pos(number(text, rest, "a position")?));
     }
+    if let Some(name) = text.strip_prefix("point:") {
+        if name.trim().is_empty() {
+            return Err(malformed(text, "behind `point:` stands the name of a recovery point, or `latest`"));
+        }
+        return Ok(T::Point(name.trim().to_owned()));
+    }
     if text == "now" {
         return Ok(T::Now);
     }
@@ -132,7 +140,7 @@ fn number<N: std::str::FromStr>(whole: &str, digits: &str, what: &str) -> Result
 fn malformed(text: &str, reason: &str) -> Failure {
     Failure::new(format!("time `{text}`"), reason).hint(
         "T is 14:01, 14:01:30.250, \"yesterday 22:00\", \"2026-11-01 14:01\", 2026-11-01T14:01:00Z, 5m, \
-         \"2h30m ago\", now, rev:N[@I], pos:N, or before:T",
+         \"2h30m ago\", now, rev:N[@I], pos:N, point:NAME, or before:T",
     )
 }
 

@@ -20,6 +20,7 @@ use hindcast_journal::{
     facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey, Scope},
     parts::Micros,
+    point::{Point, Points},
     row::Source,
     seal::Key,
     store::Patience,
@@ -38,7 +39,7 @@ use crate::{
     view, words,
 };
 
-mod close;
+pub(crate) mod close;
 mod uncertain;
 
 /// A moment that is longer ago is not taken for now without a word.
@@ -183,16 +184,18 @@ fn question(t: &T, open: bool) -> Result<At> {
             T::Time(time) => At::BeforeTime(*time),
             T::Pos(pos) => At::BeforePos(*pos),
             T::Rev(rv, incarnation) => At::Rev { rv: rv.saturating_sub(1), incarnation: *incarnation, domain: None },
-            T::Now | T::Before(_) => {
+            T::Now | T::Before(_) | T::Point(_) => {
                 return Err(Failure::new("before:", "stands before a time, rev:N or pos:N"));
             }
         },
+        T::Point(name) => return Err(Failure::new(format!("point:{name}"), "was not looked up")),
     })
 }
 
 impl Reading<'_> {
     /// The past at the moment that T is, closed if there is a way to close it; says on stderr what T became.
     pub(crate) async fn at(&mut self, t: &T, open: bool) -> Result<Past> {
+        let t = &self.settled(t).await?;
         let at = question(t, open)?;
         let mut past = self.timeline.at(&at).await?;
         let moment = past.moment();
@@ -211,6 +214,27 @@ impl Reading<'_> {
             self.say_age(past.moment());
         }
         Ok(past)
+    }
+
+    /// The recovery point of that name.
+    pub(crate) async fn point(&self, name: &str) -> Result<Point> {
+        Ok(Points::new(self.journal.store()).named(name).await?)
+    }
+
+    /// T with the cut of a recovery point in the place of its name.
+    async fn settled(&self, t: &T) -> Result<T> {
+        Ok(match t {
+            T::Point(name) => {
+                let point = self.point(name).await?;
+                let Some(main) = point.cut().domains.get(MAIN).copied() else {
+                    return Err(Failure::new(format!("point:{name}"), "has no closed cut"));
+                };
+                self.context.printer.note(format!("point {} is of {}", point.name, self.context.wall.show(point.time)));
+                T::Rev(main.rv, Some(main.incarnation))
+            }
+            T::Before(t) => T::Before(Box::new(Box::pin(self.settled(t)).await?)),
+            t => t.clone(),
+        })
     }
 
     /// Says how old the state of now is, if it is not of now.
@@ -567,5 +591,6 @@ fn shown(t: &T, wall: &crate::moment::Wall) -> String {
         T::Pos(pos) => format!("pos:{pos}"),
         T::Before(t) => format!("before:{}", shown(t, wall)),
         T::Now => "now".to_owned(),
+        T::Point(name) => format!("point:{name}"),
     }
 }

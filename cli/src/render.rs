@@ -18,6 +18,7 @@ pub(crate) mod fields;
 pub(crate) mod get;
 pub(crate) mod log;
 pub(crate) mod plan;
+pub(crate) mod point;
 pub(crate) mod restore;
 pub(crate) mod status;
 pub(crate) mod table;

@@ -35,6 +35,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Cluster {
     /// What is done to it.
     pub(crate) session: Session,
+    /// What else asks it.
+    pub(crate) client: kube::Client,
     /// The context's name.
     pub(crate) context: String,
     /// The API server's address.
@@ -60,8 +62,9 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Reading<'_>) -> Result
     reach.log_in().await?;
     let name = kubeconfig::context_name(context.common);
     let name = name.map_or_else(|| "the cluster of this Pod".to_owned(), |name| format!("context \"{name}\""));
-    match Session::open(reach.connect()?, &past.timeline, LIMIT, context.common.wait).await {
-        Ok(session) => Ok(Cluster { session, context: name, server }),
+    let client = reach.connect()?;
+    match Session::open(client.clone(), &past.timeline, LIMIT, context.common.wait).await {
+        Ok(session) => Ok(Cluster { session, client, context: name, server }),
         Err(unopened @ Unopened::Another { .. }) => Err(Failure::new(name, unopened.to_string()).hint(
             "--context chooses another context, --journal and --cluster another journal: a restore puts a cluster's own \
              past back; to restore elsewhere use clone, which is not built yet",
@@ -82,7 +85,8 @@ pub(crate) fn again(t: &T, moment: &Moment) -> String {
             format!("rev:{rv}@{}", incarnation.or(main.map(|p| p.incarnation)).unwrap_or(0))
         }
         T::Pos(pos) => format!("pos:{pos}"),
-        T::Now => format!("rev:{}@{}", moment.cut.rev(), main.map_or(0, |p| p.incarnation)),
+        // A point may be deleted; its cut stays what it is.
+        T::Now | T::Point(_) => format!("rev:{}@{}", moment.cut.rev(), main.map_or(0, |p| p.incarnation)),
         T::Before(t) => format!("before:{}", again(t, moment)),
     }
 }

@@ -67,7 +67,6 @@ impl Words for CommandLine {
                 let elsewhere = "nothing was changed; --record-dir DIR keeps the record in a folder instead";
                 more.as_ref().map_or_else(|| elsewhere.to_owned(), |more| format!("{elsewhere}; {more}"))
             }
-            Remedy::LabelSyntax => "as in kubectl: -l app=web, -l 'tier in (a,b),!canary', -l env!=prod".to_owned(),
             Remedy::Finish(id) => finish(id),
             Remedy::RetryOrFinish(id) => format!("try again, or {}", finish(id)),
             Remedy::LogIn

@@ -10,7 +10,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use hindcast_journal::{Error, Journal, Reader, Result, checkpoint::Checkpoint, cut::At, writer::Durable};
+use hindcast_journal::{
+    Error, Journal, Reader, Result,
+    checkpoint::Checkpoint,
+    cut::{At, MAIN},
+    point::Point,
+    writer::Durable,
+};
 use tokio::sync::watch;
 
 /// When a checkpoint is due: as soon as one of these is passed.
@@ -100,6 +106,27 @@ pub async fn execute(journal: &Journal, writer: &str, epoch: u64) -> Result<Repo
         };
     }
     Ok(Report { checkpoint: Some(checkpoint), tail })
+}
+
+/// Writes a checkpoint at the cut of a recovery point, so that a restore of it folds nothing. `None` if one stands there or
+/// the log has gone on past where it could be named.
+pub async fn align(journal: &Journal, point: &Point, writer: &str) -> Result<Option<Checkpoint>> {
+    let cut = point.cut();
+    let Some(main) = cut.domains.get(MAIN) else { return Ok(None) };
+    let at = At::Rev { rv: main.rv, incarnation: Some(main.incarnation), domain: None };
+    let mut reader = Reader::open(journal).await?;
+    if reader.manifest().checkpoints.iter().any(|checkpoint| checkpoint.cut() == cut) {
+        return Ok(None);
+    }
+    let oldest = reader.manifest().checkpoints.first().map(|oldest| oldest.pos);
+    let Some((state, origin)) = reader.at_cut(&at).await? else { return Ok(None) };
+    // Checkpoints rise from manifest to manifest: an older one than the newest list begins with cannot be added.
+    if reader.manifest().count() > reader.manifest().checkpoints.len() as u64 && oldest > Some(origin.last) {
+        return Ok(None);
+    }
+    let epoch = reader.segments().last().map_or(0, |segment| segment.meta.epoch);
+    let written = Checkpoint::write(journal, &state, &origin, writer, epoch).await?;
+    Ok((written.cut() == cut).then_some(written))
 }
 
 fn tail_of(reader: &Reader) -> Tail {

@@ -58,6 +58,11 @@ impl Layout {
         self.restores().join(id).join(name)
     }
 
+    /// The folder of recovery points.
+    pub fn points(&self) -> Path {
+        self.root.clone().join("points")
+    }
+
     /// A wrapped data key.
     pub fn data_key(&self, id: &str) -> Path {
         self.below("keys", id)

@@ -8,8 +8,8 @@
 //! per page, and goes on behind the last page that came. (5) Reads are retried for a while [`Patience`]; a create never
 //! is, since only the caller can judge what is there afterwards.
 //!
-//! Not here: what an existing object means for a writer (`writer`), deletes (nothing in this crate deletes), what an
-//! error means (`sort`).
+//! Not here: what an existing object means for a writer (`writer`), what an error means (`sort`). Nothing is removed but
+//! the objects of recovery points that were deleted ([`crate::point`]).
 
 mod number;
 mod patience;
@@ -90,6 +90,14 @@ impl Store {
                 )),
                 Err(e) => Err(convert(path, e)),
             },
+            Err(e) => Err(convert(path, e)),
+        }
+    }
+
+    /// Removes an object; one that is not there is removed. Only of what nobody reads any more.
+    pub(crate) async fn remove(&self, path: &Path) -> Result<()> {
+        match self.limited(path, self.inner.delete(path)).await? {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(convert(path, e)),
         }
     }

@@ -52,8 +52,6 @@ pub enum Remedy {
     },
     /// The values are sealed, and there is no key.
     Key,
-    /// A label selector cannot be read.
-    LabelSyntax,
     /// The moment is not closed yet.
     AskAgain,
     /// A restore cannot go on.
@@ -84,7 +82,6 @@ impl fmt::Display for Remedy {
                 return write!(f, "no {what} in version {version} here, or no such namespace");
             }
             Self::Key => "give the key file that `run` used",
-            Self::LabelSyntax => "as in kubectl: app=web, 'tier in (a,b),!canary', env!=prod",
             Self::AskAgain => "ask again in a moment, or ask for an earlier one",
             Self::PlanAgain { unchanged: true } => "nothing was changed by it; plan again",
             Self::PlanAgain { unchanged: false } => "plan again",

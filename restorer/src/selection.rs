@@ -12,11 +12,10 @@ use hindcast_journal::{
 };
 use serde::{Deserialize, Serialize};
 
-mod labels;
 #[cfg(test)]
 mod tests;
 
-pub use labels::Selector;
+pub use hindcast_journal::labels::Selector;
 
 pub use crate::permission::{Permission, Widen};
 

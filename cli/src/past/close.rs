@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hindcast_cluster::request::{self, Ask};
-use hindcast_journal::{Error, Past, cut::At, exact::Value};
+use hindcast_journal::{Error, Parts, Past, cut::At, exact::Value};
 use hindcast_restorer::session::{Session, Unopened};
 use kube::{Client, Config};
 
@@ -35,7 +35,7 @@ pub(super) async fn close(past: &mut Reading<'_>, context: &Context<'_>, at: &At
     }
     let wait = context.common.wait;
     if let Some(address) = &context.common.run_address {
-        match ask_run(context, address, wait.max(CLOSE_LIMIT)).await {
+        match ask_run(&context.parts, address, wait.max(CLOSE_LIMIT)).await {
             Ok(()) => {
                 past.timeline.refresh().await?;
                 answer = past.timeline.at(at).await?;
@@ -78,12 +78,12 @@ async fn live(past: &mut Reading<'_>, context: &Context<'_>, at: &At) -> Result<
 }
 
 /// `POST /close` of a running Hindcast; its address is a loopback or in-cluster one.
-async fn ask_run(context: &Context<'_>, address: &str, limit: Duration) -> Result<(), String> {
+pub(crate) async fn ask_run(parts: &Parts, address: &str, limit: Duration) -> Result<(), String> {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let url = format!("http://{host}").parse::<http::Uri>().map_err(|e| Error::causes(&e))?;
     let client = Client::try_from(Config::new(url)).map_err(|e| Error::causes(&e))?;
     let ask = Ask::write(http::Method::POST, "/close".to_owned(), &Value::Null);
-    let reply = request::send(&client, &context.parts, limit, &ask).await;
+    let reply = request::send(&client, parts, limit, &ask).await;
     let reply = reply.map_err(|e| hindcast_cluster::Failure::from(e).to_string())?;
     if reply.status == 200 {
         return Ok(());

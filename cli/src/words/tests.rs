@@ -72,7 +72,6 @@ fn what_is_said_of_flags_stays_word_for_word() {
             Remedy::KeepElsewhere(Some("free some room".into())),
             "nothing was changed; --record-dir DIR keeps the record in a folder instead; free some room",
         ),
-        (Remedy::LabelSyntax, "as in kubectl: -l app=web, -l 'tier in (a,b),!canary', -l env!=prod"),
         (Remedy::Finish("7".into()), "finish it first: hindcast restore --resume 7"),
         (Remedy::RetryOrFinish("7".into()), "try again, or finish it first: hindcast restore --resume 7"),
     ] {

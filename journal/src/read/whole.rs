@@ -76,7 +76,13 @@ impl Reader {
     /// The state at the newest closed cut, and where it came from: what a checkpoint is made of. `None` while nothing
     /// is closed, or a domain is between two lives.
     pub async fn at_closed_cut(&mut self) -> Result<Option<(State, Origin)>> {
-        let moment = self.resolve(&At::Now).await?;
+        self.at_cut(&At::Now).await
+    }
+
+    /// The same at the cut of a question, read no further than the answer needs: so a checkpoint of it stands before
+    /// those of later cuts.
+    pub async fn at_cut(&mut self, at: &At) -> Result<Option<(State, Origin)>> {
+        let moment = self.resolve(at).await?;
         let Some(tail) = self.log.runs().last().map(|s| s.meta.clone()) else { return Ok(None) };
         // Only the row that ends a life separates it from rows that a healing read from the next one, so it must have
         // been read.

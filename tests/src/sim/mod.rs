@@ -15,6 +15,7 @@ pub mod json;
 pub mod restore;
 pub mod rng;
 pub mod scene;
+pub mod storage;
 pub mod store;
 pub mod workload;
 pub mod world;

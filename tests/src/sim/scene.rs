@@ -73,9 +73,15 @@ impl Scene {
         created.or_else(|_| self.server.update(kind, "shop", name, ("kubectl", ""), change)).expect("it is served")
     }
 
-    fn journal(&self) -> Journal {
+    /// The journal, without faults on the way to it.
+    pub fn journal(&self) -> Journal {
         let reader = Process::new("reader", &self.world);
         Journal::open(self.bucket.direct(), &Path::from(PREFIX), &self.server.cluster(), reader.parts())
+    }
+
+    /// The journal as a process reaches it.
+    pub fn journal_of(&self, process: &Arc<Process>) -> Journal {
+        Journal::open(self.bucket.store(process), &Path::from(PREFIX), &self.server.cluster(), process.parts())
     }
 
     /// How far each domain is closed in the bucket.

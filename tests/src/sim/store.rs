@@ -2,7 +2,7 @@
 //!
 //! **Words.** The *bucket* is what is stored; a [`Store`] is one process's way to it. **Invariants.** (1) A PUT that
 //! was sent takes effect by itself, at its own time, whatever becomes of the process. (2) Nothing is ever
-//! overwritten: a create of what exists is refused, any other kind of put too. (3) Each PUT that took effect is in
+//! overwritten: a create of what exists is refused, any other kind of put too; only what recovery points were is removed. (3) Each PUT that took effect is in
 //! [`Bucket::puts`] with who did it. Not here: multipart uploads, copies (the journal uses neither).
 
 use std::{
@@ -255,8 +255,23 @@ impl ObjectStore for Store {
         Ok(got)
     }
 
-    fn delete_stream(&self, _: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        futures::stream::once(async { Err(failure("nothing may be deleted here")) }).boxed()
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let (process, bucket) = (self.process.clone(), self.bucket.clone());
+        let removed = paths.then(move |path| {
+            let (process, bucket) = (process.clone(), bucket.clone());
+            async move {
+                let path = path?;
+                // Recovery points that were deleted are all that ever goes.
+                if !path.as_ref().contains("/points/") {
+                    return Err(failure("nothing may be deleted here"));
+                }
+                process.step().await;
+                object_store::ObjectStoreExt::delete(&bucket.0.memory, &path).await?;
+                process.step().await;
+                Ok(path)
+            }
+        });
+        removed.boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -5,6 +5,7 @@ mod checkpoints;
 mod circles;
 mod dependencies;
 mod follow;
+mod points;
 mod sim;
 mod tidy;
 mod tree;

@@ -243,6 +243,14 @@ impl Server {
         self.0.world.now() + self.look(|state| state.clock_off)
     }
 
+    /// Serves one more built-in kind.
+    pub fn add_kind(&self, kind: Kind) {
+        self.change(|state, _| {
+            let at = state.domains.first().map_or(0, |d| d.revision);
+            state.kinds.entry(kind.key()).or_insert_with(|| KindState::new(kind, at));
+        });
+    }
+
     /// Defines a custom kind, new or once removed. It answers a moment later.
     pub fn add_crd(&self, group: &str, resource: &str, kind: &str, served: &[&str]) {
         let delay = self.0.world.draw(|rng| rng.below(1_500_000)) as Micros;

@@ -3,9 +3,10 @@
 //! **Invariants.** `!=` and `notin` also match where the label is absent, as in Kubernetes; all requirements must
 //! hold. Not here: field selectors.
 
-use hindcast_journal::{Error, Result, exact::Value};
+use crate::{Error, Result, exact::Value};
 
-use crate::said::Remedy;
+/// How a selector is written.
+const SYNTAX: &str = "as in kubectl: app=web, 'tier in (a,b),!canary', env!=prod";
 
 #[cfg(test)]
 mod tests;
@@ -33,8 +34,7 @@ enum Test {
 impl Selector {
     /// Reads a selector; the empty one matches everything.
     pub fn parse(text: &str) -> Result<Self> {
-        let refuse =
-            |reason: &str| Error::invalid(format!("selector `{text}`"), reason).with_remedy(Remedy::LabelSyntax);
+        let refuse = |reason: &str| Error::invalid(format!("selector `{text}`"), reason).with_hint(SYNTAX);
         if text.trim().is_empty() {
             return Ok(Self::default());
         }

@@ -1,0 +1,496 @@
+//! Volumes of CSI drivers, by the snapshot API of Kubernetes (`snapshot.storage.k8s.io/v1`).
+//!
+//! **How.** A `VolumeSnapshot` named after the tag is made in the claim's namespace; the snapshot controller and the
+//! driver's sidecar make a `VolumeSnapshotContent` and the snapshot. As soon as the content is there it is told to
+//! *retain* the snapshot, so that a namespace that is deleted takes no recovery point along; when the snapshot is ready,
+//! the `VolumeSnapshot` is deleted and the content stays, which bears the tag as labels. To delete a snapshot its content
+//! is told to delete it; where there is none any more (another cluster, an emptied one), a content is made for the handle
+//! first, and deleted.
+//!
+//! **Invariants.** (1) Names come from the tag: asked twice, the same object is met [`Csi::create`]. (2) An object without
+//! our labels is never touched [`bears`]. (3) Nothing is deleted in the storage system but by the sidecar of its driver.
+//!
+//! Not here: group snapshots, which class a volume's snapshot is of (`plan`), making claims from snapshots (`restorer`).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use hindcast_cluster::{
+    Failure,
+    path::{collection, escape, object},
+    request::{self, Ask, Reply, Sort},
+};
+use hindcast_journal::{
+    Error, Parts, Result,
+    error::ErrorKind,
+    parts::Micros,
+    point::{Order, Tag, Taken, Volume},
+};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    driver::{Standing, VolumeDriver},
+    scene::{map, quantity, text},
+};
+
+/// The driver's name in recovery points.
+pub(crate) const NAME: &str = "csi";
+
+const GROUP: &str = "snapshot.storage.k8s.io";
+const VERSION: &str = "v1";
+const SNAPSHOTS: &str = "volumesnapshots";
+const CONTENTS: &str = "volumesnapshotcontents";
+
+/// Labels; values of labels are short, so the point's name and the claim are annotations.
+const CLUSTER: &str = "hindcast.dev/cluster";
+const ID: &str = "hindcast.dev/id";
+const INDEX: &str = "hindcast.dev/volume";
+const POINT: &str = "hindcast.dev/point";
+const CLAIM: &str = "hindcast.dev/claim";
+
+/// What tells the sidecar that a content without its `VolumeSnapshot` is to be deleted in the storage system too.
+const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
+
+/// How long one request may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Snapshots asked for at once.
+const AT_ONCE: usize = 64;
+/// How long a deletion in the storage system is waited for, and how often it is looked at.
+const DELETION: Duration = Duration::from_mins(2);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Names on a page of a list.
+const PAGE: usize = 500;
+
+/// Takes snapshots through the API server.
+#[derive(Clone)]
+pub struct Csi {
+    client: kube::Client,
+    parts: Parts,
+}
+
+impl std::fmt::Debug for Csi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Csi")
+    }
+}
+
+/// What a request came to.
+enum Came {
+    /// The object.
+    Object(Value),
+    /// There is no such object.
+    Absent,
+    /// One of that name stands already, or it changed meanwhile.
+    Conflict,
+}
+
+impl Csi {
+    /// With this client's rights.
+    pub fn new(client: kube::Client, parts: Parts) -> Self {
+        Self { client, parts }
+    }
+
+    async fn send(&self, method: Method, path: &str, content: &'static str, body: Option<&Value>) -> Result<Came> {
+        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        let ask = Ask { method, path: path.to_owned(), accept: request::JSON, content, body };
+        let reply = request::send(&self.client, &self.parts, DEADLINE, &ask).await;
+        let reply = reply.map_err(|e| Error::new(ErrorKind::Unavailable, path, Failure::from(e).to_string()))?;
+        came(path, &reply)
+    }
+
+    async fn get(&self, path: &str) -> Result<Option<Value>> {
+        match self.send(Method::GET, path, request::JSON, None).await? {
+            Came::Object(object) => Ok(Some(object)),
+            Came::Absent | Came::Conflict => Ok(None),
+        }
+    }
+
+    async fn patch(&self, path: &str, body: &Value) -> Result<Option<Value>> {
+        match self.send(Method::PATCH, path, "application/merge-patch+json", Some(body)).await? {
+            Came::Object(object) => Ok(Some(object)),
+            Came::Absent | Came::Conflict => Ok(None),
+        }
+    }
+
+    async fn remove(&self, path: &str, uid: &str) -> Result<()> {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+        self.send(Method::DELETE, path, request::JSON, Some(&options)).await.map(|_| ())
+    }
+
+    async fn create_one(&self, order: &Order) -> Result<Taken> {
+        let volume = &order.volume;
+        let path = snapshots(&volume.namespace);
+        let mut annotations = json!({POINT: order.tag.point, CLAIM: volume.title()});
+        if let Some(map) = annotations.as_object_mut() {
+            map.extend(order.tags.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
+        }
+        let mut spec = json!({"source": {"persistentVolumeClaimName": volume.claim}});
+        if !order.class.is_empty()
+            && let Some(spec) = spec.as_object_mut()
+        {
+            spec.insert("volumeSnapshotClassName".to_owned(), Value::from(order.class.clone()));
+        }
+        let body = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "kind": "VolumeSnapshot",
+            "metadata": {
+                "name": order.tag.name(), "namespace": volume.namespace,
+                "labels": labels(&order.tag), "annotations": annotations,
+            },
+            "spec": spec,
+        });
+        match self.send(Method::POST, &path, request::JSON, Some(&body)).await {
+            Ok(Came::Object(stands)) => Ok(Self::taken(&order.tag, &stands)),
+            // The answer may have been lost, now or when somebody asked before.
+            Ok(Came::Conflict) => self.standing_for(order, &path).await,
+            Ok(Came::Absent) => Err(Error::invalid(
+                format!("volume {}", volume.title()),
+                "the cluster serves no snapshots, or the namespace is not there",
+            )
+            .with_hint("install the snapshot CRDs and the snapshot controller, or choose another way for this volume")),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                self.standing_for(order, &path).await.map_err(|_| error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The snapshot of an order that stands already.
+    async fn standing_for(&self, order: &Order, path: &str) -> Result<Taken> {
+        let path = object(path, &order.tag.name());
+        let Some(stands) = self.get(&path).await? else {
+            return Err(Error::new(ErrorKind::Unavailable, path, "was not made"));
+        };
+        if !bears(&stands, &order.tag.cluster, &order.tag.id) {
+            return Err(Error::invalid(path, "stands there and bears the tag of no recovery point of this cluster"));
+        }
+        Ok(Self::taken(&order.tag, &stands))
+    }
+
+    /// What is kept of a `VolumeSnapshot`.
+    fn taken(tag: &Tag, snapshot: &Value) -> Taken {
+        let mut details = BTreeMap::from([("namespace".to_owned(), text(snapshot, "/metadata/namespace"))]);
+        let content = text(snapshot, "/status/boundVolumeSnapshotContentName");
+        if !content.is_empty() {
+            details.insert("content".to_owned(), content);
+        }
+        let class = text(snapshot, "/spec/volumeSnapshotClassName");
+        if !class.is_empty() {
+            details.insert("class".to_owned(), class);
+        }
+        Taken {
+            tag: tag.clone(),
+            driver: NAME.to_owned(),
+            handle: String::new(),
+            size: quantity(&text(snapshot, "/status/restoreSize")),
+            time: time(&text(snapshot, "/status/creationTime")),
+            details,
+        }
+    }
+
+    /// Adds what a `VolumeSnapshotContent` says.
+    fn with_content(mut taken: Taken, content: &Value) -> Taken {
+        let handle = text(content, "/status/snapshotHandle");
+        let pre = text(content, "/spec/source/snapshotHandle");
+        taken.handle = if handle.is_empty() { pre } else { handle };
+        if let Some(size) = content.pointer("/status/restoreSize").and_then(Value::as_u64).filter(|size| *size > 0) {
+            taken.size = size;
+        }
+        // Nanoseconds, where the VolumeSnapshot has a time.
+        if let Some(nanos) = content.pointer("/status/creationTime").and_then(Value::as_i64) {
+            taken.time = Some(nanos / 1000);
+        }
+        let put =
+            [("driver", "/spec/driver"), ("content", "/metadata/name"), ("class", "/spec/volumeSnapshotClassName")];
+        for (key, pointer) in put {
+            let value = text(content, pointer);
+            if !value.is_empty() {
+                taken.details.insert(key.to_owned(), value);
+            }
+        }
+        taken
+    }
+
+    async fn content_of(&self, taken: &Taken) -> Result<Option<Value>> {
+        match taken.details.get("content") {
+            Some(name) => self.get(&object(&contents(), name)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Tells a content to keep its snapshot whatever becomes of the `VolumeSnapshot`, and marks it as ours.
+    async fn retain(&self, tag: &Tag, content: &Value) -> Result<()> {
+        if text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id) {
+            return Ok(());
+        }
+        let path = object(&contents(), &text(content, "/metadata/name"));
+        let claim = text(content, "/spec/volumeSnapshotRef/namespace");
+        let body = json!({
+            "metadata": {"labels": labels(tag), "annotations": {POINT: tag.point, "hindcast.dev/namespace": claim}},
+            "spec": {"deletionPolicy": "Retain"},
+        });
+        self.patch(&path, &body).await.map(|_| ())
+    }
+
+    async fn listed(&self, path: &str, selector: &str) -> Result<Vec<Value>> {
+        let (mut all, mut next) = (Vec::new(), String::new());
+        loop {
+            let token = if next.is_empty() { String::new() } else { format!("&continue={}", escape(&next)) };
+            let page = format!("{path}?limit={PAGE}&labelSelector={}{token}", escape(selector));
+            // Where snapshots are not served, there are none.
+            let Some(mut list) = self.get(&page).await? else { return Ok(all) };
+            next = text(&list, "/metadata/continue");
+            if let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
+                all.append(items);
+            }
+            if next.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn selected(&self, selector: &str) -> Result<Vec<Taken>> {
+        let mut found: BTreeMap<(String, u32), Taken> = BTreeMap::new();
+        for snapshot in self.listed(&snapshots(""), selector).await? {
+            let Some(tag) = tag_of(&snapshot) else { continue };
+            found.insert((tag.id.clone(), tag.index), Self::taken(&tag, &snapshot));
+        }
+        for content in self.listed(&contents(), selector).await? {
+            let Some(tag) = tag_of(&content) else { continue };
+            let fresh = || Taken {
+                tag: tag.clone(),
+                driver: NAME.to_owned(),
+                handle: String::new(),
+                size: 0,
+                time: None,
+                details: BTreeMap::new(),
+            };
+            let entry = found.entry((tag.id.clone(), tag.index)).or_insert_with(fresh);
+            *entry = Self::with_content(entry.clone(), &content);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Waits until there is no content of that name.
+    async fn gone(&self, name: &str) -> Result<()> {
+        let path = object(&contents(), name);
+        let began = self.parts.clock.monotonic();
+        loop {
+            let Some(content) = self.get(&path).await? else { return Ok(()) };
+            if self.parts.clock.monotonic().saturating_sub(began) > DELETION {
+                let why = text(&content, "/status/error/message");
+                let reason = match why.is_empty() {
+                    true => "its driver has not deleted the snapshot within 2 min".to_owned(),
+                    false => format!("its driver does not delete the snapshot: {why}"),
+                };
+                return Err(Error::new(ErrorKind::Unavailable, path, reason)
+                    .with_hint("look at the driver's csi-snapshotter; the deletion is tried again"));
+            }
+            self.parts.clock.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Deletes the snapshot of a content by way of its driver.
+    async fn delete_content(&self, content: &Value) -> Result<()> {
+        let (name, uid) = (text(content, "/metadata/name"), text(content, "/metadata/uid"));
+        let path = object(&contents(), &name);
+        let body = json!({
+            "metadata": {"annotations": {BEING_DELETED: "yes"}},
+            "spec": {"deletionPolicy": "Delete"},
+        });
+        if self.patch(&path, &body).await?.is_none() {
+            return Ok(());
+        }
+        self.remove(&path, &uid).await?;
+        self.gone(&name).await
+    }
+}
+
+#[async_trait]
+impl VolumeDriver for Csi {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn takes(&self, volume: &Volume) -> std::result::Result<(), String> {
+        let built_in = ["kubernetes.io/", "nfs", "hostPath", "local", "unknown"];
+        match built_in.iter().any(|prefix| volume.driver.starts_with(prefix)) {
+            true => Err(format!("is of {}, which is no CSI driver", volume.driver)),
+            false => Ok(()),
+        }
+    }
+
+    async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
+        let jobs: Vec<_> = orders.iter().map(|order| self.create_one(order)).collect();
+        stream::iter(jobs).buffered(AT_ONCE).collect().await
+    }
+
+    async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
+        let namespace = taken.details.get("namespace").map_or("", String::as_str);
+        let snapshot = match namespace.is_empty() {
+            true => None,
+            false => self.get(&object(&snapshots(namespace), &taken.tag.name())).await?,
+        };
+        let snapshot = snapshot.filter(|snapshot| bears(snapshot, &taken.tag.cluster, &taken.tag.id));
+        let mut now = match &snapshot {
+            Some(snapshot) => {
+                let mut now = Self::taken(&taken.tag, snapshot);
+                now.handle.clone_from(&taken.handle);
+                now.details.extend(
+                    taken.details.iter().filter(|(key, _)| *key == "driver").map(|(k, v)| (k.clone(), v.clone())),
+                );
+                now
+            }
+            None => taken.clone(),
+        };
+        let Some(content) = self.content_of(&now).await? else {
+            let Some(snapshot) = snapshot else { return Ok((now, Standing::Gone)) };
+            let why = text(&snapshot, "/status/error/message");
+            // What the controller tells before there is a content will not pass by itself: no class, no claim.
+            return Ok((now, if why.is_empty() { Standing::Asked } else { Standing::Failed(why) }));
+        };
+        self.retain(&taken.tag, &content).await?;
+        now = Self::with_content(now, &content);
+        let ready = content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true);
+        let why = text(&content, "/status/error/message");
+        if ready && !now.handle.is_empty() {
+            // The namespace is the user's: nothing of ours stays in it.
+            if let Some(snapshot) = snapshot {
+                let path = object(&snapshots(namespace), &taken.tag.name());
+                self.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
+            }
+            return Ok((now, Standing::Ready));
+        }
+        let standing = match (now.time.is_some() && !now.handle.is_empty(), why.is_empty()) {
+            (true, _) => Standing::Cut(None),
+            // The sidecar tries again by itself, for as long as it is waited for.
+            (false, _) => Standing::Asked,
+        };
+        Ok((now, standing))
+    }
+
+    async fn find(&self, cluster: &str, id: &str) -> Result<Vec<Taken>> {
+        self.selected(&format!("{CLUSTER}={cluster},{ID}={id}")).await
+    }
+
+    async fn all(&self, cluster: &str) -> Result<Vec<Taken>> {
+        self.selected(&format!("{CLUSTER}={cluster},{ID}")).await
+    }
+
+    async fn delete(&self, taken: &Taken) -> Result<()> {
+        let tag = &taken.tag;
+        let namespace = taken.details.get("namespace").map_or("", String::as_str);
+        if !namespace.is_empty() {
+            let path = object(&snapshots(namespace), &tag.name());
+            if let Some(snapshot) = self.get(&path).await?.filter(|snapshot| bears(snapshot, &tag.cluster, &tag.id)) {
+                // Its content keeps the snapshot from here on; without one, the controller sees to what was begun.
+                let content = text(&snapshot, "/status/boundVolumeSnapshotContentName");
+                if !content.is_empty()
+                    && let Some(content) = self.get(&object(&contents(), &content)).await?
+                {
+                    self.retain(tag, &content).await?;
+                }
+                self.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
+            }
+        }
+        let mut left = self.listed(&contents(), &format!("{CLUSTER}={},{ID}={}", tag.cluster, tag.id)).await?;
+        left.retain(|content| tag_of(content).is_some_and(|other| other.index == tag.index));
+        if left.is_empty() && !taken.handle.is_empty() {
+            left.extend(self.content_for(taken).await?);
+        }
+        for content in &left {
+            self.delete_content(content).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Csi {
+    /// A content for a snapshot that this cluster knows nothing of, so that its driver can delete it.
+    async fn content_for(&self, taken: &Taken) -> Result<Option<Value>> {
+        let Some(driver) = taken.details.get("driver") else { return Ok(None) };
+        let name = taken.tag.name();
+        let body = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "kind": "VolumeSnapshotContent",
+            "metadata": {"name": name, "labels": labels(&taken.tag), "annotations": {POINT: taken.tag.point}},
+            "spec": {
+                "driver": driver, "deletionPolicy": "Delete", "source": {"snapshotHandle": taken.handle},
+                "volumeSnapshotRef": {
+                    "name": name,
+                    "namespace": taken.details.get("namespace").map_or("default", String::as_str),
+                },
+            },
+        });
+        match self.send(Method::POST, &contents(), request::JSON, Some(&body)).await? {
+            Came::Object(content) => Ok(Some(content)),
+            Came::Conflict => self.get(&object(&contents(), &name)).await,
+            Came::Absent => Err(Error::new(
+                ErrorKind::Refused,
+                format!("snapshot {}", taken.handle),
+                "the cluster serves no snapshots, so nobody can ask its driver to delete it",
+            )
+            .with_hint("install the snapshot CRDs and the driver, or delete it in the storage system by hand")),
+        }
+    }
+}
+
+fn snapshots(namespace: &str) -> String {
+    collection(GROUP, VERSION, namespace, SNAPSHOTS)
+}
+
+fn contents() -> String {
+    collection(GROUP, VERSION, "", CONTENTS)
+}
+
+fn labels(tag: &Tag) -> Value {
+    json!({CLUSTER: tag.cluster, ID: tag.id, INDEX: tag.index.to_string()})
+}
+
+/// Whether an object bears this cluster and id.
+fn bears(object: &Value, cluster: &str, id: &str) -> bool {
+    tag_of(object).is_some_and(|tag| tag.cluster == cluster && tag.id == id)
+}
+
+/// The tag that an object bears.
+fn tag_of(object: &Value) -> Option<Tag> {
+    let labels = map(object, "/metadata/labels");
+    Some(Tag {
+        cluster: labels.get(CLUSTER)?.clone(),
+        id: labels.get(ID)?.clone(),
+        index: labels.get(INDEX)?.parse().ok()?,
+        point: map(object, "/metadata/annotations").remove(POINT).unwrap_or_default(),
+    })
+}
+
+/// A moment as Kubernetes writes it.
+fn time(text: &str) -> Option<Micros> {
+    let time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time = serde_json::from_value(Value::from(text)).ok()?;
+    Some(time.0.as_microsecond())
+}
+
+/// What an answer means here.
+fn came(path: &str, reply: &Reply) -> Result<Came> {
+    if reply.status == 409 {
+        return Ok(Came::Conflict);
+    }
+    let refused = match reply.success() {
+        Ok(body) => {
+            let object = serde_json::from_slice(body);
+            return object.map(Came::Object).map_err(|e| Error::new(ErrorKind::Unavailable, path, e.to_string()));
+        }
+        Err(refused) => refused,
+    };
+    let error = |kind| Error::new(kind, path, refused.message.clone());
+    Err(match refused.sort {
+        Sort::Absent | Sort::NoPath => return Ok(Came::Absent),
+        Sort::Forbidden => error(ErrorKind::Denied).with_hint(
+            "the account needs get, list, create, patch and delete of volumesnapshots and volumesnapshotcontents",
+        ),
+        Sort::Throttled | Sort::Busy | Sort::Expired | Sort::TooLarge => error(ErrorKind::Unavailable),
+        Sort::Other => error(ErrorKind::Invalid),
+    })
+}

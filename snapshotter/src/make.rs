@@ -1,0 +1,545 @@
+//! Making a point, taking one away, and finishing what a process left behind.
+//!
+//! The steps of [`Maker::take`], each durable before the next:
+//!
+//! | step | what | if the process dies here |
+//! |---|---|---|
+//! | 1 | the cut of now is closed, the point is planned | nothing was done |
+//! | 2 | `begin`: what will be asked for | nothing was asked for; the point failed |
+//! | 3 | pre-hooks, round by round | hooks after are run; the point failed |
+//! | 4 | `frozen`: R0 | as in 3, and what bears the tag is looked for |
+//! | 5 | all volumes are asked for at once, while the cut is closed | what was made is adopted, the rest is missing |
+//! | 6 | until the moment of each is fixed | the same |
+//! | 7 | post-hooks | they are run again: once too often rather than never |
+//! | 8 | R1; until each is ready | what was made is adopted |
+//! | 9 | `point` | it is made |
+//!
+//! **Invariants.** (1) No driver is asked before `frozen` is durable, and only for what `begin` says [`Maker::take`]. (2) A
+//! point has only what was seen to be there: what was not ready in time, or failed, is missing by name, and deleted. (3)
+//! Hooks after run whenever hooks before may have run, in this process or the next [`Maker::reconcile`]. (4) A point
+//! without a closed cut in [R0, R1] is failed and keeps no snapshot. (5) One process works at a point, the one that
+//! holds it ([`hindcast_journal::point::Hold`]).
+//!
+//! Not here: what is taken ([`crate::plan`]), how a driver works, when a schedule is due.
+
+mod delete;
+mod reconcile;
+mod run_hooks;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
+use hindcast_journal::{
+    Error, Journal, Past, Reader, Result,
+    cut::{At, MAIN},
+    error::ErrorKind,
+    parts::Micros,
+    point::{self, Begin, Frozen, Order, Point, PointState, PointVolume, Points, Ran, Taken},
+    row::Revision,
+};
+
+pub use self::reconcile::{Left, Mended};
+use crate::{
+    driver::{Standing, VolumeDriver},
+    exec::Exec,
+    plan::{self, Planned, Request},
+    scene::Scene,
+};
+
+/// How often what is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Snapshots looked at, or deleted, at once.
+const AT_ONCE: usize = 32;
+
+/// Says where the cluster stands, and brings the journal there.
+#[async_trait]
+pub trait Now: Send + Sync + std::fmt::Debug {
+    /// The newest revision of the main domain.
+    async fn revision(&self) -> Result<Revision>;
+
+    /// Brings the journal's closed, durable cut to where the cluster stands now, or further.
+    async fn close(&self) -> Result<()>;
+}
+
+/// Drivers, in the order in which they are asked whether they take a volume.
+#[derive(Debug, Clone, Default)]
+pub struct Drivers(pub Vec<Arc<dyn VolumeDriver>>);
+
+impl Drivers {
+    fn list(&self) -> Vec<&dyn VolumeDriver> {
+        self.0.iter().map(|driver| &**driver).collect()
+    }
+
+    fn named(&self, name: &str) -> Result<&Arc<dyn VolumeDriver>> {
+        self.0.iter().find(|driver| driver.name() == name).ok_or_else(|| {
+            Error::invalid(format!("volume driver {name}"), "is not there in this process")
+                .with_hint("use a build and settings with that driver; what it made is left as it is")
+        })
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Until the moment of every snapshot is fixed: hooks hold writers for so long.
+    pub cut: Duration,
+    /// Until every snapshot is ready.
+    pub ready: Duration,
+    /// How long a point stays one process's without a sign of life: it gives one after a third of that.
+    pub hold: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { cut: Duration::from_mins(2), ready: Duration::from_hours(4), hold: Duration::from_secs(90) }
+    }
+}
+
+/// What is told on the way, for people who wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It is planned.
+    Planned {
+        /// Snapshots.
+        orders: usize,
+        /// Volumes that are left.
+        left: usize,
+        /// Hooks.
+        hooks: usize,
+    },
+    /// A hook ended.
+    Hook(Ran),
+    /// R0 is known, volumes are asked for.
+    Frozen(Revision),
+    /// So many of so many snapshots have their moment.
+    Cut(usize, usize),
+    /// So many of so many snapshots are ready.
+    Ready(usize, usize),
+}
+
+/// Makes and deletes points of one journal.
+#[derive(Debug, Clone)]
+pub struct Maker {
+    /// The journal.
+    pub journal: Journal,
+    /// Who takes volumes.
+    pub drivers: Drivers,
+    /// Who runs hooks.
+    pub exec: Arc<dyn Exec>,
+    /// Who knows where the cluster stands.
+    pub now: Arc<dyn Now>,
+    /// How long things may take.
+    pub limits: Limits,
+    /// Who this is: drawn anew by each process.
+    pub by: String,
+}
+
+/// One snapshot on its way.
+#[derive(Debug, Clone)]
+struct Under {
+    order: Order,
+    driver: String,
+    taken: Option<Taken>,
+    /// Why it will not be.
+    why: Option<String>,
+    cut: bool,
+    ready: bool,
+}
+
+impl Maker {
+    fn points(&self) -> Points {
+        Points::new(self.journal.store())
+    }
+
+    fn clock(&self) -> Micros {
+        self.journal.parts().clock.now()
+    }
+
+    /// What a point would take, from the newest closed cut.
+    pub async fn plan(&self, request: &Request, id: &str) -> Result<Planned> {
+        let past = self.journal.at(&At::Now).await?;
+        if !past.moment().closed {
+            return Err(Error::new(ErrorKind::Unavailable, "the journal", "has no closed cut yet")
+                .with_hint("wait until `hindcast run` has read the cluster; `hindcast status` says how far it is"));
+        }
+        let scene = Scene::read(&past).await?;
+        plan::plan(&scene, request, &self.drivers.list(), self.journal.cluster(), id)
+    }
+
+    /// An id for a new point.
+    pub fn draw(&self) -> String {
+        let random = &self.journal.parts().random;
+        format!("{:016x}{:016x}", random.next_u64(), random.next_u64())
+    }
+
+    /// Makes a point. An error means that nothing was begun or that what was begun is left to [`Maker::reconcile`]; what
+    /// went wrong with a point itself is in the point.
+    pub async fn take(&self, request: &Request, told: &(dyn Fn(Told) + Send + Sync)) -> Result<Point> {
+        point::check_name(&request.name)?;
+        self.now.close().await?;
+        let id = self.draw();
+        let planned = self.plan(request, &id).await?;
+        let began = self.clock();
+        let begin = Begin {
+            format: point::format(),
+            name: request.name.clone(),
+            id,
+            schedule: request.schedule.clone(),
+            scope: request.scope.clone(),
+            began,
+            expires: request.ttl.map(|ttl| began.saturating_add(ttl)),
+            orders: planned.orders.clone(),
+            drivers: planned.drivers.clone(),
+            left: planned.left.clone(),
+            hooks: planned.hooks.clone(),
+            labels: request.labels.clone(),
+            warnings: planned.warnings.clone(),
+        };
+        told(Told::Planned { orders: begin.orders.len(), left: begin.left.len(), hooks: begin.hooks.len() });
+        self.points().begin(&begin).await?;
+        self.holding(&begin.name, self.taken(&begin, &planned, told)).await
+    }
+
+    /// Does `work` while this process holds the point.
+    async fn holding<T>(&self, name: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let busy = || {
+            Error::new(ErrorKind::Unavailable, format!("point {name}"), "another process works at it")
+                .with_hint("wait until it is done, or for two minutes if it was killed")
+        };
+        let points = self.points();
+        let Some(first) = points.hold(name, &self.by, self.limits.hold).await? else { return Err(busy()) };
+        let held = Mutex::new(first);
+        let renew = async {
+            loop {
+                self.journal.parts().clock.sleep(self.limits.hold / 3).await;
+                match points.hold(name, &self.by, self.limits.hold).await {
+                    Ok(Some(hold)) => *held.lock().unwrap_or_else(PoisonError::into_inner) = hold,
+                    Ok(None) => return busy(),
+                    Err(error) => {
+                        tracing::warn!(error = %Error::causes(&error), "could not renew the hold of point {name}");
+                    }
+                }
+            }
+        };
+        let done = tokio::select! {
+            biased;
+            done = work => done,
+            lost = renew => return Err(lost),
+        };
+        let hold = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // A hold that stays runs out by itself; of a point that was deleted there is none.
+        if points.is_there(name).await.unwrap_or(true)
+            && let Err(error) = points.release(name, &hold).await
+        {
+            tracing::debug!(error = %Error::causes(&error), "could not release the hold of point {name}");
+        }
+        done
+    }
+
+    async fn taken(&self, begin: &Begin, planned: &Planned, told: &(dyn Fn(Told) + Send + Sync)) -> Result<Point> {
+        let mut ran = self.pre_hooks(begin, planned, told).await;
+        let mut under: Vec<Under> = begin
+            .orders
+            .iter()
+            .zip(&begin.drivers)
+            .map(|(order, driver)| Under {
+                order: order.clone(),
+                driver: driver.clone(),
+                taken: None,
+                why: ran.stopped(order),
+                cut: false,
+                ready: false,
+            })
+            .collect();
+        // Whatever fails from here on, what holds writers is let go.
+        let asked = self.ask(begin, &ran.ran, &mut under, told).await;
+        let after = self.post_hooks(begin, told).await;
+        ran.ran.extend(after);
+        let frozen = match asked {
+            Ok(frozen) => frozen,
+            Err(error) => return self.failed(begin, ran.ran, &under, &error).await,
+        };
+        let end = self.now.revision().await;
+        self.wait_ready(&mut under, told).await;
+        match end {
+            Ok(end) => self.finish(begin, (frozen.revision, end), ran.ran, under).await,
+            Err(error) => self.failed(begin, ran.ran, &under, &error).await,
+        }
+    }
+
+    /// Asks for the volumes while the cut is closed, and waits until the moment of each is fixed.
+    async fn ask(
+        &self,
+        begin: &Begin,
+        ran: &[Ran],
+        under: &mut [Under],
+        told: &(dyn Fn(Told) + Send + Sync),
+    ) -> Result<Frozen> {
+        let revision = self.now.revision().await?;
+        let frozen = Frozen { revision, time: self.clock(), hooks: ran.to_vec() };
+        let frozen = self.points().freeze(&begin.name, &frozen).await?;
+        told(Told::Frozen(frozen.revision));
+        let volumes = async {
+            self.create(under).await;
+            self.wait_cut(under, told).await;
+        };
+        let (closed, ()) = tokio::join!(self.now.close(), volumes);
+        closed?;
+        Ok(frozen)
+    }
+
+    /// Asks each driver for all that is of it, at once.
+    async fn create(&self, under: &mut [Under]) {
+        let mut by_driver: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, one) in under.iter().enumerate().filter(|(_, one)| one.why.is_none()) {
+            by_driver.entry(one.driver.clone()).or_default().push(at);
+        }
+        let mut work = Vec::new();
+        for (name, at) in by_driver {
+            let orders: Vec<Order> = at.iter().filter_map(|at| under.get(*at)).map(|one| one.order.clone()).collect();
+            let driver = self.drivers.named(&name).map_err(|error| told_of(&error));
+            work.push(async move {
+                match driver {
+                    Ok(driver) => at.into_iter().zip(driver.create(&orders).await).collect::<Vec<_>>(),
+                    Err(why) => at.into_iter().map(|at| (at, Err(Error::invalid(&name, &why)))).collect(),
+                }
+            });
+        }
+        for (at, created) in futures::future::join_all(work).await.into_iter().flatten() {
+            let Some(one) = under.get_mut(at) else { continue };
+            match created {
+                Ok(taken) => one.taken = Some(taken),
+                Err(error) => one.why = Some(told_of(&error)),
+            }
+        }
+    }
+
+    /// Looks at every snapshot that is not through yet, once.
+    async fn look(&self, under: &mut [Under]) {
+        let looks = under.iter_mut().filter(|one| one.why.is_none() && !one.ready).map(async |one| {
+            let Some(taken) = &one.taken else { return };
+            let looked = match self.drivers.named(&one.driver) {
+                Ok(driver) => driver.look(taken).await,
+                Err(error) => Err(error),
+            };
+            match looked {
+                Ok((now, standing)) => {
+                    one.taken = Some(now);
+                    match standing {
+                        Standing::Asked => {}
+                        Standing::Cut(_) => one.cut = true,
+                        Standing::Ready => (one.cut, one.ready) = (true, true),
+                        Standing::Failed(why) => one.why = Some(why),
+                        Standing::Gone => one.why = Some("its snapshot vanished".to_owned()),
+                    }
+                }
+                // It may pass: whoever waits looks again, until the time is up.
+                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                Err(error) => one.why = Some(told_of(&error)),
+            }
+        });
+        stream::iter(looks).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    }
+
+    /// Waits until `through` says so of each, at most for `limit`.
+    async fn wait(
+        &self,
+        under: &mut [Under],
+        limit: Duration,
+        through: impl Fn(&Under) -> bool,
+        told: impl Fn(usize, usize),
+    ) -> bool {
+        let clock = &self.journal.parts().clock;
+        let (began, mut last) = (clock.monotonic(), None);
+        loop {
+            self.look(under).await;
+            let of = under.iter().filter(|one| one.why.is_none()).count();
+            let done = under.iter().filter(|one| one.why.is_none() && through(one)).count();
+            if last != Some((done, of)) {
+                told(done, of);
+                last = Some((done, of));
+            }
+            if done == of {
+                return true;
+            }
+            if clock.monotonic().saturating_sub(began) > limit {
+                return false;
+            }
+            clock.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn wait_cut(&self, under: &mut [Under], told: &(dyn Fn(Told) + Send + Sync)) {
+        let limit = self.limits.cut;
+        if !self.wait(under, limit, |one| one.cut, |done, of| told(Told::Cut(done, of))).await {
+            for one in under.iter_mut().filter(|one| one.why.is_none() && !one.cut) {
+                one.why = Some(format!("its driver fixed no moment within {} s", limit.as_secs()));
+            }
+        }
+    }
+
+    async fn wait_ready(&self, under: &mut [Under], told: &(dyn Fn(Told) + Send + Sync)) {
+        let limit = self.limits.ready;
+        if !self.wait(under, limit, |one| one.ready, |done, of| told(Told::Ready(done, of))).await {
+            for one in under.iter_mut().filter(|one| one.why.is_none() && !one.ready) {
+                one.why = Some(format!("its snapshot was not ready within {} s", limit.as_secs()));
+            }
+        }
+    }
+
+    /// Makes the point of what is there.
+    async fn finish(
+        &self,
+        begin: &Begin,
+        between: (Revision, Revision),
+        hooks: Vec<Ran>,
+        under: Vec<Under>,
+    ) -> Result<Point> {
+        let past = match self.cut(between.0).await {
+            Ok(past) => past,
+            Err(error) => return self.failed(begin, hooks, &under, &error).await,
+        };
+        let moment = past.moment();
+        let mut point = fresh(begin, hooks);
+        point.state = PointState::Complete;
+        point.between = between;
+        point.time = moment.time;
+        point.cut = moment.cut.domains.iter().map(|(domain, at)| (domain.clone(), (at.incarnation, at.rv))).collect();
+        let failed: Vec<Under> = under.iter().filter(|one| one.why.is_some()).cloned().collect();
+        for one in under {
+            let (taken, why) = match one.why {
+                None => (one.taken, None),
+                Some(why) => (None, Some(why)),
+            };
+            if let Some(why) = &why {
+                point.missing.push(format!("volume {}: {why}", one.order.volume.title()));
+            }
+            point.volumes.push(PointVolume { volume: one.order.volume, taken, why, wanted: false });
+        }
+        for left in &begin.left {
+            if !left.wanted {
+                point.missing.push(format!("volume {}: {}", left.volume.title(), left.why));
+            }
+            let (volume, why, wanted) = (left.volume.clone(), Some(left.why.clone()), left.wanted);
+            point.volumes.push(PointVolume { volume, taken: None, why, wanted });
+        }
+        self.late(&past, &mut point).await?;
+        let hooks = point.hooks.iter().filter(|ran| ran.hook.on_error == point::OnError::Fail);
+        let failed_hooks = hooks.filter_map(|ran| Some(format!("{}: {}", hook_title(&ran.hook), ran.failed.as_ref()?)));
+        point.missing.extend(failed_hooks.collect::<Vec<String>>());
+        if !point.missing.is_empty() {
+            point.state = PointState::Partial;
+        }
+        point.made = self.clock();
+        let point = self.points().make(&point).await?;
+        self.drop_failed(&failed).await;
+        Ok(point)
+    }
+
+    /// Claims that came while the point was being made: the cut has them, and there is no snapshot of theirs.
+    async fn late(&self, past: &Past, point: &mut Point) -> Result<()> {
+        let scene = Scene::read(past).await?;
+        let request = Request { name: point.name.clone(), scope: point.scope.clone(), ..Request::default() };
+        let then = plan::plan(&scene, &request, &self.drivers.list(), self.journal.cluster(), &point.id)?;
+        let known: Vec<String> = point.volumes.iter().map(|volume| volume.volume.title()).collect();
+        let all =
+            then.orders.into_iter().map(|order| order.volume).chain(then.left.into_iter().map(|left| left.volume));
+        for volume in all.filter(|volume| !volume.name.is_empty() && !known.contains(&volume.title())) {
+            let why = "its claim came while the point was being made".to_owned();
+            point.missing.push(format!("volume {}: {why}", volume.title()));
+            point.volumes.push(PointVolume { volume, taken: None, why: Some(why), wanted: false });
+        }
+        Ok(())
+    }
+
+    /// The closed cut at R0.
+    async fn cut(&self, revision: Revision) -> Result<Past> {
+        let mut reader = Reader::open(&self.journal).await?;
+        let incarnation = {
+            let now = reader.at(&At::Now).await?;
+            now.moment().cut.domains.get(MAIN).map(|point| point.incarnation)
+        };
+        let past = reader.at(&At::Rev { rv: revision, incarnation, domain: None }).await?;
+        if past.moment().closed {
+            return Ok(past);
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("revision {revision}"),
+            "was not closed in the journal: some kind has not been seen up to it",
+        )
+        .with_hint("`hindcast status` says which kinds lag, and whether `hindcast run` is alive"))
+    }
+
+    /// Makes a point that failed; what was taken for it is deleted.
+    async fn failed(&self, begin: &Begin, hooks: Vec<Ran>, under: &[Under], error: &Error) -> Result<Point> {
+        let mut point = fresh(begin, hooks);
+        point.missing.push(format!("all: {}", told_of(error)));
+        point.made = self.clock();
+        let point = self.points().make(&point).await?;
+        if point.state == PointState::Failed {
+            self.drop_failed(under).await;
+        }
+        Ok(point)
+    }
+
+    /// Deletes what a point does not have. What cannot be deleted now is found by its tag later.
+    async fn drop_failed(&self, failed: &[Under]) {
+        let deletions = failed.iter().filter(|one| one.taken.is_some()).map(async |one| {
+            let Some(taken) = &one.taken else { return };
+            let deleted = match self.drivers.named(&one.driver) {
+                Ok(driver) => driver.delete(taken).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = deleted {
+                tracing::warn!(error = %Error::causes(&error), "the snapshot {} is not of its point and could not be deleted yet", taken.tag);
+            }
+        });
+        stream::iter(deletions).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    }
+}
+
+/// A point of an intent, of which nothing is said yet but that it failed.
+fn fresh(begin: &Begin, hooks: Vec<Ran>) -> Point {
+    Point {
+        format: point::format(),
+        name: begin.name.clone(),
+        id: begin.id.clone(),
+        schedule: begin.schedule.clone(),
+        scope: begin.scope.clone(),
+        state: PointState::Failed,
+        began: begin.began,
+        made: 0,
+        expires: begin.expires,
+        cut: BTreeMap::new(),
+        time: 0,
+        between: (0, 0),
+        volumes: Vec::new(),
+        hooks,
+        labels: begin.labels.clone(),
+        missing: Vec::new(),
+        warnings: begin.warnings.clone(),
+    }
+}
+
+/// An error in one line, with its remedy.
+fn told_of(error: &Error) -> String {
+    match error.hint() {
+        Some(hint) => format!("{} ({hint})", Error::causes(error)),
+        None => Error::causes(error),
+    }
+}
+
+/// A hook in a line.
+fn hook_title(hook: &point::Hook) -> String {
+    let phase = match hook.phase {
+        point::Phase::Pre => "before",
+        point::Phase::Post => "after",
+    };
+    format!("hook {phase} in {}/{} ({})", hook.namespace, hook.pod, hook.container)
+}

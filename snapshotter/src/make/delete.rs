@@ -1,0 +1,97 @@
+//! Taking a point away: its snapshots first, then what the bucket has of it.
+//!
+//! **Invariants.** (1) That it goes is durable before the first snapshot does, and from then on it is no point
+//! [`Maker::delete`]. (2) What the bucket has is removed only when every driver that was asked for it says that nothing bears
+//! its tag any more [`Maker::unmake`]. (3) A process that dies in between leaves a point that is being deleted, which the
+//! next one goes on with.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use hindcast_journal::{
+    Error, Result,
+    point::{Deletion, Taken, check_name},
+};
+
+use super::{AT_ONCE, Maker};
+
+/// How often what still bears the tag is deleted again, before it is left to the next time.
+const ROUNDS: u32 = 3;
+
+impl Maker {
+    /// Deletes a point and its snapshots.
+    pub async fn delete(&self, name: &str, why: &str) -> Result<()> {
+        check_name(name)?;
+        let points = self.points();
+        let Some(begin) = points.intent(name).await? else {
+            let listed = points.list().await?;
+            if listed.iter().any(|listed| listed.name == name) {
+                // Only what an earlier deletion left of it.
+                return points.remove(name).await;
+            }
+            return Err(Error::not_found(format!("point {name}"), "there is no recovery point of that name")
+                .with_hint("`hindcast point list` shows what there is"));
+        };
+        self.holding(name, async {
+            points.condemn(name, &Deletion { time: self.clock(), why: why.to_owned() }).await?;
+            self.unmake(&begin).await
+        })
+        .await
+    }
+
+    /// Deletes what bears a point's tag, and then what the bucket has of it.
+    pub(super) async fn unmake(&self, begin: &hindcast_journal::point::Begin) -> Result<()> {
+        let points = self.points();
+        let kept: Vec<Taken> = match points.read(&begin.name).await {
+            Ok(Some(point)) => point.volumes.into_iter().filter_map(|volume| volume.taken).collect(),
+            // Without a point, or with one that cannot be read, what was asked for bears the tag.
+            Ok(None) | Err(_) => Vec::new(),
+        };
+        let drivers: BTreeSet<&String> = begin.drivers.iter().collect();
+        for name in drivers {
+            let driver = self.drivers.named(name)?;
+            let own = kept.iter().filter(|taken| taken.driver == *name).cloned();
+            self.delete_all(driver, own.collect()).await?;
+            for _ in 0..ROUNDS {
+                let found = driver.find(self.journal.cluster(), &begin.id).await?;
+                if found.is_empty() {
+                    break;
+                }
+                self.delete_all(driver, found).await?;
+            }
+            let left = driver.find(self.journal.cluster(), &begin.id).await?;
+            if let Some(first) = left.first() {
+                let reason = format!("{} of its snapshots are still there: {}", left.len(), first.tag);
+                return Err(Error::new(
+                    hindcast_journal::error::ErrorKind::Unavailable,
+                    format!("point {}", begin.name),
+                    reason,
+                )
+                .with_hint("the deletion is tried again by itself while `hindcast run` is up"));
+            }
+        }
+        points.remove(&begin.name).await
+    }
+
+    async fn delete_all(
+        &self,
+        driver: &std::sync::Arc<dyn crate::driver::VolumeDriver>,
+        all: Vec<Taken>,
+    ) -> Result<()> {
+        let deletions = stream::iter(all.iter().map(async |taken| driver.delete(taken).await));
+        deletions.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+        Ok(())
+    }
+
+    /// Goes on with a deletion that another process began, unless one works at it.
+    pub(super) async fn go_on_deleting(&self, name: &str) -> Result<bool> {
+        if self.points().hold(name, &self.by, self.limits.hold).await?.is_none() {
+            return Ok(false);
+        }
+        match self.points().intent(name).await? {
+            Some(begin) => self.holding(name, self.unmake(&begin)).await?,
+            None => self.points().remove(name).await?,
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,170 @@
+//! Finishing what a process left behind, and finding what nobody knows of.
+//!
+//! **Words**: what is *left* is one such thing, as a plan of [`Maker::look_for_left`] names it; [`Maker::reconcile`] mends it.
+//!
+//! **Invariants.** (1) What another process holds is left alone [`Maker::reconcile`]. (2) A snapshot is deleted only if no point
+//! has it and nobody makes the point it bears: it was listed *before* the bucket was read, so that whatever is begun
+//! meanwhile is not taken for a leak [`Maker::look_for_left`]. (3) A point is never completed by asking for volumes late: what was not
+//! made is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindcast_journal::{
+    Error, Result,
+    error::ErrorKind,
+    point::{Begin, Listed, Phase, Ran, Stage, Taken},
+};
+
+use super::{Maker, Under};
+
+/// Something that was left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// A point that was begun and not made; nobody works at it.
+    Unmade(String),
+    /// A point that is to be deleted; nobody works at it.
+    Undeleted(String),
+    /// What is left of a point whose snapshots are gone.
+    Remains(String),
+    /// A snapshot that no point has.
+    Leaked(Box<Taken>),
+    /// A driver that could not be asked, and why.
+    Unasked(String, String),
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mended {
+    /// What was left.
+    pub left: Left,
+    /// Why it still is, if so.
+    pub failed: Option<String>,
+}
+
+impl Maker {
+    /// What was left behind.
+    pub async fn look_for_left(&self) -> Result<Vec<Left>> {
+        let mut out = Vec::new();
+        let mut there: Vec<Taken> = Vec::new();
+        for driver in &self.drivers.0 {
+            match driver.all(self.journal.cluster()).await {
+                Ok(all) => there.extend(all),
+                Err(error) => out.push(Left::Unasked(driver.name().to_owned(), Error::causes(&error))),
+            }
+        }
+        let points = self.points();
+        let listed = points.list().await?;
+        let mut known: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        let mut busy: BTreeSet<String> = BTreeSet::new();
+        for point in &listed {
+            match point.stage {
+                Stage::Begun | Stage::Frozen | Stage::Deleting => {
+                    if let Some(begin) = points.intent(&point.name).await? {
+                        busy.insert(begin.id);
+                    }
+                    if self.is_free(point).await? {
+                        out.push(match point.stage {
+                            Stage::Deleting => Left::Undeleted(point.name.clone()),
+                            _ => Left::Unmade(point.name.clone()),
+                        });
+                    }
+                }
+                Stage::Deleted => out.push(Left::Remains(point.name.clone())),
+                Stage::Made => match points.read(&point.name).await {
+                    Ok(Some(made)) => {
+                        let taken = made.volumes.iter().filter_map(|volume| volume.taken.as_ref());
+                        known.entry(made.id).or_default().extend(taken.map(|taken| taken.tag.index));
+                        // Whoever made it may still be deleting what it does not have.
+                        if !self.is_free(point).await? {
+                            busy.extend(points.intent(&point.name).await?.map(|begin| begin.id));
+                        }
+                    }
+                    Ok(None) => {}
+                    // What cannot be read may have any of them.
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        busy.extend(points.intent(&point.name).await?.map(|begin| begin.id));
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        let leaked = there.into_iter().filter(|taken| {
+            let has = known.get(&taken.tag.id).is_some_and(|indexes| indexes.contains(&taken.tag.index));
+            !has && !busy.contains(&taken.tag.id)
+        });
+        out.extend(leaked.map(|taken| Left::Leaked(Box::new(taken))));
+        Ok(out)
+    }
+
+    /// Mends what was left behind.
+    pub async fn reconcile(&self) -> Result<Vec<Mended>> {
+        let mut out = Vec::new();
+        for left in self.look_for_left().await? {
+            let done = match &left {
+                Left::Unmade(name) => self.adopt(name).await,
+                Left::Undeleted(name) => self.go_on_deleting(name).await.map(|_| ()),
+                Left::Remains(name) => self.points().remove(name).await,
+                Left::Leaked(taken) => match self.drivers.named(&taken.driver) {
+                    Ok(driver) => driver.delete(taken).await,
+                    Err(error) => Err(error),
+                },
+                Left::Unasked(_, why) => Err(Error::new(ErrorKind::Unavailable, "the driver", why.clone())),
+            };
+            out.push(Mended { left, failed: done.err().map(|error| super::told_of(&error)) });
+        }
+        Ok(out)
+    }
+
+    /// Whether nobody works at a point.
+    async fn is_free(&self, point: &Listed) -> Result<bool> {
+        self.points().is_free(&point.name, point.hold).await
+    }
+
+    /// Makes a point of what a process left of it.
+    async fn adopt(&self, name: &str) -> Result<()> {
+        if self.points().hold(name, &self.by, self.limits.hold).await?.is_none() {
+            return Ok(());
+        }
+        let Some(begin) = self.points().intent(name).await? else {
+            // A hold without an intent: nothing was ever asked for.
+            return self.points().remove(name).await;
+        };
+        self.holding(name, self.adopted(&begin)).await
+    }
+
+    async fn adopted(&self, begin: &Begin) -> Result<()> {
+        let frozen = self.points().frozen(&begin.name).await?;
+        // Hooks before may have run; those after are run once too often rather than never.
+        let mut ran: Vec<Ran> = frozen.as_ref().map(|frozen| frozen.hooks.clone()).unwrap_or_default();
+        ran.extend(self.post_hooks(begin, &|_| {}).await);
+        let died = "the process that made it ended before it was done";
+        let Some(frozen) = frozen else {
+            let error = Error::new(ErrorKind::Unavailable, format!("point {}", begin.name), died);
+            return self.failed(begin, ran, &[], &error).await.map(|_| ());
+        };
+        let mut found: BTreeMap<u32, Taken> = BTreeMap::new();
+        for name in begin.drivers.iter().collect::<BTreeSet<_>>() {
+            let driver = self.drivers.named(name)?;
+            let all = driver.find(self.journal.cluster(), &begin.id).await?;
+            found.extend(all.into_iter().map(|taken| (taken.tag.index, taken)));
+        }
+        let stopped = ran.iter().filter(|ran| ran.failed.is_some() && ran.hook.phase == Phase::Pre).cloned().collect();
+        let before = super::run_hooks::Before::of(stopped);
+        let mut under: Vec<Under> = begin
+            .orders
+            .iter()
+            .zip(&begin.drivers)
+            .map(|(order, driver)| {
+                let taken = found.remove(&order.tag.index);
+                let none = || taken.is_none().then(|| format!("{died}: it was not taken"));
+                let why = before.stopped(order).or_else(none);
+                Under { order: order.clone(), driver: driver.clone(), taken, why, cut: false, ready: false }
+            })
+            .collect();
+        self.wait_cut(&mut under, &|_| {}).await;
+        self.now.close().await?;
+        let end = self.now.revision().await?;
+        self.wait_ready(&mut under, &|_| {}).await;
+        self.finish(begin, (frozen.revision, end), ran, under).await.map(|_| ())
+    }
+}
