@@ -16,8 +16,6 @@ use hindcast_tests::{
     real::Moto,
 };
 
-use super::suite;
-
 const REGION: &str = "eu-west-1";
 const ZONE: &str = "eu-west-1a";
 

@@ -23,8 +23,6 @@ use hindcast_tests::{
     drivers::{World, limits},
 };
 
-use super::suite;
-
 struct Microsoft {
     arm: ArmServer,
     next: AtomicU32,

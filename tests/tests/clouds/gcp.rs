@@ -18,8 +18,6 @@ use hindcast_tests::{
 };
 use tempfile::TempDir;
 
-use super::suite;
-
 const PROJECT: &str = "shop-1";
 const ZONE: &str = "europe-west1-b";
 

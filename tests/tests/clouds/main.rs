@@ -19,7 +19,6 @@ macro_rules! suite {
         }
     )*};
 }
-use suite;
 
 mod aws;
 mod azure;
