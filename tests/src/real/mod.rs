@@ -2,7 +2,6 @@
 //!
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
 //! - [`Minio`]: an S3-compatible store.
-//! - [`Moto`]: Amazon's services, as far as a Python package has them.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`ConnectProxy`]: a company's proxy, through which everything has to go.
 //! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
@@ -24,7 +23,6 @@ mod fake_clock;
 mod http_proxy;
 mod https;
 mod minio;
-mod moto;
 pub mod process;
 mod proxy;
 mod terminal;
@@ -38,7 +36,6 @@ pub use connect_proxy::ConnectProxy;
 pub use fake_clock::FakeClock;
 pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use minio::Minio;
-pub use moto::Moto;
 pub use proxy::{Mode, Proxy};
 pub use terminal::Terminal;
 pub use webhook::{Verdict, Webhook, WebhookKind};

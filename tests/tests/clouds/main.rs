@@ -20,6 +20,5 @@ macro_rules! suite {
     )*};
 }
 
-mod aws;
 mod azure;
 mod gcp;
