@@ -149,7 +149,7 @@ impl ArmServer {
 }
 
 fn long_ago() -> Instant {
-    Instant::now() - Duration::from_secs(60)
+    Instant::now().checked_sub(Duration::from_mins(1)).unwrap_or_else(Instant::now)
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

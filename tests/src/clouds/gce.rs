@@ -107,7 +107,7 @@ impl Gce {
         state.number += 1;
         let name = format!("foreign-{}", state.number);
         let made = json!({ "kind": "compute#snapshot", "name": name, "labels": {"team": "other"}, "diskSizeGb": "8" });
-        state.snapshots.insert(name.clone(), (made, Instant::now() - Duration::from_secs(60)));
+        state.snapshots.insert(name.clone(), (made, Instant::now()));
         name
     }
 

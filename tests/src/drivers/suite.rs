@@ -236,6 +236,7 @@ pub async fn refusals_name_their_remedy(world: &dyn World) -> Result<()> {
     is(&take(&*stranger, &order).await.err().context("nobody knows it")?, ErrorKind::Denied)?;
     is(&stranger.all(&cluster).await.err().context("nobody knows it")?, ErrorKind::Denied)?;
     let driver = world.driver(false).await?;
+    let before = world.faults().asked(Op::Create);
     for (fault, kind) in
         [(Fault::Unknown, ErrorKind::Denied), (Fault::Forbidden, ErrorKind::Denied), (Fault::Quota, ErrorKind::Refused)]
     {
