@@ -45,7 +45,7 @@ use self::{
     conflict::meta,
     progress::Meter,
     request::Link,
-    write::{Did, Job, Work},
+    write::{Did, Goes, Job, Work},
 };
 use crate::{
     intent,
@@ -182,13 +182,32 @@ fn work<'a>(prepared: &'a Prepared, record: &'a Record, link: Link<'a>) -> Work<
     off.extend(prepared.plan.switches_on.iter().flat_map(|off| off.webhooks.iter().cloned()));
     let bypassed = tokio::sync::Mutex::new(off);
     let goes = prepared.plan.actions.iter().filter(|action| matches!(action.verb, Verb::Delete | Verb::Recreate));
-    let going = goes.filter_map(|action| Some(action.live.as_ref()?.uid.clone())).collect();
+    let going = goes.filter_map(|action| {
+        let live = action.live.as_ref()?;
+        Some((live.uid.clone(), Goes { again: action.verb == Verb::Recreate, rv: live.rv.clone() }))
+    });
+    let going = going.collect();
     let parts = |action: &Action| Some((action.key.clone(), looked_at(&prepared.plan, action)?));
     let parts = prepared.plan.actions.iter().filter_map(parts).collect();
     let children = tokio::sync::Mutex::default();
-    let (ended, waiting) = (Mutex::default(), Mutex::default());
+    let (ended, waiting, leaving) = (Mutex::default(), Mutex::default(), Mutex::default());
     let resumed = record.is_resumed();
-    Work { link, prepared, record, created, children, going, parts, bypassed, ended, waiting, resumed }
+    let actions = prepared.plan.actions.iter().map(|action| (&action.key, action)).collect();
+    Work {
+        link,
+        prepared,
+        record,
+        actions,
+        created,
+        children,
+        going,
+        parts,
+        bypassed,
+        ended,
+        waiting,
+        leaving,
+        resumed,
+    }
 }
 
 /// The parts of an object that the plan looked at, where that is not all of it.

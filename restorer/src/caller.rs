@@ -18,6 +18,8 @@ pub(crate) struct Caller {
     pub(crate) groups: Vec<String>,
     /// The roles that are bound to them, as far as they may matter; or why they cannot be known.
     pub(crate) roles: Result<BTreeSet<ObjectKey>, String>,
+    /// The roles out of which those are gathered, by their labels.
+    pub(crate) components: BTreeSet<ObjectKey>,
 }
 
 impl Caller {
@@ -26,7 +28,7 @@ impl Caller {
         let user = review.pointer("/status/userInfo/username")?.as_str()?.to_owned();
         let groups = review.pointer("/status/userInfo/groups").and_then(Value::as_array).unwrap_or_default();
         let groups = groups.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        Some(Self { user, groups, roles: Ok(BTreeSet::new()) })
+        Some(Self { user, groups, roles: Ok(BTreeSet::new()), components: BTreeSet::new() })
     }
 
     /// Whether their rights stand on no object.

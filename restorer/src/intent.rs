@@ -56,6 +56,16 @@ impl Form {
     pub(crate) fn digest(&self, key: Option<&Key>) -> String {
         digest(&self.value, &self.sealed, key)
     }
+
+    /// Its hash, as that of an object that stands: where values do not count, its revision tells that they are the same.
+    pub(crate) fn standing(&self, object: &Value, key: Option<&Key>) -> String {
+        let hash = self.digest(key);
+        if key.is_some() || self.sealed.is_empty() {
+            return hash;
+        }
+        let revision = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        format!("{hash}@{revision}")
+    }
 }
 
 /// The intent form: the object without the kept paths, and without what is empty then.
@@ -104,7 +114,7 @@ pub fn hash(form: &Value) -> String {
 }
 
 /// The hash of an intent form: keyed where it has values that no output may show, since a plain hash of a short one can be
-/// guessed. Without a key such values do not count: then the resourceVersion has to tell.
+/// guessed. Without a key such values do not count: then the resourceVersion has to tell ([`Form::standing`]).
 pub fn digest(form: &Value, redact: &[String], key: Option<&Key>) -> String {
     if redact.is_empty() {
         return hash(form);
@@ -129,7 +139,7 @@ pub fn fingerprint(key: &ObjectKey, object: &Full, around: &Surroundings, hmac: 
     let around = Surroundings { asked: None, ..around.clone() };
     let kept = kept(key, Some(object), Some(object), &around);
     let sealed = around.rules.sealed_paths(&key.group, &key.resource, &object.value);
-    Form::new(&object.value, &kept, &sealed).digest(hmac)
+    Form::new(&object.value, &kept, &sealed).standing(&object.value, hmac)
 }
 
 #[cfg(test)]

@@ -46,10 +46,10 @@ pub(crate) async fn check(
     settings: &Settings,
 ) -> BTreeMap<ObjectKey, Check> {
     let link = Link::new(client, parts.clone(), settings, None);
-    let link = &link;
+    let (link, writes) = (&link, &Writes::of(prepared));
     let asked = prepared.plan.actions.iter().map(|action| async move {
         let said = match prepared.bodies.get(&action.key) {
-            Some(bodies) => one(link, prepared, action, bodies).await,
+            Some(bodies) => one(link, (prepared, writes), action, bodies).await,
             None => Check::Unknown("the plan holds no body for it".to_owned()),
         };
         (action.key.clone(), said)
@@ -57,17 +57,36 @@ pub(crate) async fn check(
     stream::iter(asked).buffer_unordered(settings.most.max(1)).collect().await
 }
 
-async fn one(link: &Link<'_>, prepared: &Prepared, action: &Action, bodies: &Bodies) -> Check {
+/// What a plan writes, found by its key.
+struct Writes<'p>(BTreeMap<&'p ObjectKey, Verb>);
+
+impl<'p> Writes<'p> {
+    fn of(prepared: &'p Prepared) -> Self {
+        Self(prepared.plan.actions.iter().map(|action| (&action.key, action.verb)).collect())
+    }
+
+    /// Whether an object is created, also where it is deleted for that.
+    fn creates(&self, key: &ObjectKey) -> bool {
+        matches!(self.0.get(key), Some(Verb::Create | Verb::Recreate))
+    }
+
+    /// Whether an object is as the plan wants it once the plan is done.
+    fn puts_back(&self, key: &ObjectKey) -> bool {
+        self.0.get(key).is_some_and(|verb| *verb != Verb::Delete)
+    }
+}
+
+async fn one(link: &Link<'_>, (prepared, writes): (&Prepared, &Writes<'_>), action: &Action, bodies: &Bodies) -> Check {
     let Some((ask, verb)) = question(action, bodies) else {
         return Check::Unknown("the plan holds no body for it".to_owned());
     };
-    if let Some(why) = depends(prepared, action, bodies) {
+    if let Some(why) = depends(writes, action, bodies) {
         return Check::Unknown(why);
     }
     let said = match link.send(&ask).await {
         Ok(reply) if reply.is_success() && action.verb == Verb::Recreate => anew(link, prepared, action, bodies).await,
         Ok(reply) if reply.is_success() => return stored(prepared, action, bodies, &reply),
-        Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(prepared, action, verb, &reply)),
+        Ok(reply) => held(prepared, action, bodies, &reply).unwrap_or_else(|| judge(writes, action, verb, &reply)),
         Err(lost) => unanswered(&lost),
     };
     // A server names the values that it refuses.
@@ -139,15 +158,13 @@ fn stored(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) 
 }
 
 /// What has to be done first for the question to make sense.
-fn depends(prepared: &Prepared, action: &Action, bodies: &Bodies) -> Option<String> {
-    let comes = |verb: Verb| matches!(verb, Verb::Create | Verb::Recreate);
-    let creates = |key: &ObjectKey| prepared.plan.actions.iter().any(|a| comes(a.verb) && a.key == *key);
+fn depends(writes: &Writes<'_>, action: &Action, bodies: &Bodies) -> Option<String> {
     let namespace = &action.key.namespace;
-    if !namespace.is_empty() && creates(&home(namespace)) {
+    if !namespace.is_empty() && writes.creates(&home(namespace)) {
         return Some(format!("namespace {namespace} is created first"));
     }
     let definition = definition(&action.key.group, &action.key.resource);
-    if creates(&definition) {
+    if writes.creates(&definition) {
         return Some(format!("checked once its definition {} is there", definition.name));
     }
     if action.verb == Verb::Create && action.live.is_some() {
@@ -173,14 +190,13 @@ fn held(prepared: &Prepared, action: &Action, bodies: &Bodies, reply: &Reply) ->
 }
 
 /// Whether the plan changes the definition of an object's kind, which takes by then what it does not take now.
-fn redefined(prepared: &Prepared, action: &Action) -> Option<String> {
+fn redefined(writes: &Writes<'_>, action: &Action) -> Option<String> {
     let definition = definition(&action.key.group, &action.key.resource);
-    let changed = prepared.plan.actions.iter().any(|a| a.verb != Verb::Delete && a.key == definition);
-    changed.then(|| format!("checked once its definition {} is put back", definition.name))
+    writes.puts_back(&definition).then(|| format!("checked once its definition {} is put back", definition.name))
 }
 
 /// What a refusal means.
-fn judge(prepared: &Prepared, action: &Action, verb: &str, reply: &Reply) -> Check {
+fn judge(writes: &Writes<'_>, action: &Action, verb: &str, reply: &Reply) -> Check {
     let words = reply.message();
     match reply.status {
         _ if reply.has_no_dry_run() => Check::Unknown(words),
@@ -188,7 +204,7 @@ fn judge(prepared: &Prepared, action: &Action, verb: &str, reply: &Reply) -> Che
         409 if reply.reason() == "Conflict" => Check::Fine,
         // It is gone already.
         404 if action.verb == Verb::Delete => Check::Fine,
-        400 | 404 | 422 if let Some(why) = redefined(prepared, action) => Check::NotYet(why),
+        400 | 404 | 422 if let Some(why) = redefined(writes, action) => Check::NotYet(why),
         _ => Check::Refused(explain(action, verb, reply)),
     }
 }

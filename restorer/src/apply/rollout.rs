@@ -101,7 +101,7 @@ async fn look(work: &Work<'_>, acted: &Acted) -> Rollout {
 }
 
 fn path(work: &Work<'_>, acted: &Acted) -> String {
-    let action = work.prepared.plan.actions.iter().find(|a| a.key == acted.key);
+    let action = work.actions.get(&acted.key);
     request::object(&acted.key, action.map_or("v1", |a| &a.version))
 }
 

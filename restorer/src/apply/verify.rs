@@ -17,7 +17,7 @@ use crate::{
     reason::{Cause, Standing},
 };
 
-/// How long an accepted delete may take before it is told as one that hangs.
+/// How long accepted deletes may take, all of them together, before they are told as such that hang.
 const GOING: Duration = Duration::from_secs(15);
 
 /// What a reading showed.
@@ -82,7 +82,9 @@ fn wanted(work: &Work<'_>, job: &Job<'_>, did: &Did) -> Option<Full> {
 async fn deleted(work: &Work<'_>, job: Job<'_>) -> Option<Seen> {
     let uid = job.bodies.before.as_ref().map(|b| meta(&b.value, "uid").to_owned()).unwrap_or_default();
     let clock = &work.link.parts.clock;
-    let began = clock.monotonic();
+    // However many of them hang, they hang side by side.
+    let now = clock.monotonic();
+    let began = *work.leaving.lock().expect("never poisoned: no panic under it").get_or_insert(now);
     let mut wait = Duration::from_millis(20);
     loop {
         let now = match work.read(&job).await {

@@ -26,6 +26,7 @@ use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use self::sent::{not_owned, refusal};
 pub(crate) use self::{
+    closure::Goes,
     did::Did,
     sent::{body, delete_options, explain},
 };
@@ -65,12 +66,14 @@ pub(crate) struct Work<'a> {
     pub(crate) link: Link<'a>,
     pub(crate) prepared: &'a Prepared,
     pub(crate) record: &'a Record,
+    /// The plan's actions by their object.
+    pub(crate) actions: BTreeMap<&'a ObjectKey, &'a Action>,
     /// The uids of owners that were created.
     pub(crate) created: Mutex<BTreeMap<ObjectKey, String>>,
     /// What has owners now. Filled by [`Work::delete`], before each delete that finds it too old.
     pub(crate) children: tokio::sync::Mutex<Option<std::sync::Arc<closure::Children>>>,
-    /// The uids of what the plan deletes, for good or to create it again.
-    pub(crate) going: BTreeSet<String>,
+    /// What the plan deletes, for good or to create it again, by its uid.
+    pub(crate) going: BTreeMap<String, Goes>,
     /// The parts of objects that the plan looked at, where that is not all.
     pub(crate) parts: BTreeMap<ObjectKey, Vec<String>>,
     /// The webhooks that are switched off. Filled by [`Work::bypass`], emptied by [`Work::end_bypass`].
@@ -79,6 +82,8 @@ pub(crate) struct Work<'a> {
     pub(crate) ended: Mutex<BTreeMap<String, Ending>>,
     /// When the first wait began for what was being deleted before: all of it is waited for together. On the monotonic clock.
     pub(crate) waiting: Mutex<Option<Duration>>,
+    /// The same for what is verified to be deleted.
+    pub(crate) leaving: Mutex<Option<Duration>>,
     /// An earlier process may have begun any of the actions.
     pub(crate) resumed: bool,
 }
@@ -189,6 +194,7 @@ impl<'a> Work<'a> {
             (Verb::Create | Verb::Update, Some(now)) if let Some(given) = self.without_others(job, &now, true) => {
                 self.found(job, now, true).await.with_note(Some(given))
             }
+            (Verb::Recreate, None) => did.with_note(Some(Cause::Away)),
             (Verb::Update | Verb::Delete | Verb::Recreate, Some(now)) => {
                 let stands = |before: &Full| {
                     let same = meta(&before.value, "uid") == meta(&now.value, "uid");
@@ -347,6 +353,37 @@ impl<'a> Work<'a> {
             }
         }
         Ok(())
+    }
+
+    /// An object of before as it can be put back now: of owners that this restore deleted, it names those that were made of
+    /// them, and none that is gone. With a dead one the garbage collector would take it within seconds.
+    fn as_owned_now(&self, before: &Value) -> Value {
+        let now = |uid: &str| -> Option<String> {
+            let is = |action: &&Action| action.live.as_ref().is_some_and(|live| live.uid == uid);
+            let owner = self.prepared.plan.actions.iter().filter(|action| action.verb != Verb::Update).find(is);
+            let Some(owner) = owner else { return Some(uid.to_owned()) };
+            match owner.verb {
+                Verb::Delete if !self.record.touched(&owner.key) => Some(uid.to_owned()),
+                Verb::Delete => None,
+                _ => self.created.lock().expect("never poisoned: no panic under it").get(&owner.key).cloned(),
+            }
+        };
+        let mut value = before.clone();
+        let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else { return value };
+        let mut owners = metadata.get("ownerReferences").and_then(Value::as_array).unwrap_or_default().to_vec();
+        owners.retain_mut(|owner| {
+            let uid = owner.get("uid").and_then(Value::as_str).and_then(&now);
+            match (uid, owner.as_object_mut()) {
+                (Some(uid), Some(owner)) => owner.insert("uid", Value::from(uid)).is_some(),
+                _ => false,
+            }
+        });
+        if owners.is_empty() {
+            metadata.remove("ownerReferences");
+        } else {
+            metadata.insert("ownerReferences", Value::Array(owners));
+        }
+        value
     }
 
     /// As [`Work::adopt`], as far as the owners are known.

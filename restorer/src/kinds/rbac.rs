@@ -1,10 +1,13 @@
 //! Roles and their bindings: what grants rights.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hindcast_journal::{exact::Value, fold::ObjectKey};
 
 use super::{Anew, Family, Kind, Needed, Rule, Sides, Turn};
 use crate::{
     caller::Caller,
+    full::Full,
     kept::{Fresh, Keeping},
     reason::Ruled,
 };
@@ -17,6 +20,9 @@ pub(crate) const BINDINGS: &str = "rolebindings";
 
 /// Bindings in the whole cluster, by their plural name.
 pub(crate) const CLUSTER_BINDINGS: &str = "clusterrolebindings";
+
+/// Roles in the whole cluster, by their plural name.
+pub(crate) const CLUSTER_ROLES: &str = "clusterroles";
 
 /// What is true of all that the group has.
 const ANY: Kind = Kind { servers_own: Some(servers_own), escalation: Some(escalation), ..Kind::group(GROUP) };
@@ -65,7 +71,7 @@ pub(super) const FAMILY: Family = Family {
                 "rbac.authorization.k8s.io/rolebindings",
                 "rbac.authorization.k8s.io/roles",
             ],
-            what: "What gives whoever restores their rights is not deleted, not even to be created again, nor changed so that it gives less: their bindings, the roles these bind, their service account and its namespace.",
+            what: "What gives whoever restores their rights is not deleted, not even to be created again, nor changed so that it gives less: their bindings, the roles these bind, the roles out of which the server gathers such a one, their service account and its namespace.",
             why: "The restore would end half done, and could not be undone. Somebody else can do it.",
         },
         Rule {
@@ -142,12 +148,81 @@ fn binding_stands(caller: &Caller, key: &ObjectKey, live: &Value, sent: Option<&
 }
 
 fn role_stands(caller: &Caller, key: &ObjectKey, live: &Value, sent: Option<&Value>) -> Result<bool, String> {
-    let rules = |role: &Value| role.get("rules").and_then(Value::as_array).unwrap_or_default().to_vec();
-    let less = sent.is_none_or(|sent| {
-        let sent = rules(sent);
-        rules(live).iter().any(|rule| !sent.contains(rule))
-    });
-    Ok(less && caller.roles.as_ref().map_err(Clone::clone)?.contains(key))
+    let list = |role: &Value, path: &str| role.pointer(path).and_then(Value::as_array).unwrap_or_default().to_vec();
+    let loses = |path: &str| {
+        sent.is_none_or(|sent| {
+            let sent = list(sent, path);
+            list(live, path).iter().any(|one| !sent.contains(one))
+        })
+    };
+    let less = loses("/rules") || loses(SELECTORS);
+    // A role is gathered into others by its labels.
+    let others = key.namespace.is_empty() && sent.is_none_or(|sent| labels(sent) != labels(live));
+    if !less && !others {
+        return Ok(false);
+    }
+    let bound = caller.roles.as_ref().map_err(Clone::clone)?.contains(key);
+    Ok((less && bound) || caller.components.contains(key))
+}
+
+/// Where an aggregated role says which roles are gathered into it.
+const SELECTORS: &str = "/aggregationRule/clusterRoleSelectors";
+
+fn labels(role: &Value) -> BTreeMap<&str, &str> {
+    let labels = role.pointer("/metadata/labels").and_then(Value::as_object);
+    labels
+        .into_iter()
+        .flat_map(|labels| labels.iter())
+        .filter_map(|(name, value)| Some((name, value.as_str()?)))
+        .collect()
+}
+
+/// The cluster roles out of which the server gathers these, and those out of which it gathers them.
+pub(crate) fn components(of: &BTreeSet<ObjectKey>, all: &[Full]) -> BTreeSet<ObjectKey> {
+    let name =
+        |role: &Full| role.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let key = |role: &Full| ObjectKey {
+        namespace: String::new(),
+        group: GROUP.to_owned(),
+        resource: CLUSTER_ROLES.to_owned(),
+        name: name(role),
+    };
+    let mut out = BTreeSet::new();
+    loop {
+        let gathering = all.iter().filter(|role| of.contains(&key(role)) || out.contains(&key(role)));
+        let selectors: Vec<&Value> = gathering
+            .flat_map(|role| role.value.pointer(SELECTORS).and_then(Value::as_array).unwrap_or_default())
+            .collect();
+        let gathered =
+            all.iter().filter(|role| selectors.iter().any(|selector| selects(selector, &labels(&role.value))));
+        let before = out.len();
+        let more: Vec<ObjectKey> = gathered.map(key).collect();
+        out.extend(more);
+        if out.len() == before {
+            return out;
+        }
+    }
+}
+
+/// Whether a label selector of an object takes these labels.
+fn selects(selector: &Value, labels: &BTreeMap<&str, &str>) -> bool {
+    let members = selector.get("matchLabels").and_then(Value::as_object).into_iter().flat_map(|members| members.iter());
+    let mut equal = members.map(|(name, value)| labels.get(name).copied() == value.as_str());
+    let expressions = selector.get("matchExpressions").and_then(Value::as_array).unwrap_or_default();
+    equal.all(|equal| equal)
+        && expressions.iter().all(|expression| {
+            let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
+            let value = labels.get(text("key")).copied();
+            let values = expression.get("values").and_then(Value::as_array).unwrap_or_default();
+            let listed = values.iter().any(|one| value.is_some() && one.as_str() == value);
+            match text("operator") {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => true,
+            }
+        })
 }
 
 /// Whether a binding gives rights to a service account of a namespace.

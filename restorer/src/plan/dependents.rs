@@ -14,7 +14,7 @@ use super::{Propagation, Verb, judge::Why, prepare::Planner};
 use crate::{
     live::{HeldIn, Present},
     names,
-    reason::Reason,
+    reason::{Loss, Reason},
     references::{Reference, references},
     rules,
     selection::Permission,
@@ -42,12 +42,15 @@ impl<'a> Planner<'a> {
         let mut staying = BTreeMap::new();
         let mut gone = BTreeMap::new();
         let (mut said, mut adopters) = (Vec::new(), Vec::new());
+        let versions: BTreeMap<&ObjectKey, &str> =
+            self.plan.actions.iter().map(|action| (&action.key, action.version.as_str())).collect();
         for (owner, along) in self.along() {
             if !along.keep.is_empty() {
                 staying.insert(owner, stays(along.keep, along.unless));
                 continue;
             }
-            let places: Vec<HeldIn> = along.freed.iter().filter_map(|key| self.place(key)).collect();
+            let places: Vec<HeldIn> =
+                along.freed.iter().filter_map(|key| Some(place(key, versions.get(key)?))).collect();
             let names = |keys: &[&ObjectKey]| keys.iter().map(|key| names::object(key)).collect::<Vec<_>>();
             if along.adopted.is_empty() {
                 gone.extend(along.takes.iter().map(|key| ((*key).clone(), owner.clone())));
@@ -64,14 +67,18 @@ impl<'a> Planner<'a> {
         for (owner, adopted, own) in adopters {
             self.let_adopted_go(&owner, &adopted, own);
         }
+        let mut along = BTreeMap::new();
         for (owner, named, places, uids) in said {
             if let Some(bodies) = self.bodies.get_mut(&owner) {
                 bodies.held.extend(places);
                 bodies.along = uids;
             }
-            let action = self.plan.actions.iter_mut().find(|action| action.key == owner);
-            if let Some(action) = action.filter(|_| !named.is_empty()) {
-                let named = names::some(&named);
+            if !named.is_empty() {
+                along.insert(owner, names::some(&named));
+            }
+        }
+        for action in &mut self.plan.actions {
+            if let Some(named) = along.get(&action.key) {
                 action.warnings.push(format!("what it owns goes with it, and no undo brings that back: {named}"));
             }
         }
@@ -112,22 +119,23 @@ impl<'a> Planner<'a> {
             return Vec::new();
         }
         let dependents = self.dependents(&going);
+        let mut of: BTreeMap<&str, Vec<(&'a ObjectKey, &Dependent<'a>)>> = BTreeMap::new();
+        for (&key, dependent) in &dependents {
+            for owner in &dependent.uids {
+                of.entry(owner).or_default().push((key, dependent));
+            }
+        }
         let mut out = Vec::new();
         for (uid, owner) in &going {
             let mut along = Along::default();
-            let mut lost = BTreeSet::from([*uid]);
             let mut seen = BTreeSet::new();
-            // Breadth first: what a dependent owns goes with it.
-            loop {
-                let next = dependents
-                    .iter()
-                    .filter(|(key, d)| !seen.contains(*key) && d.uids.iter().any(|uid| lost.contains(uid.as_str())));
-                let next: Vec<_> = next.map(|(key, d)| (*key, d)).collect();
-                if next.is_empty() {
-                    break;
-                }
-                for (key, dependent) in next {
-                    seen.insert(key);
+            // What a dependent owns goes with it.
+            let mut next = vec![*uid];
+            while let Some(lost) = next.pop() {
+                for (key, dependent) in of.get(lost).into_iter().flatten().copied() {
+                    if !seen.insert(key) {
+                        continue;
+                    }
                     let direct = dependent.uids.iter().any(|of| of == uid);
                     if direct && self.is_adopted(key, dependent, owner) {
                         along.adopted.push(key);
@@ -136,14 +144,19 @@ impl<'a> Planner<'a> {
                     if direct && self.is_made(key, dependent, owner) {
                         along.own.push((key, dependent.present));
                     }
-                    self.judge(key, dependent, &mut along);
+                    self.judge(key, dependent, owner, &mut along);
                     if !dependent.freed {
                         // What has an action goes by that alone, and may be taken out of the plan.
                         along.uids.extend((!dependent.deleted).then(|| dependent.present.uid.clone()));
-                        lost.insert(dependent.present.uid.as_str());
+                        next.push(dependent.present.uid.as_str());
                     }
                 }
             }
+            for keys in [&mut along.takes, &mut along.freed, &mut along.adopted] {
+                keys.sort_unstable();
+            }
+            along.keep.sort_unstable();
+            along.own.sort_unstable_by_key(|(key, _)| *key);
             out.push(((*owner).clone(), along));
         }
         out
@@ -161,48 +174,63 @@ impl<'a> Planner<'a> {
             && rules::is_made_by_machines(&key.kind_key(), &present.object)
     }
 
-    /// Whether the owner took a dependent over that was there before it: it controls what is older than itself.
+    /// Whether the owner took a dependent over that was there before it: it controls what machines make and is older than
+    /// itself. What a restore created, and is taken back, took over all that is older, whoever gave it to it.
     fn is_adopted(&self, key: &ObjectKey, dependent: &Dependent<'_>, owner: &ObjectKey) -> bool {
-        if dependent.freed || dependent.deleted || dependent.present.terminating {
+        let present = dependent.present;
+        if dependent.freed || dependent.deleted || present.terminating || !self.is_older(present, owner) {
             return false;
         }
-        let made = rules::is_made_by_machines(&key.kind_key(), &dependent.present.object);
-        let Some(owner) = self.live.objects.get(owner) else { return false };
-        let controls = |reference: &Reference| reference.controller && reference.uid == owner.uid;
-        // To the second, as the server stamps it: what was made within the same one counts as made by it.
-        let older =
-            dependent.present.object.created().zip(owner.object.created()).is_some_and(|(child, owner)| child < owner);
-        older && (made || self.desired.is_own()) && references(&dependent.present.object.value).iter().any(controls)
+        let uid = self.live.objects.get(owner).map(|owner| owner.uid.as_str());
+        let own = self.desired.is_own();
+        let names = |reference: &Reference| Some(reference.uid.as_str()) == uid && (own || reference.controller);
+        (own || rules::is_made_by_machines(&key.kind_key(), &present.object))
+            && references(&present.object.value).iter().any(names)
+    }
+
+    /// Whether an object was there before what owns it. To the second, as the server stamps it: what was made within the same
+    /// one counts as made by it.
+    fn is_older(&self, present: &Present, owner: &ObjectKey) -> bool {
+        let owner = self.live.objects.get(owner).and_then(|owner| owner.object.created());
+        present.object.created().zip(owner).is_some_and(|(child, owner)| child < owner)
     }
 
     /// Whether a dependent may go with its owner.
-    fn judge(&self, key: &'a ObjectKey, dependent: &Dependent<'a>, along: &mut Along<'a>) {
+    fn judge(&self, key: &'a ObjectKey, dependent: &Dependent<'a>, owner: &ObjectKey, along: &mut Along<'a>) {
         let object = &dependent.present.object;
         if dependent.freed {
             along.freed.push(key);
             return;
         }
-        if dependent.deleted || dependent.present.terminating || rules::is_made_by_machines(&key.kind_key(), object) {
+        if dependent.deleted || dependent.present.terminating {
             return;
         }
         let kind = key.kind_key();
         let needed = Permission::Delete(kind.clone());
-        if rules::destroys(&kind, object).is_some() && !self.selection.widen.allows(&needed) {
+        let made = rules::is_made_by_machines(&kind, object);
+        // What machines make, they make again; but not the work that a Job has done so far.
+        let loses = rules::destroys(&kind, object).is_some_and(|loss| !made || loss == Loss::Job);
+        if loses && !self.selection.widen.allows(&needed) {
             along.keep.push(names::object(key));
             along.unless.get_or_insert(needed);
-        } else if self.was_there(key, dependent.present) {
+        } else if made {
+            // It is made again, or goes with what it was made of.
+        } else if self.was_there(key, dependent.present, owner) {
             along.keep.push(names::object(key));
         } else {
             along.takes.push(key);
         }
     }
 
-    /// Whether an object was there at the moment, as far as that is known.
-    fn was_there(&self, key: &ObjectKey, present: &Present) -> bool {
+    /// Whether an object was there at the moment, as far as that is known; for an undo, before the restore made its owner.
+    fn was_there(&self, key: &ObjectKey, present: &Present, owner: &ObjectKey) -> bool {
         if let Some(wanted) = self.desired.objects.get(key) {
             return !wanted.is_absent();
         }
-        !self.desired.is_own() && present.object.created().is_some_and(|created| created <= self.desired.time)
+        if self.desired.is_own() {
+            return self.is_older(present, owner);
+        }
+        present.object.created().is_some_and(|created| created <= self.desired.time)
     }
 
     /// The objects that would be collected once these uids are gone, and those that are freed before.
@@ -252,16 +280,16 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
 
-    fn place(&self, key: &ObjectKey) -> Option<HeldIn> {
-        let action = self.plan.actions.iter().find(|action| action.key == *key)?;
-        Some(HeldIn {
-            group: key.group.clone(),
-            version: action.version.clone(),
-            resource: key.resource.clone(),
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-        })
+/// Where one object is.
+fn place(key: &ObjectKey, version: &str) -> HeldIn {
+    HeldIn {
+        group: key.group.clone(),
+        version: version.to_owned(),
+        resource: key.resource.clone(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
     }
 }
 

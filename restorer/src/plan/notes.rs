@@ -100,13 +100,13 @@ fn environment(planner: &mut Planner<'_>) {
                     && rules::controller(&present.object.value).is_none()
             })
             .collect();
+    let templated = |action: &Action| action.changes.iter().any(|change| change.path.starts_with("/spec/template"));
+    let acts = planner.plan.actions.iter().filter(|action| workloads.contains_key(&action.key));
+    let acts: BTreeMap<ObjectKey, (Verb, bool)> =
+        acts.map(|action| (action.key.clone(), (action.verb, templated(action)))).collect();
     for (key, present) in workloads {
         let rolls = rolls(key, &present.object.value);
-        let action = planner.plan.actions.iter().find(|action| action.key == *key);
-        let anew = action.is_some_and(|action| {
-            let templated = || action.changes.iter().any(|change| change.path.starts_with("/spec/template"));
-            action.verb != Verb::Update || (rolls && templated())
-        });
+        let anew = acts.get(key).is_some_and(|(verb, templated)| *verb != Verb::Update || (rolls && *templated));
         if anew {
             continue;
         }
@@ -163,7 +163,7 @@ fn restart(planner: &mut Planner<'_>, key: &ObjectKey, present: &Present, kind: 
     let mut target = object.value.clone();
     set_stamp(&mut target, &stamp);
     let kept = intent::kept(key, Some(object), Some(object), &planner.around);
-    let hash = Form::new(&object.value, &kept, &redact).digest(hmac);
+    let hash = Form::new(&object.value, &kept, &redact).standing(&object.value, hmac);
     let api = object.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let action = Action {
         key: key.clone(),

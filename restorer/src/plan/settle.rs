@@ -62,7 +62,7 @@ impl<'a> Planner<'a> {
         let kept = intent::kept(key, None, Some(&live.object), &self.around);
         let form = Form::new(&live.object.value, &kept, &redact);
         action.propagation = rules::propagation(&key.kind_key(), false);
-        action.live = Some(live_ref(live, form.digest(self.desired.key.as_deref())));
+        action.live = Some(live_ref(live, form.standing(&live.object.value, self.desired.key.as_deref())));
         action.evidence = Some(evidence);
         action.warnings = warnings::of_delete(key, &live.object);
         let bodies = Bodies {
@@ -317,7 +317,7 @@ impl<'a> Planner<'a> {
             target: intent::target(&full.value, before.map(|before| &before.value), &kept),
             changes: Vec::new(),
             kept: Vec::new(),
-            live_hash: live_form.as_ref().map(|form| form.digest(hmac)),
+            live_hash: live_form.as_ref().zip(before).map(|(form, before)| form.standing(&before.value, hmac)),
             wanted_hash: wanted_form.digest(hmac),
             redact: Vec::new(),
         };

@@ -57,6 +57,8 @@ pub enum Cause {
     AnotherSince,
     /// It was to go and is still there.
     StillThere,
+    /// It was deleted to be created again, and is not there.
+    Away,
     /// It went with its owner.
     WentWithOwner,
     /// The server would not let it be created again, so it was not deleted; why follows.
@@ -131,6 +133,7 @@ impl fmt::Display for Cause {
             Self::DeletedAgain => "it was deleted again by somebody",
             Self::AnotherSince => "another object of the same name was created since",
             Self::StillThere => "it is still there",
+            Self::Away => "IT IS NOT THERE: it had been deleted to be created again",
             Self::WentWithOwner => "it went with its owner",
             Self::NotCreatable => "nothing was deleted, since it could not be created again",
             Self::Untried => "nothing was deleted, since nobody can tell whether it could be created again",

@@ -286,7 +286,7 @@ fn a_year_with_outages_catches_each_up_once() {
     );
     assert_eq!((story.started.len(), story.missed), (365 - 9, 9));
 
-    let settings = Settings { starting_deadline: Some(Duration::from_secs(6 * 3600)), ..berlin("30 2 * * *") };
+    let settings = Settings { starting_deadline: Some(Duration::from_hours(6)), ..berlin("30 2 * * *") };
     let strict = Year { settings, takes, down }.live();
     assert_eq!(strict.skipped, [time("2026-06-11T00:30:00Z")], "eleven hours are too late, four are not");
     assert_eq!(strict.started.len(), 365 - 10);

@@ -9,7 +9,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hindcast_tests::real::build::cache_dir;
-use hindcast_tests::real::{Cluster, Minio, Program};
+use hindcast_tests::real::{Cluster, Csi, Image, Minio, Node, Program};
 use hindcast_tests::until::until;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -41,6 +41,9 @@ enum Verb {
         /// Return when everything runs; `down` ends it.
         #[arg(long)]
         detach: bool,
+        /// Start a node too, on which Pods run, with volumes and snapshots. Needs root.
+        #[arg(long)]
+        node: bool,
     },
     /// End what `up` started.
     Down,
@@ -62,8 +65,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let state = State::open(args.state)?;
     let outcome = match args.verb {
-        Verb::Up { detach: false } => runtime.block_on(up(&state)),
-        Verb::Up { detach: true } => runtime.block_on(detach(&state)),
+        Verb::Up { detach: false, node } => runtime.block_on(up(&state, node)),
+        Verb::Up { detach: true, node } => runtime.block_on(detach(&state, node)),
         Verb::Down => runtime.block_on(down(&state)),
         Verb::Build => build(),
     };
@@ -79,7 +82,7 @@ fn build() -> Result<()> {
     Ok(())
 }
 
-async fn up(state: &State) -> Result<()> {
+async fn up(state: &State, with_node: bool) -> Result<()> {
     let lock = File::create(&state.lock)?;
     if lock.try_lock().is_err() {
         bail!("a testbed is running already\nhint: `cargo testbed down` ends it");
@@ -97,11 +100,16 @@ async fn up(state: &State) -> Result<()> {
     let run = async {
         let cluster = Cluster::builder().controller_manager().start().await?;
         let minio = Minio::start().await?;
+        let node = if with_node { Some(add_node(&cluster).await?) } else { None };
         let exports = exports(&cluster, &minio)?;
         fs::write(&state.exports, &exports)?;
         fs::write(&state.pid, std::process::id().to_string())?;
         print!("{exports}");
         eprintln!("logs: {} and {}", cluster.dir().display(), minio.dir().display());
+        if let Some((node, csi)) = &node {
+            eprintln!("logs of the node and its volumes: {} and {}", node.dir().display(), csi.dir().display());
+            eprintln!("images, with imagePullPolicy: Never: {}", Image::ALL.map(Image::reference).join(" "));
+        }
         eprintln!("running; Ctrl-C ends it and removes everything");
         std::future::pending::<Result<()>>().await
     };
@@ -111,6 +119,16 @@ async fn up(state: &State) -> Result<()> {
     };
     state.clear();
     outcome
+}
+
+/// A node with volumes, which knows every image.
+async fn add_node(cluster: &Cluster) -> Result<(Node, Csi)> {
+    let node = Node::start(cluster).await?;
+    let csi = Csi::start(&node).await?;
+    for image in Image::ALL {
+        node.load(image).await?;
+    }
+    Ok((node, csi))
 }
 
 fn exports(cluster: &Cluster, minio: &Minio) -> Result<String> {
@@ -126,10 +144,11 @@ fn exports(cluster: &Cluster, minio: &Minio) -> Result<String> {
     Ok(text)
 }
 
-async fn detach(state: &State) -> Result<()> {
+async fn detach(state: &State, with_node: bool) -> Result<()> {
     let log = File::create(&state.log)?;
     let mut child = Command::new(std::env::current_exe()?)
         .args([OsStr::new("up"), OsStr::new("--state"), state.dir.as_os_str()])
+        .args(with_node.then_some("--node"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -1,6 +1,7 @@
 //! Builds the real servers from their pinned module versions, once, into a cache outside the checkout.
 //!
-//! Words: a *recipe* is everything that decides what comes out: `go.mod`, `go.sum`, linker flags and the packages.
+//! Words: a *recipe* is everything that decides what comes out: `go.mod`, `go.sum`, linker flags, the packages, and
+//! the sources where they are ours.
 //!
 //! Invariants:
 //! - A cache folder is named by its recipe's hash, so that a changed pin is never served an old binary.
@@ -33,12 +34,45 @@ pub enum Program {
     Kubectl,
     /// The S3-compatible object store.
     Minio,
+    /// Runs a node's containers.
+    Containerd,
+    /// Speaks with containerd.
+    Ctr,
+    /// Runs a node's Pods.
+    Kubelet,
+    /// Says on which node a Pod runs.
+    Scheduler,
+    /// Makes volumes for claims.
+    CsiProvisioner,
+    /// Binds snapshots to what they are of.
+    SnapshotController,
+    /// Takes snapshots.
+    CsiSnapshotter,
+    /// The conformance suite of CSI drivers.
+    CsiSanity,
+    /// The testbed's own CSI driver.
+    CsiDriver,
 }
 
 impl Program {
     /// Every program the testbed can build.
-    pub const ALL: [Self; 6] =
-        [Self::Etcd, Self::Etcdutl, Self::Apiserver, Self::ControllerManager, Self::Kubectl, Self::Minio];
+    pub const ALL: [Self; 15] = [
+        Self::Etcd,
+        Self::Etcdutl,
+        Self::Apiserver,
+        Self::ControllerManager,
+        Self::Kubectl,
+        Self::Minio,
+        Self::Containerd,
+        Self::Ctr,
+        Self::Kubelet,
+        Self::Scheduler,
+        Self::CsiProvisioner,
+        Self::SnapshotController,
+        Self::CsiSnapshotter,
+        Self::CsiSanity,
+        Self::CsiDriver,
+    ];
 
     /// The path of the built program. Builds its recipe first if the cache does not hold it; blocks meanwhile.
     pub fn ensure(self) -> Result<PathBuf> {
@@ -61,8 +95,29 @@ impl Program {
             Self::ControllerManager => (&KUBERNETES, "kube-controller-manager"),
             Self::Kubectl => (&KUBERNETES, "kubectl"),
             Self::Minio => (&MINIO, "minio"),
+            Self::Containerd => (&CONTAINERD, "containerd"),
+            Self::Ctr => (&CONTAINERD, "ctr"),
+            Self::Kubelet => (&KUBELET, "kubelet"),
+            Self::Scheduler => (&KUBELET, "kube-scheduler"),
+            Self::CsiProvisioner => (&PROVISIONER, "csi-provisioner"),
+            Self::SnapshotController => (&SNAPSHOTTER, "snapshot-controller"),
+            Self::CsiSnapshotter => (&SNAPSHOTTER, "csi-snapshotter"),
+            Self::CsiSanity => (&CSI_SANITY, "csi-sanity"),
+            Self::CsiDriver => (&CSI_DRIVER, "csi-driver"),
         }
     }
+}
+
+/// The definitions of VolumeSnapshot and VolumeGroupSnapshot and what belongs to them, of the version that the
+/// snapshotter is built from.
+pub fn snapshot_definitions() -> Result<Vec<PathBuf>> {
+    let folder = SNAPSHOTTER.ensure()?.with_file_name("crd");
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).collect();
+    // Beside the definitions is a file that only lists them.
+    files.retain(|file| file.file_name().is_some_and(|name| name.to_string_lossy().contains(".storage.k8s.io_")));
+    files.sort();
+    ensure!(!files.is_empty(), "no definitions of snapshots in {}", folder.display());
+    Ok(files)
 }
 
 /// One Go module's share of the testbed: changing it rebuilds its programs and no others.
@@ -74,22 +129,41 @@ struct Recipe {
     ldflags: &'static str,
     /// Name of the binary, package, and roughly how long its first build takes on two cores.
     packages: &'static [(&'static str, &'static str, &'static str)],
+    /// The text of the module's own sources.
+    sources: &'static [&'static str],
+    /// A folder of a module that is taken along: its name beside `bin`, the module, where it is there.
+    folder_of: Option<(&'static str, &'static str, &'static str)>,
 }
+
+/// What most recipes have of.
+const PLAIN: Recipe = Recipe {
+    folder: "",
+    version: "",
+    go_mod: "",
+    go_sum: "",
+    ldflags: "-s -w",
+    packages: &[],
+    sources: &[],
+    folder_of: None,
+};
+
+// Without these a Kubernetes server's version cannot be parsed, and clients complain.
+const KUBERNETES_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
+                                -X k8s.io/component-base/version.gitMajor=1 \
+                                -X k8s.io/component-base/version.gitMinor=36";
 
 const KUBERNETES: Recipe = Recipe {
     folder: "kubernetes",
     version: "1.36.3",
     go_mod: include_str!("../../servers/kubernetes/go.mod"),
     go_sum: include_str!("../../servers/kubernetes/go.sum"),
-    // Without these the server's version cannot be parsed, and clients complain.
-    ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
-              -X k8s.io/component-base/version.gitMajor=1 \
-              -X k8s.io/component-base/version.gitMinor=36",
+    ldflags: KUBERNETES_FLAGS,
     packages: &[
         ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", "5 min"),
         ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", "1 min"),
         ("kubectl", "k8s.io/kubernetes/cmd/kubectl", "1 min"),
     ],
+    ..PLAIN
 };
 
 const ETCD: Recipe = Recipe {
@@ -97,8 +171,8 @@ const ETCD: Recipe = Recipe {
     version: "3.6.12",
     go_mod: include_str!("../../servers/etcd/go.mod"),
     go_sum: include_str!("../../servers/etcd/go.sum"),
-    ldflags: "-s -w",
     packages: &[("etcd", "go.etcd.io/etcd/server/v3", "30 s")],
+    ..PLAIN
 };
 
 const ETCDUTL: Recipe = Recipe {
@@ -106,8 +180,8 @@ const ETCDUTL: Recipe = Recipe {
     version: "3.6.14",
     go_mod: include_str!("../../servers/etcdutl/go.mod"),
     go_sum: include_str!("../../servers/etcdutl/go.sum"),
-    ldflags: "-s -w",
     packages: &[("etcdutl", "go.etcd.io/etcd/etcdutl/v3", "40 s")],
+    ..PLAIN
 };
 
 const MINIO: Recipe = Recipe {
@@ -115,8 +189,88 @@ const MINIO: Recipe = Recipe {
     version: "2026-02-12",
     go_mod: include_str!("../../servers/minio/go.mod"),
     go_sum: include_str!("../../servers/minio/go.sum"),
-    ldflags: "-s -w",
     packages: &[("minio", "github.com/minio/minio", "3 min")],
+    ..PLAIN
+};
+
+const CONTAINERD: Recipe = Recipe {
+    folder: "containerd",
+    version: "2.4.2",
+    go_mod: include_str!("../../servers/containerd/go.mod"),
+    go_sum: include_str!("../../servers/containerd/go.sum"),
+    ldflags: "-s -w -X github.com/containerd/containerd/v2/version.Version=v2.4.2",
+    packages: &[
+        ("containerd", "github.com/containerd/containerd/v2/cmd/containerd", "2 min"),
+        ("containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "10 s"),
+        ("ctr", "github.com/containerd/containerd/v2/cmd/ctr", "20 s"),
+    ],
+    ..PLAIN
+};
+
+const KUBELET: Recipe = Recipe {
+    folder: "kubelet",
+    version: "1.36.3",
+    go_mod: include_str!("../../servers/kubelet/go.mod"),
+    go_sum: include_str!("../../servers/kubelet/go.sum"),
+    ldflags: KUBERNETES_FLAGS,
+    packages: &[
+        ("kubelet", "k8s.io/kubernetes/cmd/kubelet", "1 min"),
+        ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", "1 min"),
+    ],
+    ..PLAIN
+};
+
+const PROVISIONER: Recipe = Recipe {
+    folder: "provisioner",
+    version: "5.1.0",
+    go_mod: include_str!("../../servers/provisioner/go.mod"),
+    go_sum: include_str!("../../servers/provisioner/go.sum"),
+    ldflags: "-s -w -X main.version=v5.1.0",
+    packages: &[("csi-provisioner", "github.com/kubernetes-csi/external-provisioner/v5/cmd/csi-provisioner", "2 min")],
+    ..PLAIN
+};
+
+const SNAPSHOTTER: Recipe = Recipe {
+    folder: "snapshotter",
+    version: "8.6.0",
+    go_mod: include_str!("../../servers/snapshotter/go.mod"),
+    go_sum: include_str!("../../servers/snapshotter/go.sum"),
+    ldflags: "-s -w -X main.version=v8.6.0",
+    packages: &[
+        (
+            "snapshot-controller",
+            "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
+            "2 min",
+        ),
+        ("csi-snapshotter", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter", "10 s"),
+    ],
+    folder_of: Some(("crd", "github.com/kubernetes-csi/external-snapshotter/client/v8", "config/crd")),
+    ..PLAIN
+};
+
+const CSI_SANITY: Recipe = Recipe {
+    folder: "csi-sanity",
+    version: "5.4.0",
+    go_mod: include_str!("../../servers/csi-sanity/go.mod"),
+    go_sum: include_str!("../../servers/csi-sanity/go.sum"),
+    packages: &[("csi-sanity", "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity", "20 s")],
+    ..PLAIN
+};
+
+const CSI_DRIVER: Recipe = Recipe {
+    folder: "csi-driver",
+    version: "1.0.0",
+    go_mod: include_str!("../../servers/csi-driver/go.mod"),
+    go_sum: include_str!("../../servers/csi-driver/go.sum"),
+    packages: &[("csi-driver", ".", "20 s")],
+    sources: &[
+        include_str!("../../servers/csi-driver/main.go"),
+        include_str!("../../servers/csi-driver/controller.go"),
+        include_str!("../../servers/csi-driver/node.go"),
+        include_str!("../../servers/csi-driver/store.go"),
+        include_str!("../../servers/csi-driver/control.go"),
+    ],
+    ..PLAIN
 };
 
 impl Recipe {
@@ -139,6 +293,7 @@ impl Recipe {
         if !bin.is_dir() {
             let building = tempfile::Builder::new().prefix(".building-").tempdir_in(&servers)?;
             self.build_into(&building.path().join("bin"))?;
+            self.take_along(building.path())?;
             fs::rename(building.keep(), &place)
                 .with_context(|| format!("moving the built servers to {}", place.display()))?;
         }
@@ -148,7 +303,9 @@ impl Recipe {
     fn hash(&self) -> String {
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         let packages = self.packages.iter().flat_map(|(name, package, _)| [*name, *package]);
-        for part in [self.go_mod, self.go_sum, self.ldflags].into_iter().chain(packages) {
+        let taken_along = self.folder_of.iter().flat_map(|(name, module, path)| [*name, *module, *path]);
+        let sources = self.sources.iter().copied().chain(taken_along);
+        for part in [self.go_mod, self.go_sum, self.ldflags].into_iter().chain(packages).chain(sources) {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -181,6 +338,24 @@ impl Recipe {
             let status = child.wait().context("running `go build`")?;
             ensure!(status.success(), "building {name} {} failed ({status}); `go` said:\n{said}", self.version);
             eprintln!("built {name} {} in {}", self.version, spoken(took));
+        }
+        Ok(())
+    }
+
+    /// Copies the folder of a module that is wanted beside the programs. The module is there: the build needed it.
+    fn take_along(&self, place: &Path) -> Result<()> {
+        let Some((name, module, path)) = self.folder_of else { return Ok(()) };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(self.folder);
+        let mut go = Command::new("go");
+        go.args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]).current_dir(source).env("GOWORK", "off");
+        let said = go.output().context("running `go list`")?;
+        ensure!(said.status.success(), "`go list {module}` failed:\n{}", String::from_utf8_lossy(&said.stderr));
+        let from = Path::new(String::from_utf8(said.stdout)?.trim()).join(path);
+        fs::create_dir(place.join(name))?;
+        for file in fs::read_dir(&from).with_context(|| format!("reading {}", from.display()))? {
+            let file = file?;
+            // Read and written, since a module's files may not be written to.
+            fs::write(place.join(name).join(file.file_name()), fs::read(file.path())?)?;
         }
         Ok(())
     }

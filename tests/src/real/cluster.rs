@@ -4,9 +4,11 @@
 //!
 //! - A part keeps its port and its data over kill, stop and restart.
 //! - TLS is verified by every client; the admin also has a bearer token ([`Cluster::token`]).
-//! - Authorisation is RBAC; only the admin and the controller manager are in `system:masters`.
+//! - Authorisation is RBAC, and of nodes what a node needs; only the admin, the controller manager and the API server
+//!   itself, when it speaks to a kubelet, are in `system:masters`.
 //!
-//! Not here: nodes. Nothing runs a pod, so objects stay as the API server and the controllers leave them.
+//! Not here: nodes ([`super::Node`]). Without one nothing runs a pod, so objects stay as the API server and the
+//! controllers leave them.
 //! Start reading at [`Builder::start`].
 
 use super::build::{Program, hex};
@@ -37,6 +39,7 @@ pub struct Builder {
     events_etcd: bool,
     compaction_interval: Option<Duration>,
     apiserver_flags: Vec<String>,
+    controller_manager_flags: Vec<String>,
 }
 
 /// One process of a cluster.
@@ -122,6 +125,21 @@ impl Builder {
         self
     }
 
+    /// One more flag for the controller manager, as `--name=value`.
+    #[must_use]
+    pub fn controller_manager_flag(mut self, flag: impl Into<String>) -> Self {
+        self.controller_manager = true;
+        self.controller_manager_flags.push(flag.into());
+        self
+    }
+
+    /// With the controller manager, which asks as often as it likes: by default binding some dozens of claims takes it
+    /// half a minute.
+    #[must_use]
+    pub fn eager_controllers(self) -> Self {
+        self.controller_manager_flag("--kube-api-qps=500").controller_manager_flag("--kube-api-burst=1000")
+    }
+
     /// Builds what is missing, starts every part, and returns when the cluster answers.
     pub async fn start(self) -> Result<Cluster> {
         let wanted = [Program::Etcd, Program::Apiserver, Program::ControllerManager];
@@ -169,7 +187,7 @@ impl Builder {
             let process = controller_manager_process(controller_manager, path, port, &controllers_config);
             let chosen =
                 (!self.controllers.is_empty()).then(|| format!("--controllers={}", self.controllers.join(",")));
-            process.args(chosen)
+            process.args(chosen).args(self.controller_manager_flags.iter().cloned())
         });
         Ok(Cluster {
             apiserver: self.apiserver_process(apiserver, path, &ports),
@@ -202,7 +220,12 @@ impl Builder {
             format!("--service-account-key-file={}", file("sa.pub")),
             format!("--service-account-signing-key-file={}", file("sa.key")),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            "--authorization-mode=RBAC".to_owned(),
+            "--authorization-mode=Node,RBAC".to_owned(),
+            // A node is known by its name and reached by its address, for `exec` and `logs`.
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            format!("--kubelet-certificate-authority={}", file("ca.crt")),
+            format!("--kubelet-client-certificate={}", file("kubelet-client.crt")),
+            format!("--kubelet-client-key={}", file("kubelet-client.key")),
             "--service-cluster-ip-range=10.0.0.0/16".to_owned(),
             "--allow-privileged=true".to_owned(),
         ]);
@@ -250,6 +273,14 @@ impl Cluster {
         let mut config = kubeconfig(name, server, &self.authority.pem(), user);
         config["clusters"][0]["cluster"]["tls-server-name"] = json!("localhost");
         save(self.dir.path(), name, &config)
+    }
+
+    /// The kubeconfig of a part of the system that is known by a certificate: its user's name, and its group if it is of
+    /// one.
+    pub(super) fn part_kubeconfig(&self, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        let identity = self.authority.client(user, group)?;
+        let (dir, ca, file) = (self.dir.path(), self.authority.pem(), user.replace(':', "-"));
+        write_kubeconfig(dir, &file, self.port(), &ca, &certificate_user(&identity))
     }
 
     /// A client from a kubeconfig of this testbed.
@@ -441,10 +472,13 @@ fn controller_manager_process(program: PathBuf, dir: &Path, port: &Port, kubecon
 fn write_credentials(dir: &Path, authority: &Authority, token: &str) -> Result<()> {
     let serving = authority.serving(&["kubernetes.default.svc", "10.0.0.1"])?;
     let accounts = rcgen::KeyPair::generate()?;
+    let to_kubelets = authority.client("kube-apiserver-kubelet-client", Some("system:masters"))?;
     for (name, text) in [
         ("ca.crt", authority.pem()),
         ("serving.crt", serving.cert),
         ("serving.key", serving.key),
+        ("kubelet-client.crt", to_kubelets.cert),
+        ("kubelet-client.key", to_kubelets.key),
         ("sa.key", accounts.serialize_pem()),
         ("sa.pub", accounts.public_key_pem()),
         ("tokens.csv", format!("{token},admin,admin,system:masters\n")),

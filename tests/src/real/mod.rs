@@ -1,6 +1,7 @@
 //! The testbed: real servers as child processes, and what misbehaves in front of and behind them.
 //!
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
+//! - [`Node`]: a node of it, whose Pods run, from the images of [`Image`]; [`Csi`]: volumes and snapshots.
 //! - [`Minio`]: an S3-compatible store.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`ConnectProxy`]: a company's proxy, through which everything has to go.
@@ -19,10 +20,13 @@ pub mod aggregated;
 pub mod build;
 mod cluster;
 mod connect_proxy;
+mod csi;
 mod fake_clock;
 mod http_proxy;
 mod https;
+mod images;
 mod minio;
+mod node;
 pub mod process;
 mod proxy;
 mod terminal;
@@ -33,9 +37,12 @@ pub use aggregated::AggregatedApi;
 pub use build::Program;
 pub use cluster::{Builder, Cluster, Part, StoreCopy};
 pub use connect_proxy::ConnectProxy;
+pub use csi::{Call, CallFault, Csi};
 pub use fake_clock::FakeClock;
 pub use http_proxy::{Fault, HttpProxy, Rule};
+pub use images::Image;
 pub use minio::Minio;
+pub use node::{Answer, Namespace, Node};
 pub use proxy::{Mode, Proxy};
 pub use terminal::Terminal;
 pub use webhook::{Verdict, Webhook, WebhookKind};

@@ -4,7 +4,7 @@
 //! - A child is killed and reaped when its [`Process`] is dropped: on success, failure and panic.
 //! - A child dies when we are killed without a chance to clean up: it runs under `setpriv --pdeathsig KILL`.
 //!   The kernel sends that signal when the *thread* that spawned it ends, hence one thread that lives for ever.
-//! - A [`Workdir`] goes away with its owner however that ends: a janitor (a shell in its own process group)
+//! - A [`Workdir`] goes away with its owner however that ends: a [`Janitor`] (a shell in its own process group)
 //!   waits for its standard input to close, which the kernel does for us in every case.
 //! - A [`Port`] is ours from lease to drop, against other processes of the testbed (a file lock) and against
 //!   outgoing connections (it lies below the ephemeral range), so that a server can come back on its port.
@@ -14,6 +14,7 @@
 use super::build;
 use crate::until::until;
 use anyhow::{Context, Result, anyhow, bail};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -224,11 +225,33 @@ pub fn spawn(command: Command) -> io::Result<Child> {
     outcome.recv().map_err(|_| io::Error::other("the spawning thread is gone"))?
 }
 
+/// Cleans up when it is dropped or when we die: a shell that waits until then.
+#[derive(Debug)]
+pub struct Janitor(Child);
+
+impl Janitor {
+    /// Will run this script of `sh`, with these arguments as `$1`, `$2` and so on.
+    pub fn new<S: AsRef<OsStr>>(script: &str, args: impl IntoIterator<Item = S>) -> Result<Self> {
+        let script = format!(r#"trap "" INT TERM HUP; cat; {script}"#);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "janitor"]).args(args).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(command.spawn().context("starting `sh` to clean up after the testbed")?))
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
 /// A folder of our own, removed when dropped or when we die. `HINDCAST_TESTBED_KEEP=1` keeps it, for its logs.
 #[derive(Debug)]
 pub struct Workdir {
     path: PathBuf,
-    janitor: Option<Child>,
+    _janitor: Option<Janitor>,
 }
 
 impl Workdir {
@@ -241,34 +264,16 @@ impl Workdir {
             .keep();
         if std::env::var_os("HINDCAST_TESTBED_KEEP").is_some() {
             eprintln!("keeping {}", path.display());
-            return Ok(Self { path, janitor: None });
+            return Ok(Self { path, _janitor: None });
         }
         // The second try is for a server that still wrote while it was being killed with us.
-        let script = r#"trap "" INT TERM HUP; cat; rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }"#;
-        let janitor = Command::new("sh")
-            .args(["-c", script, "janitor"])
-            .arg(&path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .context("starting `sh` to remove the testbed's folder")?;
-        Ok(Self { path, janitor: Some(janitor) })
+        let janitor = Janitor::new(r#"rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }"#, [&path])?;
+        Ok(Self { path, _janitor: Some(janitor) })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-impl Drop for Workdir {
-    fn drop(&mut self) {
-        if let Some(mut janitor) = self.janitor.take() {
-            drop(janitor.stdin.take());
-            let _ = janitor.wait();
-        }
     }
 }
 

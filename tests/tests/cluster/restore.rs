@@ -33,6 +33,7 @@ use tokio::sync::watch;
 use crate::scene::{create, on_folder, send, until};
 
 mod around;
+mod owned;
 
 /// How long the library may wait for the server, and for what is on its way into the bucket.
 const PATIENCE: Duration = Duration::from_secs(15);

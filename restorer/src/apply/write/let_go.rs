@@ -25,8 +25,7 @@ impl<'a> Work<'a> {
     pub(super) async fn let_go(&'a self, job: &Job<'_>) -> Result<(), Did> {
         let uid = job.before().map(|before| meta(&before.value, "uid").to_owned()).unwrap_or_default();
         for place in job.bodies.held.iter().filter(|place| !place.name.is_empty()) {
-            let key = place.key();
-            let action = self.prepared.plan.actions.iter().find(|action| action.key == key);
+            let action = self.actions.get(&place.key());
             if let Some(child) = action.and_then(|action| self.job(action)) {
                 self.let_one_go(job, &child, &uid).await?;
             }
@@ -76,7 +75,7 @@ impl<'a> Work<'a> {
     pub(crate) fn released(&self, job: &Job<'_>, now: &Full) -> Option<Full> {
         let before = job.before()?;
         let named: Vec<String> = references(&now.value).into_iter().map(|reference| reference.uid).collect();
-        let lost = |owner: &str| self.going.contains(owner) && !named.iter().any(|uid| uid == owner);
+        let lost = |owner: &str| self.going.contains_key(owner) && !named.iter().any(|uid| uid == owner);
         let rest = without(&before.value, lost)?;
         let mut value = before.value.clone();
         let metadata = value.get_mut("metadata")?.as_object_mut()?;

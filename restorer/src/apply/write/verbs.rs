@@ -281,7 +281,7 @@ impl Work<'_> {
             None if self.resumed => {}
             _ => self.prepare(&job).await.map_err(|did| Self::still(&job, did))?,
         }
-        let gone = self.delete(job).await?;
+        let gone = self.delete(job).await.map_err(|did| Self::still(&job, did))?;
         let half = |mut did: Did| {
             did.touched = true;
             did
@@ -292,7 +292,7 @@ impl Work<'_> {
             Ok(did) => Ok(did),
             Err(did) if did.became == Became::Refused => {
                 // Better what was there than nothing.
-                let body = Self::body(&job, &before.value, None)?;
+                let body = Self::body(&job, &self.as_owned_now(&before.value), None)?;
                 let path = request::collection(&job.action.key, &job.action.version);
                 let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
                 let back = self.send(&job, &ask).await.map_err(half)?;
@@ -317,9 +317,13 @@ impl Work<'_> {
         self.let_go(job).await
     }
 
-    /// Where an object is not made again and will not be tried again, what it owns is told of the one that stands.
+    /// Where an object is not made again and will not be tried again, what it owns is told of the one that stands: what was
+    /// let go of gets its reference back.
     fn still(job: &Job<'_>, did: Did) -> Did {
-        let stands = did.became == Became::Refused && !did.touched && job.last.is_some();
+        let over = job.last.is_some() || !did.may_yet_be();
+        let refused = matches!(did.became, Became::Refused | Became::Conflict) && !did.touched;
+        let another = did.message.as_ref().is_some_and(|why| why.causes().any(|cause| *cause == Cause::Another));
+        let stands = refused && over && !another;
         Did { after: job.before().filter(|_| stands).cloned(), ..did }
     }
 

@@ -34,8 +34,29 @@ impl Reading<'_> {
         let roles: Vec<&ObjectKey> = objects.into_iter().filter(|key| rbac::is_role(key)).collect();
         if !roles.is_empty() && !caller.is_master() {
             caller.roles = self.bound(&caller, &roles).await;
+            if let Ok(bound) = &caller.roles
+                && roles.iter().any(|role| role.namespace.is_empty())
+            {
+                match self.components(bound).await {
+                    Ok(components) => caller.components = components,
+                    Err(refusal) => caller.roles = Err(refusal),
+                }
+            }
         }
         Some(Ok(caller))
+    }
+
+    /// The roles out of which the server gathers roles that are bound to a caller.
+    async fn components(&self, bound: &BTreeSet<ObjectKey>) -> Result<BTreeSet<ObjectKey>, String> {
+        let kind = Discovery {
+            group: rbac::GROUP.to_owned(),
+            resource: rbac::CLUSTER_ROLES.to_owned(),
+            ..Discovery::default()
+        };
+        match self.server.objects(&path(&kind, "v1", "", None), &kind, "v1").await {
+            Ok(roles) => Ok(rbac::components(bound, &roles)),
+            Err(refusal) => Err(refusal.to_string()),
+        }
     }
 
     /// The roles that are bound to a caller, by the bindings that can bind any of `roles`.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::scene::{Scene, key};
-use crate::caller::Caller;
+use super::scene::{Scene, key, object};
+use crate::{caller::Caller, full::Full, kinds::rbac};
 
 const BINDING: &str = "RoleBinding team";
 
@@ -16,7 +16,7 @@ fn binding(role: &str, user: &str) -> String {
 fn by(mut scene: Scene, user: &str, groups: &[&str]) -> Scene {
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
     let roles = Ok(BTreeSet::from([key("ClusterRole deployer")]));
-    scene.live.caller = Some(Ok(Caller { user: user.to_owned(), groups, roles }));
+    scene.live.caller = Some(Ok(Caller { user: user.to_owned(), groups, roles, components: BTreeSet::new() }));
     scene
 }
 
@@ -63,4 +63,56 @@ fn callers_rights_are_not_taken_with_a_role_an_account_or_its_namespace() {
     let account = || Scene::shop().now_as("ServiceAccount robot", "x", "{}");
     assert_eq!(by(account(), robot, &[]).lines(), ["leave delete serviceaccount robot: callers-rights"]);
     assert_eq!(by(account(), "alice", &[]).lines(), ["delete serviceaccount robot"]);
+}
+
+#[test]
+fn callers_rights_are_not_taken_with_a_role_that_theirs_is_gathered_of() {
+    let role = |label: &str, verbs: &str| {
+        format!(
+            r#"{{"metadata":{{"labels":{{{label}}}}},"rules":[{{"apiGroups":["example.com"],"resources":["widgets"],"verbs":[{verbs}]}}]}}"#
+        )
+    };
+    let gathers = |label: &str| {
+        format!(r#"{{"aggregationRule":{{"clusterRoleSelectors":[{{"matchLabels":{{"{label}":"true"}}}}]}}}}"#)
+    };
+    let expression = r#"{"metadata":{"labels":{"to-deployer":"true"}},"aggregationRule":{"clusterRoleSelectors":[{"matchExpressions":[{"key":"kit","operator":"In","values":["a","b"]}]}]}}"#;
+    let full =
+        |name: &str, body: &str| Full { value: object(&format!("ClusterRole {name}"), "u", 1, body), managed: None };
+    let all = [
+        full("deployer", &gathers("to-deployer")),
+        full("widgets", &role(r#""to-deployer":"true""#, r#""get""#)),
+        full("kits", expression),
+        full("kit", &role(r#""kit":"b""#, r#""get""#)),
+        full("other", &role(r#""kit":"c""#, r#""get""#)),
+    ];
+    let components = rbac::components(&BTreeSet::from([key("ClusterRole deployer")]), &all);
+    let names: Vec<&str> = components.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["kit", "kits", "widgets"]);
+
+    let lines = |name: &str, then: Option<&str>, now: &str| {
+        let mut scene = Scene::new(crate::selection::What::All).now(name, now);
+        if let Some(then) = then {
+            scene = scene.then(name, then);
+        }
+        let mut scene = by(scene, "alice", &[]);
+        if let Some(Ok(caller)) = &mut scene.live.caller {
+            caller.components.clone_from(&components);
+        }
+        scene.lines()
+    };
+    let (label, both) = (r#""to-deployer":"true""#, r#""get","delete""#);
+    let widgets = "ClusterRole widgets";
+    let left = |verb: &str, name: &str| [format!("leave {verb} clusterrole {name}: callers-rights")];
+    assert_eq!(lines(widgets, None, &role(label, both)), left("delete", "widgets"));
+    assert_eq!(lines(widgets, Some(&role(label, r#""get""#)), &role(label, both)), left("update", "widgets"));
+    assert_eq!(
+        lines(widgets, Some(&role("", both)), &role(label, both)),
+        left("update", "widgets"),
+        "not gathered then"
+    );
+    assert_eq!(lines(widgets, Some(&role(label, both)), &role(label, r#""get""#)), ["update clusterrole widgets"]);
+    assert_eq!(lines("ClusterRole other", None, &role("", both)), ["delete clusterrole other"]);
+    let deployer = "ClusterRole deployer";
+    let (then, now) = (gathers("to-somebody"), gathers("to-deployer"));
+    assert_eq!(lines(deployer, Some(&then), &now), left("update", "deployer"), "it gathers less then");
 }

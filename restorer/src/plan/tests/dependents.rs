@@ -201,3 +201,72 @@ fn an_undo_takes_what_was_made_of_its_own_but_no_data() {
     assert_eq!(undo("Deployment web"), ["delete widget w"]);
     assert_eq!(undo(CLAIM), ["leave delete widget w: holds-others unless --allow-delete persistentvolumeclaims"]);
 }
+
+/// An undo takes back what the restore created; what was there before the restore and belongs to that by now was no part of it.
+#[test]
+fn an_undo_takes_nothing_along_that_was_there_before_the_restore() {
+    let at = |second: u32, owner: Option<(&str, &str, &str, &str)>| {
+        let owners = owner.map(|(api, kind, name, uid)| {
+            format!(r#","ownerReferences":[{{"apiVersion":"{api}","kind":"{kind}","name":"{name}","uid":"{uid}"}}]"#)
+        });
+        let owners = owners.unwrap_or_default();
+        format!(r#"{{"metadata":{{"creationTimestamp":"2026-01-01T00:00:{second:02}Z"{owners}}}}}"#)
+    };
+    let undo = |older: u32| {
+        let mut scene = Scene::shop()
+            .now_as("Widget w", "w", &at(10, None))
+            // Nobody controls it: somebody only ties its life to the new owner's.
+            .with_dependent("ConfigMap tied", "c", &at(older, Some(("example.com/v1", "Widget", "w", "w"))));
+        scene.desired.source = Source::Undo("r".into());
+        scene.desired.created.insert(key("Widget w"), "w".into());
+        scene
+    };
+    let prepared = undo(5).plan();
+    let action = only(&prepared);
+    assert_eq!((action.verb, action.propagation), (Verb::Delete, Propagation::Orphan));
+    assert!(action.warnings.iter().any(|w| w.ends_with("stays: configmaps/tied in shop")), "{:?}", action.warnings);
+    // What was made of the new owner goes with it, and is named.
+    let prepared = undo(11).plan();
+    assert_eq!(only(&prepared).propagation, Propagation::Background);
+    assert!(only(&prepared).warnings.iter().any(|w| w.contains("no undo brings that back: configmaps/tied")));
+    // Further down nothing lets it go: then the owner stays.
+    let deep = undo(11).with_dependent("Secret old", "s", &at(5, Some(("v1", "ConfigMap", "tied", "c"))));
+    assert_eq!(deep.lines(), ["leave delete widget w: holds-others"]);
+    assert_eq!(reason(&deep, "w"), "what this plan leaves alone would go with it: secrets/old in shop");
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_the_cron_job_that_began_it() {
+    let job = |status: &str| {
+        format!(
+            r#"{{"metadata":{{"ownerReferences":[{{"apiVersion":"batch/v1","kind":"CronJob","name":"c","uid":"c","controller":true}}]}},"status":{status}}}"#
+        )
+    };
+    let scene =
+        |status: &str| Scene::shop().now_as("CronJob c", "c", "{}").with_dependent("Job run", "j", &job(status));
+    assert_eq!(scene("{}").lines(), ["leave delete cronjob c: holds-others unless --allow-delete jobs"]);
+    let allowed = scene("{}").widen(|widen| widen.allow_delete = vec!["batch/jobs".into()]);
+    assert_eq!(allowed.lines(), ["delete cronjob c"]);
+    let finished = r#"{"conditions":[{"type":"Complete","status":"True"}]}"#;
+    assert_eq!(scene(finished).lines(), ["delete cronjob c"]);
+}
+
+/// Ten thousand owners go with what they own: what goes with each is found without looking at all of it each time.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "this measures the machine")]
+fn what_goes_with_each_of_many_is_found_at_once() {
+    let mut scene = Scene::shop();
+    for n in 0..10_000 {
+        scene = scene.now_as(&format!("Widget w{n}"), &format!("w{n}"), "{}").with_dependent(
+            &format!("ConfigMap of{n}"),
+            &format!("c{n}"),
+            &owned(&format!("w{n}"), &format!("w{n}")),
+        );
+    }
+    let began = std::time::Instant::now();
+    let prepared = scene.plan();
+    let took = began.elapsed();
+    assert_eq!(prepared.plan.actions.len(), 10_000);
+    assert!(prepared.plan.actions.iter().all(|action| action.warnings.len() == 1));
+    assert!(took < std::time::Duration::from_secs(30), "{took:?}");
+}

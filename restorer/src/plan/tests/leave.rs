@@ -451,3 +451,58 @@ fn an_undo_goes_around_what_others_changed_and_says_whose_it_is() {
     lines(&created, &["leave delete configmap c: changed-since"]);
     assert_eq!(reason(&created), "it was changed since the restore: metadata.labels.team by alice");
 }
+
+#[test]
+fn an_undo_beside_others_puts_lists_back_into_their_order() {
+    let name = "Deployment web";
+    let web = |init: &[&str], label: &str| {
+        let init: Vec<String> = init.iter().map(|name| format!(r#"{{"name":"{name}","image":"i"}}"#)).collect();
+        format!(
+            r#"{{"metadata":{{"labels":{{{label}}}}},"spec":{{"template":{{"spec":{{"initContainers":[{}],"containers":[{{"name":"main","image":"i"}}]}}}}}}}}"#,
+            init.join(",")
+        )
+    };
+    let scene = |before: &[&str], restored: &[&str], now: &[&str]| {
+        let mut scene = Scene::shop().then(name, &web(before, "")).now(name, &web(now, r#""team":"blue""#));
+        scene.desired.source = Source::Undo("r1".into());
+        let left = Full { value: super::scene::object(name, "u", 140, &web(restored, "")), managed: None };
+        let print = crate::intent::fingerprint(&key(name), &left, &crate::intent::Surroundings::default(), None);
+        scene.desired.touched.insert(key(name), print);
+        scene.desired.left.insert(key(name), std::sync::Arc::new(left));
+        scene
+    };
+    let order = |scene: &Scene| -> Vec<String> {
+        let prepared = scene.plan();
+        let list = super::scene::target(&prepared).pointer("/spec/template/spec/initContainers").cloned();
+        let list = list.as_ref().and_then(hindcast_journal::exact::Value::as_array).unwrap_or_default().to_vec();
+        list.iter().filter_map(|one| one.get("name")?.as_str().map(str::to_owned)).collect()
+    };
+    // Init containers run in their order: one that the restore took away comes back to its place.
+    assert_eq!(order(&scene(&["migrate", "seed"], &["seed"], &["seed"])), ["migrate", "seed"]);
+    assert_eq!(order(&scene(&["a", "b", "c"], &["c", "a", "b"], &["c", "a", "b"])), ["a", "b", "c"]);
+    // What somebody added stays where it is, behind what it is behind.
+    assert_eq!(order(&scene(&["a", "b"], &["b"], &["b", "theirs"])), ["a", "b", "theirs"]);
+    // Where they put the list into an order of their own, nobody can say which it is to be.
+    lines(&scene(&["a", "b", "c"], &["b", "c"], &["c", "b"]), &["leave update deployment web: changed-since"]);
+}
+
+/// Without a key the hash of what a restore left cannot count values: that somebody changed one is told by the revision.
+#[test]
+fn an_undo_without_a_key_sees_a_value_that_was_changed_since() {
+    let name = "Secret s";
+    let secret = |value: &str| format!(r#"{{"data":{{"password":"{value}"}}}}"#);
+    let scene = |now: &str, rv: u64| {
+        let mut scene = Scene::shop().then(name, &secret("YmVmb3Jl")).now(name, &secret(now));
+        scene.desired.source = Source::Undo("r1".into());
+        let left = Full { value: super::scene::object(name, "u", rv, &secret("cmVzdG9y")), managed: None };
+        let print = crate::intent::fingerprint(&key(name), &left, &crate::intent::Surroundings::default(), None);
+        scene.desired.touched.insert(key(name), print);
+        scene.desired.left.insert(key(name), std::sync::Arc::new(left));
+        scene
+    };
+    lines(&scene("cmVzdG9y", 150), &["update secret s"]);
+    lines(&scene("dGhlaXJz", 140), &["leave update secret s: changed-since"]);
+    // A plan that was kept is held to the same.
+    let hash = |now: &str| super::scene::only(&scene(now, 150).plan()).live.as_ref().map(|live| live.hash.clone());
+    assert!(hash("cmVzdG9y").is_some_and(|hash| hash.ends_with("@150")));
+}

