@@ -237,11 +237,7 @@ const SNAPSHOTTER: Recipe = Recipe {
     go_sum: include_str!("../../servers/snapshotter/go.sum"),
     ldflags: "-s -w -X main.version=v8.6.0",
     packages: &[
-        (
-            "snapshot-controller",
-            "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
-            "2 min",
-        ),
+        ("snapshot-controller", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller", "2 min"),
         ("csi-snapshotter", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter", "10 s"),
     ],
     folder_of: Some(("crd", "github.com/kubernetes-csi/external-snapshotter/client/v8", "config/crd")),

@@ -249,7 +249,11 @@ impl Csi {
             until(format!("{path} is served"), WITHIN, async || {
                 let body = class.to_string().into_bytes();
                 let (status, answer) = request(&self.client, "POST", &path, Some(body), JSON).await?;
-                ensure!(matches!(status, 201 | 404 | 409), "POST {path}: {status} {}", String::from_utf8_lossy(&answer));
+                ensure!(
+                    matches!(status, 201 | 404 | 409),
+                    "POST {path}: {status} {}",
+                    String::from_utf8_lossy(&answer)
+                );
                 Ok(status != 404)
             })
             .await?;
@@ -373,7 +377,8 @@ impl Csi {
     /// A question to the driver's control socket.
     async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Bytes> {
         let socket = self.dir.path().join("control.sock");
-        let stream = UnixStream::connect(&socket).await.with_context(|| format!("connecting to {}", socket.display()))?;
+        let stream =
+            UnixStream::connect(&socket).await.with_context(|| format!("connecting to {}", socket.display()))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let question = hyper::Request::builder().method(method).uri(path).header("host", "driver");

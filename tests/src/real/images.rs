@@ -89,7 +89,8 @@ const MARIADB: Recipe = Recipe {
 };
 
 /// What packages depend on and an image does without: compilers for queries, other languages' runtimes, daemons.
-const LEFT_OUT: &[&str] = &["libllvm", "libperl", "libpython", "libz3-", "libdebian-installer", "libnewt", "libslang", "libelogind"];
+const LEFT_OUT: &[&str] =
+    &["libllvm", "libperl", "libpython", "libz3-", "libdebian-installer", "libnewt", "libslang", "libelogind"];
 
 impl Image {
     /// Every image.
@@ -159,12 +160,15 @@ impl Image {
             },
             "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", digest_of(&layer)?)] },
         });
-        let manifest =
-            json!([{ "Config": "config.json", "RepoTags": [self.reference()], "Layers": ["layer.tar"] }]);
+        let manifest = json!([{ "Config": "config.json", "RepoTags": [self.reference()], "Layers": ["layer.tar"] }]);
         fs::write(dir.join("config.json"), config.to_string())?;
         fs::write(dir.join("manifest.json"), manifest.to_string())?;
         let image = dir.join("image.tar");
-        run(Command::new("tar").arg("-C").arg(dir).arg("-cf").arg(&image).args(["manifest.json", "config.json", "layer.tar"]))
+        run(Command::new("tar").arg("-C").arg(dir).arg("-cf").arg(&image).args([
+            "manifest.json",
+            "config.json",
+            "layer.tar",
+        ]))
     }
 }
 
@@ -172,7 +176,8 @@ impl Recipe {
     fn hash(&self) -> String {
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         let files = self.files.iter().flat_map(|(name, text)| [*name, *text]);
-        let parts = self.packages.iter().copied().chain(files).chain(self.program).chain(self.entrypoint.iter().copied());
+        let parts =
+            self.packages.iter().copied().chain(files).chain(self.program).chain(self.entrypoint.iter().copied());
         // What every recipe shares, with a number to be raised when how an image is put together changes.
         for part in parts.chain(LEFT_OUT.iter().copied()).chain([self.user, USERS, GROUPS, "1"]) {
             hash.update(&(part.len() as u64).to_be_bytes());
@@ -183,7 +188,8 @@ impl Recipe {
 
     /// The folders that every system has. `/bin` and its like are links, as packages expect today.
     fn lay_out(root: &Path) -> Result<()> {
-        for folder in ["etc", "tmp", "data", "run", "proc", "sys", "dev", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64"] {
+        for folder in ["etc", "tmp", "data", "run", "proc", "sys", "dev", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64"]
+        {
             fs::create_dir_all(root.join(folder))?;
         }
         for name in ["bin", "sbin", "lib", "lib64"] {

@@ -106,8 +106,7 @@ impl Node {
         places.write_containerd(&runc)?;
         places.write_kubelet(cluster, &network, port.number())?;
         let namespace = Namespace::new(dir.path())?;
-        let kubelet_config =
-            cluster.part_kubeconfig(&format!("system:node:{name}"), Some("system:nodes"))?;
+        let kubelet_config = cluster.part_kubeconfig(&format!("system:node:{name}"), Some("system:nodes"))?;
         let scheduler_config = cluster.part_kubeconfig("system:kube-scheduler", None)?;
         let scheduler = Process::new("kube-scheduler", programs.scheduler.clone(), dir.path()).args([
             format!("--kubeconfig={}", scheduler_config.display()),

@@ -1,6 +1,7 @@
 //! Azure managed disks, by the strict server of the testbed.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -107,7 +108,7 @@ suite!(world().await?);
 
 fn order(volume: Volume, index: u32) -> Order {
     let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0a".repeat(16), index };
-    Order { tag, volume, class: String::new(), group: String::new(), tags: Default::default() }
+    Order { tag, volume, class: String::new(), group: String::new(), tags: BTreeMap::new() }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Persistent disks of Compute Engine, by the strict server of the testbed.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
@@ -109,7 +112,7 @@ suite!(world().await?);
 
 fn order(volume: Volume, index: u32) -> Order {
     let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0a".repeat(16), index };
-    Order { tag, volume, class: String::new(), group: String::new(), tags: Default::default() }
+    Order { tag, volume, class: String::new(), group: String::new(), tags: BTreeMap::new() }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use hindcast_tests::http::{create, find, send};
 use hindcast_tests::real::process::{Process, Workdir};
-use hindcast_tests::real::{Cluster, Csi, CallFault, Image, Namespace, Node, Program};
+use hindcast_tests::real::{CallFault, Cluster, Csi, Image, Namespace, Node, Program};
 use hindcast_tests::until::until_blocking;
 use serde_json::{Value, json};
 
@@ -83,7 +83,8 @@ fn the_csi_driver_passes_the_conformance_suite() -> Result<()> {
         .arg(format!("--csi.stagingdir={}", file("staging")))
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let result = said.lines().find(|line| line.contains(" Passed | ")).with_context(|| format!("no result:\n{said}"))?;
+    let result =
+        said.lines().find(|line| line.contains(" Passed | ")).with_context(|| format!("no result:\n{said}"))?;
     ensure!(output.status.success() && result.contains("| 0 Failed |"), "{said}");
     // What the driver can't do is skipped; of what it says it can, nothing is.
     let passed = result.split_whitespace().zip(result.split_whitespace().skip(1)).find(|(_, word)| *word == "Passed");
@@ -277,7 +278,13 @@ async fn databases_run_on_volumes() -> Result<()> {
     let mariadb = ["mariadb", "--no-defaults", "-S", "/tmp/mysql.sock", "-uroot", "-NBe"];
     let sql = "CREATE DATABASE shop; CREATE TABLE shop.t (a int); INSERT INTO shop.t VALUES (42); SELECT a FROM shop.t";
     for (name, image, ask, make, read) in [
-        ("pg", Image::Postgres, &psql, "CREATE TABLE t (a int); INSERT INTO t VALUES (42); SELECT a FROM t", "SELECT a FROM t"),
+        (
+            "pg",
+            Image::Postgres,
+            &psql,
+            "CREATE TABLE t (a int); INSERT INTO t VALUES (42); SELECT a FROM t",
+            "SELECT a FROM t",
+        ),
         ("my", Image::Mariadb, &mariadb, sql, "SELECT a FROM shop.t"),
     ] {
         node.load(image).await?;

@@ -41,7 +41,8 @@ impl Network {
         for number in 1..=250 {
             let lock = File::create(locks.join(number.to_string()))?;
             if lock.try_lock().is_ok() {
-                let script = r#"for again in 1 2 3 4 5; do ip link del "$1" && exit; ip link show "$1" || exit; sleep 1; done"#;
+                let script =
+                    r#"for again in 1 2 3 4 5; do ip link del "$1" && exit; ip link show "$1" || exit; sleep 1; done"#;
                 let janitor = Janitor::new(script, [bridge(number)])?;
                 let network = Self { number, _janitor: janitor, _lock: lock };
                 network.raise()?;
@@ -94,9 +95,10 @@ fn bridge(number: u8) -> String {
 }
 
 fn ip(args: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(args).output().context(
-        "running `ip`, which makes the node's bridge\nhint: apt-get install iproute2",
-    )?;
+    let output = Command::new("ip")
+        .args(args)
+        .output()
+        .context("running `ip`, which makes the node's bridge\nhint: apt-get install iproute2")?;
     ensure!(output.status.success(), "`ip {}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
