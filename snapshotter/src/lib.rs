@@ -10,6 +10,7 @@
 //!
 //! Start reading at [`Maker`], then [`plan`].
 
+pub mod cloud;
 mod csi;
 pub mod driver;
 mod exec;

@@ -1,6 +1,8 @@
 //! The testbed, the simulator and the tests of the whole.
 #![allow(clippy::disallowed_methods, reason = "the testbed composes the real clock, and waits for real servers")]
 
+pub mod clouds;
+pub mod drivers;
 pub mod http;
 pub mod manifests;
 pub mod oracle;

@@ -67,7 +67,8 @@ impl Volume {
         ];
         let known = KEYS.iter().find_map(|key| self.topology.get(*key)?.first());
         // Other drivers have keys of their own, named alike.
-        let alike = || self.topology.iter().find(|(key, _)| key.ends_with("/zone")).and_then(|(_, zones)| zones.first());
+        let alike =
+            || self.topology.iter().find(|(key, _)| key.ends_with("/zone")).and_then(|(_, zones)| zones.first());
         known.or_else(alike).map(String::as_str)
     }
 }

@@ -107,7 +107,9 @@ async fn a_point_has_the_volumes_of_its_scope_and_outlives_its_namespace() -> Re
         then.is(0, &["a: \"1\"", "point first is of"])?;
     }
     ask(&scene.hindcast, &["diff", "-n", "shop", "--from", "point:first"]).await?.is(1, &["+  a: \"2\""])?;
-    ask(&scene.hindcast, &["get", "cm", "-n", "shop", "--at", "point:nope"]).await?.is(2, &["no recovery point of that name"])?;
+    ask(&scene.hindcast, &["get", "cm", "-n", "shop", "--at", "point:nope"])
+        .await?
+        .is(2, &["no recovery point of that name"])?;
     let again = scene.point(&["create", "first", "-n", "shop"]).await?;
     again.is(2, &["there is a recovery point of that name"])?;
     // A checkpoint stands at its cut.
@@ -129,7 +131,8 @@ async fn a_point_has_the_volumes_of_its_scope_and_outlives_its_namespace() -> Re
     ensure!(contents.len() == 3, "{contents:?}");
     let lost = contents[0]["metadata"]["name"].as_str().context("it has a name")?;
     send(&client, "DELETE", &format!("{CONTENTS}/{lost}"), None).await?;
-    until("the content is gone", SOON, async || Ok(find(&client, &format!("{CONTENTS}/{lost}")).await?.is_none())).await?;
+    until("the content is gone", SOON, async || Ok(find(&client, &format!("{CONTENTS}/{lost}")).await?.is_none()))
+        .await?;
     ensure!(scene.snapshots().await? == 3, "its snapshot stays");
     scene.point(&["delete", "first", "--yes"]).await?.is(0, &["deleted first"])?;
     ensure!(scene.snapshots().await? == 0, "its snapshots go with it");
@@ -285,7 +288,11 @@ async fn a_hundred_volumes_are_taken_at_once_and_ten_thousand_resources_cost_not
     let calls = scene.csi.calls().await?;
     let taken: Vec<i64> = calls.iter().filter(|call| call.method == "CreateSnapshot").map(|call| call.began).collect();
     let spread = taken.iter().max().zip(taken.iter().min()).map_or(0, |(last, first)| last - first);
-    println!("points: 100 volumes: first to last snapshot {} ms, the point {took:.1?} ({} calls)", spread / 1000, calls.len());
+    println!(
+        "points: 100 volumes: first to last snapshot {} ms, the point {took:.1?} ({} calls)",
+        spread / 1000,
+        calls.len()
+    );
     ensure!(taken.len() >= 100, "{} snapshots", taken.len());
     ensure!(spread <= 2_000_000, "first to last snapshot took {} ms", spread / 1000);
     scene.point(&["delete", "volumes", "--yes"]).await?.is(0, &[])?;

@@ -1,0 +1,17 @@
+//! Clouds on loopback: what the drivers of their disks are tried against.
+//!
+//! - [`Gce`]: Google's, written here from its published reference, strict.
+//! - [`ArmServer`]: Microsoft's, likewise.
+//!
+//! What strikes is said in words that mean the same in every cloud ([`Fault`], [`Op`]); each server says it in its own
+//! status, code and body. Start reading at [`crate::drivers`], which asks the same of all of them.
+
+pub mod arm;
+mod faults;
+mod gce;
+mod rules;
+mod serve;
+
+pub use arm::ArmServer;
+pub use faults::{Fault, Faults, Op};
+pub use gce::{Gce, SUBJECT};
