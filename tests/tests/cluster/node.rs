@@ -149,8 +149,9 @@ async fn a_pod_finds_in_its_volume_what_a_snapshot_of_anothers_held() -> Result<
     ensure!(!control_groups(&container)?.is_empty(), "a container has control groups");
     let bridge = Command::new("ip").args(["-brief", "link", "show", "type", "bridge"]).output()?.stdout;
     ensure!(String::from_utf8_lossy(&bridge).contains("hindcast"), "a node has a bridge");
-    drop(csi);
+    // Pods write to the volumes for as long as there is a node.
     drop(node);
+    drop(csi);
     ensure!(!node_dir.exists() && !csi_dir.exists(), "folders are left");
     ensure!(pids(&node_dir)?.is_empty(), "processes are left");
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
