@@ -172,7 +172,7 @@ fn labels(role: &Value) -> BTreeMap<&str, &str> {
     let labels = role.pointer("/metadata/labels").and_then(Value::as_object);
     labels
         .into_iter()
-        .flat_map(|labels| labels.iter())
+        .flat_map(hindcast_journal::exact::Object::iter)
         .filter_map(|(name, value)| Some((name, value.as_str()?)))
         .collect()
 }
@@ -206,7 +206,11 @@ pub(crate) fn components(of: &BTreeSet<ObjectKey>, all: &[Full]) -> BTreeSet<Obj
 
 /// Whether a label selector of an object takes these labels.
 fn selects(selector: &Value, labels: &BTreeMap<&str, &str>) -> bool {
-    let members = selector.get("matchLabels").and_then(Value::as_object).into_iter().flat_map(|members| members.iter());
+    let members = selector
+        .get("matchLabels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(hindcast_journal::exact::Object::iter);
     let mut equal = members.map(|(name, value)| labels.get(name).copied() == value.as_str());
     let expressions = selector.get("matchExpressions").and_then(Value::as_array).unwrap_or_default();
     equal.all(|equal| equal)

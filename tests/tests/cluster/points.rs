@@ -22,7 +22,7 @@ struct Scene {
     csi: Csi,
     hindcast: Hindcast,
     running: Running,
-    _dir: Workdir,
+    dir: Workdir,
 }
 
 impl Scene {
@@ -32,7 +32,7 @@ impl Scene {
         let dir = Workdir::new()?;
         let hindcast = on_folder(&dir, "main", cluster.kubeconfig())?;
         let running = hindcast.run(&[]).await?;
-        Ok(Self { cluster, csi, hindcast, running, _dir: dir })
+        Ok(Self { cluster, csi, hindcast, running, dir })
     }
 
     async fn namespace(&self, name: &str) -> Result<()> {
@@ -176,7 +176,7 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
     let made = scene.point(&["create", "p", "-n", "shop"]).await?;
     made.is(1, &["partial", "shop/local", "hostPath", "shop/data-1", "there is no such VolumeSnapshotClass"])?;
     // What a policy leaves out is not missing.
-    let policies = scene._dir.path().join("policies.yaml");
+    let policies = scene.dir.path().join("policies.yaml");
     let text = "version: v1\nvolumePolicies:\n- conditions:\n    volumeTypes: [hostPath]\n  action:\n    type: skip\n";
     std::fs::write(&policies, text)?;
     let file = policies.display().to_string();

@@ -76,7 +76,7 @@ impl Stage {
             now: reach,
             limits: Limits {
                 cut: Duration::from_secs(20),
-                ready: Duration::from_secs(60),
+                ready: Duration::from_mins(1),
                 hold: Duration::from_secs(9),
             },
             by: process.name.clone(),
@@ -141,9 +141,10 @@ impl Stage {
                     assert!(volume.why.is_some(), "{what}: a volume without a snapshot has a reason");
                     continue;
                 };
-                let Some(snapshot) = there.get(&taken.handle) else {
-                    panic!("{what}: {} claims {} which is not there", point.name, taken.handle)
-                };
+                let snapshot = there.get(&taken.handle);
+                let snapshot = snapshot.unwrap_or_else(|| {
+                    unreachable!("{what}: {} claims {} which is not there", point.name, taken.handle)
+                });
                 assert_eq!(snapshot.tag.point, point.name, "{what}");
                 let (r0, r1) = point.between;
                 assert!(r0 <= snapshot.revision && snapshot.revision <= r1, "{what}: {snapshot:?} in {r0}..={r1}");
@@ -151,7 +152,7 @@ impl Stage {
             }
             match point.state {
                 PointState::Complete => {
-                    assert!(point.missing.is_empty() && point.snapshots() == 2, "{what}: {point:?}")
+                    assert!(point.missing.is_empty() && point.snapshots() == 2, "{what}: {point:?}");
                 }
                 PointState::Partial | PointState::Failed => assert!(!point.missing.is_empty(), "{what}: {point:?}"),
             }
