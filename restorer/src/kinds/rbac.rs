@@ -152,7 +152,7 @@ fn role_stands(caller: &Caller, key: &ObjectKey, live: &Value, sent: Option<&Val
     let loses = |path: &str| {
         sent.is_none_or(|sent| {
             let sent = list(sent, path);
-            list(live, path).iter().any(|one| !sent.contains(one))
+            list(live, path).iter().any(|one| !sent.iter().any(|other| other == one || covers(other, one)))
         })
     };
     let less = loses("/rules") || loses(SELECTORS);
@@ -163,6 +163,21 @@ fn role_stands(caller: &Caller, key: &ObjectKey, live: &Value, sent: Option<&Val
     }
     let bound = caller.roles.as_ref().map_err(Clone::clone)?.contains(key);
     Ok((less && bound) || caller.components.contains(key))
+}
+
+/// Whether a rule of a role allows all that another does.
+fn covers(wide: &Value, narrow: &Value) -> bool {
+    let list = |rule: &Value, field: &str| rule.get(field).and_then(Value::as_array).unwrap_or_default().to_vec();
+    let all = |field: &str| {
+        let wide = list(wide, field);
+        list(narrow, field).iter().all(|one| wide.contains(one) || wide.iter().any(|any| any.as_str() == Some("*")))
+    };
+    let named =
+        list(wide, "resourceNames").is_empty() || (!list(narrow, "resourceNames").is_empty() && all("resourceNames"));
+    // A selector of labels is no rule: it has no verbs.
+    !list(narrow, "verbs").is_empty()
+        && named
+        && ["apiGroups", "resources", "verbs", "nonResourceURLs"].into_iter().all(all)
 }
 
 /// Where an aggregated role says which roles are gathered into it.

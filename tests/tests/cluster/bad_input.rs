@@ -212,7 +212,7 @@ async fn times(hindcast: &Hindcast) -> Result<()> {
         ask(hindcast, &[&["get", "cm", "-n", "default", "--wait", "100ms", "--at"], args].concat()).await
     };
     let forms = "hint: T is 14:01, 14:01:30.250, \"yesterday 22:00\", \"2026-11-01 14:01\", 2026-11-01T14:01:00Z, 5m, \
-                 \"2h30m ago\", now, rev:N[@I], pos:N, or before:T\n";
+                 \"2h30m ago\", now, rev:N[@I], pos:N, point:NAME, or before:T\n";
     for (text, reason) in [
         ("nonsense", "not a time"),
         ("25:00", "not a time"),
