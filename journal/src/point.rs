@@ -378,6 +378,12 @@ pub struct Listed {
     pub hold: u64,
 }
 
+/// What tells a journal's points from those of another journal of the same cluster: half of each id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Own {
+    points: String,
+}
+
 /// The points of a journal.
 #[derive(Debug, Clone)]
 pub struct Points {
@@ -388,6 +394,33 @@ impl Points {
     /// Those in the folder of a journal.
     pub fn new(store: &Store) -> Self {
         Self { store: store.clone() }
+    }
+
+    /// An id for a new point. It begins with what is this journal's own, drawn with its first point and kept as
+    /// `meta/points/1`: two journals may protect one cluster, and neither may take the other's snapshots for leaks.
+    pub async fn draw(&self) -> Result<String> {
+        let random = self.store.parts().random.next_u64();
+        if let Some(own) = self.own_ids().await? {
+            return Ok(format!("{own}{random:016x}"));
+        }
+        let own = Own { points: format!("{:016x}", self.store.parts().random.next_u64()) };
+        let json = serde_json::to_vec(&own).map_err(|e| Error::internal("meta/points/1", e.to_string()))?;
+        self.store.create(&self.store.layout().meta("points", 1), Bytes::from(json)).await?;
+        // Another process may have been first: what stands counts.
+        let own = self.own_ids().await?;
+        let own = own.ok_or_else(|| Error::not_found("meta/points/1", "was removed while it was written"))?;
+        Ok(format!("{own}{random:016x}"))
+    }
+
+    /// What the ids of this journal's points begin with; `None` as long as it never had one.
+    pub async fn own_ids(&self) -> Result<Option<String>> {
+        let path = self.store.layout().meta("points", 1);
+        let Some(bytes) = self.store.get_opt(&path).await? else { return Ok(None) };
+        let own: Own = serde_json::from_slice(&bytes).map_err(|e| Error::corrupt(path.to_string(), e.to_string()))?;
+        if own.points.len() != 16 || !own.points.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(Error::corrupt(path.to_string(), "is not what tells this journal's points from others'"));
+        }
+        Ok(Some(own.points))
     }
 
     /// All of them, by name.

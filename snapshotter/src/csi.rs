@@ -54,6 +54,9 @@ const CLAIM: &str = "hindcast.dev/claim";
 /// What tells the sidecar that a content without its `VolumeSnapshot` is to be deleted in the storage system too.
 const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
 
+/// What keeps a content there until its snapshot was deleted; the sidecar takes it off.
+const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection";
+
 /// How long one request may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Snapshots asked for at once.
@@ -416,7 +419,11 @@ impl Csi {
         let body = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "VolumeSnapshotContent",
-            "metadata": {"name": name, "labels": labels(&taken.tag), "annotations": {POINT: taken.tag.point}},
+            "metadata": {
+                "name": name, "labels": labels(&taken.tag), "annotations": {POINT: taken.tag.point},
+                // Without it the content would be gone before its driver's sidecar has seen it, and the snapshot would stay.
+                "finalizers": [PROTECTION],
+            },
             "spec": {
                 "driver": driver, "deletionPolicy": "Delete", "source": {"snapshotHandle": taken.handle},
                 "volumeSnapshotRef": {

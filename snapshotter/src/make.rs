@@ -172,18 +172,12 @@ impl Maker {
         Ok(Planned { revision: past.moment().cut.rev(), ..planned })
     }
 
-    /// An id for a new point.
-    pub fn draw(&self) -> String {
-        let random = &self.journal.parts().random;
-        format!("{:016x}{:016x}", random.next_u64(), random.next_u64())
-    }
-
     /// Makes a point. An error means that nothing was begun or that what was begun is left to [`Maker::reconcile`]; what
     /// went wrong with a point itself is in the point.
     pub async fn take(&self, request: &Request, told: &(dyn Fn(Told) + Send + Sync)) -> Result<Point> {
         point::check_name(&request.name)?;
         self.now.close().await?;
-        let id = self.draw();
+        let id = self.points().draw().await?;
         let planned = self.plan(request, &id).await?;
         let began = self.clock();
         let begin = Begin {

@@ -155,6 +155,18 @@ async fn a_damaged_point_hides_no_other() {
     assert_eq!(points.named(LATEST).await.unwrap().name, "a");
 }
 
+#[tokio::test]
+async fn ids_tell_whose_points_they_are_of() {
+    let (one, other) = (Points::new(&store()), Points::new(&store()));
+    assert_eq!(one.own_ids().await.unwrap(), None);
+    let drawn: Vec<String> =
+        futures::future::join_all((0..4).map(|_| one.draw())).await.into_iter().map(Result::unwrap).collect();
+    let own = one.own_ids().await.unwrap().unwrap();
+    assert!(drawn.iter().all(|id| id.len() == 32 && id.starts_with(&own)), "{drawn:?}");
+    assert_eq!(drawn.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    assert!(!other.draw().await.unwrap().starts_with(&own));
+}
+
 #[test]
 fn names_are_keys_and_names_of_objects() {
     for name in ["nightly-20261101", "a", "a.b-c", "0"] {

@@ -3,7 +3,7 @@
 //! **Words**: what is *left* is one such thing, as a plan of [`Maker::look_for_left`] names it; [`Maker::reconcile`] mends it.
 //!
 //! **Invariants.** (1) What another process holds is left alone [`Maker::reconcile`]. (2) A snapshot is deleted only if no point
-//! has it and nobody makes the point it bears: it was listed *before* the bucket was read, so that whatever is begun
+//! has it, nobody makes the point it bears, and its id is of this journal: it was listed *before* the bucket was read, so that whatever is begun
 //! meanwhile is not taken for a leak [`Maker::look_for_left`]. (3) A point is never completed by asking for volumes late: what was not
 //! made is missing.
 
@@ -53,6 +53,9 @@ impl Maker {
             }
         }
         let points = self.points();
+        // Another journal of this cluster has points of its own; and a bucket that never had one has lost none.
+        let own = points.own_ids().await?;
+        there.retain(|taken| own.as_ref().is_some_and(|own| taken.tag.id.starts_with(own)));
         let listed = points.list().await?;
         let mut known: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         let mut busy: BTreeSet<String> = BTreeSet::new();

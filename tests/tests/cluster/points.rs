@@ -184,6 +184,8 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
     send(&client, "PATCH", "/api/v1/namespaces/shop/persistentvolumeclaims/data-1", Some(none)).await?;
     let made = scene.point(&["create", "q", "-n", "shop", "--volume-policies", &file]).await?;
     made.is(0, &["complete", "a volume policy leaves it out"])?;
+    let made = scene.point(&["show", "q", "-o", "json"]).await?.is(0, &[])?.json()?;
+    let own = made["id"].as_str().and_then(|id| id.get(..16)).context("it has an id")?.to_owned();
     std::fs::write(&policies, "version: v2\n")?;
     let refused = scene.point(&["create", "r", "-n", "shop", "--volume-policies", &file]).await?;
     refused.is(2, &["version", "policies.yaml"])?;
@@ -210,18 +212,25 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
         })
     };
     let snapshots = "/apis/snapshot.storage.k8s.io/v1/namespaces/shop/volumesnapshots";
-    let id = "0123456789abcdef0123456789abcdef";
+    let id = format!("{own}0123456789abcdef");
     let ours = json!({
         "hindcast.dev/cluster": uid["metadata"]["uid"], "hindcast.dev/id": id, "hindcast.dev/volume": "0",
     });
     create(&client, snapshots, stray(&format!("hindcast-{id}-0"), ours)).await?;
     create(&client, snapshots, stray("somebody-elses", json!({}))).await?;
+    // One of another journal of this cluster.
+    let another = format!("hindcast-{}-0", "f".repeat(32));
+    let theirs = json!({
+        "hindcast.dev/cluster": uid["metadata"]["uid"], "hindcast.dev/id": "f".repeat(32), "hindcast.dev/volume": "0",
+    });
+    create(&client, snapshots, stray(&another, theirs)).await?;
+    scene.csi.taken("shop", &another).await?;
     scene.csi.taken("shop", "somebody-elses").await?;
     scene.csi.taken("shop", &format!("hindcast-{id}-0")).await?;
     scene.point(&["gc", "--plan"]).await?.is(1, &[&format!("hindcast-{id}-0"), "is of no point"])?;
     scene.point(&["gc"]).await?.is(0, &["done"])?;
     scene.point(&["gc", "--plan"]).await?.is(0, &["nothing was left behind"])?;
-    ensure!(items(&client, snapshots).await?.len() == 1, "another's snapshot stays");
+    ensure!(items(&client, snapshots).await?.len() == 2, "others' snapshots stay");
     scene.running.stop().await
 }
 
