@@ -294,16 +294,31 @@ async fn a_hundred_volumes_are_taken_at_once_and_ten_thousand_resources_cost_not
     let took = began.elapsed();
     let point = made.is(0, &[])?.json()?;
     ensure!(point["volumes"].as_array().is_some_and(|all| all.len() == 100), "a hundred volumes");
+    // When each was asked for, the journal says; when the driver came to it depends on the sidecars and the machine.
+    scene.running.close().await?;
+    let log = ["log", "volumesnapshots", "-n", "shop", "--all", "--limit", "1000", "-o", "json"];
+    let log = ask(&scene.hindcast, &log).await?;
+    let mut asked: Vec<jiff::Timestamp> = Vec::new();
+    for line in log.is(0, &[])?.out.lines() {
+        let change: Value = serde_json::from_str(line)?;
+        if change["op"] == "add" {
+            asked.push(change["time"].as_str().context("a change has a time")?.parse()?);
+        }
+    }
+    ensure!(asked.len() == 100, "{} snapshots were asked for: {log}", asked.len());
+    let spread = asked
+        .iter()
+        .max()
+        .zip(asked.iter().min())
+        .map_or(0, |(last, first)| last.as_millisecond() - first.as_millisecond());
     let calls = scene.csi.calls().await?;
     let taken: Vec<i64> = calls.iter().filter(|call| call.method == "CreateSnapshot").map(|call| call.began).collect();
-    let spread = taken.iter().max().zip(taken.iter().min()).map_or(0, |(last, first)| last - first);
+    let driver = taken.iter().max().zip(taken.iter().min()).map_or(0, |(last, first)| last - first) / 1000;
     println!(
-        "points: 100 volumes: first to last snapshot {} ms, the point {took:.1?} ({} calls)",
-        spread / 1000,
-        calls.len()
+        "points: 100 volumes: asked for within {spread} ms, by the driver within {driver} ms, the point {took:.1?}"
     );
     ensure!(taken.len() >= 100, "{} snapshots", taken.len());
-    ensure!(spread <= 2_000_000, "first to last snapshot took {} ms", spread / 1000);
+    ensure!(spread <= 2000, "the snapshots were asked for within {spread} ms");
     scene.point(&["delete", "volumes", "--yes"]).await?.is(0, &[])?;
     ensure!(scene.snapshots().await? == 0, "its snapshots go with it");
     scene.running.stop().await
