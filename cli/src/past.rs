@@ -229,7 +229,11 @@ impl Reading<'_> {
                 let Some(main) = point.cut().domains.get(MAIN).copied() else {
                     return Err(Failure::new(format!("point:{name}"), "has no closed cut"));
                 };
-                self.context.printer.note(format!("point {} is of {}", point.name, self.context.wall.show(point.time)));
+                self.context.printer.note(format!(
+                    "point {} is of {}",
+                    point.about.name,
+                    self.context.wall.show(point.time)
+                ));
                 T::Rev(main.rv, Some(main.incarnation))
             }
             T::Before(t) => T::Before(Box::new(Box::pin(self.settled(t)).await?)),

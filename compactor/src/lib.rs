@@ -118,10 +118,8 @@ pub async fn align(journal: &Journal, point: &Point, writer: &str) -> Result<Opt
     if reader.manifest().checkpoints.iter().any(|checkpoint| checkpoint.cut() == cut) {
         return Ok(None);
     }
-    let oldest = reader.manifest().checkpoints.first().map(|oldest| oldest.pos);
     let Some((state, origin)) = reader.at_cut(&at).await? else { return Ok(None) };
-    // Checkpoints rise from manifest to manifest: an older one than the newest list begins with cannot be added.
-    if reader.manifest().count() > reader.manifest().checkpoints.len() as u64 && oldest > Some(origin.last) {
+    if !reader.manifest().takes(origin.last) {
         return Ok(None);
     }
     let epoch = reader.segments().last().map_or(0, |segment| segment.meta.epoch);

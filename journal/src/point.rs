@@ -44,8 +44,8 @@ use self::objects::SKEW;
 pub use self::{
     name::{LATEST, check_name},
     objects::{
-        Begin, Deletion, Frozen, Hold, Hook, Left, OnError, Phase, Point, PointScope, PointState, PointVolume, Ran,
-        Volumes,
+        About, Begin, Deletion, Frozen, Hold, Hook, Left, OnError, Phase, Point, PointScope, PointState, PointVolume,
+        Ran, Volumes,
     },
     volume::{Order, Tag, Taken, Volume, tags},
 };
@@ -57,7 +57,7 @@ use crate::{
 };
 
 /// The format of what is written here.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// Points read at once.
 const AT_ONCE: usize = 16;
@@ -84,10 +84,6 @@ pub struct Listed {
     pub name: String,
     /// How far it is.
     pub stage: Stage,
-    /// Whether its intent stands: without it nothing was ever asked for.
-    pub begun: bool,
-    /// Whether it was made.
-    pub made: bool,
     /// The number of the newest hold.
     pub hold: u64,
 }
@@ -140,34 +136,24 @@ impl Points {
     /// All of them, by name.
     pub async fn list(&self) -> Result<Vec<Listed>> {
         let folder = self.store.layout().points();
-        let mut all: BTreeMap<String, (Listed, bool)> = BTreeMap::new();
+        let mut all: BTreeMap<String, Listed> = BTreeMap::new();
         for found in self.store.list(&folder, None).await? {
             let Some(mut below) = found.path.prefix_match(&folder) else { continue };
             let (Some(name), Some(object), None) = (below.next(), below.next(), below.next()) else { continue };
             let name = name.as_ref().to_owned();
-            let fresh = Listed { name: name.clone(), stage: Stage::Begun, begun: false, made: false, hold: 0 };
-            let (point, _) = all.entry(name).or_insert((fresh, true));
+            let fresh = Listed { name: name.clone(), stage: Stage::Begun, hold: 0 };
+            let listed = all.entry(name).or_insert(fresh);
             let stage = match object.as_ref() {
-                "begin" => {
-                    point.begun = true;
-                    Stage::Begun
-                }
                 "frozen" => Stage::Frozen,
-                "point" => {
-                    point.made = true;
-                    Stage::Made
-                }
+                "point" => Stage::Made,
                 "delete" => Stage::Deleting,
                 "deleted" => Stage::Deleted,
-                hold => {
-                    let number = hold.strip_prefix("hold-").and_then(|digits| digits.parse().ok());
-                    point.hold = point.hold.max(number.unwrap_or(0));
-                    Stage::Begun
-                }
+                _ => Stage::Begun,
             };
-            point.stage = point.stage.max(stage);
+            listed.stage = listed.stage.max(stage);
+            listed.hold = listed.hold.max(hold_number(&found.path).unwrap_or(0));
         }
-        Ok(all.into_values().map(|(listed, _)| listed).collect())
+        Ok(all.into_values().collect())
     }
 
     /// Those that are made and not being deleted, oldest moment first. One that cannot be read is an error beside the
@@ -187,7 +173,7 @@ impl Points {
                 Err(error) => return Err(error),
             }
         }
-        points.sort_by(|a, b| (a.began, &a.name).cmp(&(b.began, &b.name)));
+        points.sort_by(|a, b| (a.about.began, &a.about.name).cmp(&(b.about.began, &b.about.name)));
         Ok((points, errors))
     }
 
@@ -206,7 +192,7 @@ impl Points {
             _ => return self.own(name).await,
         };
         let (points, mut errors) = self.made().await?;
-        let of = |point: &&Point| point.is_usable() && schedule.is_none_or(|schedule| point.schedule == schedule);
+        let of = |point: &&Point| point.is_usable() && schedule.is_none_or(|schedule| point.about.schedule == schedule);
         let newest = points.iter().filter(of).max_by_key(|point| (point.state, point.time));
         if let Some(newest) = newest {
             return Ok(newest.clone());
@@ -251,19 +237,19 @@ impl Points {
 
     /// Writes the intent of a point; the name must be free.
     pub async fn begin(&self, begin: &Begin) -> Result<()> {
-        check_name(&begin.name)?;
+        check_name(&begin.about.name)?;
         // What is left of a deleted one of that name would be read as that point's.
-        let folder = self.store.layout().points().join(begin.name.as_str());
+        let folder = self.store.layout().points().join(begin.about.name.as_str());
         let stands = self.store.list(&folder, None).await?;
-        if stands.is_empty() && self.write(&begin.name, "begin", begin).await? == Put::Created {
+        if stands.is_empty() && self.write(&begin.about.name, "begin", begin).await? == Put::Created {
             return Ok(());
         }
-        let own = self.intent(&begin.name).await?;
-        if own.is_some_and(|stands| stands.id == begin.id) {
+        let own = self.intent(&begin.about.name).await?;
+        if own.is_some_and(|stands| stands.about.id == begin.about.id) {
             // The answer to the first try was lost.
             return Ok(());
         }
-        Err(Error::invalid(format!("point {}", begin.name), "there is a recovery point of that name")
+        Err(Error::invalid(format!("point {}", begin.about.name), "there is a recovery point of that name")
             .with_hint("choose another name, or delete that one first"))
     }
 
@@ -284,7 +270,7 @@ impl Points {
 
     /// Makes the point, and gives the one that stands: another process may have been first.
     pub async fn make(&self, point: &Point) -> Result<Point> {
-        self.first(&point.name, "point", point).await
+        self.first(&point.about.name, "point", point).await
     }
 
     /// Says that a point is to go; from then on it is none.
@@ -318,26 +304,42 @@ impl Points {
         }
     }
 
-    /// Takes hold of a point, or renews one's own hold, for a while. `None` if another process has it.
+    /// Takes hold of a point for a while. `None` if another process has it.
     pub async fn hold(&self, name: &str, by: &str, during: Duration) -> Result<Option<Hold>> {
         let folder = self.store.layout().points().join(name);
         loop {
             let listed = self.store.list(&folder, None).await?;
             let number = listed.iter().filter_map(|listed| hold_number(&listed.path)).max().unwrap_or(0);
-            let now = self.store.parts().clock.now();
             if number > 0 {
                 let newest: Option<Hold> = self.parsed(name, &hold_name(number)).await?;
+                let now = self.store.parts().clock.now();
                 if newest.is_some_and(|hold| hold.by != by && hold.lasts(now)) {
                     return Ok(None);
                 }
             }
-            let until = now.saturating_add(during.as_micros() as Micros);
-            let hold = Hold { by: by.to_owned(), until, number: number + 1 };
             // Another process may take the number first; then its hold counts.
-            if self.write(name, &hold_name(hold.number), &hold).await? == Put::Created {
-                return Ok(Some(hold));
+            if let Some(held) = self.take(name, by, number + 1, during).await? {
+                return Ok(Some(held));
             }
         }
+    }
+
+    /// Renews a hold for a while. `None` if it was lost: it had run out, and another process has taken it.
+    pub async fn renew(&self, name: &str, hold: &Hold, during: Duration) -> Result<Option<Hold>> {
+        let number = hold.number + 1;
+        if let Some(held) = self.take(name, &hold.by, number, during).await? {
+            return Ok(Some(held));
+        }
+        // The answer to an earlier try may have been lost.
+        let stands: Option<Hold> = self.parsed(name, &hold_name(number)).await?;
+        Ok(stands.filter(|stands| stands.by == hold.by).map(|stands| Hold { number, ..stands }))
+    }
+
+    /// Creates a hold of that number, unless one stands.
+    async fn take(&self, name: &str, by: &str, number: u64, during: Duration) -> Result<Option<Hold>> {
+        let until = self.store.parts().clock.now().saturating_add(during.as_micros() as Micros);
+        let hold = Hold { by: by.to_owned(), until, number };
+        Ok((self.write(name, &hold_name(number), &hold).await? == Put::Created).then_some(hold))
     }
 
     /// Whether the intent of a point stands.
@@ -355,7 +357,7 @@ impl Points {
     pub async fn is_free(&self, name: &str, hold: u64) -> Result<bool> {
         if hold == 0 {
             // Between the intent and the first hold is a moment; a process that died in it leaves none.
-            let begun = self.intent(name).await?.map_or(0, |begin| begin.began);
+            let begun = self.intent(name).await?.map_or(0, |begin| begin.about.began);
             return Ok(begun.saturating_add(2 * SKEW) < self.store.parts().clock.now());
         }
         let newest: Option<Hold> = self.parsed(name, &hold_name(hold)).await?;
@@ -415,9 +417,4 @@ fn hold_name(number: u64) -> String {
 
 fn hold_number(path: &Path) -> Option<u64> {
     path.filename()?.strip_prefix("hold-")?.parse().ok()
-}
-
-/// The format that is written.
-pub fn format() -> u32 {
-    FORMAT
 }

@@ -37,7 +37,6 @@ pub(crate) mod secrets;
 mod services;
 mod shapers;
 mod sides;
-pub(crate) mod size;
 #[cfg(test)]
 mod tests;
 mod turn;

@@ -19,21 +19,21 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use hindcast_cluster::{
     Failure,
-    path::{collection, escape, object},
+    path::{collection, escape, object, page_query},
     request::{self, Ask, Reply, Sort},
 };
 use hindcast_journal::{
     Error, Parts, Result,
     error::ErrorKind,
     parts::Micros,
-    point::{Order, Tag, Taken, Volume},
+    point::{Order, Tag, Taken, Volume, tags},
 };
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
     driver::{Standing, VolumeDriver},
-    scene::{map, quantity, text},
+    scene::{map, size, text},
 };
 
 /// The driver's name in recovery points.
@@ -43,13 +43,6 @@ const GROUP: &str = "snapshot.storage.k8s.io";
 const VERSION: &str = "v1";
 const SNAPSHOTS: &str = "volumesnapshots";
 const CONTENTS: &str = "volumesnapshotcontents";
-
-/// Labels; values of labels are short, so the point's name and the claim are annotations.
-const CLUSTER: &str = "hindcast.dev/cluster";
-const ID: &str = "hindcast.dev/id";
-const INDEX: &str = "hindcast.dev/volume";
-const POINT: &str = "hindcast.dev/point";
-const CLAIM: &str = "hindcast.dev/claim";
 
 /// What tells the sidecar that a content without its `VolumeSnapshot` is to be deleted in the storage system too.
 const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
@@ -126,7 +119,7 @@ impl Csi {
     async fn create_one(&self, order: &Order) -> Result<Taken> {
         let volume = &order.volume;
         let path = snapshots(&volume.namespace);
-        let mut annotations = json!({POINT: order.tag.point, CLAIM: volume.title()});
+        let mut annotations = json!({(tags::POINT): order.tag.point, (tags::CLAIM): volume.title()});
         if let Some(map) = annotations.as_object_mut() {
             map.extend(order.tags.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
         }
@@ -188,7 +181,7 @@ impl Csi {
             tag: tag.clone(),
             driver: NAME.to_owned(),
             handle: String::new(),
-            size: quantity(&text(snapshot, "/status/restoreSize")),
+            size: size(snapshot, "/status/restoreSize"),
             time: time(&text(snapshot, "/status/creationTime")),
             details,
         }
@@ -232,24 +225,23 @@ impl Csi {
         let path = object(&contents(), &text(content, "/metadata/name"));
         let claim = text(content, "/spec/volumeSnapshotRef/namespace");
         let body = json!({
-            "metadata": {"labels": labels(tag), "annotations": {POINT: tag.point, "hindcast.dev/namespace": claim}},
+            "metadata": {"labels": labels(tag), "annotations": {(tags::POINT): tag.point, "hindcast.dev/namespace": claim}},
             "spec": {"deletionPolicy": "Retain"},
         });
         self.patch(&path, &body).await.map(|_| ())
     }
 
     async fn listed(&self, path: &str, selector: &str) -> Result<Vec<Value>> {
-        let (mut all, mut next) = (Vec::new(), String::new());
+        let (mut all, mut next) = (Vec::new(), None);
         loop {
-            let token = if next.is_empty() { String::new() } else { format!("&continue={}", escape(&next)) };
-            let page = format!("{path}?limit={PAGE}&labelSelector={}{token}", escape(selector));
+            let page = format!("{path}?{}&labelSelector={}", page_query(PAGE, next.as_deref()), escape(selector));
             // Where snapshots are not served, there are none.
             let Some(mut list) = self.get(&page).await? else { return Ok(all) };
-            next = text(&list, "/metadata/continue");
+            next = Some(text(&list, "/metadata/continue")).filter(|token| !token.is_empty());
             if let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
                 all.append(items);
             }
-            if next.is_empty() {
+            if next.is_none() {
                 return Ok(all);
             }
         }
@@ -290,7 +282,7 @@ impl Csi {
                     false => format!("its driver does not delete the snapshot: {why}"),
                 };
                 return Err(Error::new(ErrorKind::Unavailable, path, reason)
-                    .with_hint("look at the driver's csi-snapshotter; the deletion is tried again"));
+                    .with_hint("look at the driver's csi-snapshotter, then `hindcast point gc` goes on with it"));
             }
             self.parts.clock.sleep(LOOK_EVERY).await;
         }
@@ -342,9 +334,9 @@ impl VolumeDriver for Csi {
             Some(snapshot) => {
                 let mut now = Self::taken(&taken.tag, snapshot);
                 now.handle.clone_from(&taken.handle);
-                now.details.extend(
-                    taken.details.iter().filter(|(key, _)| *key == "driver").map(|(k, v)| (k.clone(), v.clone())),
-                );
+                if let Some(driver) = taken.details.get("driver") {
+                    now.details.insert("driver".to_owned(), driver.clone());
+                }
                 now
             }
             None => taken.clone(),
@@ -358,7 +350,6 @@ impl VolumeDriver for Csi {
         self.retain(&taken.tag, &content).await?;
         now = Self::with_content(now, &content);
         let ready = content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true);
-        let why = text(&content, "/status/error/message");
         if ready && !now.handle.is_empty() {
             // The namespace is the user's: nothing of ours stays in it.
             if let Some(snapshot) = snapshot {
@@ -367,20 +358,18 @@ impl VolumeDriver for Csi {
             }
             return Ok((now, Standing::Ready));
         }
-        let standing = match (now.time.is_some() && !now.handle.is_empty(), why.is_empty()) {
-            (true, _) => Standing::Cut(None),
-            // The sidecar tries again by itself, for as long as it is waited for.
-            (false, _) => Standing::Asked,
-        };
+        // The sidecar tries again by itself what failed, for as long as it is waited for.
+        let cut = now.time.is_some() && !now.handle.is_empty();
+        let standing = if cut { Standing::Cut(None) } else { Standing::Asked };
         Ok((now, standing))
     }
 
     async fn find(&self, cluster: &str, id: &str) -> Result<Vec<Taken>> {
-        self.selected(&format!("{CLUSTER}={cluster},{ID}={id}")).await
+        self.selected(&format!("{}={cluster},{}={id}", tags::CLUSTER, tags::ID)).await
     }
 
     async fn all(&self, cluster: &str) -> Result<Vec<Taken>> {
-        self.selected(&format!("{CLUSTER}={cluster},{ID}")).await
+        self.selected(&format!("{}={cluster},{}", tags::CLUSTER, tags::ID)).await
     }
 
     async fn delete(&self, taken: &Taken) -> Result<()> {
@@ -399,8 +388,9 @@ impl VolumeDriver for Csi {
                 self.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
             }
         }
-        let mut left = self.listed(&contents(), &format!("{CLUSTER}={},{ID}={}", tag.cluster, tag.id)).await?;
-        left.retain(|content| tag_of(content).is_some_and(|other| other.index == tag.index));
+        let own = [(tags::CLUSTER, &tag.cluster), (tags::ID, &tag.id), (tags::INDEX, &tag.index.to_string())];
+        let own = own.map(|(label, value)| format!("{label}={value}")).join(",");
+        let mut left = self.listed(&contents(), &own).await?;
         if left.is_empty() && !taken.handle.is_empty() {
             left.extend(self.content_for(taken).await?);
         }
@@ -420,7 +410,7 @@ impl Csi {
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "VolumeSnapshotContent",
             "metadata": {
-                "name": name, "labels": labels(&taken.tag), "annotations": {POINT: taken.tag.point},
+                "name": name, "labels": labels(&taken.tag), "annotations": {(tags::POINT): taken.tag.point},
                 // Without it the content would be gone before its driver's sidecar has seen it, and the snapshot would stay.
                 "finalizers": [PROTECTION],
             },
@@ -454,7 +444,7 @@ fn contents() -> String {
 }
 
 fn labels(tag: &Tag) -> Value {
-    json!({CLUSTER: tag.cluster, ID: tag.id, INDEX: tag.index.to_string()})
+    json!({(tags::CLUSTER): tag.cluster, (tags::ID): tag.id, (tags::INDEX): tag.index.to_string()})
 }
 
 /// Whether an object bears this cluster and id.
@@ -466,10 +456,10 @@ fn bears(object: &Value, cluster: &str, id: &str) -> bool {
 fn tag_of(object: &Value) -> Option<Tag> {
     let labels = map(object, "/metadata/labels");
     Some(Tag {
-        cluster: labels.get(CLUSTER)?.clone(),
-        id: labels.get(ID)?.clone(),
-        index: labels.get(INDEX)?.parse().ok()?,
-        point: map(object, "/metadata/annotations").remove(POINT).unwrap_or_default(),
+        cluster: labels.get(tags::CLUSTER)?.clone(),
+        id: labels.get(tags::ID)?.clone(),
+        index: labels.get(tags::INDEX)?.parse().ok()?,
+        point: map(object, "/metadata/annotations").remove(tags::POINT).unwrap_or_default(),
     })
 }
 

@@ -16,7 +16,10 @@ use hindcast_journal::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::scene::{map, text};
+use crate::{
+    go,
+    scene::{map, text},
+};
 
 #[cfg(test)]
 mod tests;
@@ -70,11 +73,10 @@ pub(crate) struct Found {
     pub(crate) wrong: BTreeMap<(String, String), String>,
 }
 
-/// The hooks of the Pods that `wants`. Those of annotations run in round 0, those of the template's n-th hook in round n.
-pub(crate) fn find(
-    pods: &BTreeMap<(String, String), Value>,
+/// The hooks of these Pods, by namespace and name. Those of annotations run in round 0, those of the template's n-th hook in round n.
+pub(crate) fn find<'p>(
+    pods: impl IntoIterator<Item = (&'p (String, String), &'p Value)>,
     specs: &[HookSpec],
-    wants: impl Fn(&str, &Value) -> bool,
 ) -> Result<Found, String> {
     let mut selectors = Vec::new();
     for spec in specs {
@@ -83,7 +85,7 @@ pub(crate) fn find(
     }
     let mut found = Found::default();
     for ((namespace, name), pod) in pods {
-        if !wants(namespace, pod) || !runs(pod) {
+        if !runs(pod) {
             continue;
         }
         match annotated(pod) {
@@ -93,8 +95,8 @@ pub(crate) fn find(
                 found.hooks.extend(hooks.map(|hook| (0, hook)));
             }
             Ok(_) => {
+                let labels = map(pod, "/metadata/labels");
                 for (round, (spec, selector)) in specs.iter().zip(&selectors).enumerate() {
-                    let labels = map(pod, "/metadata/labels");
                     if !spec.scope.wants(namespace) || !selector.matches(|key| labels.get(key).map(String::as_str)) {
                         continue;
                     }
@@ -208,33 +210,12 @@ fn words(text: &str) -> Result<Vec<String>, String> {
     if words.is_empty() { Err("has no word".to_owned()) } else { Ok(words) }
 }
 
-/// A duration as Go writes it, in milliseconds.
+/// The time that a hook may take, in milliseconds.
 fn duration(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no duration, as in 30s, 2m or 1h30m");
-    let mut rest = text.trim();
-    let mut millis = 0f64;
-    if rest.is_empty() {
-        return Err(wrong());
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let (number, more) = rest.split_at(digits);
-        let letters = more.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(more.len());
-        let (unit, more) = more.split_at(letters);
-        let factor = match unit {
-            "ms" => 1.0,
-            "s" => 1e3,
-            "m" => 60e3,
-            "h" => 3600e3,
-            _ => return Err(wrong()),
-        };
-        millis += number.parse::<f64>().map_err(|_| wrong())? * factor;
-        rest = more;
-    }
-    let millis = millis as u64;
-    match millis {
-        0 => Err(format!("`{text}` leaves no time")),
-        _ if millis > LONGEST => Err(format!("`{text}` is longer than 4 h: nothing may hold its writers for so long")),
-        _ => Ok(millis),
+    let nanos = go::nanos(text.trim()).ok_or_else(|| format!("`{text}` is no duration, as in 30s, 2m or 1h30m"))?;
+    match u64::try_from(nanos / 1_000_000) {
+        Ok(0) => Err(format!("`{text}` leaves no time")),
+        Ok(millis) if millis <= LONGEST => Ok(millis),
+        _ => Err(format!("`{text}` is longer than 4 h: nothing may hold its writers for so long")),
     }
 }

@@ -14,6 +14,7 @@ pub mod cloud;
 mod csi;
 pub mod driver;
 mod exec;
+mod go;
 mod hooks;
 mod make;
 pub mod plan;

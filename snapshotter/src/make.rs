@@ -27,7 +27,7 @@ mod reconcile;
 mod run_hooks;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -39,7 +39,7 @@ use hindcast_journal::{
     cut::{At, MAIN},
     error::ErrorKind,
     parts::Micros,
-    point::{self, Begin, Frozen, Order, Point, PointState, PointVolume, Points, Ran, Taken},
+    point::{self, About, Begin, Frozen, Order, Point, PointState, PointVolume, Points, Ran, Taken},
     row::Revision,
 };
 
@@ -181,40 +181,45 @@ impl Maker {
         let planned = self.plan(request, &id).await?;
         let began = self.clock();
         let begin = Begin {
-            format: point::format(),
-            name: request.name.clone(),
-            id,
-            schedule: request.schedule.clone(),
-            scope: request.scope.clone(),
-            began,
-            expires: request.ttl.map(|ttl| began.saturating_add(ttl)),
+            about: About {
+                format: point::FORMAT,
+                name: request.name.clone(),
+                id,
+                schedule: request.schedule.clone(),
+                scope: request.scope.clone(),
+                began,
+                expires: request.ttl.map(|ttl| began.saturating_add(ttl)),
+                labels: request.labels.clone(),
+            },
             orders: planned.orders.clone(),
             drivers: planned.drivers.clone(),
             left: planned.left.clone(),
             hooks: planned.hooks.clone(),
-            labels: request.labels.clone(),
             warnings: planned.warnings.clone(),
         };
         told(Told::Planned { orders: begin.orders.len(), left: begin.left.len(), hooks: begin.hooks.len() });
         self.points().begin(&begin).await?;
-        self.holding(&begin.name, self.taken(&begin, &planned, told)).await
+        self.holding(&begin.about.name, self.taken(&begin, &planned, told)).await
     }
 
-    /// Does `work` while this process holds the point.
+    /// Does `work` while this process holds the point; refuses if another one does.
     async fn holding<T>(&self, name: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let busy = || {
-            Error::new(ErrorKind::Unavailable, format!("point {name}"), "another process works at it")
-                .with_hint("wait until it is done, or for two minutes if it was killed")
-        };
+        self.if_free(name, work).await?.ok_or_else(|| busy(name))
+    }
+
+    /// The same; `None` if another process holds it.
+    async fn if_free<T>(&self, name: &str, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
         let points = self.points();
-        let Some(first) = points.hold(name, &self.by, self.limits.hold).await? else { return Err(busy()) };
+        let Some(first) = points.hold(name, &self.by, self.limits.hold).await? else { return Ok(None) };
         let held = Mutex::new(first);
+        let mine = || held.lock().unwrap_or_else(PoisonError::into_inner);
         let renew = async {
             loop {
                 self.journal.parts().clock.sleep(self.limits.hold / 3).await;
-                match points.hold(name, &self.by, self.limits.hold).await {
-                    Ok(Some(hold)) => *held.lock().unwrap_or_else(PoisonError::into_inner) = hold,
-                    Ok(None) => return busy(),
+                let hold = mine().clone();
+                match points.renew(name, &hold, self.limits.hold).await {
+                    Ok(Some(hold)) => *mine() = hold,
+                    Ok(None) => return busy(name),
                     Err(error) => {
                         tracing::warn!(error = %Error::causes(&error), "could not renew the hold of point {name}");
                     }
@@ -226,14 +231,14 @@ impl Maker {
             done = work => done,
             lost = renew => return Err(lost),
         };
-        let hold = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let hold = mine().clone();
         // A hold that stays runs out by itself; of a point that was deleted there is none.
         if points.is_there(name).await.unwrap_or(true)
             && let Err(error) = points.release(name, &hold).await
         {
             tracing::debug!(error = %Error::causes(&error), "could not release the hold of point {name}");
         }
-        done
+        done.map(Some)
     }
 
     async fn taken(&self, begin: &Begin, planned: &Planned, told: &(dyn Fn(Told) + Send + Sync)) -> Result<Point> {
@@ -283,7 +288,7 @@ impl Maker {
             false => self.now.revision().await?,
         };
         let frozen = Frozen { revision, time: self.clock(), hooks: ran.to_vec() };
-        let frozen = self.points().freeze(&begin.name, &frozen).await?;
+        let frozen = self.points().freeze(&begin.about.name, &frozen).await?;
         told(Told::Frozen(frozen.revision));
         if alone {
             return Ok(frozen);
@@ -447,13 +452,9 @@ impl Maker {
 
     /// Claims that came while the point was being made: the cut has them, and there is no snapshot of theirs.
     async fn late(&self, past: &Past, point: &mut Point) -> Result<()> {
-        let scene = Scene::read(past).await?;
-        let request = Request { name: point.name.clone(), scope: point.scope.clone(), ..Request::default() };
-        let then = plan::plan(&scene, &request, &self.drivers.list(), self.journal.cluster(), &point.id)?;
-        let known: Vec<String> = point.volumes.iter().map(|volume| volume.volume.title()).collect();
-        let all =
-            then.orders.into_iter().map(|order| order.volume).chain(then.left.into_iter().map(|left| left.volume));
-        for volume in all.filter(|volume| !volume.name.is_empty() && !known.contains(&volume.title())) {
+        let then = plan::volumes(&Scene::read(past).await?, &point.about.scope)?;
+        let known: BTreeSet<String> = point.volumes.iter().map(|volume| volume.volume.title()).collect();
+        for volume in then.into_iter().filter(|volume| !known.contains(&volume.title())) {
             let why = "its claim came while the point was being made".to_owned();
             point.missing.push(format!("volume {}: {why}", volume.title()));
             point.volumes.push(PointVolume { volume, taken: None, why: Some(why), wanted: false });
@@ -511,24 +512,23 @@ impl Maker {
 /// A point of an intent, of which nothing is said yet but that it failed.
 fn fresh(begin: &Begin, hooks: Vec<Ran>) -> Point {
     Point {
-        format: point::format(),
-        name: begin.name.clone(),
-        id: begin.id.clone(),
-        schedule: begin.schedule.clone(),
-        scope: begin.scope.clone(),
+        about: begin.about.clone(),
         state: PointState::Failed,
-        began: begin.began,
         made: 0,
-        expires: begin.expires,
         cut: BTreeMap::new(),
         time: 0,
         between: (0, 0),
         volumes: Vec::new(),
         hooks,
-        labels: begin.labels.clone(),
         missing: Vec::new(),
         warnings: begin.warnings.clone(),
     }
+}
+
+/// Another process works at a point.
+fn busy(name: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("point {name}"), "another process works at it")
+        .with_hint("wait until it is done, or for two minutes if it was killed")
 }
 
 /// An error in one line, with its remedy.

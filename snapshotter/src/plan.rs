@@ -19,11 +19,9 @@ use crate::{
     driver::VolumeDriver,
     hooks::{self, HookSpec},
     policy::{self, ActionKind, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts, snapshot_class},
-    scene::{SNAPSHOT_CLASSES, Scene, map, text, texts},
+    scene::{Scene, map, text, texts},
 };
 
-/// Labels of claims that are to be taken at one moment, ours first.
-const GROUPS: [&str; 2] = ["hindcast.dev/volume-group", "velero.io/volume-group"];
 /// What keeps a claim or a Pod out of every point.
 const EXCLUDE: &str = "velero.io/exclude-from-backup";
 
@@ -79,11 +77,6 @@ pub fn plan(
     cluster: &str,
     id: &str,
 ) -> Result<Planned> {
-    let selector = Selector::parse(&request.scope.selector)?;
-    let labelled = |object: &Value| {
-        let labels = map(object, "/metadata/labels");
-        selector.matches(|key| labels.get(key).map(String::as_str))
-    };
     let mut out = Planned::default();
     out.warnings.extend(
         scene
@@ -96,64 +89,88 @@ pub fn plan(
             out.warnings.push(format!("there is no namespace {namespace}"));
         }
     }
-    let pods: Vec<(&(String, String), &Value)> = scene
-        .pods
-        .iter()
-        .filter(|((namespace, _), pod)| request.scope.wants(namespace) && labelled(pod) && !excluded(pod))
-        .collect();
-    // A claim belongs to the scope by its own labels or by those of a Pod that mounts it.
-    let mounted: BTreeSet<(String, String)> = pods
-        .iter()
-        .flat_map(|((namespace, _), pod)| claims_of(pod).into_iter().map(move |claim| (namespace.clone(), claim)))
-        .collect();
-    let mut by_claim: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for ((namespace, name), pod) in &scene.pods {
-        for claim in claims_of(pod) {
-            by_claim.entry((namespace.clone(), claim)).or_default().push(name.clone());
-        }
-    }
+    let reach = Reach::of(scene, &request.scope)?;
     let classes: Vec<SnapshotClass> = scene.snapshot_classes.values().map(class).collect();
-    let mut taken: BTreeSet<String> = BTreeSet::new();
-    for ((namespace, name), claim) in &scene.claims {
-        let mounted = mounted.contains(&(namespace.clone(), name.clone()));
-        if !request.scope.wants(namespace) || !(labelled(claim) || mounted) || excluded(claim) {
-            continue;
-        }
-        let unbound = || Volume { namespace: namespace.clone(), claim: name.clone(), ..Volume::default() };
-        let volume = match scene.volume(namespace, name, claim) {
-            Ok(volume) => {
-                let pods = by_claim.remove(&(namespace.clone(), name.clone())).unwrap_or_default();
-                Volume { pods, ..volume }
-            }
-            Err(why) => {
-                // Nothing was ever written to what has no volume.
-                let wanted = text(claim, "/spec/volumeName").is_empty();
-                out.left.push(Left { volume: unbound(), why, wanted });
+    for (claim, volume) in reach.claims {
+        let volume = match volume {
+            Ok(volume) => volume,
+            Err(left) => {
+                out.left.push(left);
                 continue;
             }
         };
-        if !taken.insert(volume.name.clone()) {
-            continue;
-        }
         match decide(scene, request, drivers, &classes, claim, &volume) {
             Err((why, wanted)) => out.left.push(Left { volume, why, wanted }),
             Ok((driver, class)) => {
                 let index = out.orders.len() as u32;
                 let tag = Tag { cluster: cluster.to_owned(), point: request.name.clone(), id: id.to_owned(), index };
-                let group = GROUPS.iter().find_map(|label| volume.labels.get(*label)).cloned().unwrap_or_default();
-                out.orders.push(Order { tag, volume, class, group, tags: BTreeMap::new() });
+                out.orders.push(Order { tag, volume, class, tags: BTreeMap::new() });
                 out.drivers.push(driver);
             }
         }
     }
-    let wanted: BTreeSet<&(String, String)> = pods.iter().map(|(key, _)| *key).collect();
-    let found = hooks::find(&scene.pods, &request.hooks, |namespace, pod| {
-        wanted.contains(&(namespace.to_owned(), text(pod, "/metadata/name")))
-    });
+    let found = hooks::find(reach.pods, &request.hooks);
     let found = found.map_err(|why| hindcast_journal::Error::invalid("hooks", why))?;
     (out.rounds, out.hooks) = found.hooks.into_iter().unzip();
     out.wrong = found.wrong;
     Ok(out)
+}
+
+/// The volumes of a scope: each claim's that has one.
+pub(crate) fn volumes(scene: &Scene, scope: &PointScope) -> Result<Vec<Volume>> {
+    Ok(Reach::of(scene, scope)?.claims.into_iter().filter_map(|(_, volume)| volume.ok()).collect())
+}
+
+/// What of a scene belongs to a scope.
+struct Reach<'s> {
+    pods: Vec<(&'s (String, String), &'s Value)>,
+    /// Claims with their volumes, each volume once; or why a claim has none.
+    claims: Vec<(&'s Value, std::result::Result<Volume, Left>)>,
+}
+
+impl<'s> Reach<'s> {
+    fn of(scene: &'s Scene, scope: &PointScope) -> Result<Self> {
+        let selector = Selector::parse(&scope.selector)?;
+        let labelled = |object: &Value| {
+            let labels = map(object, "/metadata/labels");
+            selector.matches(|key| labels.get(key).map(String::as_str))
+        };
+        let of_scope =
+            |namespace: &str, object: &Value| scope.wants(namespace) && labelled(object) && !excluded(object);
+        let pods: Vec<_> = scene.pods.iter().filter(|((namespace, _), pod)| of_scope(namespace, pod)).collect();
+        let mut mounted: BTreeSet<(String, String)> = BTreeSet::new();
+        for ((namespace, _), pod) in &pods {
+            mounted.extend(claims_of(pod).into_iter().map(|claim| (namespace.clone(), claim)));
+        }
+        let mut by_claim: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for ((namespace, name), pod) in &scene.pods {
+            for claim in claims_of(pod) {
+                by_claim.entry((namespace.clone(), claim)).or_default().push(name.clone());
+            }
+        }
+        let (mut claims, mut seen) = (Vec::new(), BTreeSet::new());
+        for (key, claim) in &scene.claims {
+            let (namespace, name) = key;
+            // A claim belongs to the scope by its own labels or by those of a Pod that mounts it.
+            if !scope.wants(namespace) || !(labelled(claim) || mounted.contains(key)) || excluded(claim) {
+                continue;
+            }
+            match scene.volume(namespace, name, claim) {
+                Ok(volume) if seen.insert(volume.name.clone()) => {
+                    let pods = by_claim.remove(key).unwrap_or_default();
+                    claims.push((claim, Ok(Volume { pods, ..volume })));
+                }
+                Ok(_) => {}
+                Err(why) => {
+                    let volume = Volume { namespace: namespace.clone(), claim: name.clone(), ..Volume::default() };
+                    // Nothing was ever written to what has no volume.
+                    let wanted = text(claim, "/spec/volumeName").is_empty();
+                    claims.push((claim, Err(Left { volume, why, wanted })));
+                }
+            }
+        }
+        Ok(Self { pods, claims })
+    }
 }
 
 /// The driver and class of a volume, or why it is left and whether that was wanted.
@@ -193,7 +210,7 @@ fn decide(
         if driver.name() != crate::csi::NAME {
             return Ok((driver.name().to_owned(), String::new()));
         }
-        if !scene.versions.contains_key(SNAPSHOT_CLASSES) {
+        if !scene.snapshots {
             whys.push("the cluster serves no volume snapshots (snapshot.storage.k8s.io)".to_owned());
             continue;
         }
@@ -250,7 +267,7 @@ fn class(object: &Value) -> SnapshotClass {
 }
 
 /// The claims that a Pod mounts, those of ephemeral volumes too.
-pub(crate) fn claims_of(pod: &Value) -> Vec<String> {
+fn claims_of(pod: &Value) -> Vec<String> {
     let name = text(pod, "/metadata/name");
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
     let claim = |volume: &Value| {

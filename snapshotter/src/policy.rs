@@ -19,7 +19,6 @@ use serde_json::Value;
 
 mod class;
 mod files;
-mod quantity;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -27,7 +26,7 @@ mod tree;
 
 pub use class::{SnapshotClass, snapshot_class};
 pub use files::{Approach, FileVolumes, LeftOut, file_volumes};
-pub use quantity::Quantity;
+pub use hindcast_cluster::quantity::Quantity;
 
 /// What a `ConfigMap` of resource policies says.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use hindcast_cluster::quantity::Quantity;
 use hindcast_journal::{
     Past, Result,
     fold::{Knowledge, Scope},
@@ -16,11 +17,7 @@ const CLAIMS: &str = "/persistentvolumeclaims";
 const VOLUMES: &str = "/persistentvolumes";
 const PODS: &str = "/pods";
 const NAMESPACES: &str = "/namespaces";
-const STORAGE_CLASSES: &str = "storage.k8s.io/storageclasses";
-/// The kind of snapshot classes; its key says whether snapshots are served.
-pub(crate) const SNAPSHOT_CLASSES: &str = "snapshot.storage.k8s.io/volumesnapshotclasses";
-/// The kind of classes of group snapshots.
-pub(crate) const GROUP_CLASSES: &str = "groupsnapshot.storage.k8s.io/volumegroupsnapshotclasses";
+const SNAPSHOT_CLASSES: &str = "snapshot.storage.k8s.io/volumesnapshotclasses";
 
 /// The objects of a moment that matter to recovery points.
 #[derive(Debug, Clone, Default)]
@@ -33,32 +30,28 @@ pub struct Scene {
     pub pods: BTreeMap<(String, String), Value>,
     /// Namespaces, by name.
     pub namespaces: BTreeMap<String, Value>,
-    /// Storage classes.
-    pub storage_classes: BTreeMap<String, Value>,
     /// Snapshot classes.
     pub snapshot_classes: BTreeMap<String, Value>,
-    /// Classes of group snapshots.
-    pub group_classes: BTreeMap<String, Value>,
     /// Kinds of these that the journal knows nothing of at the moment.
     pub unknown: Vec<String>,
-    /// The versions in which kinds that are not built in are known, by kind key.
-    pub versions: BTreeMap<String, String>,
+    /// Whether the cluster serves snapshots of volumes.
+    pub snapshots: bool,
 }
 
 impl Scene {
     /// The scene of a moment.
     pub async fn read(past: &Past) -> Result<Self> {
-        let kinds = [CLAIMS, VOLUMES, PODS, NAMESPACES, STORAGE_CLASSES, SNAPSHOT_CLASSES, GROUP_CLASSES];
+        let kinds = [CLAIMS, VOLUMES, PODS, NAMESPACES, SNAPSHOT_CLASSES];
         let scope = Scope { kinds: Some(kinds.map(str::to_owned).to_vec()), ..Scope::default() };
         let answer = past.state(&scope).await?;
         let mut scene = Self::default();
         for kind in kinds {
             match answer.state.kinds.get(kind) {
                 Some(known) if !matches!(known.known_at(past.moment()), Knowledge::Not(_)) => {
-                    scene.versions.insert(kind.to_owned(), known.discovery.version.clone());
+                    scene.snapshots |= kind == SNAPSHOT_CLASSES;
                 }
                 // What is not built in need not be there at all.
-                None if [SNAPSHOT_CLASSES, GROUP_CLASSES].contains(&kind) => {}
+                None if kind == SNAPSHOT_CLASSES => {}
                 _ => scene.unknown.push(kind.trim_start_matches('/').to_owned()),
             }
         }
@@ -71,9 +64,7 @@ impl Scene {
                 PODS => _ = scene.pods.insert(named, value),
                 VOLUMES => _ = scene.volumes.insert(key.name.clone(), value),
                 NAMESPACES => _ = scene.namespaces.insert(key.name.clone(), value),
-                STORAGE_CLASSES => _ = scene.storage_classes.insert(key.name.clone(), value),
                 SNAPSHOT_CLASSES => _ = scene.snapshot_classes.insert(key.name.clone(), value),
-                GROUP_CLASSES => _ = scene.group_classes.insert(key.name.clone(), value),
                 _ => {}
             }
         }
@@ -98,7 +89,7 @@ impl Scene {
             driver,
             handle,
             class: if class.is_empty() { text(pv, "/spec/storageClassName") } else { class },
-            capacity: quantity(&text(pv, "/spec/capacity/storage")),
+            capacity: size(pv, "/spec/capacity/storage"),
             mode: match text(pv, "/spec/volumeMode") {
                 mode if mode.is_empty() => "Filesystem".to_owned(),
                 mode => mode,
@@ -178,30 +169,7 @@ pub(crate) fn map(value: &Value, pointer: &str) -> BTreeMap<String, String> {
     map.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// A quantity of Kubernetes in bytes, rounded up; 0 for what is none.
-pub(crate) fn quantity(text: &str) -> u64 {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let Ok(number) = number.parse::<f64>() else { return 0 };
-    let factor = match unit {
-        "" => 1.0,
-        "m" => 0.001,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024f64,
-        "Mi" => 1024f64.powi(2),
-        "Gi" => 1024f64.powi(3),
-        "Ti" => 1024f64.powi(4),
-        "Pi" => 1024f64.powi(5),
-        "Ei" => 1024f64.powi(6),
-        exponent => match exponent.strip_prefix(['e', 'E']).and_then(|digits| digits.parse::<i32>().ok()) {
-            Some(exponent) => 10f64.powi(exponent),
-            None => return 0,
-        },
-    };
-    (number * factor).ceil() as u64
+/// The size at a pointer in bytes; 0 for what is none.
+pub(crate) fn size(value: &Value, pointer: &str) -> u64 {
+    Quantity::parse(&text(value, pointer)).map_or(0, Quantity::ceil)
 }

@@ -24,7 +24,7 @@ pub(crate) fn list(context: &Context<'_>, points: &[Point], view: &RecoveryPoint
             point.cut().domains.get(hindcast_journal::cut::MAIN).map_or_else(|| "-".to_owned(), |at| at.rv.to_string()),
             if snapshots == wanted { snapshots.to_string() } else { format!("{snapshots} of {wanted}") },
             size(point.bytes()),
-            point.expires.map_or_else(|| "never".to_owned(), |time| context.wall.show_change(time)),
+            point.about.expires.map_or_else(|| "never".to_owned(), |time| context.wall.show_change(time)),
             scope(shown),
         ]
     });
@@ -55,7 +55,7 @@ pub(crate) fn show(context: &Context<'_>, point: &Point) {
     line(format!("  made      {}", context.wall.show_millis(point.made)));
     line(format!(
         "  expires   {}",
-        point.expires.map_or_else(|| "never".to_owned(), |time| context.wall.show_millis(time))
+        point.about.expires.map_or_else(|| "never".to_owned(), |time| context.wall.show_millis(time))
     ));
     volumes(context, &shown.volumes);
     if !shown.hooks.is_empty() {

@@ -95,6 +95,12 @@ impl Manifest {
         self.earlier + self.checkpoints.len() as u64
     }
 
+    /// Whether a checkpoint at a position can be added: they rise from page to page, so one before all that this list
+    /// holds would stand in the wrong one.
+    pub fn takes(&self, pos: Position) -> bool {
+        self.earlier == 0 || self.checkpoints.first().is_none_or(|first| first.pos <= pos)
+    }
+
     /// The newest checkpoint that `fits`. All up to some moment must fit, and none after it.
     pub async fn newest(&self, journal: &Journal, fits: impl Fn(&Checkpoint) -> bool) -> Result<Option<Checkpoint>> {
         let mut page: Option<Self> = None;
@@ -143,7 +149,7 @@ impl Manifest {
             let known = |c: &Checkpoint| {
                 c.pos == checkpoint.pos && c.segment >= checkpoint.segment && c.footer == checkpoint.footer
             };
-            if manifest.checkpoints.iter().any(known) {
+            if manifest.checkpoints.iter().any(known) || !manifest.takes(checkpoint.pos) {
                 return Ok(None);
             }
             manifest.with(journal, checkpoint.clone()).await.map(Some)

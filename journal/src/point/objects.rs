@@ -123,10 +123,10 @@ pub struct Left {
     pub wanted: bool,
 }
 
-/// The intent: what is going to be done.
+/// What a point is, from its intent on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Begin {
+pub struct About {
     /// The format.
     pub format: u32,
     /// Its name.
@@ -144,6 +144,18 @@ pub struct Begin {
     /// When it may be deleted by itself; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Micros>,
+    /// Labels of the point, as of its schedule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The intent: what is going to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Begin {
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
     /// The snapshots that will be asked for.
     pub orders: Vec<Order>,
     /// By which driver, of each order.
@@ -154,9 +166,6 @@ pub struct Begin {
     /// Hooks, in their order.
     #[serde(default)]
     pub hooks: Vec<Hook>,
-    /// Labels of the point, as of its schedule.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
     /// What is already known to be less than wished.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -224,27 +233,13 @@ pub struct PointVolume {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
-    /// The format.
-    pub format: u32,
-    /// Its name.
-    pub name: String,
-    /// What its snapshots bear.
-    pub id: String,
-    /// The schedule it was made by.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub schedule: String,
-    /// What it is of.
-    #[serde(default)]
-    pub scope: PointScope,
+    /// What it is.
+    #[serde(flatten)]
+    pub about: About,
     /// How it came out.
     pub state: PointState,
-    /// When it was begun.
-    pub began: Micros,
     /// When it was made.
     pub made: Micros,
-    /// When it may be deleted by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Micros>,
     /// The closed cut; empty if it failed.
     #[serde(default)]
     pub cut: BTreeMap<String, (u32, Revision)>,
@@ -259,9 +254,6 @@ pub struct Point {
     /// What became of the hooks.
     #[serde(default)]
     pub hooks: Vec<Ran>,
-    /// Labels of the point.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
     /// What is missing, by name, with the reason.
     #[serde(default)]
     pub missing: Vec<String>,

@@ -10,48 +10,47 @@ fn store() -> Store {
     Store::new(Arc::new(InMemory::new()), Layout::new(&Path::from("p"), "uid"), Parts::system())
 }
 
-fn begin(name: &str, id: &str) -> Begin {
-    Begin {
+fn about(name: &str, id: &str, schedule: &str, began: Micros) -> About {
+    About {
         format: FORMAT,
         name: name.to_owned(),
         id: id.to_owned(),
-        schedule: String::new(),
+        schedule: schedule.to_owned(),
         scope: PointScope::default(),
-        began: 5,
+        began,
         expires: None,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn begin(name: &str, id: &str) -> Begin {
+    Begin {
+        about: about(name, id, "", 5),
         orders: Vec::new(),
         drivers: Vec::new(),
         left: Vec::new(),
         hooks: Vec::new(),
-        labels: BTreeMap::new(),
         warnings: Vec::new(),
     }
 }
 
 fn point(name: &str, schedule: &str, state: PointState, time: Micros) -> Point {
     Point {
-        format: FORMAT,
-        name: name.to_owned(),
-        id: format!("id-{name}"),
-        schedule: schedule.to_owned(),
-        scope: PointScope::default(),
+        about: about(name, &format!("id-{name}"), schedule, time),
         state,
-        began: time,
         made: time,
-        expires: None,
         cut: BTreeMap::from([("main".to_owned(), (1, 7))]),
         time,
         between: (7, 8),
         volumes: Vec::new(),
         hooks: Vec::new(),
-        labels: BTreeMap::new(),
         missing: Vec::new(),
         warnings: Vec::new(),
     }
 }
 
 async fn made(points: &Points, point: &Point) {
-    points.begin(&begin(&point.name, &point.id)).await.unwrap();
+    points.begin(&begin(&point.about.name, &point.about.id)).await.unwrap();
     points.make(point).await.unwrap();
 }
 
@@ -114,10 +113,17 @@ async fn two_never_hold_a_point_at_once() {
     assert_eq!(held.len(), 1, "{held:?}");
     let again = points.hold("a", &held[0].by, during).await.unwrap().unwrap();
     assert_eq!(again.number, 2, "whoever has it renews it");
+    let renewed = points.renew("a", &again, during).await.unwrap().unwrap();
+    assert_eq!(renewed.number, 3);
+    // Whoever renews an older one has lost it, unless its own answer was.
+    assert_eq!(points.renew("a", &again, during).await.unwrap(), Some(renewed.clone()));
+    let lost = Hold { by: "another".to_owned(), ..again };
+    assert_eq!(points.renew("a", &lost, during).await.unwrap(), None);
+    let again = renewed;
     assert!(points.hold("a", "another", during).await.unwrap().is_none());
     points.release("a", &again).await.unwrap();
-    assert!(points.is_free("a", 3).await.unwrap());
-    assert_eq!(points.hold("a", "another", during).await.unwrap().unwrap().number, 4);
+    assert!(points.is_free("a", 4).await.unwrap());
+    assert_eq!(points.hold("a", "another", during).await.unwrap().unwrap().number, 5);
 }
 
 #[tokio::test]
@@ -126,12 +132,12 @@ async fn the_newest_that_is_complete_is_the_latest() {
     let none = points.named(LATEST).await.unwrap_err();
     assert!(none.to_string().contains("no recovery point was made yet"), "{none}");
     made(&points, &point("a", "nightly", PointState::Partial, 30)).await;
-    assert_eq!(points.named(LATEST).await.unwrap().name, "a", "better than nothing");
+    assert_eq!(points.named(LATEST).await.unwrap().about.name, "a", "better than nothing");
     made(&points, &point("b", "nightly", PointState::Complete, 10)).await;
     made(&points, &point("c", "", PointState::Complete, 20)).await;
     made(&points, &point("d", "", PointState::Failed, 40)).await;
-    assert_eq!(points.named(LATEST).await.unwrap().name, "c");
-    assert_eq!(points.named("nightly/latest").await.unwrap().name, "b");
+    assert_eq!(points.named(LATEST).await.unwrap().about.name, "c");
+    assert_eq!(points.named("nightly/latest").await.unwrap().about.name, "b");
     assert!(points.named("weekly/latest").await.unwrap_err().to_string().contains("of the schedule weekly"));
     assert!(points.named("d").await.unwrap_err().to_string().contains("failed"));
     points.begin(&begin("e", "e")).await.unwrap();
@@ -152,7 +158,7 @@ async fn a_damaged_point_hides_no_other() {
     assert_eq!(read.len(), 1);
     assert_eq!(errors.len(), 2);
     assert!(errors[1].to_string().contains("format 9"), "{}", errors[1]);
-    assert_eq!(points.named(LATEST).await.unwrap().name, "a");
+    assert_eq!(points.named(LATEST).await.unwrap().about.name, "a");
 }
 
 #[tokio::test]

@@ -123,9 +123,6 @@ pub struct Order {
     /// The snapshot class, where there are such.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub class: String,
-    /// Volumes with the same group are taken at one moment, where the driver can.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub group: String,
     /// More tags, as the user wants them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,

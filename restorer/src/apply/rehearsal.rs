@@ -7,7 +7,7 @@
 //!
 //! Not here: what else stands in the way of one, and who asks ([`super::write`]).
 
-use hindcast_cluster::path;
+use hindcast_cluster::{path, quantity::Quantity};
 use hindcast_journal::exact::Value;
 use http::Method;
 
@@ -15,11 +15,7 @@ use super::{
     request::{self, Ask, Reply},
     write::{body, explain},
 };
-use crate::{
-    kinds::{self, size},
-    message::Message,
-    plan::Action,
-};
+use crate::{kinds, message::Message, plan::Action};
 
 /// How much of a name is kept, so that what looks at how names begin sees one that fits; the longest name that every kind
 /// takes has 52 characters.
@@ -95,7 +91,7 @@ pub(crate) fn overdrawn(list: &Value) -> Option<&str> {
         let part = |path: &str| quota.pointer(path).and_then(Value::as_object);
         let (Some(used), Some(hard)) = (part("/status/used"), part("/status/hard")) else { return false };
         hard.iter().any(|(what, hard)| {
-            let amount = |value: Option<&Value>| size::parse(value?.as_str()?);
+            let amount = |value: Option<&Value>| Quantity::parse(value?.as_str()?);
             amount(used.get(what)).zip(amount(Some(hard))).is_some_and(|(used, hard)| used > hard)
         })
     };

@@ -7,9 +7,10 @@
 //! **Invariant.** What cannot be compared counts as stricter: then it is as it was while the objects of the moment are written,
 //! which were there beside it.
 
+use hindcast_cluster::quantity::Quantity;
 use hindcast_journal::exact::{Object, Value};
 
-use super::{size, text};
+use super::text;
 use crate::bypass::CONDITION;
 
 /// Of the shaper as it is to be, if it is, and as it stands.
@@ -24,10 +25,10 @@ fn list<'v>(value: &'v Value, path: &str) -> &'v [Value] {
     value.pointer(path).and_then(Value::as_array).unwrap_or_default()
 }
 
-fn quantity(value: &Value) -> Option<i128> {
+fn quantity(value: &Value) -> Option<Quantity> {
     match value {
-        Value::String(text) => size::parse(text),
-        Value::Number(number) => size::parse(number.as_str()),
+        Value::String(text) => Quantity::parse(text),
+        Value::Number(number) => Quantity::parse(number.as_str()),
         _ => None,
     }
 }

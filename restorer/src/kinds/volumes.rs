@@ -1,8 +1,9 @@
 //! Claims and volumes, snapshots of them, and the classes and drivers they come from.
 
+use hindcast_cluster::quantity::Quantity;
 use hindcast_journal::exact::Value;
 
-use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, shapers, size, text};
+use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, shapers, text};
 use crate::{
     full::Full,
     kept::{Fresh, Keeping, Row, Surroundings},
@@ -197,7 +198,7 @@ fn claim_of(of: &mut Keeping<'_>) {
 fn grown(of: &mut Keeping<'_>, pattern: &str) {
     let (Some(wanted), Some(live)) = (of.wanted, of.live) else { return };
     for place in of.places(pattern) {
-        let quantity = |full: &Full| place.get(&full.value).and_then(Value::as_str).and_then(size::parse);
+        let quantity = |full: &Full| place.get(&full.value).and_then(Value::as_str).and_then(Quantity::parse);
         if quantity(live).zip(quantity(wanted)).is_some_and(|(live, wanted)| live > wanted) {
             let owner = "a volume cannot shrink";
             of.add_as(Standing::Rule, place, "pvc-size", owner, Fresh::AsThen, false);

@@ -11,8 +11,8 @@ fn pod(name: &str, annotations: &Value) -> Value {
 }
 
 fn found(pods: &[Value], specs: &[HookSpec]) -> Found {
-    let pods = pods.iter().map(|pod| (("shop".to_owned(), text(pod, "/metadata/name")), pod.clone())).collect();
-    find(&pods, specs, |_, _| true).unwrap()
+    let keys: Vec<_> = pods.iter().map(|pod| ("shop".to_owned(), text(pod, "/metadata/name"))).collect();
+    find(keys.iter().zip(pods), specs).unwrap()
 }
 
 #[test]

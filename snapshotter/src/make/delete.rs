@@ -5,15 +5,17 @@
 //! its tag any more [`Maker::unmake`]. (3) A process that dies in between leaves a point that is being deleted, which the
 //! next one goes on with.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hindcast_journal::{
     Error, Result,
-    point::{Deletion, Taken, check_name},
+    error::ErrorKind,
+    point::{Begin, Deletion, Taken, check_name},
 };
 
 use super::{AT_ONCE, Maker};
+use crate::driver::VolumeDriver;
 
 /// How often what still bears the tag is deleted again, before it is left to the next time.
 const ROUNDS: u32 = 3;
@@ -40,9 +42,9 @@ impl Maker {
     }
 
     /// Deletes what bears a point's tag, and then what the bucket has of it.
-    pub(super) async fn unmake(&self, begin: &hindcast_journal::point::Begin) -> Result<()> {
+    pub(super) async fn unmake(&self, begin: &Begin) -> Result<()> {
         let points = self.points();
-        let kept: Vec<Taken> = match points.read(&begin.name).await {
+        let kept: Vec<Taken> = match points.read(&begin.about.name).await {
             Ok(Some(point)) => point.volumes.into_iter().filter_map(|volume| volume.taken).collect(),
             // Without a point, or with one that cannot be read, what was asked for bears the tag.
             Ok(None) | Err(_) => Vec::new(),
@@ -53,45 +55,36 @@ impl Maker {
             let own = kept.iter().filter(|taken| taken.driver == *name).cloned();
             self.delete_all(driver, own.collect()).await?;
             for _ in 0..ROUNDS {
-                let found = driver.find(self.journal.cluster(), &begin.id).await?;
+                let found = driver.find(self.journal.cluster(), &begin.about.id).await?;
                 if found.is_empty() {
                     break;
                 }
                 self.delete_all(driver, found).await?;
             }
-            let left = driver.find(self.journal.cluster(), &begin.id).await?;
+            let left = driver.find(self.journal.cluster(), &begin.about.id).await?;
             if let Some(first) = left.first() {
                 let reason = format!("{} of its snapshots are still there: {}", left.len(), first.tag);
-                return Err(Error::new(
-                    hindcast_journal::error::ErrorKind::Unavailable,
-                    format!("point {}", begin.name),
-                    reason,
-                )
-                .with_hint("the deletion is tried again by itself while `hindcast run` is up"));
+                return Err(Error::new(ErrorKind::Unavailable, format!("point {}", begin.about.name), reason)
+                    .with_hint("`hindcast point gc` goes on with it"));
             }
         }
-        points.remove(&begin.name).await
+        points.remove(&begin.about.name).await
     }
 
-    async fn delete_all(
-        &self,
-        driver: &std::sync::Arc<dyn crate::driver::VolumeDriver>,
-        all: Vec<Taken>,
-    ) -> Result<()> {
+    async fn delete_all(&self, driver: &Arc<dyn VolumeDriver>, all: Vec<Taken>) -> Result<()> {
         let deletions = stream::iter(all.iter().map(async |taken| driver.delete(taken).await));
         deletions.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
         Ok(())
     }
 
     /// Goes on with a deletion that another process began, unless one works at it.
-    pub(super) async fn go_on_deleting(&self, name: &str) -> Result<bool> {
-        if self.points().hold(name, &self.by, self.limits.hold).await?.is_none() {
-            return Ok(false);
-        }
-        match self.points().intent(name).await? {
-            Some(begin) => self.holding(name, self.unmake(&begin)).await?,
-            None => self.points().remove(name).await?,
-        }
-        Ok(true)
+    pub(super) async fn go_on_deleting(&self, name: &str) -> Result<()> {
+        let work = async {
+            match self.points().intent(name).await? {
+                Some(begin) => self.unmake(&begin).await,
+                None => self.points().remove(name).await,
+            }
+        };
+        self.if_free(name, work).await.map(|_| ())
     }
 }

@@ -15,7 +15,7 @@ use hindcast_journal::{
     point::{Begin, Listed, Phase, Ran, Stage, Taken},
 };
 
-use super::{Maker, Under};
+use super::{Maker, Under, run_hooks::Before};
 
 /// Something that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +62,7 @@ impl Maker {
         for point in &listed {
             match point.stage {
                 Stage::Begun | Stage::Frozen | Stage::Deleting => {
-                    if let Some(begin) = points.intent(&point.name).await? {
-                        busy.insert(begin.id);
-                    }
+                    busy.extend(points.intent(&point.name).await?.map(|begin| begin.about.id));
                     if self.is_free(point).await? {
                         out.push(match point.stage {
                             Stage::Deleting => Left::Undeleted(point.name.clone()),
@@ -75,17 +73,17 @@ impl Maker {
                 Stage::Deleted => out.push(Left::Remains(point.name.clone())),
                 Stage::Made => match points.read(&point.name).await {
                     Ok(Some(made)) => {
-                        let taken = made.volumes.iter().filter_map(|volume| volume.taken.as_ref());
-                        known.entry(made.id).or_default().extend(taken.map(|taken| taken.tag.index));
                         // Whoever made it may still be deleting what it does not have.
                         if !self.is_free(point).await? {
-                            busy.extend(points.intent(&point.name).await?.map(|begin| begin.id));
+                            busy.insert(made.about.id.clone());
                         }
+                        let taken = made.volumes.iter().filter_map(|volume| volume.taken.as_ref());
+                        known.entry(made.about.id).or_default().extend(taken.map(|taken| taken.tag.index));
                     }
                     Ok(None) => {}
                     // What cannot be read may have any of them.
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        busy.extend(points.intent(&point.name).await?.map(|begin| begin.id));
+                        busy.extend(points.intent(&point.name).await?.map(|begin| begin.about.id));
                     }
                     Err(error) => return Err(error),
                 },
@@ -105,7 +103,7 @@ impl Maker {
         for left in self.look_for_left().await? {
             let done = match &left {
                 Left::Unmade(name) => self.adopt(name).await,
-                Left::Undeleted(name) => self.go_on_deleting(name).await.map(|_| ()),
+                Left::Undeleted(name) => self.go_on_deleting(name).await,
                 Left::Remains(name) => self.points().remove(name).await,
                 Left::Leaked(taken) => match self.drivers.named(&taken.driver) {
                     Ok(driver) => driver.delete(taken).await,
@@ -125,34 +123,34 @@ impl Maker {
 
     /// Makes a point of what a process left of it.
     async fn adopt(&self, name: &str) -> Result<()> {
-        if self.points().hold(name, &self.by, self.limits.hold).await?.is_none() {
-            return Ok(());
-        }
-        let Some(begin) = self.points().intent(name).await? else {
-            // A hold without an intent: nothing was ever asked for.
-            return self.points().remove(name).await;
+        let work = async {
+            match self.points().intent(name).await? {
+                Some(begin) => self.adopted(&begin).await,
+                // A hold without an intent: nothing was ever asked for.
+                None => self.points().remove(name).await,
+            }
         };
-        self.holding(name, self.adopted(&begin)).await
+        // Whoever works at it by now sees to it.
+        self.if_free(name, work).await.map(|_| ())
     }
 
     async fn adopted(&self, begin: &Begin) -> Result<()> {
-        let frozen = self.points().frozen(&begin.name).await?;
+        let frozen = self.points().frozen(&begin.about.name).await?;
         // Hooks before may have run; those after are run once too often rather than never.
         let mut ran: Vec<Ran> = frozen.as_ref().map(|frozen| frozen.hooks.clone()).unwrap_or_default();
         ran.extend(self.post_hooks(begin, &|_| {}).await);
         let died = "the process that made it ended before it was done";
         let Some(frozen) = frozen else {
-            let error = Error::new(ErrorKind::Unavailable, format!("point {}", begin.name), died);
+            let error = Error::new(ErrorKind::Unavailable, format!("point {}", begin.about.name), died);
             return self.failed(begin, ran, &[], &error).await.map(|_| ());
         };
         let mut found: BTreeMap<u32, Taken> = BTreeMap::new();
         for name in begin.drivers.iter().collect::<BTreeSet<_>>() {
             let driver = self.drivers.named(name)?;
-            let all = driver.find(self.journal.cluster(), &begin.id).await?;
+            let all = driver.find(self.journal.cluster(), &begin.about.id).await?;
             found.extend(all.into_iter().map(|taken| (taken.tag.index, taken)));
         }
-        let stopped = ran.iter().filter(|ran| ran.failed.is_some() && ran.hook.phase == Phase::Pre).cloned().collect();
-        let before = super::run_hooks::Before::of(stopped);
+        let before = Before::of(ran.iter().filter(|ran| ran.hook.phase == Phase::Pre).cloned().collect());
         let mut under: Vec<Under> = begin
             .orders
             .iter()

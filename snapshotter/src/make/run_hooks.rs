@@ -20,14 +20,26 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// What hooks that failed came to, as another process had written it down.
-    pub(super) fn of(failed: Vec<Ran>) -> Self {
-        let counts = failed.iter().filter(|ran| ran.hook.on_error == OnError::Fail);
-        let pods = counts.filter_map(|ran| {
+    /// What hooks came to, as another process had written it down.
+    pub(super) fn of(ran: Vec<Ran>) -> Self {
+        let mut before = Self::default();
+        for ran in ran {
+            before.take(ran);
+        }
+        before
+    }
+
+    fn take(&mut self, ran: Ran) {
+        if let Some(why) = ran.failed.as_ref().filter(|_| ran.hook.on_error == OnError::Fail) {
             let pod = (ran.hook.namespace.clone(), ran.hook.pod.clone());
-            Some((pod, format!("a hook before it failed in Pod {}: {}", ran.hook.pod, ran.failed.as_ref()?)))
-        });
-        Self { failed: pods.collect(), ran: failed }
+            // A hook that could not be read says so itself.
+            let why = match ran.hook.command.is_empty() {
+                true => why.clone(),
+                false => format!("a hook before it failed in Pod {}: {why}", ran.hook.pod),
+            };
+            self.failed.insert(pod, why);
+        }
+        self.ran.push(ran);
     }
 
     /// Why the volume of an order may not be taken, if so.
@@ -51,8 +63,7 @@ impl Maker {
         for ((namespace, pod), why) in &planned.wrong {
             // A hook that cannot be understood is as one that failed.
             let why = format!("the hooks of Pod {pod} cannot be understood: {why}");
-            before.ran.push(Ran { hook: unread(namespace, pod), failed: Some(why.clone()), took: 0 });
-            before.failed.insert((namespace.clone(), pod.clone()), why);
+            before.take(Ran { hook: unread(namespace, pod), failed: Some(why), took: 0 });
         }
         for round in rounds {
             let of_round = hooks.iter().filter(|(of, hook)| *of == round && hook.phase == Phase::Pre);
@@ -60,11 +71,7 @@ impl Maker {
             let failed = &before.failed;
             let of_round = of_round.filter(|hook| !failed.contains_key(&(hook.namespace.clone(), hook.pod.clone())));
             for ran in self.by_pod(of_round.collect(), true, told).await {
-                if let Some(why) = ran.failed.as_ref().filter(|_| ran.hook.on_error == OnError::Fail) {
-                    let pod = (ran.hook.namespace.clone(), ran.hook.pod.clone());
-                    before.failed.insert(pod, format!("a hook before it failed in Pod {}: {why}", ran.hook.pod));
-                }
-                before.ran.push(ran);
+                before.take(ran);
             }
         }
         before

@@ -30,6 +30,8 @@ use jiff::{
     tz::{AmbiguousOffset, TimeZone},
 };
 
+use crate::go;
+
 #[cfg(test)]
 mod tests;
 
@@ -295,7 +297,7 @@ fn every(text: &str, duration: &str) -> Result<i64, Wrong> {
         let remedy = "give a duration of at least a minute as in \"@every 1h30m\", with the units h, m and s";
         Wrong::new("schedule", text, reason, remedy)
     };
-    let nanos = go_duration(duration.trim()).ok_or_else(|| wrong("behind @every stands no duration"))?;
+    let nanos = go::nanos(duration.trim()).ok_or_else(|| wrong("behind @every stands no duration"))?;
     let seconds = i64::try_from(nanos / 1_000_000_000).map_err(|_| wrong("it is longer than time is counted"))?;
     match seconds {
         ..60 => Err(wrong("nothing runs more often than each minute")),
@@ -303,36 +305,4 @@ fn every(text: &str, duration: &str) -> Result<i64, Wrong> {
         3_155_760_000.. => Err(wrong("it is longer than a century")),
         _ => Ok(seconds),
     }
-}
-
-fn go_duration(text: &str) -> Option<i128> {
-    const UNITS: [(&str, i128); 8] = [
-        ("h", 3_600_000_000_000),
-        ("ms", 1_000_000),
-        ("m", 60_000_000_000),
-        ("us", 1_000),
-        ("µs", 1_000),
-        ("μs", 1_000),
-        ("ns", 1),
-        ("s", 1_000_000_000),
-    ];
-    let (mut rest, mut total) = (text, 0_i128);
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(end);
-        let (unit, worth) = UNITS.iter().find(|(unit, _)| tail.starts_with(unit))?;
-        rest = tail.get(unit.len()..)?;
-        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() && part.is_empty() || part.contains('.') || whole.len() > 18 || part.len() > 18 {
-            return None;
-        }
-        let digits = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<i128>().ok() };
-        let scale = 10_i128.checked_pow(u32::try_from(part.len()).ok()?)?;
-        let value = digits(whole)?.checked_mul(scale)?.checked_add(digits(part)?)?;
-        total = total.checked_add(value.checked_mul(*worth)? / scale)?;
-    }
-    Some(total)
 }

@@ -11,7 +11,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,7 +22,7 @@ use url::form_urlencoded;
 
 use super::{
     faults::{Fault, Faults, Op},
-    serve::{Reply, Server, answer},
+    serve::{Cloud, Reply, answer},
 };
 
 /// The subscription, the resource group and the location that there are.
@@ -50,12 +49,7 @@ const STEP: Duration = Duration::from_millis(40);
 
 /// A subscription.
 #[derive(Debug)]
-pub struct ArmServer {
-    server: Server,
-    state: Arc<Mutex<State>>,
-    /// What strikes.
-    pub faults: Arc<Faults>,
-}
+pub struct ArmServer(Cloud<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -73,23 +67,22 @@ type Answered = Result<(u16, Vec<(&'static str, String)>, Value), (u16, &'static
 impl ArmServer {
     /// A subscription without disks.
     pub async fn start() -> Result<Self> {
-        let (state, faults) = (Arc::<Mutex<State>>::default(), Arc::<Faults>::default());
-        let (held, strikes) = (Arc::clone(&state), Arc::clone(&faults));
-        let server = Server::start(move |request| {
-            let reply = serve(&mut lock(&held), &strikes, &request);
-            async move { reply }
-        });
-        Ok(Self { server: server.await?, state, faults })
+        Cloud::start(serve).await.map(Self)
+    }
+
+    /// What strikes.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        self.server.url()
+        self.0.url()
     }
 
     /// Every operation wants not to be asked for so many seconds.
     pub fn pace(&self, seconds: u64) {
-        lock(&self.state).pace = Some(seconds);
+        self.0.state().pace = Some(seconds);
     }
 
     /// A disk of so many GiB in a zone; its id.
@@ -101,7 +94,7 @@ impl ArmServer {
             "sku": { "name": "Premium_LRS", "tier": "Premium" }, "tags": {},
             "properties": { "creationData": { "createOption": "Empty" }, "diskSizeGB": size, "provisioningState": "Succeeded" },
         });
-        lock(&self.state).resources.insert(id.to_lowercase(), (disk, long_ago()));
+        self.0.state().resources.insert(id.to_lowercase(), (disk, long_ago()));
         id
     }
 
@@ -114,18 +107,18 @@ impl ArmServer {
             "id": id, "name": name, "location": LOCATION, "tags": { "team": "other" },
             "properties": { "creationData": { "createOption": "Copy" }, "diskSizeGB": 8, "provisioningState": "Succeeded" },
         });
-        lock(&self.state).resources.insert(id.to_lowercase(), (snapshot, long_ago()));
+        self.0.state().resources.insert(id.to_lowercase(), (snapshot, long_ago()));
         id
     }
 
     /// Takes a disk away.
     pub fn lose(&self, id: &str) {
-        lock(&self.state).resources.remove(&id.to_lowercase());
+        self.0.state().resources.remove(&id.to_lowercase());
     }
 
     /// How many snapshots bear this tag.
     pub fn count(&self, tag: &str, value: &str) -> usize {
-        let state = lock(&self.state);
+        let state = self.0.state();
         let of =
             |(id, (made, _)): &(&String, &(Value, Instant))| id.contains("/snapshots/") && made["tags"][tag] == value;
         state.resources.iter().filter(of).count()
@@ -133,12 +126,12 @@ impl ArmServer {
 
     /// Whether there is a resource of this id.
     pub fn has(&self, id: &str) -> bool {
-        lock(&self.state).resources.contains_key(&id.to_lowercase())
+        self.0.state().resources.contains_key(&id.to_lowercase())
     }
 
     /// The disks that were made from a snapshot.
     pub fn disks_of(&self, snapshot: &str) -> Vec<Value> {
-        let state = lock(&self.state);
+        let state = self.0.state();
         let from =
             |made: &Value| made["properties"]["creationData"]["sourceResourceId"].as_str().map(str::to_lowercase);
         let of = |(id, (made, _)): &(&String, &(Value, Instant))| {
@@ -150,10 +143,6 @@ impl ArmServer {
 
 fn long_ago() -> Instant {
     Instant::now().checked_sub(Duration::from_mins(1)).unwrap_or_else(Instant::now)
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refused(status: u16, code: &str, message: &str, after: Option<u64>) -> Reply {

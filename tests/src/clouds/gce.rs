@@ -11,7 +11,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,7 +23,7 @@ use url::form_urlencoded;
 use super::{
     faults::{Fault, Faults, Op},
     rules::{label, name, uuid},
-    serve::{Reply, Server, answer},
+    serve::{Cloud, Reply, answer},
 };
 
 /// The token that the front takes, which it gives for [`SUBJECT`].
@@ -38,12 +37,7 @@ const STEP: Duration = Duration::from_millis(40);
 
 /// A project of Compute Engine.
 #[derive(Debug)]
-pub struct Gce {
-    server: Server,
-    state: Arc<Mutex<State>>,
-    /// What strikes.
-    pub faults: Arc<Faults>,
-}
+pub struct Gce(Cloud<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -63,18 +57,17 @@ type Answered = Result<Value, (u16, &'static str, String)>;
 impl Gce {
     /// A project without disks.
     pub async fn start() -> Result<Self> {
-        let (state, faults) = (Arc::<Mutex<State>>::default(), Arc::<Faults>::default());
-        let (held, strikes) = (Arc::clone(&state), Arc::clone(&faults));
-        let server = Server::start(move |request| {
-            let reply = serve(&mut lock(&held), &strikes, &request);
-            async move { reply }
-        });
-        Ok(Self { server: server.await?, state, faults })
+        Cloud::start(serve).await.map(Self)
+    }
+
+    /// What strikes.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        self.server.url()
+        self.0.url()
     }
 
     /// The credentials file of a workload whose token is in this file.
@@ -93,17 +86,17 @@ impl Gce {
     pub fn add_disk(&self, path: &str, size: u64) {
         let name = path.rsplit('/').next().unwrap_or_default();
         let disk = json!({ "kind": "compute#disk", "name": name, "sizeGb": size.to_string(), "status": "READY", "labels": {} });
-        lock(&self.state).disks.insert(path.to_owned(), disk);
+        self.0.state().disks.insert(path.to_owned(), disk);
     }
 
     /// Takes a disk away.
     pub fn lose(&self, path: &str) {
-        lock(&self.state).disks.remove(path);
+        self.0.state().disks.remove(path);
     }
 
     /// A snapshot that somebody else made.
     pub fn foreign(&self) -> String {
-        let mut state = lock(&self.state);
+        let mut state = self.0.state();
         state.number += 1;
         let name = format!("foreign-{}", state.number);
         let made = json!({ "kind": "compute#snapshot", "name": name, "labels": {"team": "other"}, "diskSizeGb": "8" });
@@ -113,26 +106,22 @@ impl Gce {
 
     /// How many snapshots bear this label.
     pub fn count(&self, label: &str, value: &str) -> usize {
-        let state = lock(&self.state);
+        let state = self.0.state();
         state.snapshots.values().filter(|(made, _)| made["labels"][label] == value).count()
     }
 
     /// Whether there is a snapshot of this name.
     pub fn has(&self, snapshot: &str) -> bool {
-        lock(&self.state).snapshots.contains_key(snapshot)
+        self.0.state().snapshots.contains_key(snapshot)
     }
 
     /// The disks that were made from a snapshot.
     pub fn disks_of(&self, snapshot: &str) -> Vec<Value> {
         let from = format!("/global/snapshots/{snapshot}");
-        let state = lock(&self.state);
+        let state = self.0.state();
         let of = |disk: &&Value| disk["sourceSnapshot"].as_str().is_some_and(|source| source.ends_with(&from));
         state.disks.values().filter(of).cloned().collect()
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn serve(state: &mut State, faults: &Faults, request: &Request<Bytes>) -> Reply {

@@ -1,6 +1,10 @@
 //! A small HTTP server on loopback that answers, or cuts the connection instead.
 
-use std::{io, net::Ipv4Addr, sync::Arc};
+use std::{
+    io,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -13,6 +17,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use super::faults::Faults;
+
 /// What becomes of a request.
 pub(super) enum Reply {
     /// It is answered.
@@ -21,16 +27,47 @@ pub(super) enum Reply {
     Cut,
 }
 
+/// A cloud: what it holds, behind a server, and what strikes.
+#[derive(Debug)]
+pub(super) struct Cloud<S> {
+    server: Server,
+    state: Arc<Mutex<S>>,
+    pub(super) faults: Arc<Faults>,
+}
+
+impl<S: Default + Send + 'static> Cloud<S> {
+    /// One that holds nothing, and answers as `serve` says.
+    pub(super) async fn start(serve: fn(&mut S, &Faults, &Request<Bytes>) -> Reply) -> Result<Self> {
+        let (state, faults) = (Arc::<Mutex<S>>::default(), Arc::<Faults>::default());
+        let (held, strikes) = (Arc::clone(&state), Arc::clone(&faults));
+        let server = Server::start(move |request| {
+            let reply = serve(&mut held.lock().unwrap_or_else(PoisonError::into_inner), &strikes, &request);
+            async move { reply }
+        });
+        Ok(Self { server: server.await?, state, faults })
+    }
+
+    /// Where it is.
+    pub(super) fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// What it holds.
+    pub(super) fn state(&self) -> MutexGuard<'_, S> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A server. Dropping it ends it and its connections.
 #[derive(Debug)]
-pub(super) struct Server {
+struct Server {
     port: u16,
     serving: JoinHandle<()>,
 }
 
 impl Server {
     /// A server that is up.
-    pub(super) async fn start<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Result<Self>
+    async fn start<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Result<Self>
     where
         F: Future<Output = Reply> + Send + 'static,
     {
@@ -40,7 +77,7 @@ impl Server {
     }
 
     /// Where it is.
-    pub(super) fn url(&self) -> String {
+    fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }

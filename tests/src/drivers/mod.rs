@@ -9,9 +9,9 @@ use anyhow::Result;
 use async_trait::async_trait;
 use hindcast_snapshotter::{
     cloud::Limits,
-    driver::{Volume, VolumeDriver},
+    driver::{Order, Tag, Volume, VolumeDriver},
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::clouds::Faults;
 
@@ -47,6 +47,12 @@ pub trait World: Send + Sync {
 
     /// What strikes.
     fn faults(&self) -> &Faults;
+}
+
+/// An order of a volume's snapshot, for a point of its own.
+pub fn order(volume: Volume, index: u32) -> Order {
+    let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0a".repeat(16), index };
+    Order { tag, volume, class: String::new(), tags: BTreeMap::new() }
 }
 
 /// Limits that fit a cloud on this machine, and pages that are soon full.

@@ -1,7 +1,6 @@
 //! Azure managed disks, by the strict server of the testbed.
 
 use std::{
-    collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -14,14 +13,14 @@ use hindcast_snapshotter::{
         Hidden,
         azure::{Credentials, ManagedDisks, Settings},
     },
-    driver::{Order, Tag, Volume, VolumeDriver, Wish},
+    driver::{Volume, VolumeDriver, Wish},
 };
 use hindcast_tests::{
     clouds::{
         ArmServer, Fault, Faults, Op,
         arm::{ASSERTION, CLIENT, GROUP, SECRET, SUBSCRIPTION, TENANT},
     },
-    drivers::{World, limits},
+    drivers::{World, limits, order},
 };
 
 struct Microsoft {
@@ -100,16 +99,11 @@ impl World for Microsoft {
     }
 
     fn faults(&self) -> &Faults {
-        &self.arm.faults
+        self.arm.faults()
     }
 }
 
 suite!(world().await?);
-
-fn order(volume: Volume, index: u32) -> Order {
-    let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0a".repeat(16), index };
-    Order { tag, volume, class: String::new(), group: String::new(), tags: BTreeMap::new() }
-}
 
 #[tokio::test]
 async fn every_kind_of_credentials_is_taken_and_wrong_ones_are_not() -> Result<()> {
@@ -144,7 +138,7 @@ async fn every_kind_of_credentials_is_taken_and_wrong_ones_are_not() -> Result<(
 async fn a_token_that_is_revoked_is_replaced() -> Result<()> {
     let world = world().await?;
     let driver = world.driver(false).await?;
-    world.arm.faults.plan(Op::List, Fault::Unknown, 1);
+    world.arm.faults().plan(Op::List, Fault::Unknown, 1);
     ensure!(driver.all("c").await.is_err_and(|error| error.kind() == ErrorKind::Denied));
     ensure!(driver.all("c").await?.is_empty());
     Ok(())
@@ -159,7 +153,7 @@ async fn operations_are_asked_for_when_azure_wants_it() -> Result<()> {
     let begun = Instant::now();
     driver.delete(&taken).await?;
     ensure!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
-    world.arm.faults.plan(Op::Create, Fault::Throttled(Some(1)), 1);
+    world.arm.faults().plan(Op::Create, Fault::Throttled(Some(1)), 1);
     let begun = Instant::now();
     driver.create(&[order(world.volume().await?, 1)]).await.remove(0)?;
     ensure!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());

@@ -1,9 +1,6 @@
 //! Persistent disks of Compute Engine, by the strict server of the testbed.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
@@ -17,7 +14,7 @@ use hindcast_snapshotter::{
 };
 use hindcast_tests::{
     clouds::{Faults, Gce, SUBJECT},
-    drivers::{World, limits},
+    drivers::{World, limits, order},
 };
 use tempfile::TempDir;
 
@@ -104,16 +101,11 @@ impl World for Google {
     }
 
     fn faults(&self) -> &Faults {
-        &self.gce.faults
+        self.gce.faults()
     }
 }
 
 suite!(world().await?);
-
-fn order(volume: Volume, index: u32) -> Order {
-    let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0a".repeat(16), index };
-    Order { tag, volume, class: String::new(), group: String::new(), tags: BTreeMap::new() }
-}
 
 #[tokio::test]
 async fn a_regional_disk_and_a_built_in_one_are_taken_and_made_again() -> Result<()> {
@@ -160,7 +152,7 @@ async fn what_the_cloud_asks_to_wait_is_waited_and_credentials_are_not_printed()
     use hindcast_tests::clouds::{Fault, Op};
     let world = world().await?;
     let driver = world.driver(false).await?;
-    world.gce.faults.plan(Op::Create, Fault::Throttled(Some(1)), 1);
+    world.gce.faults().plan(Op::Create, Fault::Throttled(Some(1)), 1);
     let begun = std::time::Instant::now();
     driver.create(&[order(world.volume().await?, 0)]).await.remove(0)?;
     ensure!(begun.elapsed() >= std::time::Duration::from_secs(1), "{:?}", begun.elapsed());

@@ -45,7 +45,6 @@ impl Stage {
         ] {
             scene.server.add_kind(Kind::built_in("", "v1", resource, kind, namespaced));
         }
-        scene.server.add_kind(Kind::built_in("storage.k8s.io", "v1", "storageclasses", "StorageClass", false));
         let stage = |scene: &Scene, n: u32, driver: &str| claim(scene, &format!("data-{n}"), driver);
         stage(&scene, 0, "model.example.com");
         stage(&scene, 1, "model.example.com");
@@ -143,9 +142,9 @@ impl Stage {
                 };
                 let snapshot = there.get(&taken.handle);
                 let snapshot = snapshot.unwrap_or_else(|| {
-                    unreachable!("{what}: {} claims {} which is not there", point.name, taken.handle)
+                    unreachable!("{what}: {} claims {} which is not there", point.about.name, taken.handle)
                 });
-                assert_eq!(snapshot.tag.point, point.name, "{what}");
+                assert_eq!(snapshot.tag.point, point.about.name, "{what}");
                 let (r0, r1) = point.between;
                 assert!(r0 <= snapshot.revision && snapshot.revision <= r1, "{what}: {snapshot:?} in {r0}..={r1}");
                 claimed.insert(taken.handle.clone());
@@ -204,9 +203,9 @@ fn a_process_that_is_killed_at_any_step_of_making_a_point_leaves_nothing_behind(
             stage.reconcile().await;
             let what = format!("killed at step {n}");
             let points = stage.check(&what).await;
-            states.extend(points.iter().find(|point| point.name == name).map(|point| point.state));
+            states.extend(points.iter().find(|point| point.about.name == name).map(|point| point.state));
             let (_, maker) = stage.maker();
-            if points.iter().any(|point| point.name == name) {
+            if points.iter().any(|point| point.about.name == name) {
                 maker.delete(&name, "by hand").await.expect("it can be deleted");
             }
             assert!(stage.storage.snapshots().is_empty(), "{what}: a deleted point has snapshots");
@@ -235,7 +234,7 @@ fn a_process_that_is_killed_at_any_step_of_deleting_a_point_leaves_nothing_behin
             stage.reconcile().await;
             let what = format!("killed at step {n}");
             let points = stage.check(&what).await;
-            match points.iter().find(|point| point.name == name) {
+            match points.iter().find(|point| point.about.name == name) {
                 // It was killed before anybody could know.
                 Some(point) => {
                     assert_eq!(*point, before, "{what}");

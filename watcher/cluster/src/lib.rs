@@ -2,7 +2,7 @@
 //!
 //! [`request`] sends a request and says what a refusal means; [`Api`] asks for lists and opens watches; [`lines`] cuts
 //! what a watch sends into events; [`json`] and [`header`] find in the bytes received what must be known about an
-//! object; [`discovery`] reads what is served; [`path`] says where; [`gate`] bounds how many requests are under way;
+//! object; [`discovery`] reads what is served; [`path`] says where; [`quantity`] compares sizes as the server does; [`gate`] bounds how many requests are under way;
 //! [`cut`] brings kinds to where the cluster stands; [`identity`] says which cluster that is.
 //!
 //! **Invariants of absence.** (1) The caller decides what is asked, how often, and what follows from a failure: nothing
@@ -23,6 +23,7 @@ pub mod identity;
 pub mod json;
 pub mod lines;
 pub mod path;
+pub mod quantity;
 pub mod request;
 
 pub use api::{Answer, Api, Connector, Failure, NoClient, Page, Watch};

@@ -62,6 +62,12 @@ impl Quantity {
         Some(Self(sign * rounded))
     }
 
+    /// How many whole ones it is, rounded up: of a size, its bytes. What is below zero is none.
+    pub fn ceil(self) -> u64 {
+        let above = self.0.max(0);
+        u64::try_from(above / ONE + i128::from(above % ONE != 0)).unwrap_or(u64::MAX)
+    }
+
     /// Whether it is nothing.
     pub fn is_zero(self) -> bool {
         self.0 == 0
@@ -71,3 +77,6 @@ impl Quantity {
 fn power(of: u32) -> Option<i128> {
     10_i128.checked_pow(of)
 }
+
+#[cfg(test)]
+mod tests;
