@@ -383,6 +383,21 @@ pub(crate) struct Target {
     /// Only this part of each object, as plans print it (spec.containers[web].image); then nothing is created or deleted
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<String>,
+    /// Which claims get their data from recovery points, the newest no newer than T
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    pub(crate) volumes: FromPoints,
+}
+
+/// Which claims get their data from recovery points.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FromPoints {
+    /// Those that are created and whose volume is not there any more
+    #[default]
+    Missing,
+    /// None
+    None,
+    /// All: those that stand are rolled back, and their old volumes kept beside
+    All,
 }
 
 /// What may be done beyond the default.

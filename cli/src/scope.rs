@@ -5,7 +5,7 @@
 //! and never an empty scope.
 
 use hindcast_journal::{Past, facts::Discovery};
-use hindcast_restorer::selection::{Selection, What, Widen};
+use hindcast_restorer::selection::{Selection, Volumes, What, Widen};
 
 use crate::{
     args::{self, Target},
@@ -39,6 +39,11 @@ pub(crate) async fn selection(
         labels: target.selector.clone().unwrap_or_default(),
         only,
         path: target.path.as_deref().map(pointer).transpose()?,
+        volumes: match target.volumes {
+            args::FromPoints::Missing => Volumes::Missing,
+            args::FromPoints::None => Volumes::None,
+            args::FromPoints::All => Volumes::All,
+        },
         widen: self::widen(widen, past).await?,
     })
 }

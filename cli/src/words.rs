@@ -109,7 +109,9 @@ impl Words for CommandLine {
             Note::StillBypassed { restore, .. } => {
                 format!("{note}: hindcast restore --resume {restore}")
             }
-            Note::SwitchesOn { .. } | Note::Interrupted { .. } => note.to_string(),
+            Note::SwitchesOn { .. } | Note::Interrupted { .. } | Note::Filled { .. } | Note::Unbound { .. } => {
+                note.to_string()
+            }
             Note::Text(text) => text.clone(),
         }
     }

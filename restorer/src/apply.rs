@@ -15,6 +15,7 @@
 
 mod check;
 mod conflict;
+mod filling;
 mod ownership;
 mod pace;
 mod progress;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// How long an object that is being deleted is waited for.
     pub gone: Duration,
+    /// How long claims that are filled from a snapshot are waited for.
+    pub filled: Duration,
     /// How long rollouts are waited for; not at all if `None`.
     pub rollout: Option<Duration>,
 }
@@ -81,6 +84,7 @@ impl Default for Settings {
             request: Duration::from_secs(30),
             deadline: Duration::from_mins(2),
             gone: Duration::from_mins(1),
+            filled: Duration::from_mins(2),
             rollout: None,
         }
     }
@@ -382,6 +386,9 @@ impl<'a> Run<'a> {
             self.meter.stage(Stage::RollingOut);
             rollouts = rollout::watch(work, &actions, within, &self.meter).await;
             self.notes.extend(rollout::readers(work, &actions).await.into_iter().map(Note::from));
+        }
+        if !cancelled {
+            self.notes.extend(filling::clear(work, &actions, work.link.settings.filled).await);
         }
         self.notes.dedup();
         Outcome {

@@ -39,6 +39,9 @@ pub struct Surroundings {
     /// Volumes that are gone though their storage was kept, by name; and whether the plan would put them back if it might.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub retained: BTreeMap<String, bool>,
+    /// Claims of which a recovery point has a snapshot, as `namespace/name`; and why that cannot be used, if it cannot.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fillings: BTreeMap<String, Option<String>>,
     /// What is sealed beside Secrets: no output may show it.
     #[serde(skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,

@@ -42,7 +42,7 @@ mod tests;
 mod turn;
 pub(crate) mod volumes;
 mod webhooks;
-mod workloads;
+pub(crate) mod workloads;
 
 pub(crate) use sides::Sides;
 pub use turn::Turn;
@@ -275,6 +275,8 @@ pub(crate) struct Kind {
     pub(crate) pods: &'static str,
     /// It keeps Pods to its template, and replaces them when that changes.
     pub(crate) keeps_pods: bool,
+    /// Its Pods go when it has no replicas, and come back with them.
+    pub(crate) stops: bool,
     /// How its rollout is counted, by `spec` and `status`.
     pub(crate) rollout: Option<fn(&Value) -> Counted>,
     /// Pods read it; its Kind.
@@ -334,6 +336,7 @@ impl Kind {
             // Of Deployments and their like, and of custom workloads made after them (Argo Rollouts).
             pods: "/spec/template/spec",
             keeps_pods: false,
+            stops: false,
             rollout: None,
             config: None,
             scales: None,

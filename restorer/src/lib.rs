@@ -17,6 +17,7 @@ mod caller;
 mod desired;
 pub mod diff;
 mod ending;
+mod filling;
 mod full;
 pub mod intent;
 mod json;

@@ -12,14 +12,14 @@ use std::{
 use hindcast_journal::fold::ObjectKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{bypass::Bypassed, caller::Caller, desired::Full, ending::Ending};
+use crate::{bypass::Bypassed, caller::Caller, desired::Full, ending::Ending, filling::Filling};
 
 mod read;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use read::read;
+pub(crate) use read::{Swap, read};
 
 /// The live side.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +64,14 @@ pub(crate) struct Live {
     pub endings: BTreeMap<String, Ending>,
     /// Workloads outside of the selection that may read what it changes through their environment.
     pub readers: BTreeMap<ObjectKey, Present>,
+    /// What claims of the moment can be filled from.
+    pub fillings: BTreeMap<ObjectKey, Filling>,
+    /// Why no claim can be filled, if none can.
+    pub unfilled: Option<String>,
+    /// Claims that stand and whose data are replaced.
+    pub swaps: BTreeMap<ObjectKey, Swap>,
+    /// The workloads that run on them, and those these are made by.
+    pub users: BTreeMap<ObjectKey, Present>,
 }
 
 /// An object that is only counted.

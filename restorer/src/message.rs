@@ -8,9 +8,16 @@
 
 use std::fmt;
 
+use hindcast_journal::parts::Micros;
 use serde::{Deserialize, Serialize};
 
-use crate::{bypass::CONDITION, names::some, permission::Permission, reason::Reason, said::Part};
+use crate::{
+    bypass::CONDITION,
+    names::some,
+    permission::Permission,
+    reason::{Reason, distance, time},
+    said::Part,
+};
 
 pub use crate::said::{Message, Remedy};
 
@@ -101,6 +108,24 @@ pub enum Note {
     },
     /// These objects of the system differ, and were not asked for.
     System(Vec<String>),
+    /// The data of these claims are a recovery point's.
+    Filled {
+        /// The claims.
+        claims: Vec<String>,
+        /// The recovery point.
+        point: String,
+        /// The moment of its cut.
+        time: Micros,
+        /// The moment that is restored.
+        moment: Micros,
+    },
+    /// A claim is not bound yet, so that what stands for its snapshot has to stay.
+    Unbound {
+        /// The claim.
+        claim: String,
+        /// What the `VolumeSnapshot` and its content are called.
+        helper: String,
+    },
     /// In words.
     Text(String),
 }
@@ -139,6 +164,21 @@ impl fmt::Display for Note {
                 };
                 write!(f, "{} {verb} as well and {were} not asked for: {}", objects.len(), some(objects))
             }
+            Self::Filled { claims, point, time: at, moment } => {
+                let (of, volumes) = (some(claims), if claims.len() == 1 { "volume" } else { "volumes" });
+                let before = distance(moment.saturating_sub(*at));
+                write!(
+                    f,
+                    "{} {volumes} as of recovery point {point}, {}, {before} before the moment: {of}",
+                    claims.len(),
+                    time(*at)
+                )
+            }
+            Self::Unbound { claim, helper } => write!(
+                f,
+                "claim {claim} is not bound yet (a class that waits for a consumer binds it with its first Pod); VolumeSnapshot {helper} \
+                 and its content go once it is"
+            ),
             Self::Text(text) => f.write_str(text),
         }
     }

@@ -27,6 +27,7 @@ mod around;
 mod dependents;
 mod evidence;
 pub(crate) mod fields;
+mod filling;
 mod form;
 mod holders;
 mod judge;
@@ -42,6 +43,7 @@ mod schema;
 mod settle;
 pub(crate) mod side;
 mod since;
+mod swapping;
 mod system;
 #[cfg(test)]
 mod tests;

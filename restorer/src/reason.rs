@@ -111,6 +111,12 @@ pub enum Reason {
     CallerUnknown(String),
     /// It would destroy what no undo brings back.
     Destroys(Loss),
+    /// What runs on it cannot be stopped and started again: why.
+    InUse(String),
+    /// No recovery point up to the moment has a snapshot of it; or why that cannot be used.
+    NoSnapshot(Option<String>),
+    /// The volume it had is not there for it any more.
+    VolumeTaken(String),
     /// These fields cannot be changed while the object lives.
     NeedsRecreate(Vec<String>),
     /// What the plan leaves alone would go with it.
@@ -211,6 +217,7 @@ impl Reason {
             Self::Since(_) | Self::ChangedBy(_) => "changed-since",
             Self::Sealed(_) => "sealed",
             Self::CallersRights(_) | Self::CallerUnknown(_) => "callers-rights",
+            Self::InUse(_) | Self::NoSnapshot(_) | Self::VolumeTaken(_) => "pvc-swap",
             Self::Destroys(loss) => loss.rule(),
             Self::NeedsRecreate(_) => "needs-recreate",
             Self::HoldsOthers(_) | Self::HoldsUnread => "holds-others",
@@ -303,6 +310,12 @@ impl fmt::Display for Reason {
                 f,
                 "it may be what gives whoever restores their rights, and whether it is cannot be known: {why}"
             ),
+            Self::InUse(why) => write!(f, "its data cannot be replaced: {why}"),
+            Self::NoSnapshot(None) => {
+                f.write_str("its data stay as they are: no recovery point up to the moment has a snapshot of it")
+            }
+            Self::NoSnapshot(Some(why)) => write!(f, "its data stay as they are: {why}"),
+            Self::VolumeTaken(volume) => write!(f, "volume {volume}, which it had, is not there for it any more"),
             Self::Destroys(loss) => loss.fmt(f),
             Self::NeedsRecreate(fields) => write!(
                 f,
@@ -388,4 +401,16 @@ pub(crate) fn why_not(end: Option<&CoverEnd>) -> String {
 pub(crate) fn time(micros: Micros) -> String {
     jiff::Timestamp::from_microsecond(micros)
         .map_or_else(|_| micros.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// How long a time is, as people say it: in whole seconds, the two greatest units.
+pub(crate) fn distance(micros: Micros) -> String {
+    let seconds = micros.max(0).unsigned_abs() / 1_000_000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
 }

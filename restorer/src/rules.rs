@@ -27,7 +27,7 @@ pub use crate::{
 pub(crate) use change::without_meanwhile;
 pub use change::{
     adjust, as_given, destroys, destroys_by_change, destroys_outside, escalation, not_served, propagation, recreate,
-    recreate_needs, suspend, warnings, wave, without_taken,
+    recreate_needs, stops, suspend, waits, warnings, wave, without_taken,
 };
 pub use gitops::gitops;
 pub use reads::{Reads, Source, pod_spec, reads};

@@ -42,9 +42,32 @@ pub struct Selection {
     /// Only this part of each object: a JSON pointer such as `/spec/template`. Then nothing is created or deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Which claims get their data from recovery points.
+    #[serde(default, skip_serializing_if = "Volumes::is_default")]
+    pub volumes: Volumes,
     /// What may be done beyond the default.
     #[serde(default)]
     pub widen: Widen,
+}
+
+/// Which claims get their data from recovery points.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Volumes {
+    /// Those that have to be created and whose volume is not there for them.
+    #[default]
+    Missing,
+    /// None.
+    None,
+    /// All of the selection: those that stand are rolled back.
+    All,
+}
+
+impl Volumes {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The objects named.
@@ -82,7 +105,14 @@ pub enum Reach {
 impl Selection {
     /// All that is named, with nothing allowed beyond the default.
     pub fn of(what: What) -> Self {
-        Self { what, labels: String::new(), only: Vec::new(), path: None, widen: Widen::default() }
+        Self {
+            what,
+            labels: String::new(),
+            only: Vec::new(),
+            path: None,
+            volumes: Volumes::default(),
+            widen: Widen::default(),
+        }
     }
 
     /// How an object belongs to it, by its key alone.

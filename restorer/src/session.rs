@@ -28,10 +28,11 @@ use tokio::sync::watch;
 use crate::{
     Bypassed, Desired, Known, Live, Record, Records, Selection, Timeline, View,
     apply::{self, Check, Listener, Outcome, Settings},
+    filling,
     live::{self, Listed},
     message::Note,
     plan::{Nowhere, Plan, Prepared, nowhere, prepare},
-    selection::Widen,
+    selection::{Volumes, Widen},
 };
 
 #[cfg(test)]
@@ -165,7 +166,11 @@ impl Session {
         known.find_moved(timeline, desired).await?;
         let served = known.kinds.values().map(|kind| &kind.discovery);
         let served: Vec<_> = served.filter(|kind| !kind.resource.is_empty() && !kind.gone).cloned().collect();
-        let live = live::read(&self.client, &self.parts, &served, selection, desired).await?;
+        let fillings = match selection.volumes {
+            Volumes::None => BTreeMap::new(),
+            Volumes::Missing | Volumes::All => filling::find(timeline.store(), desired).await?,
+        };
+        let live = live::read(&self.client, &self.parts, &served, selection, desired, fillings).await?;
         // An address may lead to another cluster by now.
         self.same("what answers", &live.cluster)?;
         let is_of_nothing = is_of_nothing(selection, desired, &live);

@@ -12,6 +12,8 @@
 //!
 //! Not here: group snapshots, which class a volume's snapshot is of (`plan`), making claims from snapshots (`restorer`).
 
+mod helpers;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
@@ -370,6 +372,10 @@ impl VolumeDriver for Csi {
 
     async fn all(&self, cluster: &str) -> Result<Vec<Taken>> {
         self.selected(&format!("{}={cluster},{}", tags::CLUSTER, tags::ID)).await
+    }
+
+    async fn helpers(&self, remove: bool) -> Result<Vec<String>> {
+        self.idle_helpers(remove).await
     }
 
     async fn delete(&self, taken: &Taken) -> Result<()> {

@@ -97,6 +97,11 @@ pub trait VolumeDriver: Send + Sync + fmt::Debug {
     /// Deletes one, and returns when it is gone or going without anything more to do.
     async fn delete(&self, taken: &Taken) -> Result<()>;
 
+    /// What restores made to fill claims from its snapshots and that need not stay; removed, unless it is only asked for.
+    async fn helpers(&self, _remove: bool) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Makes disks from its snapshots, where a volume is not made by asking Kubernetes for it.
     fn disks(&self) -> Option<&dyn Disks> {
         None

@@ -177,7 +177,10 @@ async fn carry_out(context: &Context<'_>, restore: &Restore, going: &Going) -> R
         (false, Some(time)) => Some(time),
         (false, None) => Some(ROLLOUT).filter(|_| printer.is_watched()),
     };
-    let settings = Settings { rollout, ..Settings::default() };
+    let mut settings = Settings { rollout, ..Settings::default() };
+    if going.no_wait {
+        settings.filled = std::time::Duration::ZERO;
+    }
     let progress = Watch::new(printer, &context.parts);
     let tell = |said: Progress<'_>| progress.tell(&said);
     let (stop, stopped) = watch::channel(false);

@@ -1,7 +1,7 @@
 use hindcast_journal::cut::CutPoint;
 use hindcast_restorer::{
     plan::{Action, Wave},
-    selection::{What, Widen},
+    selection::{Volumes, What, Widen},
 };
 
 use super::*;
@@ -36,6 +36,7 @@ fn prepared(rev: u64, actions: Vec<Action>) -> Prepared {
         labels: String::new(),
         only: Vec::new(),
         path: Some("/spec/template".into()),
+        volumes: Volumes::All,
         widen: Widen { allow_recreate: true, ..Widen::default() },
     };
     Prepared {

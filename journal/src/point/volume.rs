@@ -109,6 +109,8 @@ pub mod tags {
     pub const ID: &str = "hindcast.dev/id";
     /// Which volume.
     pub const INDEX: &str = "hindcast.dev/volume";
+    /// A label of what stands for a snapshot while a claim is filled from it.
+    pub const FILLS: &str = "hindcast.dev/fills";
     /// The claim, for people who look at the storage system: `namespace/name`.
     pub const CLAIM: &str = "hindcast.dev/claim";
 }

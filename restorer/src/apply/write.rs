@@ -13,6 +13,7 @@ mod held;
 mod let_go;
 mod rehearse;
 mod sent;
+mod unused;
 mod verbs;
 
 use std::{

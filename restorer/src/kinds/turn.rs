@@ -8,6 +8,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Turn {
+    /// What runs on claims whose data are replaced: it stops.
+    Stops,
     /// What shapes writes and is stricter now than it was, or was not there: it goes, or becomes as it was.
     Loosens,
     /// Definitions of custom resources.
@@ -38,7 +40,8 @@ pub enum Turn {
 
 impl Turn {
     /// All, in their order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::Stops,
         Self::Loosens,
         Self::Definitions,
         Self::Namespaces,

@@ -1,10 +1,11 @@
 //! Claims and volumes, snapshots of them, and the classes and drivers they come from.
 
 use hindcast_cluster::quantity::Quantity;
-use hindcast_journal::exact::Value;
+use hindcast_journal::{exact::Value, point::tags};
 
 use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, shapers, text};
 use crate::{
+    filling,
     full::Full,
     kept::{Fresh, Keeping, Row, Surroundings},
     permission::{Permission, Widen},
@@ -19,9 +20,11 @@ pub(crate) const VOLUMES: &str = "persistentvolumes";
 
 const fn snapshot(resource: &'static str) -> Kind {
     Kind {
+        spared: Some(hindcasts_own),
         judge: Some(taken_of_data),
         destroys: Some(|_| Some(Loss::Snapshot)),
-        ..Kind::of("snapshot.storage.k8s.io", resource)
+        rows: SNAPSHOT_BINDING,
+        ..Kind::configuration(filling::GROUP, resource)
     }
 }
 
@@ -31,7 +34,7 @@ pub(super) const FAMILY: Family = Family {
             made: Made::ByPod,
             create: Some(come_back_empty),
             destroys: Some(|claim| Some(data(claim))),
-            rows: &[CLAIM_ANNOTATIONS],
+            rows: &[CLAIM_ANNOTATIONS, CLAIM_SOURCE],
             keep: Some(binding),
             mutable: Some(&["resources", "volumeAttributesClassName", "volumeName"]),
             anew: Anew::Destroys,
@@ -42,6 +45,7 @@ pub(super) const FAMILY: Family = Family {
         Kind {
             judge: Some(is_gone),
             destroys: Some(|_| Some(Loss::Volume)),
+            destroys_by_change: Some(reclaimed),
             rows: VOLUME_ANNOTATIONS,
             keep: Some(claim_of),
             mutable: Some(&[
@@ -57,8 +61,8 @@ pub(super) const FAMILY: Family = Family {
             beside: true,
             ..Kind::configuration("", VOLUMES)
         },
-        snapshot("volumesnapshots"),
-        snapshot("volumesnapshotcontents"),
+        snapshot(filling::SNAPSHOTS),
+        snapshot(filling::CONTENTS),
         Kind::configuration("snapshot.storage.k8s.io", "volumesnapshotclasses"),
         Kind {
             immutable: &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"],
@@ -88,7 +92,7 @@ pub(super) const FAMILY: Family = Family {
         Rule {
             id: "pvc-empty",
             kinds: &["/persistentvolumeclaims"],
-            what: "A claim whose volume is gone is created only with `{empty-volumes}`; the plan says: claim re-created EMPTY. If its storage was kept (reclaim policy Retain) the plan says so: the volume is put back first, in a namespace with `{cluster-scoped}`.",
+            what: "A claim whose volume is gone is created from the newest recovery point, no newer than the moment, that has a snapshot of it. Without one it is created only with `{empty-volumes}`; the plan says: claim re-created EMPTY. If its storage was kept (reclaim policy Retain) the plan says so: the volume is put back first, in a namespace with `{cluster-scoped}`.",
             why: "The application would start on nothing and may take that for a new installation.",
         },
         Rule {
@@ -96,6 +100,18 @@ pub(super) const FAMILY: Family = Family {
             kinds: &["/persistentvolumeclaims"],
             what: "Binding marks, storage provisioner and selected node stay as they are live; a new claim gets its own.",
             why: "With old marks the controllers take a claim for bound that is not.",
+        },
+        Rule {
+            id: "pvc-source",
+            kinds: &["/persistentvolumeclaims"],
+            what: "`spec.dataSource` stays as it is live, also where a restore filled the claim from a recovery point.",
+            why: "It says where the first data came from, and nothing of those of today.",
+        },
+        Rule {
+            id: "pvc-swap",
+            kinds: &["/persistentvolumeclaims"],
+            what: "Where the data of all claims are asked for, a claim that stands is deleted and created again from the newest recovery point that has a snapshot of it. What runs on it is stopped (0 replicas) before, and started when all else is done; the volume it leaves is retained and kept beside, and an undo gives it back. A claim whose Pods cannot be stopped so is left.",
+            why: "A claim never changes its volume, and none is swapped under what runs.",
         },
         Rule {
             id: "pv-claim",
@@ -121,6 +137,18 @@ pub(super) const FAMILY: Family = Family {
             what: "A snapshot that was taken of a claim or volume is not created again.",
             why: "To create it is to take one, of the data of now.",
         },
+        Rule {
+            id: "volume-snapshot-binding",
+            kinds: &["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"],
+            what: "The uid in `spec.volumeSnapshotRef` and the snapshot controller's annotations stay as they are live; a new object gets its own.",
+            why: "The snapshot controller binds the two by them.",
+        },
+        Rule {
+            id: "point-snapshot",
+            kinds: &["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"],
+            what: "What stands for a snapshot of a recovery point is left alone.",
+            why: "It is made and deleted with its point, or with the claim that is filled from it.",
+        },
     ],
 };
 
@@ -137,6 +165,26 @@ const CLAIM_ANNOTATIONS: Row = Row {
     fresh: Fresh::Absent,
     quiet: true,
 };
+
+const CLAIM_SOURCE: Row = Row {
+    rule: "pvc-source",
+    places: &["spec dataSource", "spec dataSourceRef"],
+    owner: "whoever made the claim",
+    fresh: Fresh::AsThen,
+    quiet: true,
+};
+
+const SNAPSHOT_BINDING: &[Row] = &[Row {
+    rule: "volume-snapshot-binding",
+    places: &[
+        "spec volumeSnapshotRef !uid",
+        "spec volumeSnapshotRef !resourceVersion",
+        "metadata annotations snapshot.storage.kubernetes.io/*",
+    ],
+    owner: "the snapshot controller",
+    fresh: Fresh::Absent,
+    quiet: true,
+}];
 
 const VOLUME_ANNOTATIONS: &[Row] = &[
     Row {
@@ -160,13 +208,17 @@ fn come_back_empty(wanted: &Full, around: &Surroundings, widen: &Widen) -> Verdi
     let text = |path: &str| text(&wanted.value, path);
     let (namespace, name, volume) = (text("/metadata/namespace"), text("/metadata/name"), text("/spec/volumeName"));
     // A claim that never had a volume has nothing to lose.
-    if widen.allow_empty_volumes || volume.is_empty() || around.can_bind(volume, namespace, name) {
+    let filling = around.fillings.get(&format!("{namespace}/{name}"));
+    let filled = filling.is_some_and(Option::is_none);
+    if filled || widen.allow_empty_volumes || volume.is_empty() || around.can_bind(volume, namespace, name) {
         return Verdict::Act;
     }
     let belongs_to = around.volumes.get(volume).and_then(|volume| volume.claim.clone());
     let comes = around.retained.get(volume);
     let unless = if comes == Some(&true) { Permission::ClusterScoped } else { Permission::EmptyVolumes };
-    Verdict::unless(Ruled::EmptyClaim { volume: volume.to_owned(), belongs_to, retained: comes.is_some() }, unless)
+    let unused = filling.cloned().flatten();
+    let retained = comes.is_some();
+    Verdict::unless(Ruled::EmptyClaim { volume: volume.to_owned(), belongs_to, retained, unused }, unless)
 }
 
 fn data(claim: &Value) -> Loss {
@@ -208,7 +260,8 @@ fn grown(of: &mut Keeping<'_>, pattern: &str) {
 
 fn empty(changed: &Changed<'_>) -> Vec<String> {
     let volume = text(changed.then, "/spec/volumeName");
-    let empty = changed.live.is_none() && volume != text(changed.target, "/spec/volumeName");
+    let filled = filling::is_filled(changed.target);
+    let empty = changed.live.is_none() && !filled && volume != text(changed.target, "/spec/volumeName");
     empty.then(|| format!("claim re-created EMPTY: its volume {volume} is not there")).into_iter().collect()
 }
 
@@ -222,6 +275,13 @@ pub(crate) fn storage_class(claim: &Value) -> Option<Needed<'_>> {
 fn is_gone(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
     let gone = sides.live.is_none() && sides.wanted.is_some_and(|volume| !outlives_its_object(volume));
     gone.then(|| Verdict::leave(Ruled::ReclaimedVolume))
+}
+
+/// A volume whose claim is gone keeps its data as long as its reclaim policy says so.
+fn reclaimed(target: &Value, live: &Value) -> Option<Loss> {
+    let waits = matches!(text(live, "/status/phase"), "Released" | "Failed");
+    let bound = target.pointer("/spec/claimRef/uid").is_some();
+    (waits && bound && keeps_storage(live) && !keeps_storage(target)).then_some(Loss::Reclaimed)
 }
 
 /// Whether the storage behind a `PersistentVolume` is kept when the object is deleted.
@@ -241,6 +301,15 @@ pub(crate) fn rebind(volume: &Value) -> Option<Value> {
     let bound = claim.remove("uid").is_some();
     claim.remove("resourceVersion");
     bound.then_some(volume)
+}
+
+/// Whether an object stands for a snapshot of a recovery point.
+fn hindcasts_own(sides: &Sides<'_>) -> Option<Ruled> {
+    let own = |object: &Value| {
+        let labels = object.pointer("/metadata/labels");
+        labels.is_some_and(|labels| [tags::ID, tags::FILLS].iter().any(|label| labels.get(label).is_some()))
+    };
+    sides.each().any(own).then_some(Ruled::PointSnapshot)
 }
 
 fn taken_of_data(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {

@@ -56,6 +56,7 @@ pub(super) const FAMILY: Family = Family {
         Kind {
             rows: &[TEMPLATE, REVISION],
             immutable: &["/spec/selector"],
+            stops: true,
             rollout: Some(replicas_available),
             ..workload("deployments")
         },
@@ -74,6 +75,7 @@ pub(super) const FAMILY: Family = Family {
             orphans: true,
             destroys: Some(claims_deleted),
             destroys_by_change: Some(claims_scaled),
+            stops: true,
             rollout: Some(replicas_ready),
             ..workload("statefulsets")
         },
@@ -81,9 +83,10 @@ pub(super) const FAMILY: Family = Family {
             made: Made::ByController,
             rows: &[TEMPLATE, REVISION],
             immutable: &["/spec/selector"],
+            stops: true,
             ..workload("replicasets")
         },
-        Kind { turn: Turn::Workloads, rows: &[TEMPLATE], ..Kind::of("", "replicationcontrollers") },
+        Kind { turn: Turn::Workloads, rows: &[TEMPLATE], stops: true, ..Kind::of("", "replicationcontrollers") },
         Kind { made: Made::ByController, ..Kind::never("apps", "controllerrevisions", &Ruled::ControllerRevision) },
     ],
     rules: &[
@@ -161,4 +164,25 @@ fn replicas_ready(set: &Value) -> Counted {
 
 fn replicas_available(deployment: &Value) -> Counted {
     Counted { ready: status(deployment, "availableReplicas"), ..replicas_ready(deployment) }
+}
+
+/// Whether a Pod runs, or is about to, on a claim of its namespace.
+pub(crate) fn mounts(pod: &Value, claim: &str) -> bool {
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).unwrap_or_default();
+    let named = |volume: &Value| match volume.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str) {
+        Some(name) => name == claim,
+        // The claim of an ephemeral volume is named after its Pod.
+        None => {
+            volume.get("ephemeral").is_some() && {
+                let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
+                format!("{}-{name}", text(pod, "/metadata/name")) == claim
+            }
+        }
+    };
+    !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") && volumes.iter().any(named)
+}
+
+/// Whether a `StatefulSet` deletes the claims of replicas that go.
+pub(crate) fn takes_claims_when_scaled(set: &Value) -> bool {
+    text(set, "/spec/persistentVolumeClaimRetentionPolicy/whenScaled") == "Delete"
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Desired, Protection, Selection,
     desired::{Extent, Full, Wanted},
+    filling::Filling,
     kinds::{
         self, Holds,
         namespaces::{self, NAMESPACES, home},
@@ -33,7 +34,10 @@ mod beside;
 mod caller;
 mod definitions;
 mod dependents;
+mod swaps;
 mod system;
+
+pub(crate) use swaps::Swap;
 
 /// Up to this many names of a kind are asked for one by one; more are listed.
 const BY_NAME: usize = 40;
@@ -48,6 +52,7 @@ pub(crate) async fn read(
     kinds: &[Discovery],
     selection: &Selection,
     desired: &Desired,
+    fillings: BTreeMap<ObjectKey, Filling>,
 ) -> Result<Live> {
     let server = Server::new(client, parts);
     let mut table: BTreeMap<String, Discovery> = kinds.iter().map(|kind| (kind.kind_key(), kind.clone())).collect();
@@ -90,6 +95,8 @@ pub(crate) async fn read(
         reading.held(&live),
         reading.caller(&live),
     );
+    (live.fillings, live.unfilled) = reading.fillings(fillings).await;
+    reading.swaps(&mut live).await;
     let lists = reading.places(&live);
     (live.dependents, live.unseen) = reading.dependents(&live, &lists).await;
     let seen = lists.iter().filter(|(kind, _)| !live.unseen.contains_key(&kind.kind_key()));

@@ -11,6 +11,7 @@ use hindcast_journal::{exact::Value, facts::Discovery, fold::ObjectKey};
 
 use crate::{
     Desired, Live, Selection,
+    filling::title,
     kept::{Scaler, ScalerSort, Surroundings, Volume},
     kinds::{
         self,
@@ -93,6 +94,7 @@ pub(super) fn seen(selection: &Selection, desired: &Desired, live: &Live, planne
     for name in desired.retained.iter().filter(|name| !there(name)) {
         out.retained.entry(name.clone()).or_insert(false);
     }
+    out.fillings = live.fillings.keys().map(|key| (title(key), live.unfilled.clone())).collect();
     out
 }
 

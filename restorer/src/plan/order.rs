@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use hindcast_journal::fold::ObjectKey;
 
-use super::{Wave, prepare::Planner, ruled};
+use super::{Verb, Wave, prepare::Planner, ruled};
+use crate::rules::Turn;
 
 /// How far owners of owners are followed; deeper chains cannot be told from circles.
 const DEPTH: u8 = 16;
@@ -16,7 +17,8 @@ const DEPTH: u8 = 16;
 pub(super) fn arrange(planner: &mut Planner<'_>) {
     let mut waves: BTreeMap<ObjectKey, Wave> = BTreeMap::new();
     for action in &planner.plan.actions {
-        let group = ruled::wave(action, planner.bodies.get(&action.key));
+        let stops = action.verb != Verb::Delete && planner.stops.contains_key(&action.key);
+        let group = if stops { Turn::Stops as u8 } else { ruled::wave(action, planner.bodies.get(&action.key)) };
         waves.insert(action.key.clone(), Wave { group, depth: 0 });
     }
     // Each round carries the waves of owners one level further down.

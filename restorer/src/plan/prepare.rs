@@ -10,6 +10,7 @@
 //! | `settle_each` | scalers | their actions, or why they are left |
 //! | `look_around` | these actions | `around`: what sets fields of the rest |
 //! | `settle_each` | the rest | actions, or why they are left |
+//! | `stop_users` | claims whose data are replaced | what stops before and starts after |
 //! | `made_again` | the actions | which owners get another uid: then all is done again |
 //! | `take_leave` | the actions | what would go along, and so what has to stay: then all is done again |
 //! | `unprotected`, `notes`, `order` | the actions | what is left unseen, notes, waves |
@@ -32,6 +33,7 @@ use super::{
 use crate::{
     Desired, Known, Live, Protection, Selection,
     desired::Wanted,
+    filling::Filling,
     intent::Surroundings,
     kinds::namespaces::home,
     live::{NamespacePhase, Present},
@@ -53,10 +55,12 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
         // What becomes of scalers decides what is left to them.
         let (scalers, mut rest): (Vec<_>, Vec<_>) = keys.iter().partition(|key| around::is_scaler(key));
         // What becomes of a definition decides what it keeps of its objects.
-        rest.sort_by_key(|key| !is_holder(key));
+        // Of a volume that a claim leaves or gets back, the claim decides.
+        rest.sort_by_key(|key| (!is_holder(key), !live.swaps.contains_key(*key)));
         planner.settle_each(&scalers);
         planner.look_around(&scalers);
         planner.settle_each(&rest);
+        planner.stop_users();
         // That an owner is made again decides about the references to it, but never about whether another one is.
         let made_again = planner.made_again();
         if made_again != anew {
@@ -68,6 +72,7 @@ pub(crate) fn prepare(selection: &Selection, desired: &Desired, live: &Live, kno
         if more.is_empty() {
             planner.unprotected();
             planner.count_system();
+            planner.tell_filled();
             notes::add(&mut planner);
             order::arrange(&mut planner);
             let deletes = planner.plan.actions.iter().any(|a| matches!(a.verb, Verb::Delete | Verb::Recreate));
@@ -117,6 +122,10 @@ pub(super) struct Planner<'a> {
     pub(super) after: BTreeMap<ObjectKey, Vec<ObjectKey>>,
     /// Kinds of which objects of the moment cannot be put back, with the version of these.
     pub(super) older: BTreeMap<String, String>,
+    /// Claims that are filled from a recovery point.
+    pub(super) filled: Vec<(ObjectKey, Filling)>,
+    /// What is stopped while the data of claims are replaced, with these claims.
+    pub(super) stops: BTreeMap<ObjectKey, Vec<ObjectKey>>,
 }
 
 impl<'a> Planner<'a> {
@@ -158,6 +167,8 @@ impl<'a> Planner<'a> {
             anew: anew.clone(),
             after: BTreeMap::new(),
             older: BTreeMap::new(),
+            filled: Vec::new(),
+            stops: BTreeMap::new(),
         }
     }
 
@@ -262,7 +273,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn leave(&mut self, key: &ObjectKey, verb: Verb, why: Why) {
+    pub(super) fn leave(&mut self, key: &ObjectKey, verb: Verb, why: Why) {
         let left = Left { key: key.clone(), kind: self.kind(key), verb, reason: why.reason, unless: why.unless };
         self.plan.left.push(left);
     }

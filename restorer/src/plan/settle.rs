@@ -33,13 +33,13 @@ use crate::{
 };
 
 /// An object as an action is to make it.
-struct Made {
-    target: Value,
+pub(super) struct Made {
+    pub(super) target: Value,
     /// Intent forms, as far as the selection looks at them.
     changes: Vec<FieldChange>,
     kept: Vec<KeptChange>,
     live_hash: Option<String>,
-    wanted_hash: String,
+    pub(super) wanted_hash: String,
     redact: Vec<String>,
 }
 
@@ -89,6 +89,7 @@ impl<'a> Planner<'a> {
         let mut action = self.action(key, Verb::Create, &full.value);
         action.kept = made.kept;
         action.warnings = said;
+        action.warnings.extend(self.fill(key, &full.value, &mut made.target));
         action.warnings.extend(rules::adjust(&kind, &mut made.target));
         action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, None, false));
         let unsuspend = ruled::suspended(key, &made.target);
@@ -122,6 +123,10 @@ impl<'a> Planner<'a> {
 
     /// Changes what differs, or says why not.
     pub(super) fn update(&mut self, key: &ObjectKey, wanted: &'a Wanted, live: &'a Present) -> Result<(), Why> {
+        if self.live.swaps.contains_key(key) {
+            return self.swap(key, wanted, live);
+        }
+        self.without_filling(key);
         let follows = self.follows(key, live);
         if wanted.uid == live.uid && wanted.rv == live.rv && follows.is_empty() {
             self.plan.unchanged += 1;
@@ -303,7 +308,13 @@ impl<'a> Planner<'a> {
     }
 
     /// What is to be sent, and how that differs from what is there.
-    fn make(&self, key: &ObjectKey, full: &Full, live: Option<&Present>, parts: &[&str]) -> Result<Made, Why> {
+    pub(super) fn make(
+        &self,
+        key: &ObjectKey,
+        full: &Full,
+        live: Option<&Present>,
+        parts: &[&str],
+    ) -> Result<Made, Why> {
         let before = live.map(|live| &*live.object);
         let whole = full;
         let Known { full, dropped } = self.known(key, whole);

@@ -3,6 +3,7 @@
 mod caller;
 mod dependents;
 mod fields;
+mod filling;
 mod graphs;
 mod holders;
 mod leave;

@@ -9,6 +9,8 @@ pub enum Loss {
     Claim(Option<String>),
     /// The hold of the storage behind a volume.
     Volume,
+    /// The data of a volume that waits for a claim.
+    Reclaimed,
     /// Everything in a namespace.
     Namespace,
     /// Every object of a definition's Kind.
@@ -60,6 +62,9 @@ impl fmt::Display for Loss {
                 write!(f, "the data on volume {volume} goes with the claim, unless it is reclaimed as Retain")
             }
             Self::Volume => f.write_str("the cluster loses its hold of the storage behind it"),
+            Self::Reclaimed => {
+                f.write_str("its claim is gone: with that reclaim policy its storage is deleted at once")
+            }
             Self::Namespace => f.write_str("everything in the namespace is deleted with it"),
             Self::Objects(kind) => write!(f, "every object of kind {kind} is deleted with it"),
             Self::Job => f.write_str("the work it has done so far is lost"),

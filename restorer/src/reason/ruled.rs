@@ -62,6 +62,8 @@ pub enum Ruled {
     EndpointSlice(String),
     /// To create it takes a snapshot.
     VolumeSnapshot,
+    /// It stands for a snapshot of a recovery point.
+    PointSnapshot,
     /// Objects are stored in versions that the definition did not have.
     StoredVersions(Vec<String>),
     /// It stands for one run.
@@ -82,6 +84,8 @@ pub enum Ruled {
         belongs_to: Option<(String, String)>,
         /// Its storage was kept, though the volume is gone.
         retained: bool,
+        /// Why a snapshot of it in a recovery point cannot be used.
+        unused: Option<String>,
     },
 }
 
@@ -114,6 +118,7 @@ impl Ruled {
             Self::Endpoints => "endpoints",
             Self::EndpointSlice(_) => "endpoint-slice",
             Self::VolumeSnapshot => "volume-snapshot",
+            Self::PointSnapshot => "point-snapshot",
             Self::StoredVersions(_) => "crd-stored-versions",
             Self::RunOnce => "run-once",
             Self::RbacSystem => "rbac-system",
@@ -163,6 +168,7 @@ impl fmt::Display for Ruled {
             Self::Endpoints => "the endpoints controller makes it of the Pods that are there now",
             Self::EndpointSlice(by) => return write!(f, "{by} makes it of the Pods that are there now"),
             Self::VolumeSnapshot => "to create it takes a snapshot of the data of now, not of then",
+            Self::PointSnapshot => "it stands for a snapshot of a recovery point",
             Self::StoredVersions(versions) => {
                 return write!(
                     f,
@@ -184,14 +190,16 @@ impl fmt::Display for Ruled {
                      binds to it, without it the claim would come back empty"
                 );
             }
-            Self::EmptyClaim { volume, belongs_to: Some((of, other)), .. } => {
-                return write!(
-                    f,
-                    "its volume {volume} belongs to claim {of}/{other} now; the claim would come back empty"
-                );
-            }
-            Self::EmptyClaim { volume, belongs_to: None, .. } => {
-                return write!(f, "its volume {volume} is gone; the claim would come back empty");
+            Self::EmptyClaim { volume, belongs_to, unused, .. } => {
+                match belongs_to {
+                    Some((of, other)) => write!(f, "its volume {volume} belongs to claim {of}/{other} now")?,
+                    None => write!(f, "its volume {volume} is gone")?,
+                }
+                match unused {
+                    Some(why) => write!(f, ", and {why}")?,
+                    None => f.write_str(", and no recovery point up to the moment has a snapshot of it")?,
+                }
+                return f.write_str("; the claim would come back empty");
             }
         })
     }

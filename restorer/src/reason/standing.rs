@@ -58,6 +58,7 @@ impl Ruled {
                 | Self::DefaultServiceAccount
                 | Self::AutomanagedApiService
                 | Self::MirrorPod
+                | Self::PointSnapshot
                 | Self::Owned(_)
                 | Self::AccountToken
                 | Self::MadeSecret { .. }

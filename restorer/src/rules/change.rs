@@ -106,7 +106,31 @@ pub(crate) fn without_meanwhile(kind_key: &str, object: &mut Value) -> bool {
 
 /// Makes what would start work by itself wait until all else is done; whether it has to be let go then.
 pub fn suspend(kind_key: &str, body: &mut Value) -> bool {
-    kinds::find(kind_key).pause.is_some_and(|pause| (pause.hold)(body))
+    let kind = kinds::find(kind_key);
+    match kind.pause {
+        Some(pause) => (pause.hold)(body),
+        None => {
+            kind.stops && {
+                let spec = body.get_mut("spec").and_then(Value::as_object_mut);
+                spec.is_some_and(|spec| spec.insert("replicas", Value::from(0_i64)) != Some(Value::from(0_i64)))
+            }
+        }
+    }
+}
+
+/// Whether a kind's objects are stopped by taking their replicas away.
+pub fn stops(kind_key: &str) -> bool {
+    kinds::find(kind_key).stops
+}
+
+/// The member of `spec` by which [`suspend`] made an object wait, if it waits.
+pub fn waits(kind_key: &str, now: &Value) -> Option<&'static str> {
+    let kind = kinds::find(kind_key);
+    if kind.pause.is_some() {
+        return (now.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true)).then_some("suspend");
+    }
+    let stopped = kind.stops && now.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
+    stopped.then_some("replicas")
 }
 
 /// Takes out of a body what somebody else has by now, as the server's refusal names it; in words.

@@ -5,6 +5,7 @@
 mod access;
 mod bad_input;
 mod coverage;
+mod databases;
 mod later;
 mod lives;
 mod node;

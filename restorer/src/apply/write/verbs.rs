@@ -37,6 +37,7 @@ impl Work<'_> {
         if job.bodies.unsuspend {
             rules::suspend(&job.action.key.kind_key(), &mut target.value);
         }
+        let kind = job.action.key.kind_key();
         let live = job.action.live.as_ref();
         let uid = live.map_or_else(|| meta(&before.value, "uid"), |l| &l.uid).to_owned();
         let mut rv = live.map_or_else(|| meta(&before.value, "resourceVersion"), |l| &l.rv).to_owned();
@@ -62,7 +63,10 @@ impl Work<'_> {
                     return Err(Did::because(Became::Conflict, why));
                 }
                 let stands = job.ground.same(&target, &now) || job.ground.same(&ready, &now);
-                if stands && self.follows(&job, &now) {
+                // One that is to stop must be seen stopped.
+                let stopped =
+                    !job.bodies.unsuspend || !rules::stops(&kind) || rules::waits(&kind, &now.value).is_some();
+                if stands && stopped && self.follows(&job, &now) {
                     return Ok(self.found(&job, now, doubtful).await.with_note(note));
                 }
                 let changed = job.ground.differences(&before, &now, Some(&target));
@@ -281,6 +285,7 @@ impl Work<'_> {
             None if self.resumed => {}
             _ => self.prepare(&job).await.map_err(|did| Self::still(&job, did))?,
         }
+        self.unused(&job).await.map_err(|did| Self::still(&job, did))?;
         let gone = self.delete(job).await.map_err(|did| Self::still(&job, did))?;
         let half = |mut did: Did| {
             did.touched = true;
@@ -341,9 +346,9 @@ impl Work<'_> {
         self.adopt(job, &mut followed).is_ok() && followed == now.value
     }
 
-    /// Ends what was created suspended.
+    /// Ends what was written suspended, or stopped.
     pub(crate) async fn unsuspend(&self, job: Job<'_>, mut did: Did) -> Did {
-        let wanted = job.bodies.target.as_ref().and_then(|t| t.pointer("/spec/suspend")).cloned();
+        let kind = job.action.key.kind_key();
         let path = format!("{}{}", job.path(), request::manners(false));
         let mut why = Message::from(Cause::Contended(None));
         for _ in 0..=CONFLICTS {
@@ -358,13 +363,14 @@ impl Work<'_> {
                     break;
                 }
             };
-            if now.value.pointer("/spec/suspend").and_then(Value::as_bool) != Some(true) {
+            let Some(member) = rules::waits(&kind, &now.value) else {
                 did.after = Some(now);
                 return did;
-            }
+            };
+            let wanted = job.bodies.target.as_ref().and_then(|target| target.get("spec")?.get(member)).cloned();
             let metadata: Object =
                 [("resourceVersion", Value::from(meta(&now.value, "resourceVersion")))].into_iter().collect();
-            let spec: Object = [("suspend", wanted.clone().unwrap_or(Value::Null))].into_iter().collect();
+            let spec: Object = [(member, wanted.unwrap_or(Value::Null))].into_iter().collect();
             let body = [("metadata", Value::Object(metadata)), ("spec", Value::Object(spec))];
             let ask = Ask::merge_patch(path.clone(), &Value::Object(body.into_iter().collect()));
             match self.send(&job, &ask).await {
@@ -388,6 +394,6 @@ impl Work<'_> {
         }
         did.became = Became::Failed;
         did.settled = false;
-        did.with_note(Some(Message::about("it was created, and is still suspended: ", why)))
+        did.with_note(Some(Message::about("it was written, and STILL STANDS STILL: ", why)))
     }
 }

@@ -42,6 +42,37 @@ fn pod_placement_is_the_live_pods() {
 }
 
 #[test]
+fn pvc_source_is_the_live_claims() {
+    let claim = |source: Option<&str>| {
+        let mut claim = json!({"metadata": {"name": "web"}, "spec": {"accessModes": ["ReadWriteOnce"]}});
+        if let Some(name) = source {
+            claim["spec"]["dataSource"] = json!({"kind": "VolumeSnapshot", "name": name});
+            claim["spec"]["dataSourceRef"] = json!({"kind": "VolumeSnapshot", "name": name});
+        }
+        claim
+    };
+    let trial = Trial::new("/persistentvolumeclaims", claim(None), Some(claim(Some("s"))));
+    assert!(trial.is_equal());
+    assert_eq!(trial.target(), claim(Some("s")));
+    assert_eq!(Trial::new("/persistentvolumeclaims", claim(Some("s")), None).target(), claim(Some("s")));
+}
+
+#[test]
+fn volume_snapshot_binding_is_the_controllers() {
+    let content = |uid: Option<&str>| {
+        let mut reference = json!({"name": "s", "namespace": "shop"});
+        if let Some(uid) = uid {
+            reference["uid"] = json!(uid);
+            reference["resourceVersion"] = json!("7");
+        }
+        json!({"metadata": {"name": "c"}, "spec": {"source": {"snapshotHandle": "h"}, "volumeSnapshotRef": reference}})
+    };
+    let kind = "snapshot.storage.k8s.io/volumesnapshotcontents";
+    assert!(Trial::new(kind, content(None), Some(content(Some("u")))).is_equal());
+    assert_eq!(Trial::new(kind, content(Some("dead")), None).target(), content(None));
+}
+
+#[test]
 fn pvc_volume_is_the_live_claims_and_comes_back_only_if_it_is_there() {
     let claim = |volume: Option<&str>| {
         let mut claim = json!({"metadata": {"name": "web"}, "spec": {"accessModes": ["ReadWriteOnce"]}});

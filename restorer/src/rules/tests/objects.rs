@@ -362,6 +362,16 @@ fn volume_snapshot_is_not_taken_again() {
 }
 
 #[test]
+fn point_snapshot_is_left_alone() {
+    for label in ["hindcast.dev/id", "hindcast.dev/fills"] {
+        let object = json!({"metadata": {"name": "s", "labels": {label: "x"}}, "spec": {"source": {}}});
+        for kind in ["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"] {
+            assert_eq!(created(kind, object.clone()), Some("point-snapshot"));
+        }
+    }
+}
+
+#[test]
 fn pv_reclaimed_with_its_storage_is_not_created() {
     let volume = |policy: &str| json!({"metadata": {"name": "pv"}, "spec": {"persistentVolumeReclaimPolicy": policy}});
     assert_eq!(created("/persistentvolumes", volume("Delete")), Some("pv-reclaimed"));

@@ -1,0 +1,246 @@
+//! What claims get their data from where their volumes are gone, or are to be as they were: snapshots of recovery points.
+//!
+//! **Words.** A claim is *filled* from a snapshot when it is created with that as its source. A *helper* is what stands for the
+//! snapshot meanwhile: a `VolumeSnapshot` and its `VolumeSnapshotContent`, made for one claim and gone once it is bound. A
+//! claim that stands is *swapped* when it is filled anew: its volume is kept beside, so that the swap can be taken back.
+//!
+//! **Invariants.** (1) A claim is filled only with data of its own: a snapshot counts that was taken of this very claim, or of
+//! the volume it was bound to [`nearest`]. (2) Nothing newer than the moment is put into a claim: the point's cut is not behind it.
+//! (3) A helper retains its snapshot: whatever becomes of it, the recovery point keeps what it has.
+//!
+//! Not here: what a plan makes of that (`plan::filling`), and how it is carried out (`apply::filling`).
+
+use std::collections::BTreeMap;
+
+use hindcast_cluster::quantity::Quantity;
+use hindcast_journal::{
+    Result,
+    cut::{Cut, CutPoint, MAIN},
+    exact::{Object, Value},
+    fold::ObjectKey,
+    parts::Micros,
+    point::{Point, PointVolume, Points, tags},
+    store::Store,
+};
+
+use crate::{Desired, kinds::volumes::CLAIMS};
+
+#[cfg(test)]
+mod tests;
+
+/// The API group of snapshots, and the version they are made in.
+pub(crate) const GROUP: &str = "snapshot.storage.k8s.io";
+pub(crate) const VERSION: &str = "v1";
+/// Snapshots, by their plural name.
+pub(crate) const SNAPSHOTS: &str = "volumesnapshots";
+/// What stands for a snapshot of the storage system, by its plural name.
+pub(crate) const CONTENTS: &str = "volumesnapshotcontents";
+
+/// The CSI drivers that take the snapshots of a cloud's own driver by their names.
+const CLOUDS: [(&str, &str); 3] =
+    [("aws", "ebs.csi.aws.com"), ("azure", "disk.csi.azure.com"), ("gcp", "pd.csi.storage.gke.io")];
+
+/// A snapshot that a claim can be filled from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filling {
+    /// The recovery point's name.
+    pub point: String,
+    /// The moment of its cut.
+    pub time: Micros,
+    /// The CSI driver.
+    pub driver: String,
+    /// The storage system's name of it.
+    pub handle: String,
+    /// Bytes that a volume of it needs at least; 0 if that is not known.
+    pub size: u64,
+    /// `Filesystem` or `Block`.
+    pub mode: String,
+    /// What its helpers are called.
+    pub name: String,
+}
+
+/// A claim of the past, by what tells it from others of its name.
+#[derive(Debug, Clone, Copy)]
+struct Claim<'a> {
+    key: &'a ObjectKey,
+    uid: &'a str,
+    volume: &'a str,
+}
+
+/// What each claim of the moment can be filled from, in the points of a journal. A point that cannot be read is passed
+/// over: it is told of by `point list`.
+pub(crate) async fn find(store: &Store, desired: &Desired) -> Result<BTreeMap<ObjectKey, Filling>> {
+    let mut claims = desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS).peekable();
+    if claims.peek().is_none() || desired.is_own() {
+        return Ok(BTreeMap::new());
+    }
+    let (points, _) = Points::new(store).made().await?;
+    let of = |(key, wanted): (&ObjectKey, &crate::desired::Wanted)| {
+        let full = wanted.object.as_ref().ok()?;
+        let volume = full.value.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
+        let filling = nearest(&points, &desired.cut, Claim { key, uid: &wanted.uid, volume })?;
+        Some((key.clone(), filling))
+    };
+    Ok(claims.filter_map(of).collect())
+}
+
+/// The newest snapshot of a claim that is no newer than a cut.
+fn nearest(points: &[Point], cut: &Cut, claim: Claim<'_>) -> Option<Filling> {
+    let main = |cut: &Cut| cut.domains.get(MAIN).copied();
+    let end = main(cut)?;
+    let before = points.iter().filter(|point| point.is_usable());
+    let before = before.filter_map(|point| Some((main(&point.cut())?, point)));
+    let before = before.filter(|(at, _)| order(*at) <= order(end));
+    let of_it = before.filter_map(|(at, point)| {
+        let filling = point.volumes.iter().filter(|volume| is_of(volume, claim)).find_map(|v| filling(point, v))?;
+        Some((order(at), filling))
+    });
+    of_it.max_by_key(|(at, _)| *at).map(|(_, filling)| filling)
+}
+
+fn order(point: CutPoint) -> (u32, u64) {
+    (point.incarnation, point.rv)
+}
+
+/// Whether a volume of a point is what the claim held then. A volume that was provisioned for a claim bears that claim's uid
+/// in its name, and no other ever has that name.
+fn is_of(volume: &PointVolume, claim: Claim<'_>) -> bool {
+    let of = &volume.volume;
+    if of.namespace != claim.key.namespace || of.claim != claim.key.name {
+        return false;
+    }
+    let same_claim = !of.claim_uid.is_empty() && of.claim_uid == claim.uid;
+    same_claim || (of.name == claim.volume && of.name.starts_with("pvc-"))
+}
+
+fn filling(point: &Point, volume: &PointVolume) -> Option<Filling> {
+    let taken = volume.taken.as_ref().filter(|taken| !taken.handle.is_empty())?;
+    let driver = match CLOUDS.iter().find(|(cloud, _)| *cloud == taken.driver) {
+        Some((_, driver)) => (*driver).to_owned(),
+        None => taken.details.get("driver").filter(|driver| !driver.is_empty())?.clone(),
+    };
+    Some(Filling {
+        point: point.about.name.clone(),
+        time: point.time,
+        driver,
+        handle: taken.handle.clone(),
+        size: taken.size,
+        mode: volume.volume.mode.clone(),
+        name: format!("hindcast-fill-{}-{}", taken.tag.id, taken.tag.index),
+    })
+}
+
+impl Filling {
+    /// The keys of its helpers in a namespace: the `VolumeSnapshot`, and its content.
+    pub(crate) fn helpers(&self, namespace: &str) -> [ObjectKey; 2] {
+        let key = |namespace: &str, resource: &str| ObjectKey {
+            namespace: namespace.to_owned(),
+            group: GROUP.to_owned(),
+            resource: resource.to_owned(),
+            name: self.name.clone(),
+        };
+        [key(namespace, SNAPSHOTS), key("", CONTENTS)]
+    }
+
+    /// The `VolumeSnapshot` for a claim.
+    pub(crate) fn snapshot(&self, claim: &ObjectKey) -> Value {
+        let spec = object([("source", object([("volumeSnapshotContentName", text(&self.name))]))]);
+        self.helper("VolumeSnapshot", Some(&claim.namespace), claim, spec)
+    }
+
+    /// What stands for the snapshot of the storage system.
+    pub(crate) fn content(&self, claim: &ObjectKey) -> Value {
+        let reference = [
+            ("apiVersion", text(&format!("{GROUP}/{VERSION}"))),
+            ("kind", text("VolumeSnapshot")),
+            ("name", text(&self.name)),
+            ("namespace", text(&claim.namespace)),
+        ];
+        let mut spec = vec![
+            ("deletionPolicy", text("Retain")),
+            ("driver", text(&self.driver)),
+            ("source", object([("snapshotHandle", text(&self.handle))])),
+            ("volumeSnapshotRef", object(reference)),
+        ];
+        if !self.mode.is_empty() {
+            spec.push(("sourceVolumeMode", text(&self.mode)));
+        }
+        self.helper("VolumeSnapshotContent", None, claim, object(spec))
+    }
+
+    fn helper(&self, kind: &str, namespace: Option<&str>, claim: &ObjectKey, spec: Value) -> Value {
+        let mut metadata = vec![
+            ("name", text(&self.name)),
+            ("labels", object([(tags::FILLS, text("claim"))])),
+            ("annotations", object([(tags::POINT, text(&self.point)), (tags::CLAIM, text(&title(claim)))])),
+        ];
+        if let Some(namespace) = namespace {
+            metadata.push(("namespace", text(namespace)));
+        }
+        object([
+            ("apiVersion", text(&format!("{GROUP}/{VERSION}"))),
+            ("kind", text(kind)),
+            ("metadata", object(metadata)),
+            ("spec", spec),
+        ])
+    }
+
+    /// Makes a claim that is to be created come from it; what is worth knowing of that.
+    pub(crate) fn fill(&self, claim: &mut Value) -> Option<String> {
+        let spec = claim.get_mut("spec").and_then(Value::as_object_mut)?;
+        let source = [("apiGroup", text(GROUP)), ("kind", text("VolumeSnapshot")), ("name", text(&self.name))];
+        spec.insert("dataSource", object(source));
+        spec.remove("dataSourceRef");
+        spec.remove("volumeName");
+        let asked = spec.get("resources").and_then(|r| r.pointer("/requests/storage")?.as_str());
+        let asked = asked.and_then(Quantity::parse).map(Quantity::ceil);
+        if self.size == 0 || asked.is_some_and(|asked| asked >= self.size) {
+            return None;
+        }
+        let requests = object([("storage", text(&self.size.to_string()))]);
+        let resources = spec.get_mut("resources").and_then(Value::as_object_mut);
+        match resources {
+            Some(resources) => {
+                resources.insert("requests", requests);
+            }
+            None => {
+                spec.insert("resources", object([("requests", requests)]));
+            }
+        }
+        Some(format!("its size becomes {} bytes: the snapshot needs as much", self.size))
+    }
+}
+
+/// Takes out of a claim that it comes from a helper.
+pub(crate) fn unfill(claim: &mut Value) {
+    if is_filled(claim)
+        && let Some(spec) = claim.get_mut("spec").and_then(Value::as_object_mut)
+    {
+        spec.remove("dataSource");
+        spec.remove("dataSourceRef");
+    }
+}
+
+/// Whether an object is such a helper.
+pub(crate) fn is_helper(object: &Value) -> bool {
+    object.pointer("/metadata/labels").and_then(|labels| labels.get(tags::FILLS)).is_some()
+}
+
+/// Whether a claim comes from a helper.
+pub(crate) fn is_filled(claim: &Value) -> bool {
+    let name = claim.pointer("/spec/dataSource/name").and_then(Value::as_str);
+    name.is_some_and(|name| name.starts_with("hindcast-fill-"))
+}
+
+/// A claim as people call it.
+pub(crate) fn title(claim: &ObjectKey) -> String {
+    format!("{}/{}", claim.namespace, claim.name)
+}
+
+fn text(value: &str) -> Value {
+    Value::from(value)
+}
+
+fn object<'k>(members: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
+    Value::Object(members.into_iter().collect::<Object>())
+}
