@@ -10,7 +10,7 @@
 //!
 //! Not here: what a plan makes of that (`plan::filling`), and how it is carried out (`apply::filling`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_cluster::quantity::Quantity;
 use hindcast_journal::{
@@ -23,7 +23,7 @@ use hindcast_journal::{
     store::Store,
 };
 
-use crate::{Desired, kinds::volumes::CLAIMS};
+use crate::{Desired, Live, Selection, kinds::volumes::CLAIMS, selection::Volumes};
 
 #[cfg(test)]
 mod tests;
@@ -67,21 +67,37 @@ struct Claim<'a> {
     volume: &'a str,
 }
 
-/// What each claim of the moment can be filled from, in the points of a journal. A point that cannot be read is passed
-/// over: it is told of by `point list`.
-pub(crate) async fn find(store: &Store, desired: &Desired) -> Result<BTreeMap<ObjectKey, Filling>> {
-    let mut claims = desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS).peekable();
-    if claims.peek().is_none() || desired.is_own() {
+/// The claims of the moment that may have to be filled.
+pub(crate) fn claims(selection: &Selection, desired: &Desired, live: &Live) -> BTreeSet<ObjectKey> {
+    let stands = |key: &ObjectKey| live.objects.get(key).is_some_and(|present| !present.terminating);
+    let wanted = |key: &ObjectKey| match selection.volumes {
+        Volumes::None => false,
+        Volumes::Missing => !stands(key),
+        Volumes::All => true,
+    };
+    let claims = desired.objects.keys().filter(|key| key.kind_key() == CLAIMS && !desired.is_own() && wanted(key));
+    claims.cloned().collect()
+}
+
+/// What these claims can be filled from, in the points of a journal. A point that cannot be read is passed over: it is told of
+/// by `point list`.
+pub(crate) async fn find(
+    store: &Store,
+    desired: &Desired,
+    claims: &BTreeSet<ObjectKey>,
+) -> Result<BTreeMap<ObjectKey, Filling>> {
+    if claims.is_empty() {
         return Ok(BTreeMap::new());
     }
     let (points, _) = Points::new(store).made().await?;
-    let of = |(key, wanted): (&ObjectKey, &crate::desired::Wanted)| {
+    let of = |key: &ObjectKey| {
+        let wanted = desired.objects.get(key)?;
         let full = wanted.object.as_ref().ok()?;
         let volume = full.value.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
         let filling = nearest(&points, &desired.cut, Claim { key, uid: &wanted.uid, volume })?;
         Some((key.clone(), filling))
     };
-    Ok(claims.filter_map(of).collect())
+    Ok(claims.iter().filter_map(of).collect())
 }
 
 /// The newest snapshot of a claim that is no newer than a cut.

@@ -19,7 +19,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use read::{Swap, read};
+pub(crate) use read::{Swap, read, read_data};
 
 /// The live side.
 #[derive(Debug, Clone, Default)]

@@ -32,7 +32,7 @@ use crate::{
     live::{self, Listed},
     message::Note,
     plan::{Nowhere, Plan, Prepared, nowhere, prepare},
-    selection::{Volumes, Widen},
+    selection::Widen,
 };
 
 #[cfg(test)]
@@ -166,13 +166,12 @@ impl Session {
         known.find_moved(timeline, desired).await?;
         let served = known.kinds.values().map(|kind| &kind.discovery);
         let served: Vec<_> = served.filter(|kind| !kind.resource.is_empty() && !kind.gone).cloned().collect();
-        let fillings = match selection.volumes {
-            Volumes::None => BTreeMap::new(),
-            Volumes::Missing | Volumes::All => filling::find(timeline.store(), desired).await?,
-        };
-        let live = live::read(&self.client, &self.parts, &served, selection, desired, fillings).await?;
+        let mut live = live::read(&self.client, &self.parts, &served, selection, desired).await?;
         // An address may lead to another cluster by now.
         self.same("what answers", &live.cluster)?;
+        let claims = filling::claims(selection, desired, &live);
+        let fillings = filling::find(timeline.store(), desired, &claims).await?;
+        live::read_data(&self.client, &self.parts, (selection, desired), fillings, &mut live).await?;
         let is_of_nothing = is_of_nothing(selection, desired, &live);
         let nowhere = nowhere::find(selection, desired, &live);
         let bypassed = live.bypassed.clone();

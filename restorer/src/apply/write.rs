@@ -7,13 +7,13 @@
 //!
 //! Start reading at [`Work::act`]; the verbs are in [`verbs`], what is sent and what answers mean in [`sent`].
 
+mod claims;
 mod closure;
 mod did;
 mod held;
 mod let_go;
 mod rehearse;
 mod sent;
-mod unused;
 mod verbs;
 
 use std::{

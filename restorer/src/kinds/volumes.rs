@@ -1,7 +1,7 @@
 //! Claims and volumes, snapshots of them, and the classes and drivers they come from.
 
 use hindcast_cluster::quantity::Quantity;
-use hindcast_journal::{exact::Value, point::tags};
+use hindcast_journal::{exact::Value, fold::ObjectKey, point::tags};
 
 use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, shapers, text};
 use crate::{
@@ -17,6 +17,11 @@ pub(crate) const CLAIMS: &str = "/persistentvolumeclaims";
 
 /// Volumes, by their plural name; they are of the core.
 pub(crate) const VOLUMES: &str = "persistentvolumes";
+
+/// A volume, as an object.
+pub(crate) fn key(name: &str) -> ObjectKey {
+    ObjectKey { namespace: String::new(), group: String::new(), resource: VOLUMES.to_owned(), name: name.to_owned() }
+}
 
 const fn snapshot(resource: &'static str) -> Kind {
     Kind {

@@ -52,7 +52,6 @@ pub(crate) async fn read(
     kinds: &[Discovery],
     selection: &Selection,
     desired: &Desired,
-    fillings: BTreeMap<ObjectKey, Filling>,
 ) -> Result<Live> {
     let server = Server::new(client, parts);
     let mut table: BTreeMap<String, Discovery> = kinds.iter().map(|kind| (kind.kind_key(), kind.clone())).collect();
@@ -95,13 +94,27 @@ pub(crate) async fn read(
         reading.held(&live),
         reading.caller(&live),
     );
-    (live.fillings, live.unfilled) = reading.fillings(fillings).await;
-    reading.swaps(&mut live).await;
     let lists = reading.places(&live);
     (live.dependents, live.unseen) = reading.dependents(&live, &lists).await;
     let seen = lists.iter().filter(|(kind, _)| !live.unseen.contains_key(&kind.kind_key()));
     live.places = seen.map(|(kind, namespace)| place(kind, namespace)).collect();
     Ok(live)
+}
+
+/// Reads what has to be known of the data of claims.
+pub(crate) async fn read_data(
+    client: &kube::Client,
+    parts: &Parts,
+    (selection, desired): (&Selection, &Desired),
+    fillings: BTreeMap<ObjectKey, Filling>,
+    live: &mut Live,
+) -> Result<()> {
+    let server = Server::new(client, parts);
+    let labels = selection.selector()?;
+    let reading = Reading { server: &server, table: BTreeMap::new(), selection, desired, labels };
+    (live.fillings, live.unfilled) = reading.fillings(fillings).await;
+    reading.swaps(live).await;
+    Ok(())
 }
 
 struct Reading<'a> {

@@ -259,7 +259,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Settles the owner references of an object that is to be written.
-    fn mapped(&self, key: &ObjectKey, value: &Value, live: Option<&Present>) -> Mapped {
+    pub(super) fn mapped(&self, key: &ObjectKey, value: &Value, live: Option<&Present>) -> Mapped {
         let now = live.map(|present| references(&present.object.value)).unwrap_or_default();
         owners::map(value, |reference| {
             if let Some(owner) = self.kinds.key(reference, &key.namespace) {
@@ -404,7 +404,7 @@ fn touches(parts: &[&str], object: &Value, path: &str) -> bool {
     })
 }
 
-fn mapped_full(full: &Arc<Full>, mapped: &Mapped) -> Arc<Full> {
+pub(super) fn mapped_full(full: &Arc<Full>, mapped: &Mapped) -> Arc<Full> {
     match &mapped.value {
         Some(value) => Arc::new(Full { value: value.clone(), managed: full.managed.clone() }),
         None => full.clone(),

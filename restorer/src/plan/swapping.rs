@@ -12,12 +12,14 @@ use super::{
     Bodies, FieldChange, LiveRef, Verb, WantedRef,
     judge::{Why, opened},
     prepare::Planner,
+    settle::mapped_full,
     side::Side,
+    warnings,
 };
 use crate::{
     desired::{Full, Wanted},
     intent::{self, Form},
-    kinds::volumes::{CLAIMS, VOLUMES, keeps_storage},
+    kinds::volumes::{self, CLAIMS, keeps_storage},
     live::Present,
     reason::Reason,
     rules,
@@ -44,6 +46,8 @@ impl<'a> Planner<'a> {
             return Err(Reason::VolumeTaken(then.to_owned()).into());
         }
         // As one that is created: nothing is kept of how it is bound now.
+        let mapped = self.mapped(key, &full.value, Some(live));
+        let full = &mapped_full(full, &mapped);
         let mut made = self.make(key, full, None, &[])?;
         let kept = intent::kept(key, Some(full), Some(&live.object), &self.around);
         let redact = self.sealed(key, &[Some(&full.value), Some(&live.object.value)]);
@@ -57,6 +61,7 @@ impl<'a> Planner<'a> {
         action
             .warnings
             .push(format!("its data are replaced; those of now stay on volume {stands}, which is kept beside"));
+        action.warnings.extend(mapped.dropped.iter().map(|owner| warnings::dropped(owner)));
         let filled = self.fill(key, &full.value, &mut made.target);
         action.warnings.extend(filled);
         let side = |value: &Value| Side::new(value, &redact).at("/spec/volumeName").map(|at| at.shown(None));
@@ -66,7 +71,7 @@ impl<'a> Planner<'a> {
             target: Some(made.target),
             managed: full.managed.clone(),
             before: Some(live.object.clone()),
-            owners: Vec::new(),
+            owners: mapped.coming,
             held: self.held_in(key),
             along: Vec::new(),
             unsuspend: false,
@@ -98,7 +103,7 @@ impl<'a> Planner<'a> {
             return;
         }
         let name = volume.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let key = self::volume(name);
+        let key = volumes::key(name);
         self.after.entry(claim.clone()).or_default().push(key.clone());
         if self.bodies.contains_key(&key) {
             return;
@@ -173,11 +178,6 @@ impl<'a> Planner<'a> {
             }
         }
     }
-}
-
-/// A volume, as an object.
-pub(super) fn volume(name: &str) -> ObjectKey {
-    ObjectKey { namespace: String::new(), group: String::new(), resource: VOLUMES.to_owned(), name: name.to_owned() }
 }
 
 /// The reclaim policy that a volume had before the restore that is taken back, in the target that frees it for its claim.

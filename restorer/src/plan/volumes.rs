@@ -8,11 +8,11 @@ use super::{
     judge::Why,
     prepare::{Fate, Planner},
     side::Side,
-    swapping::{policy_of, volume},
+    swapping::policy_of,
 };
 use crate::{
     desired::Full,
-    kinds::volumes::{CLAIMS, rebind},
+    kinds::volumes::{self, CLAIMS, rebind},
     reason::Reason,
     selection::{Permission, What},
 };
@@ -29,7 +29,7 @@ impl Planner<'_> {
         if !self.around.can_bind(name, &key.namespace, &key.name) {
             return None;
         }
-        let volume = volume(name);
+        let volume = volumes::key(name);
         let stands = self.live.objects.get(&volume).map(|present| &present.object);
         let stands = stands.or_else(|| self.live.volumes.get(name))?.clone();
         let told = rebind(&stands.value)?;
@@ -56,9 +56,9 @@ impl Planner<'_> {
         }
         if key.kind_key() == CLAIMS
             && let Some(name) = claim.value.pointer("/spec/volumeName").and_then(Value::as_str)
-            && self.fates.get(&volume(name)) == Some(&Fate::Comes)
+            && self.fates.get(&volumes::key(name)) == Some(&Fate::Comes)
         {
-            self.after.entry(key.clone()).or_default().push(volume(name));
+            self.after.entry(key.clone()).or_default().push(volumes::key(name));
         }
         let Some((volume, stands, mut target)) = self.released(key, claim) else { return };
         self.after.entry(key.clone()).or_default().push(volume.clone());

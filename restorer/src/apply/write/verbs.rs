@@ -125,6 +125,7 @@ impl Work<'_> {
                 Some(now) => return self.standing(&job, now, self.resumed).await,
             }
         }
+        self.comes_from(&job).await?;
         self.post(job).await
     }
 
@@ -278,6 +279,7 @@ impl Work<'_> {
         };
         let uid = meta(&before.value, "uid").to_owned();
         let now = if self.resumed { self.read(&job).await? } else { None };
+        let is_there = !self.resumed || now.as_ref().is_some_and(|now| !is_terminating(&now.value));
         match now {
             Some(now) if meta(&now.value, "uid") != uid => return self.standing(&job, now, true).await,
             // An earlier process has deleted it: there is nothing to lose.
@@ -285,7 +287,10 @@ impl Work<'_> {
             None if self.resumed => {}
             _ => self.prepare(&job).await.map_err(|did| Self::still(&job, did))?,
         }
-        self.unused(&job).await.map_err(|did| Self::still(&job, did))?;
+        if is_there {
+            self.comes_from(&job).await.map_err(|did| Self::still(&job, did))?;
+            self.unused(&job).await.map_err(|did| Self::still(&job, did))?;
+        }
         let gone = self.delete(job).await.map_err(|did| Self::still(&job, did))?;
         let half = |mut did: Did| {
             did.touched = true;
@@ -301,6 +306,9 @@ impl Work<'_> {
                 let path = request::collection(&job.action.key, &job.action.version);
                 let ask = Ask::write(Method::POST, format!("{path}{}", request::manners(false)), &body);
                 let back = self.send(&job, &ask).await.map_err(half)?;
+                if back.is_success() {
+                    self.give_back(&before.value).await;
+                }
                 let note = if back.is_success() {
                     "it had been deleted to be created again; what was there was put back".to_owned()
                 } else {

@@ -1,0 +1,122 @@
+//! Claims whose data are a snapshot's: that is there before a claim is made or given up for it, nothing runs on one that goes,
+//! and the volume of one that is put back is given back too.
+//!
+//! **Invariant.** A claim is deleted only when nothing runs on it, since its deletion would wait for that with the claim half
+//! gone, and only when what it is to come from can be used.
+
+use std::time::Duration;
+
+use hindcast_cluster::path;
+use hindcast_journal::exact::{Object, Value};
+
+use super::{Did, Job, Work};
+use crate::{
+    apply::{
+        Became,
+        conflict::meta,
+        request::{self, Ask, Problem},
+    },
+    filling::{self, is_filled},
+    kinds::{
+        volumes::{self, CLAIMS},
+        workloads::mounts,
+    },
+};
+
+/// How much longer than it is granted a Pod may take to end.
+const BEYOND: u64 = 60;
+/// How long a snapshot may take until a claim can come from it: its driver has it already.
+const READY: Duration = Duration::from_mins(2);
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+impl Work<'_> {
+    /// Waits until the snapshot that a claim is to come from can be used.
+    pub(super) async fn comes_from(&self, job: &Job<'_>) -> Result<(), Did> {
+        let key = &job.action.key;
+        let Some(target) = job.bodies.target.as_ref().filter(|target| key.kind_key() == CLAIMS && is_filled(target))
+        else {
+            return Ok(());
+        };
+        let name = target.pointer("/spec/dataSource/name").and_then(Value::as_str).unwrap_or_default();
+        let folder = path::collection(filling::GROUP, filling::VERSION, &key.namespace, filling::SNAPSHOTS);
+        let path = path::object(&folder, name);
+        let clock = &self.link.parts.clock;
+        let began = clock.monotonic();
+        loop {
+            let snapshot =
+                self.link.read(&path).await.map_err(|problem| unread("the snapshot it is to come from", problem))?;
+            let Some(snapshot) = snapshot else {
+                return Err(Did::because(
+                    Became::Failed,
+                    format!("VolumeSnapshot {name}, which it is to come from, is not there"),
+                ));
+            };
+            if snapshot.value.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true) {
+                return Ok(());
+            }
+            if clock.monotonic().saturating_sub(began) > READY || self.link.cancelled_within(LOOK_EVERY).await {
+                let said = snapshot.value.pointer("/status/error/message").and_then(Value::as_str);
+                let said = said.unwrap_or("its driver has not said why");
+                let why = format!("the snapshot it is to come from cannot be used ({said}); nothing was changed of it");
+                return Err(Did::because(Became::Failed, why));
+            }
+        }
+    }
+
+    /// Waits until no Pod runs on a claim that is to be deleted and created again.
+    pub(super) async fn unused(&self, job: &Job<'_>) -> Result<(), Did> {
+        let key = &job.action.key;
+        if key.kind_key() != CLAIMS {
+            return Ok(());
+        }
+        let pods = path::collection("", "v1", &key.namespace, "pods");
+        let clock = &self.link.parts.clock;
+        let began = clock.monotonic();
+        let mut wait = Duration::from_millis(100);
+        loop {
+            let list = self.link.read(&pods).await.map_err(|problem| unread("what runs on it", problem))?;
+            let items = list.as_ref().and_then(|list| list.value.get("items")?.as_array()).unwrap_or_default();
+            let Some(pod) = items.iter().find(|pod| mounts(pod, &key.name)) else { return Ok(()) };
+            let granted = pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(30);
+            let granted = Duration::from_secs(granted.unsigned_abs().min(3600) + BEYOND);
+            let waited = clock.monotonic().saturating_sub(began);
+            if waited > granted || self.link.cancelled_within(wait).await {
+                let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+                let why =
+                    format!("Pod {name} still runs on it after {} s; nothing was changed of it", waited.as_secs());
+                return Err(Did::because(Became::Failed, why));
+            }
+            wait = (wait * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Frees the volume of a claim that was put back as it was: it still names the one that was deleted.
+    pub(super) async fn give_back(&self, claim: &Value) {
+        let name = claim.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
+        if name.is_empty() || meta(claim, "uid").is_empty() {
+            return;
+        }
+        let path = request::object(&volumes::key(name), "v1");
+        let Ok(Some(stands)) = self.link.read(&path).await else { return };
+        if stands.value.pointer("/spec/claimRef/uid").and_then(Value::as_str) != Some(meta(claim, "uid")) {
+            return;
+        }
+        let rv: Object =
+            [("resourceVersion", Value::from(meta(&stands.value, "resourceVersion")))].into_iter().collect();
+        let reference: Object = [("uid", Value::Null), ("resourceVersion", Value::Null)].into_iter().collect();
+        let spec: Object = [("claimRef", Value::Object(reference))].into_iter().collect();
+        let body = [("metadata", Value::Object(rv)), ("spec", Value::Object(spec))].into_iter().collect();
+        let path = format!("{path}{}", request::manners(false));
+        // What becomes of it shows in the claim, which is read again at the end.
+        let _ = self.link.send(&Ask::merge_patch(path, &Value::Object(body))).await;
+    }
+}
+
+fn unread(what: &str, problem: Problem) -> Did {
+    match problem {
+        Problem::Lost(lost) => Did::lost(&lost),
+        Problem::Reply(reply) => Did::refused(format!("{what} cannot be seen: {}", reply.message())),
+        Problem::Odd(why) => Did::because(Became::Failed, why),
+    }
+}
