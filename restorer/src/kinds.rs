@@ -144,6 +144,20 @@ pub(crate) struct Pause {
     pub(crate) missed: fn(&Value, &Value, Micros) -> Option<String>,
 }
 
+/// How an object is written at first, where it is to be as wanted only when all else is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Staged {
+    /// The member of `spec`.
+    pub(crate) member: &'static str,
+    /// What it is at first.
+    pub(crate) held: fn() -> Value,
+    /// Whether the object, as it stands, may be as wanted.
+    pub(crate) ready: fn(&Value) -> bool,
+}
+
+/// What runs on claims: without replicas its Pods go, and come back with them.
+pub(crate) const STOPS: Staged = Staged { member: "replicas", held: || Value::from(0_i64), ready: |_| true };
+
 /// The Pods of a workload, as its status counts them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counted {
@@ -275,8 +289,8 @@ pub(crate) struct Kind {
     pub(crate) pods: &'static str,
     /// It keeps Pods to its template, and replaces them when that changes.
     pub(crate) keeps_pods: bool,
-    /// Its Pods go when it has no replicas, and come back with them.
-    pub(crate) stops: bool,
+    /// A member of `spec` that has another value until all else is done, where a plan asks for that.
+    pub(crate) staged: Option<Staged>,
     /// How its rollout is counted, by `spec` and `status`.
     pub(crate) rollout: Option<fn(&Value) -> Counted>,
     /// Pods read it; its Kind.
@@ -336,7 +350,7 @@ impl Kind {
             // Of Deployments and their like, and of custom workloads made after them (Argo Rollouts).
             pods: "/spec/template/spec",
             keeps_pods: false,
-            stops: false,
+            staged: None,
             rollout: None,
             config: None,
             scales: None,

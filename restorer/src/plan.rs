@@ -287,7 +287,8 @@ pub struct Bodies {
     pub held: Vec<HeldIn>,
     /// The uids of what the plan saw that it would take along without an action: named with the action, or made by machines.
     pub along: Vec<String>,
-    /// A cron job that is written suspended, so that no missed run fires in the middle: unsuspended when all else is done.
+    /// What is written in two steps: a cron job suspended, so that no missed run fires in the middle, a workload without replicas
+    /// while its volumes are replaced, a volume retained until it is bound. The second comes when all else is done.
     pub unsuspend: bool,
     /// JSON pointers, of either side, whose values no output may show.
     pub redact: Vec<String>,

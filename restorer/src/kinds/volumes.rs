@@ -3,7 +3,7 @@
 use hindcast_cluster::quantity::Quantity;
 use hindcast_journal::{exact::Value, fold::ObjectKey, point::tags};
 
-use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Verdict, shapers, text};
+use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Staged, Verdict, shapers, text};
 use crate::{
     filling,
     full::Full,
@@ -51,6 +51,11 @@ pub(super) const FAMILY: Family = Family {
             judge: Some(is_gone),
             destroys: Some(|_| Some(Loss::Volume)),
             destroys_by_change: Some(reclaimed),
+            staged: Some(Staged {
+                member: "persistentVolumeReclaimPolicy",
+                held: || Value::from("Retain"),
+                ready: |volume| text(volume, "/status/phase") == "Bound",
+            }),
             rows: VOLUME_ANNOTATIONS,
             keep: Some(claim_of),
             mutable: Some(&[
@@ -285,8 +290,7 @@ fn is_gone(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
 /// A volume whose claim is gone keeps its data as long as its reclaim policy says so.
 fn reclaimed(target: &Value, live: &Value) -> Option<Loss> {
     let waits = matches!(text(live, "/status/phase"), "Released" | "Failed");
-    let bound = target.pointer("/spec/claimRef/uid").is_some();
-    (waits && bound && keeps_storage(live) && !keeps_storage(target)).then_some(Loss::Reclaimed)
+    (waits && keeps_storage(live) && !keeps_storage(target)).then_some(Loss::Reclaimed)
 }
 
 /// Whether the storage behind a `PersistentVolume` is kept when the object is deleted.

@@ -2,7 +2,7 @@
 
 use hindcast_journal::exact::Value;
 
-use super::{Anew, Counted, Family, Kind, Made, Rule, Turn, text};
+use super::{Anew, Counted, Family, Kind, Made, Rule, STOPS, Turn, text};
 use crate::{
     kept::{Fresh, Row},
     reason::{Loss, Ruled},
@@ -56,7 +56,7 @@ pub(super) const FAMILY: Family = Family {
         Kind {
             rows: &[TEMPLATE, REVISION],
             immutable: &["/spec/selector"],
-            stops: true,
+            staged: Some(STOPS),
             rollout: Some(replicas_available),
             ..workload("deployments")
         },
@@ -75,7 +75,7 @@ pub(super) const FAMILY: Family = Family {
             orphans: true,
             destroys: Some(claims_deleted),
             destroys_by_change: Some(claims_scaled),
-            stops: true,
+            staged: Some(STOPS),
             rollout: Some(replicas_ready),
             ..workload("statefulsets")
         },
@@ -83,10 +83,15 @@ pub(super) const FAMILY: Family = Family {
             made: Made::ByController,
             rows: &[TEMPLATE, REVISION],
             immutable: &["/spec/selector"],
-            stops: true,
+            staged: Some(STOPS),
             ..workload("replicasets")
         },
-        Kind { turn: Turn::Workloads, rows: &[TEMPLATE], stops: true, ..Kind::of("", "replicationcontrollers") },
+        Kind {
+            turn: Turn::Workloads,
+            rows: &[TEMPLATE],
+            staged: Some(STOPS),
+            ..Kind::of("", "replicationcontrollers")
+        },
         Kind { made: Made::ByController, ..Kind::never("apps", "controllerrevisions", &Ruled::ControllerRevision) },
     ],
     rules: &[

@@ -126,7 +126,7 @@ impl<'a> Planner<'a> {
         target: Value,
         changes: Vec<FieldChange>,
         said: String,
-        stops: bool,
+        staged: bool,
     ) {
         let text = |path: &str| stands.value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let kept = intent::kept(key, Some(stands), Some(stands), &self.around);
@@ -143,7 +143,7 @@ impl<'a> Planner<'a> {
             owners: Vec::new(),
             held: Vec::new(),
             along: Vec::new(),
-            unsuspend: stops,
+            unsuspend: staged,
             redact,
         };
         self.act(action, bodies);

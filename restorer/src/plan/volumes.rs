@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     desired::Full,
-    kinds::volumes::{self, CLAIMS, rebind},
+    kinds::volumes::{self, CLAIMS, keeps_storage, rebind},
     reason::Reason,
     selection::{Permission, What},
 };
@@ -65,14 +65,16 @@ impl Planner<'_> {
         if self.bodies.contains_key(&volume) {
             return;
         }
-        // With the policy that it had in the same write: released and to be deleted, it would be gone at once.
+        // Its policy only once it is bound: released and to be deleted, it would be gone at once.
         let before = self.desired.objects.get(&volume).filter(|_| self.desired.is_own());
         let policy = before.and_then(|before| policy_of(&mut target, &before.object.as_ref().ok()?.value));
         let redact = self.sealed(&volume, &[Some(&stands.value)]);
         let from = Side::new(&stands.value, &redact).at(UID).map(|uid| uid.shown(self.desired.key.as_deref()));
         let mut changes = vec![FieldChange { path: UID.to_owned(), from, to: None }];
+        let staged = policy.is_some() && !keeps_storage(&target);
         changes.extend(policy);
-        let said = format!("it is given to claim {}/{} again", key.namespace, key.name);
-        self.write_beside(&volume, &stands, target, changes, said, false);
+        let then = if staged { "; its policy follows once it is bound" } else { "" };
+        let said = format!("it is given to claim {}/{} again{then}", key.namespace, key.name);
+        self.write_beside(&volume, &stands, target, changes, said, staged);
     }
 }

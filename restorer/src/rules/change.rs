@@ -107,30 +107,31 @@ pub(crate) fn without_meanwhile(kind_key: &str, object: &mut Value) -> bool {
 /// Makes what would start work by itself wait until all else is done; whether it has to be let go then.
 pub fn suspend(kind_key: &str, body: &mut Value) -> bool {
     let kind = kinds::find(kind_key);
-    match kind.pause {
-        Some(pause) => (pause.hold)(body),
-        None => {
-            kind.stops && {
-                let spec = body.get_mut("spec").and_then(Value::as_object_mut);
-                spec.is_some_and(|spec| spec.insert("replicas", Value::from(0_i64)) != Some(Value::from(0_i64)))
-            }
+    match (kind.pause, kind.staged) {
+        (Some(pause), _) => (pause.hold)(body),
+        (None, Some(staged)) => {
+            let (spec, held) = (body.get_mut("spec").and_then(Value::as_object_mut), (staged.held)());
+            spec.is_some_and(|spec| spec.insert(staged.member, held.clone()) != Some(held))
         }
+        (None, None) => false,
     }
 }
 
-/// Whether a kind's objects are stopped by taking their replicas away.
+/// Whether a kind's objects are stopped by that, so that they must be seen stopped.
 pub fn stops(kind_key: &str) -> bool {
-    kinds::find(kind_key).stops
+    kinds::find(kind_key).staged.is_some_and(|staged| staged.member == kinds::STOPS.member)
 }
 
-/// The member of `spec` by which [`suspend`] made an object wait, if it waits.
-pub fn waits(kind_key: &str, now: &Value) -> Option<&'static str> {
+/// The member of `spec` by which [`suspend`] made an object wait, if it waits; and whether it may go on.
+pub fn waits(kind_key: &str, now: &Value) -> Option<(&'static str, bool)> {
     let kind = kinds::find(kind_key);
     if kind.pause.is_some() {
-        return (now.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true)).then_some("suspend");
+        let suspended = now.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
+        return suspended.then_some(("suspend", true));
     }
-    let stopped = kind.stops && now.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
-    stopped.then_some("replicas")
+    let staged = kind.staged?;
+    let held = now.get("spec").and_then(|spec| spec.get(staged.member)) == Some(&(staged.held)());
+    held.then(|| (staged.member, (staged.ready)(now)))
 }
 
 /// Takes out of a body what somebody else has by now, as the server's refusal names it; in words.

@@ -20,7 +20,7 @@ use hindcast_tests::{
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, Said, ask_with_cluster, on_folder, until};
+use crate::scene::{SOON, Said, on_folder, until};
 
 /// A database, and how it is spoken with.
 #[derive(Clone, Copy)]
@@ -121,7 +121,9 @@ impl Scene {
 
     async fn ask(&self, args: &[&str]) -> Result<Said> {
         let address = ["--run-address", &self.running.address];
-        let said = ask_with_cluster(&self.hindcast, &[args, &address].concat()).await?;
+        let args = [args, &address].concat();
+        let output = self.hindcast.call_within(&args, true, Duration::from_mins(5)).await?;
+        let said = Said::new(args.join(" "), &output);
         println!("{said}");
         Ok(said)
     }
@@ -158,6 +160,16 @@ impl Scene {
         let numbers: Vec<u64> = said.split(['|', '\t']).map(|n| n.trim().parse()).collect::<Result<_, _>>()?;
         ensure!(numbers.len() == 2 && numbers[0] == numbers[1], "rows are missing in between: {said}");
         Ok(numbers[0])
+    }
+
+    /// Prints what stands, for whoever has to find out why.
+    async fn show(&self, name: &str) -> Result<()> {
+        let kinds = "statefulset,pod,pvc,volumesnapshot,event";
+        for args in [&["get", kinds, "-n", name, "-o", "wide"][..], &["get", "pv,volumesnapshotcontent", "-o", "wide"]]
+        {
+            println!("{}", self.node.kubectl(args).await?.out);
+        }
+        Ok(())
     }
 
     async fn uid(&self, path: &str) -> Result<Option<String>> {
@@ -217,8 +229,16 @@ async fn a_real_database_comes_back_with_what_was_committed_before_the_point() -
     let _beside = crate::FIGURES.read().await;
     let scene = Scene::new().await?;
     for database in [POSTGRES, MARIADB] {
-        lost_and_restored(&scene, &database).await.with_context(|| format!("{} is lost", database.name))?;
-        rolled_back_in_place(&scene, &database).await.with_context(|| format!("{} in place", database.name))?;
+        let name = database.name;
+        let done = async {
+            lost_and_restored(&scene, &database).await.with_context(|| format!("{name} is lost"))?;
+            rolled_back_in_place(&scene, &database).await.with_context(|| format!("{name} in place"))
+        };
+        let done = done.await;
+        if done.is_err() {
+            scene.show(name).await?;
+        }
+        done?;
     }
     Ok(())
 }

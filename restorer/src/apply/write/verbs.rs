@@ -26,6 +26,10 @@ use crate::{
     rules,
 };
 
+/// How long what was written in two steps may take to be ready for the second, and how often it is looked at.
+const GOES_ON: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 impl Work<'_> {
     pub(super) async fn update(&self, job: Job<'_>) -> Result<Did, Did> {
         let (Some(before), Some(mut target)) = (job.before(), job.target()) else {
@@ -359,7 +363,8 @@ impl Work<'_> {
         let kind = job.action.key.kind_key();
         let path = format!("{}{}", job.path(), request::manners(false));
         let mut why = Message::from(Cause::Contended(None));
-        for _ in 0..=CONFLICTS {
+        let (began, mut conflicts) = (self.link.parts.clock.monotonic(), 0);
+        while conflicts <= CONFLICTS {
             let now = match self.read(&job).await {
                 Ok(Some(now)) => now,
                 Ok(None) => {
@@ -371,10 +376,18 @@ impl Work<'_> {
                     break;
                 }
             };
-            let Some(member) = rules::waits(&kind, &now.value) else {
+            let Some((member, ready)) = rules::waits(&kind, &now.value) else {
                 did.after = Some(now);
                 return did;
             };
+            if !ready {
+                why = "what it waits for is not there yet".into();
+                let waited = self.link.parts.clock.monotonic().saturating_sub(began);
+                if waited > GOES_ON || self.link.cancelled_within(LOOK_EVERY).await {
+                    break;
+                }
+                continue;
+            }
             let wanted = job.bodies.target.as_ref().and_then(|target| target.get("spec")?.get(member)).cloned();
             let metadata: Object =
                 [("resourceVersion", Value::from(meta(&now.value, "resourceVersion")))].into_iter().collect();
@@ -389,7 +402,7 @@ impl Work<'_> {
                     did.sent = None;
                     return did.with_note(note);
                 }
-                Ok(reply) if reply.status == 409 => {}
+                Ok(reply) if reply.status == 409 => conflicts += 1,
                 Ok(reply) => {
                     why = reply.message().into();
                     break;
@@ -402,6 +415,7 @@ impl Work<'_> {
         }
         did.became = Became::Failed;
         did.settled = false;
-        did.with_note(Some(Message::about("it was written, and STILL STANDS STILL: ", why)))
+        let kept = "it was written, but for what was to follow when all else was done: ";
+        did.with_note(Some(Message::about(kept, why)))
     }
 }

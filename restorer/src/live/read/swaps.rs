@@ -12,7 +12,6 @@ use super::{Reading, present};
 use crate::{
     desired::{Full, Wanted},
     kinds::{
-        self,
         volumes::{CLAIMS, VOLUMES},
         workloads::{mounts, takes_claims_when_scaled},
     },
@@ -21,6 +20,7 @@ use crate::{
         server::{Refusal, path},
     },
     references::{Reference, references},
+    rules,
     selection::{Reach, Volumes},
 };
 
@@ -123,7 +123,7 @@ impl Reading<'_> {
                 resource,
                 name: owner.name.clone(),
             };
-            if !kinds::of(&key).stops {
+            if !rules::stops(&key.kind_key()) {
                 return Err(format!("Pod {name} runs on it, which {owner} makes: stop that first"));
             }
             if !users.contains_key(&key) {

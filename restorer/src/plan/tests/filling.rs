@@ -11,6 +11,7 @@ use crate::{
     live::{Present, Swap},
     message::Note,
     plan::{Prepared, Verb},
+    rules,
     selection::Volumes,
 };
 
@@ -170,7 +171,8 @@ fn all_data_asked_for_says_which_claims_have_no_snapshot() {
     assert!(plan.left.iter().any(|left| left.reason.code() == "pvc-swap"), "{:?}", plan.left);
 }
 
-/// An undo gives the claim its volume back, in one write with the policy it had: released and to be deleted, it would be gone.
+/// An undo gives the claim its volume back, and the policy it had only when all else is done: released and to be deleted, it
+/// would be gone.
 #[test]
 fn an_undo_gives_the_volume_back_and_never_leaves_it_to_be_reclaimed() {
     let policy = |policy: &str, phase: &str| {
@@ -202,6 +204,14 @@ fn an_undo_gives_the_volume_back_and_never_leaves_it_to_be_reclaimed() {
     let volume = target(&prepared, "PersistentVolume pvc-u");
     assert_eq!(at(volume, "/spec/persistentVolumeReclaimPolicy"), Some("Delete"));
     assert_eq!(volume.pointer("/spec/claimRef/uid"), None, "it is no one's until the claim is there");
+    assert!(
+        prepared.bodies[&key("PersistentVolume pvc-u")].unsuspend,
+        "it is deleted if that is said before it is bound"
+    );
+    let mut first = volume.clone();
+    assert!(rules::suspend("/persistentvolumes", &mut first));
+    assert_eq!(at(&first, "/spec/persistentVolumeReclaimPolicy"), Some("Retain"));
+    assert_eq!(rules::waits("/persistentvolumes", &first), Some(("persistentVolumeReclaimPolicy", false)));
     let claim = target(&prepared, "PersistentVolumeClaim d");
     assert_eq!((at(claim, "/spec/volumeName"), at(claim, "/spec/dataSource/name")), (Some("pvc-u"), None));
     assert_eq!(

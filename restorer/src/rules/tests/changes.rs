@@ -161,13 +161,13 @@ fn cronjob_suspended_until_all_is_done() {
 fn quota_order_is_growing_first_and_shrinking_last() {
     let quota = |hard: Json| value(&json!({"spec": {"hard": hard}}));
     let order = |then: Json, now: Json| wave("/resourcequotas", Verb::Update, Some(&quota(then)), Some(&quota(now)));
-    assert_eq!(order(json!({"pods": "10"}), json!({"pods": "5"})), 0);
-    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "10"})), 9);
-    assert_eq!(order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})), 9, "a new limit");
-    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "5", "memory": "1Gi"})), 0);
-    assert_eq!(order(json!({"memory": "1024Mi"}), json!({"memory": "1Gi"})), 3);
-    assert_eq!(wave("/resourcequotas", Verb::Create, Some(&quota(json!({"pods": "5"}))), None), 9);
-    assert_eq!(wave("/resourcequotas", Verb::Delete, None, Some(&quota(json!({"pods": "5"})))), 0);
+    assert_eq!(order(json!({"pods": "10"}), json!({"pods": "5"})), Turn::Loosens as u8);
+    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "10"})), Turn::Limits as u8);
+    assert_eq!(order(json!({"pods": "5", "memory": "1Gi"}), json!({"pods": "5"})), Turn::Limits as u8, "a new limit");
+    assert_eq!(order(json!({"pods": "5"}), json!({"pods": "5", "memory": "1Gi"})), Turn::Loosens as u8);
+    assert_eq!(order(json!({"memory": "1024Mi"}), json!({"memory": "1Gi"})), Turn::Configuration as u8);
+    assert_eq!(wave("/resourcequotas", Verb::Create, Some(&quota(json!({"pods": "5"}))), None), Turn::Limits as u8);
+    assert_eq!(wave("/resourcequotas", Verb::Delete, None, Some(&quota(json!({"pods": "5"})))), Turn::Loosens as u8);
 }
 
 fn creates(kind: &str) -> u8 {
