@@ -8,6 +8,7 @@ mod coverage;
 mod later;
 mod lives;
 mod node;
+mod operator;
 mod oracle;
 mod points;
 mod restore;
