@@ -39,7 +39,8 @@ pub(crate) use tests::schema::check as schema;
 /// Runs a verb.
 pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
     let parts = Parts::system();
-    let wall = Wall::new(parts.clock.now(), cli.common.tz.as_deref())?;
+    let wall = Wall::new(parts.clock.now(), cli.common.tz.as_deref())
+        .map_err(|error| Failure::from(error).hint("--tz or HINDCAST_TZ chooses another one"))?;
     let context = Context { common: &cli.common, printer, parts, wall };
     let table = matches!(cli.common.output, Output::Wide | Output::Name);
     if table && !matches!(cli.verb, Verb::Get(_)) {

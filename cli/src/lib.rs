@@ -4,8 +4,8 @@
 //! function of a library, and prints what comes back. It is the only crate that prints, exits, serves HTTP or sets
 //! tracing up.
 //!
-//! **Map.** `args` is what clap reads. `commands` has a file per verb. `moment`, `kinds`, `selector` and `store` turn
-//! words into what libraries take, `scope` does so for restores; `past` is the one door to the reading libraries, `rollback`
+//! **Map.** `args` is what clap reads. `commands` has a file per verb. `selector` and `store` turn words into what libraries take,
+//! `scope` does so for restores; `past` is the one door to the reading libraries, `rollback`
 //! the one to restores, with `planfile` and `progress` beside it. `view` is what `-o json` says
 //! (schemas in `cli/schemas`), `render` the text, `columns` the tables of `get`, `redact` what is hidden, and
 //! `printer` the only writer to the terminal.
@@ -33,14 +33,11 @@ mod failure;
 mod files;
 mod history;
 mod keyfile;
-mod kinds;
 mod kubeconfig;
 mod listen;
 mod logging;
-mod moment;
 mod names;
 mod past;
-mod paths;
 mod planfile;
 mod points;
 mod printer;
@@ -55,6 +52,8 @@ mod selector;
 mod store;
 mod view;
 mod words;
+
+use hindcast_restorer::ask::{kinds, moment, paths};
 
 use crate::{args::Cli, failure::Exit, printer::Printer};
 

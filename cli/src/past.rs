@@ -18,14 +18,14 @@ use hindcast_journal::{
     cut::{At, MAIN, Uncertain},
     exact::Value,
     facts::{self, CoverEnd, Discovery, Gap},
-    fold::{KindState, ObjectKey, Scope},
+    fold::{KindState, ObjectKey},
     parts::Micros,
     point::{Point, Points},
     row::Source,
     seal::Key,
     store::Patience,
 };
-use hindcast_restorer::{Bypassed, Object, Protection, Timeline, Unsure, View};
+use hindcast_restorer::{Bypassed, Object, Protection, Timeline, Unsure, View, ask};
 
 use crate::{
     columns::span,
@@ -172,31 +172,11 @@ pub(crate) fn keys(context: &Context<'_>) -> Result<Vec<Arc<Key>>> {
     Ok(file.into_iter().flat_map(|file| file.keys).map(Arc::new).collect())
 }
 
-/// T as the journal takes it.
-fn question(t: &T, open: bool) -> Result<At> {
-    Ok(match t {
-        T::Time(time) => At::Time(*time),
-        T::Rev(rv, incarnation) => At::Rev { rv: *rv, incarnation: *incarnation, domain: None },
-        T::Pos(pos) => At::Pos(*pos),
-        T::Now if open => At::NowOpen,
-        T::Now => At::Now,
-        T::Before(t) => match &**t {
-            T::Time(time) => At::BeforeTime(*time),
-            T::Pos(pos) => At::BeforePos(*pos),
-            T::Rev(rv, incarnation) => At::Rev { rv: rv.saturating_sub(1), incarnation: *incarnation, domain: None },
-            T::Now | T::Before(_) | T::Point(_) => {
-                return Err(Failure::new("before:", "stands before a time, rev:N or pos:N"));
-            }
-        },
-        T::Point(name) => return Err(Failure::new(format!("point:{name}"), "was not looked up")),
-    })
-}
-
 impl Reading<'_> {
     /// The past at the moment that T is, closed if there is a way to close it; says on stderr what T became.
     pub(crate) async fn at(&mut self, t: &T, open: bool) -> Result<Past> {
         let t = &self.settled(t).await?;
-        let at = question(t, open)?;
+        let at = t.question(open)?;
         let mut past = self.timeline.at(&at).await?;
         let moment = past.moment();
         let wants_more = match at {
@@ -221,24 +201,14 @@ impl Reading<'_> {
         Ok(Points::new(self.journal.store()).named(name).await?)
     }
 
-    /// T with the cut of a recovery point in the place of its name.
+    /// T with the cut of a recovery point in the place of its name, which is said.
     async fn settled(&self, t: &T) -> Result<T> {
-        Ok(match t {
-            T::Point(name) => {
-                let point = self.point(name).await?;
-                let Some(main) = point.cut().domains.get(MAIN).copied() else {
-                    return Err(Failure::new(format!("point:{name}"), "has no closed cut"));
-                };
-                self.context.printer.note(format!(
-                    "point {} is of {}",
-                    point.about.name,
-                    self.context.wall.show(point.time)
-                ));
-                T::Rev(main.rv, Some(main.incarnation))
-            }
-            T::Before(t) => T::Before(Box::new(Box::pin(self.settled(t)).await?)),
-            t => t.clone(),
-        })
+        let (settled, point) = t.settled(self.journal.store()).await?;
+        if let Some(point) = point {
+            let shown = self.context.wall.show(point.time);
+            self.context.printer.note(format!("point {} is of {shown}", point.about.name));
+        }
+        Ok(settled)
     }
 
     /// Says how old the state of now is, if it is not of now.
@@ -304,36 +274,18 @@ impl Reading<'_> {
 
     /// When the first kind came under protection.
     async fn begin(&mut self) -> Result<Option<Micros>> {
-        let kinds = self.kinds_of(&At::NowOpen).await?;
+        let kinds = self.kinds_ever().await?;
         Ok(kinds.values().flat_map(|kind| &kind.covers).map(|cover| cover.from_time).min())
-    }
-
-    async fn kinds_of(&mut self, at: &At) -> Result<BTreeMap<String, KindState>> {
-        let past = self.timeline.at(at).await?;
-        Ok(View::of(&past, &Scope::nothing()).await?.kinds)
     }
 
     /// The kinds that the journal has come to know since, whatever became of them.
     pub(crate) async fn kinds_ever(&mut self) -> Result<BTreeMap<String, KindState>> {
-        self.kinds_of(&At::NowOpen).await
+        Ok(ask::scope::kinds_ever(&mut self.timeline).await?)
     }
 
-    /// Reads `KIND…` against the kinds of the moment; a kind that is only known later is taken too, since it was not
-    /// protected then, which is another answer than an unknown word.
+    /// Reads `KIND…` against the kinds of the moment, or else those that are known since.
     pub(crate) async fn asked(&mut self, past: &Past, kind: &str, name: Option<&str>) -> Result<kinds::Asked> {
-        let known = named(&View::of(past, &Scope::nothing()).await?.kinds);
-        match kinds::parse(kind, name, &known) {
-            Ok(asked) => Ok(asked),
-            Err(failure) => {
-                let mut all = known;
-                for later in named(&self.kinds_ever().await?) {
-                    if all.iter().all(|kind| kind.kind_key() != later.kind_key()) {
-                        all.push(later);
-                    }
-                }
-                kinds::parse(kind, name, &all).map_err(|_| failure)
-            }
-        }
+        Ok(ask::scope::asked(&mut self.timeline, past, kind, name).await?)
     }
 
     /// Sorts the asked kinds by whether they were protected. All unprotected is a failure, some are a reservation.
@@ -552,10 +504,6 @@ impl Reading<'_> {
             reserved => reserved,
         }
     }
-}
-
-fn named(kinds: &BTreeMap<String, KindState>) -> Vec<Discovery> {
-    kinds.values().map(|kind| kind.discovery.clone()).filter(|kind| !kind.resource.is_empty()).collect()
 }
 
 /// Why a kind was not protected, in words.

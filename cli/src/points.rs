@@ -3,11 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use hindcast_cluster::{Api, Failure as NoAnswer};
-use hindcast_journal::{
-    Error, Journal, Parts, Reader, Result as JournalResult, cut::At, error::ErrorKind, row::Revision,
-};
-use hindcast_snapshotter::{Csi, Drivers, Limits, Maker, Now, PodExec};
+use hindcast_journal::Parts;
+use hindcast_snapshotter::{Closer, Limits, Maker};
 
 use crate::{
     context::Context,
@@ -16,84 +13,35 @@ use crate::{
     rollback,
 };
 
-/// How long the journal may take to reach a revision: bookmarks come every minute.
-const REACH: Duration = Duration::from_secs(100);
-/// How often it is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// How long a request may take.
+/// How long a running Hindcast may take to close the cut.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// The journal as another process writes it.
-struct Written {
-    api: Api,
-    journal: Journal,
+/// Asks the `run` at an address.
+struct Asked {
     parts: Parts,
-    /// Where that process listens, to ask it to close the cut.
-    run_address: Option<String>,
+    address: String,
 }
 
-impl std::fmt::Debug for Written {
+impl std::fmt::Debug for Asked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Written")
+        f.write_str(&self.address)
     }
 }
 
 #[async_trait]
-impl Now for Written {
-    async fn revision(&self) -> JournalResult<Revision> {
-        let path = hindcast_cluster::path::collection("", "v1", "", "namespaces");
-        let unavailable = |why: NoAnswer| Error::new(ErrorKind::Unavailable, "the API server", why.to_string());
-        let page = self.api.sample(&path).await.map_err(unavailable)?;
-        page.rv.ok_or_else(|| unavailable(NoAnswer::Opaque))
-    }
-
-    async fn close(&self) -> JournalResult<()> {
-        let target = self.revision().await?;
-        if let Some(address) = &self.run_address
-            && let Err(why) = ask_run(&self.parts, address, DEADLINE).await
-        {
-            tracing::warn!("{address} did not close the cut: {why}");
-        }
-        let mut reader = Reader::open(&self.journal).await?;
-        let began = self.parts.clock.monotonic();
-        loop {
-            let now = reader.at(&At::Now).await?;
-            if now.moment().closed && now.moment().cut.rev() >= target {
-                return Ok(());
-            }
-            if self.parts.clock.monotonic().saturating_sub(began) > REACH {
-                let reason = format!(
-                    "is closed up to revision {}, the cluster stands at {target}, and nothing more came within {} s",
-                    now.moment().cut.rev(),
-                    REACH.as_secs()
-                );
-                return Err(Error::new(ErrorKind::Unavailable, "the journal", reason)
-                    .with_hint("is `hindcast run` alive? `hindcast status` says which kinds lag"));
-            }
-            self.parts.clock.sleep(LOOK_EVERY).await;
-            reader.refresh().await?;
-        }
+impl Closer for Asked {
+    async fn close(&self) -> std::result::Result<(), String> {
+        let Self { parts, address } = self;
+        ask_run(parts, address, DEADLINE).await.map_err(|why| format!("{address}: {why}"))
     }
 }
 
 /// Makes and deletes points of the journal, with the rights of the context's account.
 pub(crate) async fn maker(context: &Context<'_>, past: &Reading<'_>, limits: Limits) -> Result<Maker> {
     let cluster = rollback::cluster(context, past).await?;
-    let client = cluster.client;
-    let parts = context.parts.clone();
-    let now = Written {
-        api: Api::single(parts.clone(), client.clone(), DEADLINE),
-        journal: past.journal.clone(),
-        parts: parts.clone(),
-        run_address: context.common.run_address.clone(),
-    };
-    let random = &parts.random;
-    Ok(Maker {
-        journal: past.journal.clone(),
-        drivers: Drivers(vec![Arc::new(Csi::new(client.clone(), parts.clone()))]),
-        exec: Arc::new(PodExec::new(client, parts.clone())),
-        now: Arc::new(now),
-        limits,
-        by: format!("{:016x}", random.next_u64()),
-    })
+    let closer = context.common.run_address.clone().map(|address| {
+        let closer: Arc<dyn Closer> = Arc::new(Asked { parts: context.parts.clone(), address });
+        closer
+    });
+    Ok(Maker::new(&past.journal, &cluster.client, closer, limits))
 }

@@ -7,7 +7,7 @@
 
 use std::{path::Path, time::Duration};
 
-use hindcast_journal::{Journal, Moment, cut::MAIN};
+use hindcast_journal::Journal;
 use hindcast_restorer::{
     Records, Selection,
     plan::Nowhere,
@@ -19,7 +19,6 @@ use crate::{
     context::Context,
     failure::{Failure, Result},
     kubeconfig,
-    moment::{T, rfc3339},
     names::kind_name,
     past::{self, Reading},
     paths, render,
@@ -73,21 +72,6 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Reading<'_>) -> Result
             Err(reach.refused(&unopened).hint("the past can be read without it: hindcast get, show, diff, log"))
         }
         Err(unopened) => Err(reach.refused(&unopened)),
-    }
-}
-
-/// T, as it can be asked again at any time and means the same.
-pub(crate) fn again(t: &T, moment: &Moment) -> String {
-    let main = moment.cut.domains.get(MAIN).copied();
-    match t {
-        T::Time(time) => rfc3339(*time),
-        T::Rev(rv, incarnation) => {
-            format!("rev:{rv}@{}", incarnation.or(main.map(|p| p.incarnation)).unwrap_or(0))
-        }
-        T::Pos(pos) => format!("pos:{pos}"),
-        // A point may be deleted; its cut stays what it is.
-        T::Now | T::Point(_) => format!("rev:{}@{}", moment.cut.rev(), main.map_or(0, |p| p.incarnation)),
-        T::Before(t) => format!("before:{}", again(t, moment)),
     }
 }
 

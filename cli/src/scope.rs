@@ -4,17 +4,18 @@
 //! (2) Every kind and name is resolved against the journal's own discovery, so that a word that means nothing is refused
 //! and never an empty scope.
 
-use hindcast_journal::{Past, facts::Discovery};
-use hindcast_restorer::selection::{Selection, Volumes, What, Widen};
+use hindcast_journal::Past;
+use hindcast_restorer::{
+    ask::scope::{self, Wanted},
+    selection::{Selection, Volumes, Widen},
+};
 
 use crate::{
     args::{self, Target},
     context::Context,
     failure::{Failure, Result},
-    kinds::{self, Asked},
     kubeconfig::{self, Namespaces},
     past::Reading,
-    paths,
     selector::Selector,
 };
 
@@ -29,38 +30,35 @@ pub(crate) async fn selection(
     past: &mut Reading<'_>,
     then: &Past,
 ) -> Result<Selection> {
-    let mut only = Vec::with_capacity(target.only.len());
-    for word in &target.only {
-        let asked = past.asked(then, word.trim(), None).await?;
-        only.push(one(&format!("--only {word}"), asked)?);
-    }
-    Ok(Selection {
-        what: what(context, target, past, then).await?,
+    let wanted = Wanted {
+        object: target.kind.clone().map(|kind| (kind, target.name.clone())),
+        namespace: target.namespace.clone(),
+        only: target.only.clone(),
         labels: target.selector.clone().unwrap_or_default(),
-        only,
-        path: target.path.as_deref().map(pointer).transpose()?,
+        path: target.path.clone(),
         volumes: match target.volumes {
             args::FromPoints::Missing => Volumes::Missing,
             args::FromPoints::None => Volumes::None,
             args::FromPoints::All => Volumes::All,
         },
-        widen: self::widen(widen, past).await?,
-    })
+        allow_delete: widen.allow_delete.clone(),
+        widen: allowed(widen, Vec::new()),
+    };
+    let place = args::Place { namespace: target.namespace.clone(), all_namespaces: false };
+    let home = || match kubeconfig::namespace(context, &place) {
+        Namespaces::One(namespace) => namespace,
+        Namespaces::All => String::new(),
+    };
+    Ok(wanted.selection(&mut past.timeline, then, home).await?)
 }
 
 /// What may be done beyond the default.
 pub(crate) async fn widen(args: &args::Widen, past: &mut Reading<'_>) -> Result<Widen> {
-    let mut allow_delete = Vec::with_capacity(args.allow_delete.len());
-    if !args.allow_delete.is_empty() {
-        let known: Vec<Discovery> = past.kinds_ever().await?.into_values().map(|k| k.discovery).collect();
-        for word in &args.allow_delete {
-            let kind = kinds::resolve(word.trim(), &known)?.kind_key();
-            if !allow_delete.contains(&kind) {
-                allow_delete.push(kind);
-            }
-        }
-    }
-    Ok(Widen {
+    Ok(allowed(args, scope::deletes(&mut past.timeline, &args.allow_delete).await?))
+}
+
+fn allowed(args: &args::Widen, allow_delete: Vec<String>) -> Widen {
+    Widen {
         with_cluster_scoped: args.with_cluster_scoped,
         include_system: args.include_system,
         allow_delete,
@@ -70,7 +68,7 @@ pub(crate) async fn widen(args: &args::Widen, past: &mut Reading<'_>) -> Result<
         rerun_jobs: args.rerun_jobs,
         allow_empty_volumes: args.allow_empty_volumes,
         bypass_webhooks: args.bypass_webhooks,
-    })
+    }
 }
 
 /// Refuses what is no scope, before anything is read.
@@ -79,7 +77,7 @@ pub(crate) fn check(target: &Target) -> Result<()> {
         return Err(Failure::new("--namespace and -A", "are two scopes").hint("give one of them"));
     }
     Selector::parse(target.selector.as_deref().unwrap_or_default())?;
-    target.path.as_deref().map(pointer).transpose()?;
+    target.path.as_deref().map(scope::pointer).transpose()?;
     let Some(kind) = &target.kind else {
         if target.namespace.is_some() || target.all_namespaces {
             return Ok(());
@@ -105,39 +103,4 @@ pub(crate) fn check(target: &Target) -> Result<()> {
             .hint("leave them out, or give -n NS instead of the object"));
     }
     Ok(())
-}
-
-async fn what(context: &Context<'_>, target: &Target, past: &mut Reading<'_>, then: &Past) -> Result<What> {
-    let Some(kind) = &target.kind else {
-        return Ok(match &target.namespace {
-            Some(namespace) => What::Namespace(namespace.clone()),
-            None => What::All,
-        });
-    };
-    let asked = past.asked(then, kind, target.name.as_deref()).await?;
-    let namespaced = asked.kinds.iter().any(|kind| kind.namespaced);
-    let (kind, name) = one(kind, asked)?;
-    let place = args::Place { namespace: target.namespace.clone(), all_namespaces: false };
-    let namespace = match namespaced.then(|| kubeconfig::namespace(context, &place)) {
-        Some(Namespaces::One(namespace)) => namespace,
-        _ => String::new(),
-    };
-    Ok(What::Object { kind, namespace, name })
-}
-
-/// One kind and one name.
-fn one(text: &str, asked: Asked) -> Result<(String, String)> {
-    match (asked.kinds.as_slice(), asked.name) {
-        ([kind], Some(name)) => Ok((kind.kind_key(), name)),
-        _ => Err(Failure::new(format!("`{text}`"), "not one object").hint("KIND/NAME, as deploy/web")),
-    }
-}
-
-/// The JSON pointer of a path as people write it.
-fn pointer(path: &str) -> Result<String> {
-    paths::pointer(path).map_err(|reason| {
-        Failure::new(format!("path `{path}`"), reason).hint(
-            "as spec.template, spec.template.spec.containers[web].image, metadata.annotations[\"a.b/c\"], or /spec/template",
-        )
-    })
 }

@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Whether there is an object of that name.
-    pub(crate) async fn exists(&self, path: &Path) -> Result<bool> {
+    pub async fn exists(&self, path: &Path) -> Result<bool> {
         let ask = async || match self.limited(path, self.inner.head(path)).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),

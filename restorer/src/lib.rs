@@ -11,6 +11,7 @@
 //! What a restore may touch is said by one table, [`rules`]; what of an object is anybody's intent by [`intent`].
 
 pub mod apply;
+pub mod ask;
 pub mod blame;
 pub mod bypass;
 mod caller;

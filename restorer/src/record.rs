@@ -180,17 +180,26 @@ impl Records {
     /// be written to the cluster. `told` hears of the id before anything is kept under it, so that whoever is killed from
     /// then on has said which restore it is.
     pub async fn begin(&self, prepared: &Prepared, told: &(dyn Fn(&str) + Send + Sync)) -> Result<Record> {
-        let plan = Bytes::from(prepared.plan.told(self.words).to_json());
         let began = self.store.parts().clock.now();
-        let id = loop {
+        loop {
             let id = self.draw(began);
             told(&id);
-            let path = self.store.layout().restore(&id, "plan");
             // An id that is taken is another restore's of the same second.
-            if create_within(&self.store, &path, plan.clone(), FIRST_PATIENCE).await.map_err(unwritable)? {
-                break id;
+            if let Some(record) = self.begin_as(&id, prepared).await? {
+                return Ok(record);
             }
-        };
+        }
+    }
+
+    /// Begins the record of that id; `None` if it is taken. Who knows beforehand which id is theirs begins a restore once, however often it
+    /// is tried.
+    pub async fn begin_as(&self, id: &str, prepared: &Prepared) -> Result<Option<Record>> {
+        let plan = Bytes::from(prepared.plan.told(self.words).to_json());
+        let began = self.store.parts().clock.now();
+        let path = self.store.layout().restore(id, "plan");
+        if !create_within(&self.store, &path, plan, FIRST_PATIENCE).await.map_err(unwritable)? {
+            return Ok(None);
+        }
         let record = Record {
             keys: self.data_keys(&prepared.plan.cluster),
             store: self.store.clone(),
@@ -204,10 +213,15 @@ impl Records {
             resumed: false,
             words: self.words,
             began,
-            id,
+            id: id.to_owned(),
         };
         self.keep_bodies(&record, prepared, |_| true).await?;
-        Ok(record)
+        Ok(Some(record))
+    }
+
+    /// Whether there is a record of exactly that id.
+    pub async fn has(&self, id: &str) -> Result<bool> {
+        self.store.exists(&self.store.layout().restore(id, "plan")).await
     }
 
     /// Keeps the batches of pre-images whose numbers are wanted.

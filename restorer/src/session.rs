@@ -41,7 +41,10 @@ mod tests;
 /// The cluster whose past is put back, through a client that was found to reach it.
 #[derive(Clone)]
 pub struct Session {
+    /// Who reads and writes what a restore is about.
     client: Client,
+    /// Who asks which cluster it is, and brings the journal to where it stands: the same, unless a restore is another account's.
+    asks: Client,
     /// Which cluster it is, of which alone anything is read or written.
     cluster: String,
     parts: Parts,
@@ -118,14 +121,21 @@ impl Session {
             Some(Err(error)) => Err(Unopened::Refused(error)),
             Some(Ok(None)) => Err(Unopened::Nameless),
             Some(Ok(Some(found))) if found != wanted => Err(Unopened::Another { found, wanted: wanted.to_owned() }),
-            Some(Ok(Some(cluster))) => Ok(Self { client, cluster, parts, wait }),
+            Some(Ok(Some(cluster))) => Ok(Self { asks: client.clone(), client, cluster, parts, wait }),
         }
+    }
+
+    /// The same, in which a restore reads and writes through another client of the same server: as another account, which need
+    /// not see more of the cluster than what is restored.
+    #[must_use]
+    pub fn acting(self, client: Client) -> Self {
+        Self { client, ..self }
     }
 
     /// The past at a moment, closed through the cluster: what it tells beyond the journal is laid over what the timeline
     /// reads from here on.
     pub async fn close(&self, timeline: &mut Timeline, at: &At) -> Result<Past> {
-        timeline.close(&self.client, at, self.wait).await
+        timeline.close(&self.asks, at, self.wait).await
     }
 
     /// The plan that puts a selection back to a moment.
@@ -159,14 +169,14 @@ impl Session {
         let began = clock.monotonic();
         timeline.forget_overlay().await?;
         let wants = |kind: &Discovery| selection.wants_kind(&kind.kind_key(), kind.namespaced);
-        let late = timeline.arrive(&self.client, wants, self.wait).await.err();
+        let late = timeline.arrive(&self.asks, wants, self.wait).await.err();
         timeline.refresh().await?;
         let waited = clock.monotonic().saturating_sub(began);
         let mut known = Known::gather(timeline, selection).await?;
         known.find_moved(timeline, desired).await?;
         let served = known.kinds.values().map(|kind| &kind.discovery);
         let served: Vec<_> = served.filter(|kind| !kind.resource.is_empty() && !kind.gone).cloned().collect();
-        let mut live = live::read(&self.client, &self.parts, &served, selection, desired).await?;
+        let mut live = live::read((&self.client, &self.asks), &self.parts, &served, selection, desired).await?;
         // An address may lead to another cluster by now.
         self.same("what answers", &live.cluster)?;
         let claims = filling::claims(selection, desired, &live);
@@ -200,6 +210,13 @@ impl Session {
         self.same("the plan", &prepared.plan.cluster)?;
         let record = records.begin(&prepared, told).await?;
         Ok(Restore { session: self.clone(), prepared, record })
+    }
+
+    /// The same under an id of the caller's; `None` if there is a record of that id already, which is to be resumed.
+    pub async fn begin_as(&self, records: &Records, id: &str, prepared: Prepared) -> Result<Option<Restore>> {
+        self.same("the plan", &prepared.plan.cluster)?;
+        let record = records.begin_as(id, &prepared).await?;
+        Ok(record.map(|record| Restore { session: self.clone(), prepared, record }))
     }
 
     /// Takes up a restore that was interrupted; one that had written nothing yet is planned again, and has to come to the

@@ -17,6 +17,7 @@ mod exec;
 mod go;
 mod hooks;
 mod make;
+mod now;
 pub mod plan;
 pub mod policy;
 pub mod retention;
@@ -25,7 +26,8 @@ pub mod schedule;
 
 pub use csi::Csi;
 pub use exec::{Exec, PodExec};
-pub use hooks::HookSpec;
-pub use make::{Drivers, Left, Limits, Maker, Mended, Now, Told};
+pub use hooks::{ExecSpec, HookSpec};
+pub use make::{Drivers, Left, Limits, Maker, Mended, Told};
+pub use now::{Closer, Now, Written};
 pub use plan::{Request, plan};
 pub use scene::Scene;

@@ -32,7 +32,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use hindcast_journal::{
     Error, Journal, Past, Reader, Result,
@@ -45,8 +44,10 @@ use hindcast_journal::{
 
 pub use self::reconcile::{Left, Mended};
 use crate::{
+    csi::Csi,
     driver::{Standing, VolumeDriver},
-    exec::Exec,
+    exec::{Exec, PodExec},
+    now::{Closer, Now, Written},
     plan::{self, Planned, Request},
     scene::Scene,
 };
@@ -55,16 +56,6 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Snapshots looked at, or deleted, at once.
 const AT_ONCE: usize = 32;
-
-/// Says where the cluster stands, and brings the journal there.
-#[async_trait]
-pub trait Now: Send + Sync + std::fmt::Debug {
-    /// The newest revision of the main domain.
-    async fn revision(&self) -> Result<Revision>;
-
-    /// Brings the journal's closed, durable cut to where the cluster stands now, or further.
-    async fn close(&self) -> Result<()>;
-}
 
 /// Drivers, in the order in which they are asked whether they take a volume.
 #[derive(Debug, Clone, Default)]
@@ -152,6 +143,19 @@ struct Under {
 }
 
 impl Maker {
+    /// Of the journal of a client's cluster, with what that cluster offers: CSI snapshots, hooks in its Pods.
+    pub fn new(journal: &Journal, client: &kube::Client, closer: Option<Arc<dyn Closer>>, limits: Limits) -> Self {
+        let parts = journal.parts();
+        Self {
+            journal: journal.clone(),
+            drivers: Drivers(vec![Arc::new(Csi::new(client.clone(), parts.clone()))]),
+            exec: Arc::new(PodExec::new(client.clone(), parts.clone())),
+            now: Arc::new(Written::new(client.clone(), journal, closer)),
+            limits,
+            by: format!("{:016x}", parts.random.next_u64()),
+        }
+    }
+
     fn points(&self) -> Points {
         Points::new(self.journal.store())
     }

@@ -29,13 +29,14 @@ use jiff::{SignedDuration, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::timetable::{Timetable, Wrong};
+use crate::go;
 
 mod name;
 #[cfg(test)]
 mod tests;
 mod timetable;
 
-pub use name::point_name;
+pub use name::{point_due, point_name};
 pub(crate) use timetable::zone_named;
 
 /// What to do with a run that comes due while a point of the schedule is being made.
@@ -78,6 +79,18 @@ pub struct Schedule {
     /// When it was made or last unpaused.
     since: Timestamp,
     settings: Settings,
+}
+
+/// A duration as schedules and points are given it: `30s`, `1h30m`, and in whole days and weeks `30d`, `2w`; `what` is how an error
+/// calls it.
+pub fn duration(what: &str, text: &str) -> Result<Duration> {
+    let text = text.trim();
+    let whole = |unit: char, hours: u64| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(hours * 3_600);
+    let seconds = whole('d', 24).or_else(|| whole('w', 7 * 24)).map(Duration::from_secs);
+    let found = seconds.or_else(|| u64::try_from(go::nanos(text)?).ok().map(Duration::from_nanos));
+    found.ok_or_else(|| {
+        Error::invalid(format!("{what} {text:?}"), "is no duration").with_hint("as in 30s, 5m, 1h30m, 30d or 2w")
+    })
 }
 
 /// How many missed runs are counted.

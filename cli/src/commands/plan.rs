@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Plan) -> Result<Exit
     let cluster = rollback::cluster(context, &past).await?;
     let then = past.at(&t, false).await?;
     let selection = scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
-    let at = rollback::again(&t, then.moment());
+    let at = t.again(then.moment());
     let compared = cluster.session.plan(&mut past.timeline, &then, &selection).await?;
     let gaps = rollback::judge(context, &mut past, &compared).await?;
     let mut plan = view::Plan::new(&compared.prepared, at);

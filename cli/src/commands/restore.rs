@@ -46,7 +46,7 @@ async fn asked<'a>(context: &'a Context<'a>, args: &args::Restore) -> Result<Wor
     let mut past = rollback::open(context).await?;
     let cluster = rollback::cluster(context, &past).await?;
     let then = past.at(&t, false).await?;
-    let at = rollback::again(&t, then.moment());
+    let at = t.again(then.moment());
     let selection = scope::selection(context, &args.target, &args.widen, &mut past, &then).await?;
     let compared = cluster.session.plan(&mut past.timeline, &then, &selection).await?;
     let gaps = rollback::judge(context, &mut past, &compared).await?;
@@ -64,7 +64,7 @@ async fn kept<'a>(context: &'a Context<'a>, file: &PlanFile, going: &args::Going
     }
     let cluster = rollback::cluster(context, &past).await?;
     let then = past.at(&t, false).await?;
-    let at = rollback::again(&t, then.moment());
+    let at = t.again(then.moment());
     let mut compared = cluster.session.plan(&mut past.timeline, &then, &file.selection).await?;
     let gaps = rollback::judge(context, &mut past, &compared).await?;
     let notes = file.confine(&mut compared.prepared)?;

@@ -10,6 +10,7 @@
 //! leave it down.
 
 mod keys;
+mod operator;
 mod signals;
 mod start;
 
@@ -22,6 +23,7 @@ use hindcast_journal::{
     encode::Encoder,
     seal::{DataKeys, Rules, Secrets},
 };
+use hindcast_operator::{Parts as Reconciler, Settings as Reconciling};
 use hindcast_watcher::{self as watcher, Handle, Metrics, Settings};
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -58,6 +60,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     }
     let client = reach.connect()?;
     let uid = kubeconfig::cluster_uid(&client, &reach).await?;
+    // Connections of its own: what is done for recovery points and restores never stands in the way of what is watched.
+    let own = reach.connect()?;
     let connector = Arc::new(Clients(reach));
     let wanted = context.common.cluster.as_deref();
     if let Some(wanted) = wanted.filter(|wanted| !uid.starts_with(wanted)) {
@@ -76,6 +80,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     start.ride("trying out the store", async || journal.store().probe().await).await?;
     let identity = identity(&context.parts);
     let name = identity.writer.clone();
+    let opens = keys.clone();
     let keys = (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
     prove(context, args, &mut start, &journal, keys.as_deref()).await?;
     let encoder =
@@ -103,12 +108,19 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         ..Settings::default()
     };
     start.done();
+    let reconciling = {
+        let settings = Reconciling { namespace: args.resources_namespace.clone(), wait: context.common.wait };
+        let closer = Arc::new(operator::Own(handle.clone()));
+        let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer };
+        operator::reconcile(settings, parts, stopped.clone())
+    };
     let behind = tokio::spawn(checkpoints(journal, handle.clone(), (name, epoch), stopped));
+    let reconciling = tokio::spawn(reconciling);
     let mut exit = Exit::Done;
     let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
     stop.send_replace(true);
-    // Both only serve and read: what they might still fail at changes nothing that is durable.
-    let _ = tokio::join!(served, behind);
+    // What they might still fail at changes nothing that is durable.
+    let _ = tokio::join!(served, behind, reconciling);
     let durable = handle.durable().borrow().clone();
     tracing::info!(segment = durable.segment, position = durable.last, "stopped");
     outcome?;

@@ -9,11 +9,11 @@ fn paths_become_pointers() {
         ("spec.template.spec.containers[0].image", "/spec/template/spec/containers/0/image"),
         ("metadata.annotations[\"a.b/c\"]", "/metadata/annotations/a.b~1c"),
     ] {
-        assert_eq!(pointer(path).unwrap(), wanted);
+        assert_eq!(scope::pointer(path).unwrap(), wanted);
     }
     for path in ["", ".", "spec.", "spec..x", "spec[0", "spec[]"] {
-        let failure = pointer(path).unwrap_err();
-        assert!(!failure.hints.is_empty(), "{path}: {failure}");
+        let failure = scope::pointer(path).unwrap_err();
+        assert!(failure.hint().is_some(), "{path}: {failure}");
     }
 }
 

@@ -45,9 +45,10 @@ const BY_NAME: usize = 40;
 /// In up to this many namespaces one after the other is looked for what objects own; else in all at once.
 const FEW: usize = 8;
 
-/// Reads what a selection reaches in the cluster. `kinds` are those that are served now.
+/// Reads what a selection reaches in the cluster, and which cluster that is through a client of its own. `kinds` are those that are served
+/// now.
 pub(crate) async fn read(
-    client: &kube::Client,
+    (client, asks): (&kube::Client, &kube::Client),
     parts: &Parts,
     kinds: &[Discovery],
     selection: &Selection,
@@ -59,7 +60,7 @@ pub(crate) async fn read(
         table.entry(key.clone()).or_insert_with(|| kind.clone());
     }
     let reading = Reading { server: &server, table, selection, desired, labels: selection.selector()? };
-    let mut live = Live { cluster: reading.cluster().await?, ..Live::default() };
+    let mut live = Live { cluster: cluster(&Server::new(asks, parts)).await?, ..Live::default() };
     live.served = kinds.iter().map(|kind| (kind.kind_key(), kind.served.clone())).collect();
     let mut found = stream::iter(reading.tasks()).map(|task| reading.run(task)).buffer_unordered(8);
     while let Some(found) = found.next().await {
@@ -145,24 +146,22 @@ struct Found {
     system: Option<Vec<(ObjectKey, Counted)>>,
 }
 
-impl<'a> Reading<'a> {
-    /// The uid of kube-system.
-    async fn cluster(&self) -> Result<String> {
-        let what = "the cluster";
-        match self.server.meta("/api/v1/namespaces/kube-system").await {
-            Ok(meta) if !meta.uid.is_empty() => Ok(meta.uid),
-            Ok(_) | Err(Refusal::Absent) => {
-                Err(Error::invalid(what, "has no namespace kube-system, so it cannot be told which it is"))
-            }
-            Err(Refusal::Forbidden(why)) => {
-                Err(Error::invalid(what, format!("does not let us see which it is: {why}"))
-                    .with_hint("give this user the verb get on namespaces"))
-            }
-            Err(other) => Err(Error::new(ErrorKind::Unavailable, what, other.to_string())
-                .with_hint("check the kubeconfig's context and that the API server answers")),
+/// The uid of kube-system.
+async fn cluster(server: &Server<'_>) -> Result<String> {
+    let what = "the cluster";
+    match server.meta("/api/v1/namespaces/kube-system").await {
+        Ok(meta) if !meta.uid.is_empty() => Ok(meta.uid),
+        Ok(_) | Err(Refusal::Absent) => {
+            Err(Error::invalid(what, "has no namespace kube-system, so it cannot be told which it is"))
         }
+        Err(Refusal::Forbidden(why)) => Err(Error::invalid(what, format!("does not let us see which it is: {why}"))
+            .with_hint("give this user the verb get on namespaces")),
+        Err(other) => Err(Error::new(ErrorKind::Unavailable, what, other.to_string())
+            .with_hint("check the kubeconfig's context and that the API server answers")),
     }
+}
 
+impl<'a> Reading<'a> {
     fn tasks(&'a self) -> Vec<Task<'a>> {
         if self.desired.is_own() {
             return self.by_name(self.desired.keys());

@@ -113,7 +113,8 @@ impl Fake {
     }
 
     async fn read(&self, kinds: &[Discovery], selection: &Selection, desired: &Desired) -> Live {
-        let read = read(&self.client(), &Parts::system(), kinds, selection, desired).await;
+        let client = self.client();
+        let read = read((&client, &client), &Parts::system(), kinds, selection, desired).await;
         read.unwrap_or_else(|e| panic!("{e}"))
     }
 }
@@ -276,7 +277,8 @@ async fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
     assert_eq!(live.kinds.get("autoscaling/horizontalpodautoscalers"), Some(&Listed::Whole), "it is tried again");
     assert!(live.objects.contains_key(&key("configmaps", "a")));
     fake.refuse("/api/v1/namespaces/kube-system", 99, 403, "no get on namespaces");
-    let error = read(&fake.client(), &Parts::system(), &kinds(), &shop(), &desired(&[]))
+    let client = fake.client();
+    let error = read((&client, &client), &Parts::system(), &kinds(), &shop(), &desired(&[]))
         .await
         .expect_err("which cluster is it?");
     assert!(error.to_string().contains("no get on namespaces") && error.hint().is_some(), "{error}");

@@ -4,7 +4,7 @@
 //! says the moment at which the run was due, so that the same run has the same name whoever makes it, and however often. (3) Two
 //! schedules whose names differ have points whose names differ: what is changed to fit is told apart by a hash.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How long a name may be.
@@ -18,6 +18,14 @@ const HASH: usize = 9;
 pub fn point_name(schedule: &str, due: Timestamp) -> String {
     let moment = due.to_zoned(TimeZone::UTC).strftime("%Y%m%d%H%M%S").to_string();
     format!("{}-{moment}", label(schedule, LIMIT - MOMENT))
+}
+
+/// The moment at which the run was due that a point is named after; nothing for a name that was given in another way.
+pub fn point_due(name: &str) -> Option<Timestamp> {
+    let (_, moment) = name.rsplit_once('-')?;
+    let digits = moment.len() == MOMENT - 1 && moment.bytes().all(|b| b.is_ascii_digit());
+    let due = digits.then(|| DateTime::strptime("%Y%m%d%H%M%S", moment).ok())??;
+    due.to_zoned(TimeZone::UTC).ok().map(|due| due.timestamp())
 }
 
 /// A name as a label of at most so many characters.

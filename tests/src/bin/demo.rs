@@ -1,6 +1,6 @@
 //! `cargo demo`: the main job on a real private control plane and a `file://` journal. An application is deployed,
 //! changed and broken; `log`, `diff`, `blame` and `show` tell what happened; `plan` and `restore` put it back, `undo`
-//! takes that back. Both are held against the API server's own answers.
+//! takes that back. Both are held against the API server's own answers. A schedule makes a recovery point, and that is restored.
 //!
 //! Under the name `hindcast` this program is `hindcast` itself, so that one build serves the story and its subject.
 #![allow(clippy::disallowed_methods, reason = "the story runs on the real clock")]
@@ -14,10 +14,15 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use hindcast_tests::{
+    http::{create, find, send},
+    manifests,
     oracle::subject::{Hindcast, Place},
     real::{Cluster, Program, process::Workdir},
     shop,
+    until::{SOON, succeeds, until},
 };
+use kube::Client;
+use serde_json::{Value, json};
 
 /// Shows what Hindcast does, on a private Kubernetes control plane of its own.
 #[derive(Debug, Parser)]
@@ -102,6 +107,7 @@ async fn demo(args: &Args) -> Result<()> {
     tell(&hindcast, &["undo", &id, "--yes"], &[0]).await?;
     ensure!(shop::intent(&client).await? == broken, "the undo did not bring back what the restore replaced");
     say("And so it is again as the bad deploy left it.");
+    recovery_points(&client, &hindcast, &good).await?;
     say("How much is protected?");
     tell(&hindcast, &["status"], &[0]).await?;
     say(&format!("Done in {:.0} s.", start.elapsed().as_secs_f64()));
@@ -132,6 +138,46 @@ async fn what_happened(hindcast: &Hindcast, good: &str) -> Result<()> {
     say("A Secret shows its keys, never its values, unless asked:");
     let secret = tell(hindcast, &["show", "secret/db", "-n", "shop", "--at", good], &[0]).await?;
     ensure!(secret.contains("<redacted 8 bytes") && !secret.contains("aHVudGVyMjI="), "the Secret is not redacted");
+    Ok(())
+}
+
+/// A schedule, with the API server alone; its point is a moment as any other.
+async fn recovery_points(client: &Client, hindcast: &Hindcast, good: &str) -> Result<()> {
+    say("Backups by a schedule: three kinds are installed, and a Schedule is created as any other object.");
+    // What is worth a point is the shop as it should be.
+    tell(hindcast, &["restore", "-n", "shop", "--at", good, "--yes"], &[0]).await?;
+    let fixed = shop::intent(client).await?;
+    for (_, definition) in hindcast_operator::api::definitions() {
+        let definition = serde_json::to_value(definition)?;
+        create(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await?;
+    }
+    create(client, "/api/v1/namespaces", manifests::namespace("hindcast")).await?;
+    let schedule = json!({
+        "apiVersion": "hindcast.dev/v1alpha1", "kind": "Schedule", "metadata": {"name": "often"},
+        "spec": {"schedule": "@every 5s", "template": {"namespaces": ["shop"]}, "retention": {"last": 3}},
+    });
+    println!("\n$ kubectl create -n hindcast -f - <<< '{schedule}'");
+    let schedules = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast/schedules";
+    succeeds("the kind is served", SOON, async || create(client, schedules, schedule.clone()).await).await?;
+    let points = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast/recoverypoints";
+    until("a point appears", SOON, async || {
+        let list = find(client, points).await?.unwrap_or_default();
+        let complete = |point: &Value| point["status"]["phase"] == "Complete";
+        Ok(list["items"].as_array().is_some_and(|all| all.iter().any(complete)))
+    })
+    .await?;
+    let paused = json!({"spec": {"paused": true}});
+    send(client, "PATCH", &format!("{schedules}/often"), Some(paused)).await?;
+    say("It made a recovery point, which is an object too, and the log has it as it has all else:");
+    let listed = tell(hindcast, &["point", "list"], &[0]).await?;
+    ensure!(listed.contains("often-"), "the list does not have the point");
+    let log = tell(hindcast, &["log", "recoverypoints", "-n", "hindcast", "--since", "1m"], &[0]).await?;
+    ensure!(log.contains("often-"), "the log does not tell of the point");
+    say("And after another bad deploy, back to it by its name:");
+    shop::bad_deploy(client).await?;
+    pause().await;
+    tell(hindcast, &["restore", "-n", "shop", "--at", "point:latest", "--yes"], &[0]).await?;
+    ensure!(shop::intent(client).await? == fixed, "the shop is not as it was at the point");
     Ok(())
 }
 

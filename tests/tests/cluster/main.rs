@@ -9,6 +9,7 @@ mod databases;
 mod later;
 mod lives;
 mod node;
+mod operator;
 mod oracle;
 mod points;
 mod restore;

@@ -36,7 +36,7 @@ fn found(word: &str) -> String {
 
 fn refused(word: &str) -> String {
     let failure = resolve(word, &cluster()).expect_err(word);
-    format!("{failure} / {}", failure.hints.join(" "))
+    format!("{failure} / {}", failure.hint().unwrap_or_default())
 }
 
 #[test]

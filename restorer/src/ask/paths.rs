@@ -13,7 +13,8 @@ use hindcast_journal::{
     exact::{self, Value},
     seal::{escape_pointer, unescape_pointer},
 };
-use hindcast_restorer::lists;
+
+use crate::lists;
 
 /// The path of all of an object.
 const EVERYTHING: &str = "(everything)";
@@ -22,12 +23,12 @@ const EVERYTHING: &str = "(everything)";
 const ORDER: &str = "order";
 
 /// `spec.containers[0].image`, `metadata.labels["a.b/c"]`
-pub(crate) fn spell(pointer: &str) -> String {
+pub fn spell(pointer: &str) -> String {
     spelled(pointer, None)
 }
 
 /// `spec.containers[web].image`, after the object that the pointer is into.
-pub(crate) fn spell_in(pointer: &str, object: &Value) -> String {
+pub fn spell_in(pointer: &str, object: &Value) -> String {
     spelled(pointer, Some(object))
 }
 
@@ -105,7 +106,7 @@ fn name<'v>(list: Option<&[Value]>, element: Option<&'v Value>) -> Option<&'v st
 
 /// The JSON pointer of a path as people write it, with labelled elements: `spec.template`, `metadata.labels["a.b/c"]`,
 /// `spec.containers[web].image`; a pointer itself stays as it is. What is wrong with it otherwise.
-pub(crate) fn pointer(path: &str) -> Result<String, &'static str> {
+pub fn pointer(path: &str) -> Result<String, &'static str> {
     if path == EVERYTHING {
         return Ok(String::new());
     }

@@ -10,20 +10,18 @@
 //!
 //! Not here: whether the kind was protected at the moment asked (`past`).
 
-use hindcast_journal::facts::Discovery;
-
-use crate::failure::{Failure, Result};
+use hindcast_journal::{Error, Result, facts::Discovery};
 
 #[cfg(test)]
 mod tests;
 
 /// What `KIND[,KIND…][/NAME]` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// The kinds, in the order written.
-    pub(crate) kinds: Vec<Discovery>,
+    pub kinds: Vec<Discovery>,
     /// The name, where one was given.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
 }
 
 /// The groups of Kubernetes itself, in the order in which an ambiguous word means them.
@@ -51,36 +49,34 @@ const BUILT_IN: [&str; 20] = [
 ];
 
 /// Whether a group is one of Kubernetes itself.
-pub(crate) fn is_built_in(group: &str) -> bool {
+pub fn is_built_in(group: &str) -> bool {
     BUILT_IN.contains(&group)
 }
 
 /// `group/resource` as a person reads it: `deployments.apps`, `pods`.
-pub(crate) fn label(kind: &Discovery) -> String {
+pub fn label(kind: &Discovery) -> String {
     named(&kind.group, &kind.resource)
 }
 
 /// `resource.group`, or the resource alone in the core group.
-pub(crate) fn named(group: &str, resource: &str) -> String {
+pub fn named(group: &str, resource: &str) -> String {
     if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
 }
 
 /// Reads `KIND`, `KIND/NAME` or `KIND,KIND`, with the name also as a separate argument.
-pub(crate) fn parse(text: &str, name: Option<&str>, known: &[Discovery]) -> Result<Asked> {
+pub fn parse(text: &str, name: Option<&str>, known: &[Discovery]) -> Result<Asked> {
     let (kinds, inline) = match text.split_once('/') {
         None => (text, None),
         Some((kind, name)) => (kind, Some(name)),
     };
     if let Some(inline) = inline {
         if inline.is_empty() || inline.contains('/') {
-            return Err(
-                Failure::new(format!("`{text}`"), "not KIND/NAME").hint("as in kubectl: deploy/web, or deploy web")
-            );
+            return Err(Error::invalid(format!("`{text}`"), "not KIND/NAME")
+                .with_hint("as in kubectl: deploy/web, or deploy web"));
         }
         if name.is_some() {
-            return Err(
-                Failure::new(format!("`{text}`"), "the name is given twice").hint("write KIND/NAME or KIND NAME")
-            );
+            return Err(Error::invalid(format!("`{text}`"), "the name is given twice")
+                .with_hint("write KIND/NAME or KIND NAME"));
         }
     }
     let name = inline.or(name).map(str::to_owned);
@@ -92,19 +88,21 @@ pub(crate) fn parse(text: &str, name: Option<&str>, known: &[Discovery]) -> Resu
         }
     }
     if name.is_some() && asked.len() > 1 {
-        return Err(Failure::new(format!("`{text}`"), "a name needs a single kind"));
+        return Err(Error::invalid(format!("`{text}`"), "a name needs a single kind"));
     }
     Ok(Asked { kinds: asked, name })
 }
 
 /// The kind that a word means.
-pub(crate) fn resolve(word: &str, known: &[Discovery]) -> Result<Discovery> {
+pub fn resolve(word: &str, known: &[Discovery]) -> Result<Discovery> {
     if word.is_empty() {
-        return Err(Failure::new("KIND", "missing").hint("as in kubectl: pods, deploy, deployments.apps, deploy/web"));
+        return Err(
+            Error::invalid("KIND", "missing").with_hint("as in kubectl: pods, deploy, deployments.apps, deploy/web")
+        );
     }
     if word.eq_ignore_ascii_case("all") {
-        return Err(Failure::new("KIND `all`", "not a kind; kubectl's `all` leaves most kinds out")
-            .hint("name the kinds: deploy,sts,ds,svc,cm"));
+        return Err(Error::invalid("KIND `all`", "not a kind; kubectl's `all` leaves most kinds out")
+            .with_hint("name the kinds: deploy,sts,ds,svc,cm"));
     }
     let mut found: Vec<&Discovery> = known.iter().filter(|kind| means(kind, word)).collect();
     // A group that is a beginning of another one (`deployments.app`) is as good as kubectl takes it: not at all.
@@ -117,8 +115,8 @@ pub(crate) fn resolve(word: &str, known: &[Discovery]) -> Result<Discovery> {
         [] => Err(unknown(word, known)),
         several => {
             let names: Vec<String> = several.iter().map(|kind| label(kind)).collect();
-            Err(Failure::new(format!("kind `{word}`"), format!("ambiguous: {}", names.join(", ")))
-                .hint(format!("write one of them in full, such as {}", names.first().map_or("", |n| n))))
+            Err(Error::invalid(format!("kind `{word}`"), format!("ambiguous: {}", names.join(", ")))
+                .with_hint(format!("write one of them in full, such as {}", names.first().map_or("", |n| n))))
         }
     }
 }
@@ -161,11 +159,11 @@ fn rank(kind: &Discovery, word: &str) -> (bool, usize, bool) {
     (kind.gone, group, short)
 }
 
-fn unknown(word: &str, known: &[Discovery]) -> Failure {
+fn unknown(word: &str, known: &[Discovery]) -> Error {
     let (name, rest) = word.split_once('.').unwrap_or((word, ""));
     // The name is right and the group or version is not: say which there are.
     let same: Vec<&Discovery> = known.iter().filter(|kind| is_name(kind, name)).collect();
-    let failure = Failure::new(format!("kind `{word}`"), "not known to the journal at that moment");
+    let failure = Error::invalid(format!("kind `{word}`"), "not known to the journal at that moment");
     if !same.is_empty() && !rest.is_empty() {
         let read: Vec<String> = same
             .iter()
@@ -174,7 +172,7 @@ fn unknown(word: &str, known: &[Discovery]) -> Failure {
                 version => format!("{} (read as {version})", label(kind)),
             })
             .collect();
-        return failure.hint(format!("there is {}", read.join(", ")));
+        return failure.with_hint(format!("there is {}", read.join(", ")));
     }
     let mut near: Vec<(usize, String)> = known
         .iter()
@@ -191,10 +189,10 @@ fn unknown(word: &str, known: &[Discovery]) -> Failure {
     near.dedup();
     near.truncate(3);
     if near.is_empty() {
-        return failure.hint("hindcast status -o json lists every kind the journal knows");
+        return failure.with_hint("hindcast status -o json lists every kind the journal knows");
     }
     let near: Vec<String> = near.into_iter().map(|(_, name)| name).collect();
-    failure.hint(format!("did you mean {}?", near.join(" or ")))
+    failure.with_hint(format!("did you mean {}?", near.join(" or ")))
 }
 
 /// How many letters have to be added, dropped, changed or swapped.

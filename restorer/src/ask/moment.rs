@@ -10,22 +10,25 @@
 //!
 //! Not here: which cut a moment is; that needs the journal (`past`).
 
+use hindcast_journal::{
+    Error, Moment, Result,
+    cut::{At, MAIN},
+    parts::Micros,
+    point::{Point, Points},
+    store::Store,
+};
 use jiff::{
     Timestamp, ToSpan as _,
     civil::{Date, DateTime, Time},
     tz::{AmbiguousOffset, TimeZone},
 };
 
-use hindcast_journal::parts::Micros;
-
-use crate::failure::{Failure, Result};
-
 #[cfg(test)]
 mod tests;
 
 /// A moment as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum T {
+pub enum T {
     /// A time, inclusive.
     Time(Micros),
     /// A revision of the main domain, with its incarnation where one was given.
@@ -40,53 +43,108 @@ pub(crate) enum T {
     Point(String),
 }
 
+impl T {
+    /// As the journal takes it; with `open`, now is the newest that is durable, closed or not.
+    pub fn question(&self, open: bool) -> Result<At> {
+        Ok(match self {
+            Self::Time(time) => At::Time(*time),
+            Self::Rev(rv, incarnation) => At::Rev { rv: *rv, incarnation: *incarnation, domain: None },
+            Self::Pos(pos) => At::Pos(*pos),
+            Self::Now if open => At::NowOpen,
+            Self::Now => At::Now,
+            Self::Before(t) => match &**t {
+                Self::Time(time) => At::BeforeTime(*time),
+                Self::Pos(pos) => At::BeforePos(*pos),
+                Self::Rev(rv, incarnation) => {
+                    At::Rev { rv: rv.saturating_sub(1), incarnation: *incarnation, domain: None }
+                }
+                Self::Now | Self::Before(_) | Self::Point(_) => {
+                    return Err(Error::invalid("before:", "stands before a time, rev:N or pos:N"));
+                }
+            },
+            Self::Point(name) => return Err(Error::invalid(format!("point:{name}"), "was not looked up")),
+        })
+    }
+
+    /// With the cut of a recovery point in the place of its name; and that point.
+    pub async fn settled(&self, store: &Store) -> Result<(Self, Option<Point>)> {
+        let (name, before) = match self {
+            Self::Point(name) => (name, false),
+            Self::Before(t) => match &**t {
+                Self::Point(name) => (name, true),
+                _ => return Ok((self.clone(), None)),
+            },
+            _ => return Ok((self.clone(), None)),
+        };
+        let point = Points::new(store).named(name).await?;
+        let Some(main) = point.cut().domains.get(MAIN).copied() else {
+            return Err(Error::invalid(format!("point:{name}"), "has no closed cut"));
+        };
+        let cut = Self::Rev(main.rv, Some(main.incarnation));
+        Ok((if before { Self::Before(Box::new(cut)) } else { cut }, Some(point)))
+    }
+
+    /// As it can be asked again at any time and means the same.
+    pub fn again(&self, moment: &Moment) -> String {
+        let main = moment.cut.domains.get(MAIN).copied();
+        match self {
+            Self::Time(time) => rfc3339(*time),
+            Self::Rev(rv, incarnation) => {
+                format!("rev:{rv}@{}", incarnation.or(main.map(|p| p.incarnation)).unwrap_or(0))
+            }
+            Self::Pos(pos) => format!("pos:{pos}"),
+            // A point may be deleted; its cut stays what it is.
+            Self::Now | Self::Point(_) => format!("rev:{}@{}", moment.cut.rev(), main.map_or(0, |p| p.incarnation)),
+            Self::Before(t) => format!("before:{}", t.again(moment)),
+        }
+    }
+}
+
 /// What a moment is written against.
 #[derive(Debug, Clone)]
-pub(crate) struct Wall {
+pub struct Wall {
     /// The time.
-    pub(crate) now: Timestamp,
+    pub now: Timestamp,
     /// The zone of times without one.
-    pub(crate) zone: TimeZone,
+    pub zone: TimeZone,
 }
 
 impl Wall {
     /// A wall clock in the zone of that name, or in the machine's own.
-    pub(crate) fn new(now: Micros, zone: Option<&str>) -> Result<Self> {
-        let now = Timestamp::from_microsecond(now).map_err(|e| Failure::new("the machine's clock", e.to_string()))?;
+    pub fn new(now: Micros, zone: Option<&str>) -> Result<Self> {
+        let now = Timestamp::from_microsecond(now).map_err(|e| Error::invalid("the machine's clock", e.to_string()))?;
         let zone = match zone {
             None => TimeZone::system(),
             Some(name) => TimeZone::get(name).map_err(|_| {
-                Failure::new(format!("time zone {name}"), "not a zone this machine knows").hint(
-                    "give --tz (HINDCAST_TZ) a name as in the zone database: UTC, Europe/Berlin, \
-                     America/New_York",
-                )
+                Error::invalid(format!("time zone {name}"), "not a zone this machine knows")
+                    .with_hint("a name is as in the zone database: UTC, Europe/Berlin, America/New_York")
             })?,
         };
         Ok(Self { now, zone })
     }
 
     /// A time as it is shown: milliseconds (more where there is more) and the offset.
-    pub(crate) fn show(&self, time: Micros) -> String {
+    pub fn show(&self, time: Micros) -> String {
         let Ok(time) = Timestamp::from_microsecond(time) else { return format!("{time} µs") };
         let digits = if time.subsec_microsecond() % 1000 == 0 { "%.3f" } else { "%.6f" };
         time.to_zoned(self.zone.clone()).strftime(&format!("%Y-%m-%d %H:%M:%S{digits}%:z")).to_string()
     }
 
     /// A time to the millisecond, where it is read and not given as T.
-    pub(crate) fn show_millis(&self, time: Micros) -> String {
+    pub fn show_millis(&self, time: Micros) -> String {
         self.show(time - time.rem_euclid(1000))
     }
 
     /// A time of a change as a list shows it: without the offset, and rounded *up* to the millisecond, so that
     /// the printed time, given as T, includes the change.
-    pub(crate) fn show_change(&self, time: Micros) -> String {
+    pub fn show_change(&self, time: Micros) -> String {
         let millis = time.div_euclid(1000) + i64::from(time.rem_euclid(1000) != 0);
         let Ok(time) = Timestamp::from_millisecond(millis) else { return format!("{time} µs") };
         time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
     }
 
     /// The name of the zone, for headings.
-    pub(crate) fn zone_name(&self) -> String {
+    pub fn zone_name(&self) -> String {
         self.zone
             .iana_name()
             .map_or_else(|| self.now.to_zoned(self.zone.clone()).strftime("%:z").to_string(), str::to_owned)
@@ -94,12 +152,12 @@ impl Wall {
 }
 
 /// RFC 3339 in UTC, as JSON has it.
-pub(crate) fn rfc3339(time: Micros) -> String {
+pub fn rfc3339(time: Micros) -> String {
     Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |t| format!("{t:.6}"))
 }
 
 /// Reads a moment.
-pub(crate) fn parse(text: &str, wall: &Wall) -> Result<T> {
+pub fn parse(text: &str, wall: &Wall) -> Result<T> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix("before:") {
         if rest.trim().is_empty() || rest.trim().starts_with("before:") {
@@ -137,8 +195,8 @@ fn number<N: std::str::FromStr>(whole: &str, digits: &str, what: &str) -> Result
     digits.parse().map_err(|_| malformed(whole, &format!("{what} is too large a number")))
 }
 
-fn malformed(text: &str, reason: &str) -> Failure {
-    Failure::new(format!("time `{text}`"), reason).hint(
+fn malformed(text: &str, reason: &str) -> Error {
+    Error::invalid(format!("time `{text}`"), reason).with_hint(
         "T is 14:01, 14:01:30.250, \"yesterday 22:00\", \"2026-11-01 14:01\", 2026-11-01T14:01:00Z, 5m, \
          \"2h30m ago\", now, rev:N[@I], pos:N, point:NAME, or before:T",
     )
@@ -228,11 +286,14 @@ fn civil(at: DateTime, wall: &Wall) -> Result<Timestamp> {
     let (first, second) = if fold { (spell(before), spell(after)) } else { (spell(after), spell(before)) };
     let clock = at.strftime("%Y-%m-%d %H:%M:%S%.f");
     Err(if fold {
-        Failure::new(format!("time {clock}"), format!("happens twice in {zone}, where the clocks go back"))
-            .hint(format!("write {first} (the first) or {second} (the second)"))
+        Error::invalid(format!("time {clock}"), format!("happens twice in {zone}, where the clocks go back"))
+            .with_hint(format!("write {first} (the first) or {second} (the second)"))
     } else {
-        Failure::new(format!("time {clock}"), format!("does not happen in {zone}, where the clocks go forward over it"))
-            .hint(format!("write {first} (before the change) or {second} (after it)"))
+        Error::invalid(
+            format!("time {clock}"),
+            format!("does not happen in {zone}, where the clocks go forward over it"),
+        )
+        .with_hint(format!("write {first} (before the change) or {second} (after it)"))
     })
 }
 
@@ -307,7 +368,7 @@ fn ago(text: &str) -> Result<Option<i64>> {
 }
 
 /// A duration of whole numbers with units, each unit once and the larger first: `1d2h`, `2h30m`, `90s`, `250ms`.
-pub(crate) fn duration(text: &str) -> Option<i64> {
+pub fn duration(text: &str) -> Option<i64> {
     const UNITS: [(&str, i64); 6] = [
         ("w", 604_800_000_000),
         ("d", 86_400_000_000),

@@ -1,0 +1,241 @@
+//! The process: keeps the bucket's points in order, and reconciles the kinds of `hindcast.dev` while the cluster serves them.
+//!
+//! **Invariants.** (1) Nothing here ends, or is waited for by, what protects the cluster: what goes wrong is told and tried again. (2) Kinds
+//! that are not served are looked for, and let go of when they are served no more [`served`]. (3) It belongs to the process
+//! that writes the journal, and ends with it; a restore that is under way then stops where it can be resumed.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt as _, future, stream};
+use hindcast_journal::{Error, Journal, Result, seal::Key};
+use hindcast_snapshotter::{Closer, Limits, Maker};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{
+        Controller,
+        controller::{self, Action},
+        reflector::Store,
+        watcher,
+    },
+};
+use tokio::sync::watch;
+
+use crate::{
+    api::{GROUP, RecoveryPoint, Restore, Schedule, VERSION},
+    keeper, local,
+    operator::{AGAIN, NotNow, Operator},
+    points, restores, schedules,
+    shelf::Shelf,
+    status::{is, unavailable},
+    works::Works,
+};
+
+/// How often the bucket is looked at, and the kinds are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked for what dead processes left.
+const MEND_EVERY: Duration = Duration::from_mins(10);
+/// How long a restore that is under way may take to stop.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// What a user decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The namespace of recovery points and schedules.
+    pub namespace: String,
+    /// How long a restore waits for what is about to pass.
+    pub wait: Duration,
+}
+
+/// What it is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The cluster.
+    pub client: Client,
+    /// Its journal.
+    pub journal: Journal,
+    /// The keys that open sealed values.
+    pub keys: Vec<Arc<Key>>,
+    /// Who writes the journal.
+    pub closer: Arc<dyn Closer>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
+/// Reconciles until `shutdown`. It stays on its thread.
+pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output = ()>) {
+    let Parts { client, journal, keys, closer } = parts;
+    let maker = Maker::new(&journal, &client, Some(closer.clone()), Limits::default());
+    let shelf = Arc::new(Shelf::new(&journal));
+    let (tell, stop) = watch::channel(false);
+    let (local, worker) = local::channel();
+    let operator = Arc::new(Operator {
+        works: Works::new(&maker, &shelf, &local),
+        local,
+        since: journal.parts().clock.monotonic(),
+        namespace: settings.namespace,
+        wait: settings.wait,
+        restoring: tokio::sync::Mutex::default(),
+        client,
+        journal,
+        keys,
+        closer,
+        maker,
+        shelf,
+        stop,
+    });
+    let work = async {
+        future::join4(worker.work(), keep(&operator), mend(&operator), serve(&operator)).await;
+    };
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        () = &mut work => return,
+    }
+    tell.send_replace(true);
+    let stopped = async { drop(operator.restoring.lock().await) };
+    tokio::select! {
+        biased;
+        () = stopped => {}
+        () = &mut work => {}
+        () = operator.journal.parts().clock.sleep(STOPPING) => {}
+    }
+}
+
+/// Looks at the bucket now and then, and deletes what no rule keeps.
+async fn keep(operator: &Operator) {
+    let mut failures: u32 = 0;
+    loop {
+        let kept = async {
+            let books = operator.shelf.look().await?;
+            keeper::prune(operator, &books).await
+        };
+        match kept.await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                if failures.is_power_of_two() {
+                    tracing::warn!(error = %Error::causes(&error), failures, "the recovery points could not be looked after");
+                }
+            }
+        }
+        operator.journal.parts().clock.sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Finishes what dead processes left, now and then.
+async fn mend(operator: &Operator) {
+    loop {
+        keeper::mend(operator).await;
+        operator.journal.parts().clock.sleep(MEND_EVERY).await;
+    }
+}
+
+/// Reconciles while the kinds are served.
+async fn serve(operator: &Arc<Operator>) {
+    loop {
+        match served(&operator.client).await {
+            Ok(true) => {
+                tracing::info!(namespace = operator.namespace, "reconciling schedules, recovery points and restores");
+                let gone = until_unserved(operator);
+                tokio::select! {
+                    biased;
+                    () = gone => tracing::warn!("the kinds of {GROUP} are served no more: nothing is reconciled"),
+                    () = reconcile(operator) => {}
+                }
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(error = %Error::causes(&error), "whether the kinds of {GROUP} are served is not known")
+            }
+        }
+        operator.journal.parts().clock.sleep(LOOK_EVERY / 3).await;
+    }
+}
+
+async fn until_unserved(operator: &Operator) {
+    loop {
+        operator.journal.parts().clock.sleep(LOOK_EVERY).await;
+        // Who cannot say so says nothing.
+        if matches!(served(&operator.client).await, Ok(false)) {
+            return;
+        }
+    }
+}
+
+/// Whether the cluster serves all of our kinds.
+async fn served(client: &Client) -> Result<bool> {
+    let list = match client.list_api_group_resources(&format!("{GROUP}/{VERSION}")).await {
+        Ok(list) => list,
+        Err(error) if is(&error, 404) => return Ok(false),
+        Err(error) => return Err(unavailable(&error)),
+    };
+    let names: BTreeSet<&str> = list.resources.iter().map(|resource| resource.name.as_str()).collect();
+    Ok(["schedules", "recoverypoints", "restores"].iter().all(|name| names.contains(name)))
+}
+
+/// The three controllers.
+async fn reconcile(operator: &Arc<Operator>) {
+    let schedules: Controller<DeserializeGuard<Schedule>> = controller_of(&operator.client);
+    let schedules = schedules.reconcile_all_on(operator.shelf.news());
+    let points: Controller<DeserializeGuard<RecoveryPoint>> = controller_of(&operator.client);
+    let there = points.store();
+    let points = points.reconcile_all_on(operator.shelf.news());
+    let restores: Controller<DeserializeGuard<Restore>> = controller_of(&operator.client);
+    future::join4(
+        told(schedules.run(schedules::reconcile, later, operator.clone())),
+        told(points.run(points::reconcile, later, operator.clone())),
+        told(restores.run(restores::reconcile, later, operator.clone())),
+        mirror(operator, &there),
+    )
+    .await;
+}
+
+fn controller_of<K>(client: &Client) -> Controller<DeserializeGuard<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    Controller::new(Api::all(client.clone()), watcher::Config::default())
+}
+
+/// Lets points appear that have no object.
+async fn mirror(operator: &Operator, there: &Store<DeserializeGuard<RecoveryPoint>>) {
+    // A store that ends is let go of with its controller.
+    if there.wait_until_ready().await.is_err() {
+        return;
+    }
+    let mut news = Box::pin(stream::once(future::ready(())).chain(operator.shelf.news()));
+    while news.next().await.is_some() {
+        let in_namespace = |object: &Arc<DeserializeGuard<RecoveryPoint>>| {
+            (object.namespace().as_deref() == Some(operator.namespace.as_str())).then(|| object.name_any())
+        };
+        let names = there.state().iter().filter_map(in_namespace).collect();
+        points::mirror(operator, &operator.shelf.books(), &names).await;
+    }
+}
+
+/// When what could not be done is tried again.
+fn later<K>(_: Arc<K>, why: &NotNow, _: Arc<Operator>) -> Action {
+    tracing::debug!("tried again later: {why}");
+    Action::requeue(AGAIN)
+}
+
+/// Works through what a controller does; what goes wrong is told.
+async fn told<R, E>(work: impl Stream<Item = Result<R, controller::Error<NotNow, E>>>)
+where
+    E: std::error::Error + 'static,
+{
+    let mut work = std::pin::pin!(work);
+    while let Some(done) = work.next().await {
+        if let Err(error) = done
+            && !matches!(error, controller::Error::ObjectNotFound(_))
+        {
+            tracing::warn!(error = %Error::causes(&error), "an object was not reconciled; it is tried again");
+        }
+    }
+}
