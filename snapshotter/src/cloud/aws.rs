@@ -10,12 +10,16 @@
 //! Rights it needs: `ec2:CreateSnapshot`, `ec2:CreateTags`, `ec2:DescribeSnapshots`, `ec2:DeleteSnapshot`; for restores
 //! `ec2:CreateVolume`, `ec2:DescribeVolumes`, `ec2:DeleteVolume`; of an encrypted volume the use of its key.
 //!
-//! Not here: snapshots of all volumes of an instance by one request (they have no idempotence either), copies to another
-//! region, the archive tier. Start reading at [`Ebs::open`].
+//! Not here: `CreateSnapshots`, which takes all volumes of one instance at one moment: its tags are the same for each, so none
+//! would bear its own from the request that makes it, and a claim's volumes seldom share an instance. Nor fast snapshot
+//! restore, which is charged by the hour and only warms a volume up; copies to another region; the archive tier. Start
+//! reading at [`Ebs::open`].
 
 mod connect;
 mod disks;
 mod sort;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::{
@@ -104,9 +108,14 @@ impl Ebs {
         let name = order.tag.name();
         let settle = self.patience.limits.settle;
         let _turn = self.once.turn(&name).await;
+        // Looked for once, and again only where a request may have been carried out: EC2 has enough to do when it refuses.
+        let looked = AtomicBool::new(false);
         let taken = self.patience.ride(&what, || async {
-            if let Some(found) = self.marked(&what, &order.tag).await? {
-                return Ok(found);
+            if !looked.load(Ordering::Relaxed) {
+                if let Some(found) = self.marked(&what, &order.tag).await? {
+                    return Ok(found);
+                }
+                looked.store(true, Ordering::Relaxed);
             }
             if let Some(rest) = self.once.doubt(&name, self.patience.now(), settle) {
                 self.patience.sleep(rest).await;
