@@ -7,22 +7,24 @@
 //! **Invariants**, beside the promises of [`crate::driver`]:
 //! 1. No client retries or waits by itself: every pause is on the injected clock, with jitter, and within the limits
 //!    ([`patience`]).
-//! 2. A lost answer makes no second: names are unique in these clouds, so the name decides, whoever asks again; in one
-//!    process one at a time asks for a name ([`once`]).
+//! 2. After a lost answer nothing is asked for again before the cloud had its settling time to show what it did
+//!    ([`once`]); where names are unique in the cloud, the name decides.
 //! 3. Nothing is deleted that does not bear the cluster and the id of the snapshot that was meant.
 //!
 //! Each driver is behind the feature of its name. Not here: volumes of CSI drivers by Kubernetes' own snapshot API.
 
 // With some of the features only, not everything that drivers share is used.
-#[cfg_attr(not(all(feature = "azure", feature = "gcp")), allow(dead_code))]
+#[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
 mod once;
-#[cfg_attr(not(all(feature = "azure", feature = "gcp")), allow(dead_code))]
+#[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
 mod ours;
-#[cfg_attr(not(all(feature = "azure", feature = "gcp")), allow(dead_code))]
+#[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
 mod patience;
-#[cfg_attr(not(all(feature = "azure", feature = "gcp")), allow(dead_code))]
+#[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
 mod text;
 
+#[cfg(feature = "aws")]
+pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
 #[cfg(feature = "gcp")]

@@ -88,7 +88,7 @@ impl ManagedDisks {
                 return Err(Error::invalid(WHAT, format!("no {name} is set")).with_hint(hint));
             }
         }
-        let once = Once::default();
+        let once = Once::new(parts.clock.monotonic(), false);
         let patience = Patience { parts, limits };
         let arm = Arm::new(&settings, patience.clone())?;
         Ok(Self { subscription: settings.subscription, group: settings.resource_group, arm, patience, once })
@@ -232,6 +232,7 @@ impl VolumeDriver for ManagedDisks {
     }
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
+        self.once.sweep(self.patience.now(), self.patience.limits.settle);
         let all: Vec<_> = orders.iter().map(|order| self.take(order)).collect();
         stream::iter(all).buffered(self.patience.limits.at_once.max(1)).collect().await
     }

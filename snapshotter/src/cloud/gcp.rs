@@ -72,7 +72,7 @@ impl PersistentDisks {
     /// A driver by these settings. Where they are silent, the application default credentials say who asks, as for every
     /// program that uses Google's libraries.
     pub async fn open(settings: Settings, limits: Limits, parts: Parts) -> Result<Self> {
-        let once = Once::default();
+        let once = Once::new(parts.clock.monotonic(), false);
         let (snapshots, zonal, regional) = connect::clients(&settings).await?;
         let patience = Patience { parts, limits };
         Ok(Self { project: settings.project, snapshots, zonal, regional, patience, once })
@@ -236,6 +236,7 @@ impl VolumeDriver for PersistentDisks {
     }
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
+        self.once.sweep(self.patience.now(), self.patience.limits.settle);
         let all: Vec<_> = orders.iter().map(|order| self.take(order)).collect();
         stream::iter(all).buffered(self.patience.limits.at_once.max(1)).collect().await
     }

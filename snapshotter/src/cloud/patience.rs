@@ -51,7 +51,6 @@ impl Fault {
     }
 
     /// Whether it may have been carried out.
-    #[cfg(test)]
     pub(crate) fn is_lost(&self) -> bool {
         self.lost
     }
@@ -127,11 +126,8 @@ impl Patience {
                     .after
                     .map_or_else(String::new, |after| format!(", and asks for a pause of {} now", seconds(after)));
                 let (_, last) = fault.error.thing_and_reason();
-                let done = if fault.lost { ", which may have been carried out all the same" } else { "" };
-                let reason = format!(
-                    "not done after {tries} tries in {}{wanted}; the last answer: {last}{done}",
-                    seconds(waited)
-                );
+                let reason =
+                    format!("not done after {tries} tries in {}{wanted}; the last answer: {last}", seconds(waited));
                 let error = Error::new(fault.error.kind(), what, reason);
                 let hint = fault.error.hint().unwrap_or("it may pass: try again later").to_owned();
                 return Err(error.with_hint(hint).with_source(fault.error));

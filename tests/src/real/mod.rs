@@ -3,6 +3,7 @@
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
 //! - [`Node`]: a node of it, whose Pods run, from the images of [`Image`]; [`Csi`]: volumes and snapshots.
 //! - [`Minio`]: an S3-compatible store.
+//! - [`Moto`]: Amazon's services, as far as a Python package has them.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`ConnectProxy`]: a company's proxy, through which everything has to go.
 //! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
@@ -26,6 +27,7 @@ mod http_proxy;
 mod https;
 mod images;
 mod minio;
+mod moto;
 mod node;
 pub mod process;
 mod proxy;
@@ -42,6 +44,7 @@ pub use fake_clock::FakeClock;
 pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use images::Image;
 pub use minio::Minio;
+pub use moto::Moto;
 pub use node::{Answer, Namespace, Node};
 pub use proxy::{Mode, Proxy};
 pub use terminal::Terminal;

@@ -20,5 +20,6 @@ macro_rules! suite {
     )*};
 }
 
+mod aws;
 mod azure;
 mod gcp;
