@@ -162,7 +162,7 @@ pub struct RestoreStatus {
 
 /// A plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Planned {
     /// The moment, as it can be asked for again at any time.
     pub at: String,
