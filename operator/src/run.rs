@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt as _, future, stream};
+use futures::{Stream, StreamExt as _, future};
 use hindcast_journal::{Error, Journal, Result, seal::Key};
 use hindcast_snapshotter::{Closer, Limits, Maker};
 use kube::{
@@ -209,13 +209,19 @@ async fn mirror(operator: &Operator, there: &Store<DeserializeGuard<RecoveryPoin
     if there.wait_until_ready().await.is_err() {
         return;
     }
-    let mut news = Box::pin(stream::once(future::ready(())).chain(operator.shelf.news()));
-    while news.next().await.is_some() {
+    let mut news = Box::pin(operator.shelf.news());
+    loop {
         let in_namespace = |object: &Arc<DeserializeGuard<RecoveryPoint>>| {
             (object.namespace().as_deref() == Some(operator.namespace.as_str())).then(|| object.name_any())
         };
         let names = there.state().iter().filter_map(in_namespace).collect();
         points::mirror(operator, &operator.shelf.books(), &names).await;
+        // Without news an object may have been deleted whose point stays.
+        tokio::select! {
+            biased;
+            new = news.next() => if new.is_none() { return },
+            () = operator.journal.parts().clock.sleep(LOOK_EVERY) => {}
+        }
     }
 }
 

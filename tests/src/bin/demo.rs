@@ -74,6 +74,7 @@ async fn demo(args: &Args) -> Result<()> {
     say(&format!("Protecting it: hindcast run --journal {}", hindcast.place.url));
     let running = hindcast.run(&[]).await?;
     let client = cluster.client();
+    paused_schedule(&client).await?;
     say(
         "Deploying the shop: two Deployments, configuration, a Secret, a Service, an autoscaler, and coupons of a kind of its own …",
     );
@@ -141,12 +142,11 @@ async fn what_happened(hindcast: &Hindcast, good: &str) -> Result<()> {
     Ok(())
 }
 
-/// A schedule, with the API server alone; its point is a moment as any other.
-async fn recovery_points(client: &Client, hindcast: &Hindcast, good: &str) -> Result<()> {
-    say("Backups by a schedule: three kinds are installed, and a Schedule is created as any other object.");
-    // What is worth a point is the shop as it should be.
-    tell(hindcast, &["restore", "-n", "shop", "--at", good, "--yes"], &[0]).await?;
-    let fixed = shop::intent(client).await?;
+/// Where schedules are.
+const SCHEDULES: &str = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast/schedules";
+
+/// Installs the kinds of `hindcast.dev`, and a schedule that is paused.
+async fn paused_schedule(client: &Client) -> Result<()> {
     for (_, definition) in hindcast_operator::api::definitions() {
         let definition = serde_json::to_value(definition)?;
         create(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await?;
@@ -154,20 +154,29 @@ async fn recovery_points(client: &Client, hindcast: &Hindcast, good: &str) -> Re
     create(client, "/api/v1/namespaces", manifests::namespace("hindcast")).await?;
     let schedule = json!({
         "apiVersion": "hindcast.dev/v1alpha1", "kind": "Schedule", "metadata": {"name": "often"},
-        "spec": {"schedule": "@every 5s", "template": {"namespaces": ["shop"]}, "retention": {"last": 3}},
+        "spec": {"schedule": "* * * * *", "paused": true, "template": {"namespaces": ["shop"]}, "retention": {"last": 3}},
     });
-    println!("\n$ kubectl create -n hindcast -f - <<< '{schedule}'");
-    let schedules = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast/schedules";
-    succeeds("the kind is served", SOON, async || create(client, schedules, schedule.clone()).await).await?;
+    succeeds("the kind is served", SOON, async || create(client, SCHEDULES, schedule.clone()).await).await.map(|_| ())
+}
+
+/// A schedule, with the API server alone; its point is a moment as any other.
+async fn recovery_points(client: &Client, hindcast: &Hindcast, good: &str) -> Result<()> {
+    // What is worth a point is the shop as it should be.
+    tell(hindcast, &["restore", "-n", "shop", "--at", good, "--yes"], &[0]).await?;
+    let fixed = shop::intent(client).await?;
+    say("A Schedule was created with the cluster, and paused. Now it may run, and makes up for what it missed:");
+    println!("\n$ kubectl patch schedule often -n hindcast --type merge -p '{{\"spec\": {{\"paused\": false}}}}'");
+    let schedule = &format!("{SCHEDULES}/often");
+    send(client, "PATCH", schedule, Some(json!({"spec": {"paused": false}}))).await?;
     let points = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast/recoverypoints";
-    until("a point appears", SOON, async || {
+    until("a point appears", 2 * SOON, async || {
         let list = find(client, points).await?.unwrap_or_default();
         let complete = |point: &Value| point["status"]["phase"] == "Complete";
         Ok(list["items"].as_array().is_some_and(|all| all.iter().any(complete)))
     })
     .await?;
     let paused = json!({"spec": {"paused": true}});
-    send(client, "PATCH", &format!("{schedules}/often"), Some(paused)).await?;
+    send(client, "PATCH", schedule, Some(paused)).await?;
     say("It made a recovery point, which is an object too, and the log has it as it has all else:");
     let listed = tell(hindcast, &["point", "list"], &[0]).await?;
     ensure!(listed.contains("often-"), "the list does not have the point");
