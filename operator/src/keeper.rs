@@ -32,7 +32,7 @@ pub(crate) async fn prune(operator: &Operator, books: &Books) -> Result<()> {
         match operator.maker.delete(&name, &why).await {
             Ok(()) => tracing::info!("deleted point {name}: {why}"),
             Err(error) => {
-                tracing::warn!(error = %Error::causes(&error), "point {name} is to go ({why}) and is still there")
+                tracing::warn!(error = %Error::causes(&error), "point {name} is to go ({why}) and is still there");
             }
         }
     }
@@ -105,7 +105,7 @@ pub(crate) async fn mend(operator: &Operator) {
             }
         }
         Err(error) => {
-            tracing::warn!(error = %Error::causes(&error), "what processes left behind could not be looked for")
+            tracing::warn!(error = %Error::causes(&error), "what processes left behind could not be looked for");
         }
     }
 }

@@ -151,7 +151,7 @@ async fn serve(operator: &Arc<Operator>) {
             }
             Ok(false) => {}
             Err(error) => {
-                tracing::debug!(error = %Error::causes(&error), "whether the kinds of {GROUP} are served is not known")
+                tracing::debug!(error = %Error::causes(&error), "whether the kinds of {GROUP} are served is not known");
             }
         }
         operator.journal.parts().clock.sleep(LOOK_EVERY / 3).await;

@@ -1,5 +1,7 @@
 //! `RecoveryPoint`: a recovery point of the bucket, or the wish for one.
 
+#![expect(clippy::duplicated_attributes, reason = "each column is one of its own")]
+
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};

@@ -1,5 +1,7 @@
 //! `Restore`: what is put back, to when, by whose rights, and what became of it.
 
+#![expect(clippy::duplicated_attributes, reason = "each column is one of its own")]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

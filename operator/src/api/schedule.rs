@@ -1,5 +1,7 @@
 //! `Schedule`: when recovery points are made, of what, and which of them stay.
 
+#![expect(clippy::duplicated_attributes, reason = "each column is one of its own")]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! Amazon EBS, by moto.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use hindcast_journal::{Parts, error::ErrorKind};
@@ -103,7 +105,7 @@ suite!(world().await?);
 fn order(volume: Volume) -> Order {
     let id = volume.handle.replace("vol-", "").chars().chain(std::iter::repeat('0')).take(32).collect();
     let tag = Tag { cluster: format!("of-{}", volume.handle), point: "nightly".into(), id, index: 0 };
-    Order { tag, volume, class: String::new(), tags: Default::default() }
+    Order { tag, volume, class: String::new(), tags: BTreeMap::default() }
 }
 
 #[tokio::test]
@@ -114,7 +116,7 @@ async fn a_volume_of_the_built_in_driver_is_taken_and_a_disk_has_what_its_class_
     let built_in = Volume {
         driver: "kubernetes.io/aws-ebs".into(),
         handle: format!("aws://{ZONE}/{}", plain.handle),
-        topology: Default::default(),
+        topology: BTreeMap::default(),
         ..plain
     };
     ensure!(driver.takes(&built_in).is_ok(), "{:?}", driver.takes(&built_in));
