@@ -125,8 +125,11 @@ impl Ebs {
             }
             self.once.asking(&name, self.patience.now());
             let asked = self.patience.answer(&what, self.ask(&what, order)).await;
-            if asked.as_ref().is_err_and(|fault| !fault.is_lost()) {
-                self.once.refused(&name);
+            match &asked {
+                // It may have been carried out as late as this.
+                Err(fault) if fault.is_lost() => self.once.asking(&name, self.patience.now()),
+                Err(_) => self.once.refused(&name),
+                Ok(_) => {}
             }
             asked
         });

@@ -1,13 +1,14 @@
 //! Amazon EBS, by moto.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use hindcast_journal::{Parts, error::ErrorKind};
 use hindcast_snapshotter::{
     cloud::{
-        Hidden,
+        Hidden, Limits,
         aws::{Credentials, Ebs, Settings},
     },
     driver::{Order, Tag, Volume, VolumeDriver, Wish, tags},
@@ -28,6 +29,11 @@ async fn world() -> Result<Amazon> {
     static GUARDED: tokio::sync::OnceCell<Moto> = tokio::sync::OnceCell::const_new();
     let guarded = GUARDED.get_or_try_init(Moto::start_guarded).await?;
     Ok(Amazon(Ec2::start().await?, guarded.port()))
+}
+
+/// As of every cloud here, but that moto, in Python, may take its time on a machine that has much to do.
+fn patient() -> Limits {
+    Limits { request: Duration::from_mins(1), patience: Duration::from_secs(15), ..limits() }
 }
 
 fn settings(url: String, key: &str) -> Settings {
@@ -59,12 +65,12 @@ fn volume(id: String) -> Volume {
 impl World for Amazon {
     async fn driver(&self, earlier: bool) -> Result<Box<dyn VolumeDriver>> {
         let settings = Settings { earlier, ..settings(self.0.url(), "AKIATESTBED") };
-        Ok(Box::new(Ebs::open(settings, limits(), Parts::system()).await?))
+        Ok(Box::new(Ebs::open(settings, patient(), Parts::system()).await?))
     }
 
     async fn stranger(&self) -> Result<Box<dyn VolumeDriver>> {
         let url = format!("http://127.0.0.1:{}", self.1);
-        Ok(Box::new(Ebs::open(settings(url, "AKIASTRANGER"), limits(), Parts::system()).await?))
+        Ok(Box::new(Ebs::open(settings(url, "AKIASTRANGER"), patient(), Parts::system()).await?))
     }
 
     async fn volume(&self) -> Result<Volume> {
@@ -97,6 +103,10 @@ impl World for Amazon {
 
     fn faults(&self) -> &Faults {
         self.0.faults()
+    }
+
+    fn limits(&self) -> Limits {
+        patient()
     }
 }
 
@@ -175,7 +185,7 @@ async fn as_found() -> Result<()> {
         None => Credentials::Found,
     };
     let settings = Settings { region: REGION.into(), endpoint: Some(url), credentials, earlier: false };
-    let driver = Ebs::open(settings, limits(), Parts::system()).await?;
+    let driver = Ebs::open(settings, patient(), Parts::system()).await?;
     // The kind is what whoever started this looks for.
     driver.all("nobody's").await.map(drop).map_err(|error| anyhow::anyhow!("{:?}: {error}", error.kind()))
 }
