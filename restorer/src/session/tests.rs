@@ -83,7 +83,7 @@ async fn a_session_takes_nothing_of_another_cluster() {
     assert!(records.ids().await.expect("lists").is_empty(), "nothing is begun");
 
     // The address leads to another cluster by now.
-    let moved = Session { client: server("theirs"), ..session.clone() };
+    let moved = Session { client: server("theirs"), asks: server("theirs"), ..session.clone() };
     let then = ours.at(&at).await.expect("resolves");
     let refused = moved.plan(&mut ours, &then, &shop()).await.expect_err("another server");
     assert!(refused.to_string().contains("what answers"), "{refused}");

@@ -245,7 +245,7 @@ async fn times(hindcast: &Hindcast) -> Result<()> {
     );
     at(&["now", "--tz", "Mars/Olympus"])
         .await?
-        .is(2, &["error: time zone Mars/Olympus: not a zone this machine knows", "hint: give --tz"])?;
+        .is(2, &["error: time zone Mars/Olympus: not a zone this machine knows", "hint: --tz or HINDCAST_TZ"])?;
 
     at(&["2020-01-01"])
         .await?
