@@ -85,7 +85,7 @@ pub struct Target {
     /// Only objects with these labels, then or now, as kubectl takes them with -l.
     #[serde(default)]
     pub selector: String,
-    /// Only this part of each: spec.template, metadata.annotations["a.b/c"], or /spec/template. Then nothing is created or deleted.
+    /// Only this part of each, as plans print it: spec.template, or /spec/template. Then nothing is created or deleted.
     #[serde(default)]
     pub path: String,
 }
