@@ -23,18 +23,14 @@ use hindcast_journal::{
     store::Store,
 };
 
+pub(crate) use crate::kinds::volumes::{CONTENTS, SNAPSHOT_GROUP as GROUP, SNAPSHOTS, is_filled};
 use crate::{Desired, Live, Selection, kinds::volumes::CLAIMS, selection::Volumes};
 
 #[cfg(test)]
 mod tests;
 
-/// The API group of snapshots, and the version they are made in.
-pub(crate) const GROUP: &str = "snapshot.storage.k8s.io";
+/// The version that helpers are made in.
 pub(crate) const VERSION: &str = "v1";
-/// Snapshots, by their plural name.
-pub(crate) const SNAPSHOTS: &str = "volumesnapshots";
-/// What stands for a snapshot of the storage system, by its plural name.
-pub(crate) const CONTENTS: &str = "volumesnapshotcontents";
 
 /// The CSI drivers that take the snapshots of a cloud's own driver by their names.
 const CLOUDS: [(&str, &str); 3] =
@@ -240,12 +236,6 @@ pub(crate) fn unfill(claim: &mut Value) {
 /// Whether an object is such a helper.
 pub(crate) fn is_helper(object: &Value) -> bool {
     object.pointer("/metadata/labels").and_then(|labels| labels.get(tags::FILLS)).is_some()
-}
-
-/// Whether a claim comes from a helper.
-pub(crate) fn is_filled(claim: &Value) -> bool {
-    let name = claim.pointer("/spec/dataSource/name").and_then(Value::as_str);
-    name.is_some_and(|name| name.starts_with("hindcast-fill-"))
 }
 
 /// A claim as people call it.

@@ -5,7 +5,6 @@ use hindcast_journal::{exact::Value, fold::ObjectKey, point::tags};
 
 use super::{Anew, Changed, Family, Kind, Made, Needed, Rule, Sides, Staged, Verdict, shapers, text};
 use crate::{
-    filling,
     full::Full,
     kept::{Fresh, Keeping, Row, Surroundings},
     permission::{Permission, Widen},
@@ -18,6 +17,18 @@ pub(crate) const CLAIMS: &str = "/persistentvolumeclaims";
 /// Volumes, by their plural name; they are of the core.
 pub(crate) const VOLUMES: &str = "persistentvolumes";
 
+/// The API group of snapshots.
+pub(crate) const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
+/// Snapshots, by their plural name.
+pub(crate) const SNAPSHOTS: &str = "volumesnapshots";
+/// What stands for a snapshot of the storage system, by its plural name.
+pub(crate) const CONTENTS: &str = "volumesnapshotcontents";
+
+/// Whether a claim was filled from a snapshot by a restore: by the name of its source.
+pub(crate) fn is_filled(claim: &Value) -> bool {
+    text(claim, "/spec/dataSource/name").starts_with("hindcast-fill-")
+}
+
 /// A volume, as an object.
 pub(crate) fn key(name: &str) -> ObjectKey {
     ObjectKey { namespace: String::new(), group: String::new(), resource: VOLUMES.to_owned(), name: name.to_owned() }
@@ -29,7 +40,7 @@ const fn snapshot(resource: &'static str) -> Kind {
         judge: Some(taken_of_data),
         destroys: Some(|_| Some(Loss::Snapshot)),
         rows: SNAPSHOT_BINDING,
-        ..Kind::configuration(filling::GROUP, resource)
+        ..Kind::configuration(SNAPSHOT_GROUP, resource)
     }
 }
 
@@ -71,8 +82,8 @@ pub(super) const FAMILY: Family = Family {
             beside: true,
             ..Kind::configuration("", VOLUMES)
         },
-        snapshot(filling::SNAPSHOTS),
-        snapshot(filling::CONTENTS),
+        snapshot(SNAPSHOTS),
+        snapshot(CONTENTS),
         Kind::configuration("snapshot.storage.k8s.io", "volumesnapshotclasses"),
         Kind {
             immutable: &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"],
@@ -270,7 +281,7 @@ fn grown(of: &mut Keeping<'_>, pattern: &str) {
 
 fn empty(changed: &Changed<'_>) -> Vec<String> {
     let volume = text(changed.then, "/spec/volumeName");
-    let filled = filling::is_filled(changed.target);
+    let filled = is_filled(changed.target);
     let empty = changed.live.is_none() && !filled && volume != text(changed.target, "/spec/volumeName");
     empty.then(|| format!("claim re-created EMPTY: its volume {volume} is not there")).into_iter().collect()
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::tree::{metadata, root, text_of};
 
 /// Licences that go with ours.
-const LICENCES: [&str; 11] = [
+const LICENCES: [&str; 12] = [
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
@@ -25,6 +25,7 @@ const LICENCES: [&str; 11] = [
     "MPL-2.0",
     "Unicode-3.0",
     "Unlicense",
+    "Zlib",
 ];
 
 /// What is depended on for the features that it turns on in others: the version of Kubernetes in kube, TLS in the
