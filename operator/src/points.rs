@@ -19,6 +19,7 @@ use hindcast_journal::{
     error::ErrorKind,
     point::{About, Point, PointState},
 };
+use hindcast_restorer::ask::moment::rfc3339;
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -30,7 +31,7 @@ use serde_json::json;
 use crate::{
     api::{
         DELETES, DeletionPolicy, POINT_ID, Phase, RecoveryPoint, RecoveryPointSpec, RecoveryPointStatus, SCHEDULE,
-        Verdict, exactly, seconds, set,
+        Verdict, seconds, set,
     },
     operator::{AGAIN, NotNow, Operator, SELDOM},
     request,
@@ -266,7 +267,7 @@ fn of_point(point: &Point) -> RecoveryPointStatus {
             PointState::Failed => Phase::Failed,
         },
         revision: point.is_usable().then(|| point.cut().rev() as i64),
-        time: point.is_usable().then(|| exactly(point.time)),
+        time: point.is_usable().then(|| rfc3339(point.time)),
         made: Some(seconds(point.made)),
         volumes: point.volumes.len() as i64,
         snapshots: point.snapshots() as i64,

@@ -24,7 +24,7 @@ use hindcast_journal::{
 };
 
 pub(crate) use crate::kinds::volumes::{CONTENTS, SNAPSHOT_GROUP as GROUP, SNAPSHOTS, is_filled};
-use crate::{Desired, Live, Selection, kinds::volumes::CLAIMS, selection::Volumes};
+use crate::{Desired, Live, Selection, kinds::volumes::is_claim, selection::Volumes};
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +71,7 @@ pub(crate) fn claims(selection: &Selection, desired: &Desired, live: &Live) -> B
         Volumes::Missing => !stands(key),
         Volumes::All => true,
     };
-    let claims = desired.objects.keys().filter(|key| key.kind_key() == CLAIMS && !desired.is_own() && wanted(key));
+    let claims = desired.objects.keys().filter(|key| is_claim(key) && !desired.is_own() && wanted(key));
     claims.cloned().collect()
 }
 

@@ -272,7 +272,7 @@ pub struct Prepared {
 }
 
 /// One action's bodies.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Bodies {
     /// The whole object to send; `None` for a delete.
     pub target: Option<Value>,

@@ -87,3 +87,8 @@ pub fn controller(value: &Value) -> Option<Controller<'_>> {
     let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
     Some(Controller { kind: owner.get("kind")?.as_str()?, name: owner.get("name")?.as_str()? })
 }
+
+/// The plural of a kind that no discovery names.
+pub(crate) fn plural(kind: &str) -> String {
+    format!("{}s", kind.to_lowercase())
+}

@@ -34,7 +34,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    driver::{Standing, VolumeDriver},
+    driver::{Helper, Standing, VolumeDriver},
     scene::{map, size, text},
 };
 
@@ -113,7 +113,7 @@ impl Csi {
         }
     }
 
-    async fn remove(&self, path: &str, uid: &str) -> Result<()> {
+    async fn remove_object(&self, path: &str, uid: &str) -> Result<()> {
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
         self.send(Method::DELETE, path, request::JSON, Some(&options)).await.map(|_| ())
     }
@@ -301,7 +301,7 @@ impl Csi {
         if self.patch(&path, &body).await?.is_none() {
             return Ok(());
         }
-        self.remove(&path, &uid).await?;
+        self.remove_object(&path, &uid).await?;
         self.gone(&name).await
     }
 }
@@ -356,7 +356,7 @@ impl VolumeDriver for Csi {
             // The namespace is the user's: nothing of ours stays in it.
             if let Some(snapshot) = snapshot {
                 let path = object(&snapshots(namespace), &taken.tag.name());
-                self.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
+                self.remove_object(&path, &text(&snapshot, "/metadata/uid")).await?;
             }
             return Ok((now, Standing::Ready));
         }
@@ -374,8 +374,12 @@ impl VolumeDriver for Csi {
         self.selected(&format!("{}={cluster},{}", tags::CLUSTER, tags::ID)).await
     }
 
-    async fn helpers(&self, remove: bool) -> Result<Vec<String>> {
-        self.idle_helpers(remove).await
+    async fn helpers(&self) -> Result<Vec<Helper>> {
+        self.idle_helpers().await
+    }
+
+    async fn remove(&self, helper: &Helper) -> Result<()> {
+        self.remove_object(&helper.path, &helper.uid).await
     }
 
     async fn delete(&self, taken: &Taken) -> Result<()> {
@@ -391,7 +395,7 @@ impl VolumeDriver for Csi {
                 {
                     self.retain(tag, &content).await?;
                 }
-                self.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
+                self.remove_object(&path, &text(&snapshot, "/metadata/uid")).await?;
             }
         }
         let own = [(tags::CLUSTER, &tag.cluster), (tags::ID, &tag.id), (tags::INDEX, &tag.index.to_string())];

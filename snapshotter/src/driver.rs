@@ -72,6 +72,17 @@ pub struct Disk {
     pub ready: bool,
 }
 
+/// What a restore made to fill a claim from a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Helper {
+    /// What people call it.
+    pub title: String,
+    /// Where it is.
+    pub path: String,
+    /// Which one it is.
+    pub uid: String,
+}
+
 /// Takes snapshots in one storage system. See the promises at the top of this module.
 #[async_trait]
 pub trait VolumeDriver: Send + Sync + fmt::Debug {
@@ -97,9 +108,14 @@ pub trait VolumeDriver: Send + Sync + fmt::Debug {
     /// Deletes one, and returns when it is gone or going without anything more to do.
     async fn delete(&self, taken: &Taken) -> Result<()>;
 
-    /// What restores made to fill claims from its snapshots and that need not stay; removed, unless it is only asked for.
-    async fn helpers(&self, _remove: bool) -> Result<Vec<String>> {
+    /// What restores made to fill claims from its snapshots and that need not stay.
+    async fn helpers(&self) -> Result<Vec<Helper>> {
         Ok(Vec::new())
+    }
+
+    /// Removes one of these.
+    async fn remove(&self, _helper: &Helper) -> Result<()> {
+        Ok(())
     }
 
     /// Makes disks from its snapshots, where a volume is not made by asking Kubernetes for it.

@@ -243,7 +243,7 @@ fn say(left: &Left) -> String {
             let place = taken.details.get("namespace").map_or("", String::as_str);
             format!("snapshot {} {place} is of no point", taken.tag)
         }
-        Left::Helper(_, name) => format!("{name} filled a claim in a restore, and is not needed any more"),
+        Left::Helper(_, helper) => format!("{} filled a claim in a restore, and is not needed any more", helper.title),
         Left::Unasked(driver, why) => format!("driver {driver} could not be asked: {why}"),
     }
 }

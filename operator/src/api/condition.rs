@@ -96,8 +96,3 @@ pub(crate) fn set(all: &mut Vec<Condition>, kind: &str, verdict: Verdict, genera
 pub(crate) fn seconds(time: Micros) -> String {
     jiff::Timestamp::from_second(time.div_euclid(1_000_000)).map_or_else(|_| time.to_string(), |t| t.to_string())
 }
-
-/// The same, with its fraction.
-pub(crate) fn exactly(time: Micros) -> String {
-    jiff::Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |t| format!("{t:.6}"))
-}

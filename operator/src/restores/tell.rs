@@ -6,7 +6,7 @@ use hindcast_journal::{cut::MAIN, fold::ObjectKey};
 use hindcast_restorer::{
     Outcome, Prepared,
     apply::{Acted, Became, Check, Verified},
-    ask::paths,
+    ask::{moment::rfc3339, paths},
     message::Words as _,
     plan::{Action, Verb},
     reason::Standing,
@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::plan::{Home, Plan};
 use crate::{
-    api::{Counts, Done, ObjectName, Planned, RestoreStatus, Verdict, exactly},
+    api::{Counts, Done, ObjectName, Planned, RestoreStatus, Verdict},
     words::InSpec,
 };
 
@@ -33,7 +33,7 @@ pub(super) fn planned(plan: &Plan, said: &BTreeMap<ObjectKey, Check>, home: &Hom
     status.planned = Some(Planned {
         at: plan.at.clone(),
         revision: of.cut.domains.get(MAIN).map_or(0, |point| point.rv as i64),
-        time: exactly(of.time),
+        time: rfc3339(of.time),
         counts: counts(&plan.compared.prepared),
         digest: digest(&plan.compared.prepared),
     });

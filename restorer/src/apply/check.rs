@@ -137,7 +137,7 @@ fn question(action: &Action, bodies: &Bodies) -> Option<(Ask, &'static str)> {
         // The create that follows is asked about under another name.
         Verb::Recreate | Verb::Delete => {
             let (uid, rv) = live?;
-            let body = delete_options(uid, rv, action.propagation, true);
+            let body = delete_options(uid, Some(rv), action.propagation, true);
             (Ask::write(Method::DELETE, own, &body), "delete")
         }
     })

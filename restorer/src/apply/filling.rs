@@ -5,22 +5,18 @@
 
 use std::time::Duration;
 
-use hindcast_journal::{
-    exact::{Object, Value},
-    fold::ObjectKey,
-    point::tags,
-};
+use hindcast_journal::{exact::Value, fold::ObjectKey, point::tags};
 
 use super::{
     Acted, Became,
     conflict::meta,
     request::{self, Ask},
-    write::Work,
+    write::{Work, delete_options},
 };
 use crate::{
     filling::{self, is_helper},
     message::Note,
-    plan::Verb,
+    plan::{Propagation, Verb},
 };
 
 /// How often a claim is looked at.
@@ -85,10 +81,8 @@ async fn remove(work: &Work<'_>, snapshot: &ObjectKey) -> Option<Note> {
         if !is_helper(&stands.value) {
             continue;
         }
-        let uid: Object = [("uid", meta(&stands.value, "uid"))].into_iter().collect();
-        let members =
-            [("apiVersion", "v1".into()), ("kind", "DeleteOptions".into()), ("preconditions", Value::Object(uid))];
-        let options = Value::Object(members.into_iter().collect());
+        // Its status goes on changing.
+        let options = delete_options(meta(&stands.value, "uid"), None, Propagation::Background, false);
         let why = match work.link.send(&Ask::write(http::Method::DELETE, path, &options)).await {
             Ok(reply) if reply.is_success() || reply.status == 404 => continue,
             Ok(reply) => reply.message(),

@@ -23,7 +23,7 @@ use crate::{
     kinds::{
         self,
         crds::DEFINITIONS,
-        volumes::{CLAIMS, VOLUMES, keeps_storage},
+        volumes::{VOLUMES, is_claim, keeps_storage},
     },
     message::{Message, Remedy},
     selection::{Reach, What},
@@ -196,7 +196,7 @@ async fn definitions(past: &Past, desired: &Desired) -> Result<Option<BTreeSet<S
 /// The volumes of claims whose storage outlives them.
 async fn retained(past: &Past, desired: &Desired) -> Result<BTreeSet<String>> {
     let mut out = BTreeSet::new();
-    for (_, wanted) in desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS) {
+    for (_, wanted) in desired.objects.iter().filter(|(key, _)| is_claim(key)) {
         let Ok(claim) = &wanted.object else { continue };
         let Some(name) = claim.value.pointer("/spec/volumeName").and_then(Value::as_str) else { continue };
         let scope = Scope {

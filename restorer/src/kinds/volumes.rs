@@ -24,6 +24,11 @@ pub(crate) const SNAPSHOTS: &str = "volumesnapshots";
 /// What stands for a snapshot of the storage system, by its plural name.
 pub(crate) const CONTENTS: &str = "volumesnapshotcontents";
 
+/// Whether an object is a claim.
+pub(crate) fn is_claim(key: &ObjectKey) -> bool {
+    key.group.is_empty() && key.resource == "persistentvolumeclaims"
+}
+
 /// Whether a claim was filled from a snapshot by a restore: by the name of its source.
 pub(crate) fn is_filled(claim: &Value) -> bool {
     text(claim, "/spec/dataSource/name").starts_with("hindcast-fill-")

@@ -137,8 +137,8 @@ fn claims_deleted(set: &Value) -> Option<Loss> {
 fn claims_scaled(target: &Value, live: &Value) -> Option<Loss> {
     let replicas = |side: &Value| side.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
     let (now, then) = (replicas(live), replicas(target));
-    let deletes = |side: &Value| text(side, "/spec/persistentVolumeClaimRetentionPolicy/whenScaled") == "Delete";
-    (then < now && (deletes(target) || deletes(live))).then_some(Loss::Scaled { then, now })
+    let deletes = takes_claims_when_scaled(target) || takes_claims_when_scaled(live);
+    (then < now && deletes).then_some(Loss::Scaled { then, now })
 }
 
 fn status(workload: &Value, name: &str) -> i64 {

@@ -23,7 +23,7 @@ use crate::{
     kinds::{
         self, Holds,
         namespaces::{self, NAMESPACES, home},
-        volumes::{CLAIMS, VOLUMES},
+        volumes::{VOLUMES, is_claim},
     },
     references::{self, references},
     rules,
@@ -464,11 +464,15 @@ impl<'a> Reading<'a> {
 
     /// The volumes of claims that would have to be created.
     async fn volumes(&self, live: &Live) -> BTreeMap<String, Arc<Full>> {
-        let claims =
-            self.desired.objects.iter().filter(|(key, _)| key.kind_key() == CLAIMS && !live.objects.contains_key(*key));
+        let claims = self.desired.objects.iter().filter(|(key, _)| is_claim(key) && !live.objects.contains_key(*key));
         let volume = |wanted: &'a Wanted| wanted.object.as_ref().ok()?.value.pointer("/spec/volumeName")?.as_str();
         let names: BTreeSet<&str> =
             claims.filter_map(|(_, wanted)| volume(wanted)).filter(|name| !name.is_empty()).collect();
+        self.volumes_named(names.into_iter()).await
+    }
+
+    /// The volumes of these names; one that is not there is not in the answer.
+    async fn volumes_named(&self, names: impl Iterator<Item = &str>) -> BTreeMap<String, Arc<Full>> {
         let kind = Discovery { resource: VOLUMES.to_owned(), ..Discovery::default() };
         let asked = stream::iter(names).map(|name| {
             let target = path(&kind, "v1", "", Some(name));

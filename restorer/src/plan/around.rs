@@ -17,6 +17,7 @@ use crate::{
         self,
         volumes::{VOLUMES, outlives_its_object},
     },
+    references::plural,
     rules,
     selection::Reach,
 };
@@ -128,11 +129,6 @@ fn meant(namespace: &str, reference: Option<&Value>, kinds: &[&Discovery]) -> Op
     let known = kinds.iter().find(|known| known.group == group && known.kind == kind);
     let resource = known.map_or_else(|| plural(kind), |known| known.resource.clone());
     Some(ObjectKey { namespace: namespace.to_owned(), group: group.to_owned(), resource, name: name.to_owned() })
-}
-
-/// The plural of a kind that no discovery names.
-fn plural(kind: &str) -> String {
-    format!("{}s", kind.to_lowercase())
 }
 
 #[cfg(test)]

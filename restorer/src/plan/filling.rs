@@ -7,7 +7,7 @@ use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 use super::{Bodies, Verb, prepare::Planner};
 use crate::{
     filling::{self, Filling, title},
-    kinds::volumes::CLAIMS,
+    kinds::volumes::is_claim,
     message::Note,
     reason::distance,
     selection::Volumes,
@@ -26,7 +26,7 @@ impl Planner<'_> {
     /// Makes a claim that is to be created come from a snapshot, where there is one for it; what must be known of that.
     /// `then` is the claim as it was.
     pub(super) fn fill(&mut self, key: &ObjectKey, then: &Value, target: &mut Value) -> Vec<String> {
-        if key.kind_key() != CLAIMS {
+        if !is_claim(key) {
             return Vec::new();
         }
         let Some(filling) = self.filling(key, then).cloned() else {
@@ -58,17 +58,7 @@ impl Planner<'_> {
     fn help(&mut self, key: &ObjectKey, value: &Value, said: &str) {
         let mut action = self.action(key, Verb::Create, value);
         action.warnings.push(said.to_owned());
-        let bodies = Bodies {
-            target: Some(value.clone()),
-            managed: None,
-            before: None,
-            owners: Vec::new(),
-            held: Vec::new(),
-            along: Vec::new(),
-            unsuspend: false,
-            redact: Vec::new(),
-        };
-        self.act(action, bodies);
+        self.act(action, Bodies { target: Some(value.clone()), ..Bodies::default() });
     }
 
     /// Says of which point the claims' data are, in a line for each point.

@@ -66,14 +66,11 @@ impl<'a> Planner<'a> {
         action.evidence = Some(evidence);
         action.warnings = warnings::of_delete(key, &live.object);
         let bodies = Bodies {
-            target: None,
-            managed: None,
             before: Some(live.object.clone()),
             owners: self.going_owners(key, live),
             held: self.held_in(key),
-            along: Vec::new(),
-            unsuspend: false,
             redact,
+            ..Bodies::default()
         };
         self.act(action, bodies);
     }
@@ -111,10 +108,9 @@ impl<'a> Planner<'a> {
             managed: full.managed.clone(),
             before: live.map(|live| live.object.clone()),
             owners: mapped.coming,
-            held: Vec::new(),
-            along: Vec::new(),
             unsuspend,
             redact: made.redact,
+            ..Bodies::default()
         };
         self.act(action, bodies);
         self.rebind(key, &full);
@@ -201,9 +197,9 @@ impl<'a> Planner<'a> {
             before: Some(live.object.clone()),
             owners: mapped.coming,
             held: if recreated { self.held_in(key) } else { Vec::new() },
-            along: Vec::new(),
             unsuspend,
             redact: made.redact,
+            ..Bodies::default()
         };
         self.act(action, bodies);
         Ok(())

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     desired::{Full, Wanted},
     intent::{self, Form},
-    kinds::volumes::{self, CLAIMS, keeps_storage},
+    kinds::volumes::{self, is_claim, keeps_storage},
     live::Present,
     reason::Reason,
     rules,
@@ -73,9 +73,8 @@ impl<'a> Planner<'a> {
             before: Some(live.object.clone()),
             owners: mapped.coming,
             held: self.held_in(key),
-            along: Vec::new(),
-            unsuspend: false,
             redact,
+            ..Bodies::default()
         };
         self.act(action, bodies);
         if let Some(volume) = &swap.volume {
@@ -91,7 +90,7 @@ impl<'a> Planner<'a> {
     /// Says of a claim that stands, where all were asked for, that there is nothing to fill it from.
     pub(super) fn without_filling(&mut self, key: &ObjectKey) {
         let asked = self.selection.volumes == Volumes::All && !self.desired.is_own() && self.selection.path.is_none();
-        if asked && key.kind_key() == CLAIMS && self.reach(key) == Reach::Named && !self.live.swaps.contains_key(key) {
+        if asked && is_claim(key) && self.reach(key) == Reach::Named && !self.live.swaps.contains_key(key) {
             let why = self.live.unfilled.clone().filter(|_| self.live.fillings.contains_key(key));
             self.leave(key, Verb::Recreate, Reason::NoSnapshot(why).into());
         }
@@ -140,11 +139,9 @@ impl<'a> Planner<'a> {
             target: Some(target),
             managed: stands.managed.clone(),
             before: Some(stands.clone()),
-            owners: Vec::new(),
-            held: Vec::new(),
-            along: Vec::new(),
             unsuspend: staged,
             redact,
+            ..Bodies::default()
         };
         self.act(action, bodies);
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     desired::Full,
-    kinds::volumes::{self, CLAIMS, keeps_storage, rebind},
+    kinds::volumes::{self, is_claim, keeps_storage, rebind},
     reason::Reason,
     selection::{Permission, What},
 };
@@ -22,7 +22,7 @@ const UID: &str = "/spec/claimRef/uid";
 impl Planner<'_> {
     /// The volume that a claim comes back to and that has to be told, with what it is told.
     fn released(&self, key: &ObjectKey, claim: &Full) -> Option<(ObjectKey, std::sync::Arc<Full>, Value)> {
-        if key.kind_key() != CLAIMS {
+        if !is_claim(key) {
             return None;
         }
         let name = claim.value.pointer("/spec/volumeName")?.as_str()?;
@@ -54,7 +54,7 @@ impl Planner<'_> {
         if self.filled.iter().any(|(filled, _)| filled == key) {
             return;
         }
-        if key.kind_key() == CLAIMS
+        if is_claim(key)
             && let Some(name) = claim.value.pointer("/spec/volumeName").and_then(Value::as_str)
             && self.fates.get(&volumes::key(name)) == Some(&Fate::Comes)
         {

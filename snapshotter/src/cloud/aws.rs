@@ -19,14 +19,16 @@ mod connect;
 mod disks;
 mod sort;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::{
     Client,
     types::{Filter, ResourceType, Snapshot, SnapshotState, Tag as Pair, TagSpecification},
 };
-use futures::{StreamExt as _, stream};
 use hindcast_journal::{Parts, Result, error::Error};
 
 pub use self::connect::{Credentials, Settings};
@@ -34,6 +36,7 @@ use self::sort::{code, fault};
 use super::{
     Limits,
     once::Once,
+    ours::{bears, is_of},
     patience::{Fault, Patience},
     text::{cut, gibibytes},
 };
@@ -175,7 +178,7 @@ impl Ebs {
         })
     }
 
-    fn details(&self, volume: &str) -> std::collections::BTreeMap<String, String> {
+    fn details(&self, volume: &str) -> BTreeMap<String, String> {
         [(details::REGION, self.region.as_str()), (details::VOLUME, volume)].map(|(k, v)| (k.into(), v.into())).into()
     }
 
@@ -224,9 +227,7 @@ impl VolumeDriver for Ebs {
     }
 
     fn takes(&self, volume: &Volume) -> std::result::Result<(), String> {
-        if !DRIVERS.contains(&volume.driver.as_str()) {
-            return Err(format!("its driver is {}, not one of {}", volume.driver, DRIVERS.join(", ")));
-        }
+        is_of(volume, &DRIVERS)?;
         if volume_id(&volume.handle).is_none() {
             return Err(format!("{:?} is no id of an EBS volume", volume.handle));
         }
@@ -240,8 +241,7 @@ impl VolumeDriver for Ebs {
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
         self.once.sweep(self.patience.now(), self.patience.limits.settle);
-        let all: Vec<_> = orders.iter().map(|order| self.take(order)).collect();
-        stream::iter(all).buffered(self.patience.limits.at_once.max(1)).collect().await
+        self.patience.each(orders.iter().map(|order| self.take(order)).collect()).await
     }
 
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
@@ -270,13 +270,7 @@ impl VolumeDriver for Ebs {
     async fn find(&self, cluster: &str, id: &str) -> Result<Vec<Taken>> {
         let what = format!("snapshots of the recovery point {id}");
         let bearing = [(tags::CLUSTER, cluster), (tags::ID, id)];
-        // Who asks may have died right after a request: what it made is listed after the settling time at the latest.
-        let early = self.listed(&what, &bearing).await?;
-        self.patience.sleep(self.patience.limits.settle).await;
-        let mut found = self.listed(&what, &bearing).await?;
-        let missing: Vec<Taken> = early.into_iter().filter(|e| found.iter().all(|f| f.handle != e.handle)).collect();
-        found.extend(missing);
-        Ok(found)
+        self.patience.settled(|| self.listed(&what, &bearing)).await
     }
 
     async fn all(&self, cluster: &str) -> Result<Vec<Taken>> {
@@ -288,9 +282,7 @@ impl VolumeDriver for Ebs {
         let Some(snapshot) = self.snapshot(&what, taken).await? else {
             return Ok(());
         };
-        if tag_of(snapshot.tags()).is_none_or(|tag| (&tag.cluster, &tag.id) != (&taken.tag.cluster, &taken.tag.id)) {
-            return Err(super::ours::foreign(&what, &taken.tag));
-        }
+        bears(&what, tag_of(snapshot.tags()).as_ref(), &taken.tag)?;
         let ask = || async {
             let asked = async {
                 match self.client.delete_snapshot().snapshot_id(&taken.handle).send().await {
@@ -338,10 +330,14 @@ fn pairs(order: &Order) -> Vec<(String, String)> {
         (tags::INDEX, order.tag.index.to_string()),
         (tags::CLAIM, order.volume.title()),
     ];
-    let own: Vec<(String, String)> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let more = order.tags.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != *name));
-    let more: Vec<(String, String)> = more.map(|(name, value)| (name.clone(), value.clone())).collect();
-    own.into_iter().chain(more).collect()
+    before(&own, &order.tags)
+}
+
+/// Our own tags, then the user's under other names.
+fn before(own: &[(&str, String)], more: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let more = more.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != *name));
+    let own = own.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    own.chain(more.map(|(name, value)| (name.clone(), value.clone()))).collect()
 }
 
 /// Tags in the request that makes what bears them. EC2 takes 128 and 256 characters.

@@ -25,7 +25,6 @@ use async_trait::async_trait;
 use azure_mgmt_compute::package_2024_07_01::models::{
     CreationData, Resource, Snapshot, SnapshotProperties, creation_data::CreateOption,
 };
-use futures::{StreamExt as _, stream};
 use hindcast_journal::{
     Parts, Result,
     error::{Error, ErrorKind},
@@ -36,7 +35,13 @@ use self::{
     arm::{Arm, Operation, Standing as Done},
     names::{Id, Kind, tag_of, tags_of},
 };
-use super::{Limits, once::Once, patience::Patience, text::gibibytes};
+use super::{
+    Limits,
+    once::Once,
+    ours::{bears, is_of},
+    patience::Patience,
+    text::gibibytes,
+};
 use crate::driver::{Disks, Order, Standing, Tag, Taken, Volume, VolumeDriver};
 
 /// The name of this driver in recovery points.
@@ -225,16 +230,13 @@ impl VolumeDriver for ManagedDisks {
     }
 
     fn takes(&self, volume: &Volume) -> std::result::Result<(), String> {
-        if !DRIVERS.contains(&volume.driver.as_str()) {
-            return Err(format!("its driver is {}, not one of {}", volume.driver, DRIVERS.join(", ")));
-        }
+        is_of(volume, &DRIVERS)?;
         Id::parse(&volume.handle, Kind::Disk).map(drop)
     }
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
         self.once.sweep(self.patience.now(), self.patience.limits.settle);
-        let all: Vec<_> = orders.iter().map(|order| self.take(order)).collect();
-        stream::iter(all).buffered(self.patience.limits.at_once.max(1)).collect().await
+        self.patience.each(orders.iter().map(|order| self.take(order)).collect()).await
     }
 
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
@@ -271,12 +273,7 @@ impl VolumeDriver for ManagedDisks {
 
     async fn find(&self, cluster: &str, id: &str) -> Result<Vec<Taken>> {
         let what = format!("snapshots of the recovery point {id}");
-        // Who asks may have died right after a request: what it made is listed after the settling time at the latest.
-        let early = self.listed(&what, cluster).await?;
-        self.patience.sleep(self.patience.limits.settle).await;
-        let mut found = self.listed(&what, cluster).await?;
-        let missing: Vec<Taken> = early.into_iter().filter(|e| found.iter().all(|f| f.handle != e.handle)).collect();
-        found.extend(missing);
+        let mut found = self.patience.settled(|| self.listed(&what, cluster)).await?;
         found.retain(|taken| taken.tag.id == id);
         Ok(found)
     }
@@ -291,10 +288,7 @@ impl VolumeDriver for ManagedDisks {
         let Some(snapshot) = self.patience.ride(&what, || self.arm.snapshot(&what, &id)).await? else {
             return Ok(());
         };
-        let borne = tag_of(snapshot.resource.tags.as_ref());
-        if borne.is_none_or(|tag| (&tag.cluster, &tag.id) != (&taken.tag.cluster, &taken.tag.id)) {
-            return Err(super::ours::foreign(&what, &taken.tag));
-        }
+        bears(&what, tag_of(snapshot.resource.tags.as_ref()).as_ref(), &taken.tag)?;
         let operation = self.patience.ride(&what, || self.arm.delete_snapshot(&what, &id)).await?;
         self.followed(&what, operation).await
     }

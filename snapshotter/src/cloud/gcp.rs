@@ -22,7 +22,6 @@ mod sort;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream};
 use google_cloud_compute_v1::{
     client::{Disks as Zonal, RegionDisks as Regional, Snapshots},
     model::{Operation, Snapshot, operation, snapshot::Status},
@@ -40,6 +39,7 @@ use self::{
 use super::{
     Limits,
     once::Once,
+    ours::{bears, is_of},
     patience::{Fault, Patience},
     text::{gibibytes, moment},
 };
@@ -229,16 +229,13 @@ impl VolumeDriver for PersistentDisks {
     }
 
     fn takes(&self, volume: &Volume) -> std::result::Result<(), String> {
-        if !DRIVERS.contains(&volume.driver.as_str()) {
-            return Err(format!("its driver is {}, not one of {}", volume.driver, DRIVERS.join(", ")));
-        }
+        is_of(volume, &DRIVERS)?;
         self.place(volume).map(drop)
     }
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
         self.once.sweep(self.patience.now(), self.patience.limits.settle);
-        let all: Vec<_> = orders.iter().map(|order| self.take(order)).collect();
-        stream::iter(all).buffered(self.patience.limits.at_once.max(1)).collect().await
+        self.patience.each(orders.iter().map(|order| self.take(order)).collect()).await
     }
 
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
@@ -275,13 +272,7 @@ impl VolumeDriver for PersistentDisks {
     async fn find(&self, cluster: &str, id: &str) -> Result<Vec<Taken>> {
         let what = format!("snapshots of the recovery point {id}");
         let bearing = [(names::CLUSTER, cluster), (names::ID, id)];
-        // Who asks may have died right after a request: what it made is listed after the settling time at the latest.
-        let early = self.listed(&what, &bearing).await?;
-        self.patience.sleep(self.patience.limits.settle).await;
-        let mut found = self.listed(&what, &bearing).await?;
-        let missing: Vec<Taken> = early.into_iter().filter(|e| found.iter().all(|f| f.handle != e.handle)).collect();
-        found.extend(missing);
-        Ok(found)
+        self.patience.settled(|| self.listed(&what, &bearing)).await
     }
 
     async fn all(&self, cluster: &str) -> Result<Vec<Taken>> {
@@ -294,9 +285,7 @@ impl VolumeDriver for PersistentDisks {
         let Some(snapshot) = self.snapshot(&what, &taken.handle).await? else {
             return Ok(());
         };
-        if tag_of(&snapshot).is_none_or(|tag| (&tag.cluster, &tag.id) != (&taken.tag.cluster, &taken.tag.id)) {
-            return Err(super::ours::foreign(&what, &taken.tag));
-        }
+        bears(&what, tag_of(&snapshot).as_ref(), &taken.tag)?;
         let id = request_id(&self.patience.parts);
         let ask = || async {
             let request = self.snapshots.delete().set_project(&self.project).set_snapshot(&taken.handle);

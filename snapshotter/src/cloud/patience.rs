@@ -6,6 +6,7 @@
 
 use std::{fmt, future::Future, time::Duration};
 
+use futures::{StreamExt as _, stream};
 use hindcast_journal::{
     Result,
     error::{Error, ErrorKind},
@@ -13,6 +14,7 @@ use hindcast_journal::{
 };
 
 use super::Limits;
+use crate::driver::Taken;
 
 /// The longest pause between two requests, unless the cloud asks for a longer one.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -157,6 +159,24 @@ impl Patience {
             }
             self.sleep(pause).await;
         }
+    }
+
+    /// Does all of this, so much of it at once as the limits allow; each by itself.
+    pub(crate) async fn each<T, F: Future<Output = T>>(&self, all: Vec<F>) -> Vec<T> {
+        stream::iter(all).buffered(self.limits.at_once.max(1)).collect().await
+    }
+
+    /// What is listed now and after the settling time: who made it may have died right after a request.
+    pub(crate) async fn settled<F>(&self, list: impl Fn() -> F) -> Result<Vec<Taken>>
+    where
+        F: Future<Output = Result<Vec<Taken>>>,
+    {
+        let early = list().await?;
+        self.sleep(self.limits.settle).await;
+        let mut found = list().await?;
+        let missing: Vec<Taken> = early.into_iter().filter(|e| found.iter().all(|f| f.handle != e.handle)).collect();
+        found.extend(missing);
+        Ok(found)
     }
 
     /// The pause before the repetition of this number: half of it fixed, half drawn.

@@ -4,19 +4,19 @@
 //! **Invariant.** A helper goes once its claim is bound, or is not there an hour after the helper was made: until then a
 //! restore may be about to create it.
 
-use hindcast_cluster::path::object;
+use hindcast_cluster::path::{collection, object};
 use hindcast_journal::{Result, parts::Micros, point::tags};
 use serde_json::Value;
 
 use super::{Csi, contents, snapshots, text, time};
-use crate::scene::map;
+use crate::{driver::Helper, scene::map};
 
 /// How long a claim may come after its helpers.
 const COMES: Micros = 3_600_000_000;
 
 impl Csi {
-    /// The helpers that need not stay, which are removed unless they are only asked for.
-    pub(super) async fn idle_helpers(&self, remove: bool) -> Result<Vec<String>> {
+    /// The helpers that need not stay.
+    pub(super) async fn idle_helpers(&self) -> Result<Vec<Helper>> {
         let mut idle = Vec::new();
         for all in [snapshots(""), contents()] {
             for helper in self.listed(&all, tags::FILLS).await? {
@@ -24,12 +24,12 @@ impl Csi {
                     continue;
                 }
                 let (namespace, name) = (text(&helper, "/metadata/namespace"), text(&helper, "/metadata/name"));
-                let folder = if namespace.is_empty() { contents() } else { snapshots(&namespace) };
-                if remove {
-                    self.remove(&object(&folder, &name), &text(&helper, "/metadata/uid")).await?;
-                }
-                let kind = if namespace.is_empty() { "VolumeSnapshotContent" } else { "VolumeSnapshot" };
-                idle.push(format!("{kind} {name}"));
+                let (kind, folder) = match namespace.is_empty() {
+                    true => ("VolumeSnapshotContent", contents()),
+                    false => ("VolumeSnapshot", snapshots(&namespace)),
+                };
+                let uid = text(&helper, "/metadata/uid");
+                idle.push(Helper { title: format!("{kind} {name}"), path: object(&folder, &name), uid });
             }
         }
         Ok(idle)
@@ -38,7 +38,7 @@ impl Csi {
     async fn is_idle(&self, helper: &Value) -> Result<bool> {
         let claim = map(helper, "/metadata/annotations").remove(tags::CLAIM).unwrap_or_default();
         let Some((namespace, name)) = claim.split_once('/') else { return Ok(false) };
-        let path = hindcast_cluster::path::collection("", "v1", namespace, "persistentvolumeclaims");
+        let path = collection("", "v1", namespace, "persistentvolumeclaims");
         match self.get(&object(&path, name)).await? {
             Some(claim) => Ok(text(&claim, "/status/phase") == "Bound"),
             None => {

@@ -16,6 +16,7 @@ use hindcast_journal::{
 };
 
 use super::{Maker, Under, run_hooks::Before};
+use crate::driver::Helper;
 
 /// Something that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub enum Left {
     Remains(String),
     /// A snapshot that no point has.
     Leaked(Box<Taken>),
-    /// What a restore made to fill a claim from a snapshot: the driver, and its name.
-    Helper(String, String),
+    /// What a restore made to fill a claim from a snapshot, with the driver.
+    Helper(String, Helper),
     /// A driver that could not be asked, and why.
     Unasked(String, String),
 }
@@ -41,13 +42,6 @@ pub struct Mended {
     pub left: Left,
     /// Why it still is, if so.
     pub failed: Option<String>,
-}
-
-fn helper_of(left: &Left) -> Option<&String> {
-    match left {
-        Left::Helper(driver, _) => Some(driver),
-        _ => None,
-    }
 }
 
 impl Maker {
@@ -105,7 +99,7 @@ impl Maker {
         out.extend(leaked.map(|taken| Left::Leaked(Box::new(taken))));
         for driver in &self.drivers.0 {
             // A driver that cannot be asked is told of already.
-            let helpers = driver.helpers(false).await.unwrap_or_default();
+            let helpers = driver.helpers().await.unwrap_or_default();
             out.extend(helpers.into_iter().map(|helper| Left::Helper(driver.name().to_owned(), helper)));
         }
         Ok(out)
@@ -114,22 +108,7 @@ impl Maker {
     /// Mends what was left behind.
     pub async fn reconcile(&self) -> Result<Vec<Mended>> {
         let mut out = Vec::new();
-        let left = self.look_for_left().await?;
-        let of: BTreeSet<&String> = left.iter().filter_map(helper_of).collect();
-        let mut helpers = BTreeMap::new();
-        for name in of {
-            let removed = match self.drivers.named(name) {
-                Ok(driver) => driver.helpers(true).await.map(drop),
-                Err(error) => Err(error),
-            };
-            helpers.insert(name.clone(), removed.err().map(|error| super::told_of(&error)));
-        }
-        for left in left {
-            if let Left::Helper(driver, _) = &left {
-                let failed = helpers.get(driver).cloned().flatten();
-                out.push(Mended { left, failed });
-                continue;
-            }
+        for left in self.look_for_left().await? {
             let done = match &left {
                 Left::Unmade(name) => self.adopt(name).await,
                 Left::Undeleted(name) => self.go_on_deleting(name).await,
@@ -138,7 +117,10 @@ impl Maker {
                     Ok(driver) => driver.delete(taken).await,
                     Err(error) => Err(error),
                 },
-                Left::Helper(..) => Ok(()),
+                Left::Helper(driver, helper) => match self.drivers.named(driver) {
+                    Ok(driver) => driver.remove(helper).await,
+                    Err(error) => Err(error),
+                },
                 Left::Unasked(_, why) => Err(Error::new(ErrorKind::Unavailable, "the driver", why.clone())),
             };
             out.push(Mended { left, failed: done.err().map(|error| super::told_of(&error)) });

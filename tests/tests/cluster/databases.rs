@@ -20,7 +20,10 @@ use hindcast_tests::{
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, Said, on_folder, until};
+use crate::{
+    node,
+    scene::{SOON, Said, on_folder, until},
+};
 
 /// A database, and how it is spoken with.
 #[derive(Clone, Copy)]
@@ -69,30 +72,12 @@ impl Database {
 
     /// Its `StatefulSet`, with its data on a volume.
     fn set(&self) -> Result<Value> {
-        let ready = [self.client, &["SELECT 1"]].concat();
-        Ok(json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": self.name},
-            "spec": {
-                "serviceName": self.name, "replicas": 1,
-                "selector": {"matchLabels": {"app": self.name}},
-                "template": {
-                    "metadata": {"labels": {"app": self.name}, "annotations": self.hooks()?},
-                    "spec": {"terminationGracePeriodSeconds": 10, "containers": [{
-                        "name": "db", "image": self.image.reference(), "imagePullPolicy": "Never",
-                        "env": [{"name": self.env.0, "value": self.env.1}],
-                        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                        "readinessProbe": {"exec": {"command": ready}, "periodSeconds": 1, "timeoutSeconds": 10},
-                    }]},
-                },
-                "volumeClaimTemplates": [{
-                    "metadata": {"name": "data"},
-                    "spec": {
-                        "accessModes": ["ReadWriteOnce"], "storageClassName": Csi::CLASS_WAITING,
-                        "resources": {"requests": {"storage": "64Mi"}},
-                    },
-                }],
-            },
-        }))
+        let mut set = node::database(self.name, self.image, &[self.client, &["SELECT 1"]].concat());
+        let template = &mut set["spec"]["template"];
+        template["metadata"]["annotations"] = json!(self.hooks()?);
+        template["spec"]["terminationGracePeriodSeconds"] = json!(10);
+        template["spec"]["containers"][0]["env"] = json!([{"name": self.env.0, "value": self.env.1}]);
+        Ok(set)
     }
 }
 

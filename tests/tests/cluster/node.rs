@@ -36,7 +36,7 @@ fn pod(name: &str, claim: &str, script: &str) -> Value {
 }
 
 /// A stateful set of one Pod with a database whose data are on a volume.
-fn database(name: &str, image: Image, ready: &[&str]) -> Value {
+pub(crate) fn database(name: &str, image: Image, ready: &[&str]) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
         "spec": {

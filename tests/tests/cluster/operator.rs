@@ -4,45 +4,31 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_tests::{
-    http::{JSON, find, request},
-    oracle::subject::{Hindcast, Running},
-    real::{Cluster, Csi, process::Workdir},
-};
+use hindcast_tests::http::{JSON, find, request};
 use serde_json::{Value, json};
 
-use crate::scene::{ask, ask_with_cluster, create, create_when_served, on_folder, send, until};
+use crate::{
+    points::Scene,
+    scene::{ask, ask_with_cluster, create, create_when_served, send, until},
+};
 
 const OURS: &str = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast";
 const SHOP: &str = "/apis/hindcast.dev/v1alpha1/namespaces/shop";
 const LONG: Duration = Duration::from_mins(1);
 
-struct Scene {
-    cluster: Cluster,
-    csi: Csi,
-    hindcast: Hindcast,
-    running: Running,
-    _dir: Workdir,
-}
-
 impl Scene {
-    async fn new() -> Result<Self> {
-        let cluster = Cluster::builder().controller_manager().eager_controllers().start().await?;
-        let csi = Csi::start_without_node(&cluster).await?;
-        let dir = Workdir::new()?;
-        let hindcast = on_folder(&dir, "main", cluster.kubeconfig())?;
-        let running = hindcast.run(&[]).await?;
-        let client = cluster.client();
+    /// With the kinds of `hindcast.dev`, and namespaces to use them in.
+    async fn with_kinds() -> Result<Self> {
+        let scene = Self::new().await?;
         for name in ["hindcast", "shop", "bank"] {
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            create(&client, "/api/v1/namespaces", namespace).await?;
+            scene.namespace(name).await?;
         }
         // They come while it runs, and are noticed.
         for (_, definition) in hindcast_operator::api::definitions() {
-            let definition = serde_json::to_value(definition)?;
-            create(&client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await?;
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            create(&scene.cluster.client(), path, serde_json::to_value(definition)?).await?;
         }
-        Ok(Self { cluster, csi, hindcast, running, _dir: dir })
+        Ok(scene)
     }
 
     async fn make(&self, path: &str, object: Value) -> Result<Value> {
@@ -113,7 +99,7 @@ fn config_map(name: &str, value: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_api_objects_alone_a_namespace_comes_back_and_no_account_does_more_than_it_may() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
-    let scene = Scene::new().await?;
+    let scene = Scene::with_kinds().await?;
     let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
     scene.account("hindcast", "restorer", all).await?;
     paused(&scene).await?;

@@ -17,16 +17,17 @@ use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, send, u
 
 const CONTENTS: &str = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents";
 
-struct Scene {
-    cluster: Cluster,
-    csi: Csi,
-    hindcast: Hindcast,
-    running: Running,
+/// A protected cluster with volumes and snapshots of them, without a node.
+pub(crate) struct Scene {
+    pub(crate) cluster: Cluster,
+    pub(crate) csi: Csi,
+    pub(crate) hindcast: Hindcast,
+    pub(crate) running: Running,
     dir: Workdir,
 }
 
 impl Scene {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let cluster = Cluster::builder().controller_manager().eager_controllers().start().await?;
         let csi = Csi::start_without_node(&cluster).await?;
         let dir = Workdir::new()?;
@@ -35,7 +36,7 @@ impl Scene {
         Ok(Self { cluster, csi, hindcast, running, dir })
     }
 
-    async fn namespace(&self, name: &str) -> Result<()> {
+    pub(crate) async fn namespace(&self, name: &str) -> Result<()> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         create(&self.cluster.client(), "/api/v1/namespaces", namespace).await.map(|_| ())
     }

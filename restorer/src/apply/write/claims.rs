@@ -18,7 +18,7 @@ use crate::{
     },
     filling::{self, is_filled},
     kinds::{
-        volumes::{self, CLAIMS},
+        volumes::{self, is_claim},
         workloads::mounts,
     },
 };
@@ -34,8 +34,7 @@ impl Work<'_> {
     /// Waits until the snapshot that a claim is to come from can be used.
     pub(super) async fn comes_from(&self, job: &Job<'_>) -> Result<(), Did> {
         let key = &job.action.key;
-        let Some(target) = job.bodies.target.as_ref().filter(|target| key.kind_key() == CLAIMS && is_filled(target))
-        else {
+        let Some(target) = job.bodies.target.as_ref().filter(|target| is_claim(key) && is_filled(target)) else {
             return Ok(());
         };
         let name = target.pointer("/spec/dataSource/name").and_then(Value::as_str).unwrap_or_default();
@@ -67,7 +66,7 @@ impl Work<'_> {
     /// Waits until no Pod runs on a claim that is to be deleted and created again.
     pub(super) async fn unused(&self, job: &Job<'_>) -> Result<(), Did> {
         let key = &job.action.key;
-        if key.kind_key() != CLAIMS {
+        if !is_claim(key) {
             return Ok(());
         }
         let pods = path::collection("", "v1", &key.namespace, "pods");

@@ -44,13 +44,14 @@ pub(crate) fn body(action: &Action, value: &Value, live: Option<(&str, &str)>) -
 
 /// The body of a delete, which holds only for that version of that object. A dry run is asked for here: beside a body
 /// the server does not look at the query.
-pub(crate) fn delete_options(uid: &str, rv: &str, propagation: Propagation, dry_run: bool) -> Value {
+pub(crate) fn delete_options(uid: &str, rv: Option<&str>, propagation: Propagation, dry_run: bool) -> Value {
     let propagation = match propagation {
         Propagation::Background => "Background",
         Propagation::Foreground => "Foreground",
         Propagation::Orphan => "Orphan",
     };
-    let preconditions: Object = [("uid", uid), ("resourceVersion", rv)].into_iter().collect();
+    let rv = rv.map(|rv| ("resourceVersion", rv));
+    let preconditions: Object = std::iter::once(("uid", uid)).chain(rv).collect();
     let members = [
         ("apiVersion", Value::from("v1")),
         ("kind", Value::from("DeleteOptions")),

@@ -264,7 +264,7 @@ impl Work<'_> {
             }
             self.emptied(&job).await?;
             self.owns_nothing_else(&job).await?;
-            let options = delete_options(&uid, &rv, job.action.propagation, false);
+            let options = delete_options(&uid, Some(&rv), job.action.propagation, false);
             let reply = self.send(&job, &Ask::write(Method::DELETE, job.path(), &options)).await?;
             doubtful |= reply.doubtful;
             match reply.status {

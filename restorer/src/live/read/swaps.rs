@@ -5,27 +5,23 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt as _, stream};
 use hindcast_journal::{exact::Value, facts::Discovery, fold::ObjectKey};
 
 use super::{Reading, present};
 use crate::{
     desired::{Full, Wanted},
     kinds::{
-        volumes::{CLAIMS, VOLUMES},
+        volumes::is_claim,
         workloads::{mounts, takes_claims_when_scaled},
     },
     live::{
         Live, Present,
         server::{Refusal, path},
     },
-    references::{Reference, references},
+    references::{Reference, plural, references},
     rules,
     selection::{Reach, Volumes},
 };
-
-/// Objects asked for at once.
-const AT_ONCE: usize = 16;
 
 /// A claim that stands and whose data are to be replaced.
 #[derive(Debug, Clone, Default)]
@@ -52,13 +48,7 @@ impl Reading<'_> {
         let claim = |key| Some(volume(&live.objects.get(key)?.object.value));
         let wanted = |key| Some(volume(&self.desired.objects.get(key)?.object.as_ref().ok()?.value));
         let names: BTreeSet<&str> = swapped.iter().flat_map(|key| [claim(key), wanted(key)]).flatten().collect();
-        let kind = Discovery { resource: VOLUMES.to_owned(), ..Discovery::default() };
-        let asked = stream::iter(names.into_iter().filter(|name| !name.is_empty())).map(|name| {
-            let target = path(&kind, "v1", "", Some(name));
-            async move { Some((name.to_owned(), Arc::new(self.server.object(&target).await.ok()?))) }
-        });
-        let volumes: BTreeMap<String, Arc<Full>> =
-            asked.buffer_unordered(AT_ONCE).filter_map(async |v| v).collect().await;
+        let volumes = self.volumes_named(names.into_iter().filter(|name| !name.is_empty())).await;
         let namespaces: BTreeSet<&str> = swapped.iter().map(|key| key.namespace.as_str()).collect();
         let mut pods = BTreeMap::new();
         for namespace in namespaces {
@@ -92,7 +82,10 @@ impl Reading<'_> {
 
     /// Whether a claim stands and gets other data.
     fn swapped(&self, (key, wanted): (&ObjectKey, &Wanted), live: &Live) -> Option<ObjectKey> {
-        let present = live.objects.get(key).filter(|present| !present.terminating && key.kind_key() == CLAIMS)?;
+        if !is_claim(key) {
+            return None;
+        }
+        let present = live.objects.get(key).filter(|present| !present.terminating)?;
         let swapped = if self.desired.is_own() {
             // An undo gives it back the volume it had.
             let (then, now) = (volume(&wanted.object.as_ref().ok()?.value), volume(&present.object.value));
@@ -116,7 +109,7 @@ impl Reading<'_> {
         let mut owner = controller(pod)
             .ok_or_else(|| format!("Pod {name} runs on it, and nothing would start that again: delete it first"))?;
         loop {
-            let resource = format!("{}s", owner.kind.to_lowercase());
+            let resource = plural(&owner.kind);
             let key = ObjectKey {
                 namespace: namespace.to_owned(),
                 group: owner.group.clone(),

@@ -11,7 +11,7 @@ use hindcast_journal::{
 };
 
 use super::{
-    Ebs, details, marks, region_of,
+    Ebs, before, details, marks, region_of,
     sort::{code, fault},
     volume_id,
 };
@@ -74,10 +74,7 @@ impl Ebs {
             (None, Some(each)) => Some(each.saturating_mul(size)),
             (iops, _) => iops,
         };
-        let own = [(DISK.to_owned(), wish.token.clone()), ("Name".to_owned(), wish.token.clone())];
-        let more = wish.tags.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != *name));
-        let more: Vec<(String, String)> = more.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let pairs: Vec<(String, String)> = own.into_iter().chain(more).collect();
+        let pairs = before(&[(DISK, wish.token.clone()), ("Name", wish.token.clone())], &wish.tags);
         let request = self.client.create_volume().snapshot_id(&taken.handle).availability_zone(zone).size(size);
         let request = request.client_token(cut(&wish.token, 64)).set_iops(iops).set_throughput(number("throughput")?);
         let request = request.set_volume_type(wish.parameters.get("type").map(|name| VolumeType::from(name.as_str())));
