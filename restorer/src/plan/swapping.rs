@@ -41,6 +41,11 @@ impl<'a> Planner<'a> {
         if let Some(why) = &swap.hindered {
             return Err(Reason::InUse(why.clone()).into());
         }
+        let stands = live.object.value.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
+        if swap.volume.is_none() && !stands.is_empty() {
+            let why = format!("its volume {stands} cannot be read, and so not be kept beside");
+            return Err(Reason::InUse(why).into());
+        }
         let then = full.value.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
         if self.desired.is_own() && !self.around.can_bind(then, &key.namespace, &key.name) {
             return Err(Reason::VolumeTaken(then.to_owned()).into());
@@ -57,7 +62,6 @@ impl<'a> Planner<'a> {
         action.propagation = rules::propagation(&key.kind_key(), true);
         action.live = Some(LiveRef { uid: live.uid.clone(), rv: live.rv.clone(), hash: standing });
         action.wanted = Some(WantedRef { pos: wanted.pos, uid: wanted.uid.clone(), hash: made.wanted_hash });
-        let stands = live.object.value.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
         action
             .warnings
             .push(format!("its data are replaced; those of now stay on volume {stands}, which is kept beside"));

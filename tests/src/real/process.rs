@@ -12,7 +12,7 @@
 //! Signals are sent by `sh -c kill`: std sends none but SIGKILL, and the workspace forbids unsafe code.
 
 use super::build;
-use crate::until::until;
+use crate::until::{SOON, until, until_blocking};
 use anyhow::{Context, Result, anyhow, bail};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -123,9 +123,14 @@ impl Process {
         ended.context("it was waited for until it had ended")
     }
 
-    /// SIGSTOP: alive, holding its connections, answering nothing.
+    /// SIGSTOP: alive, holding its connections, answering nothing. On a busy machine it goes on for a while after the signal
+    /// is sent, since one of its threads has to run to take it: so it is waited for.
     pub fn pause(&self) -> Result<()> {
-        self.signal("STOP")
+        self.signal("STOP")?;
+        let pid = self.pid().with_context(|| format!("{} has ended", self.name))?;
+        // What cannot be read is asked for again: a thread may end while it is looked at.
+        until_blocking(format!("{} stands still", self.name), SOON, || stands_still(pid).unwrap_or_default())?;
+        Ok(())
     }
 
     /// SIGCONT.
@@ -182,6 +187,19 @@ impl Process {
         // A panic while the lock was held leaves a valid `Option<Child>`.
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether every thread of a process is stopped.
+fn stands_still(pid: u32) -> io::Result<bool> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = fs::read_to_string(thread?.path().join("stat"))?;
+        // The state follows the name, which is in brackets and may hold any sign.
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if state != Some('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The child if it has not ended. A child that has ended is reaped by asking.

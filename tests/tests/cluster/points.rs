@@ -13,7 +13,7 @@ use hindcast_tests::{
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, send, until};
+use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, rule, send, until};
 
 const CONTENTS: &str = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents";
 
@@ -141,6 +141,37 @@ async fn a_point_has_the_volumes_of_its_scope_and_outlives_its_namespace() -> Re
     scene.point(&["list"]).await?.is(0, &["no recovery points"])?;
     scene.point(&["delete", "first", "--yes"]).await?.is(2, &["no recovery point of that name"])?;
     scene.running.stop().await
+}
+
+/// Whoever may not keep the volume that a claim would leave does not give the claim up, and the data stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_stays_where_its_volume_cannot_be_kept() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let scene = Scene::new().await?;
+    let client = scene.cluster.client();
+    scene.namespace("shop").await?;
+    scene.claims("shop", 1).await?;
+    scene.point(&["create", "good", "-n", "shop"]).await?.is(0, &[])?;
+    let path = "/api/v1/namespaces/shop/persistentvolumeclaims/data-0";
+    let claim = find(&client, path).await?.context("it is there")?;
+
+    let write = ["create", "update", "patch", "delete"];
+    let may = vec![
+        rule(&["*"], &["*"], &["get", "list", "watch"]),
+        rule(&[""], &["persistentvolumeclaims"], &write),
+        rule(&["snapshot.storage.k8s.io"], &["*"], &write),
+    ];
+    let mut clerk = scene.hindcast.clone();
+    clerk.kubeconfig = scene.cluster.user("clerk", may).await?;
+    let scope = ["restore", "-n", "shop", "--at", "point:good", "--volumes", "all", "--yes", "--no-check"];
+    let said = ask_with_cluster(&clerk, &[&scope[..], &["--run-address", &scene.running.address]].concat()).await?;
+    said.is(1, &["is not retained and would be deleted with it"])?;
+    let now = find(&client, path).await?.context("it is still there")?;
+    ensure!(now["metadata"]["uid"] == claim["metadata"]["uid"], "it was given up: {now}");
+    let volume = now["spec"]["volumeName"].as_str().context("it is bound")?;
+    let volume = find(&client, &format!("/api/v1/persistentvolumes/{volume}")).await?.context("its volume is there")?;
+    ensure!(volume["status"]["phase"] == "Bound" && volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

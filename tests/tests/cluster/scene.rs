@@ -14,6 +14,7 @@ pub(crate) use hindcast_tests::{
     http::{create, send},
     until::{SOON, until},
 };
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::Client;
 use serde_json::Value;
 
@@ -131,4 +132,15 @@ pub(crate) async fn kinds(hindcast: &Hindcast) -> Result<Vec<Value>> {
     let said = ask(hindcast, &["status", "-o", "json"]).await?;
     let status = said.is(0, &[])?.json()?;
     Ok(status["clusters"][0]["kinds"].as_array().context("status has kinds")?.clone())
+}
+
+/// What an account may do.
+pub(crate) fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(strings(groups)),
+        resources: Some(strings(resources)),
+        verbs: strings(verbs),
+        ..PolicyRule::default()
+    }
 }

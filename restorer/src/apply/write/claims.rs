@@ -1,8 +1,9 @@
 //! Claims whose data are a snapshot's: that is there before a claim is made or given up for it, nothing runs on one that goes,
 //! and the volume of one that is put back is given back too.
 //!
-//! **Invariant.** A claim is deleted only when nothing runs on it, since its deletion would wait for that with the claim half
-//! gone, and only when what it is to come from can be used.
+//! **Invariants.** (1) A claim is deleted only when nothing runs on it, since its deletion would wait for that with the claim
+//! half gone, and only when what it is to come from can be used. (2) One whose data are replaced is deleted only when its volume
+//! is seen to be retained, whatever became of the write that should have seen to that [`Work::keeps_its_volume`].
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::{
     },
     filling::{self, is_filled},
     kinds::{
-        volumes::{self, is_claim},
+        volumes::{self, is_claim, keeps_storage},
         workloads::mounts,
     },
 };
@@ -60,6 +61,25 @@ impl Work<'_> {
                 let why = format!("the snapshot it is to come from cannot be used ({said}); nothing was changed of it");
                 return Err(Did::because(Became::Failed, why));
             }
+        }
+    }
+
+    /// Refuses to delete a claim whose data are replaced, and whose volume would be deleted with it.
+    pub(super) async fn keeps_its_volume(&self, job: &Job<'_>) -> Result<(), Did> {
+        let live = job.before().map(|before| &before.value).filter(|_| is_claim(&job.action.key));
+        let name = live.and_then(|claim| claim.pointer("/spec/volumeName")?.as_str()).unwrap_or_default();
+        let volume = volumes::key(name);
+        let swapped = job.bodies.target.as_ref().is_some_and(is_filled) || self.actions.contains_key(&volume);
+        if name.is_empty() || !swapped {
+            return Ok(());
+        }
+        let path = request::object(&volume, "v1");
+        let stands = self.link.read(&path).await.map_err(|problem| unread("its volume", problem))?;
+        match stands {
+            Some(stands) if !keeps_storage(&stands.value) => Err(Did::refused(format!(
+                "its volume {name} is not retained and would be deleted with it; nothing was changed of it"
+            ))),
+            _ => Ok(()),
         }
     }
 

@@ -292,6 +292,7 @@ impl Work<'_> {
             _ => self.prepare(&job).await.map_err(|did| Self::still(&job, did))?,
         }
         if is_there {
+            self.keeps_its_volume(&job).await.map_err(|did| Self::still(&job, did))?;
             self.comes_from(&job).await.map_err(|did| Self::still(&job, did))?;
             self.unused(&job).await.map_err(|did| Self::still(&job, did))?;
         }

@@ -164,6 +164,18 @@ fn a_claim_that_cannot_be_let_go_of_is_left_as_it_is() {
 }
 
 #[test]
+fn a_claim_whose_volume_cannot_be_seen_is_not_given_up() {
+    let scene = Scene::shop()
+        .then("PersistentVolumeClaim d", CLAIM)
+        .now("PersistentVolumeClaim d", CLAIM)
+        .with_snapshot("PersistentVolumeClaim d")
+        .with_swap("PersistentVolumeClaim d", "pvc-u", &["StatefulSet db"]);
+    let plan = scene.plan().plan;
+    assert!(plan.actions.is_empty(), "{:?}", plan.actions);
+    assert!(plan.left.iter().any(|left| left.reason.to_string().contains("cannot be read")), "{:?}", plan.left);
+}
+
+#[test]
 fn all_data_asked_for_says_which_claims_have_no_snapshot() {
     let mut scene = Scene::shop().then("PersistentVolumeClaim d", CLAIM).now("PersistentVolumeClaim d", CLAIM);
     scene.selection.volumes = Volumes::All;

@@ -6,11 +6,10 @@ use hindcast_tests::{
     oracle,
     real::{Cluster, Verdict, Webhook, WebhookKind, process::Workdir},
 };
-use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::json;
 
 use super::{Stage, rights};
-use crate::scene::ask_with_cluster;
+use crate::scene::{ask_with_cluster, rule};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_refuses_is_told_and_the_rest_is_done() -> Result<()> {
@@ -73,16 +72,6 @@ async fn refused(stage: &Stage, ns: &str, at: &str, refused: &[&str], words: &[&
     let service = stage.find(&format!("{core}/services/web")).await?;
     ensure!(service.is_some() != refused.contains(&"Service/web"), "the Service");
     Ok(())
-}
-
-pub(super) fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
-    let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-    PolicyRule {
-        api_groups: Some(strings(groups)),
-        resources: Some(strings(resources)),
-        verbs: strings(verbs),
-        ..PolicyRule::default()
-    }
 }
 
 async fn by_rbac(stage: &Stage, cluster: &Cluster) -> Result<()> {

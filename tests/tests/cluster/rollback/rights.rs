@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 use hindcast_tests::{manifests::role, real::Cluster};
 use serde_json::{Value, json};
 
-use super::{Stage, codes, refusals::rule, verbs};
-use crate::scene::ask_with_cluster;
+use super::{Stage, codes, verbs};
+use crate::scene::{ask_with_cluster, rule};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 

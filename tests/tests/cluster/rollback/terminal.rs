@@ -13,8 +13,8 @@ use hindcast_tests::{
 };
 use serde_json::json;
 
-use super::{Stage, refusals::rule};
-use crate::scene::{ask_with_cluster, until};
+use super::Stage;
+use crate::scene::{ask_with_cluster, rule, until};
 
 const NS: &str = "shop";
 const WEB: &str = "/apis/apps/v1/namespaces/shop/deployments/web";
