@@ -10,8 +10,10 @@
 //! Rights it needs: `ec2:CreateSnapshot`, `ec2:CreateTags`, `ec2:DescribeSnapshots`, `ec2:DeleteSnapshot`; for restores
 //! `ec2:CreateVolume`, `ec2:DescribeVolumes`, `ec2:DeleteVolume`; of an encrypted volume the use of its key.
 //!
-//! Not here: snapshots of all volumes of an instance by one request (they have no idempotence either), copies to another
-//! region, the archive tier. Start reading at [`Ebs::open`].
+//! Not here: `CreateSnapshots`, which takes all volumes of one instance at one moment: its tags are the same for each, so none
+//! would bear its own from the request that makes it, and a claim's volumes seldom share an instance. Nor fast snapshot
+//! restore, which is charged by the hour and only warms a volume up; copies to another region; the archive tier. Start
+//! reading at [`Ebs::open`].
 
 mod connect;
 mod disks;

@@ -4,11 +4,14 @@
 //! reference says (`MaxResults` from 5 to 1000, `NextToken`), and hides what was made a moment ago, as "Eventual consistency"
 //! in the EC2 developer guide warns. Errors have the codes and shape of "Error codes for the Amazon EC2 API".
 //!
+//! It also gives credentials to who shows a token, as the two ways of a Pod in EKS do: `AssumeRoleWithWebIdentity` of the STS
+//! reference (a service account with a role), and the endpoint of "How EKS Pod Identity works". Who asked is written down.
+//!
 //! One moto serves all tests of a process; each has a front of its own.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -26,14 +29,31 @@ use crate::real::Moto;
 
 /// The region that the front is in.
 pub const REGION: &str = "eu-west-1";
+/// The role that a service account may take.
+pub const ROLE: &str = "arn:aws:iam::123456789012:role/hindcast";
+/// The token of the service account.
+pub const TOKEN: &str = "a.token.of-the-testbed";
+/// Whose key the taker of the role is given.
+pub const ASSUMED: &str = "ASIATAKENBYROLE";
+/// Whose key a Pod is given.
+pub const OF_POD: &str = "ASIAGIVENTOPOD";
 
 /// A front of the moto of this process.
 #[derive(Debug)]
 pub struct Ec2 {
     server: Server,
     moto: Upstream,
-    /// What strikes.
-    pub faults: Arc<Faults>,
+    faults: Arc<Faults>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What the front has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Snapshots, and when they were made.
+    made: HashMap<String, Instant>,
+    /// Whose keys signed requests of EC2.
+    signers: BTreeSet<String>,
 }
 
 /// moto itself.
@@ -58,18 +78,28 @@ impl Ec2 {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let upstream = Upstream { client: reqwest::Client::new(), url: format!("http://127.0.0.1:{}/", moto.port()) };
         let faults = Arc::<Faults>::default();
-        let made = Arc::<Mutex<HashMap<String, Instant>>>::default();
-        let (shared, passed) = (Arc::clone(&faults), upstream.clone());
+        let seen = Arc::<Mutex<Seen>>::default();
+        let (shared, noted, passed) = (Arc::clone(&faults), Arc::clone(&seen), upstream.clone());
         let server = Server::start(move |request| {
-            let (faults, made, moto) = (Arc::clone(&shared), Arc::clone(&made), passed.clone());
-            async move { front(&faults, &made, &moto, request).await }
+            let (faults, seen, moto) = (Arc::clone(&shared), Arc::clone(&noted), passed.clone());
+            async move { front(&faults, &seen, &moto, request).await }
         });
-        Ok(Self { server: server.await?, moto: upstream, faults })
+        Ok(Self { server: server.await?, moto: upstream, faults, seen })
+    }
+
+    /// What strikes.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Where the front is.
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// Whose keys signed what it was asked.
+    pub fn signers(&self) -> BTreeSet<String> {
+        lock(&self.seen).signers.clone()
     }
 
     /// A new volume of so many GiB.
@@ -144,14 +174,63 @@ impl Upstream {
     }
 }
 
-async fn front(
-    faults: &Faults,
-    made: &Mutex<HashMap<String, Instant>>,
-    moto: &Upstream,
-    request: Request<Bytes>,
-) -> Reply {
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Credentials for a service account's token.
+fn assume(value: &dyn Fn(&str) -> Option<String>, signed: bool) -> Reply {
+    let is = |name: &str, wanted: &str| value(name).is_some_and(|value| value == wanted);
+    if signed || !is("Version", "2011-06-15") || !is("RoleArn", ROLE) || value("RoleSessionName").is_none() {
+        return refused(400, "ValidationError", "the request is not as the reference has it");
+    }
+    if !is("WebIdentityToken", TOKEN) {
+        return refused(400, "InvalidIdentityToken", "The web identity token could not be validated.");
+    }
+    let body = format!(
+        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+         <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>{ASSUMED}</AccessKeyId>\
+         <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+         <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>\
+         </AssumeRoleWithWebIdentityResponse>"
+    );
+    Reply::Answer(answer(200, "text/xml", body))
+}
+
+/// Credentials for a Pod's token.
+fn of_pod(shown: Option<&str>) -> Reply {
+    if shown != Some(TOKEN) {
+        return Reply::Answer(answer(401, "application/json", "{\"message\": \"the token is not known\"}"));
+    }
+    let body = format!(
+        "{{\"AccessKeyId\": \"{OF_POD}\", \"SecretAccessKey\": \"s\", \"Token\": \"t\", \
+         \"Expiration\": \"2999-01-01T00:00:00Z\"}}"
+    );
+    Reply::Answer(answer(200, "application/json", body))
+}
+
+async fn front(faults: &Faults, seen: &Mutex<Seen>, moto: &Upstream, request: Request<Bytes>) -> Reply {
     let form: Form = form_urlencoded::parse(request.body()).into_owned().collect();
     let value = |name: &str| form.iter().find(|(named, _)| named == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if request.method() == "GET" {
+        return match request.uri().path() {
+            "/v1/credentials" => of_pod(header("authorization")),
+            _ => refused(404, "NotFound", "there is nothing there"),
+        };
+    }
+    let signer = header("authorization").and_then(|signed| signed.split_once("Credential=")?.1.split('/').next());
+    if value("Action") == Some("AssumeRoleWithWebIdentity") {
+        return assume(&|name| value(name).map(str::to_owned), signer.is_some());
+    }
+    let Some(signer) = signer else {
+        return refused(401, "AuthFailure", "the request is not signed");
+    };
+    // Temporary keys are nothing without their token.
+    if signer.starts_with("ASIA") != header("x-amz-security-token").is_some() {
+        return refused(401, "AuthFailure", "the key and the session's token do not belong together");
+    }
+    lock(seen).signers.insert(signer.to_owned());
     let op = match value("Action").unwrap_or_default() {
         "CreateSnapshot" => Op::Create,
         "DescribeSnapshots" if value("SnapshotId.1").is_some() => Op::Look,
@@ -175,10 +254,7 @@ async fn front(
         Some(Fault::Cut) => return Reply::Cut,
         Some(Fault::Lost) | None => {}
     }
-    let hidden = |id: &str| {
-        let made = made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.get(id).is_some_and(|at| at.elapsed() < faults.late())
-    };
+    let hidden = |id: &str| lock(seen).made.get(id).is_some_and(|at| at.elapsed() < faults.late());
     if op == Op::Look && value("SnapshotId.1").is_some_and(hidden) {
         return refused(400, "InvalidSnapshot.NotFound", "The snapshot does not exist.");
     }
@@ -188,7 +264,7 @@ async fn front(
     };
     if op == Op::Create && status == 200 {
         let id = text(&said, "snapshotId").unwrap_or_default();
-        made.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Instant::now());
+        lock(seen).made.insert(id, Instant::now());
     }
     if op == Op::List && status == 200 {
         said = match paged(&said, value("MaxResults"), value("NextToken"), hidden) {

@@ -8,7 +8,7 @@
 //! status, code and body. Start reading at [`crate::drivers`], which asks the same of all of them.
 
 pub mod arm;
-mod ec2;
+pub mod ec2;
 mod faults;
 mod gce;
 mod rules;

@@ -60,14 +60,14 @@ impl<S: Default + Send + 'static> Cloud<S> {
 
 /// A server. Dropping it ends it and its connections.
 #[derive(Debug)]
-struct Server {
+pub(super) struct Server {
     port: u16,
     serving: JoinHandle<()>,
 }
 
 impl Server {
     /// A server that is up.
-    async fn start<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Result<Self>
+    pub(super) async fn start<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Result<Self>
     where
         F: Future<Output = Reply> + Send + 'static,
     {
@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// Where it is.
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }

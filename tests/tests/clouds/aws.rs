@@ -11,7 +11,7 @@ use hindcast_snapshotter::{
     driver::{Order, Tag, Volume, VolumeDriver, Wish, tags},
 };
 use hindcast_tests::{
-    clouds::{Ec2, Faults},
+    clouds::{Ec2, Faults, ec2},
     drivers::{World, limits},
     real::Moto,
 };
@@ -94,7 +94,7 @@ impl World for Amazon {
     }
 
     fn faults(&self) -> &Faults {
-        &self.0.faults
+        self.0.faults()
     }
 }
 
@@ -103,7 +103,7 @@ suite!(world().await?);
 fn order(volume: Volume) -> Order {
     let id = volume.handle.replace("vol-", "").chars().chain(std::iter::repeat('0')).take(32).collect();
     let tag = Tag { cluster: format!("of-{}", volume.handle), point: "nightly".into(), id, index: 0 };
-    Order { tag, volume, class: String::new(), group: String::new(), tags: Default::default() }
+    Order { tag, volume, class: String::new(), tags: Default::default() }
 }
 
 #[tokio::test]
@@ -157,6 +157,82 @@ async fn what_is_in_another_region_is_refused_by_name() -> Result<()> {
     let wish = Wish { token: "t".into(), zone: "us-east-1a".into(), ..Wish::default() };
     let error = driver.disks().context("it makes disks")?.make(&here, &wish).await.err().context("it is elsewhere")?;
     ensure!(error.to_string().contains("us-east-1a"), "{error}");
+    Ok(())
+}
+
+/// What a test of credentials starts: a driver as a Pod makes one, by what its environment says.
+const AS_FOUND: &str = "HINDCAST_TEST_EC2";
+
+#[tokio::test]
+#[ignore = "started by credentials_are_found_as_every_program_of_the_sdk_finds_them"]
+async fn as_found() -> Result<()> {
+    let Ok(url) = std::env::var(AS_FOUND) else { return Ok(()) };
+    let named = std::env::var("HINDCAST_TEST_ROLE").ok().zip(std::env::var("HINDCAST_TEST_TOKEN").ok());
+    let credentials = match named {
+        Some((role, token)) => Credentials::WebIdentity { role, token: token.into() },
+        None => Credentials::Found,
+    };
+    let settings = Settings { region: REGION.into(), endpoint: Some(url), credentials, earlier: false };
+    let driver = Ebs::open(settings, limits(), Parts::system()).await?;
+    // The kind is what whoever started this looks for.
+    driver.all("nobody's").await.map(drop).map_err(|error| anyhow::anyhow!("{:?}: {error}", error.kind()))
+}
+
+/// Runs [`as_found`] in a process with this environment and no other of Amazon's; what it said.
+async fn found(world: &Amazon, environment: &[(&str, &str)]) -> Result<std::process::Output> {
+    let home = tempfile::tempdir()?;
+    let mut child = tokio::process::Command::new(std::env::current_exe()?);
+    child.args(["--exact", "aws::as_found", "--ignored", "--nocapture"]);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            child.env_remove(name);
+        }
+    }
+    child.env("HOME", home.path()).env("AWS_EC2_METADATA_DISABLED", "true").env(AS_FOUND, world.0.url());
+    Ok(child.envs(environment.iter().copied()).kill_on_drop(true).output().await?)
+}
+
+#[tokio::test]
+async fn credentials_are_found_as_every_program_of_the_sdk_finds_them() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let token = folder.path().join("token");
+    std::fs::write(&token, ec2::TOKEN)?;
+    let token = token.display().to_string();
+    let world = world().await?;
+    let sts = world.0.url();
+    let pod = format!("{sts}/v1/credentials");
+    let ways: [(&str, &[(&str, &str)]); 4] = [
+        ("AKIAINENVIRONMENT", &[("AWS_ACCESS_KEY_ID", "AKIAINENVIRONMENT"), ("AWS_SECRET_ACCESS_KEY", "s")]),
+        (
+            ec2::ASSUMED,
+            &[("AWS_ROLE_ARN", ec2::ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", &token), ("AWS_ENDPOINT_URL_STS", &sts)],
+        ),
+        (
+            ec2::ASSUMED,
+            &[("HINDCAST_TEST_ROLE", ec2::ROLE), ("HINDCAST_TEST_TOKEN", &token), ("AWS_ENDPOINT_URL_STS", &sts)],
+        ),
+        (
+            ec2::OF_POD,
+            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &pod), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &token)],
+        ),
+    ];
+    for (signer, environment) in ways {
+        // A front of its own shows whose key was used.
+        let world = Amazon(Ec2::start().await?);
+        let said = found(&world, environment).await?;
+        ensure!(said.status.success(), "{environment:?}: {}", String::from_utf8_lossy(&said.stdout));
+        ensure!(world.0.signers() == [signer.to_owned()].into(), "{environment:?}: {:?}", world.0.signers());
+    }
+    // None at all, and a token that nobody knows: told with the remedy.
+    std::fs::write(folder.path().join("stale"), "an old token")?;
+    let stale = folder.path().join("stale").display().to_string();
+    let wrong = [("AWS_ROLE_ARN", ec2::ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", &*stale), ("AWS_ENDPOINT_URL_STS", &*sts)];
+    for environment in [&[][..], &wrong] {
+        let said = found(&world, environment).await?;
+        let text = [said.stdout, said.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        ensure!(!said.status.success() && text.contains("Denied"), "{environment:?}: {text}");
+    }
     Ok(())
 }
 

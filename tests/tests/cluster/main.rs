@@ -5,6 +5,7 @@
 mod access;
 mod bad_input;
 mod coverage;
+mod files;
 mod later;
 mod lives;
 mod node;

@@ -103,11 +103,19 @@ fn sorted(what: &str, right: &str, code: &str, status: u16, reason: String) -> F
     }
 }
 
+/// Whoever gives credentials is away or busy: what stands in the causes then.
+const AWAY: [&str; 5] = ["timed out", "dispatch failure", "Throttl", "ServiceUnavailable", "IDPCommunicationError"];
+
 /// A request without an answer that could be read.
 fn unanswered<E: std::error::Error + 'static>(what: &str, error: &SdkError<E, HttpResponse>) -> Fault {
     let reason = Error::causes_beneath(error);
     let credentials = reason.contains("credential") || reason.contains("identity");
+    let away = AWAY.iter().any(|cause| reason.contains(cause));
     match error {
+        // Without them nothing was sent.
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if credentials && away => {
+            Fault::busy(Error::new(ErrorKind::Unavailable, what, reason), None)
+        }
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if credentials => {
             let error = Error::new(ErrorKind::Denied, what, reason);
             Fault::last(error.with_hint(
