@@ -84,7 +84,9 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Journal(verb) => journal::run(context, verb).await,
         Verb::Rules(args) => rules::run(context, args),
         Verb::Plan(args) => plan::run(context, args).await,
-        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) | Verb::Point(_) | Verb::Mover(_) => Ok(Exit::Done),
+        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) | Verb::Point(_) | Verb::Mover(_) => {
+            Ok(Exit::Done)
+        }
     }
 }
 

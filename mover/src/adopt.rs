@@ -12,8 +12,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use rustic_core::{
     BytesList, Credentials, FileType, Id, ReadBackend, RepairIndexOptions, Repository, RepositoryBackends,
-    RepositoryOptions, RusticResult, WriteBackend,
-    repofile::IndexFile,
+    RepositoryOptions, RusticResult, WriteBackend, repofile::IndexFile,
 };
 
 use crate::backend::Bucket;

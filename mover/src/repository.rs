@@ -157,21 +157,11 @@ impl Repository {
             Error::not_found(&what, format!("{}: {error}", source.display())).with_hint("check where it is mounted")
         })?;
         let (here, source, marks) = (self.clone(), source.to_owned(), marks.clone());
-        self.beside(&what.clone(), meter, move |bucket, bars| {
-            here.keep(&what, &bucket, &bars, &source, root, &marks)
-        })
-        .await
+        self.beside(&what.clone(), meter, move |bucket, bars| here.keep(&what, &bucket, &bars, &source, root, &marks))
+            .await
     }
 
-    fn keep(
-        &self,
-        what: &str,
-        bucket: &Bucket,
-        bars: &Bars,
-        source: &Path,
-        root: Root,
-        marks: &Marks,
-    ) -> Result<Kept> {
+    fn keep(&self, what: &str, bucket: &Bucket, bars: &Bars, source: &Path, root: Root, marks: &Marks) -> Result<Kept> {
         let failed = |error: Box<rustic_core::RusticError>| convert(what, &error);
         let repository = self.open(what, bucket, bars, true)?;
         if let Some(kept) = find(&repository, marks).map_err(failed)? {
@@ -242,7 +232,8 @@ impl Repository {
     pub async fn forget(&self, ids: &[String]) -> Result<()> {
         const WHAT: &str = "snapshots of files that are given up";
         let parsed = ids.iter().map(|id| {
-            id.parse::<SnapshotId>().map_err(|_| Error::invalid(format!("snapshot {id}"), "is not 64 hexadecimal digits"))
+            id.parse::<SnapshotId>()
+                .map_err(|_| Error::invalid(format!("snapshot {id}"), "is not 64 hexadecimal digits"))
         });
         let ids = parsed.collect::<Result<Vec<_>>>()?;
         let here = self.clone();
@@ -290,8 +281,9 @@ impl Repository {
             };
             let text = said.downcast_ref::<String>().cloned();
             let text = text.or_else(|| said.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Err(Error::new(ErrorKind::Refused, what, text.unwrap_or_else(|| "it broke off".to_owned()))
-                .with_hint("check the room and the rights on both sides, then do it again: what is done is not done twice"))
+            Err(Error::new(ErrorKind::Refused, what, text.unwrap_or_else(|| "it broke off".to_owned())).with_hint(
+                "check the room and the rights on both sides, then do it again: what is done is not done twice",
+            ))
         })
     }
 

@@ -11,8 +11,8 @@ use std::{
 
 use hindcast_journal::Error;
 use rustic_core::{
-    Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, ReadSource, ReadSourceEntry, ReadSourceOpen,
-    RusticResult,
+    Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, ReadSource, ReadSourceEntry,
+    ReadSourceOpen, RusticResult,
 };
 
 /// How many names are kept; beyond them only their number.

@@ -37,7 +37,8 @@ pub fn plant(root: &Path, seed: u64, entries: usize) -> Result<()> {
                 continue;
             }
             4..6 => {
-                let target = if rng.permille(300) { PathBuf::from("../nowhere/at all") } else { name(&mut rng, 0).into() };
+                let target =
+                    if rng.permille(300) { PathBuf::from("../nowhere/at all") } else { name(&mut rng, 0).into() };
                 symlink(target, &path)?;
                 continue;
             }

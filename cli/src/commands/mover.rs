@@ -82,7 +82,8 @@ fn keys(context: &Context<'_>, args: &MoverArgs, cluster: &str) -> Result<Vec<Ke
     }
     let path = keyfile::path(context.common.key_file.as_deref(), context.common.journal.as_deref())?;
     let path = path.ok_or_else(|| {
-        Failure::new("the key file", "is not named").hint("--key-file FILE, or HINDCAST_KEY_FILE, or --password-file FILE")
+        Failure::new("the key file", "is not named")
+            .hint("--key-file FILE, or HINDCAST_KEY_FILE, or --password-file FILE")
     })?;
     let file = keyfile::read_existing(&path)?;
     Ok(file.keys.iter().map(|key| Key::of(key, cluster)).collect())

@@ -226,7 +226,8 @@ async fn credentials_are_found_as_every_program_of_the_sdk_finds_them() -> Resul
     // None at all, and a token that nobody knows: told with the remedy.
     std::fs::write(folder.path().join("stale"), "an old token")?;
     let stale = folder.path().join("stale").display().to_string();
-    let wrong = [("AWS_ROLE_ARN", ec2::ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", &*stale), ("AWS_ENDPOINT_URL_STS", &*sts)];
+    let wrong =
+        [("AWS_ROLE_ARN", ec2::ROLE), ("AWS_WEB_IDENTITY_TOKEN_FILE", &*stale), ("AWS_ENDPOINT_URL_STS", &*sts)];
     for environment in [&[][..], &wrong] {
         let said = found(&world, environment).await?;
         let text = [said.stdout, said.stderr].concat();

@@ -65,9 +65,7 @@ async fn a_killed_mover_sends_nothing_twice_and_restic_reads_what_it_kept() -> R
     let picture = tree(&source)?;
 
     let from = source.display().to_string();
-    let args = [
-        "mover", "backup", &from, "--point", "p1", "--volume", "0", "--claim", "shop/data", "-o", "json",
-    ];
+    let args = ["mover", "backup", &from, "--point", "p1", "--volume", "0", "--claim", "shop/data", "-o", "json"];
     // Killed where it costs most: every pack is there, and no index knows of one.
     let index = proxy.inject("PUT", "/files/index/", 1, Fault::HangBefore);
     let mut child = hindcast.command(&args, false).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -108,7 +106,12 @@ async fn restic(hindcast: &Hindcast, minio: &Minio, id: &str, picture: &Picture)
         restic.env("RESTIC_PASSWORD", &password).env("HOME", dir.path()).kill_on_drop(true);
         let out = restic.stdin(Stdio::null()).output().await?;
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        ensure!(out.status.success(), "restic {args:?}: {}\n{said}{}", out.status, String::from_utf8_lossy(&out.stderr));
+        ensure!(
+            out.status.success(),
+            "restic {args:?}: {}\n{said}{}",
+            out.status,
+            String::from_utf8_lossy(&out.stderr)
+        );
         Ok(said)
     };
     run(&["check", "--read-data"]).await?;

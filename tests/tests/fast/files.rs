@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use hindcast_journal::{Parts, error::ErrorKind, layout::Layout, seal, store::Store};
 use hindcast_mover::{Key, Marks, Meter, Repository};
 use hindcast_tests::trees::{Picture, blocks, change, plant};
-use object_store::{ObjectStore, memory::InMemory, local::LocalFileSystem};
+use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
 
 const CLUSTER: &str = "0a000000-0000-4000-8000-000000000001";
 
