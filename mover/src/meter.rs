@@ -23,7 +23,7 @@ use crate::backend::Line;
 pub struct Report {
     /// Bytes of files that were read, found unchanged, or written.
     pub done: u64,
-    /// Of so many; `None` while they are not counted.
+    /// Of so many, with the lengths of links; `None` while they are not counted.
     pub total: Option<u64>,
     /// Bytes that were sent to the store: encrypted and compressed, and only what it did not have.
     pub sent: u64,

@@ -120,7 +120,7 @@ fn bytes(rng: &mut Rng) -> Vec<u8> {
 
 fn holes(path: &Path, rng: &mut Rng) -> Result<()> {
     let file = File::create(path)?;
-    let length = rng.between(2 << 20, 24 << 20);
+    let length = rng.between(1 << 20, 6 << 20);
     file.set_len(length)?;
     for _ in 0..rng.below(4) {
         file.write_all_at(&bytes(rng), rng.below(length))?;
