@@ -19,6 +19,8 @@ mod connect;
 mod disks;
 mod sort;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use aws_sdk_ec2::{
     Client,
@@ -106,9 +108,14 @@ impl Ebs {
         let name = order.tag.name();
         let settle = self.patience.limits.settle;
         let _turn = self.once.turn(&name).await;
+        // Looked for once, and again only where a request may have been carried out: EC2 has enough to do when it refuses.
+        let looked = AtomicBool::new(false);
         let taken = self.patience.ride(&what, || async {
-            if let Some(found) = self.marked(&what, &order.tag).await? {
-                return Ok(found);
+            if !looked.load(Ordering::Relaxed) {
+                if let Some(found) = self.marked(&what, &order.tag).await? {
+                    return Ok(found);
+                }
+                looked.store(true, Ordering::Relaxed);
             }
             if let Some(rest) = self.once.doubt(&name, self.patience.now(), settle) {
                 self.patience.sleep(rest).await;
@@ -118,8 +125,11 @@ impl Ebs {
             }
             self.once.asking(&name, self.patience.now());
             let asked = self.patience.answer(&what, self.ask(&what, order)).await;
-            if asked.as_ref().is_err_and(|fault| !fault.is_lost()) {
-                self.once.refused(&name);
+            match &asked {
+                // It may have been carried out as late as this.
+                Err(fault) if fault.is_lost() => self.once.asking(&name, self.patience.now()),
+                Err(_) => self.once.refused(&name),
+                Ok(_) => {}
             }
             asked
         });

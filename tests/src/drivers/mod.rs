@@ -47,6 +47,11 @@ pub trait World: Send + Sync {
 
     /// What strikes.
     fn faults(&self) -> &Faults;
+
+    /// How long its drivers wait for what.
+    fn limits(&self) -> Limits {
+        limits()
+    }
 }
 
 /// An order of a volume's snapshot, for a point of its own.

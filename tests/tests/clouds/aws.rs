@@ -1,11 +1,13 @@
 //! Amazon EBS, by moto.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use hindcast_journal::{Parts, error::ErrorKind};
 use hindcast_snapshotter::{
     cloud::{
-        Hidden,
+        Hidden, Limits,
         aws::{Credentials, Ebs, Settings},
     },
     driver::{Order, Tag, Volume, VolumeDriver, Wish, tags},
@@ -19,10 +21,18 @@ use hindcast_tests::{
 const REGION: &str = "eu-west-1";
 const ZONE: &str = "eu-west-1a";
 
-struct Amazon(Ec2);
+/// A front of moto, and the port of another one that holds everybody to their keys, and knows of none.
+struct Amazon(Ec2, u16);
 
 async fn world() -> Result<Amazon> {
-    Ok(Amazon(Ec2::start().await?))
+    static GUARDED: tokio::sync::OnceCell<Moto> = tokio::sync::OnceCell::const_new();
+    let guarded = GUARDED.get_or_try_init(Moto::start_guarded).await?;
+    Ok(Amazon(Ec2::start().await?, guarded.port()))
+}
+
+/// As of every cloud here, but that moto, in Python, may take its time on a machine that has much to do.
+fn patient() -> Limits {
+    Limits { request: Duration::from_mins(1), patience: Duration::from_secs(15), ..limits() }
 }
 
 fn settings(url: String, key: &str) -> Settings {
@@ -54,15 +64,12 @@ fn volume(id: String) -> Volume {
 impl World for Amazon {
     async fn driver(&self, earlier: bool) -> Result<Box<dyn VolumeDriver>> {
         let settings = Settings { earlier, ..settings(self.0.url(), "AKIATESTBED") };
-        Ok(Box::new(Ebs::open(settings, limits(), Parts::system()).await?))
+        Ok(Box::new(Ebs::open(settings, patient(), Parts::system()).await?))
     }
 
-    /// One by a moto that holds everybody to their keys, and knows of none.
     async fn stranger(&self) -> Result<Box<dyn VolumeDriver>> {
-        static GUARDED: tokio::sync::OnceCell<Moto> = tokio::sync::OnceCell::const_new();
-        let guarded = GUARDED.get_or_try_init(Moto::start_guarded).await?;
-        let url = format!("http://127.0.0.1:{}", guarded.port());
-        Ok(Box::new(Ebs::open(settings(url, "AKIASTRANGER"), limits(), Parts::system()).await?))
+        let url = format!("http://127.0.0.1:{}", self.1);
+        Ok(Box::new(Ebs::open(settings(url, "AKIASTRANGER"), patient(), Parts::system()).await?))
     }
 
     async fn volume(&self) -> Result<Volume> {
@@ -95,6 +102,10 @@ impl World for Amazon {
 
     fn faults(&self) -> &Faults {
         self.0.faults()
+    }
+
+    fn limits(&self) -> Limits {
+        patient()
     }
 }
 
@@ -173,7 +184,7 @@ async fn as_found() -> Result<()> {
         None => Credentials::Found,
     };
     let settings = Settings { region: REGION.into(), endpoint: Some(url), credentials, earlier: false };
-    let driver = Ebs::open(settings, limits(), Parts::system()).await?;
+    let driver = Ebs::open(settings, patient(), Parts::system()).await?;
     // The kind is what whoever started this looks for.
     driver.all("nobody's").await.map(drop).map_err(|error| anyhow::anyhow!("{:?}: {error}", error.kind()))
 }
@@ -218,7 +229,7 @@ async fn credentials_are_found_as_every_program_of_the_sdk_finds_them() -> Resul
     ];
     for (signer, environment) in ways {
         // A front of its own shows whose key was used.
-        let world = Amazon(Ec2::start().await?);
+        let world = self::world().await?;
         let said = found(&world, environment).await?;
         ensure!(said.status.success(), "{environment:?}: {}", String::from_utf8_lossy(&said.stdout));
         ensure!(world.0.signers() == [signer.to_owned()].into(), "{environment:?}: {:?}", world.0.signers());
