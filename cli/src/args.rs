@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::mover::{MoverArgs, MoverVerb};
+
+mod mover;
+
 /// The whole past of a Kubernetes cluster, and any moment of it.
 #[derive(Debug, Parser)]
 #[command(
@@ -98,6 +102,9 @@ pub(crate) enum Verb {
     /// The files and rows of the journal themselves
     #[command(subcommand)]
     Journal(JournalVerb),
+    /// Move the files of volumes into the bucket and back, as a Pod does
+    #[command(hide = true)]
+    Mover(MoverArgs),
 }
 
 /// Options of every verb.

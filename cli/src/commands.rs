@@ -23,6 +23,7 @@ mod get;
 mod journal;
 mod key;
 mod log;
+mod mover;
 mod plan;
 mod point;
 mod restore;
@@ -63,6 +64,10 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
                 logging::for_reader(context.common.verbose);
                 point::run(&context, verb).await
             }
+            Verb::Mover(args) => {
+                logging::for_reader(context.common.verbose);
+                mover::run(&context, args).await
+            }
             verb => interruptible(&context, read(&context, verb)).await,
         }
     })
@@ -80,7 +85,9 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Journal(verb) => journal::run(context, verb).await,
         Verb::Rules(args) => rules::run(context, args),
         Verb::Plan(args) => plan::run(context, args).await,
-        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) | Verb::Point(_) => Ok(Exit::Done),
+        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) | Verb::Point(_) | Verb::Mover(_) => {
+            Ok(Exit::Done)
+        }
     }
 }
 

@@ -72,10 +72,16 @@ pub(crate) async fn open<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
 
 /// The same, for whoever asks the cluster itself.
 pub(crate) async fn open_quietly<'a>(context: &'a Context<'a>) -> Result<Reading<'a>> {
-    let location = locate(context, Access::Read)?;
+    let (location, cluster) = place(context, Access::Read).await?;
+    open_cluster(context, &location, &cluster).await
+}
+
+/// The store, and whose journal it is, without reading any of it.
+pub(crate) async fn place(context: &Context<'_>, access: Access) -> Result<(Location, String)> {
+    let location = locate(context, access)?;
     let clusters = clusters(&context.parts, &location).await?;
     let cluster = choose(context, &location, &clusters).await?;
-    open_cluster(context, &location, &cluster).await
+    Ok((location, cluster))
 }
 
 /// Opens the journal of one cluster.

@@ -37,6 +37,8 @@ mod tests;
 /// Limits of one request. They are set one by one, since the environment sets others (`AWS_ALLOW_HTTP`).
 const CONNECT_LIMIT: &str = "5 seconds";
 const REQUEST_LIMIT: &str = "30 seconds";
+/// A pack of files is large, and its limit grows with it, elsewhere.
+const PACK_LIMIT: &str = "10 minutes";
 
 /// A store and the prefix in it.
 #[derive(Debug, Clone)]
@@ -56,6 +58,8 @@ pub(crate) enum Access {
     Read,
     /// `run`, which makes the folder of a `file://` journal.
     Write,
+    /// A mover of files.
+    Move,
 }
 
 /// The journal of who names none: a folder in the user's data directory.
@@ -92,6 +96,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = parse(text)?;
     let shown = url.to_string();
+    let limit = if access == Access::Move { PACK_LIMIT } else { REQUEST_LIMIT };
     let refuse = |error: object_store::Error| {
         let failure = Failure::new(format!("journal {shown}"), Error::causes(&error));
         match remedy(&shown) {
@@ -107,7 +112,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
                 .with_url(url.as_str())
                 .with_retry(retry())
                 .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
-                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
+                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), limit)
                 .build()
                 .map_err(refuse)?,
         ),
@@ -116,7 +121,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
                 .with_url(url.as_str())
                 .with_retry(retry())
                 .with_config(AzureConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
-                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
+                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), limit)
                 .build()
                 .map_err(refuse)?,
         ),
@@ -125,7 +130,7 @@ pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
                 .with_url(url.as_str())
                 .with_retry(retry())
                 .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST_LIMIT)
+                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), limit)
                 .build()
                 .map_err(refuse)?,
         ),
@@ -230,8 +235,8 @@ fn open_folder(url: &Url, access: Access) -> Result<Location> {
             Failure::new(&what, format!("the folder cannot be made: {e}"))
                 .hint("name another place with --journal, or give this user the right to write there")
         })?,
-        Access::Read if folder.is_dir() => {}
-        Access::Read => return Err(absent(&what, &folder)),
+        Access::Read | Access::Move if folder.is_dir() => {}
+        Access::Read | Access::Move => return Err(absent(&what, &folder)),
     }
     let store =
         LocalFileSystem::new_with_prefix(&folder).map_err(|e| Failure::new(&what, Error::causes(&e)))?.with_fsync(true);

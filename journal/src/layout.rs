@@ -63,6 +63,11 @@ impl Layout {
         self.root.clone().join("points")
     }
 
+    /// The folder of the repository of files.
+    pub fn files(&self) -> Path {
+        self.root.clone().join("files")
+    }
+
     /// A wrapped data key.
     pub fn data_key(&self, id: &str) -> Path {
         self.below("keys", id)

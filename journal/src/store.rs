@@ -9,8 +9,10 @@
 //! is, since only the caller can judge what is there afterwards.
 //!
 //! Not here: what an existing object means for a writer (`writer`), what an error means (`sort`). Nothing is removed but
-//! the objects of recovery points that were deleted ([`crate::point`]).
+//! the objects of recovery points that were deleted ([`crate::point`]), and what the repository of files no longer needs
+//! ([`Files`]).
 
+mod files;
 mod number;
 mod patience;
 mod sort;
@@ -23,6 +25,7 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path};
 
+pub use self::files::Files;
 pub use self::patience::Patience;
 pub(crate) use self::sort::{convert, foreign};
 use crate::{Error, Parts, Result, error::ErrorKind, layout::Layout};
@@ -77,9 +80,14 @@ impl Store {
 
     /// Writes an object unless one of that name exists.
     pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<Put> {
+        self.create_within(path, bytes, REQUEST_LIMIT).await
+    }
+
+    /// The same, with another limit for the write.
+    async fn create_within(&self, path: &Path, bytes: Bytes, limit: Duration) -> Result<Put> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes), options);
-        match self.limited(path, put).await? {
+        match self.within(path, limit, put).await? {
             Ok(_) => Ok(Put::Created),
             Err(object_store::Error::AlreadyExists { .. }) => match self.limited(path, self.inner.head(path)).await? {
                 Ok(_) => Ok(Put::Exists),
@@ -209,11 +217,15 @@ impl Store {
     }
 
     async fn limited<T>(&self, path: &Path, work: impl Future<Output = T>) -> Result<T> {
-        self.parts.timeout(REQUEST_LIMIT, work).await.ok_or_else(|| {
+        self.within(path, REQUEST_LIMIT, work).await
+    }
+
+    async fn within<T>(&self, path: &Path, limit: Duration, work: impl Future<Output = T>) -> Result<T> {
+        self.parts.timeout(limit, work).await.ok_or_else(|| {
             Error::new(
                 ErrorKind::Unavailable,
                 path.to_string(),
-                format!("the store gave no answer within {} s", REQUEST_LIMIT.as_secs()),
+                format!("the store gave no answer within {} s", limit.as_secs()),
             )
             .with_hint("check that the store is up; what stands between (a proxy, a firewall) may hold requests back")
         })

@@ -11,5 +11,6 @@ pub mod rollback;
 pub mod shop;
 pub mod sim;
 pub mod soak;
+pub mod trees;
 pub mod until;
 pub mod workload;

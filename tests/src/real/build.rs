@@ -52,11 +52,13 @@ pub enum Program {
     CsiSanity,
     /// The testbed's own CSI driver.
     CsiDriver,
+    /// Reads repositories of files.
+    Restic,
 }
 
 impl Program {
     /// Every program the testbed can build.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Etcd,
         Self::Etcdutl,
         Self::Apiserver,
@@ -72,6 +74,7 @@ impl Program {
         Self::CsiSnapshotter,
         Self::CsiSanity,
         Self::CsiDriver,
+        Self::Restic,
     ];
 
     /// The path of the built program. Builds its recipe first if the cache does not hold it; blocks meanwhile.
@@ -104,6 +107,7 @@ impl Program {
             Self::CsiSnapshotter => (&SNAPSHOTTER, "csi-snapshotter"),
             Self::CsiSanity => (&CSI_SANITY, "csi-sanity"),
             Self::CsiDriver => (&CSI_DRIVER, "csi-driver"),
+            Self::Restic => (&RESTIC, "restic"),
         }
     }
 }
@@ -266,6 +270,15 @@ const CSI_DRIVER: Recipe = Recipe {
         include_str!("../../servers/csi-driver/store.go"),
         include_str!("../../servers/csi-driver/control.go"),
     ],
+    ..PLAIN
+};
+
+const RESTIC: Recipe = Recipe {
+    folder: "restic",
+    version: "0.18.1",
+    go_mod: include_str!("../../servers/restic/go.mod"),
+    go_sum: include_str!("../../servers/restic/go.sum"),
+    packages: &[("restic", "github.com/restic/restic/cmd/restic", "1 min")],
     ..PLAIN
 };
 

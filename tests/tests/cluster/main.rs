@@ -6,6 +6,7 @@ mod access;
 mod bad_input;
 mod coverage;
 mod databases;
+mod files;
 mod later;
 mod lives;
 mod node;

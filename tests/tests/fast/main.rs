@@ -4,6 +4,7 @@
 mod checkpoints;
 mod circles;
 mod dependencies;
+mod files;
 mod follow;
 mod points;
 mod sim;
