@@ -127,6 +127,12 @@ pub(crate) struct Common {
     /// The file of the keys that seal Secret values
     #[arg(long, global = true, value_name = "FILE", env = "HINDCAST_KEY_FILE", hide_env = true)]
     pub(crate) key_file: Option<PathBuf>,
+    /// A template of the Pods that copy volumes file by file, as deploy/mover.yaml
+    #[arg(long, global = true, value_name = "FILE", env = "HINDCAST_MOVER", hide_env = true)]
+    pub(crate) mover: Option<PathBuf>,
+    /// Take snapshots of a cloud's disks by its own API: aws:region=…, azure:subscription=…,resource-group=…, gcp:project=…
+    #[arg(long, global = true, value_name = "CLOUD", env = "HINDCAST_VOLUME_LOCATION", hide_env = true)]
+    pub(crate) volume_location: Vec<String>,
     /// How to answer; `wide` and `name` are for `get` alone
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
     pub(crate) output: Output,
@@ -623,7 +629,7 @@ pub(crate) struct PointCreate {
     /// A label of the point; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
-    /// How long a snapshot may take until it is ready
+    /// How long a snapshot may take until it is ready, and a copy of files until it is done
     #[arg(long, value_name = "TIME", default_value = "4h", value_parser = duration)]
     pub(crate) snapshot_timeout: std::time::Duration,
     /// Only say what would be taken
@@ -634,12 +640,14 @@ pub(crate) struct PointCreate {
 /// How volumes are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum VolumesArg {
-    /// By a snapshot where a driver can; what cannot be taken is missing
+    /// As Pods' annotations say, else by a snapshot where a driver can, else file by file (--mover); the rest is missing
     Auto,
     /// Not at all
     None,
     /// By a snapshot
     Snapshot,
+    /// File by file, where a running Pod has them mounted (--mover)
+    Files,
 }
 
 /// A duration of the command line.

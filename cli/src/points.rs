@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use hindcast_journal::Parts;
-use hindcast_snapshotter::{Closer, Limits, Maker};
+use hindcast_journal::{Journal, Parts};
+use hindcast_snapshotter::{Closer, Limits, Maker, driver::VolumeDriver};
 
 use crate::{
     context::Context,
     failure::Result,
+    locations, movers,
     past::{Reading, close::ask_run},
     rollback,
 };
@@ -37,11 +38,25 @@ impl Closer for Asked {
 }
 
 /// Makes and deletes points of the journal, with the rights of the context's account.
-pub(crate) async fn maker(context: &Context<'_>, past: &Reading<'_>, limits: Limits) -> Result<Maker> {
+/// `earlier` for whoever takes up what another process began.
+pub(crate) async fn maker(context: &Context<'_>, past: &Reading<'_>, limits: Limits, earlier: bool) -> Result<Maker> {
     let cluster = rollback::cluster(context, past).await?;
     let closer = context.common.run_address.clone().map(|address| {
         let closer: Arc<dyn Closer> = Arc::new(Asked { parts: context.parts.clone(), address });
         closer
     });
-    Ok(Maker::new(&past.journal, &cluster.client, closer, limits))
+    let maker = Maker::new(&past.journal, &cluster.client, closer, limits);
+    Ok(maker.with(drivers(context, &cluster.client, &past.journal, earlier).await?))
+}
+
+/// The drivers of volumes that are not the cluster's own.
+pub(crate) async fn drivers(
+    context: &Context<'_>,
+    client: &kube::Client,
+    journal: &Journal,
+    earlier: bool,
+) -> Result<Vec<Arc<dyn VolumeDriver>>> {
+    let mut drivers = locations::drivers(&context.common.volume_location, &context.parts, earlier).await?;
+    drivers.extend(movers::driver(context, client, journal)?);
+    Ok(drivers)
 }

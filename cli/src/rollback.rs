@@ -18,7 +18,7 @@ use hindcast_restorer::{
 use crate::{
     context::Context,
     failure::{Failure, Result},
-    kubeconfig,
+    kubeconfig, movers,
     names::kind_name,
     past::{self, Reading},
     paths, render,
@@ -63,7 +63,10 @@ pub(crate) async fn cluster(context: &Context<'_>, past: &Reading<'_>) -> Result
     let name = name.map_or_else(|| "the cluster of this Pod".to_owned(), |name| format!("context \"{name}\""));
     let client = reach.connect()?;
     match Session::open(client.clone(), &past.timeline, LIMIT, context.common.wait).await {
-        Ok(session) => Ok(Cluster { session, client, context: name, server }),
+        Ok(session) => {
+            let session = session.with_movers(movers::at_hand(context, past.journal.cluster())?);
+            Ok(Cluster { session, client, context: name, server })
+        }
         Err(unopened @ Unopened::Another { .. }) => Err(Failure::new(name, unopened.to_string()).hint(
             "--context chooses another context, --journal and --cluster another journal: a restore puts a cluster's own \
              past back; to restore elsewhere use clone, which is not built yet",

@@ -107,7 +107,7 @@ fn difference(path: &Path, node: &Node) -> Option<String> {
     if !kind.is_symlink() && mode != found.mode() & MODE {
         return Some(format!("its mode is {:04o} instead of {mode:04o}", found.mode() & MODE));
     }
-    let seconds = meta.mtime.map(|time| time.as_nanosecond());
+    let seconds = meta.mtime.map(rustic_core::jiff::Timestamp::as_nanosecond);
     let now = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
     if seconds.is_some_and(|time| time != now) {
         return Some("it has another time of change".to_owned());

@@ -15,7 +15,7 @@
 //! 5. What is put back is compared with what was kept; each difference is named ([`Restored::differs`]).
 //! 6. Runs may overlap, and with them one clearing ([`Repository::prune`]), which removes nothing younger than its grace.
 //!
-//! Not here: on which node, of which claim, and when. The clock of the format's library is its own: the moments that it
+//! Not here: of which claim, and when; the Pods that move are only written down ([`pod`]). The clock of the format's library is its own: the moments that it
 //! writes decide nothing here.
 //!
 //! Start reading at [`Repository::backup`].
@@ -25,6 +25,7 @@ mod backend;
 mod check;
 mod key;
 mod meter;
+pub mod pod;
 mod repository;
 mod source;
 

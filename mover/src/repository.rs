@@ -47,6 +47,8 @@ const BEGUN: &str = "begun";
 pub struct Marks {
     /// The id of the recovery point.
     pub point: String,
+    /// Its name.
+    pub name: String,
     /// The volume's number in it.
     pub index: u32,
     /// `namespace/claim`. The newest snapshot of the same one is what a new one is compared with.
@@ -54,18 +56,21 @@ pub struct Marks {
 }
 
 impl Marks {
-    fn tags(&self) -> [String; 2] {
-        [format!("point:{}", self.point), format!("volume:{}", self.index)]
+    fn tags(&self) -> [String; 3] {
+        [format!("point:{}", self.point), format!("volume:{}", self.index), format!("name:{}", self.name)]
     }
 
+    /// Whether a snapshot bears them; the name of the point is for people.
     fn are_on(&self, snapshot: &SnapshotFile) -> bool {
-        self.tags().iter().all(|tag| snapshot.tags.contains(tag))
+        let [point, volume, _] = self.tags();
+        snapshot.tags.contains(&point) && snapshot.tags.contains(&volume)
     }
 
     fn of(snapshot: &SnapshotFile) -> Option<Self> {
         let tag = |name: &str| snapshot.tags.iter().find_map(|tag| tag.strip_prefix(name));
         let (point, index) = (tag("point:")?.to_owned(), tag("volume:")?.parse().ok()?);
-        Some(Self { point, index, claim: snapshot.label.clone() })
+        let name = tag("name:").unwrap_or_default().to_owned();
+        Some(Self { point, name, index, claim: snapshot.label.clone() })
     }
 }
 
@@ -228,6 +233,17 @@ impl Repository {
         .await
     }
 
+    /// A snapshot, if it is there and counts.
+    pub async fn one(&self, id: &str) -> Result<Option<Kept>> {
+        let what = format!("files of the snapshot {id}");
+        let (here, id) = (self.clone(), id.to_owned());
+        self.beside(&what.clone(), &Meter::new(self.parts.clone()), move |bucket, bars| {
+            let repository = here.open(&what, &bucket, &bars, false)?;
+            Ok(single(&repository, &what, &id)?.as_ref().and_then(kept))
+        })
+        .await
+    }
+
     /// Gives snapshots up; one that is not there is given up. What only they held goes with [`Repository::prune`].
     pub async fn forget(&self, ids: &[String]) -> Result<()> {
         const WHAT: &str = "snapshots of files that are given up";
@@ -240,6 +256,24 @@ impl Repository {
         self.beside(WHAT, &Meter::new(self.parts.clone()), move |bucket, bars| {
             let repository = here.open(WHAT, &bucket, &bars, false)?;
             repository.delete_snapshots(&ids).map_err(|error| convert(WHAT, &error))
+        })
+        .await
+    }
+
+    /// Gives up all that was kept of a volume of a point, also what was only begun.
+    pub async fn give_up(&self, point: &str, index: u32) -> Result<()> {
+        const WHAT: &str = "snapshots of files that are given up";
+        let here = self.clone();
+        let marks = Marks { point: point.to_owned(), index, ..Marks::default() };
+        self.beside(WHAT, &Meter::new(self.parts.clone()), move |bucket, bars| {
+            let failed = |error: Box<rustic_core::RusticError>| convert(WHAT, &error);
+            let repository = match here.open(WHAT, &bucket, &bars, false) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                opened => opened?,
+            };
+            let all = repository.get_all_snapshots().map_err(failed)?;
+            let ids: Vec<SnapshotId> = all.iter().filter(|found| marks.are_on(found)).map(|found| found.id).collect();
+            repository.delete_snapshots(&ids).map_err(failed)
         })
         .await
     }
@@ -275,9 +309,8 @@ impl Repository {
         let bucket = Bucket::new(self.files.clone(), Arc::clone(&meter.line));
         let bars = Bars(Arc::clone(meter));
         tokio::task::spawn_blocking(move || work(bucket, bars)).await.unwrap_or_else(|error| {
-            let said = match error.try_into_panic() {
-                Ok(said) => said,
-                Err(_) => return Err(Error::new(ErrorKind::Unavailable, what, "the process ends")),
+            let Ok(said) = error.try_into_panic() else {
+                return Err(Error::new(ErrorKind::Unavailable, what, "the process ends"));
             };
             let text = said.downcast_ref::<String>().cloned();
             let text = text.or_else(|| said.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -358,6 +391,18 @@ fn find<S: Open>(repository: &rustic_core::Repository<S>, marks: &Marks) -> rust
     Ok(found.into_iter().next())
 }
 
+/// The snapshot of an id, read alone.
+fn single(repository: &Opened, what: &str, id: &str) -> Result<Option<SnapshotFile>> {
+    let failed = |error: Box<rustic_core::RusticError>| convert(what, &error);
+    let id: SnapshotId = id.parse().map_err(|_| Error::invalid(what, "its id is not 64 hexadecimal digits"))?;
+    let mut ids = repository.list::<SnapshotId>().map_err(failed)?;
+    if !ids.any(|found| found == id) {
+        return Ok(None);
+    }
+    let mut found = repository.get_snapshots(&[id.to_hex().as_str()]).map_err(failed)?;
+    Ok(found.pop())
+}
+
 /// What is known of a snapshot; `None` of one that does not count or is not ours.
 fn kept(snapshot: &SnapshotFile) -> Option<Kept> {
     if snapshot.tags.contains(BEGUN) {
@@ -377,9 +422,7 @@ fn kept(snapshot: &SnapshotFile) -> Option<Kept> {
 
 fn put_back(what: &str, repository: Opened, id: &str, target: &Path) -> Result<Restored> {
     let failed = |error: Box<rustic_core::RusticError>| convert(what, &error);
-    let id: SnapshotId = id.parse().map_err(|_| Error::invalid(what, "its id is not 64 hexadecimal digits"))?;
-    let all = repository.get_all_snapshots().map_err(failed)?;
-    let snapshot = all.into_iter().find(|snapshot| snapshot.id == id);
+    let snapshot = single(&repository, what, id)?;
     let snapshot = snapshot.ok_or_else(|| Error::not_found(what, "there is none of this id"))?;
     let repository = repository.to_indexed().map_err(failed)?;
     let root = repository.node_from_snapshot_and_path(&snapshot, "").map_err(failed)?;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hindcast_journal::{Error, Journal, parts::Micros, seal::Key};
+use hindcast_restorer::Movers;
 use hindcast_snapshotter::{Closer, Maker};
 use kube::Client;
 use tokio::sync::{Mutex, watch};
@@ -31,6 +32,8 @@ pub(crate) struct Operator {
     pub(crate) closer: Arc<dyn Closer>,
     /// Who makes points.
     pub(crate) maker: Maker,
+    /// What puts the files of volumes back.
+    pub(crate) movers: Option<Arc<Movers>>,
     /// What the bucket has of them.
     pub(crate) shelf: Arc<Shelf>,
     /// Those that are being made here.

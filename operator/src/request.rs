@@ -55,6 +55,7 @@ pub(crate) async fn request(
             VolumesMode::Auto => Volumes::Auto,
             VolumesMode::None => Volumes::None,
             VolumesMode::Snapshot => Volumes::Snapshot,
+            VolumesMode::Files => Volumes::Files,
         },
         ttl: ttl.map(|ttl| i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)),
         labels: template.labels.clone(),

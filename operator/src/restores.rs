@@ -129,7 +129,7 @@ async fn carry(operator: &Operator, object: &Restore) -> Result<Duration> {
     let mut timeline = Timeline::open(&operator.journal, operator.keys.clone()).await?;
     let session = Session::open(operator.client.clone(), &timeline, ANSWER, operator.wait).await;
     let session = session.map_err(|why| Error::new(ErrorKind::Unavailable, "the cluster", why.to_string()))?;
-    let session = session.acting(acts);
+    let session = session.acting(acts).with_movers(operator.movers.clone());
     let records = Records::of(&mut timeline, None).await?.with_words(&InSpec);
     let id = id_of(object);
     if records.has(&id).await? {

@@ -8,7 +8,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, future};
 use hindcast_journal::{Error, Journal, Result, seal::Key};
-use hindcast_snapshotter::{Closer, Limits, Maker};
+use hindcast_restorer::Movers;
+use hindcast_snapshotter::{Closer, Limits, Maker, driver::VolumeDriver};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     core::DeserializeGuard,
@@ -58,6 +59,10 @@ pub struct Parts {
     pub keys: Vec<Arc<Key>>,
     /// Who writes the journal.
     pub closer: Arc<dyn Closer>,
+    /// Drivers of volumes, beside what the cluster offers.
+    pub drivers: Vec<Arc<dyn VolumeDriver>>,
+    /// What puts the files of volumes back, if it is there.
+    pub movers: Option<Arc<Movers>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -68,8 +73,8 @@ impl std::fmt::Debug for Parts {
 
 /// Reconciles until `shutdown`. It stays on its thread.
 pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output = ()>) {
-    let Parts { client, journal, keys, closer } = parts;
-    let maker = Maker::new(&journal, &client, Some(closer.clone()), Limits::default());
+    let Parts { client, journal, keys, closer, drivers, movers } = parts;
+    let maker = Maker::new(&journal, &client, Some(closer.clone()), Limits::default()).with(drivers);
     let shelf = Arc::new(Shelf::new(&journal));
     let (tell, stop) = watch::channel(false);
     let (local, worker) = local::channel();
@@ -85,6 +90,7 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         keys,
         closer,
         maker,
+        movers,
         shelf,
         stop,
     });

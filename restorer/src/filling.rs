@@ -1,7 +1,9 @@
-//! What claims get their data from where their volumes are gone, or are to be as they were: snapshots of recovery points.
+//! What claims get their data from where their volumes are gone, or are to be as they were: snapshots of recovery points, or
+//! the files that they kept.
 //!
 //! **Words.** A claim is *filled* from a snapshot when it is created with that as its source. A *helper* is what stands for the
-//! snapshot meanwhile: a `VolumeSnapshot` and its `VolumeSnapshotContent`, made for one claim and gone once it is bound. A
+//! snapshot meanwhile: a `VolumeSnapshot` and its `VolumeSnapshotContent`, made for one claim and gone once it is bound. For
+//! files, the helpers are a claim where movers run and the Pod that puts them there; its volume is then *handed over*. A
 //! claim that stands is *swapped* when it is filled anew: its volume is kept beside, so that the swap can be taken back.
 //!
 //! **Invariants.** (1) A claim is filled only with data of its own: a snapshot counts that was taken of this very claim, or of
@@ -10,18 +12,22 @@
 //!
 //! Not here: what a plan makes of that (`plan::filling`), and how it is carried out (`apply::filling`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_cluster::quantity::Quantity;
 use hindcast_journal::{
     Result,
     cut::{Cut, CutPoint, MAIN},
-    exact::{Object, Value},
+    exact::{self, Object, Value},
     fold::ObjectKey,
     parts::Micros,
     point::{Point, PointVolume, Points, tags},
     store::Store,
 };
+use hindcast_mover::pod::{Place, Template};
 
 pub(crate) use crate::kinds::volumes::{CONTENTS, SNAPSHOT_GROUP as GROUP, SNAPSHOTS, is_filled};
 use crate::{Desired, Live, Selection, kinds::volumes::is_claim, selection::Volumes};
@@ -31,6 +37,9 @@ mod tests;
 
 /// The version that helpers are made in.
 pub(crate) const VERSION: &str = "v1";
+
+/// The driver's name in recovery points of volumes that were kept file by file.
+const FILES: &str = "files";
 
 /// The CSI drivers that take the snapshots of a cloud's own driver by their names.
 const CLOUDS: [(&str, &str); 3] =
@@ -43,16 +52,42 @@ pub(crate) struct Filling {
     pub point: String,
     /// The moment of its cut.
     pub time: Micros,
-    /// The CSI driver.
-    pub driver: String,
-    /// The storage system's name of it.
-    pub handle: String,
     /// Bytes that a volume of it needs at least; 0 if that is not known.
     pub size: u64,
-    /// `Filesystem` or `Block`.
-    pub mode: String,
     /// What its helpers are called.
     pub name: String,
+    /// In which form they are kept.
+    pub from: From,
+}
+
+/// In which form data are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum From {
+    /// As a snapshot of a storage system.
+    Snapshot {
+        /// The CSI driver.
+        driver: String,
+        /// The storage system's name of it.
+        handle: String,
+        /// `Filesystem` or `Block`.
+        mode: String,
+    },
+    /// As files in the bucket.
+    Files {
+        /// What they were kept as.
+        id: String,
+        /// What puts them back, if it is there.
+        movers: Option<Arc<Movers>>,
+    },
+}
+
+/// What puts files back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movers {
+    /// What its Pods are made of.
+    pub template: Template,
+    /// Where the files are.
+    pub place: Place,
 }
 
 /// A claim of the past, by what tells it from others of its name.
@@ -81,6 +116,7 @@ pub(crate) async fn find(
     store: &Store,
     desired: &Desired,
     claims: &BTreeSet<ObjectKey>,
+    movers: Option<&Arc<Movers>>,
 ) -> Result<BTreeMap<ObjectKey, Filling>> {
     if claims.is_empty() {
         return Ok(BTreeMap::new());
@@ -90,7 +126,10 @@ pub(crate) async fn find(
         let wanted = desired.objects.get(key)?;
         let full = wanted.object.as_ref().ok()?;
         let volume = full.value.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
-        let filling = nearest(&points, &desired.cut, Claim { key, uid: &wanted.uid, volume })?;
+        let mut filling = nearest(&points, &desired.cut, Claim { key, uid: &wanted.uid, volume })?;
+        if let From::Files { movers: at_hand, .. } = &mut filling.from {
+            *at_hand = movers.cloned();
+        }
         Some((key.clone(), filling))
     };
     Ok(claims.iter().filter_map(of).collect())
@@ -127,41 +166,109 @@ fn is_of(volume: &PointVolume, claim: Claim<'_>) -> bool {
 
 fn filling(point: &Point, volume: &PointVolume) -> Option<Filling> {
     let taken = volume.taken.as_ref().filter(|taken| !taken.handle.is_empty())?;
-    let driver = match CLOUDS.iter().find(|(cloud, _)| *cloud == taken.driver) {
-        Some((_, driver)) => (*driver).to_owned(),
-        None => taken.details.get("driver").filter(|driver| !driver.is_empty())?.clone(),
+    let from = if taken.driver == FILES {
+        From::Files { id: taken.handle.clone(), movers: None }
+    } else {
+        let driver = match CLOUDS.iter().find(|(cloud, _)| *cloud == taken.driver) {
+            Some((_, driver)) => (*driver).to_owned(),
+            None => taken.details.get("driver").filter(|driver| !driver.is_empty())?.clone(),
+        };
+        From::Snapshot { driver, handle: taken.handle.clone(), mode: volume.volume.mode.clone() }
     };
     Some(Filling {
         point: point.about.name.clone(),
         time: point.time,
-        driver,
-        handle: taken.handle.clone(),
         size: taken.size,
-        mode: volume.volume.mode.clone(),
         name: format!("hindcast-fill-{}-{}", taken.tag.id, taken.tag.index),
+        from,
     })
 }
 
+/// A helper that is to be created: where, what, and what to say of it.
+pub(crate) struct Help {
+    pub(crate) key: ObjectKey,
+    pub(crate) value: Value,
+    pub(crate) said: String,
+}
+
 impl Filling {
-    /// The keys of its helpers in a namespace: the `VolumeSnapshot`, and its content.
-    pub(crate) fn helpers(&self, namespace: &str) -> [ObjectKey; 2] {
-        let key = |namespace: &str, resource: &str| ObjectKey {
+    /// The helpers for a claim, each after the one before it, as far as they can be made.
+    pub(crate) fn helpers(&self, claim: &ObjectKey, then: &Value) -> Vec<Help> {
+        match &self.from {
+            From::Snapshot { driver, handle, mode } => {
+                let key = |namespace: &str, resource: &str| self.key(namespace, GROUP, resource);
+                vec![
+                    Help {
+                        key: key("", CONTENTS),
+                        value: self.content(claim, (driver, handle, mode)),
+                        said: format!("it stands for the snapshot in recovery point {}", self.point),
+                    },
+                    Help {
+                        key: key(&claim.namespace, SNAPSHOTS),
+                        value: self.snapshot(claim),
+                        said: "it goes again, with its content, once the claim is bound; the snapshot stays".to_owned(),
+                    },
+                ]
+            }
+            From::Files { movers: None, .. } => Vec::new(),
+            From::Files { id, movers: Some(movers) } => {
+                let namespace = movers.template.namespace();
+                vec![
+                    Help {
+                        key: self.key(namespace, "", "persistentvolumeclaims"),
+                        value: self.vessel(namespace, claim, then),
+                        said: format!("its volume is filled, retained, and handed over to claim {}", title(claim)),
+                    },
+                    Help {
+                        key: self.key(namespace, "", "pods"),
+                        value: self.mover(movers, id, claim),
+                        said: format!("it puts the files of recovery point {} back, and goes again", self.point),
+                    },
+                ]
+            }
+        }
+    }
+
+    fn key(&self, namespace: &str, group: &str, resource: &str) -> ObjectKey {
+        ObjectKey {
             namespace: namespace.to_owned(),
-            group: GROUP.to_owned(),
+            group: group.to_owned(),
             resource: resource.to_owned(),
             name: self.name.clone(),
-        };
-        [key(namespace, SNAPSHOTS), key("", CONTENTS)]
+        }
+    }
+
+    /// The claim whose volume is filled for another one.
+    fn vessel(&self, namespace: &str, claim: &ObjectKey, then: &Value) -> Value {
+        let of = then.get("spec").and_then(Value::as_object);
+        let members = ["accessModes", "resources", "storageClassName", "volumeMode", "volumeAttributesClassName"];
+        let spec: Object = members.into_iter().filter_map(|m| Some((m, of?.get(m)?.clone()))).collect();
+        let mut made = self.made("v1", "PersistentVolumeClaim", Some(namespace), claim, Value::Object(spec));
+        self.grow(&mut made);
+        made
+    }
+
+    /// The Pod that fills it.
+    fn mover(&self, movers: &Movers, id: &str, claim: &ObjectKey) -> Value {
+        let labels = serde_json::json!({(tags::FILLS): "claim", (tags::CLUSTER): movers.place.cluster});
+        let mut pod = movers.template.puts_back((&self.name, &labels), &movers.place, id, &self.name);
+        let annotations = pod.pointer_mut("/metadata/annotations").and_then(serde_json::Value::as_object_mut);
+        if let Some(annotations) = annotations {
+            annotations.insert(tags::POINT.to_owned(), self.point.clone().into());
+            annotations.insert(tags::CLAIM.to_owned(), title(claim).into());
+        }
+        // What serde_json writes is JSON.
+        exact::parse(pod.to_string().as_bytes()).unwrap_or(Value::Null)
     }
 
     /// The `VolumeSnapshot` for a claim.
-    pub(crate) fn snapshot(&self, claim: &ObjectKey) -> Value {
+    fn snapshot(&self, claim: &ObjectKey) -> Value {
         let spec = object([("source", object([("volumeSnapshotContentName", text(&self.name))]))]);
         self.helper("VolumeSnapshot", Some(&claim.namespace), claim, spec)
     }
 
     /// What stands for the snapshot of the storage system.
-    pub(crate) fn content(&self, claim: &ObjectKey) -> Value {
+    fn content(&self, claim: &ObjectKey, (driver, handle, mode): (&str, &str, &str)) -> Value {
         let reference = [
             ("apiVersion", text(&format!("{GROUP}/{VERSION}"))),
             ("kind", text("VolumeSnapshot")),
@@ -170,17 +277,21 @@ impl Filling {
         ];
         let mut spec = vec![
             ("deletionPolicy", text("Retain")),
-            ("driver", text(&self.driver)),
-            ("source", object([("snapshotHandle", text(&self.handle))])),
+            ("driver", text(driver)),
+            ("source", object([("snapshotHandle", text(handle))])),
             ("volumeSnapshotRef", object(reference)),
         ];
-        if !self.mode.is_empty() {
-            spec.push(("sourceVolumeMode", text(&self.mode)));
+        if !mode.is_empty() {
+            spec.push(("sourceVolumeMode", text(mode)));
         }
         self.helper("VolumeSnapshotContent", None, claim, object(spec))
     }
 
     fn helper(&self, kind: &str, namespace: Option<&str>, claim: &ObjectKey, spec: Value) -> Value {
+        self.made(&format!("{GROUP}/{VERSION}"), kind, namespace, claim, spec)
+    }
+
+    fn made(&self, version: &str, kind: &str, namespace: Option<&str>, claim: &ObjectKey, spec: Value) -> Value {
         let mut metadata = vec![
             ("name", text(&self.name)),
             ("labels", object([(tags::FILLS, text("claim"))])),
@@ -189,21 +300,25 @@ impl Filling {
         if let Some(namespace) = namespace {
             metadata.push(("namespace", text(namespace)));
         }
-        object([
-            ("apiVersion", text(&format!("{GROUP}/{VERSION}"))),
-            ("kind", text(kind)),
-            ("metadata", object(metadata)),
-            ("spec", spec),
-        ])
+        object([("apiVersion", text(version)), ("kind", text(kind)), ("metadata", object(metadata)), ("spec", spec)])
     }
 
     /// Makes a claim that is to be created come from it; what is worth knowing of that.
     pub(crate) fn fill(&self, claim: &mut Value) -> Option<String> {
         let spec = claim.get_mut("spec").and_then(Value::as_object_mut)?;
-        let source = [("apiGroup", text(GROUP)), ("kind", text("VolumeSnapshot")), ("name", text(&self.name))];
-        spec.insert("dataSource", object(source));
+        spec.remove("dataSource");
         spec.remove("dataSourceRef");
         spec.remove("volumeName");
+        if matches!(self.from, From::Snapshot { .. }) {
+            let source = [("apiGroup", text(GROUP)), ("kind", text("VolumeSnapshot")), ("name", text(&self.name))];
+            spec.insert("dataSource", object(source));
+        }
+        self.grow(claim)
+    }
+
+    /// Makes a claim as large as it has to be.
+    fn grow(&self, claim: &mut Value) -> Option<String> {
+        let spec = claim.get_mut("spec").and_then(Value::as_object_mut)?;
         let asked = spec.get("resources").and_then(|r| r.pointer("/requests/storage")?.as_str());
         let asked = asked.and_then(Quantity::parse).map(Quantity::ceil);
         if self.size == 0 || asked.is_some_and(|asked| asked >= self.size) {

@@ -47,6 +47,7 @@ pub use apply::Outcome;
 pub use bypass::Bypassed;
 use desired::{Desired, Known};
 pub use ending::{Ending, Hold};
+pub use filling::Movers;
 use live::Live;
 pub use plan::{Plan, Prepared};
 pub use record::{Record, Records};

@@ -66,8 +66,8 @@ pub(crate) struct Live {
     pub readers: BTreeMap<ObjectKey, Present>,
     /// What claims of the moment can be filled from.
     pub fillings: BTreeMap<ObjectKey, Filling>,
-    /// Why no claim can be filled, if none can.
-    pub unfilled: Option<String>,
+    /// Why some of them cannot be.
+    pub unfilled: BTreeMap<ObjectKey, String>,
     /// Claims that stand and whose data are replaced.
     pub swaps: BTreeMap<ObjectKey, Swap>,
     /// The workloads that run on them, and those these are made by.

@@ -11,7 +11,7 @@
 //! planned with is what the journal knows of now: changes that are on their way into the bucket are given a moment to
 //! arrive, and what only the cluster told is no evidence. (3) Only [`Restore::apply`] writes to the cluster.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use hindcast_cluster::identity;
 use hindcast_journal::{
@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::{
     Bypassed, Desired, Known, Live, Record, Records, Selection, Timeline, View,
     apply::{self, Check, Listener, Outcome, Settings},
-    filling,
+    filling::{self, Movers},
     live::{self, Listed},
     message::Note,
     plan::{Nowhere, Plan, Prepared, nowhere, prepare},
@@ -49,6 +49,7 @@ pub struct Session {
     cluster: String,
     parts: Parts,
     wait: Duration,
+    movers: Option<Arc<Movers>>,
 }
 
 /// Why there is no session.
@@ -121,7 +122,7 @@ impl Session {
             Some(Err(error)) => Err(Unopened::Refused(error)),
             Some(Ok(None)) => Err(Unopened::Nameless),
             Some(Ok(Some(found))) if found != wanted => Err(Unopened::Another { found, wanted: wanted.to_owned() }),
-            Some(Ok(Some(cluster))) => Ok(Self { asks: client.clone(), client, cluster, parts, wait }),
+            Some(Ok(Some(cluster))) => Ok(Self { asks: client.clone(), client, cluster, parts, wait, movers: None }),
         }
     }
 
@@ -130,6 +131,12 @@ impl Session {
     #[must_use]
     pub fn acting(self, client: Client) -> Self {
         Self { client, ..self }
+    }
+
+    /// The same, with what puts the files of volumes back.
+    #[must_use]
+    pub fn with_movers(self, movers: Option<Arc<Movers>>) -> Self {
+        Self { movers, ..self }
     }
 
     /// The past at a moment, closed through the cluster: what it tells beyond the journal is laid over what the timeline
@@ -180,7 +187,7 @@ impl Session {
         // An address may lead to another cluster by now.
         self.same("what answers", &live.cluster)?;
         let claims = filling::claims(selection, desired, &live);
-        let fillings = filling::find(timeline.store(), desired, &claims).await?;
+        let fillings = filling::find(timeline.store(), desired, &claims, self.movers.as_ref()).await?;
         live::read_data(&self.client, &self.parts, (selection, desired), fillings, &mut live).await?;
         let is_of_nothing = is_of_nothing(selection, desired, &live);
         let nowhere = nowhere::find(selection, desired, &live);

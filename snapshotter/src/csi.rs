@@ -8,7 +8,7 @@
 //! first, and deleted.
 //!
 //! **Invariants.** (1) Names come from the tag: asked twice, the same object is met [`Csi::create`]. (2) An object without
-//! our labels is never touched [`bears`]. (3) Nothing is deleted in the storage system but by the sidecar of its driver.
+//! our labels is never touched ([`crate::api`]). (3) Nothing is deleted in the storage system but by the sidecar of its driver.
 //!
 //! Not here: group snapshots, which class a volume's snapshot is of (`plan`), making claims from snapshots (`restorer`).
 
@@ -17,25 +17,19 @@ mod helpers;
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use hindcast_cluster::{
-    Failure,
-    path::{collection, escape, object, page_query},
-    request::{self, Ask, Reply, Sort},
-};
+use hindcast_cluster::path::{collection, object};
 use hindcast_journal::{
     Error, Parts, Result,
     error::ErrorKind,
-    parts::Micros,
     point::{Order, Tag, Taken, Volume, tags},
 };
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    api::{Api, Came, bears, labels, selector, tag_of, time},
     driver::{Helper, Standing, VolumeDriver},
-    scene::{map, size, text},
+    scene::{size, text},
 };
 
 /// The driver's name in recovery points.
@@ -52,70 +46,24 @@ const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being
 /// What keeps a content there until its snapshot was deleted; the sidecar takes it off.
 const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection";
 
-/// How long one request may take.
-const DEADLINE: Duration = Duration::from_secs(20);
 /// Snapshots asked for at once.
 const AT_ONCE: usize = 64;
 /// How long a deletion in the storage system is waited for, and how often it is looked at.
 const DELETION: Duration = Duration::from_mins(2);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Names on a page of a list.
-const PAGE: usize = 500;
 
 /// Takes snapshots through the API server.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Csi {
-    client: kube::Client,
-    parts: Parts,
-}
-
-impl std::fmt::Debug for Csi {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Csi")
-    }
-}
-
-/// What a request came to.
-enum Came {
-    /// The object.
-    Object(Value),
-    /// There is no such object.
-    Absent,
-    /// One of that name stands already, or it changed meanwhile.
-    Conflict,
+    api: Api,
 }
 
 impl Csi {
     /// With this client's rights.
     pub fn new(client: kube::Client, parts: Parts) -> Self {
-        Self { client, parts }
-    }
-
-    async fn send(&self, method: Method, path: &str, content: &'static str, body: Option<&Value>) -> Result<Came> {
-        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let ask = Ask { method, path: path.to_owned(), accept: request::JSON, content, body };
-        let reply = request::send(&self.client, &self.parts, DEADLINE, &ask).await;
-        let reply = reply.map_err(|e| Error::new(ErrorKind::Unavailable, path, Failure::from(e).to_string()))?;
-        came(path, &reply)
-    }
-
-    async fn get(&self, path: &str) -> Result<Option<Value>> {
-        match self.send(Method::GET, path, request::JSON, None).await? {
-            Came::Object(object) => Ok(Some(object)),
-            Came::Absent | Came::Conflict => Ok(None),
-        }
-    }
-
-    async fn patch(&self, path: &str, body: &Value) -> Result<Option<Value>> {
-        match self.send(Method::PATCH, path, "application/merge-patch+json", Some(body)).await? {
-            Came::Object(object) => Ok(Some(object)),
-            Came::Absent | Came::Conflict => Ok(None),
-        }
-    }
-
-    async fn remove_object(&self, path: &str, uid: &str) -> Result<()> {
-        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
-        self.send(Method::DELETE, path, request::JSON, Some(&options)).await.map(|_| ())
+        let rights =
+            "the account needs get, list, create, patch and delete of volumesnapshots and volumesnapshotcontents";
+        Self { api: Api::new(client, parts, rights) }
     }
 
     async fn create_one(&self, order: &Order) -> Result<Taken> {
@@ -140,7 +88,7 @@ impl Csi {
             },
             "spec": spec,
         });
-        match self.send(Method::POST, &path, request::JSON, Some(&body)).await {
+        match self.api.create(&path, &body).await {
             Ok(Came::Object(stands)) => Ok(Self::taken(&order.tag, &stands)),
             // The answer may have been lost, now or when somebody asked before.
             Ok(Came::Conflict) => self.standing_for(order, &path).await,
@@ -159,7 +107,7 @@ impl Csi {
     /// The snapshot of an order that stands already.
     async fn standing_for(&self, order: &Order, path: &str) -> Result<Taken> {
         let path = object(path, &order.tag.name());
-        let Some(stands) = self.get(&path).await? else {
+        let Some(stands) = self.api.get(&path).await? else {
             return Err(Error::new(ErrorKind::Unavailable, path, "was not made"));
         };
         if !bears(&stands, &order.tag.cluster, &order.tag.id) {
@@ -214,7 +162,7 @@ impl Csi {
 
     async fn content_of(&self, taken: &Taken) -> Result<Option<Value>> {
         match taken.details.get("content") {
-            Some(name) => self.get(&object(&contents(), name)).await,
+            Some(name) => self.api.get(&object(&contents(), name)).await,
             None => Ok(None),
         }
     }
@@ -230,32 +178,16 @@ impl Csi {
             "metadata": {"labels": labels(tag), "annotations": {(tags::POINT): tag.point, "hindcast.dev/namespace": claim}},
             "spec": {"deletionPolicy": "Retain"},
         });
-        self.patch(&path, &body).await.map(|_| ())
-    }
-
-    async fn listed(&self, path: &str, selector: &str) -> Result<Vec<Value>> {
-        let (mut all, mut next) = (Vec::new(), None);
-        loop {
-            let page = format!("{path}?{}&labelSelector={}", page_query(PAGE, next.as_deref()), escape(selector));
-            // Where snapshots are not served, there are none.
-            let Some(mut list) = self.get(&page).await? else { return Ok(all) };
-            next = Some(text(&list, "/metadata/continue")).filter(|token| !token.is_empty());
-            if let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
-                all.append(items);
-            }
-            if next.is_none() {
-                return Ok(all);
-            }
-        }
+        self.api.patch(&path, &body).await.map(|_| ())
     }
 
     async fn selected(&self, selector: &str) -> Result<Vec<Taken>> {
         let mut found: BTreeMap<(String, u32), Taken> = BTreeMap::new();
-        for snapshot in self.listed(&snapshots(""), selector).await? {
+        for snapshot in self.api.listed(&snapshots(""), selector).await? {
             let Some(tag) = tag_of(&snapshot) else { continue };
             found.insert((tag.id.clone(), tag.index), Self::taken(&tag, &snapshot));
         }
-        for content in self.listed(&contents(), selector).await? {
+        for content in self.api.listed(&contents(), selector).await? {
             let Some(tag) = tag_of(&content) else { continue };
             let fresh = || Taken {
                 tag: tag.clone(),
@@ -274,10 +206,10 @@ impl Csi {
     /// Waits until there is no content of that name.
     async fn gone(&self, name: &str) -> Result<()> {
         let path = object(&contents(), name);
-        let began = self.parts.clock.monotonic();
+        let began = self.api.parts.clock.monotonic();
         loop {
-            let Some(content) = self.get(&path).await? else { return Ok(()) };
-            if self.parts.clock.monotonic().saturating_sub(began) > DELETION {
+            let Some(content) = self.api.get(&path).await? else { return Ok(()) };
+            if self.api.parts.clock.monotonic().saturating_sub(began) > DELETION {
                 let why = text(&content, "/status/error/message");
                 let reason = match why.is_empty() {
                     true => "its driver has not deleted the snapshot within 2 min".to_owned(),
@@ -286,7 +218,7 @@ impl Csi {
                 return Err(Error::new(ErrorKind::Unavailable, path, reason)
                     .with_hint("look at the driver's csi-snapshotter, then `hindcast point gc` goes on with it"));
             }
-            self.parts.clock.sleep(LOOK_EVERY).await;
+            self.api.parts.clock.sleep(LOOK_EVERY).await;
         }
     }
 
@@ -298,10 +230,10 @@ impl Csi {
             "metadata": {"annotations": {BEING_DELETED: "yes"}},
             "spec": {"deletionPolicy": "Delete"},
         });
-        if self.patch(&path, &body).await?.is_none() {
+        if self.api.patch(&path, &body).await?.is_none() {
             return Ok(());
         }
-        self.remove_object(&path, &uid).await?;
+        self.api.remove(&path, &uid).await?;
         self.gone(&name).await
     }
 }
@@ -329,7 +261,7 @@ impl VolumeDriver for Csi {
         let namespace = taken.details.get("namespace").map_or("", String::as_str);
         let snapshot = match namespace.is_empty() {
             true => None,
-            false => self.get(&object(&snapshots(namespace), &taken.tag.name())).await?,
+            false => self.api.get(&object(&snapshots(namespace), &taken.tag.name())).await?,
         };
         let snapshot = snapshot.filter(|snapshot| bears(snapshot, &taken.tag.cluster, &taken.tag.id));
         let mut now = match &snapshot {
@@ -356,7 +288,7 @@ impl VolumeDriver for Csi {
             // The namespace is the user's: nothing of ours stays in it.
             if let Some(snapshot) = snapshot {
                 let path = object(&snapshots(namespace), &taken.tag.name());
-                self.remove_object(&path, &text(&snapshot, "/metadata/uid")).await?;
+                self.api.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
             }
             return Ok((now, Standing::Ready));
         }
@@ -379,7 +311,7 @@ impl VolumeDriver for Csi {
     }
 
     async fn remove(&self, helper: &Helper) -> Result<()> {
-        self.remove_object(&helper.path, &helper.uid).await
+        self.api.remove(&helper.path, &helper.uid).await
     }
 
     async fn delete(&self, taken: &Taken) -> Result<()> {
@@ -387,20 +319,19 @@ impl VolumeDriver for Csi {
         let namespace = taken.details.get("namespace").map_or("", String::as_str);
         if !namespace.is_empty() {
             let path = object(&snapshots(namespace), &tag.name());
-            if let Some(snapshot) = self.get(&path).await?.filter(|snapshot| bears(snapshot, &tag.cluster, &tag.id)) {
+            if let Some(snapshot) = self.api.get(&path).await?.filter(|snapshot| bears(snapshot, &tag.cluster, &tag.id))
+            {
                 // Its content keeps the snapshot from here on; without one, the controller sees to what was begun.
                 let content = text(&snapshot, "/status/boundVolumeSnapshotContentName");
                 if !content.is_empty()
-                    && let Some(content) = self.get(&object(&contents(), &content)).await?
+                    && let Some(content) = self.api.get(&object(&contents(), &content)).await?
                 {
                     self.retain(tag, &content).await?;
                 }
-                self.remove_object(&path, &text(&snapshot, "/metadata/uid")).await?;
+                self.api.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
             }
         }
-        let own = [(tags::CLUSTER, &tag.cluster), (tags::ID, &tag.id), (tags::INDEX, &tag.index.to_string())];
-        let own = own.map(|(label, value)| format!("{label}={value}")).join(",");
-        let mut left = self.listed(&contents(), &own).await?;
+        let mut left = self.api.listed(&contents(), &selector(tag)).await?;
         if left.is_empty() && !taken.handle.is_empty() {
             left.extend(self.content_for(taken).await?);
         }
@@ -432,9 +363,9 @@ impl Csi {
                 },
             },
         });
-        match self.send(Method::POST, &contents(), request::JSON, Some(&body)).await? {
+        match self.api.create(&contents(), &body).await? {
             Came::Object(content) => Ok(Some(content)),
-            Came::Conflict => self.get(&object(&contents(), &name)).await,
+            Came::Conflict => self.api.get(&object(&contents(), &name)).await,
             Came::Absent => Err(Error::new(
                 ErrorKind::Refused,
                 format!("snapshot {}", taken.handle),
@@ -451,53 +382,4 @@ fn snapshots(namespace: &str) -> String {
 
 fn contents() -> String {
     collection(GROUP, VERSION, "", CONTENTS)
-}
-
-fn labels(tag: &Tag) -> Value {
-    json!({(tags::CLUSTER): tag.cluster, (tags::ID): tag.id, (tags::INDEX): tag.index.to_string()})
-}
-
-/// Whether an object bears this cluster and id.
-fn bears(object: &Value, cluster: &str, id: &str) -> bool {
-    tag_of(object).is_some_and(|tag| tag.cluster == cluster && tag.id == id)
-}
-
-/// The tag that an object bears.
-fn tag_of(object: &Value) -> Option<Tag> {
-    let labels = map(object, "/metadata/labels");
-    Some(Tag {
-        cluster: labels.get(tags::CLUSTER)?.clone(),
-        id: labels.get(tags::ID)?.clone(),
-        index: labels.get(tags::INDEX)?.parse().ok()?,
-        point: map(object, "/metadata/annotations").remove(tags::POINT).unwrap_or_default(),
-    })
-}
-
-/// A moment as Kubernetes writes it.
-fn time(text: &str) -> Option<Micros> {
-    let time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time = serde_json::from_value(Value::from(text)).ok()?;
-    Some(time.0.as_microsecond())
-}
-
-/// What an answer means here.
-fn came(path: &str, reply: &Reply) -> Result<Came> {
-    if reply.status == 409 {
-        return Ok(Came::Conflict);
-    }
-    let refused = match reply.success() {
-        Ok(body) => {
-            let object = serde_json::from_slice(body);
-            return object.map(Came::Object).map_err(|e| Error::new(ErrorKind::Unavailable, path, e.to_string()));
-        }
-        Err(refused) => refused,
-    };
-    let error = |kind| Error::new(kind, path, refused.message.clone());
-    Err(match refused.sort {
-        Sort::Absent | Sort::NoPath => return Ok(Came::Absent),
-        Sort::Forbidden => error(ErrorKind::Denied).with_hint(
-            "the account needs get, list, create, patch and delete of volumesnapshots and volumesnapshotcontents",
-        ),
-        Sort::Throttled | Sort::Busy | Sort::Expired | Sort::TooLarge => error(ErrorKind::Unavailable),
-        Sort::Other => error(ErrorKind::Invalid),
-    })
 }

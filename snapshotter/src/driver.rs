@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use hindcast_journal::Result;
-pub use hindcast_journal::point::{Order, Tag, Taken, Volume, tags};
+pub use hindcast_journal::point::{Mounted, Order, Tag, Taken, Volume, tags};
 use serde::{Deserialize, Serialize};
 
 /// How a snapshot stands.
@@ -34,6 +34,8 @@ use serde::{Deserialize, Serialize};
 pub enum Standing {
     /// Its moment is not fixed yet: writers still have to be held.
     Asked,
+    /// The same, while it is being copied.
+    Copying(Copied),
     /// Its moment is fixed; it is being copied or uploaded: percent, where the storage system says it.
     Cut(Option<u8>),
     /// A volume can be made from it.
@@ -42,6 +44,29 @@ pub enum Standing {
     Failed(String),
     /// There is no such snapshot.
     Gone,
+}
+
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Bytes that are done.
+    pub done: u64,
+    /// Of so many, as far as that is known.
+    pub total: Option<u64>,
+    /// Seconds that it may take still.
+    pub left: Option<u64>,
+}
+
+impl Copied {
+    /// Several together: done when the last one is. `None` of none.
+    pub(crate) fn all(copies: impl Iterator<Item = Self>) -> Option<Self> {
+        let add = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_add(b?));
+        copies.reduce(|all, one| Self {
+            done: all.done.saturating_add(one.done),
+            total: add(all.total, one.total),
+            left: all.left.zip(one.left).map(|(a, b)| a.max(b)),
+        })
+    }
 }
 
 /// Where a disk is to be made from a snapshot.
@@ -115,6 +140,11 @@ pub trait VolumeDriver: Send + Sync + fmt::Debug {
 
     /// Removes one of these.
     async fn remove(&self, _helper: &Helper) -> Result<()> {
+        Ok(())
+    }
+
+    /// Clears storage of what nobody keeps, if that costs room here and is due.
+    async fn tidy(&self) -> Result<()> {
         Ok(())
     }
 

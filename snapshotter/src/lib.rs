@@ -10,10 +10,12 @@
 //!
 //! Start reading at [`Maker`], then [`plan`].
 
+mod api;
 pub mod cloud;
 mod csi;
 pub mod driver;
 mod exec;
+mod files;
 mod go;
 mod hooks;
 mod make;
@@ -26,6 +28,7 @@ pub mod schedule;
 
 pub use csi::Csi;
 pub use exec::{Exec, PodExec};
+pub use files::Files;
 pub use hooks::{ExecSpec, HookSpec};
 pub use make::{Drivers, Left, Limits, Maker, Mended, Told};
 pub use now::{Closer, Now, Written};

@@ -45,8 +45,9 @@ use hindcast_journal::{
 pub use self::reconcile::{Left, Mended};
 use crate::{
     csi::Csi,
-    driver::{Standing, VolumeDriver},
+    driver::{Copied, Standing, VolumeDriver},
     exec::{Exec, PodExec},
+    files,
     now::{Closer, Now, Written},
     plan::{self, Planned, Request},
     scene::Scene,
@@ -79,7 +80,7 @@ impl Drivers {
 pub struct Limits {
     /// Until the moment of every snapshot is fixed: hooks hold writers for so long.
     pub cut: Duration,
-    /// Until every snapshot is ready.
+    /// Until every snapshot is ready, and until all files of a volume are read.
     pub ready: Duration,
     /// How long a point stays one process's without a sign of life: it gives one after a third of that.
     pub hold: Duration,
@@ -111,6 +112,8 @@ pub enum Told {
     Cut(usize, usize),
     /// So many of so many snapshots are ready.
     Ready(usize, usize),
+    /// How far the copies of files are, all of them together.
+    Copied(Copied),
 }
 
 /// Makes and deletes points of one journal.
@@ -140,6 +143,7 @@ struct Under {
     why: Option<String>,
     cut: bool,
     ready: bool,
+    copied: Option<Copied>,
 }
 
 impl Maker {
@@ -154,6 +158,13 @@ impl Maker {
             limits,
             by: format!("{:016x}", parts.random.next_u64()),
         }
+    }
+
+    /// The same, with more drivers of volumes.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = Arc<dyn VolumeDriver>>) -> Self {
+        self.drivers.0.extend(more);
+        self
     }
 
     fn points(&self) -> Points {
@@ -258,6 +269,7 @@ impl Maker {
                 why: ran.stopped(order),
                 cut: false,
                 ready: false,
+                copied: None,
             })
             .collect();
         // Whatever fails from here on, what holds writers is let go.
@@ -345,6 +357,7 @@ impl Maker {
                     one.taken = Some(now);
                     match standing {
                         Standing::Asked => {}
+                        Standing::Copying(copied) => one.copied = Some(copied),
                         Standing::Cut(_) => one.cut = true,
                         Standing::Ready => (one.cut, one.ready) = (true, true),
                         Standing::Failed(why) => one.why = Some(why),
@@ -359,50 +372,58 @@ impl Maker {
         stream::iter(looks).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     }
 
-    /// Waits until `through` says so of each, at most for `limit`.
+    /// Waits until `through` says so of each; what is not within its time is given up, `late` says how.
     async fn wait(
         &self,
         under: &mut [Under],
-        limit: Duration,
         through: impl Fn(&Under) -> bool,
-        told: impl Fn(usize, usize),
-    ) -> bool {
+        late: impl Fn(&Under) -> (Duration, &'static str),
+        told: impl Fn(usize, usize, Option<Copied>),
+    ) {
         let clock = &self.journal.parts().clock;
         let (began, mut last) = (clock.monotonic(), None);
         loop {
             self.look(under).await;
-            let of = under.iter().filter(|one| one.why.is_none()).count();
-            let done = under.iter().filter(|one| one.why.is_none() && through(one)).count();
-            if last != Some((done, of)) {
-                told(done, of);
-                last = Some((done, of));
+            let waited = clock.monotonic().saturating_sub(began);
+            for one in under.iter_mut().filter(|one| one.why.is_none() && !through(one)) {
+                let (limit, why) = late(one);
+                if waited > limit {
+                    let said = one.taken.as_ref().and_then(|taken| taken.details.get(files::SAID));
+                    let said = said.map_or_else(String::new, |said| format!(": {said}"));
+                    one.why = Some(format!("{why} within {} s{said}", limit.as_secs()));
+                }
+            }
+            let going = || under.iter().filter(|one| one.why.is_none());
+            let (of, done) = (going().count(), going().filter(|one| through(one)).count());
+            let copied = Copied::all(going().filter(|one| !through(one)).filter_map(|one| one.copied));
+            if last != Some((done, of, copied)) {
+                told(done, of, copied);
+                last = Some((done, of, copied));
             }
             if done == of {
-                return true;
-            }
-            if clock.monotonic().saturating_sub(began) > limit {
-                return false;
+                return;
             }
             clock.sleep(LOOK_EVERY).await;
         }
     }
 
     async fn wait_cut(&self, under: &mut [Under], told: &(dyn Fn(Told) + Send + Sync)) {
-        let limit = self.limits.cut;
-        if !self.wait(under, limit, |one| one.cut, |done, of| told(Told::Cut(done, of))).await {
-            for one in under.iter_mut().filter(|one| one.why.is_none() && !one.cut) {
-                one.why = Some(format!("its driver fixed no moment within {} s", limit.as_secs()));
+        let late = |one: &Under| match one.driver == files::NAME {
+            true => (self.limits.ready, "its files were not copied"),
+            false => (self.limits.cut, "its driver fixed no moment"),
+        };
+        let tell = |done, of, copied: Option<Copied>| {
+            told(Told::Cut(done, of));
+            if let Some(copied) = copied {
+                told(Told::Copied(copied));
             }
-        }
+        };
+        self.wait(under, |one| one.cut, late, tell).await;
     }
 
     async fn wait_ready(&self, under: &mut [Under], told: &(dyn Fn(Told) + Send + Sync)) {
-        let limit = self.limits.ready;
-        if !self.wait(under, limit, |one| one.ready, |done, of| told(Told::Ready(done, of))).await {
-            for one in under.iter_mut().filter(|one| one.why.is_none() && !one.ready) {
-                one.why = Some(format!("its snapshot was not ready within {} s", limit.as_secs()));
-            }
-        }
+        let late = |_: &Under| (self.limits.ready, "its snapshot was not ready");
+        self.wait(under, |one| one.ready, late, |done, of, _| told(Told::Ready(done, of))).await;
     }
 
     /// Makes the point of what is there.
@@ -431,6 +452,9 @@ impl Maker {
             };
             if let Some(why) = &why {
                 point.missing.push(format!("volume {}: {why}", one.order.volume.title()));
+            }
+            if let Some(missed) = taken.as_ref().and_then(|taken| taken.details.get(files::MISSED)) {
+                point.missing.push(format!("volume {}: could not be read: {missed}", one.order.volume.title()));
             }
             point.volumes.push(PointVolume { volume: one.order.volume, taken, why, wanted: false });
         }

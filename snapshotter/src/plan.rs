@@ -11,14 +11,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_journal::{
     Result,
     labels::Selector,
-    point::{Hook, Left, Order, PointScope, Tag, Volume, Volumes},
+    point::{Hook, Left, Mounted, Order, PointScope, Tag, Volume, Volumes},
 };
 use serde_json::Value;
 
 use crate::{
     driver::VolumeDriver,
+    files,
     hooks::{self, HookSpec},
-    policy::{self, ActionKind, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts, snapshot_class},
+    policy::{
+        self, ActionKind, Approach, LeftOut, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts, file_volumes,
+        snapshot_class,
+    },
     scene::{Scene, map, text, texts},
 };
 
@@ -91,6 +95,8 @@ pub fn plan(
     }
     let reach = Reach::of(scene, &request.scope)?;
     let classes: Vec<SnapshotClass> = scene.snapshot_classes.values().map(class).collect();
+    let uses = uses(scene);
+    let choosing = Choosing { scene, request, drivers, classes: &classes, uses: &uses };
     for (claim, volume) in reach.claims {
         let volume = match volume {
             Ok(volume) => volume,
@@ -99,12 +105,12 @@ pub fn plan(
                 continue;
             }
         };
-        match decide(scene, request, drivers, &classes, claim, &volume) {
+        match choosing.decide(claim, &volume) {
             Err((why, wanted)) => out.left.push(Left { volume, why, wanted }),
-            Ok((driver, class)) => {
+            Ok(Choice { driver, class, mounted }) => {
                 let index = out.orders.len() as u32;
                 let tag = Tag { cluster: cluster.to_owned(), point: request.name.clone(), id: id.to_owned(), index };
-                out.orders.push(Order { tag, volume, class, tags: BTreeMap::new() });
+                out.orders.push(Order { tag, volume, class, tags: BTreeMap::new(), mounted });
                 out.drivers.push(driver);
             }
         }
@@ -173,61 +179,156 @@ impl<'s> Reach<'s> {
     }
 }
 
-/// The driver and class of a volume, or why it is left and whether that was wanted.
-fn decide(
-    scene: &Scene,
-    request: &Request,
-    drivers: &[&dyn VolumeDriver],
-    classes: &[SnapshotClass],
-    claim: &Value,
-    volume: &Volume,
-) -> std::result::Result<(String, String), (String, bool)> {
-    if request.volumes == Volumes::None {
-        return Err(("no volumes were asked for".to_owned(), true));
-    }
-    let facts = facts(scene, claim, volume);
-    let mut class_of_policy = None;
-    if let Some(action) = request.policies.as_ref().and_then(|policies| policies.action(&facts)) {
-        match action.kind {
-            ActionKind::Skip => return Err(("a volume policy leaves it out".to_owned(), true)),
-            ActionKind::Snapshot => {
-                class_of_policy = action.parameters.get("snapshotClass").and_then(Value::as_str).map(str::to_owned);
+/// By what a volume is taken.
+struct Choice {
+    driver: String,
+    class: String,
+    mounted: Option<Mounted>,
+}
+
+/// Why a volume is left, and whether that was wanted.
+type Leaving = (String, bool);
+
+/// How the Pods that mount a claim use it.
+#[derive(Default)]
+struct Use {
+    /// A node on which one runs, and its uid.
+    runs: Option<(String, String)>,
+    /// An annotation wants its files.
+    opted_in: bool,
+    /// An annotation does not.
+    opted_out: bool,
+}
+
+/// How each claim is used, by namespace and name.
+fn uses(scene: &Scene) -> BTreeMap<(String, String), Use> {
+    let mut out: BTreeMap<(String, String), Use> = BTreeMap::new();
+    for ((namespace, _), pod) in &scene.pods {
+        let wanted = file_volumes(pod, Approach::OptIn).taken;
+        let unwanted = file_volumes(pod, Approach::OptOut).left_out;
+        let runs = text(pod, "/status/phase") == "Running" && !text(pod, "/spec/nodeName").is_empty();
+        for (volume, claim) in mounts_of(pod) {
+            let used = out.entry((namespace.clone(), claim)).or_default();
+            used.opted_in |= wanted.contains(&volume);
+            used.opted_out |= unwanted.iter().any(|(name, why)| *name == volume && *why == LeftOut::OptedOut);
+            if runs && used.runs.is_none() {
+                used.runs = Some((text(pod, "/spec/nodeName"), text(pod, "/metadata/uid")));
             }
-            ActionKind::FsBackup => {
-                return Err(("a volume policy wants its files, which are not kept by this version".to_owned(), false));
-            }
-            ActionKind::Custom => {
-                return Err(("a volume policy gives it to a plugin, and there is none".to_owned(), false));
-            }
-        }
-    }
-    let mut whys = Vec::new();
-    for driver in drivers {
-        if let Err(why) = driver.takes(volume) {
-            whys.push(why);
-            continue;
-        }
-        if driver.name() != crate::csi::NAME {
-            return Ok((driver.name().to_owned(), String::new()));
-        }
-        if !scene.snapshots {
-            whys.push("the cluster serves no volume snapshots (snapshot.storage.k8s.io)".to_owned());
-            continue;
-        }
-        if let Some(class) = &class_of_policy {
-            return Ok((driver.name().to_owned(), class.clone()));
-        }
-        let annotations = map(claim, "/metadata/annotations");
-        match snapshot_class(classes, &volume.driver, &volume.title(), &annotations, &request.annotations) {
-            Ok(class) => return Ok((driver.name().to_owned(), class.name.clone())),
-            Err(error) => whys.push(error.thing_and_reason().1),
         }
     }
-    whys.dedup();
-    Err(match whys.is_empty() {
-        true => ("there is no driver for volumes".to_owned(), false),
-        false => (whys.join("; "), false),
-    })
+    out
+}
+
+/// What a choice is made of.
+struct Choosing<'p> {
+    scene: &'p Scene,
+    request: &'p Request,
+    drivers: &'p [&'p dyn VolumeDriver],
+    classes: &'p [SnapshotClass],
+    uses: &'p BTreeMap<(String, String), Use>,
+}
+
+impl Choosing<'_> {
+    /// By what a volume is taken: a policy decides first, then what was asked for, then annotations, then what there is.
+    fn decide(&self, claim: &Value, volume: &Volume) -> std::result::Result<Choice, Leaving> {
+        let wish = self.request.volumes;
+        if wish == Volumes::None {
+            return Err(("no volumes were asked for".to_owned(), true));
+        }
+        let none = Use::default();
+        let used = self.uses.get(&(volume.namespace.clone(), volume.claim.clone())).unwrap_or(&none);
+        let mut class_of_policy = None;
+        let mut by_policy = false;
+        let facts = facts(self.scene, claim, volume);
+        if let Some(action) = self.request.policies.as_ref().and_then(|policies| policies.action(&facts)) {
+            by_policy = true;
+            match action.kind {
+                ActionKind::Skip => return Err(("a volume policy leaves it out".to_owned(), true)),
+                ActionKind::Snapshot => {
+                    class_of_policy = action.parameters.get("snapshotClass").and_then(Value::as_str).map(str::to_owned);
+                }
+                ActionKind::FsBackup => {
+                    return self
+                        .files(used, volume)
+                        .map_err(|why| (format!("a volume policy wants its files: {why}"), false));
+                }
+                ActionKind::Custom => {
+                    return Err(("a volume policy gives it to a plugin, and there is none".to_owned(), false));
+                }
+            }
+        }
+        let wants_files = match wish {
+            Volumes::Files => !used.opted_out,
+            Volumes::Auto => used.opted_in,
+            Volumes::None | Volumes::Snapshot => false,
+        };
+        if wants_files && !by_policy {
+            return self.files(used, volume).map_err(|why| (why, false));
+        }
+        let mut whys = match self.snapshot(claim, volume, class_of_policy.as_deref()) {
+            Ok(choice) => return Ok(choice),
+            Err(whys) => whys,
+        };
+        if wish == Volumes::Auto && !by_policy && !used.opted_out {
+            match self.files(used, volume) {
+                Ok(choice) => return Ok(choice),
+                Err(why) => whys.push(format!("file by file: {why}")),
+            }
+        }
+        whys.dedup();
+        Err((whys.join("; "), false))
+    }
+
+    /// File by file, by a mover beside the Pod that has it mounted.
+    fn files(&self, used: &Use, volume: &Volume) -> std::result::Result<Choice, String> {
+        if !self.drivers.iter().any(|driver| driver.name() == files::NAME) {
+            return Err("what copies files, a template of movers, was not given".to_owned());
+        }
+        let folder = files::folder(volume)?;
+        let Some((node, pod)) = used.runs.clone() else {
+            return Err("no running Pod has it mounted".to_owned());
+        };
+        let mounted = Some(Mounted { node, pod, folder });
+        Ok(Choice { driver: files::NAME.to_owned(), class: String::new(), mounted })
+    }
+
+    /// By a snapshot; why not, driver by driver.
+    fn snapshot(
+        &self,
+        claim: &Value,
+        volume: &Volume,
+        class: Option<&str>,
+    ) -> std::result::Result<Choice, Vec<String>> {
+        let mut whys = Vec::new();
+        for driver in self.drivers.iter().filter(|driver| driver.name() != files::NAME) {
+            if let Err(why) = driver.takes(volume) {
+                whys.push(why);
+                continue;
+            }
+            let of =
+                |class: &str| Ok(Choice { driver: driver.name().to_owned(), class: class.to_owned(), mounted: None });
+            if driver.name() != crate::csi::NAME {
+                return of("");
+            }
+            if !self.scene.snapshots {
+                whys.push("the cluster serves no volume snapshots (snapshot.storage.k8s.io)".to_owned());
+                continue;
+            }
+            if let Some(class) = class {
+                return of(class);
+            }
+            let annotations = map(claim, "/metadata/annotations");
+            let classes = self.classes;
+            match snapshot_class(classes, &volume.driver, &volume.title(), &annotations, &self.request.annotations) {
+                Ok(class) => return of(&class.name),
+                Err(error) => whys.push(error.thing_and_reason().1),
+            }
+        }
+        if whys.is_empty() {
+            whys.push("there is no driver for volumes".to_owned());
+        }
+        Err(whys)
+    }
 }
 
 /// What policies look at.
@@ -268,13 +369,18 @@ fn class(object: &Value) -> SnapshotClass {
 
 /// The claims that a Pod mounts, those of ephemeral volumes too.
 fn claims_of(pod: &Value) -> Vec<String> {
+    mounts_of(pod).into_iter().map(|(_, claim)| claim).collect()
+}
+
+/// The volumes of a Pod that are claims, each with the claim.
+fn mounts_of(pod: &Value) -> Vec<(String, String)> {
     let name = text(pod, "/metadata/name");
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
     let claim = |volume: &Value| {
-        let claim = text(volume, "/persistentVolumeClaim/claimName");
+        let (own, claim) = (text(volume, "/name"), text(volume, "/persistentVolumeClaim/claimName"));
         match (claim.is_empty(), volume.get("ephemeral").is_some()) {
-            (false, _) => Some(claim),
-            (true, true) => Some(format!("{name}-{}", text(volume, "/name"))),
+            (false, _) => Some((own, claim)),
+            (true, true) => Some((own.clone(), format!("{name}-{own}"))),
             (true, false) => None,
         }
     };

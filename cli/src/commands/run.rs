@@ -37,7 +37,7 @@ use crate::{
     args::Run,
     context::Context,
     failure::{Exit, Failure, Result},
-    kubeconfig, listen, logging, past,
+    kubeconfig, listen, locations, logging, movers, past,
     store::Access,
 };
 
@@ -77,6 +77,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         );
     }
     let journal = Journal::open(location.store.clone(), &location.prefix, &uid, context.parts.clone());
+    let (movers, files) = (movers::at_hand(context, &uid)?, movers::driver(context, &own, &journal)?);
+    locations::check(&context.common.volume_location)?;
     start.ride("trying out the store", async || journal.store().probe().await).await?;
     let identity = identity(&context.parts);
     let name = identity.writer.clone();
@@ -111,7 +113,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let reconciling = {
         let settings = Reconciling { namespace: args.resources_namespace.clone(), wait: context.common.wait };
         let closer = Arc::new(operator::Own(handle.clone()));
-        let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer };
+        // Disks of a cloud that does not answer now are no reason not to protect.
+        let mut drivers = locations::reachable(&context.common.volume_location, &context.parts).await;
+        drivers.extend(files);
+        let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, movers };
         operator::reconcile(settings, parts, stopped.clone())
     };
     let behind = tokio::spawn(checkpoints(journal, handle.clone(), (name, epoch), stopped));

@@ -44,13 +44,15 @@ impl PointScope {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Volumes {
-    /// By a snapshot where a driver can, and otherwise said to be missing.
+    /// As Pods' annotations say; else by a snapshot where a driver can, else file by file, and otherwise said to be missing.
     #[default]
     Auto,
     /// Not at all.
     None,
     /// By a snapshot.
     Snapshot,
+    /// File by file, where a running Pod mounts them.
+    Files,
 }
 
 /// One hook that is to run, or ran.

@@ -128,6 +128,21 @@ pub struct Order {
     /// More tags, as the user wants them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Where its files are, if they are to be kept one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounted: Option<Mounted>,
+}
+
+/// Where a volume's files are: mounted on a node, for a Pod that runs there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mounted {
+    /// The node.
+    pub node: String,
+    /// The Pod's uid.
+    pub pod: String,
+    /// The folder below the one that the kubelet has for the Pod.
+    pub folder: String,
 }
 
 /// A snapshot that was asked for and accepted.

@@ -79,13 +79,15 @@ pub struct Template {
 /// How volumes are taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum VolumesMode {
-    /// By a snapshot where a driver can, and otherwise said to be missing.
+    /// As Pods' annotations say, else by a snapshot where a driver can, else file by file; the rest is said to be missing.
     #[default]
     Auto,
     /// Not at all.
     None,
     /// By a snapshot.
     Snapshot,
+    /// File by file, where a running Pod has them mounted.
+    Files,
 }
 
 /// What becomes of a point whose object is deleted.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     filling::{self, is_helper},
+    kinds::volumes::is_claim,
     message::Note,
     plan::{Propagation, Verb},
 };
@@ -26,10 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub(super) async fn clear(work: &Work<'_>, acted: &[Acted], within: Duration) -> Vec<Note> {
     let made = |acted: &&Acted| {
         let done = matches!(acted.became, Became::Done | Became::Already);
-        acted.verb == Verb::Create
-            && acted.key.group == filling::GROUP
-            && acted.key.resource == filling::SNAPSHOTS
-            && done
+        let snapshot = acted.key.group == filling::GROUP && acted.key.resource == filling::SNAPSHOTS;
+        acted.verb == Verb::Create && done && (snapshot || is_claim(&acted.key))
     };
     let clock = &work.link.parts.clock;
     let began = clock.monotonic();
@@ -39,7 +38,10 @@ pub(super) async fn clear(work: &Work<'_>, acted: &[Acted], within: Duration) ->
         let Some(claim) = target.filter(|target| is_helper(target)).and_then(claim) else { continue };
         loop {
             if settled(work, &claim).await {
-                notes.extend(remove(work, &acted.key).await);
+                match is_claim(&acted.key) {
+                    true => hand_over(work, &acted.key.name, &claim).await,
+                    false => notes.extend(remove(work, &acted.key).await),
+                }
                 break;
             }
             if clock.monotonic().saturating_sub(began) >= within || work.link.cancelled_within(LOOK_EVERY).await {
@@ -61,6 +63,13 @@ fn claim(helper: &Value) -> Option<ObjectKey> {
         resource: "persistentvolumeclaims".to_owned(),
         name: name.to_owned(),
     })
+}
+
+/// Has a volume that was handed to a claim go with it, as it would have.
+async fn hand_over(work: &Work<'_>, vessel: &str, claim: &ObjectKey) {
+    if let Ok(Some(claim)) = work.link.read(&request::object(claim, "v1")).await {
+        work.settle_volume(&claim.value, vessel).await;
+    }
 }
 
 /// Whether a claim needs its source no more.

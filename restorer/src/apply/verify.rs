@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     desired::Full,
+    filling::is_helper,
     message::Message,
     plan::{FieldChange, Verb},
     reason::{Cause, Standing},
@@ -43,6 +44,10 @@ impl Seen {
 pub(crate) async fn one(work: &Work<'_>, job: Job<'_>, did: &Did) -> Option<Seen> {
     if job.action.verb == Verb::Delete {
         return deleted(work, job).await;
+    }
+    // It goes as soon as it was of use.
+    if job.bodies.target.as_ref().is_some_and(is_helper) {
+        return None;
     }
     let now = match work.read(&job).await {
         Ok(Some(now)) => now,

@@ -10,6 +10,7 @@
 mod claims;
 mod closure;
 mod did;
+mod handing;
 mod held;
 mod let_go;
 mod rehearse;

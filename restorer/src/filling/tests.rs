@@ -92,14 +92,16 @@ fn helpers_retain_their_snapshot_and_name_each_other() {
     let points = [point(10, "u1", "pvc-u1", "s10")];
     let key = key();
     let filling = nearest(&points, &cut(10), Claim { key: &key, uid: "u1", volume: "" }).expect("it is there");
-    let (snapshot, content) = (filling.snapshot(&key), filling.content(&key));
+    let helpers = filling.helpers(&key, &Value::Null);
+    let [content, snapshot] = &helpers[..] else { panic!("it has two") };
+    let (content, snapshot) = (&content.value, &snapshot.value);
     let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-    assert_eq!(text(&content, "/spec/deletionPolicy"), "Retain");
-    assert_eq!(text(&content, "/spec/source/snapshotHandle"), "s10");
-    assert_eq!(text(&content, "/spec/driver"), "csi.example.com");
-    assert_eq!(text(&content, "/spec/volumeSnapshotRef/name"), text(&snapshot, "/metadata/name"));
-    assert_eq!(text(&snapshot, "/spec/source/volumeSnapshotContentName"), text(&content, "/metadata/name"));
-    assert!(is_helper(&snapshot) && is_helper(&content));
+    assert_eq!(text(content, "/spec/deletionPolicy"), "Retain");
+    assert_eq!(text(content, "/spec/source/snapshotHandle"), "s10");
+    assert_eq!(text(content, "/spec/driver"), "csi.example.com");
+    assert_eq!(text(content, "/spec/volumeSnapshotRef/name"), text(snapshot, "/metadata/name"));
+    assert_eq!(text(snapshot, "/spec/source/volumeSnapshotContentName"), text(content, "/metadata/name"));
+    assert!(is_helper(snapshot) && is_helper(content));
     let claim =
         r#"{"spec":{"volumeName":"pvc-u1","dataSourceRef":{"kind":"x"},"resources":{"requests":{"storage":"1Mi"}}}}"#;
     let mut claim = parse(claim.as_bytes()).expect("JSON");
@@ -114,6 +116,43 @@ fn helpers_retain_their_snapshot_and_name_each_other() {
     assert_eq!(filling.fill(&mut claim), None, "it is large enough");
     unfill(&mut claim);
     assert!(!is_filled(&claim));
+}
+
+/// Of what was kept as files.
+#[test]
+fn files_are_put_into_a_volume_that_is_handed_over() {
+    let mut point = point(10, "u1", "pvc-u1", "abc");
+    let taken = point.volumes[0].taken.as_mut().expect("it is taken");
+    (taken.driver, taken.size) = ("files".into(), 512);
+    taken.details.clear();
+    let key = key();
+    let mut filling = nearest(&[point], &cut(10), Claim { key: &key, uid: "u1", volume: "" }).expect("it is there");
+    assert!(filling.helpers(&key, &Value::Null).is_empty(), "nothing can put them back");
+    let template = "{kind: Pod, metadata: {namespace: hc}, spec: {containers: [{name: mover, image: i}]}}";
+    let template = Template::parse("t", template).expect("a template");
+    let place = Place { journal: "s3://b".into(), cluster: "c".into() };
+    let From::Files { id, movers } = &mut filling.from else { panic!("it is of files") };
+    assert_eq!(id, "abc");
+    *movers = Some(Arc::new(Movers { template, place }));
+    let claim = r#"{"spec":{"volumeName":"pvc-u1","storageClassName":"fast","dataSource":{"name":"x"},"resources":{"requests":{"storage":"1Gi"}}}}"#;
+    let mut claim = parse(claim.as_bytes()).expect("JSON");
+    let helpers = filling.helpers(&key, &claim);
+    let [vessel, mover] = &helpers[..] else { panic!("it has two") };
+    let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    assert_eq!(
+        (vessel.key.namespace.as_str(), text(&vessel.value, "/spec/storageClassName")),
+        ("hc", "fast".to_owned())
+    );
+    assert_eq!(text(&vessel.value, "/spec/volumeName"), "");
+    assert_eq!(text(&vessel.value, "/spec/dataSource/name"), "");
+    assert_eq!(text(&mover.value, "/spec/volumes/0/persistentVolumeClaim/claimName"), vessel.key.name);
+    assert!(is_helper(&vessel.value) && is_helper(&mover.value));
+    let of = |value: &Value| {
+        value.pointer("/metadata/annotations").and_then(|all| all.get(tags::CLAIM)?.as_str().map(str::to_owned))
+    };
+    assert_eq!((of(&vessel.value), of(&mover.value)), (Some(title(&key)), Some(title(&key))));
+    assert_eq!(filling.fill(&mut claim), None);
+    assert!(claim.pointer("/spec/dataSource").is_none() && claim.pointer("/spec/volumeName").is_none());
 }
 
 proptest! {

@@ -95,7 +95,7 @@ pub(super) fn seen(selection: &Selection, desired: &Desired, live: &Live, planne
     for name in desired.retained.iter().filter(|name| !there(name)) {
         out.retained.entry(name.clone()).or_insert(false);
     }
-    out.fillings = live.fillings.keys().map(|key| (title(key), live.unfilled.clone())).collect();
+    out.fillings = live.fillings.keys().map(|key| (title(key), live.unfilled.get(key).cloned())).collect();
     out
 }
 

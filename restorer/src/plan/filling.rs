@@ -6,7 +6,7 @@ use hindcast_journal::{exact::Value, fold::ObjectKey, parts::Micros};
 
 use super::{Bodies, Verb, prepare::Planner};
 use crate::{
-    filling::{self, Filling, title},
+    filling::{self, Filling, Help, title},
     kinds::volumes::is_claim,
     message::Note,
     reason::distance,
@@ -17,7 +17,7 @@ impl Planner<'_> {
     /// What a claim that is to be created is filled from. Its old volume comes first, where that is there for it: it has the
     /// newest data, and nothing else has them.
     pub(super) fn filling(&self, key: &ObjectKey, claim: &Value) -> Option<&Filling> {
-        let filling = self.live.fillings.get(key).filter(|_| self.live.unfilled.is_none())?;
+        let filling = self.live.fillings.get(key).filter(|_| !self.live.unfilled.contains_key(key))?;
         let volume = claim.pointer("/spec/volumeName").and_then(Value::as_str).unwrap_or_default();
         let binds = self.around.can_bind(volume, &key.namespace, &key.name);
         (!binds || self.selection.volumes == Volumes::All).then_some(filling)
@@ -35,19 +35,14 @@ impl Planner<'_> {
             return Vec::new();
         };
         let grown = filling.fill(target);
-        let [snapshot, content] = filling.helpers(&key.namespace);
-        self.help(
-            &content,
-            &filling.content(key),
-            &format!("it stands for the snapshot in recovery point {}", filling.point),
-        );
-        self.help(
-            &snapshot,
-            &filling.snapshot(key),
-            "it goes again, with its content, once the claim is bound; the snapshot stays",
-        );
-        self.after.entry(snapshot.clone()).or_default().push(content);
-        self.after.entry(key.clone()).or_default().push(snapshot);
+        let mut before = None;
+        for Help { key: helper, value, said } in filling.helpers(key, then) {
+            self.help(&helper, &value, &said);
+            if let Some(before) = before.replace(helper.clone()) {
+                self.after.entry(helper).or_default().push(before);
+            }
+        }
+        self.after.entry(key.clone()).or_default().extend(before);
         let before = distance(self.desired.time.saturating_sub(filling.time));
         let from = format!("its data are those of recovery point {}, {before} before the moment", filling.point);
         self.filled.push((key.clone(), filling));

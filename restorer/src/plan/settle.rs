@@ -86,9 +86,13 @@ impl<'a> Planner<'a> {
         let mut action = self.action(key, Verb::Create, &full.value);
         action.kept = made.kept;
         action.warnings = said;
-        action.warnings.extend(self.fill(key, &full.value, &mut made.target));
+        let filled = self.fill(key, &full.value, &mut made.target);
+        // What becomes of its data is said by what it is filled from.
+        let is_filled = !filled.is_empty();
+        action.warnings.extend(filled);
         action.warnings.extend(rules::adjust(&kind, &mut made.target));
-        action.warnings.extend(rules::warnings(&kind, &made.target, &full.value, None, false));
+        let then = if is_filled { &made.target } else { &full.value };
+        action.warnings.extend(rules::warnings(&kind, &made.target, then, None, false));
         let unsuspend = ruled::suspended(key, &made.target);
         if unsuspend {
             action.warnings.push(warnings::suspended());

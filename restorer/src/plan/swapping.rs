@@ -95,7 +95,7 @@ impl<'a> Planner<'a> {
     pub(super) fn without_filling(&mut self, key: &ObjectKey) {
         let asked = self.selection.volumes == Volumes::All && !self.desired.is_own() && self.selection.path.is_none();
         if asked && is_claim(key) && self.reach(key) == Reach::Named && !self.live.swaps.contains_key(key) {
-            let why = self.live.unfilled.clone().filter(|_| self.live.fillings.contains_key(key));
+            let why = self.live.unfilled.get(key).cloned();
             self.leave(key, Verb::Recreate, Reason::NoSnapshot(why).into());
         }
     }

@@ -19,7 +19,7 @@ impl Csi {
     pub(super) async fn idle_helpers(&self) -> Result<Vec<Helper>> {
         let mut idle = Vec::new();
         for all in [snapshots(""), contents()] {
-            for helper in self.listed(&all, tags::FILLS).await? {
+            for helper in self.api.listed(&all, tags::FILLS).await? {
                 if !self.is_idle(&helper).await? {
                     continue;
                 }
@@ -39,11 +39,11 @@ impl Csi {
         let claim = map(helper, "/metadata/annotations").remove(tags::CLAIM).unwrap_or_default();
         let Some((namespace, name)) = claim.split_once('/') else { return Ok(false) };
         let path = collection("", "v1", namespace, "persistentvolumeclaims");
-        match self.get(&object(&path, name)).await? {
+        match self.api.get(&object(&path, name)).await? {
             Some(claim) => Ok(text(&claim, "/status/phase") == "Bound"),
             None => {
                 let made = time(&text(helper, "/metadata/creationTimestamp"));
-                Ok(made.is_some_and(|made| self.parts.clock.now().saturating_sub(made) > COMES))
+                Ok(made.is_some_and(|made| self.api.parts.clock.now().saturating_sub(made) > COMES))
             }
         }
     }

@@ -125,6 +125,12 @@ impl Maker {
             };
             out.push(Mended { left, failed: done.err().map(|error| super::told_of(&error)) });
         }
+        for driver in &self.drivers.0 {
+            // It costs room until the next time, and nothing else.
+            if let Err(error) = driver.tidy().await {
+                tracing::warn!(error = %Error::causes(&error), "{} could not be cleared of what no point holds", driver.name());
+            }
+        }
         Ok(out)
     }
 
@@ -171,7 +177,15 @@ impl Maker {
                 let taken = found.remove(&order.tag.index);
                 let none = || taken.is_none().then(|| format!("{died}: it was not taken"));
                 let why = before.stopped(order).or_else(none);
-                Under { order: order.clone(), driver: driver.clone(), taken, why, cut: false, ready: false }
+                Under {
+                    order: order.clone(),
+                    driver: driver.clone(),
+                    taken,
+                    why,
+                    cut: false,
+                    ready: false,
+                    copied: None,
+                }
             })
             .collect();
         self.wait_cut(&mut under, &|_| {}).await;

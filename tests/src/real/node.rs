@@ -246,6 +246,16 @@ impl Node {
         self.kubectl(&[&["exec", "-n", namespace, pod, "--"], command].concat()).await
     }
 
+    /// SIGKILL to the processes of a Pod's first container; the kubelet starts it again if it is to.
+    pub async fn kill_container(&self, namespace: &str, pod: &str) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
+        let status = pods.get(pod).await?.status.context("the Pod has a status")?;
+        let id = status.container_statuses.into_iter().flatten().find_map(|status| status.container_id);
+        let id = id.with_context(|| format!("{namespace}/{pod} has a container"))?;
+        let id = id.trim_start_matches("containerd://");
+        self.ctr(&["tasks", "kill", "--signal", "SIGKILL", id]).await
+    }
+
     /// Runs the command line of Kubernetes.
     pub async fn kubectl(&self, args: &[&str]) -> Result<Answer> {
         let mut command = tokio::process::Command::new(&self.programs.kubectl);

@@ -9,6 +9,8 @@ mod databases;
 mod files;
 mod later;
 mod lives;
+mod locations;
+mod movers;
 mod node;
 mod operator;
 mod oracle;

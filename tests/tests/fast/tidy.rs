@@ -70,11 +70,13 @@ fn wrong_imports(manifests: &BTreeMap<String, Manifest>) -> Vec<String> {
     for (name, manifest) in manifests {
         let allowed: &[&str] = match name.as_str() {
             "hindcast-journal" => &[],
-            "hindcast-watcher" | "hindcast-restorer" => &["journal", "cluster"],
-            "hindcast-snapshotter" => &["journal", "cluster", "mover"],
+            "hindcast-watcher" => &["journal", "cluster"],
+            "hindcast-snapshotter" | "hindcast-restorer" => &["journal", "cluster", "mover"],
             // It makes objects of the cluster true by what the others do.
             "hindcast-operator" => &["journal", "compactor", "snapshotter", "restorer"],
-            "hindcast-cli" => &["journal", "cluster", "watcher", "compactor", "snapshotter", "restorer", "mover", "operator"],
+            "hindcast-cli" => {
+                &["journal", "cluster", "watcher", "compactor", "snapshotter", "restorer", "mover", "operator"]
+            }
             "hindcast-tests" => {
                 &["journal", "cluster", "watcher", "compactor", "snapshotter", "restorer", "mover", "operator", "cli"]
             }
@@ -289,7 +291,8 @@ fn untidy(name: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn files_say_what_they_are_and_stay_small() {
-    let all = sources(&["journal", "watcher", "compactor", "snapshotter", "restorer", "mover", "operator", "cli", "tests"]);
+    let all =
+        sources(&["journal", "watcher", "compactor", "snapshotter", "restorer", "mover", "operator", "cli", "tests"]);
     assert!(all.len() > 20, "the sources were found");
     none(&all.iter().flat_map(|(name, text)| untidy(name, text)).collect::<Vec<_>>());
     assert_eq!(untidy("journal/src/x.rs", "fn f() {}").len(), 1);

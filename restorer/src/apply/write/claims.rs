@@ -10,7 +10,7 @@ use std::time::Duration;
 use hindcast_cluster::path;
 use hindcast_journal::exact::{Object, Value};
 
-use super::{Did, Job, Work};
+use super::{Did, Job, Work, handing::Handed};
 use crate::{
     apply::{
         Became,
@@ -32,8 +32,14 @@ const READY: Duration = Duration::from_mins(2);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 impl Work<'_> {
+    /// Has what a claim is to come from ready; the volume, where that is filled with files.
+    pub(super) async fn source(&self, job: &Job<'_>) -> Result<Option<Handed>, Did> {
+        self.comes_from(job).await?;
+        self.handed(job).await
+    }
+
     /// Waits until the snapshot that a claim is to come from can be used.
-    pub(super) async fn comes_from(&self, job: &Job<'_>) -> Result<(), Did> {
+    async fn comes_from(&self, job: &Job<'_>) -> Result<(), Did> {
         let key = &job.action.key;
         let Some(target) = job.bodies.target.as_ref().filter(|target| is_claim(key) && is_filled(target)) else {
             return Ok(());
@@ -132,7 +138,7 @@ impl Work<'_> {
     }
 }
 
-fn unread(what: &str, problem: Problem) -> Did {
+pub(super) fn unread(what: &str, problem: Problem) -> Did {
     match problem {
         Problem::Lost(lost) => Did::lost(&lost),
         Problem::Reply(reply) => Did::refused(format!("{what} cannot be seen: {}", reply.message())),

@@ -11,6 +11,7 @@ use http::Method;
 use super::{
     CONFLICTS, Did, Job, Work,
     did::joined,
+    handing::Handed,
     sent::{delete_options, refusal, relax},
 };
 use crate::{
@@ -129,7 +130,6 @@ impl Work<'_> {
                 Some(now) => return self.standing(&job, now, self.resumed).await,
             }
         }
-        self.comes_from(&job).await?;
         self.post(job).await
     }
 
@@ -138,11 +138,18 @@ impl Work<'_> {
         let Some(mut sent) = job.bodies.target.clone() else {
             return Err(Did::because(Became::Failed, Cause::NoBody));
         };
+        let source = self.source(&job).await?;
         self.adopt(&job, &mut sent)?;
         if job.bodies.unsuspend {
             rules::suspend(&job.action.key.kind_key(), &mut sent);
         }
         let (mut note, mut whole) = (None, None);
+        if let Some(Handed { volume, note: differs }) = source
+            && let Some(spec) = sent.get_mut("spec").and_then(Value::as_object_mut)
+        {
+            spec.insert("volumeName", Value::from(volume));
+            note = differs.map(Message::from);
+        }
         let mut others = 0;
         loop {
             let body = Self::body(&job, &sent, None)?;
@@ -293,7 +300,7 @@ impl Work<'_> {
         }
         if is_there {
             self.keeps_its_volume(&job).await.map_err(|did| Self::still(&job, did))?;
-            self.comes_from(&job).await.map_err(|did| Self::still(&job, did))?;
+            self.source(&job).await.map_err(|did| Self::still(&job, did))?;
             self.unused(&job).await.map_err(|did| Self::still(&job, did))?;
         }
         let gone = self.delete(job).await.map_err(|did| Self::still(&job, did))?;

@@ -10,7 +10,7 @@ use super::Reading;
 use crate::{
     bypass::{Bypassed, CONFIGURATIONS, GROUP},
     ending::Ending,
-    filling::{self, Filling},
+    filling::{self, Filling, From},
     kinds::namespaces,
     live::{
         Live, NamespacePhase,
@@ -42,47 +42,52 @@ impl Reading<'_> {
         out
     }
 
-    /// What claims can be filled from, with names for its helpers that nothing has; or why nothing can be.
+    /// What claims can be filled from, with names for its helpers that nothing has; and why some cannot be.
     pub(super) async fn fillings(
         &self,
         mut fillings: BTreeMap<ObjectKey, Filling>,
-    ) -> (BTreeMap<ObjectKey, Filling>, Option<String>) {
-        let kind = Discovery {
-            group: filling::GROUP.to_owned(),
-            resource: filling::CONTENTS.to_owned(),
+    ) -> (BTreeMap<ObjectKey, Filling>, BTreeMap<ObjectKey, String>) {
+        let asked =
+            stream::iter(&mut fillings).map(async |(key, filling)| Some((key.clone(), self.call(filling).await?)));
+        let unfilled = asked.buffer_unordered(AT_ONCE).filter_map(async |why| why).collect().await;
+        (fillings, unfilled)
+    }
+
+    /// Finds names for the helpers of a filling; why it cannot be used, if so.
+    async fn call(&self, filling: &mut Filling) -> Option<String> {
+        let kind = |group: &str, resource: &str, namespaced: bool| Discovery {
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            namespaced,
             ..Discovery::default()
         };
-        let mut asked = stream::iter(&mut fillings).map(|(_, filling)| {
-            let kind = &kind;
-            async move {
-                let first = filling.name.clone();
-                for number in 2.. {
-                    let place = path(kind, filling::VERSION, "", Some(&filling.name));
-                    match self.server.meta(&place).await {
-                        // An earlier restore may have left its helpers behind.
-                        Ok(_) => filling.name = format!("{first}-{number}"),
-                        Err(Refusal::Absent) => return None,
-                        Err(refusal) => return Some(refusal),
-                    }
+        let (kind, version, namespace) = match &filling.from {
+            From::Snapshot { .. } => (kind(filling::GROUP, filling::CONTENTS, false), filling::VERSION, String::new()),
+            From::Files { movers: Some(movers), .. } => {
+                (kind("", "persistentvolumeclaims", true), "v1", movers.template.namespace().to_owned())
+            }
+            From::Files { movers: None, .. } => {
+                let point = &filling.point;
+                return Some(format!(
+                    "recovery point {point} has its files, and no template of movers to put them back"
+                ));
+            }
+        };
+        let first = filling.name.clone();
+        for number in 2.. {
+            match self.server.meta(&path(&kind, version, &namespace, Some(&filling.name))).await {
+                // An earlier restore may have left its helpers behind.
+                Ok(_) => filling.name = format!("{first}-{number}"),
+                Err(Refusal::Absent) => return None,
+                Err(Refusal::NoPath(_)) => {
+                    let why = "this cluster serves no snapshots, of which a recovery point has one (install the snapshot CRDs, \
+                               the snapshot controller and the CSI driver first)";
+                    return Some(why.to_owned());
                 }
-                None
+                Err(other) => return Some(format!("what a recovery point has of it cannot be used: {other}")),
             }
-        });
-        let mut asked = asked.by_ref().buffer_unordered(AT_ONCE);
-        let mut why = None;
-        while let Some(refusal) = asked.next().await {
-            why = why.or(refusal);
         }
-        drop(asked);
-        let why = why.map(|refusal| match refusal {
-            Refusal::NoPath(_) => {
-                "this cluster serves no snapshots, of which a recovery point has one (install the snapshot CRDs, \
-                the snapshot controller and the CSI driver first)"
-                    .to_owned()
-            }
-            other => format!("the snapshot of it in a recovery point cannot be used: {other}"),
-        });
-        (fillings, why)
+        None
     }
 
     /// The webhooks that a restore has switched off; nothing if they may not be read.

@@ -93,7 +93,7 @@ impl Reading<'_> {
         } else {
             let asked = self.selection.volumes == Volumes::All && self.selection.path.is_none();
             let reached = matches!(self.selection.reach(key), Reach::Named);
-            asked && reached && live.unfilled.is_none() && live.fillings.contains_key(key)
+            asked && reached && !live.unfilled.contains_key(key) && live.fillings.contains_key(key)
         };
         swapped.then(|| key.clone())
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use hindcast_journal::{exact::Value, fold::ObjectKey};
+use hindcast_mover::pod::{Place, Template};
 
 use super::scene::{Scene, TIME, key, object, value};
 use crate::{
     desired::{Full, Source},
-    filling::Filling,
+    filling::{Filling, From, Movers},
     live::{Present, Swap},
     message::Note,
     plan::{Prepared, Verb},
@@ -22,11 +23,9 @@ fn filling() -> Filling {
     Filling {
         point: "nightly".into(),
         time: TIME - 3_600_000_000,
-        driver: "csi.example.com".into(),
-        handle: "snap-1".into(),
         size: 1 << 20,
-        mode: "Filesystem".into(),
         name: "hindcast-fill-0-0".into(),
+        from: From::Snapshot { driver: "csi.example.com".into(), handle: "snap-1".into(), mode: "Filesystem".into() },
     }
 }
 
@@ -96,9 +95,29 @@ fn a_claim_whose_volume_is_gone_comes_from_the_snapshot_by_helpers_that_come_fir
 }
 
 #[test]
+fn a_claim_whose_files_were_kept_waits_for_them_and_is_not_told_empty() {
+    let template = "{kind: Pod, metadata: {namespace: hc}, spec: {containers: [{name: mover, image: i}]}}";
+    let template = Template::parse("t", template).expect("a template");
+    let place = Place { journal: "s3://b".into(), cluster: "c".into() };
+    let from = From::Files { id: "abc".into(), movers: Some(Arc::new(Movers { template, place })) };
+    let mut scene = Scene::shop().then("PersistentVolumeClaim d", CLAIM);
+    scene.live.fillings.insert(key("PersistentVolumeClaim d"), Filling { from, ..filling() });
+    let prepared = scene.plan();
+    let order = order(&prepared);
+    assert_eq!(order, ["create persistentvolumeclaims", "create pods", "create persistentvolumeclaims"]);
+    let namespaces = prepared.plan.actions.iter().map(|action| (action.wave, action.key.namespace.as_str()));
+    assert_eq!(namespaces.max().map(|(_, namespace)| namespace), Some("shop"), "the claim comes last");
+    let claim = target(&prepared, "PersistentVolumeClaim d");
+    assert_eq!((at(claim, "/spec/dataSource/name"), at(claim, "/spec/volumeName")), (None, None));
+    let warnings =
+        prepared.plan.actions.iter().flat_map(|action| &action.warnings).cloned().collect::<Vec<_>>().join("; ");
+    assert!(warnings.contains("handed over to claim shop/d") && !warnings.contains("EMPTY"), "{warnings}");
+}
+
+#[test]
 fn without_snapshots_served_a_lost_claim_is_left_and_told_why() {
     let mut scene = Scene::shop().then("PersistentVolumeClaim d", CLAIM).with_snapshot("PersistentVolumeClaim d");
-    scene.live.unfilled = Some("no snapshots are served".into());
+    scene.live.unfilled.insert(key("PersistentVolumeClaim d"), "no snapshots are served".into());
     let left = scene.plan().plan.left;
     assert!(left.iter().any(|left| left.reason.to_string().contains("no snapshots are served")), "{left:?}");
     let bare = Scene::shop().then("PersistentVolumeClaim d", CLAIM).plan().plan.left;

@@ -1,0 +1,62 @@
+//! What copies volumes file by file: the template of its Pods, and the keys of the repository.
+
+use std::sync::Arc;
+
+use hindcast_journal::Journal;
+use hindcast_mover::{
+    Key, Repository,
+    pod::{Place, Template},
+};
+use hindcast_restorer::Movers;
+use hindcast_snapshotter::{Files, driver::VolumeDriver};
+
+use crate::{
+    context::Context,
+    failure::{Failure, Result},
+    keyfile, past,
+    store::Access,
+};
+
+/// The keys of a cluster's repository, from the journal's key file.
+pub(crate) fn keys(context: &Context<'_>, cluster: &str) -> Result<Vec<Key>> {
+    let path = keyfile::path(context.common.key_file.as_deref(), context.common.journal.as_deref())?;
+    let path = path.ok_or_else(|| {
+        Failure::new("the key file", "is not named")
+            .hint("--key-file FILE, or HINDCAST_KEY_FILE: the repository of files derives its key from it")
+    })?;
+    let file = keyfile::read_existing(&path)?;
+    Ok(file.keys.iter().map(|key| Key::of(key, cluster)).collect())
+}
+
+/// The template that was given, and where movers find the journal.
+fn template(context: &Context<'_>, cluster: &str) -> Result<Option<(Template, Place)>> {
+    let Some(path) = &context.common.mover else { return Ok(None) };
+    let what = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Failure::new(&what, e.to_string()).hint("--mover names a template of Pods; deploy/mover.yaml is one")
+    })?;
+    let journal = past::locate(context, Access::Read)?.url;
+    let place = Place { journal, cluster: cluster.to_owned() };
+    let template = Template::parse(&what, &text)?;
+    template.reaches(&place)?;
+    Ok(Some((template, place)))
+}
+
+/// What puts files back in a restore, if a template was given.
+pub(crate) fn at_hand(context: &Context<'_>, cluster: &str) -> Result<Option<Arc<Movers>>> {
+    let movers = template(context, cluster)?;
+    Ok(movers.map(|(template, place)| Arc::new(Movers { template, place })))
+}
+
+/// The driver of volumes that keeps files, if a template was given.
+pub(crate) fn driver(
+    context: &Context<'_>,
+    client: &kube::Client,
+    journal: &Journal,
+) -> Result<Option<Arc<dyn VolumeDriver>>> {
+    let Some((template, place)) = template(context, journal.cluster())? else { return Ok(None) };
+    let repository = Repository::new(journal.store(), keys(context, journal.cluster())?);
+    let files = Files::new(client.clone(), context.parts.clone(), repository, template, place);
+    let files: Arc<dyn VolumeDriver> = Arc::new(files);
+    Ok(Some(files))
+}
