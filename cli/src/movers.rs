@@ -13,8 +13,7 @@ use hindcast_snapshotter::{Files, driver::VolumeDriver};
 use crate::{
     context::Context,
     failure::{Failure, Result},
-    keyfile, past,
-    store::Access,
+    keyfile, past, store,
 };
 
 /// The keys of a cluster's repository, from the journal's key file.
@@ -35,7 +34,7 @@ fn template(context: &Context<'_>, cluster: &str) -> Result<Option<(Template, Pl
     let text = std::fs::read_to_string(path).map_err(|e| {
         Failure::new(&what, e.to_string()).hint("--mover names a template of Pods; deploy/mover.yaml is one")
     })?;
-    let journal = past::locate(context, Access::Read)?.url;
+    let journal = store::shown(&past::named(context)?)?;
     let place = Place { journal, cluster: cluster.to_owned() };
     let template = Template::parse(&what, &text)?;
     template.reaches(&place)?;

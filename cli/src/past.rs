@@ -105,10 +105,12 @@ pub(crate) async fn open_cluster<'a>(
 
 /// The store that holds the journal.
 pub(crate) fn locate(context: &Context<'_>, access: Access) -> Result<Location> {
-    match &context.common.journal {
-        Some(url) => store::open(url, access),
-        None => store::open(&store::default_url()?, access),
-    }
+    store::open(&named(context)?, access)
+}
+
+/// The journal as it was named, or the default one.
+pub(crate) fn named(context: &Context<'_>) -> Result<String> {
+    context.common.journal.clone().map_or_else(store::default_url, Ok)
 }
 
 /// The clusters that have a journal at the location; there is at least one.

@@ -90,6 +90,11 @@ fn data_folder() -> Result<PathBuf> {
     })
 }
 
+/// A journal's URL as it is printed.
+pub(crate) fn shown(text: &str) -> Result<String> {
+    parse(text).map(|url| url.to_string())
+}
+
 /// Opens the store of a journal's URL; a path without a scheme is a folder.
 pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
     // The stores' client is built without a provider of cryptography and takes the process's; an earlier choice stays.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::Marks;
 
 /// The container that moves.
-pub const CONTAINER: &str = "mover";
+const CONTAINER: &str = "mover";
 
 /// Where a mover finds the files.
 const FILES: &str = "/files";
@@ -171,8 +171,61 @@ impl Template {
     }
 }
 
+/// How a mover stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stand {
+    /// It has not begun; what it waits for, as far as that is said.
+    Pending(String),
+    /// It moves, or its container is about to begin anew; what that waits for.
+    Running(String),
+    /// It has ended well.
+    Done,
+    /// It came to nothing, and why.
+    Failed(String),
+    /// Its container fails again and again, and why.
+    Loops(String),
+}
+
+/// How often the container of a mover is started again before it counts as failing for good.
+const RESTARTS: i64 = 4;
+
+impl Stand {
+    /// That of a mover, by its Pod.
+    pub fn of(pod: &Value) -> Self {
+        let text = |of: &Value, at: &str| of.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+        let container = statuses.into_iter().flatten().find(|status| text(status, "/name") == CONTAINER);
+        let none = Value::Null;
+        let container = container.unwrap_or(&none);
+        let joined = |of: &Value, at: &str| {
+            [text(of, &format!("{at}/reason")), text(of, &format!("{at}/message"))].join(" ").trim().to_owned()
+        };
+        // Its own last words, else the kubelet's.
+        let why = || {
+            let ended = ["/state/terminated", "/lastState/terminated"];
+            let ended = ended.into_iter().find_map(|at| container.pointer(at)).unwrap_or(&none);
+            let said = [last_words(&text(ended, "/message")), text(ended, "/reason"), joined(pod, "/status")];
+            let said = said.into_iter().find(|said| !said.is_empty());
+            said.unwrap_or_else(|| "nobody said why".to_owned())
+        };
+        let restarts = container.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
+        match text(pod, "/status/phase").as_str() {
+            "Succeeded" => Self::Done,
+            "Failed" => Self::Failed(why()),
+            _ if restarts >= RESTARTS => Self::Loops(why()),
+            "Running" => Self::Running(joined(container, "/state/waiting")),
+            _ => Self::Pending(joined(container, "/state/waiting")),
+        }
+    }
+}
+
+/// Where the last line is read that a mover said, which at the end is the outcome as JSON.
+pub fn last_line(pod: &str) -> String {
+    format!("{pod}/log?container={CONTAINER}&tailLines=1")
+}
+
 /// Why a mover failed, out of the end of what its container said: its last error with the remedy, else its last line.
-pub fn last_words(said: &str) -> String {
+fn last_words(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let from = lines.iter().rposition(|line| line.starts_with("error: ")).unwrap_or(lines.len().saturating_sub(1));
     lines.get(from..).unwrap_or_default().join("; ")
@@ -260,6 +313,35 @@ spec:
         assert_eq!(last_words("{\"done\":1}\nerror: a: b\nhint: c\n"), "error: a: b; hint: c");
         assert_eq!(last_words("one\ntwo\n"), "two");
         assert_eq!(last_words(""), "");
+    }
+
+    #[test]
+    fn how_a_mover_stands_its_own_container_says() {
+        let of = |status: Value| Stand::of(&json!({"status": status}));
+        let mover = |more: Value| {
+            let mut mover = json!({"name": "mover"});
+            mover.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!([{"name": "aside", "restartCount": 9, "state": {"waiting": {"reason": "Other"}}}, mover])
+        };
+        assert_eq!(of(json!({"phase": "Succeeded"})), Stand::Done);
+        assert_eq!(of(json!({"phase": "Pending"})), Stand::Pending(String::new()));
+        let pulls = mover(json!({"state": {"waiting": {"reason": "ErrImagePull", "message": "no such"}}}));
+        let waits = of(json!({"phase": "Pending", "containerStatuses": pulls}));
+        assert_eq!(waits, Stand::Pending("ErrImagePull no such".into()));
+        let ended = json!({"terminated": {"reason": "Error", "message": "x\nerror: a\nhint: b"}});
+        let loops = mover(json!({"restartCount": 4, "state": {"waiting": {"reason": "w"}}, "lastState": ended}));
+        assert_eq!(
+            of(json!({"phase": "Running", "containerStatuses": loops})),
+            Stand::Loops("error: a; hint: b".into())
+        );
+        let again = mover(json!({"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}));
+        let again = of(json!({"phase": "Running", "containerStatuses": again}));
+        assert_eq!(again, Stand::Running("CrashLoopBackOff".into()));
+        let failed = |status: Value| of(json!({"phase": "Failed", "reason": "Evicted", "containerStatuses": status}));
+        assert_eq!(failed(json!([])), Stand::Failed("Evicted".into()));
+        let killed = mover(json!({"state": {"terminated": {"reason": "OOMKilled"}}}));
+        assert_eq!(failed(killed), Stand::Failed("OOMKilled".into()));
+        assert_eq!(of(json!({"phase": "Failed"})), Stand::Failed("nobody said why".into()));
     }
 
     #[test]

@@ -220,10 +220,7 @@ impl Repository {
         const WHAT: &str = "snapshots of files";
         let (here, point) = (self.clone(), point.map(str::to_owned));
         self.beside(WHAT, &Meter::new(self.parts.clone()), move |bucket, bars| {
-            let repository = match here.open(WHAT, &bucket, &bars, false) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-                opened => opened?,
-            };
+            let Some(repository) = here.open_if_there(WHAT, &bucket, &bars)? else { return Ok(Vec::new()) };
             let all = repository.get_all_snapshots().map_err(|error| convert(WHAT, &error))?;
             let mut all: Vec<Kept> = all.iter().filter_map(kept).collect();
             all.retain(|kept| point.as_ref().is_none_or(|point| kept.marks.point == *point));
@@ -238,7 +235,7 @@ impl Repository {
         let what = format!("files of the snapshot {id}");
         let (here, id) = (self.clone(), id.to_owned());
         self.beside(&what.clone(), &Meter::new(self.parts.clone()), move |bucket, bars| {
-            let repository = here.open(&what, &bucket, &bars, false)?;
+            let Some(repository) = here.open_if_there(&what, &bucket, &bars)? else { return Ok(None) };
             Ok(single(&repository, &what, &id)?.as_ref().and_then(kept))
         })
         .await
@@ -267,10 +264,7 @@ impl Repository {
         let marks = Marks { point: point.to_owned(), index, ..Marks::default() };
         self.beside(WHAT, &Meter::new(self.parts.clone()), move |bucket, bars| {
             let failed = |error: Box<rustic_core::RusticError>| convert(WHAT, &error);
-            let repository = match here.open(WHAT, &bucket, &bars, false) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-                opened => opened?,
-            };
+            let Some(repository) = here.open_if_there(WHAT, &bucket, &bars)? else { return Ok(()) };
             let all = repository.get_all_snapshots().map_err(failed)?;
             let ids: Vec<SnapshotId> = all.iter().filter(|found| marks.are_on(found)).map(|found| found.id).collect();
             repository.delete_snapshots(&ids).map_err(failed)
@@ -318,6 +312,14 @@ impl Repository {
                 "check the room and the rights on both sides, then do it again: what is done is not done twice",
             ))
         })
+    }
+
+    /// Opens it; nothing if no files were ever kept.
+    fn open_if_there(&self, what: &str, bucket: &Bucket, bars: &Bars) -> Result<Option<Opened>> {
+        match self.open(what, bucket, bars, false) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     /// Opens it; makes it, if it is not there and is to be.

@@ -353,6 +353,11 @@ pub(crate) fn is_helper(object: &Value) -> bool {
     object.pointer("/metadata/labels").and_then(|labels| labels.get(tags::FILLS)).is_some()
 }
 
+/// What an annotation says.
+pub(crate) fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.pointer("/metadata/annotations")?.get(name)?.as_str()
+}
+
 /// A claim as people call it.
 pub(crate) fn title(claim: &ObjectKey) -> String {
     format!("{}/{}", claim.namespace, claim.name)
@@ -362,6 +367,7 @@ fn text(value: &str) -> Value {
     Value::from(value)
 }
 
-fn object<'k>(members: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
+/// An object of these members.
+pub(crate) fn object<'k>(members: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
     Value::Object(members.into_iter().collect::<Object>())
 }

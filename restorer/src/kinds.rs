@@ -466,6 +466,6 @@ pub(crate) fn such(test: impl Fn(&Kind) -> bool) -> impl Iterator<Item = String>
 }
 
 /// The text of a field; empty where there is none.
-fn text<'v>(value: &'v Value, path: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, path: &str) -> &'v str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }

@@ -159,10 +159,17 @@ pub(crate) fn tag_of(object: &Value) -> Option<Tag> {
     })
 }
 
+/// The labels that select what bears a cluster, and the id of one point or of any.
+pub(crate) fn bearing(cluster: &str, id: Option<&str>) -> String {
+    match id {
+        Some(id) => format!("{}={cluster},{}={id}", tags::CLUSTER, tags::ID),
+        None => format!("{}={cluster},{}", tags::CLUSTER, tags::ID),
+    }
+}
+
 /// The labels that select what stands for a snapshot.
 pub(crate) fn selector(tag: &Tag) -> String {
-    let own = [(tags::CLUSTER, &tag.cluster), (tags::ID, &tag.id), (tags::INDEX, &tag.index.to_string())];
-    own.map(|(label, value)| format!("{label}={value}")).join(",")
+    format!("{},{}={}", bearing(&tag.cluster, Some(&tag.id)), tags::INDEX, tag.index)
 }
 
 /// A moment as Kubernetes writes it.

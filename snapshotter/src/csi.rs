@@ -27,7 +27,7 @@ use hindcast_journal::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, Came, bears, labels, selector, tag_of, time},
+    api::{Api, Came, bearing, bears, labels, selector, tag_of, time},
     driver::{Helper, Standing, VolumeDriver},
     scene::{size, text},
 };
@@ -189,15 +189,7 @@ impl Csi {
         }
         for content in self.api.listed(&contents(), selector).await? {
             let Some(tag) = tag_of(&content) else { continue };
-            let fresh = || Taken {
-                tag: tag.clone(),
-                driver: NAME.to_owned(),
-                handle: String::new(),
-                size: 0,
-                time: None,
-                details: BTreeMap::new(),
-            };
-            let entry = found.entry((tag.id.clone(), tag.index)).or_insert_with(fresh);
+            let entry = found.entry((tag.id.clone(), tag.index)).or_insert_with(|| Taken::bare(tag, NAME));
             *entry = Self::with_content(entry.clone(), &content);
         }
         Ok(found.into_values().collect())
@@ -299,11 +291,11 @@ impl VolumeDriver for Csi {
     }
 
     async fn find(&self, cluster: &str, id: &str) -> Result<Vec<Taken>> {
-        self.selected(&format!("{}={cluster},{}={id}", tags::CLUSTER, tags::ID)).await
+        self.selected(&bearing(cluster, Some(id))).await
     }
 
     async fn all(&self, cluster: &str) -> Result<Vec<Taken>> {
-        self.selected(&format!("{}={cluster},{}", tags::CLUSTER, tags::ID)).await
+        self.selected(&bearing(cluster, None)).await
     }
 
     async fn helpers(&self) -> Result<Vec<Helper>> {

@@ -28,12 +28,12 @@ use hindcast_journal::{
 };
 use hindcast_mover::{
     Kept, Marks, Report, Repository,
-    pod::{CONTAINER, Place, Template, last_words},
+    pod::{Place, Stand, Template, last_line},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, Came, bears, labels, tag_of, time},
+    api::{Api, Came, bearing, bears, labels, tag_of, time},
     driver::{Copied, Helper, Standing, VolumeDriver},
     scene::text,
 };
@@ -52,8 +52,6 @@ pub(crate) const SAID: &str = "said";
 
 /// How often a mover is made.
 const MOVERS: u32 = 3;
-/// How often the container of one is started again.
-const RESTARTS: i64 = 4;
 /// How long a mover may take to start, with its image: in microseconds.
 const START: i64 = 600_000_000;
 /// How old what a restore made may be while its mover runs, and when that is over: in microseconds.
@@ -153,8 +151,7 @@ impl Files {
 
     /// The last line of a mover's log; empty if there is none to read: what it says is confirmed elsewhere, or for people.
     async fn last_words(&self, tag: &Tag) -> String {
-        let path = format!("{}/log?container={CONTAINER}&tailLines=1", object(&self.pods(), &tag.name()));
-        self.api.text(&path).await.unwrap_or_default()
+        self.api.text(&last_line(&object(&self.pods(), &tag.name()))).await.unwrap_or_default()
     }
 
     fn taken(&self, kept: Kept) -> Taken {
@@ -176,37 +173,30 @@ impl Files {
     /// Makes movers where there are seats; those of the others wait.
     async fn seat(&self, wanted: &[Taken]) -> Vec<Result<Taken>> {
         let _one = self.seats.lock().await;
-        let moving = self.api.listed(&self.pods(), &format!("{}={}", tags::CLUSTER, self.place.cluster)).await;
+        let moving = match self.api.listed(&self.pods(), &format!("{}={}", tags::CLUSTER, self.place.cluster)).await {
+            Ok(moving) => moving,
+            Err(error) => return wanted.iter().map(|_| Err(again(&error))).collect(),
+        };
         let mut busy: BTreeMap<String, usize> = BTreeMap::new();
-        match &moving {
-            Err(error) => return wanted.iter().map(|_| Err(again(error))).collect(),
-            Ok(moving) => {
-                for pod in moving.iter().filter(|pod| !is_over(pod)) {
-                    *busy.entry(text(pod, "/spec/nodeName")).or_default() += 1;
-                }
-            }
+        for pod in moving.iter().filter(|pod| !is_over(pod)) {
+            *busy.entry(text(pod, "/spec/nodeName")).or_default() += 1;
         }
         let mut answers = Vec::with_capacity(wanted.len());
         for taken in wanted {
-            let node = taken.details.get("node").map_or("", String::as_str);
-            let seats = busy.entry(node.to_owned()).or_default();
-            let mut now = taken.clone();
-            if *seats >= self.template.seats() {
+            let node = taken.details.get("node").cloned().unwrap_or_default();
+            let seats = busy.entry(node.clone()).or_default();
+            let made = if *seats < self.template.seats() {
+                self.make(taken).await
+            } else {
                 let seen = self.api.parts.clock.monotonic();
-                self.full.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), seen);
-                now.details.insert(WAITS.to_owned(), "true".to_owned());
-                answers.push(Ok(now));
-                continue;
-            }
-            let made = self.make(taken).await;
-            if made.as_ref().is_ok_and(|made| *made) {
-                *seats += 1;
-            }
+                self.full.lock().unwrap_or_else(PoisonError::into_inner).insert(node, seen);
+                Ok(false)
+            };
             answers.push(made.map(|made| {
-                match made {
-                    true => now.details.remove(WAITS),
-                    false => now.details.insert(WAITS.to_owned(), "true".to_owned()),
-                };
+                *seats += usize::from(made);
+                let mut now = taken.clone();
+                now.details.remove(WAITS);
+                now.details.extend((!made).then(|| (WAITS.to_owned(), "true".to_owned())));
                 now
             }));
         }
@@ -287,8 +277,8 @@ impl Files {
         if !text(pod, "/metadata/deletionTimestamp").is_empty() {
             return Ok((now, Standing::Asked));
         }
-        match text(pod, "/status/phase").as_str() {
-            "Succeeded" => {
+        match Stand::of(pod) {
+            Stand::Done => {
                 self.forgotten(&now.tag);
                 let kept = match self.told(&now.tag).await? {
                     Some(kept) => Some(kept),
@@ -300,8 +290,7 @@ impl Files {
                     None => (now, Standing::Failed("its mover ended, and the repository has nothing of it".to_owned())),
                 })
             }
-            "Failed" => {
-                let why = why(pod);
+            Stand::Failed(why) => {
                 let tries = now.details.get(TRIES).and_then(|tries| tries.parse::<u32>().ok()).unwrap_or(1);
                 self.remove_mover(pod).await?;
                 // Of one that was found nothing is known but its tag.
@@ -314,27 +303,21 @@ impl Files {
                 now.details.insert(SAID.to_owned(), why);
                 Ok((now, Standing::Asked))
             }
-            phase => {
-                let waiting = waiting(pod);
-                let restarts = pod.pointer("/status/containerStatuses/0/restartCount").and_then(Value::as_i64);
-                if restarts.is_some_and(|restarts| restarts >= RESTARTS) {
-                    self.remove_mover(pod).await?;
-                    return Ok((now, Standing::Failed(format!("its mover fails again and again: {}", why(pod)))));
-                }
+            Stand::Loops(why) => {
+                self.remove_mover(pod).await?;
+                Ok((now, Standing::Failed(format!("its mover fails again and again: {why}"))))
+            }
+            Stand::Pending(waits) => {
                 let since = time(&text(pod, "/metadata/creationTimestamp")).unwrap_or_default();
-                if phase != "Running" && self.api.parts.clock.now().saturating_sub(since) > START {
+                if self.api.parts.clock.now().saturating_sub(since) > START {
                     self.remove_mover(pod).await?;
-                    let why = format!("its mover did not start within 10 min: {waiting}");
-                    return Ok((now, Standing::Failed(why)));
+                    return Ok((now, Standing::Failed(format!("its mover did not start within 10 min: {waits}"))));
                 }
-                if !waiting.is_empty() {
-                    now.details.insert(SAID.to_owned(), waiting);
-                }
-                if phase != "Running" {
-                    return Ok((now, Standing::Asked));
-                }
+                Ok((with_said(now, waits), Standing::Asked))
+            }
+            Stand::Running(waits) => {
                 let copied = self.progress(&now.tag).await;
-                Ok((now, Standing::Copying(copied)))
+                Ok((with_said(now, waits), Standing::Copying(copied)))
             }
         }
     }
@@ -344,14 +327,10 @@ impl Files {
         if cluster != self.place.cluster {
             return Ok(Vec::new());
         }
-        let of = match id {
-            Some(id) => format!("{}={cluster},{}={id}", tags::CLUSTER, tags::ID),
-            None => format!("{}={cluster},{}", tags::CLUSTER, tags::ID),
-        };
         let mut found: BTreeMap<(String, u32), Taken> = BTreeMap::new();
-        for pod in self.api.listed(&self.pods(), &of).await? {
+        for pod in self.api.listed(&self.pods(), &bearing(cluster, id)).await? {
             let Some(tag) = tag_of(&pod) else { continue };
-            found.insert((tag.id.clone(), tag.index), fresh(&tag));
+            found.insert((tag.id.clone(), tag.index), Taken::bare(tag, NAME));
         }
         for kept in self.repository.list(id).await? {
             let taken = self.taken(kept);
@@ -379,16 +358,10 @@ impl Files {
     }
 }
 
-/// A snapshot of which nothing is known but its tag.
-fn fresh(tag: &Tag) -> Taken {
-    Taken {
-        tag: tag.clone(),
-        driver: NAME.to_owned(),
-        handle: String::new(),
-        size: 0,
-        time: None,
-        details: BTreeMap::new(),
-    }
+/// With what its mover waits for, if it does.
+fn with_said(mut now: Taken, waits: String) -> Taken {
+    now.details.extend((!waits.is_empty()).then(|| (SAID.to_owned(), waits)));
+    now
 }
 
 /// The same error for another order.
@@ -403,30 +376,7 @@ fn again(error: &Error) -> Error {
 
 /// Whether a mover takes no seat any more.
 fn is_over(pod: &Value) -> bool {
-    matches!(text(pod, "/status/phase").as_str(), "Succeeded" | "Failed")
-}
-
-/// Why a Pod failed: its own last words, else the kubelet's.
-fn why(pod: &Value) -> String {
-    let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
-    let ended = statuses.into_iter().flatten().find_map(|status| {
-        let ended = ["/state/terminated", "/lastState/terminated"].into_iter().find_map(|at| status.pointer(at))?;
-        let last = last_words(&text(ended, "/message"));
-        Some(if last.is_empty() { text(ended, "/reason") } else { last })
-    });
-    let of_pod = || [text(pod, "/status/reason"), text(pod, "/status/message")].join(" ").trim().to_owned();
-    let why = ended.filter(|why| !why.is_empty()).unwrap_or_else(of_pod);
-    if why.is_empty() { "nobody said why".to_owned() } else { why }
-}
-
-/// What a Pod's container waits for; empty if it runs.
-fn waiting(pod: &Value) -> String {
-    let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
-    let waits = statuses.into_iter().flatten().find_map(|status| {
-        let waiting = status.pointer("/state/waiting")?;
-        Some([text(waiting, "/reason"), text(waiting, "/message")].join(" ").trim().to_owned())
-    });
-    waits.unwrap_or_default()
+    matches!(Stand::of(pod), Stand::Done | Stand::Failed(_))
 }
 
 /// Where a volume's files are below the kubelet's folder of a Pod; the reason if they are nowhere.
@@ -457,7 +407,7 @@ impl VolumeDriver for Files {
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
         let wanted = orders.iter().map(|order| {
-            let mut taken = fresh(&order.tag);
+            let mut taken = Taken::bare(order.tag.clone(), NAME);
             let mounted = order.mounted.clone().unwrap_or_default();
             let details = [
                 ("claim", order.volume.title()),
@@ -473,8 +423,8 @@ impl VolumeDriver for Files {
 
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
         if !taken.handle.is_empty() {
-            return Ok(match self.kept(&taken.tag).await? {
-                Some(kept) => (kept, Standing::Ready),
+            return Ok(match self.repository.one(&taken.handle).await? {
+                Some(kept) => (self.taken(kept), Standing::Ready),
                 None => (taken.clone(), Standing::Gone),
             });
         }
@@ -516,9 +466,8 @@ impl VolumeDriver for Files {
 
     /// Movers that have ended well: whoever waits for one finds what it kept without it. And what a restore of files left.
     async fn helpers(&self) -> Result<Vec<Helper>> {
-        let own = format!("{}={},{}", tags::CLUSTER, self.place.cluster, tags::ID);
-        let over = self.api.listed(&self.pods(), &own).await?;
-        let over = over.into_iter().filter(|pod| text(pod, "/status/phase") == "Succeeded");
+        let over = self.api.listed(&self.pods(), &bearing(&self.place.cluster, None)).await?;
+        let over = over.into_iter().filter(|pod| Stand::of(pod) == Stand::Done);
         let mut idle: Vec<Helper> = over.map(|pod| self.helper("Pod", &self.pods(), &pod)).collect();
         let movers = self.api.listed(&self.pods(), tags::FILLS).await?;
         let moves = movers.iter().filter(|pod| !is_over(pod)).map(|pod| text(pod, "/metadata/name"));

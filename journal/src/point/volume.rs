@@ -165,3 +165,10 @@ pub struct Taken {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, String>,
 }
+
+impl Taken {
+    /// One of which nothing is known but what it bears and who took it.
+    pub fn bare(tag: Tag, driver: &str) -> Self {
+        Self { tag, driver: driver.to_owned(), handle: String::new(), size: 0, time: None, details: BTreeMap::new() }
+    }
+}

@@ -7,17 +7,13 @@ use std::time::Duration;
 
 use hindcast_journal::{exact::Value, fold::ObjectKey, point::tags};
 
-use super::{
-    Acted, Became,
-    conflict::meta,
-    request::{self, Ask},
-    write::{Work, delete_options},
-};
+use super::{Acted, Became, request, write::Work};
 use crate::{
-    filling::{self, is_helper},
-    kinds::volumes::is_claim,
+    desired::Full,
+    filling::{self, annotation, is_helper},
+    kinds::{text, volumes::is_claim},
     message::Note,
-    plan::{Propagation, Verb},
+    plan::Verb,
 };
 
 /// How often a claim is looked at.
@@ -37,10 +33,11 @@ pub(super) async fn clear(work: &Work<'_>, acted: &[Acted], within: Duration) ->
         let target = work.prepared.bodies.get(&acted.key).and_then(|bodies| bodies.target.as_ref());
         let Some(claim) = target.filter(|target| is_helper(target)).and_then(claim) else { continue };
         loop {
-            if settled(work, &claim).await {
-                match is_claim(&acted.key) {
-                    true => hand_over(work, &acted.key.name, &claim).await,
-                    false => notes.extend(remove(work, &acted.key).await),
+            if let Some(stands) = settled(work, &claim).await {
+                if !is_claim(&acted.key) {
+                    notes.extend(remove(work, &acted.key).await);
+                } else if let Some(stands) = stands {
+                    work.settle_volume(&stands.value, &acted.key.name).await;
                 }
                 break;
             }
@@ -55,7 +52,7 @@ pub(super) async fn clear(work: &Work<'_>, acted: &[Acted], within: Duration) ->
 
 /// The claim that a helper is for.
 fn claim(helper: &Value) -> Option<ObjectKey> {
-    let claim = helper.pointer("/metadata/annotations")?.get(tags::CLAIM)?.as_str()?;
+    let claim = annotation(helper, tags::CLAIM)?;
     let (namespace, name) = claim.split_once('/')?;
     Some(ObjectKey {
         namespace: namespace.to_owned(),
@@ -65,20 +62,11 @@ fn claim(helper: &Value) -> Option<ObjectKey> {
     })
 }
 
-/// Has a volume that was handed to a claim go with it, as it would have.
-async fn hand_over(work: &Work<'_>, vessel: &str, claim: &ObjectKey) {
-    if let Ok(Some(claim)) = work.link.read(&request::object(claim, "v1")).await {
-        work.settle_volume(&claim.value, vessel).await;
-    }
-}
-
-/// Whether a claim needs its source no more.
-async fn settled(work: &Work<'_>, claim: &ObjectKey) -> bool {
-    match work.link.read(&request::object(claim, "v1")).await {
-        Ok(Some(claim)) => claim.value.pointer("/status/phase").and_then(Value::as_str) == Some("Bound"),
-        Ok(None) => true,
-        Err(_) => false,
-    }
+/// A claim that needs its source no more: bound, or `None` inside if it is gone.
+async fn settled(work: &Work<'_>, claim: &ObjectKey) -> Option<Option<Full>> {
+    let stands = work.link.read(&request::object(claim, "v1")).await.ok()?;
+    let bound = |claim: &Full| text(&claim.value, "/status/phase") == "Bound";
+    stands.as_ref().is_none_or(bound).then_some(stands)
 }
 
 /// Deletes a `VolumeSnapshot`, then its content.
@@ -90,9 +78,7 @@ async fn remove(work: &Work<'_>, snapshot: &ObjectKey) -> Option<Note> {
         if !is_helper(&stands.value) {
             continue;
         }
-        // Its status goes on changing.
-        let options = delete_options(meta(&stands.value, "uid"), None, Propagation::Background, false);
-        let why = match work.link.send(&Ask::write(http::Method::DELETE, path, &options)).await {
+        let why = match work.take_away(&path, &stands.value).await {
             Ok(reply) if reply.is_success() || reply.status == 404 => continue,
             Ok(reply) => reply.message(),
             Err(lost) => lost.why,

@@ -286,8 +286,7 @@ fn grown(of: &mut Keeping<'_>, pattern: &str) {
 
 fn empty(changed: &Changed<'_>) -> Vec<String> {
     let volume = text(changed.then, "/spec/volumeName");
-    let filled = is_filled(changed.target);
-    let empty = changed.live.is_none() && !filled && volume != text(changed.target, "/spec/volumeName");
+    let empty = changed.live.is_none() && volume != text(changed.target, "/spec/volumeName");
     empty.then(|| format!("claim re-created EMPTY: its volume {volume} is not there")).into_iter().collect()
 }
 

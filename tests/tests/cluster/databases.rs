@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     node,
-    scene::{SOON, Said, on_folder, until},
+    scene::{SOON, Said, ask_within, namespace, on_folder, until},
 };
 
 /// A database, and how it is spoken with.
@@ -107,18 +107,14 @@ impl Scene {
     async fn ask(&self, args: &[&str]) -> Result<Said> {
         let address = ["--run-address", &self.running.address];
         let args = [args, &address].concat();
-        let output = self.hindcast.call_within(&args, true, Duration::from_mins(5)).await?;
-        let said = Said::new(args.join(" "), &output);
-        println!("{said}");
-        Ok(said)
+        ask_within(&self.hindcast, &args, Duration::from_mins(5)).await
     }
 
     /// Makes the namespace with the database in it.
     async fn make(&self, database: &Database) -> Result<()> {
         self.node.load(database.image).await?;
         let name = database.name;
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        create(&self.client, "/api/v1/namespaces", namespace).await?;
+        namespace(&self.client, name).await?;
         create(&self.client, &format!("/apis/apps/v1/namespaces/{name}/statefulsets"), database.set()?).await?;
         self.up(database).await?;
         self.sql(database, database.make).await?;

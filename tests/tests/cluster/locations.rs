@@ -3,13 +3,11 @@
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
     clouds::Ec2,
-    http::create,
     real::{Cluster, process::Workdir},
-    until::until,
 };
 use serde_json::json;
 
-use crate::scene::{SOON, ask_with_cluster, on_folder, send};
+use crate::scene::{ask_with_cluster, namespace, on_folder, volume_by_hand};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disks_of_a_cloud_are_taken_where_a_command_says() -> Result<()> {
@@ -18,31 +16,9 @@ async fn disks_of_a_cloud_are_taken_where_a_command_says() -> Result<()> {
     let amazon = Ec2::start().await?;
     let disk = amazon.volume(1, "eu-west-1a").await?;
     let client = cluster.client();
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
-    create(&client, "/api/v1/namespaces", namespace).await?;
-    let volume = json!({
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "disk"},
-        "spec": {
-            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": "", "csi": {"driver": "ebs.csi.aws.com", "volumeHandle": disk},
-            "claimRef": {"namespace": "shop", "name": "data"},
-        },
-    });
-    create(&client, "/api/v1/persistentvolumes", volume).await?;
-    let claim = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeName": "disk",
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    });
-    let claims = "/api/v1/namespaces/shop/persistentvolumeclaims";
-    create(&client, claims, claim).await?;
-    until("the claim is bound", SOON, async || {
-        let claim = send(&client, "GET", &format!("{claims}/data"), None).await?;
-        Ok(claim["status"]["phase"] == "Bound")
-    })
-    .await?;
+    namespace(&client, "shop").await?;
+    let csi = json!({"driver": "ebs.csi.aws.com", "volumeHandle": disk});
+    volume_by_hand(&client, "data", "1Gi", &json!({"csi": csi, "persistentVolumeReclaimPolicy": "Retain"})).await?;
     let dir = Workdir::new()?;
     let mut hindcast = on_folder(&dir, "main", cluster.kubeconfig())?;
     for (name, value) in [("AWS_ACCESS_KEY_ID", "AKIATESTBED"), ("AWS_SECRET_ACCESS_KEY", "a secret of the testbed")] {

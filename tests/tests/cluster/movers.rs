@@ -12,7 +12,7 @@ use hindcast_tests::{
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::scene::{BINARY, SOON, Said, until};
+use crate::scene::{BINARY, SOON, Said, ask_within, namespace, until};
 
 const POD: &str = "/api/v1/namespaces/shop/pods";
 const MOVERS: &str = "/api/v1/namespaces/movers/pods";
@@ -52,8 +52,7 @@ impl Scene {
         let hindcast = Hindcast::new(BINARY, dir.path(), place, cluster.kubeconfig())?;
         let client = cluster.client();
         for name in ["movers", "shop"] {
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            create(&client, "/api/v1/namespaces", namespace).await?;
+            namespace(&client, name).await?;
         }
         let template = dir.path().join("mover.json");
         std::fs::write(&template, self::template(&node, &minio, &proxy).to_string())?;
@@ -83,10 +82,7 @@ impl Scene {
     async fn ask(&self, args: &[&str]) -> Result<Said> {
         let address = ["--run-address", &self.running.address, "--mover", &self.template];
         let args = [args, &address].concat();
-        let output = self.hindcast.call_within(&args, true, Duration::from_mins(4)).await?;
-        let said = Said::new(args.join(" "), &output);
-        println!("{said}");
-        Ok(said)
+        ask_within(&self.hindcast, &args, Duration::from_mins(4)).await
     }
 
     /// Makes the workload and its claim.
@@ -168,6 +164,15 @@ impl Scene {
         Ok((claim, volume))
     }
 
+    /// Ends a trial; of one that failed it shows what stands.
+    async fn end(self, tried: Result<()>) -> Result<()> {
+        if tried.is_err() {
+            self.show().await?;
+        }
+        tried?;
+        self.running.stop().await
+    }
+
     async fn show(&self) -> Result<()> {
         for args in [
             &["get", "deployment,pod,pvc,event", "-A", "-o", "wide"][..],
@@ -222,11 +227,7 @@ async fn files_of_a_volume_come_back_in_a_new_one_and_in_place() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let scene = Scene::new().await?;
     let tried = comes_back(&scene).await;
-    if tried.is_err() {
-        scene.show().await?;
-    }
-    tried?;
-    scene.running.stop().await
+    scene.end(tried).await
 }
 
 async fn comes_back(scene: &Scene) -> Result<()> {
@@ -291,11 +292,7 @@ async fn a_copy_outlives_its_process_and_its_mover() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
     let scene = Scene::new().await?;
     let tried = outlives(&scene).await;
-    if tried.is_err() {
-        scene.show().await?;
-    }
-    tried?;
-    scene.running.stop().await
+    scene.end(tried).await
 }
 
 async fn outlives(scene: &Scene) -> Result<()> {

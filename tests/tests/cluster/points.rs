@@ -13,7 +13,9 @@ use hindcast_tests::{
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, Said, ask, ask_with_cluster, create, on_folder, rule, send, until};
+use crate::scene::{
+    SOON, Said, ask, ask_with_cluster, create, namespace, on_folder, rule, send, until, volume_by_hand,
+};
 
 const CONTENTS: &str = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents";
 
@@ -37,8 +39,7 @@ impl Scene {
     }
 
     pub(crate) async fn namespace(&self, name: &str) -> Result<()> {
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        create(&self.cluster.client(), "/api/v1/namespaces", namespace).await.map(|_| ())
+        namespace(&self.cluster.client(), name).await
     }
 
     async fn claims(&self, namespace: &str, count: usize) -> Result<()> {
@@ -182,27 +183,7 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
     scene.namespace("shop").await?;
     scene.claims("shop", 2).await?;
     // A volume that nobody can take, and a claim whose annotation names a class that is not there.
-    let local = json!({
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "local"},
-        "spec": {
-            "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "manual",
-            "hostPath": {"path": "/nowhere"}, "claimRef": {"namespace": "shop", "name": "local"},
-        },
-    });
-    create(&client, "/api/v1/persistentvolumes", local).await?;
-    let claim = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "local"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"], "storageClassName": "manual", "volumeName": "local",
-            "resources": {"requests": {"storage": "1Mi"}},
-        },
-    });
-    create(&client, "/api/v1/namespaces/shop/persistentvolumeclaims", claim).await?;
-    let path = "/api/v1/namespaces/shop/persistentvolumeclaims/local";
-    until("the claim is bound", SOON, async || {
-        Ok(find(&client, path).await?.is_some_and(|claim| claim["status"]["phase"] == "Bound"))
-    })
-    .await?;
+    volume_by_hand(&client, "local", "1Mi", &json!({"hostPath": {"path": "/nowhere"}})).await?;
     let class = json!({"metadata": {"annotations": {"velero.io/csi-volumesnapshot-class": "nope"}}});
     send(&client, "PATCH", "/api/v1/namespaces/shop/persistentvolumeclaims/data-1", Some(class)).await?;
     let made = scene.point(&["create", "p", "-n", "shop"]).await?;

@@ -2,11 +2,11 @@
 //!
 //! **Words**: what was [`Said`] is the whole of an answer: exit code, standard output, standard error.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    http::{JSON, request},
+    http::{JSON, find, request},
     oracle::subject::{Hindcast, Place, Running},
     real::process::Workdir,
 };
@@ -16,7 +16,7 @@ pub(crate) use hindcast_tests::{
 };
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use crate::oracle::BINARY;
 
@@ -80,6 +80,49 @@ pub(crate) async fn ask(hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
 /// Asks with a kubeconfig of the cluster.
 pub(crate) async fn ask_with_cluster(hindcast: &Hindcast, args: &[&str]) -> Result<Said> {
     Ok(Said::new(args.join(" "), &hindcast.call(args, true).await?))
+}
+
+/// The same of what may take its time, which is shown for whoever has to find out why.
+pub(crate) async fn ask_within(hindcast: &Hindcast, args: &[&str], within: Duration) -> Result<Said> {
+    let said = Said::new(args.join(" "), &hindcast.call_within(args, true, within).await?);
+    println!("{said}");
+    Ok(said)
+}
+
+/// Makes a namespace.
+pub(crate) async fn namespace(client: &Client, name: &str) -> Result<()> {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    create(client, "/api/v1/namespaces", namespace).await.map(|_| ())
+}
+
+/// Makes a claim in `shop` that is bound to a volume made by hand, both of this name and size, with this source.
+pub(crate) async fn volume_by_hand(client: &Client, name: &str, size: &str, source: &Value) -> Result<()> {
+    const CLAIMS: &str = "/api/v1/namespaces/shop/persistentvolumeclaims";
+    let mut volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "storageClassName": "manual",
+            "claimRef": {"namespace": "shop", "name": name},
+        },
+    });
+    if let (Some(spec), Some(source)) = (volume["spec"].as_object_mut(), source.as_object()) {
+        spec.extend(source.clone());
+    }
+    create(client, "/api/v1/persistentvolumes", volume).await?;
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "manual", "volumeName": name,
+            "resources": {"requests": {"storage": size}},
+        },
+    });
+    create(client, CLAIMS, claim).await?;
+    let path = format!("{CLAIMS}/{name}");
+    until("the claim is bound", SOON, async || {
+        Ok(find(client, &path).await?.is_some_and(|claim| claim["status"]["phase"] == "Bound"))
+    })
+    .await?;
+    Ok(())
 }
 
 /// `run` to its end, with these arguments more.

@@ -8,14 +8,17 @@
 use std::time::Duration;
 
 use hindcast_cluster::path;
-use hindcast_journal::exact::{Object, Value};
+use hindcast_journal::exact::Value;
 
-use super::{Did, Job, Work, handing::Handed};
+use super::{
+    Did, Job, Work,
+    handing::{Handed, released},
+};
 use crate::{
     apply::{
         Became,
         conflict::meta,
-        request::{self, Ask, Problem},
+        request::{self, Problem},
     },
     filling::{self, is_filled},
     kinds::{
@@ -127,14 +130,8 @@ impl Work<'_> {
         if stands.value.pointer("/spec/claimRef/uid").and_then(Value::as_str) != Some(meta(claim, "uid")) {
             return;
         }
-        let rv: Object =
-            [("resourceVersion", Value::from(meta(&stands.value, "resourceVersion")))].into_iter().collect();
-        let reference: Object = [("uid", Value::Null), ("resourceVersion", Value::Null)].into_iter().collect();
-        let spec: Object = [("claimRef", Value::Object(reference))].into_iter().collect();
-        let body = [("metadata", Value::Object(rv)), ("spec", Value::Object(spec))].into_iter().collect();
-        let path = format!("{path}{}", request::manners(false));
         // What becomes of it shows in the claim, which is read again at the end.
-        let _ = self.link.send(&Ask::merge_patch(path, &Value::Object(body))).await;
+        let _ = self.patched(&path, &released(&stands.value, None), "").await;
     }
 }
 

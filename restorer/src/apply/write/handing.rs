@@ -2,21 +2,22 @@
 //!
 //! **Words**: the *vessel* is the helper, a claim where movers run.
 //!
-//! **Invariants.** (1) The volume is retained before its vessel goes [`Work::handed`]. (2) It is known by its label from then
-//! on, so that a restore that is taken up again finds its own, and nobody else's, and fills nothing twice [`Work::labelled`]. (3) Its own policy comes back only when the
-//! claim is bound to it [`Work::settle_volume`]. (4) A claim whose mover failed is not made, and one that stands is not touched.
+//! **Invariants.** (1) The volume is retained before its vessel goes [`Work::handed`]. (2) It is known by its label from then on,
+//! so that a restore that is taken up again finds its own, and nobody else's, and fills nothing twice [`Work::labelled`]. (3)
+//! Its own policy comes back only when the claim is bound to it [`Work::settle_volume`]. (4) A claim whose mover failed is not
+//! made, and one that stands is not touched.
 
 use std::time::Duration;
 
 use hindcast_cluster::path::{collection, escape};
 use hindcast_journal::{
-    exact::{Object, Value},
+    exact::{self, Value},
     fold::ObjectKey,
     point::tags,
 };
 use hindcast_mover::{
     Restored,
-    pod::{CONTAINER, last_words},
+    pod::{Stand, last_line},
 };
 use http::Method;
 
@@ -25,10 +26,13 @@ use crate::{
     apply::{
         Became,
         conflict::meta,
-        request::{self, Ask},
+        request::{self, Ask, Lost, Reply},
     },
-    filling::{is_helper, title},
-    kinds::volumes::{self, is_claim},
+    filling::{annotation, is_helper, object, title},
+    kinds::{
+        text,
+        volumes::{self, is_claim},
+    },
     plan::Propagation,
 };
 
@@ -38,8 +42,6 @@ const FILES: Duration = Duration::from_hours(24);
 const GOES: Duration = Duration::from_mins(2);
 /// How often what is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often the container of a mover is started again.
-const RESTARTS: i64 = 4;
 /// Annotations of a volume that is handed over: the policy it had, and the restore that hands it over.
 const RECLAIM: &str = "hindcast.dev/reclaim";
 const RESTORE: &str = "hindcast.dev/restore";
@@ -51,16 +53,36 @@ pub(super) struct Handed {
     pub(super) note: Option<String>,
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+/// A change of a volume as it stands: of its metadata, and of its spec.
+fn change<'k>(
+    volume: &Value,
+    metadata: impl IntoIterator<Item = (&'k str, Value)>,
+    spec: impl IntoIterator<Item = (&'k str, Value)>,
+) -> Value {
+    let rv = ("resourceVersion", Value::from(meta(volume, "resourceVersion")));
+    object([("metadata", object(std::iter::once(rv).chain(metadata))), ("spec", object(spec))])
 }
 
-fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
-    object.pointer("/metadata/annotations")?.get(name)?.as_str()
+/// The change that frees a volume of the claim that is gone, for one of its name or of another.
+pub(super) fn released(volume: &Value, to: Option<&ObjectKey>) -> Value {
+    let mut reference = vec![("uid", Value::Null), ("resourceVersion", Value::Null)];
+    if let Some(claim) = to {
+        let of = [
+            ("apiVersion", "v1"),
+            ("kind", "PersistentVolumeClaim"),
+            ("namespace", claim.namespace.as_str()),
+            ("name", claim.name.as_str()),
+        ];
+        reference.extend(of.map(|(member, value)| (member, Value::from(value))));
+    }
+    change(volume, [], [("claimRef", object(reference))])
 }
 
-fn map<'k>(members: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
-    Value::Object(members.into_iter().collect::<Object>())
+/// The change that marks a volume that is handed over, or takes the marks off, and sets its policy.
+fn marked(volume: &Value, [vessel, policy, restore]: [Value; 3], set: &str) -> Value {
+    let marks =
+        [("labels", object([(tags::FILLS, vessel)])), ("annotations", object([(RECLAIM, policy), (RESTORE, restore)]))];
+    change(volume, marks, [("persistentVolumeReclaimPolicy", Value::from(set))])
 }
 
 impl Work<'_> {
@@ -123,32 +145,25 @@ impl Work<'_> {
             let Some(pod) = pod else {
                 return Err(failed(format!("Pod {}, which puts its files back, is not there", title(vessel))));
             };
-            let container = pod.value.pointer("/status/containerStatuses/0");
-            let said =
-                |at: &str| container.map(|container| last_words(text(container, at))).filter(|said| !said.is_empty());
-            let last = said("/state/terminated/message").or_else(|| said("/lastState/terminated/message"));
-            let restarts = container.and_then(|container| container.get("restartCount")?.as_i64()).unwrap_or(0);
-            let phase = text(&pod.value, "/status/phase");
-            if phase == "Succeeded" {
-                return Ok(self.differs(&path).await);
-            }
-            if phase == "Failed" || restarts >= RESTARTS {
-                let last = last.unwrap_or_else(|| text(&pod.value, "/status/message").to_owned());
-                return Err(failed(format!("its files were not put back: {last}; nothing was changed of it")));
-            }
+            // What is exact is JSON.
+            let pod = serde_json::from_slice(&exact::to_canonical(&pod.value)).unwrap_or_default();
+            let waits = match Stand::of(&pod) {
+                Stand::Done => return Ok(self.differs(&path).await),
+                Stand::Failed(why) | Stand::Loops(why) => {
+                    return Err(failed(format!("its files were not put back: {why}; nothing was changed of it")));
+                }
+                Stand::Pending(waits) => format!("Pending {waits}"),
+                Stand::Running(waits) => format!("Running {waits}"),
+            };
             if clock.monotonic().saturating_sub(began) > FILES || self.link.cancelled_within(LOOK_EVERY).await {
-                let waits = container.map_or("", |container| text(container, "/state/waiting/message"));
-                return Err(failed(format!(
-                    "its files are not put back yet ({phase} {waits}); nothing was changed of it"
-                )));
+                return Err(failed(format!("its files are not put back yet ({waits}); nothing was changed of it")));
             }
         }
     }
 
     /// In what the files of a volume are not as they were kept, as its mover said at the end.
     async fn differs(&self, mover: &str) -> Option<String> {
-        let path = format!("{mover}/log?container={CONTAINER}&tailLines=1");
-        let reply = self.link.send(&Ask::get(path).accepting("*/*")).await.ok()?;
+        let reply = self.link.send(&Ask::get(last_line(mover)).accepting("*/*")).await.ok()?;
         let restored: Restored = serde_json::from_slice(&reply.body).ok()?;
         (!restored.differs.is_empty())
             .then(|| format!("its files are not as they were: {}", restored.differs.join("; ")))
@@ -167,17 +182,8 @@ impl Work<'_> {
             return Err(Did::because(Became::Failed, why));
         };
         let policy = text(&volume.value, "/spec/persistentVolumeReclaimPolicy");
-        let body = map([
-            (
-                "metadata",
-                map([
-                    ("resourceVersion", Value::from(meta(&volume.value, "resourceVersion"))),
-                    ("labels", map([(tags::FILLS, Value::from(vessel.name.as_str()))])),
-                    ("annotations", map([(RECLAIM, Value::from(policy)), (RESTORE, Value::from(self.record.id()))])),
-                ]),
-            ),
-            ("spec", map([("persistentVolumeReclaimPolicy", Value::from("Retain"))])),
-        ]);
+        let marks = [vessel.name.as_str(), policy, self.record.id()].map(Value::from);
+        let body = marked(&volume.value, marks, "Retain");
         self.patched(&path, &body, "its volume could not be retained").await?;
         Ok(name)
     }
@@ -193,15 +199,13 @@ impl Work<'_> {
                     self.link.read(&path).await.map_err(|problem| unread("what filled its volume", problem))?;
                 let Some(stands) = stands.filter(|stands| is_helper(&stands.value)) else { break };
                 if meta(&stands.value, "deletionTimestamp").is_empty() {
-                    let options = delete_options(meta(&stands.value, "uid"), None, Propagation::Background, false);
-                    let reply = self.link.send(&Ask::write(Method::DELETE, path.clone(), &options)).await;
-                    let reply = reply.map_err(|lost| Did::lost(&lost))?;
+                    let reply = self.take_away(&path, &stands.value).await.map_err(|lost| Did::lost(&lost))?;
                     if !reply.is_success() && reply.status != 404 && reply.status != 409 {
                         return Err(Did::refused(format!("{} could not be removed: {}", title(key), reply.message())));
                     }
                 }
                 if clock.monotonic().saturating_sub(began) > GOES || self.link.cancelled_within(LOOK_EVERY).await {
-                    let why = format!("{} {} does not go; its volume {}", key.resource, title(key), "is retained");
+                    let why = format!("{} {} does not go; its volume is retained", key.resource, title(key));
                     return Err(Did::because(Became::Failed, why));
                 }
             }
@@ -221,20 +225,16 @@ impl Work<'_> {
         if is_its && of("/spec/claimRef/uid").is_empty() {
             return Ok(());
         }
-        let reference = map([
-            ("apiVersion", Value::from("v1")),
-            ("kind", Value::from("PersistentVolumeClaim")),
-            ("namespace", Value::from(claim.namespace.as_str())),
-            ("name", Value::from(claim.name.as_str())),
-            ("uid", Value::Null),
-            ("resourceVersion", Value::Null),
-        ]);
-        let rv = Value::from(meta(&stands.value, "resourceVersion"));
-        let body = map([("metadata", map([("resourceVersion", rv)])), ("spec", map([("claimRef", reference)]))]);
-        self.patched(&path, &body, "its volume could not be handed over").await
+        self.patched(&path, &released(&stands.value, Some(claim)), "its volume could not be handed over").await
     }
 
-    async fn patched(&self, path: &str, body: &Value, what: &str) -> Result<(), Did> {
+    /// Deletes a helper as it stands, whatever becomes of its status.
+    pub(in crate::apply) async fn take_away(&self, path: &str, helper: &Value) -> Result<Reply, Lost> {
+        let options = delete_options(meta(helper, "uid"), None, Propagation::Background, false);
+        self.link.send(&Ask::write(Method::DELETE, path.to_owned(), &options)).await
+    }
+
+    pub(super) async fn patched(&self, path: &str, body: &Value, what: &str) -> Result<(), Did> {
         let path = format!("{path}{}", request::manners(false));
         let reply = self.link.send(&Ask::merge_patch(path, body)).await.map_err(|lost| Did::lost(&lost))?;
         match reply.is_success() {
@@ -255,17 +255,7 @@ impl Work<'_> {
         let policy = annotation(&volume.value, RECLAIM);
         let bound = text(&volume.value, "/spec/claimRef/uid") == meta(claim, "uid");
         let Some(policy) = policy.filter(|_| label == Some(vessel) && bound) else { return };
-        let body = map([
-            (
-                "metadata",
-                map([
-                    ("resourceVersion", Value::from(meta(&volume.value, "resourceVersion"))),
-                    ("labels", map([(tags::FILLS, Value::Null)])),
-                    ("annotations", map([(RECLAIM, Value::Null), (RESTORE, Value::Null)])),
-                ]),
-            ),
-            ("spec", map([("persistentVolumeReclaimPolicy", Value::from(policy))])),
-        ]);
+        let body = marked(&volume.value, [Value::Null, Value::Null, Value::Null], policy);
         // It stays retained if that fails, which loses nothing.
         let _ = self.patched(&path, &body, "").await;
     }
