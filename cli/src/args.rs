@@ -96,6 +96,9 @@ pub(crate) enum Verb {
     Point(PointVerb),
     /// The rules of what a restore may touch
     Rules(Rules),
+    /// Look at a plugin: who it is, what it declares, and whether it works
+    #[command(subcommand)]
+    Plugin(PluginVerb),
     /// Make or list the keys that seal Secret values
     #[command(subcommand)]
     Key(KeyVerb),
@@ -205,9 +208,33 @@ pub(crate) struct Run {
     /// The namespace in which recovery points appear and schedules are taken, where the kinds of hindcast.dev are installed
     #[arg(long, value_name = "NS", default_value = "hindcast")]
     pub(crate) resources_namespace: String,
+    #[command(flatten)]
+    pub(crate) plugins: Plugins,
     /// How to write the log on stderr
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+/// Plugins that take volumes.
+#[derive(Debug, Clone, Default, Args)]
+#[allow(rustdoc::bare_urls, clippy::doc_markdown, reason = "the comments are what --help prints")]
+pub(crate) struct Plugins {
+    /// A plugin that takes volumes which CSI's drivers do not, or that a volume policy gives it (`custom`, with the
+    /// parameter `plugin: NAME`), by the socket it listens on: unix:///run/hindcast/sample.sock; may be repeated
+    #[arg(long = "plugin", value_name = "ADDRESS")]
+    pub(crate) addresses: Vec<String>,
+}
+
+/// `hindcast plugin`.
+#[derive(Debug, Subcommand)]
+#[allow(rustdoc::bare_urls, clippy::doc_markdown, reason = "the comments are what --help prints")]
+pub(crate) enum PluginVerb {
+    /// Its name, version, capabilities and health; exit 0 if it can work
+    Check {
+        /// The socket it listens on: unix:///run/hindcast/sample.sock
+        #[arg(value_name = "ADDRESS")]
+        address: String,
+    },
 }
 
 /// How `run` writes its log.
@@ -590,12 +617,16 @@ pub(crate) enum PointVerb {
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
+        #[command(flatten)]
+        plugins: Plugins,
     },
     /// Finish what a process left behind: points half made or half deleted, snapshots that no point has
     Gc {
         /// Only say what was left behind
         #[arg(long)]
         plan: bool,
+        #[command(flatten)]
+        plugins: Plugins,
     },
 }
 
@@ -632,6 +663,8 @@ pub(crate) struct PointCreate {
     /// How long a snapshot may take until it is ready, and a copy of files until it is done
     #[arg(long, value_name = "TIME", default_value = "4h", value_parser = duration)]
     pub(crate) snapshot_timeout: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) plugins: Plugins,
     /// Only say what would be taken
     #[arg(long)]
     pub(crate) plan: bool,

@@ -25,6 +25,7 @@ mod key;
 mod log;
 mod mover;
 mod plan;
+mod plugin;
 mod point;
 mod restore;
 mod rules;
@@ -85,6 +86,7 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Journal(verb) => journal::run(context, verb).await,
         Verb::Rules(args) => rules::run(context, args),
         Verb::Plan(args) => plan::run(context, args).await,
+        Verb::Plugin(verb) => plugin::run(context, verb).await,
         Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) | Verb::Point(_) | Verb::Mover(_) => {
             Ok(Exit::Done)
         }

@@ -6,7 +6,7 @@
 //!
 //! **Map.** `args` is what clap reads. `commands` has a file per verb. `selector` and `store` turn words into what libraries take,
 //! `scope` does so for restores; `past` is the one door to the reading libraries, `rollback`
-//! the one to restores, with `planfile` and `progress` beside it. `view` is what `-o json` says
+//! the one to restores, `plugins` to plugins, with `planfile` and `progress` beside it. `view` is what `-o json` says
 //! (schemas in `cli/schemas`), `render` the text, `columns` the tables of `get`, `redact` what is hidden, and
 //! `printer` the only writer to the terminal.
 //!
@@ -41,6 +41,7 @@ mod movers;
 mod names;
 mod past;
 mod planfile;
+mod plugins;
 mod points;
 mod printer;
 mod progress;

@@ -7,11 +7,12 @@ use hindcast_journal::{Journal, Parts};
 use hindcast_snapshotter::{Closer, Limits, Maker, driver::VolumeDriver};
 
 use crate::{
+    args::Plugins,
     context::Context,
     failure::Result,
     locations, movers,
     past::{Reading, close::ask_run},
-    rollback,
+    plugins, rollback,
 };
 
 /// How long a running Hindcast may take to close the cut.
@@ -39,14 +40,21 @@ impl Closer for Asked {
 
 /// Makes and deletes points of the journal, with the rights of the context's account.
 /// `earlier` for whoever takes up what another process began.
-pub(crate) async fn maker(context: &Context<'_>, past: &Reading<'_>, limits: Limits, earlier: bool) -> Result<Maker> {
+pub(crate) async fn maker(
+    context: &Context<'_>,
+    past: &Reading<'_>,
+    plugins: &Plugins,
+    limits: Limits,
+    earlier: bool,
+) -> Result<Maker> {
+    let connected = plugins::connect(context, plugins).await?;
     let cluster = rollback::cluster(context, past).await?;
     let closer = context.common.run_address.clone().map(|address| {
         let closer: Arc<dyn Closer> = Arc::new(Asked { parts: context.parts.clone(), address });
         closer
     });
     let maker = Maker::new(&past.journal, &cluster.client, closer, limits);
-    Ok(maker.with(drivers(context, &cluster.client, &past.journal, earlier).await?))
+    Ok(maker.with(connected).with(drivers(context, &cluster.client, &past.journal, earlier).await?))
 }
 
 /// The drivers of volumes that are not the cluster's own.

@@ -105,6 +105,24 @@ pub(crate) fn keys(printer: &Printer, keys: &view::Keys) {
     }
 }
 
+/// A plugin.
+pub(crate) fn plugin(printer: &Printer, plugin: &view::Plugin) {
+    let row = [&plugin.name, &plugin.version, &plugin.protocol.to_string(), &plugin.health];
+    let rows = vec![row.map(String::clone).to_vec()];
+    for line in table::lines(&["PLUGIN", "VERSION", "PROTOCOL", "HEALTH"], rows) {
+        printer.line(&Text::plain(line));
+    }
+    if !plugin.drivers.is_empty() {
+        let disks = if plugin.disks { ", and makes disks from their snapshots" } else { "" };
+        printer.line(&Text::plain(format!("takes volumes of {}{disks}", plugin.drivers.join(", "))));
+    }
+    for transform in &plugin.transforms {
+        let sealed = if transform.sealed_values { ", with sealed values" } else { "" };
+        let kinds = transform.kinds.join(", ");
+        printer.line(&Text::plain(format!("transform {}: {kinds}{sealed}", transform.name)));
+    }
+}
+
 /// The rules of what a restore may touch.
 pub(crate) fn rules(printer: &Printer, rules: &[&hindcast_restorer::rules::Rule]) {
     for (at, rule) in rules.iter().enumerate() {

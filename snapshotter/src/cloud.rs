@@ -11,15 +11,14 @@
 //!    ([`once`]); where names are unique in the cloud, the name decides.
 //! 3. Nothing is deleted that does not bear the cluster and the id of the snapshot that was meant.
 //!
-//! Each driver is behind the feature of its name. Not here: volumes of CSI drivers by Kubernetes' own snapshot API.
+//! Each driver is behind the feature of its name; the drivers of plugins wait in the same way. Not here: volumes of CSI drivers by Kubernetes' own snapshot API.
 
 // With some of the features only, not everything that drivers share is used.
 #[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
 mod once;
 #[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
 mod ours;
-#[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
-mod patience;
+pub mod patience;
 #[cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp")), allow(dead_code))]
 mod text;
 

@@ -8,7 +8,8 @@
 //! first, and deleted.
 //!
 //! **Invariants.** (1) Names come from the tag: asked twice, the same object is met [`Csi::create`]. (2) An object without
-//! our labels is never touched ([`crate::api`]). (3) Nothing is deleted in the storage system but by the sidecar of its driver.
+//! our labels is never touched ([`crate::api`]), and of contents only the one of our `VolumeSnapshot` is marked as ours,
+//! whatever is said of its name [`Csi::retain`]. (3) Nothing is deleted in the storage system but by the sidecar of its driver.
 //!
 //! Not here: group snapshots, which class a volume's snapshot is of (`plan`), making claims from snapshots (`restorer`).
 
@@ -167,8 +168,16 @@ impl Csi {
         }
     }
 
-    /// Tells a content to keep its snapshot whatever becomes of the `VolumeSnapshot`, and marks it as ours.
-    async fn retain(&self, tag: &Tag, content: &Value) -> Result<()> {
+    /// Tells a content to keep its snapshot whatever becomes of the `VolumeSnapshot`, and marks it as ours. Refuses one that
+    /// is of no snapshot of ours in this namespace.
+    async fn retain(&self, tag: &Tag, namespace: &str, content: &Value) -> Result<()> {
+        if !is_of(content, tag, namespace) {
+            let what = format!("VolumeSnapshotContent {}", text(content, "/metadata/name"));
+            let reason =
+                format!("bears another tag than {tag}, and is of no VolumeSnapshot {namespace}/{}", tag.name());
+            return Err(Error::new(ErrorKind::Refused, what, reason)
+                .with_hint("it is not ours to touch: see who named it as the content of a recovery point's snapshot"));
+        }
         if text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id) {
             return Ok(());
         }
@@ -273,7 +282,7 @@ impl VolumeDriver for Csi {
             // What the controller tells before there is a content will not pass by itself: no class, no claim.
             return Ok((now, if why.is_empty() { Standing::Asked } else { Standing::Failed(why) }));
         };
-        self.retain(&taken.tag, &content).await?;
+        self.retain(&taken.tag, namespace, &content).await?;
         now = Self::with_content(now, &content);
         let ready = content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true);
         if ready && !now.handle.is_empty() {
@@ -317,8 +326,9 @@ impl VolumeDriver for Csi {
                 let content = text(&snapshot, "/status/boundVolumeSnapshotContentName");
                 if !content.is_empty()
                     && let Some(content) = self.api.get(&object(&contents(), &content)).await?
+                    && is_of(&content, tag, namespace)
                 {
-                    self.retain(tag, &content).await?;
+                    self.retain(tag, namespace, &content).await?;
                 }
                 self.api.remove(&path, &text(&snapshot, "/metadata/uid")).await?;
             }
@@ -368,6 +378,13 @@ impl Csi {
     }
 }
 
+/// Whether a content is of the snapshot of a tag: it bears that, or is of the `VolumeSnapshot` of its name in a namespace.
+fn is_of(content: &Value, tag: &Tag, namespace: &str) -> bool {
+    let of = |pointer: &str| text(content, &format!("/spec/volumeSnapshotRef/{pointer}"));
+    let refers = !namespace.is_empty() && of("namespace") == namespace && of("name") == tag.name();
+    refers || (bears(content, &tag.cluster, &tag.id) && tag_of(content).is_some_and(|borne| borne.index == tag.index))
+}
+
 fn snapshots(namespace: &str) -> String {
     collection(GROUP, VERSION, namespace, SNAPSHOTS)
 }
@@ -375,3 +392,6 @@ fn snapshots(namespace: &str) -> String {
 fn contents() -> String {
     collection(GROUP, VERSION, "", CONTENTS)
 }
+
+#[cfg(test)]
+mod tests;

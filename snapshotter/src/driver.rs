@@ -29,6 +29,9 @@ use hindcast_journal::Result;
 pub use hindcast_journal::point::{Mounted, Order, Tag, Taken, Volume, tags};
 use serde::{Deserialize, Serialize};
 
+/// The names of the drivers that Hindcast has itself: no plugin may have one of them.
+pub const OWN: [&str; 6] = ["csi", "files", "move", "aws", "azure", "gcp"];
+
 /// How a snapshot stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -113,6 +116,10 @@ pub struct Helper {
 pub trait VolumeDriver: Send + Sync + fmt::Debug {
     /// Its name in recovery points: `csi`, `aws`, `azure`, `gcp`, or a plugin's.
     fn name(&self) -> &str;
+
+    /// These are about to be asked about by [`VolumeDriver::takes`]: who has to ask elsewhere does it now, and tells by the
+    /// reason if that failed.
+    async fn consider(&self, _volumes: &[Volume]) {}
 
     /// Whether it can take this volume; the reason if not.
     fn takes(&self, volume: &Volume) -> std::result::Result<(), String>;

@@ -18,11 +18,13 @@
 //! point has only what was seen to be there: what was not ready in time, or failed, is missing by name, and deleted. (3)
 //! Hooks after run whenever hooks before may have run, in this process or the next [`Maker::reconcile`]. (4) A point
 //! without a closed cut in [R0, R1] is failed and keeps no snapshot. (5) One process works at a point, the one that
-//! holds it ([`hindcast_journal::point::Hold`]).
+//! holds it ([`hindcast_journal::point::Hold`]). (6) No driver holds writers longer than [`Limits::cut`], nor keeps the
+//! snapshots of another one from being looked at [`Maker::wait`].
 //!
 //! Not here: what is taken ([`crate::plan`]), how a driver works, when a schedule is due.
 
 mod delete;
+mod pass;
 mod reconcile;
 mod run_hooks;
 
@@ -38,7 +40,7 @@ use hindcast_journal::{
     cut::{At, MAIN},
     error::ErrorKind,
     parts::Micros,
-    point::{self, About, Begin, Frozen, Order, Point, PointState, PointVolume, Points, Ran, Taken},
+    point::{self, About, Begin, Frozen, Order, Point, PointState, PointVolume, Points, Ran, Taken, Volume},
     row::Revision,
 };
 
@@ -55,6 +57,8 @@ use crate::{
 
 /// How often what is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long is waited at least for an answer to a look: one that comes in time counts.
+const LEAST: Duration = Duration::from_secs(1);
 /// Snapshots looked at, or deleted, at once.
 const AT_ONCE: usize = 32;
 
@@ -67,10 +71,27 @@ impl Drivers {
         self.0.iter().map(|driver| &**driver).collect()
     }
 
-    fn named(&self, name: &str) -> Result<&Arc<dyn VolumeDriver>> {
-        self.0.iter().find(|driver| driver.name() == name).ok_or_else(|| {
-            Error::invalid(format!("volume driver {name}"), "is not there in this process")
-                .with_hint("use a build and settings with that driver; what it made is left as it is")
+    fn met(&self, name: &str) -> Option<&Arc<dyn VolumeDriver>> {
+        self.0.iter().find(|driver| driver.name() == name)
+    }
+
+    /// The driver of this name. Those that have none yet are met before it is said that it is not there.
+    async fn named(&self, name: &str) -> Result<&Arc<dyn VolumeDriver>> {
+        if let Some(driver) = self.met(name) {
+            return Ok(driver);
+        }
+        let nameless = || self.0.iter().filter(|driver| plan::is_nameless(driver.name()));
+        futures::future::join_all(nameless().map(|driver| driver.consider(&[]))).await;
+        self.met(name).ok_or_else(|| {
+            let what = format!("volume driver {name}");
+            let whys: Vec<String> = nameless().filter_map(|driver| driver.takes(&Volume::default()).err()).collect();
+            match whys.is_empty() {
+                true => Error::invalid(what, "is not there in this process")
+                    .with_hint("use a build and settings with that driver; what it made is left as it is"),
+                // It may be one of these.
+                false => Error::new(ErrorKind::Unavailable, what, format!("was not met yet: {}", whys.join("; ")))
+                    .with_hint("see that its plugin is running; what it made is left as it is"),
+            }
         })
     }
 }
@@ -131,6 +152,9 @@ pub struct Maker {
     pub limits: Limits,
     /// Who this is: drawn anew by each process.
     pub by: String,
+    /// The hooks after that succeeded in this process for points that another one left, by the point's id, until the point
+    /// is made: they are not run at every try to make it.
+    pub thawed: Arc<Mutex<BTreeMap<String, Vec<Ran>>>>,
 }
 
 /// One snapshot on its way.
@@ -143,7 +167,35 @@ struct Under {
     why: Option<String>,
     cut: bool,
     ready: bool,
+    /// Why it could not be looked at the last time.
+    trouble: Option<String>,
     copied: Option<Copied>,
+}
+
+/// How far some are: so many of so many, and what was copied of the rest.
+#[derive(Debug, Clone, Copy)]
+struct Far {
+    done: usize,
+    of: usize,
+    copied: Option<Copied>,
+}
+
+impl Far {
+    fn of(under: &[&mut Under], through: &dyn Fn(&Under) -> bool) -> Self {
+        let going = || under.iter().filter(|one| one.why.is_none());
+        let copied = Copied::all(going().filter(|one| !through(one)).filter_map(|one| one.copied));
+        Self { done: going().filter(|one| through(one)).count(), of: going().count(), copied }
+    }
+}
+
+impl Under {
+    /// A reason, and what stood in the way of knowing more.
+    fn because(&self, why: String) -> String {
+        match &self.trouble {
+            None => why,
+            Some(trouble) => format!("{why}; when it was looked at last: {trouble}"),
+        }
+    }
 }
 
 impl Maker {
@@ -157,6 +209,7 @@ impl Maker {
             now: Arc::new(Written::new(client.clone(), journal, closer)),
             limits,
             by: format!("{:016x}", parts.random.next_u64()),
+            thawed: Arc::default(),
         }
     }
 
@@ -183,6 +236,8 @@ impl Maker {
                 .with_hint("wait until `hindcast run` has read the cluster; `hindcast status` says how far it is"));
         }
         let scene = Scene::read(&past).await?;
+        let volumes = plan::volumes(&scene, &request.scope)?;
+        futures::future::join_all(self.drivers.0.iter().map(|driver| driver.consider(&volumes))).await;
         let planned = plan::plan(&scene, request, &self.drivers.list(), self.journal.cluster(), id)?;
         Ok(Planned { revision: past.moment().cut.rev(), ..planned })
     }
@@ -269,6 +324,7 @@ impl Maker {
                 why: ran.stopped(order),
                 cut: false,
                 ready: false,
+                trouble: None,
                 copied: None,
             })
             .collect();
@@ -310,8 +366,13 @@ impl Maker {
             return Ok(frozen);
         }
         let volumes = async {
+            let began = self.journal.parts().clock.monotonic();
             self.create(under).await;
-            self.wait_cut(under, told).await;
+            // Writers are held already: what is accepted late has less time for its moment.
+            let spent = self.journal.parts().clock.monotonic().saturating_sub(began);
+            let cut = self.limits.cut.saturating_sub(spent);
+            let rest = Self { limits: Limits { cut, ..self.limits }, ..self.clone() };
+            rest.wait_cut(under, told).await;
         };
         let (closed, ()) = tokio::join!(self.now.close(), volumes);
         closed?;
@@ -327,12 +388,22 @@ impl Maker {
         let mut work = Vec::new();
         for (name, at) in by_driver {
             let orders: Vec<Order> = at.iter().filter_map(|at| under.get(*at)).map(|one| one.order.clone()).collect();
-            let driver = self.drivers.named(&name).map_err(|error| told_of(&error));
             work.push(async move {
-                match driver {
-                    Ok(driver) => at.into_iter().zip(driver.create(&orders).await).collect::<Vec<_>>(),
-                    Err(why) => at.into_iter().map(|at| (at, Err(Error::invalid(&name, &why)))).collect(),
-                }
+                let limit = if name == files::NAME { self.limits.ready } else { self.limits.cut };
+                let create = async {
+                    let driver = self.drivers.named(&name).await?;
+                    Ok::<_, Error>(driver.create(&orders).await)
+                };
+                let error = match self.journal.parts().timeout(limit, create).await {
+                    Some(Ok(created)) => return at.into_iter().zip(created).collect::<Vec<_>>(),
+                    Some(Err(error)) => error,
+                    None => {
+                        let reason = format!("did not accept what it was asked for within {} s", limit.as_secs());
+                        Error::new(ErrorKind::Unavailable, format!("volume driver {name}"), reason)
+                    }
+                };
+                let why = told_of(&error);
+                at.into_iter().map(|at| (at, Err(Error::new(error.kind(), &name, &why)))).collect()
             });
         }
         for (at, created) in futures::future::join_all(work).await.into_iter().flatten() {
@@ -344,16 +415,16 @@ impl Maker {
         }
     }
 
-    /// Looks at every snapshot that is not through yet, once.
-    async fn look(&self, under: &mut [Under]) {
+    /// Looks at every snapshot that is not through yet, once, as long as there is time for it.
+    async fn look(&self, under: &mut [&mut Under], left: &(dyn Fn(&Under) -> Duration + Sync)) {
         let looks = under.iter_mut().filter(|one| one.why.is_none() && !one.ready).map(async |one| {
             let Some(taken) = &one.taken else { return };
-            let looked = match self.drivers.named(&one.driver) {
-                Ok(driver) => driver.look(taken).await,
-                Err(error) => Err(error),
-            };
-            match looked {
+            let look = async { self.drivers.named(&one.driver).await?.look(taken).await };
+            let looked = self.journal.parts().timeout(left(one).max(LEAST), look).await;
+            let late = || Err(Error::new(ErrorKind::Unavailable, &one.driver, "did not say how it stands in time"));
+            match looked.unwrap_or_else(late) {
                 Ok((now, standing)) => {
+                    one.trouble = None;
                     one.taken = Some(now);
                     match standing {
                         Standing::Asked => {}
@@ -365,42 +436,75 @@ impl Maker {
                     }
                 }
                 // It may pass: whoever waits looks again, until the time is up.
-                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                Err(error) if error.kind() == ErrorKind::Unavailable => one.trouble = Some(told_of(&error)),
                 Err(error) => one.why = Some(told_of(&error)),
             }
         });
         stream::iter(looks).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     }
 
-    /// Waits until `through` says so of each; what is not within its time is given up, `late` says how.
+    /// Waits until `through` says so of each; what is not within its time is given up, `late` says how. A driver that is
+    /// slow to answer keeps nobody waiting but its own.
     async fn wait(
         &self,
         under: &mut [Under],
-        through: impl Fn(&Under) -> bool,
-        late: impl Fn(&Under) -> (Duration, &'static str),
-        told: impl Fn(usize, usize, Option<Copied>),
+        through: impl Fn(&Under) -> bool + Sync,
+        late: impl Fn(&Under) -> (Duration, &'static str) + Sync,
+        told: impl Fn(usize, usize, Option<Copied>) + Sync,
+    ) {
+        let mut by_driver: BTreeMap<String, Vec<&mut Under>> = BTreeMap::new();
+        for one in under {
+            by_driver.entry(one.driver.clone()).or_default().push(one);
+        }
+        if by_driver.is_empty() {
+            return told(0, 0, None);
+        }
+        let far = |of: &[&mut Under]| Far::of(of, &through);
+        let before = by_driver.iter().map(|(name, of)| (name.clone(), far(of))).collect::<BTreeMap<_, _>>();
+        let all = Mutex::new((before, None));
+        let tell = |driver: &str, far: Far| {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            let (drivers, last) = &mut *all;
+            drivers.insert(driver.to_owned(), far);
+            let (done, of) = drivers.values().fold((0, 0), |(done, of), far| (done + far.done, of + far.of));
+            let now = (done, of, Copied::all(drivers.values().filter_map(|far| far.copied)));
+            if *last != Some(now) {
+                *last = Some(now);
+                told(now.0, now.1, now.2);
+            }
+        };
+        let (through, late, tell) = (&through, &late, &tell);
+        let waits = by_driver
+            .iter_mut()
+            .map(|(driver, under)| self.wait_for(under, through, late, move |far| tell(driver, far)));
+        futures::future::join_all(waits).await;
+    }
+
+    /// The same for the snapshots of one driver.
+    async fn wait_for(
+        &self,
+        under: &mut [&mut Under],
+        through: &(dyn Fn(&Under) -> bool + Sync),
+        late: &(dyn Fn(&Under) -> (Duration, &'static str) + Sync),
+        tell: impl Fn(Far),
     ) {
         let clock = &self.journal.parts().clock;
-        let (began, mut last) = (clock.monotonic(), None);
+        let began = clock.monotonic();
         loop {
-            self.look(under).await;
+            let waited = clock.monotonic().saturating_sub(began);
+            self.look(under, &|one| late(one).0.saturating_sub(waited)).await;
             let waited = clock.monotonic().saturating_sub(began);
             for one in under.iter_mut().filter(|one| one.why.is_none() && !through(one)) {
                 let (limit, why) = late(one);
                 if waited > limit {
                     let said = one.taken.as_ref().and_then(|taken| taken.details.get(files::SAID));
                     let said = said.map_or_else(String::new, |said| format!(": {said}"));
-                    one.why = Some(format!("{why} within {} s{said}", limit.as_secs()));
+                    one.why = Some(one.because(format!("{why} within {} s{said}", limit.as_secs())));
                 }
             }
-            let going = || under.iter().filter(|one| one.why.is_none());
-            let (of, done) = (going().count(), going().filter(|one| through(one)).count());
-            let copied = Copied::all(going().filter(|one| !through(one)).filter_map(|one| one.copied));
-            if last != Some((done, of, copied)) {
-                told(done, of, copied);
-                last = Some((done, of, copied));
-            }
-            if done == of {
+            let far = Far::of(under, through);
+            tell(far);
+            if far.done == far.of {
                 return;
             }
             clock.sleep(LOOK_EVERY).await;
@@ -525,7 +629,7 @@ impl Maker {
     async fn drop_failed(&self, failed: &[Under]) {
         let deletions = failed.iter().filter(|one| one.taken.is_some()).map(async |one| {
             let Some(taken) = &one.taken else { return };
-            let deleted = match self.drivers.named(&one.driver) {
+            let deleted = match self.drivers.named(&one.driver).await {
                 Ok(driver) => driver.delete(taken).await,
                 Err(error) => Err(error),
             };

@@ -16,18 +16,21 @@ use hindcast_journal::{
 use serde_json::Value;
 
 use crate::{
-    driver::VolumeDriver,
+    driver::{OWN, VolumeDriver},
     files,
     hooks::{self, HookSpec},
     policy::{
-        self, ActionKind, Approach, LeftOut, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts, file_volumes,
-        snapshot_class,
+        self, Action, ActionKind, Approach, LeftOut, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts,
+        file_volumes, snapshot_class,
     },
     scene::{Scene, map, text, texts},
 };
 
 /// What keeps a claim or a Pod out of every point.
 const EXCLUDE: &str = "velero.io/exclude-from-backup";
+
+/// The parameter of a policy's `custom` that names the plugin.
+const PLUGIN: &str = "plugin";
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -253,7 +256,7 @@ impl Choosing<'_> {
                         .map_err(|why| (format!("a volume policy wants its files: {why}"), false));
                 }
                 ActionKind::Custom => {
-                    return Err(("a volume policy gives it to a plugin, and there is none".to_owned(), false));
+                    return by_plugin(self.drivers, action, volume).map_err(|why| (why, false));
                 }
             }
         }
@@ -329,6 +332,33 @@ impl Choosing<'_> {
         }
         Err(whys)
     }
+}
+
+/// Whether what a driver is called is no name: a plugin that was never met is called by its address.
+pub(crate) fn is_nameless(name: &str) -> bool {
+    name.contains("://")
+}
+
+/// The plugin that a policy names, and no class.
+fn by_plugin(drivers: &[&dyn VolumeDriver], action: &Action, volume: &Volume) -> std::result::Result<Choice, String> {
+    let Some(name) = action.parameters.get(PLUGIN).and_then(Value::as_str) else {
+        return Err(
+            "a volume policy gives it to a plugin and does not name it: `parameters: {plugin: NAME}`".to_owned()
+        );
+    };
+    let named = drivers.iter().find(|driver| driver.name() == name && !OWN.contains(&name));
+    let Some(driver) = named else {
+        // One that was never met has no name yet, and says why.
+        let silent: Vec<String> = drivers
+            .iter()
+            .filter(|driver| is_nameless(driver.name()))
+            .filter_map(|driver| driver.takes(volume).err())
+            .collect();
+        let why = if silent.is_empty() { String::new() } else { format!("; {}", silent.join("; ")) };
+        return Err(format!("a volume policy gives it to the plugin {name}, which is not there in this process{why}"));
+    };
+    driver.takes(volume)?;
+    Ok(Choice { driver: name.to_owned(), class: String::new(), mounted: None })
 }
 
 /// What policies look at.

@@ -11,7 +11,7 @@ use hindcast_mover::Report;
 use hindcast_snapshotter::{Left, Limits, Maker, Request, Told, driver::Copied, policy::ResourcePolicies};
 
 use crate::{
-    args::{Output, PointCreate, PointVerb, VolumesArg},
+    args::{Output, Plugins, PointCreate, PointVerb, VolumesArg},
     context::Context,
     failure::{Exit, Failure, Result},
     past, points, render, rollback,
@@ -33,8 +33,8 @@ pub(super) async fn run(context: &Context<'_>, verb: &PointVerb) -> Result<Exit>
             print(context, &point)?;
             Ok(Exit::Done)
         }
-        PointVerb::Delete { names, yes } => delete(context, names, *yes).await,
-        PointVerb::Gc { plan } => gc(context, *plan).await,
+        PointVerb::Delete { names, yes, plugins } => delete(context, names, *yes, plugins).await,
+        PointVerb::Gc { plan, plugins } => gc(context, *plan, plugins).await,
     }
 }
 
@@ -70,7 +70,7 @@ async fn create(context: &Context<'_>, args: &PointCreate) -> Result<Exit> {
     let request = request(context, args)?;
     let past = rollback::open(context).await?;
     let limits = Limits { ready: args.snapshot_timeout, ..Limits::default() };
-    let maker = points::maker(context, &past, limits, false).await?;
+    let maker = points::maker(context, &past, &args.plugins, limits, false).await?;
     if args.plan {
         maker.now.close().await?;
         let plan = PointPlan::new(&request.name, &maker.plan(&request, "").await?);
@@ -175,9 +175,9 @@ fn tell(context: &Context<'_>, told: &Told) {
     context.printer.progress(&text);
 }
 
-async fn delete(context: &Context<'_>, names: &[String], yes: bool) -> Result<Exit> {
+async fn delete(context: &Context<'_>, names: &[String], yes: bool, plugins: &Plugins) -> Result<Exit> {
     let past = rollback::open(context).await?;
-    let maker = points::maker(context, &past, Limits::default(), true).await?;
+    let maker = points::maker(context, &past, plugins, Limits::default(), true).await?;
     let points = Points::new(past.journal.store());
     for name in names {
         // A point that cannot be read, or was never made, can be deleted all the same.
@@ -210,9 +210,9 @@ async fn delete(context: &Context<'_>, names: &[String], yes: bool) -> Result<Ex
     Ok(exit)
 }
 
-async fn gc(context: &Context<'_>, plan: bool) -> Result<Exit> {
+async fn gc(context: &Context<'_>, plan: bool, plugins: &Plugins) -> Result<Exit> {
     let past = rollback::open(context).await?;
-    let maker: Maker = points::maker(context, &past, Limits::default(), true).await?;
+    let maker: Maker = points::maker(context, &past, plugins, Limits::default(), true).await?;
     if plan {
         let left = maker.look_for_left().await?;
         for one in &left {

@@ -37,7 +37,7 @@ use crate::{
     args::Run,
     context::Context,
     failure::{Exit, Failure, Result},
-    kubeconfig, listen, locations, logging, movers, past,
+    kubeconfig, listen, locations, logging, movers, past, plugins,
     store::Access,
 };
 
@@ -68,6 +68,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         return Err(Failure::new(format!("--cluster {wanted}"), format!("the context's cluster is {uid}"))
             .hint("--context NAME chooses another cluster"));
     }
+    let drivers = plugins::later(context, &args.plugins)?;
     let location = past::locate(context, Access::Write)?;
     let (secrets, keys) = secrets(context, args)?;
     let rules = Rules::parse(&args.seal).map_err(Failure::from)?;
@@ -114,7 +115,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         let settings = Reconciling { namespace: args.resources_namespace.clone(), wait: context.common.wait };
         let closer = Arc::new(operator::Own(handle.clone()));
         // Disks of a cloud that does not answer now are no reason not to protect.
-        let mut drivers = locations::reachable(&context.common.volume_location, &context.parts).await;
+        let mut drivers = drivers;
+        drivers.extend(locations::reachable(&context.common.volume_location, &context.parts).await);
         drivers.extend(files);
         let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, movers };
         operator::reconcile(settings, parts, stopped.clone())

@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// A request that failed.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub struct Fault {
     error: Error,
     passes: bool,
     /// The pause that the cloud asked for.
@@ -31,34 +31,39 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// One that asking again will not change.
-    pub(crate) fn last(error: Error) -> Self {
+    pub fn last(error: Error) -> Self {
         Self { error, passes: false, after: None, lost: false }
     }
 
     /// One that was not carried out and may be the next time, after the pause that the cloud asked for.
-    pub(crate) fn busy(error: Error, after: Option<Duration>) -> Self {
+    pub fn busy(error: Error, after: Option<Duration>) -> Self {
         Self { error, passes: true, after, lost: false }
     }
 
     /// One that may have been carried out.
-    pub(crate) fn lost(error: Error) -> Self {
+    pub fn lost(error: Error) -> Self {
         Self { error, passes: true, after: None, lost: true }
     }
 
     /// The same, with the pause that the cloud asked for.
     #[must_use]
-    pub(crate) fn wait(mut self, after: Option<Duration>) -> Self {
+    pub fn wait(mut self, after: Option<Duration>) -> Self {
         self.after = after;
         self
     }
 
     /// Whether it may have been carried out.
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.lost
     }
 
+    /// The pause that the cloud asked for.
+    pub fn after(&self) -> Option<Duration> {
+        self.after
+    }
+
     /// What it is.
-    pub(crate) fn error(&self) -> &Error {
+    pub fn error(&self) -> &Error {
         &self.error
     }
 }
@@ -78,28 +83,26 @@ impl From<Fault> for Error {
 
 /// Waits, on the clock it was given.
 #[derive(Debug, Clone)]
-pub(crate) struct Patience {
-    pub(crate) parts: Parts,
-    pub(crate) limits: Limits,
+pub struct Patience {
+    /// The clock, and the randomness that pauses are drawn by.
+    pub parts: Parts,
+    /// How long is waited for what.
+    pub limits: Limits,
 }
 
 impl Patience {
     /// The clock that never steps back.
-    pub(crate) fn now(&self) -> Duration {
+    pub fn now(&self) -> Duration {
         self.parts.clock.monotonic()
     }
 
     /// Waits.
-    pub(crate) async fn sleep(&self, duration: Duration) {
+    pub async fn sleep(&self, duration: Duration) {
         self.parts.clock.sleep(duration).await;
     }
 
     /// The answer to one request, or a lost one.
-    pub(crate) async fn answer<T>(
-        &self,
-        what: &str,
-        request: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<T, Fault> {
+    pub async fn answer<T>(&self, what: &str, request: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let limit = self.limits.request;
         self.parts.timeout(limit, request).await.unwrap_or_else(|| {
             let reason = format!("no answer within {}", seconds(limit));
@@ -108,7 +111,7 @@ impl Patience {
     }
 
     /// Asks until it is answered, cannot pass, or the patience is at its end.
-    pub(crate) async fn ride<T, F>(&self, what: &str, mut ask: impl FnMut() -> F) -> Result<T>
+    pub async fn ride<T, F>(&self, what: &str, mut ask: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, Fault>>,
     {
@@ -139,7 +142,7 @@ impl Patience {
     }
 
     /// Looks until what was asked for is done, at most as long as an operation may take.
-    pub(crate) async fn until<T, F>(&self, what: &str, mut look: impl FnMut() -> F) -> Result<T>
+    pub async fn until<T, F>(&self, what: &str, mut look: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<Option<T>>>,
     {
@@ -162,12 +165,12 @@ impl Patience {
     }
 
     /// Does all of this, so much of it at once as the limits allow; each by itself.
-    pub(crate) async fn each<T, F: Future<Output = T>>(&self, all: Vec<F>) -> Vec<T> {
+    pub async fn each<T, F: Future<Output = T>>(&self, all: Vec<F>) -> Vec<T> {
         stream::iter(all).buffered(self.limits.at_once.max(1)).collect().await
     }
 
     /// What is listed now and after the settling time: who made it may have died right after a request.
-    pub(crate) async fn settled<F>(&self, list: impl Fn() -> F) -> Result<Vec<Taken>>
+    pub async fn settled<F>(&self, list: impl Fn() -> F) -> Result<Vec<Taken>>
     where
         F: Future<Output = Result<Vec<Taken>>>,
     {

@@ -5,9 +5,12 @@
 //! **Invariants.** (1) What another process holds is left alone [`Maker::reconcile`]. (2) A snapshot is deleted only if no point
 //! has it, nobody makes the point it bears, and its id is of this journal: it was listed *before* the bucket was read, so that whatever is begun
 //! meanwhile is not taken for a leak [`Maker::look_for_left`]. (3) A point is never completed by asking for volumes late: what was not
-//! made is missing.
+//! made is missing. (4) A driver tells of what it was asked to make, and of nothing that another one was [`made_by`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hindcast_journal::{
     Error, Result,
@@ -15,8 +18,8 @@ use hindcast_journal::{
     point::{Begin, Listed, Phase, Ran, Stage, Taken},
 };
 
-use super::{Maker, Under, run_hooks::Before};
-use crate::driver::Helper;
+use super::{Maker, Under, pass::Pass, run_hooks::Before};
+use crate::driver::{Helper, VolumeDriver};
 
 /// Something that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +50,19 @@ pub struct Mended {
 impl Maker {
     /// What was left behind.
     pub async fn look_for_left(&self) -> Result<Vec<Left>> {
+        self.left(&Pass::default()).await
+    }
+
+    async fn left(&self, pass: &Pass) -> Result<Vec<Left>> {
         let mut out = Vec::new();
         let mut there: Vec<Taken> = Vec::new();
         for driver in &self.drivers.0 {
             match driver.all(self.journal.cluster()).await {
                 Ok(all) => there.extend(all),
-                Err(error) => out.push(Left::Unasked(driver.name().to_owned(), Error::causes(&error))),
+                Err(error) => {
+                    pass.failed(driver.name(), &error);
+                    out.push(Left::Unasked(driver.name().to_owned(), Error::causes(&error)));
+                }
             }
         }
         let points = self.points();
@@ -107,17 +117,17 @@ impl Maker {
 
     /// Mends what was left behind.
     pub async fn reconcile(&self) -> Result<Vec<Mended>> {
-        let mut out = Vec::new();
-        for left in self.look_for_left().await? {
+        let (mut out, pass) = (Vec::new(), Pass::default());
+        for left in self.left(&pass).await? {
             let done = match &left {
-                Left::Unmade(name) => self.adopt(name).await,
-                Left::Undeleted(name) => self.go_on_deleting(name).await,
+                Left::Unmade(name) => self.adopt(name, &pass).await,
+                Left::Undeleted(name) => self.go_on_deleting(name, &pass).await,
                 Left::Remains(name) => self.points().remove(name).await,
-                Left::Leaked(taken) => match self.drivers.named(&taken.driver) {
+                Left::Leaked(taken) => match self.drivers.named(&taken.driver).await {
                     Ok(driver) => driver.delete(taken).await,
                     Err(error) => Err(error),
                 },
-                Left::Helper(driver, helper) => match self.drivers.named(driver) {
+                Left::Helper(driver, helper) => match self.drivers.named(driver).await {
                     Ok(driver) => driver.remove(helper).await,
                     Err(error) => Err(error),
                 },
@@ -140,10 +150,10 @@ impl Maker {
     }
 
     /// Makes a point of what a process left of it.
-    async fn adopt(&self, name: &str) -> Result<()> {
+    async fn adopt(&self, name: &str, pass: &Pass) -> Result<()> {
         let work = async {
             match self.points().intent(name).await? {
-                Some(begin) => self.adopted(&begin).await,
+                Some(begin) => self.adopted(&begin, pass).await,
                 // A hold without an intent: nothing was ever asked for.
                 None => self.points().remove(name).await,
             }
@@ -152,22 +162,20 @@ impl Maker {
         self.if_free(name, work).await.map(|_| ())
     }
 
-    async fn adopted(&self, begin: &Begin) -> Result<()> {
+    async fn adopted(&self, begin: &Begin, pass: &Pass) -> Result<()> {
         let frozen = self.points().frozen(&begin.about.name).await?;
         // Hooks before may have run; those after are run once too often rather than never.
         let mut ran: Vec<Ran> = frozen.as_ref().map(|frozen| frozen.hooks.clone()).unwrap_or_default();
-        ran.extend(self.post_hooks(begin, &|_| {}).await);
+        // They hold writers, so no driver is waited for; and whoever tries again does not run them again.
+        ran.extend(self.thaw(begin).await);
         let died = "the process that made it ended before it was done";
         let Some(frozen) = frozen else {
             let error = Error::new(ErrorKind::Unavailable, format!("point {}", begin.about.name), died);
-            return self.failed(begin, ran, &[], &error).await.map(|_| ());
+            self.failed(begin, ran, &[], &error).await?;
+            self.forget_thawed(begin);
+            return Ok(());
         };
-        let mut found: BTreeMap<u32, Taken> = BTreeMap::new();
-        for name in begin.drivers.iter().collect::<BTreeSet<_>>() {
-            let driver = self.drivers.named(name)?;
-            let all = driver.find(self.journal.cluster(), &begin.about.id).await?;
-            found.extend(all.into_iter().map(|taken| (taken.tag.index, taken)));
-        }
+        let mut found = self.found(begin, pass).await?;
         let before = Before::of(ran.iter().filter(|ran| ran.hook.phase == Phase::Pre).cloned().collect());
         let mut under: Vec<Under> = begin
             .orders
@@ -177,21 +185,41 @@ impl Maker {
                 let taken = found.remove(&order.tag.index);
                 let none = || taken.is_none().then(|| format!("{died}: it was not taken"));
                 let why = before.stopped(order).or_else(none);
-                Under {
-                    order: order.clone(),
-                    driver: driver.clone(),
-                    taken,
-                    why,
-                    cut: false,
-                    ready: false,
-                    copied: None,
-                }
+                let (order, driver) = (order.clone(), driver.clone());
+                Under { order, driver, taken, why, cut: false, ready: false, trouble: None, copied: None }
             })
             .collect();
         self.wait_cut(&mut under, &|_| {}).await;
         self.now.close().await?;
         let end = self.now.revision().await?;
         self.wait_ready(&mut under, &|_| {}).await;
-        self.finish(begin, (frozen.revision, end), ran, under).await.map(|_| ())
+        self.finish(begin, (frozen.revision, end), ran, under).await?;
+        self.forget_thawed(begin);
+        Ok(())
     }
+
+    /// The snapshots that bear a point's id, by their index: from each driver only what it was to make. Every driver is
+    /// asked before it is said that one could not be.
+    async fn found(&self, begin: &Begin, pass: &Pass) -> Result<BTreeMap<u32, Taken>> {
+        let (mut found, mut failed) = (BTreeMap::new(), None);
+        for name in begin.drivers.iter().collect::<BTreeSet<_>>() {
+            let find =
+                async |driver: &Arc<dyn VolumeDriver>| driver.find(self.journal.cluster(), &begin.about.id).await;
+            match pass.ask(self, name, find).await {
+                Ok(all) => found.extend(made_by(begin, name, all)),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(found), Err)
+    }
+}
+
+/// Of what a driver tells of, what it was to make for a point: each by its index. Another driver's would be looked at, and
+/// deleted, by names that this one gave it.
+fn made_by(begin: &Begin, driver: &str, all: Vec<Taken>) -> Vec<(u32, Taken)> {
+    let ordered = |taken: &Taken| {
+        let mut orders = begin.orders.iter().zip(&begin.drivers);
+        orders.any(|(order, by)| by == driver && taken.driver == driver && order.tag.index == taken.tag.index)
+    };
+    all.into_iter().filter(ordered).map(|taken| (taken.tag.index, taken)).collect()
 }

@@ -1,6 +1,9 @@
 //! Running a point's hooks: round by round, the Pods of a round at once, those of one Pod in their order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{MutexGuard, PoisonError},
+};
 
 use futures::{StreamExt as _, stream};
 use hindcast_journal::point::{Begin, Hook, OnError, Order, Phase, Ran};
@@ -81,6 +84,26 @@ impl Maker {
     pub(super) async fn post_hooks(&self, begin: &Begin, told: &(dyn Fn(Told) + Send + Sync)) -> Vec<Ran> {
         let hooks = begin.hooks.iter().filter(|hook| hook.phase == Phase::Post).cloned().collect();
         self.by_pod(hooks, false, told).await
+    }
+
+    /// Runs the hooks after of a point that another process left, but for those that succeeded already in this one.
+    pub(super) async fn thaw(&self, begin: &Begin) -> Vec<Ran> {
+        let mut ran = self.thawed().get(&begin.about.id).cloned().unwrap_or_default();
+        let is_due = |hook: &&Hook| hook.phase == Phase::Post && !ran.iter().any(|ran| ran.hook == **hook);
+        let due = begin.hooks.iter().filter(is_due).cloned().collect();
+        ran.extend(self.by_pod(due, false, &|_| {}).await);
+        let done = ran.iter().filter(|ran| ran.failed.is_none()).cloned().collect();
+        self.thawed().insert(begin.about.id.clone(), done);
+        ran
+    }
+
+    /// Forgets which of them succeeded: the point is made.
+    pub(super) fn forget_thawed(&self, begin: &Begin) {
+        self.thawed().remove(&begin.about.id);
+    }
+
+    fn thawed(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Ran>>> {
+        self.thawed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs hooks, those of a Pod one after another; with `stop`, a failure that counts is the last of its Pod.

@@ -52,13 +52,15 @@ pub enum Program {
     CsiSanity,
     /// The testbed's own CSI driver.
     CsiDriver,
+    /// The sample of a plugin.
+    PluginSample,
     /// Reads repositories of files.
     Restic,
 }
 
 impl Program {
     /// Every program the testbed can build.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Etcd,
         Self::Etcdutl,
         Self::Apiserver,
@@ -74,6 +76,7 @@ impl Program {
         Self::CsiSnapshotter,
         Self::CsiSanity,
         Self::CsiDriver,
+        Self::PluginSample,
         Self::Restic,
     ];
 
@@ -107,6 +110,7 @@ impl Program {
             Self::CsiSnapshotter => (&SNAPSHOTTER, "csi-snapshotter"),
             Self::CsiSanity => (&CSI_SANITY, "csi-sanity"),
             Self::CsiDriver => (&CSI_DRIVER, "csi-driver"),
+            Self::PluginSample => (&PLUGIN_SAMPLE, "plugin-sample"),
             Self::Restic => (&RESTIC, "restic"),
         }
     }
@@ -269,6 +273,24 @@ const CSI_DRIVER: Recipe = Recipe {
         include_str!("../../servers/csi-driver/node.go"),
         include_str!("../../servers/csi-driver/store.go"),
         include_str!("../../servers/csi-driver/control.go"),
+    ],
+    ..PLAIN
+};
+
+const PLUGIN_SAMPLE: Recipe = Recipe {
+    folder: "plugin-sample",
+    version: "1.0.0",
+    go_mod: include_str!("../../servers/plugin-sample/go.mod"),
+    go_sum: include_str!("../../servers/plugin-sample/go.sum"),
+    packages: &[("plugin-sample", ".", "20 s")],
+    sources: &[
+        include_str!("../../servers/plugin-sample/main.go"),
+        include_str!("../../servers/plugin-sample/driver.go"),
+        include_str!("../../servers/plugin-sample/store.go"),
+        include_str!("../../servers/plugin-sample/strikes.go"),
+        include_str!("../../servers/plugin-sample/transform.go"),
+        include_str!("../../servers/plugin-sample/pluginv1/plugin.pb.go"),
+        include_str!("../../servers/plugin-sample/pluginv1/plugin_grpc.pb.go"),
     ],
     ..PLAIN
 };

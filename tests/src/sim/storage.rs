@@ -90,6 +90,11 @@ impl Storage {
         held.into_iter().filter(|(_, held)| *held).map(|(pod, _)| pod).collect()
     }
 
+    /// How many hooks after ran.
+    pub fn thawed(&self) -> usize {
+        self.hooks.lock().expect("no holder panics").iter().filter(|(_, phase)| *phase == Phase::Post).count()
+    }
+
     /// Forgets which hooks ran.
     pub fn forget_hooks(&self) {
         self.hooks.lock().expect("no holder panics").clear();

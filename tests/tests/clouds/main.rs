@@ -1,5 +1,5 @@
-//! What the drivers of the clouds' disks do, each against a server of this machine: the one suite of
-//! `hindcast_tests::drivers`, and what is a cloud's own.
+//! What the drivers of the clouds' disks and of plugins do, each against a server of this machine: the one suite of
+//! `hindcast_tests::drivers`, and what is of one alone.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
@@ -23,3 +23,4 @@ macro_rules! suite {
 mod aws;
 mod azure;
 mod gcp;
+mod plugin;

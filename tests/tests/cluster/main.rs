@@ -14,6 +14,7 @@ mod movers;
 mod node;
 mod operator;
 mod oracle;
+mod plugins;
 mod points;
 mod restore;
 mod rollback;

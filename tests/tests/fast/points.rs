@@ -24,10 +24,10 @@ use hindcast_watcher::Settings;
 const CLAIMS: &str = "/persistentvolumeclaims";
 const VOLUMES: &str = "/persistentvolumes";
 
-struct Stage {
-    scene: Scene,
-    run: Run,
-    storage: Arc<Storage>,
+pub(crate) struct Stage {
+    pub(crate) scene: Scene,
+    pub(crate) run: Run,
+    pub(crate) storage: Arc<Storage>,
     lives: u64,
 }
 
@@ -37,7 +37,7 @@ fn json(text: &str) -> Json {
 
 impl Stage {
     /// A cluster with two claims, each mounted by a Pod with hooks, that a watcher protects.
-    async fn new(seed: u64) -> Self {
+    pub(crate) async fn new(seed: u64) -> Self {
         let mut scene = Scene::new(seed);
         for (resource, kind, namespaced) in [
             ("persistentvolumeclaims", "PersistentVolumeClaim", true),
@@ -64,7 +64,7 @@ impl Stage {
         Self { scene, run, storage: Arc::default(), lives: 0 }
     }
 
-    fn maker(&mut self) -> (Arc<Process>, Maker) {
+    pub(crate) fn maker(&mut self) -> (Arc<Process>, Maker) {
         self.lives += 1;
         let process = Process::new(format!("maker-{}", self.lives), &self.scene.world);
         let reach = Arc::new(Reach::new(&process, &self.storage, &self.scene.server, &self.run.handle));
@@ -79,11 +79,12 @@ impl Stage {
                 hold: Duration::from_secs(9),
             },
             by: process.name.clone(),
+            thawed: Arc::default(),
         };
         (process, maker)
     }
 
-    fn points(&self) -> Points {
+    pub(crate) fn points(&self) -> Points {
         Points::new(self.scene.journal().store())
     }
 
@@ -129,7 +130,7 @@ impl Stage {
     }
 
     /// What must hold whenever nobody works at a point.
-    async fn check(&self, what: &str) -> Vec<Point> {
+    pub(crate) async fn check(&self, what: &str) -> Vec<Point> {
         let (points, errors) = self.points().made().await.expect("the bucket can be listed");
         assert!(errors.is_empty(), "{what}: {errors:?}");
         let there = self.storage.snapshots();
@@ -168,7 +169,7 @@ impl Stage {
 }
 
 /// A bound claim and its volume.
-fn claim(scene: &Scene, name: &str, driver: &str) {
+pub(crate) fn claim(scene: &Scene, name: &str, driver: &str) {
     let volume = format!(
         r#"{{"spec":{{"capacity":{{"storage":"1Gi"}},"accessModes":["ReadWriteOnce"],
             "csi":{{"driver":"{driver}","volumeHandle":"vol-{name}"}},
@@ -179,7 +180,7 @@ fn claim(scene: &Scene, name: &str, driver: &str) {
     scene.server.create(CLAIMS, "shop", name, json(&claim)).expect("it is served");
 }
 
-fn request(name: &str) -> Request {
+pub(crate) fn request(name: &str) -> Request {
     let mut request = Request { name: name.to_owned(), ..Request::default() };
     request.scope.namespaces = vec!["shop".to_owned()];
     request

@@ -1,0 +1,85 @@
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response};
+use kube::client::Body;
+
+use super::*;
+
+/// An API server that has these objects, by their paths, and the requests that would change any.
+fn serving(objects: Vec<(String, Value)>) -> (Csi, Arc<Mutex<Vec<String>>>) {
+    let changes = Arc::<Mutex<Vec<String>>>::default();
+    let seen = Arc::clone(&changes);
+    let answer = move |request: Request<Body>| {
+        let path = request.uri().path().to_owned();
+        if *request.method() != Method::GET {
+            seen.lock().unwrap().push(format!("{} {path}", request.method()));
+        }
+        let found = objects.iter().find(|(at, _)| *at == path).map(|(_, object)| object.clone());
+        let list = path.ends_with(CONTENTS).then(|| json!({"items": []}));
+        let (code, body) = match found.or(list) {
+            Some(object) => (200, object),
+            None => (404, json!({"kind": "Status", "reason": "NotFound", "code": 404, "details": {"name": "x"}})),
+        };
+        let answer = Response::builder().status(code).header("content-type", "application/json");
+        let answer = answer.body(Body::from(body.to_string().into_bytes()));
+        async move { answer }
+    };
+    let client = kube::Client::new(tower::service_fn(answer), "default");
+    (Csi::new(client, Parts::system()), changes)
+}
+
+fn tag() -> Tag {
+    Tag { cluster: "c".into(), point: "nightly".into(), id: "0a".repeat(16), index: 0 }
+}
+
+/// A snapshot of ours, which says that this is its content.
+fn taken(content: &str) -> Taken {
+    let mut taken = Taken::bare(tag(), NAME);
+    taken.details.extend([("namespace", "shop"), ("content", content)].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    taken
+}
+
+fn content(name: &str, of: (&str, &str), labels: &Value) -> (String, Value) {
+    let value = json!({
+        "metadata": {"name": name, "uid": "u", "labels": labels},
+        "spec": {"deletionPolicy": "Delete", "volumeSnapshotRef": {"namespace": of.0, "name": of.1}},
+        "status": {"snapshotHandle": "h", "readyToUse": true, "creationTime": 1000},
+    });
+    (object(&contents(), name), value)
+}
+
+#[tokio::test]
+async fn the_content_of_somebody_else_is_not_marked_as_ours() {
+    let strangers = content("theirs", ("bank", "payroll"), &json!({}));
+    let (csi, changes) = serving(vec![strangers]);
+    let error = csi.look(&taken("theirs")).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("theirs"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("not ours")), "{error}");
+    csi.delete(&taken("theirs")).await.unwrap();
+    assert_eq!(*changes.lock().unwrap(), Vec::<String>::new());
+    // Nor is that of another index, or of a snapshot of our name elsewhere.
+    let other = labels(&Tag { index: 1, ..tag() });
+    for (of, labels) in [(("bank", tag().name()), json!({})), (("bank", "payroll".to_owned()), other)] {
+        let (csi, changes) = serving(vec![content("theirs", (of.0, &of.1), &labels)]);
+        assert!(csi.look(&taken("theirs")).await.is_err());
+        assert_eq!(*changes.lock().unwrap(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn the_content_of_our_snapshot_is_told_to_stay() {
+    let name = tag().name();
+    for (of, labels) in [(("shop", name.as_str()), json!({})), (("", ""), labels(&tag()))] {
+        let (csi, changes) = serving(vec![content("ours", of, &labels)]);
+        let (seen, standing) = csi.look(&taken("ours")).await.unwrap();
+        assert_eq!((standing, seen.handle.as_str()), (Standing::Ready, "h"));
+        assert_eq!(*changes.lock().unwrap(), [format!("PATCH {}", object(&contents(), "ours"))]);
+    }
+}
+
+#[test]
+fn no_plugin_may_have_the_name_of_a_driver_here() {
+    for name in [NAME, crate::files::NAME] {
+        assert!(crate::driver::OWN.contains(&name), "{name}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Which plugin takes a volume: the first whose driver takes it, or the one that a volume policy names.
+
+use async_trait::async_trait;
+use hindcast_journal::{Error, Result};
+use hindcast_snapshotter::{
+    Request, Scene,
+    driver::{Order, Standing, Taken, Volume, VolumeDriver},
+    plan::{Planned, plan},
+    policy::ResourcePolicies,
+};
+use serde_json::json;
+
+/// A driver that takes everything, or nothing for a reason.
+#[derive(Debug)]
+struct Named(&'static str, Option<&'static str>);
+
+fn never<T>() -> Result<T> {
+    Err(Error::internal("a plan", "asks no driver for anything"))
+}
+
+#[async_trait]
+impl VolumeDriver for Named {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn takes(&self, _volume: &Volume) -> std::result::Result<(), String> {
+        self.1.map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+
+    async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
+        orders.iter().map(|_| never()).collect()
+    }
+
+    async fn look(&self, _taken: &Taken) -> Result<(Taken, Standing)> {
+        never()
+    }
+
+    async fn find(&self, _cluster: &str, _id: &str) -> Result<Vec<Taken>> {
+        never()
+    }
+
+    async fn all(&self, _cluster: &str) -> Result<Vec<Taken>> {
+        never()
+    }
+
+    async fn delete(&self, _taken: &Taken) -> Result<()> {
+        never()
+    }
+}
+
+/// A namespace with one claim that is bound.
+fn scene() -> Scene {
+    let claim = json!({
+        "metadata": {"name": "data", "namespace": "shop"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"},
+    });
+    let volume = json!({
+        "metadata": {"name": "pv"},
+        "spec": {"capacity": {"storage": "1Gi"}, "csi": {"driver": "folders.example.com", "volumeHandle": "v"}},
+    });
+    let mut scene = Scene::default();
+    scene.claims.insert(("shop".into(), "data".into()), claim);
+    scene.volumes.insert("pv".into(), volume);
+    scene.namespaces.insert("shop".into(), json!({"metadata": {"name": "shop"}}));
+    scene
+}
+
+/// What is planned with these drivers and this action of a policy for every volume.
+fn planned(drivers: &[&dyn VolumeDriver], action: &str) -> Planned {
+    let mut request = Request { name: "p".into(), ..Request::default() };
+    request.scope.namespaces = vec!["shop".into()];
+    if !action.is_empty() {
+        let text = format!("version: v1\nvolumePolicies:\n- action: {action}\n");
+        request.policies = Some(ResourcePolicies::parse("policies", &text).expect("they are valid"));
+    }
+    plan(&scene(), &request, drivers, "c", "0a").expect("it can be planned")
+}
+
+/// The driver that takes the volume, or why none does.
+fn driver(drivers: &[&dyn VolumeDriver], action: &str) -> std::result::Result<String, String> {
+    let planned = planned(drivers, action);
+    match (planned.drivers.first(), planned.left.first()) {
+        (Some(driver), None) => Ok(driver.clone()),
+        (None, Some(left)) => Err(left.why.clone()),
+        both => unreachable!("ordered or left: {both:?}"),
+    }
+}
+
+#[test]
+fn a_policy_names_the_plugin_that_takes_a_volume() {
+    let (one, two, full) = (Named("one", None), Named("two", None), Named("full", Some("it is full")));
+    let silent = Named("unix:///run/two.sock", Some("plugin unix:///run/two.sock: nobody listens"));
+    let custom = |name: &str| format!("{{type: custom, parameters: {{plugin: {name}}}}}");
+    let all: [&dyn VolumeDriver; 3] = [&full, &one, &two];
+    assert_eq!(driver(&all, ""), Ok("one".into()), "in the order given");
+    assert_eq!(driver(&all, &custom("two")), Ok("two".into()));
+    assert_eq!(driver(&all, &custom("full")), Err("it is full".into()), "no other one takes it then");
+    let why = driver(&all, &custom("none")).expect_err("it is not there");
+    assert!(why.contains("plugin none, which is not there"), "{why}");
+    let why = driver(&[&one, &silent], &custom("two")).expect_err("it was never met");
+    assert!(why.contains("plugin two, which is not there") && why.contains("nobody listens"), "{why}");
+    let why = driver(&all, "{type: custom}").expect_err("it names none");
+    assert!(why.contains("plugin: NAME"), "{why}");
+    let csi = Named("csi", None);
+    let why = driver(&[&csi], &custom("csi")).expect_err("it is no plugin");
+    assert!(why.contains("plugin csi, which is not there"), "{why}");
+}
