@@ -651,6 +651,9 @@ pub(crate) struct PointCreate {
     /// How volumes are taken
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(crate) volumes: VolumesArg,
+    /// Move the snapshots of CSI drivers into the bucket: copied file by file by movers (--mover), then deleted
+    #[arg(long = "move")]
+    pub(crate) moves: bool,
     /// A file of volume policies, written as Velero's resource policies
     #[arg(long, value_name = "FILE")]
     pub(crate) volume_policies: Option<PathBuf>,

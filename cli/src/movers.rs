@@ -1,4 +1,4 @@
-//! What copies volumes file by file: the template of its Pods, and the keys of the repository.
+//! What copies volumes into the bucket: the template of its Pods, and the keys of the repository.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use hindcast_mover::{
     pod::{Place, Template},
 };
 use hindcast_restorer::Movers;
-use hindcast_snapshotter::{Files, driver::VolumeDriver};
+use hindcast_snapshotter::{Csi, Files, Moved, driver::VolumeDriver};
 
 use crate::{
     context::Context,
@@ -47,15 +47,15 @@ pub(crate) fn at_hand(context: &Context<'_>, cluster: &str) -> Result<Option<Arc
     Ok(movers.map(|(template, place)| Arc::new(Movers { template, place })))
 }
 
-/// The driver of volumes that keeps files, if a template was given.
-pub(crate) fn driver(
+/// The drivers of volumes that keep files, and move snapshots, if a template was given.
+pub(crate) fn drivers(
     context: &Context<'_>,
     client: &kube::Client,
     journal: &Journal,
-) -> Result<Option<Arc<dyn VolumeDriver>>> {
-    let Some((template, place)) = template(context, journal.cluster())? else { return Ok(None) };
+) -> Result<Vec<Arc<dyn VolumeDriver>>> {
+    let Some((template, place)) = template(context, journal.cluster())? else { return Ok(Vec::new()) };
     let repository = Repository::new(journal.store(), keys(context, journal.cluster())?);
-    let files = Files::new(client.clone(), context.parts.clone(), repository, template, place);
-    let files: Arc<dyn VolumeDriver> = Arc::new(files);
-    Ok(Some(files))
+    let files = Arc::new(Files::new(client.clone(), context.parts.clone(), repository, template, place));
+    let moved = Moved::new(Csi::new(client.clone(), context.parts.clone()), files.clone());
+    Ok(vec![files, Arc::new(moved)])
 }

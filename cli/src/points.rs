@@ -65,6 +65,6 @@ pub(crate) async fn drivers(
     earlier: bool,
 ) -> Result<Vec<Arc<dyn VolumeDriver>>> {
     let mut drivers = locations::drivers(&context.common.volume_location, &context.parts, earlier).await?;
-    drivers.extend(movers::driver(context, client, journal)?);
+    drivers.extend(movers::drivers(context, client, journal)?);
     Ok(drivers)
 }

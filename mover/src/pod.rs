@@ -24,6 +24,8 @@ const FILES: &str = "/files";
 const KUBELET: &str = "hindcast.dev/kubelet-dir";
 /// An annotation of the template: how many movers may run on a node at once.
 const SEATS: &str = "hindcast.dev/movers-per-node";
+/// An annotation of the template: how many movers of snapshots, which any node can run, may run at once.
+const OF_SNAPSHOTS: &str = "hindcast.dev/movers-of-snapshots";
 
 /// What movers are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub struct Template {
     namespace: String,
     kubelet: String,
     seats: usize,
+    of_snapshots: usize,
 }
 
 /// Whose repository it is, and where.
@@ -73,9 +76,12 @@ impl Template {
         if !kubelet.starts_with('/') {
             return Err(wrong(format!("{KUBELET} is no absolute path: {kubelet:?}")));
         }
-        let seats = annotation(SEATS).map_or(Ok(1), str::parse).ok().filter(|seats| (1..=64).contains(seats));
-        let seats = seats.ok_or_else(|| wrong(format!("{SEATS} is no number from 1 to 64")))?;
-        Ok(Self { pod, namespace, kubelet, seats })
+        let number = |name: &str, default: usize| {
+            let number = annotation(name).map_or(Ok(default), str::parse).ok().filter(|n| (1..=64).contains(n));
+            number.ok_or_else(|| wrong(format!("{name} is no number from 1 to 64")))
+        };
+        let (seats, of_snapshots) = (number(SEATS, 1)?, number(OF_SNAPSHOTS, 4)?);
+        Ok(Self { pod, namespace, kubelet, seats, of_snapshots })
     }
 
     /// Where movers run.
@@ -86,6 +92,11 @@ impl Template {
     /// How many may run on a node at once.
     pub fn seats(&self) -> usize {
         self.seats
+    }
+
+    /// How many movers of snapshots may run at once, wherever they run.
+    pub fn of_snapshots(&self) -> usize {
+        self.of_snapshots
     }
 
     /// Whether a mover can reach a journal: one in a folder is on this machine, unless the template says where it is.
@@ -105,7 +116,35 @@ impl Template {
     }
 
     /// The Pod that keeps the files of a mounted volume.
-    pub fn keeps(&self, (name, labels): (&str, &Value), place: &Place, marks: &Marks, mounted: &Mounted) -> Value {
+    pub fn keeps(&self, made: (&str, &Value), place: &Place, marks: &Marks, mounted: &Mounted) -> Value {
+        let folder = format!("{}/pods/{}/{}", self.kubelet, mounted.pod, mounted.folder);
+        let source = json!({"hostPath": {"path": folder, "type": "Directory"}});
+        let mut pod = self.backing_up(made, place, marks, &source);
+        if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.insert("nodeName".to_owned(), Value::from(mounted.node.clone()));
+        }
+        pod
+    }
+
+    /// The Pod that keeps the files of a claim of its namespace, beside as few others of its labels as there are nodes for.
+    pub fn keeps_claim(&self, made: (&str, &Value), place: &Place, marks: &Marks, claim: &str, alike: &str) -> Value {
+        let source = json!({"persistentVolumeClaim": {"claimName": claim}});
+        let mut pod = self.backing_up(made, place, marks, &source);
+        if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
+            let others = json!({
+                "labelSelector": {"matchExpressions": [{"key": alike, "operator": "Exists"}]},
+                "topologyKey": "kubernetes.io/hostname",
+            });
+            spec.entry("affinity").or_insert_with(|| {
+                json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 100, "podAffinityTerm": others},
+                ]}})
+            });
+        }
+        pod
+    }
+
+    fn backing_up(&self, made: (&str, &Value), place: &Place, marks: &Marks, source: &Value) -> Value {
         let volume = marks.index.to_string();
         let args = [
             "backup",
@@ -119,13 +158,7 @@ impl Template {
             "--claim",
             &marks.claim,
         ];
-        let folder = format!("{}/pods/{}/{}", self.kubelet, mounted.pod, mounted.folder);
-        let source = json!({"hostPath": {"path": folder, "type": "Directory"}});
-        let mut pod = self.made((name, labels), place, &args, &source, true);
-        if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.insert("nodeName".to_owned(), Value::from(mounted.node.clone()));
-        }
-        pod
+        self.made(made, place, &args, source, true)
     }
 
     /// The Pod that puts the files of a snapshot back into a claim of its namespace.
@@ -269,7 +302,7 @@ spec:
     #[test]
     fn a_template_is_a_pod_with_a_mover() {
         let template = Template::parse("t", TEMPLATE).unwrap();
-        assert_eq!((template.namespace(), template.seats()), ("hindcast", 3));
+        assert_eq!((template.namespace(), template.seats(), template.of_snapshots()), ("hindcast", 3, 4));
         for (without, why) in [
             (TEMPLATE.replace("kind: Pod", "kind: Job"), "no Pod"),
             (TEMPLATE.replace("  namespace: hindcast\n", ""), "no namespace"),
@@ -303,6 +336,10 @@ spec:
         );
         assert!(pod["spec"]["containers"][0]["args"].is_null());
         assert_eq!(pod["metadata"]["labels"], json!({"team": "platform", "x": "y"}));
+        let claim = template.keeps_claim(("n", &labels), &place("s3://b"), &marks, "c", "x");
+        assert_eq!(claim["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"], "c");
+        assert_eq!(claim["spec"]["containers"][1]["volumeMounts"][0]["readOnly"], true);
+        assert!(claim["spec"]["nodeName"].is_null() && claim["spec"]["affinity"]["podAntiAffinity"].is_object());
         let back = template.puts_back(("n", &labels), &place("s3://b/p"), "abc", "claim");
         assert_eq!(back["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"], "claim");
         assert_eq!(back["spec"]["containers"][1]["volumeMounts"][0]["readOnly"], false);

@@ -57,6 +57,7 @@ pub(crate) async fn request(
             VolumesMode::Snapshot => Volumes::Snapshot,
             VolumesMode::Files => Volumes::Files,
         },
+        moves: template.move_snapshots,
         ttl: ttl.map(|ttl| i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)),
         labels: template.labels.clone(),
         annotations: BTreeMap::new(),

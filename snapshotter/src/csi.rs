@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Api, Came, bearing, bears, labels, selector, tag_of, time},
-    driver::{Helper, Standing, VolumeDriver},
+    driver::{self, Helper, SAID, Standing, VolumeDriver},
     scene::{size, text},
 };
 
@@ -284,6 +284,7 @@ impl VolumeDriver for Csi {
         };
         self.retain(&taken.tag, namespace, &content).await?;
         now = Self::with_content(now, &content);
+        now.details.remove(SAID);
         let ready = content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true);
         if ready && !now.handle.is_empty() {
             // The namespace is the user's: nothing of ours stays in it.
@@ -294,6 +295,7 @@ impl VolumeDriver for Csi {
             return Ok((now, Standing::Ready));
         }
         // The sidecar tries again by itself what failed, for as long as it is waited for.
+        let now = driver::saying(now, text(&content, "/status/error/message"));
         let cut = now.time.is_some() && !now.handle.is_empty();
         let standing = if cut { Standing::Cut(None) } else { Standing::Asked };
         Ok((now, standing))
@@ -385,11 +387,11 @@ fn is_of(content: &Value, tag: &Tag, namespace: &str) -> bool {
     refers || (bears(content, &tag.cluster, &tag.id) && tag_of(content).is_some_and(|borne| borne.index == tag.index))
 }
 
-fn snapshots(namespace: &str) -> String {
+pub(crate) fn snapshots(namespace: &str) -> String {
     collection(GROUP, VERSION, namespace, SNAPSHOTS)
 }
 
-fn contents() -> String {
+pub(crate) fn contents() -> String {
     collection(GROUP, VERSION, "", CONTENTS)
 }
 

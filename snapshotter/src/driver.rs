@@ -32,6 +32,16 @@ use serde::{Deserialize, Serialize};
 /// The names of the drivers that Hindcast has itself: no plugin may have one of them.
 pub const OWN: [&str; 6] = ["csi", "files", "move", "aws", "azure", "gcp"];
 
+/// A detail: what is in the way of one that is waited for.
+pub(crate) const SAID: &str = "said";
+
+/// One with what is in its way, if something is.
+pub(crate) fn saying(mut now: Taken, what: String) -> Taken {
+    now.details.remove(SAID);
+    now.details.extend((!what.is_empty()).then(|| (SAID.to_owned(), what)));
+    now
+}
+
 /// How a snapshot stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -41,6 +51,8 @@ pub enum Standing {
     Copying(Copied),
     /// Its moment is fixed; it is being copied or uploaded: percent, where the storage system says it.
     Cut(Option<u8>),
+    /// The same, while it is being moved elsewhere.
+    Moving(Copied),
     /// A volume can be made from it.
     Ready,
     /// It came to nothing.
@@ -127,6 +139,11 @@ pub trait VolumeDriver: Send + Sync + fmt::Debug {
     /// Asks for all of them at once; one answer for each order, in their order. Returns as soon as the storage system has
     /// accepted each, not when it is ready.
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>>;
+
+    /// What was found of an order, with what only the order knows.
+    fn ordered(&self, _order: &Order, found: Taken) -> Taken {
+        found
+    }
 
     /// How one stands, and what is known of it by now (size, moment, handle).
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)>;

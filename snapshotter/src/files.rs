@@ -13,6 +13,8 @@
 //!
 //! Not here: which volumes are kept so ([`crate::plan`]), what a mover does (`mover`).
 
+mod moved;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -32,23 +34,28 @@ use hindcast_mover::{
 };
 use serde_json::{Value, json};
 
+pub use self::moved::Moved;
+pub(crate) use self::moved::NAME as MOVED;
 use crate::{
     api::{Api, Came, bearing, bears, labels, tag_of, time},
-    driver::{Copied, Helper, Standing, VolumeDriver},
-    scene::text,
+    driver::{self, Copied, Helper, SAID, Standing, VolumeDriver},
+    scene::{claims_of, map, text},
 };
 
 /// The driver's name in recovery points.
 pub(crate) const NAME: &str = "files";
 
+/// A label of movers of snapshots: these run on any node.
+const OF_SNAPSHOT: &str = "hindcast.dev/moves";
+
 /// A detail of an order whose node has no seat free.
 const WAITS: &str = "waits";
+/// A detail: since when a mover has the volume that it waited for, in microseconds.
+const BOUND: &str = "bound";
 /// A detail: how many movers came to nothing.
 const TRIES: &str = "tries";
 /// A detail: what could not be read.
 pub(crate) const MISSED: &str = "missed";
-/// A detail: what is in the way.
-pub(crate) const SAID: &str = "said";
 
 /// How often a mover is made.
 const MOVERS: u32 = 3;
@@ -124,6 +131,13 @@ impl Files {
         age > if moves { MOVES } else { IDLE }
     }
 
+    fn is_own(&self, tag: &Tag) -> Result<()> {
+        match tag.cluster == self.place.cluster {
+            true => Ok(()),
+            false => Err(Error::invalid(format!("{tag}"), "is of another cluster")),
+        }
+    }
+
     async fn mover(&self, tag: &Tag) -> Result<Option<Value>> {
         let pod = self.api.get(&object(&self.pods(), &tag.name())).await?;
         Ok(pod.filter(|pod| bears(pod, &tag.cluster, &tag.id)))
@@ -179,13 +193,15 @@ impl Files {
         };
         let mut busy: BTreeMap<String, usize> = BTreeMap::new();
         for pod in moving.iter().filter(|pod| !is_over(pod)) {
-            *busy.entry(text(pod, "/spec/nodeName")).or_default() += 1;
+            let node = if of_snapshot(pod) { String::new() } else { text(pod, "/spec/nodeName") };
+            *busy.entry(node).or_default() += 1;
         }
         let mut answers = Vec::with_capacity(wanted.len());
         for taken in wanted {
             let node = taken.details.get("node").cloned().unwrap_or_default();
             let seats = busy.entry(node.clone()).or_default();
-            let made = if *seats < self.template.seats() {
+            let all = if node.is_empty() { self.template.of_snapshots() } else { self.template.seats() };
+            let made = if *seats < all {
                 self.make(taken).await
             } else {
                 let seen = self.api.parts.clock.monotonic();
@@ -216,8 +232,17 @@ impl Files {
         let detail = |name: &str| taken.details.get(name).cloned().unwrap_or_default();
         let tag = &taken.tag;
         let marks = Marks { point: tag.id.clone(), name: tag.point.clone(), index: tag.index, claim: detail("claim") };
-        let mounted = Mounted { node: detail("node"), pod: detail("pod"), folder: detail("folder") };
-        let mut body = self.template.keeps((&tag.name(), &labels(tag)), &self.place, &marks, &mounted);
+        let (name, mut labels) = (tag.name(), labels(tag));
+        let mut body = match detail(moved::VESSEL) {
+            none if none.is_empty() => {
+                let mounted = Mounted { node: detail("node"), pod: detail("pod"), folder: detail("folder") };
+                self.template.keeps((&name, &labels), &self.place, &marks, &mounted)
+            }
+            vessel => {
+                labels[OF_SNAPSHOT] = json!("true");
+                self.template.keeps_claim((&name, &labels), &self.place, &marks, &vessel, OF_SNAPSHOT)
+            }
+        };
         if let Some(annotations) = body.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
             annotations.insert(tags::POINT.to_owned(), json!(tag.point));
             annotations.insert(tags::CLAIM.to_owned(), json!(marks.claim));
@@ -308,16 +333,18 @@ impl Files {
                 Ok((now, Standing::Failed(format!("its mover fails again and again: {why}"))))
             }
             Stand::Pending(waits) => {
-                let since = time(&text(pod, "/metadata/creationTimestamp")).unwrap_or_default();
+                let made = time(&text(pod, "/metadata/creationTimestamp")).unwrap_or_default();
+                let bound = now.details.get(BOUND).and_then(|bound| bound.parse().ok());
+                let since = bound.map_or(made, |bound: i64| bound.max(made));
                 if self.api.parts.clock.now().saturating_sub(since) > START {
                     self.remove_mover(pod).await?;
                     return Ok((now, Standing::Failed(format!("its mover did not start within 10 min: {waits}"))));
                 }
-                Ok((with_said(now, waits), Standing::Asked))
+                Ok((driver::saying(now, waits), Standing::Asked))
             }
             Stand::Running(waits) => {
                 let copied = self.progress(&now.tag).await;
-                Ok((with_said(now, waits), Standing::Copying(copied)))
+                Ok((driver::saying(now, waits), Standing::Copying(copied)))
             }
         }
     }
@@ -358,12 +385,6 @@ impl Files {
     }
 }
 
-/// With what its mover waits for, if it does.
-fn with_said(mut now: Taken, waits: String) -> Taken {
-    now.details.extend((!waits.is_empty()).then(|| (SAID.to_owned(), waits)));
-    now
-}
-
 /// The same error for another order.
 fn again(error: &Error) -> Error {
     let (what, reason) = error.thing_and_reason();
@@ -372,6 +393,11 @@ fn again(error: &Error) -> Error {
         Some(hint) => same.with_hint(hint),
         None => same,
     }
+}
+
+/// Whether a mover is one of a snapshot.
+fn of_snapshot(pod: &Value) -> bool {
+    map(pod, "/metadata/labels").contains_key(OF_SNAPSHOT)
 }
 
 /// Whether a mover takes no seat any more.
@@ -406,19 +432,16 @@ impl VolumeDriver for Files {
     }
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
-        let wanted = orders.iter().map(|order| {
-            let mut taken = Taken::bare(order.tag.clone(), NAME);
-            let mounted = order.mounted.clone().unwrap_or_default();
-            let details = [
-                ("claim", order.volume.title()),
-                ("node", mounted.node),
-                ("pod", mounted.pod),
-                ("folder", mounted.folder),
-            ];
-            taken.details.extend(details.map(|(key, value)| (key.to_owned(), value)));
-            taken
-        });
+        let wanted = orders.iter().map(|order| self.ordered(order, Taken::bare(order.tag.clone(), NAME)));
         self.seat(&wanted.collect::<Vec<_>>()).await
+    }
+
+    fn ordered(&self, order: &Order, mut found: Taken) -> Taken {
+        let mounted = order.mounted.clone().unwrap_or_default();
+        let details =
+            [("claim", order.volume.title()), ("node", mounted.node), ("pod", mounted.pod), ("folder", mounted.folder)];
+        found.details.extend(details.map(|(key, value)| (key.to_owned(), value)));
+        found
     }
 
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
@@ -456,9 +479,7 @@ impl VolumeDriver for Files {
 
     async fn delete(&self, taken: &Taken) -> Result<()> {
         let tag = &taken.tag;
-        if tag.cluster != self.place.cluster {
-            return Err(Error::invalid(format!("{tag}"), "is of another cluster"));
-        }
+        self.is_own(tag)?;
         self.gone(tag).await?;
         self.forgotten(tag);
         self.repository.give_up(&tag.id, tag.index).await
@@ -466,11 +487,12 @@ impl VolumeDriver for Files {
 
     /// Movers that have ended well: whoever waits for one finds what it kept without it. And what a restore of files left.
     async fn helpers(&self) -> Result<Vec<Helper>> {
-        let over = self.api.listed(&self.pods(), &bearing(&self.place.cluster, None)).await?;
-        let over = over.into_iter().filter(|pod| Stand::of(pod) == Stand::Done);
-        let mut idle: Vec<Helper> = over.map(|pod| self.helper("Pod", &self.pods(), &pod)).collect();
+        let keep = self.api.listed(&self.pods(), &bearing(&self.place.cluster, None)).await?;
+        let over = keep.iter().filter(|pod| Stand::of(pod) == Stand::Done);
+        let mut idle: Vec<Helper> = over.map(|pod| self.helper("Pod", &self.pods(), pod)).collect();
         let movers = self.api.listed(&self.pods(), tags::FILLS).await?;
-        let moves = movers.iter().filter(|pod| !is_over(pod)).map(|pod| text(pod, "/metadata/name"));
+        // The claims that they have, after which those are named that fill one.
+        let moves = keep.iter().chain(&movers).filter(|pod| !is_over(pod)).flat_map(claims_of);
         let moves: Vec<String> = moves.collect();
         for (kind, path, all) in [
             ("Pod", self.pods(), movers),

@@ -28,7 +28,7 @@ pub mod schedule;
 
 pub use csi::Csi;
 pub use exec::{Exec, PodExec};
-pub use files::Files;
+pub use files::{Files, Moved};
 pub use hooks::{ExecSpec, HookSpec};
 pub use make::{Drivers, Left, Limits, Maker, Mended, Told};
 pub use now::{Closer, Now, Written};

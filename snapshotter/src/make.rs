@@ -47,7 +47,7 @@ use hindcast_journal::{
 pub use self::reconcile::{Left, Mended};
 use crate::{
     csi::Csi,
-    driver::{Copied, Standing, VolumeDriver},
+    driver::{self, Copied, Standing, VolumeDriver},
     exec::{Exec, PodExec},
     files,
     now::{Closer, Now, Written},
@@ -59,6 +59,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long is waited at least for an answer to a look: one that comes in time counts.
 const LEAST: Duration = Duration::from_secs(1);
+/// How long whoever makes a point waits until what the point does not have is deleted.
+const DROP: Duration = Duration::from_secs(20);
 /// Snapshots looked at, or deleted, at once.
 const AT_ONCE: usize = 32;
 
@@ -430,6 +432,7 @@ impl Maker {
                         Standing::Asked => {}
                         Standing::Copying(copied) => one.copied = Some(copied),
                         Standing::Cut(_) => one.cut = true,
+                        Standing::Moving(copied) => (one.cut, one.copied) = (true, Some(copied)),
                         Standing::Ready => (one.cut, one.ready) = (true, true),
                         Standing::Failed(why) => one.why = Some(why),
                         Standing::Gone => one.why = Some("its snapshot vanished".to_owned()),
@@ -497,7 +500,7 @@ impl Maker {
             for one in under.iter_mut().filter(|one| one.why.is_none() && !through(one)) {
                 let (limit, why) = late(one);
                 if waited > limit {
-                    let said = one.taken.as_ref().and_then(|taken| taken.details.get(files::SAID));
+                    let said = one.taken.as_ref().and_then(|taken| taken.details.get(driver::SAID));
                     let said = said.map_or_else(String::new, |said| format!(": {said}"));
                     one.why = Some(one.because(format!("{why} within {} s{said}", limit.as_secs())));
                 }
@@ -514,20 +517,17 @@ impl Maker {
     async fn wait_cut(&self, under: &mut [Under], told: &(dyn Fn(Told) + Send + Sync)) {
         let late = |one: &Under| match one.driver == files::NAME {
             true => (self.limits.ready, "its files were not copied"),
-            false => (self.limits.cut, "its driver fixed no moment"),
+            // Who waits for a ready one for a moment only does not wait longer for its moment.
+            false => (self.limits.cut.min(self.limits.ready), "its driver fixed no moment"),
         };
-        let tell = |done, of, copied: Option<Copied>| {
-            told(Told::Cut(done, of));
-            if let Some(copied) = copied {
-                told(Told::Copied(copied));
-            }
-        };
+        let tell = |done, of, copied| tell_of(told, Told::Cut(done, of), copied);
         self.wait(under, |one| one.cut, late, tell).await;
     }
 
     async fn wait_ready(&self, under: &mut [Under], told: &(dyn Fn(Told) + Send + Sync)) {
         let late = |_: &Under| (self.limits.ready, "its snapshot was not ready");
-        self.wait(under, |one| one.ready, late, |done, of, _| told(Told::Ready(done, of))).await;
+        let tell = |done, of, copied| tell_of(told, Told::Ready(done, of), copied);
+        self.wait(under, |one| one.ready, late, tell).await;
     }
 
     /// Makes the point of what is there.
@@ -637,7 +637,23 @@ impl Maker {
                 tracing::warn!(error = %Error::causes(&error), "the snapshot {} is not of its point and could not be deleted yet", taken.tag);
             }
         });
-        stream::iter(deletions).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+        let deletions = stream::iter(deletions).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
+        // Whoever waits for the point does not wait for a driver that is in trouble.
+        tokio::select! {
+            biased;
+            _ = deletions => {}
+            () = self.journal.parts().clock.sleep(DROP) => {
+                tracing::warn!("what is not of a point could not be deleted within {} s; it is deleted later", DROP.as_secs());
+            }
+        }
+    }
+}
+
+/// Tells how far all are, and how far what is copied is.
+fn tell_of(told: &(dyn Fn(Told) + Send + Sync), far: Told, copied: Option<Copied>) {
+    told(far);
+    if let Some(copied) = copied {
+        told(Told::Copied(copied));
     }
 }
 

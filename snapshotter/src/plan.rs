@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindcast_journal::{
     Result,
     labels::Selector,
-    point::{Hook, Left, Mounted, Order, PointScope, Tag, Volume, Volumes},
+    point::{Hook, Left, Mounted, Order, PointScope, Tag, Volume, Volumes, tags},
 };
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ use crate::{
         self, Action, ActionKind, Approach, LeftOut, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts,
         file_volumes, snapshot_class,
     },
-    scene::{Scene, map, text, texts},
+    scene::{Scene, claims_of, map, mounts_of, text, texts},
 };
 
 /// What keeps a claim or a Pod out of every point.
@@ -43,6 +43,8 @@ pub struct Request {
     pub scope: PointScope,
     /// How volumes are taken.
     pub volumes: Volumes,
+    /// Whether snapshots of CSI drivers are moved into the bucket.
+    pub moves: bool,
     /// How long it is kept, in microseconds; `None` for ever.
     pub ttl: Option<i64>,
     /// Labels of the point.
@@ -303,7 +305,7 @@ impl Choosing<'_> {
         class: Option<&str>,
     ) -> std::result::Result<Choice, Vec<String>> {
         let mut whys = Vec::new();
-        for driver in self.drivers.iter().filter(|driver| driver.name() != files::NAME) {
+        for driver in self.drivers.iter().filter(|driver| ![files::NAME, files::MOVED].contains(&driver.name())) {
             if let Err(why) = driver.takes(volume) {
                 whys.push(why);
                 continue;
@@ -317,6 +319,15 @@ impl Choosing<'_> {
                 whys.push("the cluster serves no volume snapshots (snapshot.storage.k8s.io)".to_owned());
                 continue;
             }
+            let driver = match self.request.moves.then(|| self.moved(volume)) {
+                None => driver.name(),
+                Some(Ok(name)) => name,
+                Some(Err(why)) => {
+                    whys.push(format!("its snapshot is to be moved into the bucket: {why}"));
+                    continue;
+                }
+            };
+            let of = |class: &str| Ok(Choice { driver: driver.to_owned(), class: class.to_owned(), mounted: None });
             if let Some(class) = class {
                 return of(class);
             }
@@ -331,6 +342,14 @@ impl Choosing<'_> {
             whys.push("there is no driver for volumes".to_owned());
         }
         Err(whys)
+    }
+
+    /// By a snapshot that is moved into the bucket.
+    fn moved(&self, volume: &Volume) -> std::result::Result<&'static str, String> {
+        let Some(driver) = self.drivers.iter().find(|driver| driver.name() == files::MOVED) else {
+            return Err("what copies files, a template of movers, was not given".to_owned());
+        };
+        driver.takes(volume).map(|()| files::MOVED)
     }
 }
 
@@ -397,26 +416,7 @@ fn class(object: &Value) -> SnapshotClass {
     }
 }
 
-/// The claims that a Pod mounts, those of ephemeral volumes too.
-fn claims_of(pod: &Value) -> Vec<String> {
-    mounts_of(pod).into_iter().map(|(_, claim)| claim).collect()
-}
-
-/// The volumes of a Pod that are claims, each with the claim.
-fn mounts_of(pod: &Value) -> Vec<(String, String)> {
-    let name = text(pod, "/metadata/name");
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
-    let claim = |volume: &Value| {
-        let (own, claim) = (text(volume, "/name"), text(volume, "/persistentVolumeClaim/claimName"));
-        match (claim.is_empty(), volume.get("ephemeral").is_some()) {
-            (false, _) => Some((own, claim)),
-            (true, true) => Some((own.clone(), format!("{name}-{own}"))),
-            (true, false) => None,
-        }
-    };
-    volumes.into_iter().flatten().filter_map(claim).collect()
-}
-
 fn excluded(object: &Value) -> bool {
-    map(object, "/metadata/labels").get(EXCLUDE).is_some_and(|value| value == "true")
+    let labels = map(object, "/metadata/labels");
+    labels.contains_key(tags::FILLS) || labels.get(EXCLUDE).is_some_and(|value| value == "true")
 }

@@ -173,3 +173,23 @@ pub(crate) fn map(value: &Value, pointer: &str) -> BTreeMap<String, String> {
 pub(crate) fn size(value: &Value, pointer: &str) -> u64 {
     Quantity::parse(&text(value, pointer)).map_or(0, Quantity::ceil)
 }
+
+/// The claims that a Pod mounts, those of ephemeral volumes too.
+pub(crate) fn claims_of(pod: &Value) -> Vec<String> {
+    mounts_of(pod).into_iter().map(|(_, claim)| claim).collect()
+}
+
+/// The volumes of a Pod that are claims, each with the claim.
+pub(crate) fn mounts_of(pod: &Value) -> Vec<(String, String)> {
+    let name = text(pod, "/metadata/name");
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
+    let claim = |volume: &Value| {
+        let (own, claim) = (text(volume, "/name"), text(volume, "/persistentVolumeClaim/claimName"));
+        match (claim.is_empty(), volume.get("ephemeral").is_some()) {
+            (false, _) => Some((own, claim)),
+            (true, true) => Some((own.clone(), format!("{name}-{own}"))),
+            (true, false) => None,
+        }
+    };
+    volumes.into_iter().flatten().filter_map(claim).collect()
+}

@@ -142,6 +142,7 @@ fn request(context: &Context<'_>, args: &PointCreate) -> Result<Request> {
             VolumesArg::Snapshot => Volumes::Snapshot,
             VolumesArg::Files => Volumes::Files,
         },
+        moves: args.moves,
         ttl: args.ttl.map(|ttl| ttl.as_micros() as i64),
         labels,
         policies,

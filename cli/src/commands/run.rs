@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         );
     }
     let journal = Journal::open(location.store.clone(), &location.prefix, &uid, context.parts.clone());
-    let (movers, files) = (movers::at_hand(context, &uid)?, movers::driver(context, &own, &journal)?);
+    let (movers, files) = (movers::at_hand(context, &uid)?, movers::drivers(context, &own, &journal)?);
     locations::check(&context.common.volume_location)?;
     start.ride("trying out the store", async || journal.store().probe().await).await?;
     let identity = identity(&context.parts);

@@ -62,6 +62,9 @@ pub struct Template {
     pub selector: String,
     /// How volumes are taken.
     pub volumes: VolumesMode,
+    /// Whether snapshots of CSI drivers are moved into the bucket: copied file by file by movers, then deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub move_snapshots: bool,
     /// How long the point is kept at least, as in 720h or 30d; for ever without one, unless its schedule's retention drops it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,

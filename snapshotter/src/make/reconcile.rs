@@ -183,6 +183,10 @@ impl Maker {
             .zip(&begin.drivers)
             .map(|(order, driver)| {
                 let taken = found.remove(&order.tag.index);
+                let taken = taken.map(|taken| match self.drivers.met(driver) {
+                    Some(driver) => driver.ordered(order, taken),
+                    None => taken,
+                });
                 let none = || taken.is_none().then(|| format!("{died}: it was not taken"));
                 let why = before.stopped(order).or_else(none);
                 let (order, driver) = (order.clone(), driver.clone());

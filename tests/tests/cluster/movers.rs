@@ -29,7 +29,7 @@ const FILL: &str = "cd /data && mkdir -p a/b && for i in $(seq 1 200); do echo $
 struct Scene {
     running: Running,
     node: Node,
-    _csi: Csi,
+    csi: Csi,
     client: Client,
     hindcast: Hindcast,
     template: String,
@@ -58,18 +58,8 @@ impl Scene {
         std::fs::write(&template, self::template(&node, &minio, &proxy).to_string())?;
         let template = template.display().to_string();
         let running = hindcast.run(&["--mover", &template]).await?;
-        let scene = Self {
-            running,
-            node,
-            _csi: csi,
-            client,
-            hindcast,
-            template,
-            proxy,
-            _minio: minio,
-            _dir: dir,
-            _cluster: cluster,
-        };
+        let scene =
+            Self { running, node, csi, client, hindcast, template, proxy, _minio: minio, _dir: dir, _cluster: cluster };
         let said = scene.ask(&["mover", "password"]).await?;
         let password = said.is(0, &[])?.out.trim().to_owned();
         let secret = json!({
@@ -151,6 +141,19 @@ impl Scene {
         })
         .await?;
         self.ask(&["point", "gc", "--plan"]).await?.is(0, &["nothing was left behind"])?;
+        Ok(())
+    }
+
+    /// Of snapshots nothing is left, in the cluster and in the storage system.
+    async fn no_snapshot_left(&self) -> Result<()> {
+        for kind in ["volumesnapshots", "volumesnapshotcontents"] {
+            let list = find(&self.client, &format!("/apis/snapshot.storage.k8s.io/v1/{kind}")).await?;
+            let items = list.context("it is served")?["items"].clone();
+            ensure!(items.as_array().is_some_and(Vec::is_empty), "{items}");
+        }
+        let entries = std::fs::read(self.csi.dir().join("store/entries.json"))?;
+        let left = serde_json::from_slice::<Value>(&entries)?["Snapshots"].clone();
+        ensure!(left.as_object().is_some_and(serde_json::Map::is_empty), "left in the storage system: {left}");
         Ok(())
     }
 
@@ -334,5 +337,67 @@ async fn outlives(scene: &Scene) -> Result<()> {
     scene.nothing_left().await?;
     let listed = scene.ask(&["mover", "list"]).await?;
     ensure!(listed.is(0, &[])?.out.lines().count() == 1, "{listed}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_is_moved_into_the_bucket_also_by_another_process() -> Result<()> {
+    let _beside = crate::FIGURES.read().await;
+    let scene = Scene::new().await?;
+    let tried = is_moved(&scene).await;
+    scene.end(tried).await
+}
+
+async fn is_moved(scene: &Scene) -> Result<()> {
+    scene.make().await?;
+    scene.sh(FILL).await?;
+    let first = scene.sh(PICTURE).await?;
+    let made = scene.ask(&["point", "create", "p1", "-n", "shop", "--move", "-o", "json"]).await?;
+    let made = made.is(0, &[])?.json()?;
+    ensure!(made["state"] == "complete", "{made}");
+    ensure!(made["volumes"][0]["snapshot"].as_str().is_some_and(|id| id.len() == 64), "{made}");
+    scene.nothing_left().await?;
+    scene.no_snapshot_left().await?;
+
+    // The moment is the snapshot's, whenever its files are copied, and by whom; and what is on its way can be deleted.
+    let held = scene.proxy.inject("PUT", "/files/snapshots/", 2, Fault::HangBefore);
+    let address = scene.running.address.clone();
+    let mut children = Vec::new();
+    for name in ["p2", "p3"] {
+        let args =
+            ["point", "create", name, "-n", "shop", "--move", "--mover", &scene.template, "--run-address", &address];
+        children.push(scene.hindcast.command(&args, true).spawn()?);
+    }
+    held.wait(2, 3 * SOON).await?;
+    scene.sh("echo late > /data/late && rm /data/a/b/1").await?;
+    for child in &mut children {
+        child.kill().await?;
+    }
+    until("its hold has run out, and it is deleted", Duration::from_mins(4), async || {
+        Ok(scene.ask(&["point", "delete", "p3", "--yes"]).await?.code == 0)
+    })
+    .await?;
+    held.withdraw();
+    until("the point is made", Duration::from_mins(4), async || {
+        scene.ask(&["point", "gc"]).await?;
+        let shown = scene.ask(&["point", "show", "p2", "-o", "json"]).await?;
+        Ok(shown.code == 0)
+    })
+    .await?;
+    let made = scene.ask(&["point", "show", "p2", "-o", "json"]).await?;
+    let made = made.is(0, &[])?.json()?;
+    ensure!(made["state"] == "complete", "{made}");
+    scene.nothing_left().await?;
+    scene.no_snapshot_left().await?;
+    scene.ask(&["restore", "-n", "shop", "--at", "point:p2", "--volumes", "all", "--yes"]).await?.is(0, &[])?;
+    let back = scene.sh(PICTURE).await?;
+    ensure!(back == first, "what came back is not what the snapshot had:\n{back}\n--- instead of\n{first}");
+    for name in ["p1", "p2"] {
+        scene.ask(&["point", "delete", name, "--yes"]).await?.is(0, &[])?;
+    }
+    scene.nothing_left().await?;
+    scene.no_snapshot_left().await?;
+    let listed = scene.ask(&["mover", "list"]).await?;
+    ensure!(listed.is(0, &[])?.out.trim().is_empty(), "{listed}");
     Ok(())
 }

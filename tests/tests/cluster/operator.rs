@@ -1,15 +1,22 @@
 //! Recovery points with plain API objects alone: a schedule makes them, they appear, a restore puts back what was deleted; what an
 //! account may not do its restore does not, and what is wrong with an object stands in its status.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_tests::http::{JSON, find, request};
+use hindcast_tests::{
+    http::{JSON, find, request},
+    real::{Verdict, Webhook, WebhookKind},
+};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
     points::Scene,
-    scene::{ask, ask_with_cluster, create, create_when_served, send, until},
+    scene::{ask, ask_with_cluster, create, create_when_served, moment, send, until},
 };
 
 const OURS: &str = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast";
@@ -108,6 +115,7 @@ async fn with_api_objects_alone_a_namespace_comes_back_and_no_account_does_more_
     restored(&scene, &point).await?;
     planned_first(&scene, &point).await?;
     tenants(&scene, &point).await?;
+    killed(&scene).await?;
     mirrored(&scene, &point).await?;
     scene.running.stop().await
 }
@@ -242,6 +250,63 @@ async fn tenants(scene: &Scene, point: &str) -> Result<()> {
     let why = scene.condition(&format!("{SHOP}/restores/nobody"), "Planned", "False", "NoServiceAccount").await?;
     ensure!(why.contains("nobody"), "{why}");
     Ok(())
+}
+
+/// Whoever carries it out is killed between two of its writes; the next one finishes it.
+async fn killed(scene: &Scene) -> Result<()> {
+    const OBJECTS: usize = 40;
+    let client = scene.cluster.client();
+    let maps = "/api/v1/namespaces/mill/configmaps";
+    scene.namespace("mill").await?;
+    for n in 0..OBJECTS {
+        create(&client, maps, config_map(&format!("m{n}"), "1")).await?;
+    }
+    // A change's time is when it was heard of.
+    scene.running.close().await?;
+    let at = moment(&scene.running).await?;
+    send(&client, "DELETE", "/api/v1/namespaces/mill", None).await?;
+    until("the namespace is gone", LONG, async || Ok(scene.get("/api/v1/namespaces/mill").await?.is_none())).await?;
+    let rules =
+        json!([{"apiGroups": [""], "apiVersions": ["*"], "resources": ["configmaps"], "operations": ["CREATE"]}]);
+    let pid = scene.running.process.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())).context("it runs")?;
+    let written = AtomicUsize::new(0);
+    let hook = Webhook::start(&scene.cluster, "counts.hindcast.test", WebhookKind::Validating, rules, move |request| {
+        let counts =
+            request["namespace"] == "mill" && request["dryRun"] != true && request["name"] != "kube-root-ca.crt";
+        if counts && written.fetch_add(1, Ordering::Relaxed) == OBJECTS / 2 {
+            // It fails if it is gone already, which the test would tell by a restore that is not finished.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        Verdict::Allow
+    })
+    .await?;
+    let spec = json!({"serviceAccountName": "restorer", "at": at, "target": {"namespace": "mill"}, "mode": "Apply"});
+    scene.make(&format!("{OURS}/restores"), object("Restore", "killed", spec)).await?;
+    scene.running.process.wait(LONG).await?;
+    let path = format!("{OURS}/restores/killed");
+    let half = scene.get(&path).await?.context("it is there")?;
+    ensure!(
+        condition(&half, "Applied").is_some_and(|applied| applied["status"] == "Unknown"),
+        "it was under way: {half}"
+    );
+    let planned = &half["status"]["planned"]["counts"]["create"];
+    ensure!(planned.as_u64() > Some(OBJECTS as u64), "all of it was planned: {half}");
+    let made = scene.get(maps).await?.context("they are listed")?["items"].as_array().map_or(0, Vec::len);
+    ensure!(made < OBJECTS, "it was not done: {made}");
+    scene.running.process.start()?;
+    scene.running.wait_ready(LONG).await?;
+    until("it is finished", 3 * LONG, async || {
+        let restore = scene.get(&path).await?.unwrap_or_default();
+        Ok(condition(&restore, "Verified").is_some_and(|verified| verified["status"] == "True"))
+    })
+    .await?;
+    scene.condition(&path, "Applied", "True", "Applied").await?;
+    for n in 0..OBJECTS {
+        let map = scene.get(&format!("{maps}/m{n}")).await?;
+        let Some(map) = map else { anyhow::bail!("m{n} is not back: {:?}", scene.get(&path).await?) };
+        ensure!(map["data"]["a"] == "1", "{map}");
+    }
+    hook.remove().await
 }
 
 /// What is wrong stands in the status of what it is wrong with.

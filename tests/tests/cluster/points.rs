@@ -215,6 +215,18 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
     })
     .await?;
 
+    // What a driver says is told with what came of it: here that no more are to be had.
+    scene.csi.fault(CallFault::fails("CreateSnapshot").code(8, "the quota of 10 snapshots is exceeded")).await?;
+    let made = scene.point(&["create", "full", "-n", "shop", "--snapshot-timeout", "5s"]).await?;
+    scene.csi.clear_faults().await?;
+    made.is(1, &["partial", "shop/data-0", "fixed no moment within 5 s", "the quota of 10 snapshots is exceeded"])?;
+    hooks_that_cannot_run(&scene).await?;
+    // The sidecar rests longer and longer before it tries again.
+    until("only what points have is there", Duration::from_mins(5), async || {
+        Ok(scene.point(&["gc", "--plan"]).await?.code == 0)
+    })
+    .await?;
+
     // A snapshot that bears the tag of a point that never was is found and deleted; others are nobody's to delete.
     let uid = find(&client, "/api/v1/namespaces/kube-system").await?.context("there is one")?;
     let stray = |name: &str, labels: Value| {
@@ -245,6 +257,34 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
     scene.point(&["gc", "--plan"]).await?.is(0, &["nothing was left behind"])?;
     ensure!(items(&client, snapshots).await?.len() == 2, "others' snapshots stay");
     scene.running.stop().await
+}
+
+/// A hook of a container that is not there, and one of a Pod that cannot be reached: the volumes of those Pods are not taken.
+async fn hooks_that_cannot_run(scene: &Scene) -> Result<()> {
+    let client = scene.cluster.client();
+    let pods = "/api/v1/namespaces/shop/pods";
+    for (name, claim, container) in [("odd", "data-0", "nope"), ("deaf", "data-1", "main")] {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "annotations": {
+                "pre.hook.backup.velero.io/command": "sync", "pre.hook.backup.velero.io/container": container,
+            }},
+            "spec": {
+                "nodeName": "nowhere", "containers": [{"name": "main", "image": "none"}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+            },
+        });
+        create(&client, pods, pod).await?;
+        let runs = json!({"status": {"phase": "Running"}});
+        send(&client, "PATCH", &format!("{pods}/{name}/status"), Some(runs)).await?;
+    }
+    let made = scene.point(&["create", "hooked", "-n", "shop"]).await?;
+    made.is(1, &["partial", "there is no container nope, only main", "a hook before it failed in Pod deaf"])?;
+    for name in ["odd", "deaf"] {
+        let now = json!({"gracePeriodSeconds": 0});
+        send(&client, "DELETE", &format!("{pods}/{name}"), Some(now)).await?;
+    }
+    Ok(())
 }
 
 /// How many requests of a verb for a resource the API server has answered.

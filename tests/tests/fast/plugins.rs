@@ -1,4 +1,4 @@
-//! Which plugin takes a volume: the first whose driver takes it, or the one that a volume policy names.
+//! Which driver takes a volume: the first that does, the plugin that a volume policy names, or the one that moves snapshots.
 
 use async_trait::async_trait;
 use hindcast_journal::{Error, Result};
@@ -104,4 +104,29 @@ fn a_policy_names_the_plugin_that_takes_a_volume() {
     let csi = Named("csi", None);
     let why = driver(&[&csi], &custom("csi")).expect_err("it is no plugin");
     assert!(why.contains("plugin csi, which is not there"), "{why}");
+}
+
+#[test]
+fn a_snapshot_is_moved_where_that_was_asked_for_and_can_be() {
+    let (csi, moves, full) = (Named("csi", None), Named("move", None), Named("move", Some("has no storage class")));
+    let mut scene = scene();
+    scene.snapshots = true;
+    let class = json!({"metadata": {"name": "fast"}, "driver": "folders.example.com"});
+    scene.snapshot_classes.insert("fast".into(), class);
+    let planned = |drivers: &[&dyn VolumeDriver], moves: bool| {
+        let mut request = Request { name: "p".into(), moves, ..Request::default() };
+        request.scope.namespaces = vec!["shop".into()];
+        let planned = plan(&scene, &request, drivers, "c", "0a").expect("it can be planned");
+        let class = planned.orders.first().map(|order| order.class.clone()).unwrap_or_default();
+        (planned.drivers.first().cloned().unwrap_or_default(), class, planned.left.first().map(|left| left.why.clone()))
+    };
+    assert_eq!(planned(&[&csi, &moves], false), ("csi".into(), "fast".into(), None));
+    assert_eq!(planned(&[&csi, &moves], true), ("move".into(), "fast".into(), None));
+    for (drivers, why) in [
+        (&[&csi as &dyn VolumeDriver][..], "a template of movers, was not given"),
+        (&[&csi, &full], "is to be moved into the bucket: has no storage class"),
+    ] {
+        let (driver, _, left) = planned(drivers, true);
+        assert!(driver.is_empty() && left.as_ref().is_some_and(|left| left.contains(why)), "{driver} {left:?}");
+    }
 }
