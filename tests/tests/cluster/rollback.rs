@@ -42,7 +42,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_history_is_rolled_back_as_predicted() -> Result<()> {
     let _beside = crate::FIGURES.read().await;
-    let size = Size { first: 1000, histories: 100, at_once: 32, per_cluster: 100 };
+    let size = Size { first: 1000, histories: 50, at_once: 32, per_cluster: 50 };
     let tally = property(BINARY, size).await?;
     println!("rollback: {tally}");
     Ok(())
