@@ -2,8 +2,8 @@
 //!
 //! **How.** A `VolumeSnapshot` named after the tag is made in the claim's namespace; the snapshot controller and the
 //! driver's sidecar make a `VolumeSnapshotContent` and the snapshot. As soon as the content is there it is told to
-//! *retain* the snapshot, so that a namespace that is deleted takes no recovery point along; when the snapshot is ready,
-//! the `VolumeSnapshot` is deleted and the content stays, which bears the tag as labels. To delete a snapshot its content
+//! *retain* the snapshot, so that a namespace that is deleted takes no recovery point along; when the snapshot is ready, and
+//! the controllers have heard of that, the `VolumeSnapshot` is deleted and the content stays, which bears the tag as labels. To delete a snapshot its content
 //! is told to delete it; where there is none any more (another cluster, an emptied one), a content is made for the handle
 //! first, and deleted.
 //!
@@ -23,6 +23,7 @@ use hindcast_cluster::path::{collection, object};
 use hindcast_journal::{
     Error, Parts, Result,
     error::ErrorKind,
+    parts::Micros,
     point::{Order, Tag, Taken, Volume, tags},
 };
 use serde_json::{Value, json};
@@ -47,6 +48,10 @@ const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being
 /// What keeps a content there until its snapshot was deleted; the sidecar takes it off.
 const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection";
 
+/// A detail: when a content was told to retain its snapshot, and after how long the controllers have surely heard of that, both in
+/// microseconds.
+const RETAINED: &str = "retained";
+const HEARD: Micros = 2_000_000;
 /// Snapshots asked for at once.
 const AT_ONCE: usize = 64;
 /// How long a deletion in the storage system is waited for, and how often it is looked at.
@@ -170,7 +175,8 @@ impl Csi {
 
     /// Tells a content to keep its snapshot whatever becomes of the `VolumeSnapshot`, and marks it as ours. Refuses one that
     /// is of no snapshot of ours in this namespace.
-    async fn retain(&self, tag: &Tag, namespace: &str, content: &Value) -> Result<()> {
+    /// Whether it had to be told.
+    async fn retain(&self, tag: &Tag, namespace: &str, content: &Value) -> Result<bool> {
         if !is_of(content, tag, namespace) {
             let what = format!("VolumeSnapshotContent {}", text(content, "/metadata/name"));
             let reason =
@@ -179,7 +185,7 @@ impl Csi {
                 .with_hint("it is not ours to touch: see who named it as the content of a recovery point's snapshot"));
         }
         if text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id) {
-            return Ok(());
+            return Ok(false);
         }
         let path = object(&contents(), &text(content, "/metadata/name"));
         let claim = text(content, "/spec/volumeSnapshotRef/namespace");
@@ -187,7 +193,7 @@ impl Csi {
             "metadata": {"labels": labels(tag), "annotations": {(tags::POINT): tag.point, "hindcast.dev/namespace": claim}},
             "spec": {"deletionPolicy": "Retain"},
         });
-        self.api.patch(&path, &body).await.map(|_| ())
+        self.api.patch(&path, &body).await.map(|_| true)
     }
 
     async fn selected(&self, selector: &str) -> Result<Vec<Taken>> {
@@ -282,11 +288,18 @@ impl VolumeDriver for Csi {
             // What the controller tells before there is a content will not pass by itself: no class, no claim.
             return Ok((now, if why.is_empty() { Standing::Asked } else { Standing::Failed(why) }));
         };
-        self.retain(&taken.tag, namespace, &content).await?;
+        let clock = self.api.parts.clock.now();
+        let mut told = taken.details.get(RETAINED).and_then(|told| told.parse::<Micros>().ok());
+        if self.retain(&taken.tag, namespace, &content).await? {
+            told = Some(clock);
+        }
         now = Self::with_content(now, &content);
         now.details.remove(SAID);
+        now.details.remove(RETAINED);
+        // Whoever deletes contents may not have heard of it yet, and would take the snapshot along.
+        let unheard = told.filter(|told| snapshot.is_some() && clock.saturating_sub(*told) < HEARD);
         let ready = content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true);
-        if ready && !now.handle.is_empty() {
+        if ready && !now.handle.is_empty() && unheard.is_none() {
             // The namespace is the user's: nothing of ours stays in it.
             if let Some(snapshot) = snapshot {
                 let path = object(&snapshots(namespace), &taken.tag.name());
@@ -295,7 +308,8 @@ impl VolumeDriver for Csi {
             return Ok((now, Standing::Ready));
         }
         // The sidecar tries again by itself what failed, for as long as it is waited for.
-        let now = driver::saying(now, text(&content, "/status/error/message"));
+        let mut now = driver::saying(now, text(&content, "/status/error/message"));
+        now.details.extend(told.map(|told| (RETAINED.to_owned(), told.to_string())));
         let cut = now.time.is_some() && !now.handle.is_empty();
         let standing = if cut { Standing::Cut(None) } else { Standing::Asked };
         Ok((now, standing))

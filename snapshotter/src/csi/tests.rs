@@ -77,6 +77,31 @@ async fn the_content_of_our_snapshot_is_told_to_stay() {
     }
 }
 
+#[tokio::test]
+async fn a_snapshot_is_let_go_of_only_when_its_content_was_heard_to_stay() {
+    let name = tag().name();
+    let path = object(&snapshots("shop"), &name);
+    let snapshot = json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": "s", "labels": labels(&tag())},
+        "status": {"boundVolumeSnapshotContentName": "ours"},
+    });
+    let told = content("ours", ("shop", &name), &json!({}));
+    let (csi, changes) = serving(vec![told.clone(), (path.clone(), snapshot.clone())]);
+    let (seen, standing) = csi.look(&taken("ours")).await.unwrap();
+    assert_eq!((standing, changes.lock().unwrap().len()), (Standing::Cut(None), 1), "it is only told");
+    // Right after that it is waited, and a while later it is not.
+    let (_, mut stays) = told;
+    stays["spec"]["deletionPolicy"] = json!("Retain");
+    stays["metadata"]["labels"] = labels(&tag());
+    let (csi, changes) = serving(vec![(object(&contents(), "ours"), stays), (path.clone(), snapshot)]);
+    let (mut seen, standing) = csi.look(&seen).await.unwrap();
+    assert_eq!((standing, changes.lock().unwrap().len()), (Standing::Cut(None), 0));
+    seen.details.insert(RETAINED.to_owned(), "0".to_owned());
+    let (seen, standing) = csi.look(&seen).await.unwrap();
+    assert_eq!((standing, seen.details.get(RETAINED)), (Standing::Ready, None));
+    assert_eq!(*changes.lock().unwrap(), [format!("DELETE {path}")]);
+}
+
 #[test]
 fn no_plugin_may_have_the_name_of_a_driver_here() {
     for name in [NAME, crate::files::NAME] {

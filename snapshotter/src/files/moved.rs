@@ -249,6 +249,13 @@ impl Moved {
         let claim = self.claim_path(&taken.tag);
         let own = [claim, object(&snapshots(self.files.template.namespace()), &name), object(&contents(), &name)];
         let mut gone = true;
+        // A claim does not go while there is a Pod that has it, also one that has ended.
+        if let Some(pod) = self.files.mover(&taken.tag).await? {
+            gone = false;
+            if text(&pod, "/metadata/deletionTimestamp").is_empty() {
+                self.files.remove_mover(&pod).await?;
+            }
+        }
         for path in own {
             let Some(stands) = api.get(&path).await? else { continue };
             // Nobody else's.
