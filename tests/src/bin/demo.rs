@@ -180,7 +180,13 @@ async fn recovery_points(client: &Client, hindcast: &Hindcast, good: &str) -> Re
     say("It made a recovery point, which is an object too, and the log has it as it has all else:");
     let listed = tell(hindcast, &["point", "list"], &[0]).await?;
     ensure!(listed.contains("often-"), "the list does not have the point");
-    let log = tell(hindcast, &["log", "recoverypoints", "-n", "hindcast", "--since", "1m"], &[0]).await?;
+    let log = ["log", "recoverypoints", "-n", "hindcast", "--since", "1m"];
+    // What was just written is told of once it is durable and closed.
+    until("the log tells of the point", SOON, async || {
+        Ok(String::from_utf8_lossy(&hindcast.call(&log, true).await?.stdout).contains("often-"))
+    })
+    .await?;
+    let log = tell(hindcast, &log, &[0]).await?;
     ensure!(log.contains("often-"), "the log does not tell of the point");
     say("And after another bad deploy, back to it by its name:");
     shop::bad_deploy(client).await?;
