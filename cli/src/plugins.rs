@@ -24,42 +24,43 @@ fn limits() -> Limits {
     Limits { request: Duration::from_secs(20), patience: Duration::from_secs(30), ..Limits::default() }
 }
 
-/// The drivers of plugins that can work, in the order given.
-pub(crate) async fn connect(context: &Context<'_>, plugins: &Plugins) -> Result<Vec<Arc<dyn VolumeDriver>>> {
-    let mut drivers: Vec<Arc<dyn VolumeDriver>> = Vec::new();
-    for address in &plugins.addresses {
-        let plugin = Plugin::connect(Address::parse(address)?, limits(), context.parts.clone()).await?;
-        if plugin.met().is_none_or(|met| met.volumes.is_none()) {
-            return Err(Failure::new(plugin.title(), "takes no volumes")
-                .hint(format!("`hindcast plugin check {address}` says what it does")));
-        }
-        if drivers.iter().any(|driver| driver.name() == plugin.name()) {
-            return Err(Failure::new(plugin.title(), "has the name of another one")
-                .hint("a recovery point knows its drivers by their names: leave one of them out"));
-        }
-        drivers.push(Arc::new(PluginDriver::new(Arc::new(plugin))));
-    }
-    Ok(drivers)
-}
-
-/// The drivers of plugins that are met when they are needed.
-pub(crate) fn later(context: &Context<'_>, plugins: &Plugins) -> Result<Vec<Arc<dyn VolumeDriver>>> {
-    let mut first: Option<Arc<Plugin>> = None;
-    let mut drivers: Vec<Arc<dyn VolumeDriver>> = Vec::new();
+/// The plugins in the order given, beside one another.
+fn named(context: &Context<'_>, plugins: &Plugins) -> Result<Vec<Arc<Plugin>>> {
+    let mut named: Vec<Arc<Plugin>> = Vec::new();
     let mut addresses = BTreeSet::new();
     for address in &plugins.addresses {
         if !addresses.insert(address) {
             return Err(Failure::new(format!("--plugin {address}"), "is given twice").hint("leave one of them out"));
         }
         let plugin = Plugin::at(Address::parse(address)?, limits(), context.parts.clone());
-        let plugin = Arc::new(match &first {
+        named.push(Arc::new(match named.first() {
             Some(first) => plugin.beside(first),
             None => plugin,
-        });
-        first.get_or_insert_with(|| Arc::clone(&plugin));
-        drivers.push(Arc::new(PluginDriver::new(plugin)));
+        }));
     }
-    Ok(drivers)
+    Ok(named)
+}
+
+fn drivers(plugins: Vec<Arc<Plugin>>) -> Vec<Arc<dyn VolumeDriver>> {
+    plugins.into_iter().map(|plugin| Arc::new(PluginDriver::new(plugin)) as Arc<dyn VolumeDriver>).collect()
+}
+
+/// The drivers of plugins that can work, in the order given.
+pub(crate) async fn connect(context: &Context<'_>, plugins: &Plugins) -> Result<Vec<Arc<dyn VolumeDriver>>> {
+    let named = named(context, plugins)?;
+    for plugin in &named {
+        plugin.works().await?;
+        if plugin.met().is_none_or(|met| met.volumes.is_none()) {
+            return Err(Failure::new(plugin.title(), "takes no volumes")
+                .hint(format!("`hindcast plugin check {}` says what it does", plugin.address())));
+        }
+    }
+    Ok(drivers(named))
+}
+
+/// The drivers of plugins that are met when they are needed.
+pub(crate) fn later(context: &Context<'_>, plugins: &Plugins) -> Result<Vec<Arc<dyn VolumeDriver>>> {
+    named(context, plugins).map(drivers)
 }
 
 /// Who a plugin is, what it declares, and whether it can work.

@@ -156,6 +156,21 @@ impl Error {
         Self::apart(&self.what, self)
     }
 
+    /// All of it in a sentence, the remedy in parentheses.
+    pub fn told(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{} ({hint})", Self::causes(self)),
+            None => Self::causes(self),
+        }
+    }
+
+    /// What went wrong, said of another thing that it holds of too.
+    #[must_use]
+    pub fn about(&self, what: impl Into<String>) -> Self {
+        let (_, reason) = self.thing_and_reason();
+        Self { hint: self.hint.clone(), ..Self::new(self.kind, what, reason) }
+    }
+
     /// The same for any error whose text is `what`, a colon and the reason.
     pub fn apart(what: &str, error: &dyn std::error::Error) -> (String, String) {
         let what = one_line(what);

@@ -17,7 +17,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::condition::{seconds, set, told};
+pub(crate) use self::condition::{seconds, set};
 pub use self::{
     condition::{Condition, Verdict},
     point::{

@@ -13,7 +13,7 @@ use hindcast_journal::{Error, Result, parts::Micros, point::Point};
 use hindcast_snapshotter::{Maker, Request, Told};
 use tokio::sync::Notify;
 
-use crate::{api::told, local::Local, shelf::Shelf};
+use crate::{local::Local, shelf::Shelf};
 
 /// Why a point was not begun.
 #[derive(Debug, Clone)]
@@ -67,8 +67,8 @@ impl Works {
                 let mut now = lock(&now);
                 now.under_way.remove(&name);
                 if let Err(error) = &ended {
-                    tracing::warn!("point {name} was not made: {}", told(error));
-                    let why = NotBegun { why: told(error), may_pass: error.kind().may_pass(), at };
+                    tracing::warn!("point {name} was not made: {}", error.told());
+                    let why = NotBegun { why: error.told(), may_pass: error.kind().may_pass(), at };
                     now.not_begun.insert(name.clone(), (request.schedule.clone(), why));
                 }
             }

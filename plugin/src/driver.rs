@@ -37,6 +37,7 @@ use hindcast_snapshotter::{
     cloud::{Limits, patience::Patience},
     driver::{Disks, Order, Standing, Tag, Taken, Volume, VolumeDriver},
 };
+use prost::Message;
 
 use crate::{
     check::{Answer, said},
@@ -125,9 +126,9 @@ impl PluginDriver {
         self.plugin.met().and_then(|met| Some(met.volumes.as_ref()?.drivers.contains(driver))).unwrap_or(false)
     }
 
-    /// The snapshot of this handle as it stands, with the tag that it bears; `None` if it is gone, or the plugin knows of
-    /// none.
-    async fn seen(&self, what: &str, taken: &Taken) -> Result<Option<(wire::Taken, Option<Tag>, Standing)>> {
+    /// The snapshot of this handle as it stands; `None` if it is gone, or the plugin knows of none. One that bears another
+    /// tag is refused.
+    async fn seen(&self, what: &str, taken: &Taken) -> Result<Option<(wire::Taken, Standing)>> {
         let request = wire::LookRequest { taken: Some(taken.into()) };
         let look = || self.plugin.call::<_, wire::LookResponse>(what, Method::LOOK, request.clone());
         let answered = match self.patience().ride(what, look).await {
@@ -160,8 +161,25 @@ impl PluginDriver {
             let other = said(&seen.handle, 100);
             return Err(answer.wrong(format!("it is asked about {}, and answers about {other}", taken.handle)));
         }
-        let tag = convert::tag(answer, seen.tag.clone())?;
-        Ok(Some((seen, tag, standing)))
+        match convert::tag(answer, seen.tag.clone())? {
+            Some(tag) if tag == taken.tag => Ok(Some((seen, standing))),
+            tag => Err(bears(what, tag.as_ref(), &taken.tag)),
+        }
+    }
+
+    /// Has something deleted: what is not there is.
+    async fn gone<Q, A>(&self, what: &str, method: Method, request: Q) -> Result<()>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let ask = || async {
+            match self.plugin.call::<Q, A>(what, method, request.clone()).await {
+                Err(fault) if fault.error().kind() == ErrorKind::NotFound => Ok(()),
+                other => other.map(|_| ()),
+            }
+        };
+        self.patience().ride(what, ask).await
     }
 
     /// Asks whether these can be taken, and keeps what is answered. An error is one of all.
@@ -178,7 +196,7 @@ impl PluginDriver {
             };
             // What fails a call is no volume's own failure, unless it was of that one alone.
             if let [volume] = part {
-                self.keep(slice::from_ref(volume), vec![told(&refused)]);
+                self.keep(slice::from_ref(volume), vec![refused.told()]);
                 continue;
             }
             let alone = part.iter().map(|volume| self.reasons(slice::from_ref(volume), until)).collect();
@@ -186,7 +204,7 @@ impl PluginDriver {
                 match reasons {
                     Ok(reasons) => self.keep(slice::from_ref(volume), reasons),
                     Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-                    Err(error) => self.keep(slice::from_ref(volume), vec![told(&error)]),
+                    Err(error) => self.keep(slice::from_ref(volume), vec![error.told()]),
                 }
             }
         }
@@ -264,7 +282,7 @@ impl VolumeDriver for PluginDriver {
             }
             Err(error) => Err(error),
         };
-        let trouble = considered.err().map(|error| told(&error));
+        let trouble = considered.err().map(|error| error.told());
         if let Some(trouble) = &trouble {
             tracing::warn!(error = trouble, "a plugin could not be asked about volumes");
         }
@@ -288,13 +306,10 @@ impl VolumeDriver for PluginDriver {
 
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
         let what = format!("snapshot {}", taken.handle);
-        let Some((seen, tag, standing)) = self.seen(&what, taken).await? else {
+        let Some((seen, standing)) = self.seen(&what, taken).await? else {
             return Ok((taken.clone(), Standing::Gone));
         };
         let who = self.plugin.title();
-        if tag.as_ref() != Some(&taken.tag) {
-            return Err(bears(&what, tag.as_ref(), &taken.tag));
-        }
         let answer = Answer { who: &who, what: &what, method: Method::LOOK };
         let seen = self.bearing(answer, taken.tag.clone(), seen)?;
         let mut details = taken.details.clone();
@@ -318,8 +333,7 @@ impl VolumeDriver for PluginDriver {
             return self.list(&what, cluster, id).await;
         }
         let limits = Limits { settle, ..self.patience().limits.clone() };
-        let patience = Patience { parts: self.patience().parts.clone(), limits };
-        patience.settled(|| self.list(&what, cluster, id)).await
+        self.patience().with(limits).settled(|| self.list(&what, cluster, id)).await
     }
 
     async fn all(&self, cluster: &str) -> Result<Vec<Taken>> {
@@ -328,30 +342,17 @@ impl VolumeDriver for PluginDriver {
 
     async fn delete(&self, taken: &Taken) -> Result<()> {
         let what = format!("deletion of the snapshot {}", taken.handle);
-        let Some((_, tag, _)) = self.seen(&what, taken).await? else { return Ok(()) };
-        if tag.as_ref() != Some(&taken.tag) {
-            return Err(bears(&what, tag.as_ref(), &taken.tag));
+        if self.seen(&what, taken).await?.is_none() {
+            return Ok(());
         }
         let request = wire::DeleteRequest { taken: Some(taken.into()) };
-        let ask = || async {
-            match self.plugin.call::<_, wire::DeleteResponse>(&what, Method::DELETE, request.clone()).await {
-                Err(fault) if fault.error().kind() == ErrorKind::NotFound => Ok(()),
-                other => other.map(|_| ()),
-            }
-        };
-        self.patience().ride(&what, ask).await
+        self.gone::<_, wire::DeleteResponse>(&what, Method::DELETE, request).await
     }
 
     fn disks(&self) -> Option<&dyn Disks> {
         let makes = self.plugin.met()?.volumes.as_ref()?.disks;
         makes.then_some(self as &dyn Disks)
     }
-}
-
-/// An error in one line, with its remedy.
-fn told(error: &Error) -> String {
-    let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-    format!("{}{hint}", Error::causes(error))
 }
 
 /// Why a snapshot is left alone that bears another tag than it should.

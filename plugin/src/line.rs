@@ -111,10 +111,16 @@ impl Plugin {
     /// A plugin that was met, and says that it can work.
     pub async fn connect(address: Address, limits: Limits, parts: Parts) -> Result<Self> {
         let plugin = Self::at(address, limits, parts);
-        plugin.meet().await?;
-        let what = plugin.title();
-        match plugin.health().await? {
-            Health::Serving => Ok(plugin),
+        plugin.works().await?;
+        Ok(plugin)
+    }
+
+    /// Meets it; an error unless it says that it can work.
+    pub async fn works(&self) -> Result<()> {
+        self.meet().await?;
+        let what = self.title();
+        match self.health().await? {
+            Health::Serving => Ok(()),
             Health::NotServing | Health::Unknown => {
                 Err(Error::new(ErrorKind::Unavailable, what, "says that it cannot work for now")
                     .with_hint("look at its log for what it waits for, then try again"))

@@ -31,14 +31,14 @@ use serde_json::{Value, json};
 use crate::{
     api::{Api, Came, bearing, bears, labels, selector, tag_of, time},
     driver::{self, Helper, SAID, Standing, VolumeDriver},
-    scene::{size, text},
+    scene::{map, size, text},
 };
 
 /// The driver's name in recovery points.
 pub(crate) const NAME: &str = "csi";
 
-const GROUP: &str = "snapshot.storage.k8s.io";
-const VERSION: &str = "v1";
+pub(crate) const GROUP: &str = "snapshot.storage.k8s.io";
+pub(crate) const VERSION: &str = "v1";
 const SNAPSHOTS: &str = "volumesnapshots";
 const CONTENTS: &str = "volumesnapshotcontents";
 
@@ -52,6 +52,8 @@ const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshotcontent-b
 /// microseconds.
 const RETAINED: &str = "retained";
 const HEARD: Micros = 2_000_000;
+/// What the sidecar says of a content whose snapshot is not in the storage system.
+const NOT_FOUND: &str = "can not find snapshot";
 /// Snapshots asked for at once.
 const AT_ONCE: usize = 64;
 /// How long a deletion in the storage system is waited for, and how often it is looked at.
@@ -210,38 +212,70 @@ impl Csi {
         Ok(found.into_values().collect())
     }
 
-    /// Waits until there is no content of that name.
-    async fn gone(&self, name: &str) -> Result<()> {
-        let path = object(&contents(), name);
+    /// Deletes the snapshot of a content by way of its driver: does what is still to be done for that until there is no such
+    /// content. What its controllers read late may undo what was done once.
+    async fn delete_content(&self, content: &Value) -> Result<()> {
+        let path = object(&contents(), &text(content, "/metadata/name"));
         let began = self.api.parts.clock.monotonic();
-        loop {
-            let Some(content) = self.api.get(&path).await? else { return Ok(()) };
+        let (mut now, mut last) = (Some(content.clone()), None);
+        while let Some(content) = now {
+            let step = Step::of(&content);
+            if last.replace(step) == Some(step) {
+                self.api.parts.clock.sleep(LOOK_EVERY).await;
+            }
+            match step {
+                Step::Mark => {
+                    let body = json!({
+                        "metadata": {"annotations": {BEING_DELETED: "yes"}},
+                        "spec": {"deletionPolicy": "Delete"},
+                    });
+                    self.api.patch(&path, &body).await?;
+                }
+                Step::Remove => self.api.remove(&path, &text(&content, "/metadata/uid")).await?,
+                Step::Look | Step::Delete => {}
+            }
             if self.api.parts.clock.monotonic().saturating_sub(began) > DELETION {
+                let done = if step == Step::Look { "looked for" } else { "deleted" };
                 let why = text(&content, "/status/error/message");
-                let reason = match why.is_empty() {
-                    true => "its driver has not deleted the snapshot within 2 min".to_owned(),
-                    false => format!("its driver does not delete the snapshot: {why}"),
-                };
+                let why = if why.is_empty() { why } else { format!(": {why}") };
+                let reason = format!("its driver has not {done} the snapshot within {} s{why}", DELETION.as_secs());
                 return Err(Error::new(ErrorKind::Unavailable, path, reason)
                     .with_hint("look at the driver's csi-snapshotter, then `hindcast point gc` goes on with it"));
             }
-            self.api.parts.clock.sleep(LOOK_EVERY).await;
+            now = self.api.get(&path).await?;
         }
+        Ok(())
     }
+}
 
-    /// Deletes the snapshot of a content by way of its driver.
-    async fn delete_content(&self, content: &Value) -> Result<()> {
-        let (name, uid) = (text(content, "/metadata/name"), text(content, "/metadata/uid"));
-        let path = object(&contents(), &name);
-        let body = json!({
-            "metadata": {"annotations": {BEING_DELETED: "yes"}},
-            "spec": {"deletionPolicy": "Delete"},
-        });
-        if self.api.patch(&path, &body).await?.is_none() {
-            return Ok(());
+/// What is to be done next for a content to be deleted with its snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It has to be told that its snapshot goes with it. The sidecar writes back all annotations that it has read, and so
+    /// takes this one off again if it had read them before.
+    Mark,
+    /// The sidecar has to look for the snapshot first. A content that was made for a handle goes without its snapshot if it
+    /// is deleted before that.
+    Look,
+    /// It has to be removed.
+    Remove,
+    /// The sidecar has to delete the snapshot.
+    Delete,
+}
+
+impl Step {
+    fn of(content: &Value) -> Self {
+        let marked = map(content, "/metadata/annotations").contains_key(BEING_DELETED);
+        if !marked || text(content, "/spec/deletionPolicy") != "Delete" {
+            return Self::Mark;
         }
-        self.api.remove(&path, &uid).await?;
-        self.gone(&name).await
+        if !text(content, "/metadata/deletionTimestamp").is_empty() {
+            return Self::Delete;
+        }
+        let given = !text(content, "/spec/source/snapshotHandle").is_empty();
+        let seen = !text(content, "/status/snapshotHandle").is_empty()
+            || text(content, "/status/error/message").contains(NOT_FOUND);
+        if given && !seen { Self::Look } else { Self::Remove }
     }
 }
 

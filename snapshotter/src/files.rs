@@ -189,7 +189,10 @@ impl Files {
         let _one = self.seats.lock().await;
         let moving = match self.api.listed(&self.pods(), &format!("{}={}", tags::CLUSTER, self.place.cluster)).await {
             Ok(moving) => moving,
-            Err(error) => return wanted.iter().map(|_| Err(again(&error))).collect(),
+            Err(error) => {
+                let (what, _) = error.thing_and_reason();
+                return wanted.iter().map(|_| Err(error.about(&what))).collect();
+            }
         };
         let mut busy: BTreeMap<String, usize> = BTreeMap::new();
         for pod in moving.iter().filter(|pod| !is_over(pod)) {
@@ -382,16 +385,6 @@ impl Files {
             clock.sleep(LOOK_EVERY).await;
         }
         Ok(())
-    }
-}
-
-/// The same error for another order.
-fn again(error: &Error) -> Error {
-    let (what, reason) = error.thing_and_reason();
-    let same = Error::new(error.kind(), what, reason);
-    match error.hint() {
-        Some(hint) => same.with_hint(hint),
-        None => same,
     }
 }
 

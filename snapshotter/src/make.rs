@@ -372,9 +372,7 @@ impl Maker {
             self.create(under).await;
             // Writers are held already: what is accepted late has less time for its moment.
             let spent = self.journal.parts().clock.monotonic().saturating_sub(began);
-            let cut = self.limits.cut.saturating_sub(spent);
-            let rest = Self { limits: Limits { cut, ..self.limits }, ..self.clone() };
-            rest.wait_cut(under, told).await;
+            self.wait_cut(under, self.limits.cut.saturating_sub(spent), told).await;
         };
         let (closed, ()) = tokio::join!(self.now.close(), volumes);
         closed?;
@@ -404,7 +402,7 @@ impl Maker {
                         Error::new(ErrorKind::Unavailable, format!("volume driver {name}"), reason)
                     }
                 };
-                let why = told_of(&error);
+                let why = error.told();
                 at.into_iter().map(|at| (at, Err(Error::new(error.kind(), &name, &why)))).collect()
             });
         }
@@ -412,7 +410,7 @@ impl Maker {
             let Some(one) = under.get_mut(at) else { continue };
             match created {
                 Ok(taken) => one.taken = Some(taken),
-                Err(error) => one.why = Some(told_of(&error)),
+                Err(error) => one.why = Some(error.told()),
             }
         }
     }
@@ -439,8 +437,8 @@ impl Maker {
                     }
                 }
                 // It may pass: whoever waits looks again, until the time is up.
-                Err(error) if error.kind() == ErrorKind::Unavailable => one.trouble = Some(told_of(&error)),
-                Err(error) => one.why = Some(told_of(&error)),
+                Err(error) if error.kind() == ErrorKind::Unavailable => one.trouble = Some(error.told()),
+                Err(error) => one.why = Some(error.told()),
             }
         });
         stream::iter(looks).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
@@ -514,11 +512,11 @@ impl Maker {
         }
     }
 
-    async fn wait_cut(&self, under: &mut [Under], told: &(dyn Fn(Told) + Send + Sync)) {
+    async fn wait_cut(&self, under: &mut [Under], limit: Duration, told: &(dyn Fn(Told) + Send + Sync)) {
         let late = |one: &Under| match one.driver == files::NAME {
             true => (self.limits.ready, "its files were not copied"),
             // Who waits for a ready one for a moment only does not wait longer for its moment.
-            false => (self.limits.cut.min(self.limits.ready), "its driver fixed no moment"),
+            false => (limit.min(self.limits.ready), "its driver fixed no moment"),
         };
         let tell = |done, of, copied| tell_of(told, Told::Cut(done, of), copied);
         self.wait(under, |one| one.cut, late, tell).await;
@@ -616,7 +614,7 @@ impl Maker {
     /// Makes a point that failed; what was taken for it is deleted.
     async fn failed(&self, begin: &Begin, hooks: Vec<Ran>, under: &[Under], error: &Error) -> Result<Point> {
         let mut point = fresh(begin, hooks);
-        point.missing.push(format!("all: {}", told_of(error)));
+        point.missing.push(format!("all: {}", error.told()));
         point.made = self.clock();
         let point = self.points().make(&point).await?;
         if point.state == PointState::Failed {
@@ -677,14 +675,6 @@ fn fresh(begin: &Begin, hooks: Vec<Ran>) -> Point {
 fn busy(name: &str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("point {name}"), "another process works at it")
         .with_hint("wait until it is done, or for two minutes if it was killed")
-}
-
-/// An error in one line, with its remedy.
-fn told_of(error: &Error) -> String {
-    match error.hint() {
-        Some(hint) => format!("{} ({hint})", Error::causes(error)),
-        None => Error::causes(error),
-    }
 }
 
 /// A hook in a line.

@@ -311,15 +311,15 @@ impl Choosing<'_> {
                 continue;
             }
             let of =
-                |class: &str| Ok(Choice { driver: driver.name().to_owned(), class: class.to_owned(), mounted: None });
+                |by: &str, class: &str| Ok(Choice { driver: by.to_owned(), class: class.to_owned(), mounted: None });
             if driver.name() != crate::csi::NAME {
-                return of("");
+                return of(driver.name(), "");
             }
             if !self.scene.snapshots {
                 whys.push("the cluster serves no volume snapshots (snapshot.storage.k8s.io)".to_owned());
                 continue;
             }
-            let driver = match self.request.moves.then(|| self.moved(volume)) {
+            let by = match self.request.moves.then(|| self.moved(volume)) {
                 None => driver.name(),
                 Some(Ok(name)) => name,
                 Some(Err(why)) => {
@@ -327,14 +327,13 @@ impl Choosing<'_> {
                     continue;
                 }
             };
-            let of = |class: &str| Ok(Choice { driver: driver.to_owned(), class: class.to_owned(), mounted: None });
             if let Some(class) = class {
-                return of(class);
+                return of(by, class);
             }
             let annotations = map(claim, "/metadata/annotations");
             let classes = self.classes;
             match snapshot_class(classes, &volume.driver, &volume.title(), &annotations, &self.request.annotations) {
-                Ok(class) => return of(&class.name),
+                Ok(class) => return of(by, &class.name),
                 Err(error) => whys.push(error.thing_and_reason().1),
             }
         }

@@ -57,15 +57,7 @@ impl Verdict {
 
     /// It is not so for an error, which is said with its remedy.
     pub fn failed(reason: &str, error: &Error) -> Self {
-        Self::no(reason, told(error))
-    }
-}
-
-/// An error in a sentence, with its remedy.
-pub(crate) fn told(error: &Error) -> String {
-    match error.hint() {
-        Some(hint) => format!("{} ({hint})", Error::causes(error)),
-        None => Error::causes(error),
+        Self::no(reason, error.told())
     }
 }
 

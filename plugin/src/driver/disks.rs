@@ -3,7 +3,7 @@
 //! As of snapshots, the token decides whether one was made already, so a lost answer is asked for again.
 
 use async_trait::async_trait;
-use hindcast_journal::{Result, error::ErrorKind};
+use hindcast_journal::Result;
 use hindcast_snapshotter::driver::{Disk, Disks, Taken, Wish};
 
 use super::{PluginDriver, convert};
@@ -49,12 +49,6 @@ impl Disks for PluginDriver {
     async fn remove(&self, handle: &str) -> Result<()> {
         let what = format!("deletion of the disk {handle}");
         let request = wire::RemoveDiskRequest { handle: handle.to_owned() };
-        let ask = || async {
-            match self.plugin.call::<_, wire::RemoveDiskResponse>(&what, Method::REMOVE_DISK, request.clone()).await {
-                Err(fault) if fault.error().kind() == ErrorKind::NotFound => Ok(()),
-                other => other.map(|_| ()),
-            }
-        };
-        self.patience().ride(&what, ask).await
+        self.gone::<_, wire::RemoveDiskResponse>(&what, Method::REMOVE_DISK, request).await
     }
 }

@@ -4,9 +4,9 @@
 //! have the time of an operation, [`BYTES`] and [`PAGES`], those without a snapshot too. (3) What a snapshot says beside its
 //! tag and handle does not keep it from being listed, so that what an earlier version of the plugin made is deleted too.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use hindcast_journal::{Result, error::Error};
+use hindcast_journal::Result;
 use hindcast_snapshotter::driver::Taken;
 use prost::Message as _;
 
@@ -31,7 +31,7 @@ impl PluginDriver {
     pub(super) async fn list(&self, what: &str, cluster: &str, id: &str) -> Result<Vec<Taken>> {
         let limit = self.patience().limits.operation;
         let listed = self.patience().parts.timeout(limit, self.pages(what, cluster, id)).await;
-        listed.unwrap_or_else(|| Err(late(&self.plugin.title(), what, limit)))
+        listed.unwrap_or_else(|| Err(sort::late(&self.plugin.title(), what, Method::LIST, Some(limit)).into()))
     }
 
     async fn pages(&self, what: &str, cluster: &str, id: &str) -> Result<Vec<Taken>> {
@@ -71,9 +71,4 @@ impl PluginDriver {
             }
         }
     }
-}
-
-/// A listing that took longer than all of it may.
-fn late(who: &str, what: &str, limit: Duration) -> Error {
-    sort::late(who, what, Method::LIST, Some(limit)).into()
 }

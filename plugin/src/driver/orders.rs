@@ -55,8 +55,7 @@ impl PluginDriver {
     pub(super) fn patience_until(&self, until: Duration) -> Patience {
         let all = &self.patience().limits;
         let left = self.left(until).saturating_sub(all.request);
-        let limits = Limits { patience: left.min(all.patience), ..all.clone() };
-        Patience { parts: self.patience().parts.clone(), limits }
+        self.patience().with(Limits { patience: left.min(all.patience), ..all.clone() })
     }
 
     /// The orders of one call.
@@ -80,7 +79,7 @@ impl PluginDriver {
         let first = match self.patience_until(until).ride(&of(first), ahead).await {
             Ok(mut answers) => self.take(first, answers.pop(), until).await,
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                return orders.iter().map(|order| Err(again(&of(order), &error))).collect();
+                return orders.iter().map(|order| Err(error.about(of(order)))).collect();
             }
             Err(error) => Err(error),
         };
@@ -148,12 +147,6 @@ impl PluginDriver {
 /// What an order is about.
 fn of(order: &Order) -> String {
     format!("snapshot of {}", order.volume.title())
-}
-
-/// An error, as one of another thing that it holds of too.
-fn again(what: &str, error: &Error) -> Error {
-    let (_, reason) = error.thing_and_reason();
-    Error::new(error.kind(), what, reason).with_hint(error.hint().unwrap_or_default())
 }
 
 /// Refuses every snapshot whose handle another one has.

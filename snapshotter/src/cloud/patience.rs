@@ -91,6 +91,12 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// The same with other limits.
+    #[must_use]
+    pub fn with(&self, limits: Limits) -> Self {
+        Self { parts: self.parts.clone(), limits }
+    }
+
     /// The clock that never steps back.
     pub fn now(&self) -> Duration {
         self.parts.clock.monotonic()

@@ -103,6 +103,35 @@ async fn a_snapshot_is_let_go_of_only_when_its_content_was_heard_to_stay() {
 }
 
 #[test]
+fn a_content_goes_only_when_its_driver_will_delete_the_snapshot() {
+    let marked = json!({BEING_DELETED: "yes"});
+    let of = |meta: Value, policy: &str, source: Value, status: Value| {
+        Step::of(&json!({"metadata": meta, "spec": {"deletionPolicy": policy, "source": source}, "status": status}))
+    };
+    let (made, given) = (json!({"volumeHandle": "v"}), json!({"snapshotHandle": "h"}));
+    let (seen, nothing) = (json!({"snapshotHandle": "h"}), Value::Null);
+    let going = json!({"annotations": marked, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+    let meta = json!({"annotations": marked});
+    let lost = json!({"error": {"message": "Failed to check and update snapshot content: can not find snapshot for snapshotID h"}});
+    let down = json!({"error": {"message": "Failed to check and update snapshot content: rpc error: Unavailable"}});
+    for (meta, policy, source, status, step) in [
+        (json!({}), "Delete", &made, &seen, Step::Mark),
+        (meta.clone(), "Retain", &made, &seen, Step::Mark),
+        // The sidecar took the mark off, as it writes back what it had read.
+        (json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), "Delete", &made, &seen, Step::Mark),
+        (meta.clone(), "Delete", &made, &nothing, Step::Remove),
+        (meta.clone(), "Delete", &given, &nothing, Step::Look),
+        (meta.clone(), "Delete", &given, &down, Step::Look),
+        (meta.clone(), "Delete", &given, &lost, Step::Remove),
+        (meta, "Delete", &given, &seen, Step::Remove),
+        (going, "Delete", &given, &seen, Step::Delete),
+    ] {
+        let what = format!("{meta} {policy} {source} {status}");
+        assert_eq!(of(meta, policy, source.clone(), status.clone()), step, "{what}");
+    }
+}
+
+#[test]
 fn no_plugin_may_have_the_name_of_a_driver_here() {
     for name in [NAME, crate::files::NAME] {
         assert!(crate::driver::OWN.contains(&name), "{name}");

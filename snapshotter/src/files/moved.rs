@@ -8,7 +8,7 @@
 //!
 //! **Invariants.** (1) The snapshot goes only when the repository was seen to have its files [`Moved::cleared`]. (2) The vessel's volume
 //! goes first: some storage systems want that. (3) What cannot be removed now is no reason to say that a volume was not
-//! kept: it is named as left behind [`Moved::helpers`]. (4) A vessel's volume goes with it, whatever its class says.
+//! kept: a snapshot that its point does not have is found by whoever looks for what was left. (4) A vessel's volume goes with it, whatever its class says.
 //!
 //! Not here: which volumes are moved (`plan`), putting files back (as of any that are kept by files).
 
@@ -24,10 +24,10 @@ use hindcast_journal::{
 };
 use serde_json::{Value, json};
 
-use super::{BOUND, Came, Files, Stand, WAITS, folder, tag_of};
+use super::{BOUND, Came, Files, Stand, WAITS, folder};
 use crate::{
-    csi::{Csi, contents, snapshots},
-    driver::{self, Helper, SAID, Standing, VolumeDriver},
+    csi::{Csi, GROUP, VERSION, contents, snapshots},
+    driver::{self, SAID, Standing, VolumeDriver},
     scene::text,
 };
 
@@ -192,16 +192,15 @@ impl Moved {
     fn vessels(&self, of: &Taken) -> [(String, Value); 3] {
         let detail = |name: &str| of.details.get(name).map_or("", String::as_str);
         let (name, namespace) = (vessel_of(&of.tag), self.files.template.namespace());
-        let metadata = |namespace: Option<&str>| {
-            let annotations = json!({(tags::POINT): of.tag.point, (tags::CLAIM): format!("{}/{name}", self.files.template.namespace())});
+        let metadata = |within: Option<&str>| {
+            let annotations = json!({(tags::POINT): of.tag.point, (tags::CLAIM): format!("{namespace}/{name}")});
             let mut metadata = json!({"name": name, "labels": {(tags::FILLS): "mover"}, "annotations": annotations});
-            if let Some(namespace) = namespace {
-                metadata["namespace"] = json!(namespace);
+            if let Some(within) = within {
+                metadata["namespace"] = json!(within);
             }
             metadata
         };
-        let group = "snapshot.storage.k8s.io";
-        let version = format!("{group}/v1");
+        let version = format!("{GROUP}/{VERSION}");
         let mut content = json!({
             "apiVersion": version, "kind": "VolumeSnapshotContent", "metadata": metadata(None),
             "spec": {
@@ -224,7 +223,7 @@ impl Moved {
             "spec": {
                 "accessModes": modes, "storageClassName": detail("storageClass"), "volumeMode": "Filesystem",
                 "resources": {"requests": {"storage": size.to_string()}},
-                "dataSource": {"apiGroup": group, "kind": "VolumeSnapshot", "name": name},
+                "dataSource": {"apiGroup": GROUP, "kind": "VolumeSnapshot", "name": name},
             },
         });
         [(contents(), content), (snapshots(namespace), snapshot), (self.files.vessels(), claim)]
@@ -400,42 +399,5 @@ impl VolumeDriver for Moved {
         };
         self.csi.delete(&Taken { handle, ..taken.clone() }).await?;
         self.files.delete(taken).await
-    }
-
-    /// Snapshots whose files are in the bucket.
-    async fn helpers(&self) -> Result<Vec<Helper>> {
-        let there = self.csi.all(&self.files.place.cluster).await?;
-        if there.is_empty() {
-            return Ok(Vec::new());
-        }
-        let kept = self.files.repository.list(None).await?;
-        let mut idle = Vec::new();
-        for taken in there {
-            let its = |tag: &Tag| kept.iter().any(|kept| kept.marks.point == tag.id && kept.marks.index == tag.index);
-            if !its(&taken.tag) {
-                continue;
-            }
-            let detail = |name: &str| taken.details.get(name).filter(|detail| !detail.is_empty());
-            let path = match (detail("content"), detail("namespace")) {
-                (Some(content), _) => object(&contents(), content),
-                (None, Some(namespace)) => object(&snapshots(namespace), &taken.tag.name()),
-                (None, None) => continue,
-            };
-            let Some(stands) = self.files.api.get(&path).await? else { continue };
-            let title = format!("snapshot of a volume whose files are kept: {}", taken.tag);
-            idle.push(Helper { title, path, uid: text(&stands, "/metadata/uid") });
-        }
-        Ok(idle)
-    }
-
-    async fn remove(&self, helper: &Helper) -> Result<()> {
-        let Some(stands) = self.files.api.get(&helper.path).await? else { return Ok(()) };
-        let Some(tag) = tag_of(&stands).filter(|_| text(&stands, "/metadata/uid") == helper.uid) else {
-            return Ok(());
-        };
-        let mut taken = Taken::bare(tag, NAME);
-        let namespace = text(&stands, "/metadata/namespace");
-        taken.details.extend((!namespace.is_empty()).then(|| ("namespace".to_owned(), namespace)));
-        self.csi.delete(&taken).await
     }
 }

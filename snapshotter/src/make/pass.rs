@@ -11,7 +11,7 @@ use std::{
 
 use hindcast_journal::{Error, Result, error::ErrorKind};
 
-use super::{Maker, told_of};
+use super::Maker;
 use crate::driver::VolumeDriver;
 
 /// The drivers that could not be asked, and why.
@@ -44,7 +44,7 @@ impl Pass {
     pub(super) fn failed(&self, name: &str, error: &Error) {
         if error.kind() == ErrorKind::Unavailable {
             let mut down = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            down.entry(name.to_owned()).or_insert_with(|| told_of(error));
+            down.entry(name.to_owned()).or_insert_with(|| error.told());
         }
     }
 }

@@ -19,7 +19,10 @@ use hindcast_journal::{
 };
 
 use super::{Maker, Under, pass::Pass, run_hooks::Before};
-use crate::driver::{Helper, VolumeDriver};
+use crate::{
+    driver::{Helper, VolumeDriver},
+    files,
+};
 
 /// Something that was left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl Maker {
         let own = points.own_ids().await?;
         there.retain(|taken| own.as_ref().is_some_and(|own| taken.tag.id.starts_with(own)));
         let listed = points.list().await?;
-        let mut known: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        let mut known: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
         let mut busy: BTreeSet<String> = BTreeSet::new();
         for point in &listed {
             match point.stage {
@@ -90,8 +93,8 @@ impl Maker {
                         if !self.is_free(point).await? {
                             busy.insert(made.about.id.clone());
                         }
-                        let taken = made.volumes.iter().filter_map(|volume| volume.taken.as_ref());
-                        known.entry(made.about.id).or_default().extend(taken.map(|taken| taken.tag.index));
+                        let taken = made.volumes.into_iter().filter_map(|volume| volume.taken);
+                        known.entry(made.about.id).or_default().extend(taken.map(|one| (one.tag.index, one.driver)));
                     }
                     Ok(None) => {}
                     // What cannot be read may have any of them.
@@ -103,7 +106,9 @@ impl Maker {
             }
         }
         let leaked = there.into_iter().filter(|taken| {
-            let has = known.get(&taken.tag.id).is_some_and(|indexes| indexes.contains(&taken.tag.index));
+            let by = known.get(&taken.tag.id).and_then(|volumes| volumes.get(&taken.tag.index));
+            // What was moved into the bucket is not needed where it was copied from.
+            let has = by.is_some_and(|by| by != files::NAME || taken.driver == files::NAME);
             !has && !busy.contains(&taken.tag.id)
         });
         out.extend(leaked.map(|taken| Left::Leaked(Box::new(taken))));
@@ -133,7 +138,7 @@ impl Maker {
                 },
                 Left::Unasked(_, why) => Err(Error::new(ErrorKind::Unavailable, "the driver", why.clone())),
             };
-            out.push(Mended { left, failed: done.err().map(|error| super::told_of(&error)) });
+            out.push(Mended { left, failed: done.err().map(|error| error.told()) });
         }
         for driver in &self.drivers.0 {
             // It costs room until the next time, and nothing else.
@@ -193,7 +198,7 @@ impl Maker {
                 Under { order, driver, taken, why, cut: false, ready: false, trouble: None, copied: None }
             })
             .collect();
-        self.wait_cut(&mut under, &|_| {}).await;
+        self.wait_cut(&mut under, self.limits.cut, &|_| {}).await;
         self.now.close().await?;
         let end = self.now.revision().await?;
         self.wait_ready(&mut under, &|_| {}).await;

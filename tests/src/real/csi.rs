@@ -202,6 +202,16 @@ impl Csi {
         Ok(csi)
     }
 
+    /// Stops the sidecar of snapshots where it is, until it goes on.
+    pub fn pause_snapshotter(&self) -> Result<()> {
+        self.sidecars[1].pause()
+    }
+
+    /// Lets it go on.
+    pub fn resume_snapshotter(&self) -> Result<()> {
+        self.sidecars[1].resume()
+    }
+
     /// Creates the definitions and the classes. Those that another driver brought are left.
     async fn define(&self, kubectl: &Path, kubeconfig: &Path, definitions: &[PathBuf]) -> Result<()> {
         let mut apply = tokio::process::Command::new(kubectl);

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     node,
-    scene::{SOON, Said, ask_within, namespace, on_folder, until},
+    scene::{SOON, Said, ask_within, namespace, namespace_goes, on_folder, until},
 };
 
 /// A database, and how it is spoken with.
@@ -240,9 +240,7 @@ async fn lost_and_restored(scene: &Scene, database: &Database) -> Result<()> {
     writer.past(after + 2).await?;
     let last = writer.end().await?;
 
-    send(&scene.client, "DELETE", &format!("/api/v1/namespaces/{name}"), None).await?;
-    let gone = async || Ok(find(&scene.client, &format!("/api/v1/namespaces/{name}")).await?.is_none());
-    until("the namespace is gone", Duration::from_mins(2), gone).await?;
+    namespace_goes(&scene.client, name, Duration::from_mins(2)).await?;
     let at = format!("point:{point}");
     let plan = scene.ask(&["plan", "-n", name, "--at", &at]).await?;
     plan.is(1, &["1 volume as of recovery point", &point])?.never(&["EMPTY"])?;

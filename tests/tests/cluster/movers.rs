@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hindcast_tests::{
-    http::{create, find, send},
+    http::{create, find},
     oracle::subject::{Hindcast, Place, Running},
     real::{Cluster, Csi, Fault, HttpProxy, Image, Minio, Node, process::Workdir},
 };
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::scene::{BINARY, SOON, Said, ask_within, namespace, until};
+use crate::scene::{BINARY, SOON, Said, ask_within, namespace, namespace_goes, until};
 
 const POD: &str = "/api/v1/namespaces/shop/pods";
 const MOVERS: &str = "/api/v1/namespaces/movers/pods";
@@ -69,10 +69,29 @@ impl Scene {
         Ok(scene)
     }
 
+    /// With what a command has to know of the scene.
+    fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        [args, &["--run-address", &self.running.address, "--mover", &self.template]].concat()
+    }
+
     async fn ask(&self, args: &[&str]) -> Result<Said> {
-        let address = ["--run-address", &self.running.address, "--mover", &self.template];
-        let args = [args, &address].concat();
-        ask_within(&self.hindcast, &args, Duration::from_mins(4)).await
+        ask_within(&self.hindcast, &self.args(args), Duration::from_mins(4)).await
+    }
+
+    /// A process that can be killed.
+    fn command(&self, args: &[&str]) -> tokio::process::Command {
+        self.hindcast.command(&self.args(args), true)
+    }
+
+    /// A point whose process was killed, once its hold has run out and it is made of what is there.
+    async fn adopted(&self, name: &str) -> Result<Value> {
+        until("the point is made", Duration::from_mins(4), async || {
+            self.ask(&["point", "gc"]).await?;
+            let shown = self.ask(&["point", "show", name, "-o", "json"]).await?;
+            Ok(shown.code == 0)
+        })
+        .await?;
+        self.ask(&["point", "show", name, "-o", "json"]).await?.is(0, &[])?.json()
     }
 
     /// Makes the workload and its claim.
@@ -247,11 +266,7 @@ async fn comes_back(scene: &Scene) -> Result<()> {
     scene.nothing_left().await?;
 
     // Lost with its namespace.
-    send(&scene.client, "DELETE", "/api/v1/namespaces/shop", None).await?;
-    until("the namespace is gone", 2 * SOON, async || {
-        Ok(find(&scene.client, "/api/v1/namespaces/shop").await?.is_none())
-    })
-    .await?;
+    namespace_goes(&scene.client, "shop", 2 * SOON).await?;
     let plan = scene.ask(&["plan", "-n", "shop", "--at", "point:p1"]).await?;
     plan.is(1, &["it puts the files of recovery point p1 back", "handed over to claim shop/data"])?;
     scene.ask(&["restore", "-n", "shop", "--at", "point:p1", "--yes"]).await?.is(0, &[])?;
@@ -303,21 +318,7 @@ async fn outlives(scene: &Scene) -> Result<()> {
     scene.sh(FILL).await?;
     // Held back right before it counts; the process that waits for it is killed, then the mover.
     let held = scene.proxy.inject("PUT", "/files/snapshots/", 1, Fault::HangBefore);
-    let address = scene.running.address.clone();
-    let args = [
-        "point",
-        "create",
-        "p1",
-        "-n",
-        "shop",
-        "--volumes",
-        "files",
-        "--mover",
-        &scene.template,
-        "--run-address",
-        &address,
-    ];
-    let mut child = scene.hindcast.command(&args, true).spawn()?;
+    let mut child = scene.command(&["point", "create", "p1", "-n", "shop", "--volumes", "files"]).spawn()?;
     held.wait(1, 2 * SOON).await?;
     child.kill().await?;
     let movers = find(&scene.client, MOVERS).await?.context("it is served")?;
@@ -325,14 +326,7 @@ async fn outlives(scene: &Scene) -> Result<()> {
     scene.node.kill_container("movers", &mover).await?;
     held.withdraw();
     // Its hold runs out; then what it left is adopted: the mover that was started again has kept the files meanwhile.
-    until("the point is made", Duration::from_mins(4), async || {
-        scene.ask(&["point", "gc"]).await?;
-        let shown = scene.ask(&["point", "show", "p1", "-o", "json"]).await?;
-        Ok(shown.code == 0)
-    })
-    .await?;
-    let made = scene.ask(&["point", "show", "p1", "-o", "json"]).await?;
-    let made = made.is(0, &[])?.json()?;
+    let made = scene.adopted("p1").await?;
     ensure!(made["state"] == "complete" && made["volumes"][0]["snapshot"].is_string(), "{made}");
     scene.nothing_left().await?;
     let listed = scene.ask(&["mover", "list"]).await?;
@@ -361,12 +355,9 @@ async fn is_moved(scene: &Scene) -> Result<()> {
 
     // The moment is the snapshot's, whenever its files are copied, and by whom; and what is on its way can be deleted.
     let held = scene.proxy.inject("PUT", "/files/snapshots/", 2, Fault::HangBefore);
-    let address = scene.running.address.clone();
     let mut children = Vec::new();
     for name in ["p2", "p3"] {
-        let args =
-            ["point", "create", name, "-n", "shop", "--move", "--mover", &scene.template, "--run-address", &address];
-        children.push(scene.hindcast.command(&args, true).spawn()?);
+        children.push(scene.command(&["point", "create", name, "-n", "shop", "--move"]).spawn()?);
     }
     held.wait(2, 3 * SOON).await?;
     scene.sh("echo late > /data/late && rm /data/a/b/1").await?;
@@ -378,14 +369,7 @@ async fn is_moved(scene: &Scene) -> Result<()> {
     })
     .await?;
     held.withdraw();
-    until("the point is made", Duration::from_mins(4), async || {
-        scene.ask(&["point", "gc"]).await?;
-        let shown = scene.ask(&["point", "show", "p2", "-o", "json"]).await?;
-        Ok(shown.code == 0)
-    })
-    .await?;
-    let made = scene.ask(&["point", "show", "p2", "-o", "json"]).await?;
-    let made = made.is(0, &[])?.json()?;
+    let made = scene.adopted("p2").await?;
     ensure!(made["state"] == "complete", "{made}");
     scene.nothing_left().await?;
     scene.no_snapshot_left().await?;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     points::Scene,
-    scene::{ask, ask_with_cluster, create, create_when_served, moment, send, until},
+    scene::{ask, ask_with_cluster, create, create_when_served, moment, namespace_goes, send, until},
 };
 
 const OURS: &str = "/apis/hindcast.dev/v1alpha1/namespaces/hindcast";
@@ -170,8 +170,7 @@ async fn scheduled(scene: &Scene) -> Result<String> {
 }
 
 async fn restored(scene: &Scene, point: &str) -> Result<()> {
-    send(&scene.cluster.client(), "DELETE", "/api/v1/namespaces/shop", None).await?;
-    until("the namespace is gone", LONG, async || Ok(scene.get("/api/v1/namespaces/shop").await?.is_none())).await?;
+    namespace_goes(&scene.cluster.client(), "shop", LONG).await?;
     let spec = json!({
         "serviceAccountName": "restorer", "at": format!("point:{point}"), "target": {"namespace": "shop"}, "mode": "Apply",
     });
@@ -264,8 +263,7 @@ async fn killed(scene: &Scene) -> Result<()> {
     // A change's time is when it was heard of.
     scene.running.close().await?;
     let at = moment(&scene.running).await?;
-    send(&client, "DELETE", "/api/v1/namespaces/mill", None).await?;
-    until("the namespace is gone", LONG, async || Ok(scene.get("/api/v1/namespaces/mill").await?.is_none())).await?;
+    namespace_goes(&client, "mill", LONG).await?;
     let rules =
         json!([{"apiGroups": [""], "apiVersions": ["*"], "resources": ["configmaps"], "operations": ["CREATE"]}]);
     let pid = scene.running.process.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())).context("it runs")?;

@@ -3,18 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 use hindcast_tests::{
     http::{JSON, find, request},
     oracle::subject::{Hindcast, Running},
     real::{CallFault, Cluster, Csi, process::Workdir},
+    until::{never, succeeds},
 };
 use kube::Client;
 use serde_json::{Value, json};
 
 use crate::scene::{
-    SOON, Said, ask, ask_with_cluster, create, namespace, on_folder, rule, send, until, volume_by_hand,
+    SOON, Said, ask, ask_with_cluster, create, namespace, namespace_goes, on_folder, rule, send, until, volume_by_hand,
 };
 
 const CONTENTS: &str = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents";
@@ -52,6 +53,20 @@ impl Scene {
     async fn point(&self, args: &[&str]) -> Result<Said> {
         let address = &self.running.address;
         ask_with_cluster(&self.hindcast, &[&["point"], args, &["--run-address", address]].concat()).await
+    }
+
+    /// Waits until only what points have is there. What still is, and what the sidecars know of it, is told.
+    async fn nothing_left(&self, within: Duration) -> Result<()> {
+        succeeds("only what points have is there", within, async || {
+            let said = self.point(&["gc", "--plan"]).await?;
+            if said.code == 0 {
+                return Ok(());
+            }
+            let client = self.cluster.client();
+            let snapshots = items(&client, "/apis/snapshot.storage.k8s.io/v1/volumesnapshots").await?;
+            bail!("{said}\n{:#}\n{:#}", json!(snapshots), json!(items(&client, CONTENTS).await?))
+        })
+        .await
     }
 
     /// What the driver has: the snapshots that were made and not deleted.
@@ -119,11 +134,7 @@ async fn a_point_has_the_volumes_of_its_scope_and_outlives_its_namespace() -> Re
     files.is(0, &["checkpoints/"])?;
 
     // A namespace that goes takes no recovery point along.
-    send(&client, "DELETE", "/api/v1/namespaces/shop", None).await?;
-    until("the namespace is gone", Duration::from_mins(1), async || {
-        Ok(find(&client, "/api/v1/namespaces/shop").await?.is_none())
-    })
-    .await?;
+    namespace_goes(&client, "shop", Duration::from_mins(1)).await?;
     ensure!(scene.snapshots().await? == 3, "its snapshots stay");
     ensure!(scene.point(&["gc", "--plan"]).await?.code == 0, "nothing was left behind");
     ask(&scene.hindcast, &["get", "cm", "-n", "shop", "--at", "point:first"]).await?.is(0, &["m "])?;
@@ -136,7 +147,22 @@ async fn a_point_has_the_volumes_of_its_scope_and_outlives_its_namespace() -> Re
     until("the content is gone", SOON, async || Ok(find(&client, &format!("{CONTENTS}/{lost}")).await?.is_none()))
         .await?;
     ensure!(scene.snapshots().await? == 3, "its snapshot stays");
-    scene.point(&["delete", "first", "--yes"]).await?.is(0, &["deleted first"])?;
+    // A content that is made for a handle is not deleted before its sidecar has seen it: its snapshot would stay.
+    scene.csi.pause_snapshotter()?;
+    let deleted = scene.point(&["delete", "first", "--yes"]);
+    let looked = async {
+        let all = async || Ok::<_, anyhow::Error>(items(&client, CONTENTS).await?);
+        let given = |content: &&Value| content["spec"]["source"]["snapshotHandle"].is_string();
+        until("a content is made for it", SOON, async || Ok(all().await?.iter().any(|one| given(&one)))).await?;
+        never("it is deleted unseen", Duration::from_secs(2), async || {
+            Ok(all().await?.iter().filter(given).any(|one| one["metadata"]["deletionTimestamp"].is_string()))
+        })
+        .await?;
+        scene.csi.resume_snapshotter()
+    };
+    let (deleted, looked) = tokio::join!(deleted, looked);
+    looked?;
+    deleted?.is(0, &["deleted first"])?;
     ensure!(scene.snapshots().await? == 0, "its snapshots go with it");
     ensure!(items(&client, CONTENTS).await?.is_empty(), "and so do their contents");
     scene.point(&["list"]).await?.is(0, &["no recovery points"])?;
@@ -210,10 +236,7 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
     scene.csi.clear_faults().await?;
     made.is(1, &["partial", "was not ready within 5 s"])?;
     // What was not ready in time is no part of the point, and is deleted.
-    until("only what points have is there", Duration::from_mins(1), async || {
-        Ok(scene.point(&["gc", "--plan"]).await?.code == 0)
-    })
-    .await?;
+    scene.nothing_left(Duration::from_mins(1)).await?;
 
     // What a driver says is told with what came of it: here that no more are to be had.
     scene.csi.fault(CallFault::fails("CreateSnapshot").code(8, "the quota of 10 snapshots is exceeded")).await?;
@@ -222,10 +245,7 @@ async fn what_cannot_be_taken_is_missing_by_name_and_what_is_left_behind_is_foun
     made.is(1, &["partial", "shop/data-0", "fixed no moment within 5 s", "the quota of 10 snapshots is exceeded"])?;
     hooks_that_cannot_run(&scene).await?;
     // The sidecar rests longer and longer before it tries again.
-    until("only what points have is there", Duration::from_mins(5), async || {
-        Ok(scene.point(&["gc", "--plan"]).await?.code == 0)
-    })
-    .await?;
+    scene.nothing_left(Duration::from_mins(5)).await?;
 
     // A snapshot that bears the tag of a point that never was is found and deleted; others are nobody's to delete.
     let uid = find(&client, "/api/v1/namespaces/kube-system").await?.context("there is one")?;

@@ -95,6 +95,14 @@ pub(crate) async fn namespace(client: &Client, name: &str) -> Result<()> {
     create(client, "/api/v1/namespaces", namespace).await.map(|_| ())
 }
 
+/// Deletes a namespace, and waits until it is gone.
+pub(crate) async fn namespace_goes(client: &Client, name: &str, within: Duration) -> Result<()> {
+    let path = format!("/api/v1/namespaces/{name}");
+    send(client, "DELETE", &path, None).await?;
+    let gone = async || Ok(find(client, &path).await?.is_none());
+    until("the namespace is gone", within, gone).await.map(|_| ())
+}
+
 /// Makes a claim in `shop` that is bound to a volume made by hand, both of this name and size, with this source.
 pub(crate) async fn volume_by_hand(client: &Client, name: &str, size: &str, source: &Value) -> Result<()> {
     const CLAIMS: &str = "/api/v1/namespaces/shop/persistentvolumeclaims";

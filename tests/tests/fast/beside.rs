@@ -16,7 +16,7 @@ use hindcast_journal::{
     point::{Order, PointState, Taken, Volume},
 };
 use hindcast_snapshotter::{
-    Maker, Mended, Told,
+    Left, Maker, Mended, Told,
     driver::{Standing, VolumeDriver},
 };
 use hindcast_tests::sim::harness::in_simulated_time;
@@ -39,6 +39,8 @@ enum Wrong {
     NotFound,
     /// It tells of a snapshot that the other driver was to make.
     Lies,
+    /// It moves a snapshot into the bucket, and the snapshot stays where it was.
+    Leaves,
 }
 
 /// A driver that is asked before the model's, by its name.
@@ -123,7 +125,11 @@ impl VolumeDriver for Beside {
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
         self.ask(Some(Wrong::HangsAtLook)).await?;
         let there = self.kept.lock().expect("no holder panics").contains_key(&taken.handle);
-        Ok((taken.clone(), if there { Standing::Ready } else { Standing::Gone }))
+        let mut now = taken.clone();
+        if *self.wrong.lock().expect("no holder panics") == Wrong::Leaves {
+            "files".clone_into(&mut now.driver);
+        }
+        Ok((now, if there { Standing::Ready } else { Standing::Gone }))
     }
 
     async fn find(&self, cluster: &str, id: &str) -> Result<Vec<Taken>> {
@@ -261,6 +267,22 @@ fn hooks_after_run_once_however_often_a_point_cannot_be_made() {
         assert_eq!(point.state, PointState::Complete, "{point:?}");
         assert_eq!(point.hooks.len(), 4, "what ran is told: {:?}", point.hooks);
         assert!(stage.storage.thawed() == 2 && maker.thawed.lock().expect("no holder panics").is_empty());
+        stage.run.stop().await;
+    });
+}
+
+#[test]
+fn what_was_moved_into_the_bucket_is_not_left_where_it_was() {
+    in_simulated_time(async {
+        let (stage, beside, maker) = stage(27).await;
+        beside.is(Wrong::Leaves);
+        let point = maker.take(&request("p"), &|_| {}).await.expect("it is made");
+        assert_eq!((point.state, point.snapshots(), beside.kept()), (PointState::Complete, 3, 1), "{point:?}");
+        let left = maker.look_for_left().await.expect("it can look");
+        assert!(matches!(&left[..], [Left::Leaked(taken)] if taken.driver == NAME), "{left:?}");
+        assert_eq!(failed(&maker.reconcile().await.expect("it can look")), 0);
+        assert_eq!((beside.kept(), stage.storage.snapshots().len()), (0, 2), "all else is the point's");
+        assert_eq!(maker.look_for_left().await.expect("it can look"), []);
         stage.run.stop().await;
     });
 }
