@@ -47,7 +47,7 @@ pub use self::{
         About, Begin, Deletion, Frozen, Hold, Hook, Left, OnError, Phase, Point, PointScope, PointState, PointVolume,
         Ran, Volumes,
     },
-    volume::{Mounted, Order, Tag, Taken, Volume, tags},
+    volume::{Group, Mounted, Order, Tag, Taken, Volume, tags},
 };
 use crate::{
     Error, Result,

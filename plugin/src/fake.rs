@@ -224,6 +224,7 @@ pub(crate) fn orders(many: u32) -> Vec<Order> {
             class: String::new(),
             tags: BTreeMap::new(),
             mounted: None,
+            group: None,
         })
         .collect()
 }

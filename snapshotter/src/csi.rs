@@ -11,14 +11,15 @@
 //! our labels is never touched ([`crate::api`]), and of contents only the one of our `VolumeSnapshot` is marked as ours,
 //! whatever is said of its name [`Csi::retain`]. (3) Nothing is deleted in the storage system but by the sidecar of its driver.
 //!
-//! Not here: group snapshots, which class a volume's snapshot is of (`plan`), making claims from snapshots (`restorer`).
+//! Not here: which class a volume's snapshot is of, and which are of a group (`plan`); making claims from snapshots (`restorer`).
 
+pub(crate) mod groups;
 mod helpers;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
 use hindcast_cluster::path::{collection, object};
 use hindcast_journal::{
     Error, Parts, Result,
@@ -53,9 +54,12 @@ const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshotcontent-b
 const RETAINED: &str = "retained";
 const HEARD: Micros = 2_000_000;
 /// What the sidecar says of a content whose snapshot is not in the storage system.
-const NOT_FOUND: &str = "can not find snapshot";
+const NOT_FOUND: [&str; 2] = ["can not find snapshot", "code = NotFound"];
 /// Snapshots asked for at once.
 const AT_ONCE: usize = 64;
+/// An annotation: when the sidecar was asked once more, and how often it is.
+const ASKED: &str = "hindcast.dev/asked";
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a deletion in the storage system is waited for, and how often it is looked at.
 const DELETION: Duration = Duration::from_mins(2);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -64,14 +68,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub struct Csi {
     api: Api,
+    groups: groups::Groups,
 }
 
 impl Csi {
     /// With this client's rights.
     pub fn new(client: kube::Client, parts: Parts) -> Self {
-        let rights =
-            "the account needs get, list, create, patch and delete of volumesnapshots and volumesnapshotcontents";
-        Self { api: Api::new(client, parts, rights) }
+        let rights = "the account needs get, list, create, patch and delete of volumesnapshots and volumesnapshotcontents, and of \
+                      volumegroupsnapshots and volumegroupsnapshotcontents where they are served";
+        Self { api: Api::new(client, parts, rights), groups: groups::Groups::default() }
     }
 
     async fn create_one(&self, order: &Order) -> Result<Taken> {
@@ -208,33 +213,46 @@ impl Csi {
             let Some(tag) = tag_of(&content) else { continue };
             let entry = found.entry((tag.id.clone(), tag.index)).or_insert_with(|| Taken::bare(tag, NAME));
             *entry = Self::with_content(entry.clone(), &content);
+            let group = groups::named(&content);
+            if !group.is_empty() {
+                entry.details.insert(groups::GROUP.to_owned(), group);
+            }
         }
+        self.in_groups(selector, &mut found).await?;
         Ok(found.into_values().collect())
     }
 
     /// Deletes the snapshot of a content by way of its driver: does what is still to be done for that until there is no such
     /// content. What its controllers read late may undo what was done once.
-    async fn delete_content(&self, content: &Value) -> Result<()> {
-        let path = object(&contents(), &text(content, "/metadata/name"));
+    async fn delete_content(&self, folder: &str, content: &Value) -> Result<()> {
+        let path = object(folder, &text(content, "/metadata/name"));
         let began = self.api.parts.clock.monotonic();
+        let mut asked = began;
         let (mut now, mut last) = (Some(content.clone()), None);
         while let Some(content) = now {
             let step = Step::of(&content);
             if last.replace(step) == Some(step) {
                 self.api.parts.clock.sleep(LOOK_EVERY).await;
             }
+            let waited = self.api.parts.clock.monotonic();
             match step {
                 Step::Mark => {
                     let body = json!({
-                        "metadata": {"annotations": {BEING_DELETED: "yes"}},
+                        "metadata": {"annotations": {(Of::content(&content).mark): "yes"}},
                         "spec": {"deletionPolicy": "Delete"},
                     });
                     self.api.patch(&path, &body).await?;
                 }
                 Step::Remove => self.api.remove(&path, &text(&content, "/metadata/uid")).await?,
+                // A sidecar that meets an older state when it tries again forgets what it was to do, until something changes.
+                Step::Look | Step::Delete if waited.saturating_sub(asked) > ASK_AGAIN => {
+                    asked = waited;
+                    let body = json!({"metadata": {"annotations": {(ASKED): self.api.parts.clock.now().to_string()}}});
+                    self.api.patch(&path, &body).await?;
+                }
                 Step::Look | Step::Delete => {}
             }
-            if self.api.parts.clock.monotonic().saturating_sub(began) > DELETION {
+            if waited.saturating_sub(began) > DELETION {
                 let done = if step == Step::Look { "looked for" } else { "deleted" };
                 let why = text(&content, "/status/error/message");
                 let why = if why.is_empty() { why } else { format!(": {why}") };
@@ -263,19 +281,42 @@ enum Step {
     Delete,
 }
 
+/// Where a content has what matters to its deletion.
+struct Of {
+    /// What tells the sidecar to delete.
+    mark: &'static str,
+    /// What it was made for, if it was made for what is there.
+    given: &'static str,
+    /// What the sidecar has found.
+    seen: &'static str,
+}
+
+impl Of {
+    fn content(content: &Value) -> Self {
+        match content.pointer("/spec/volumeGroupSnapshotRef") {
+            None => Self { mark: BEING_DELETED, given: "/spec/source/snapshotHandle", seen: "/status/snapshotHandle" },
+            Some(_) => Self {
+                mark: groups::BEING_DELETED,
+                given: "/spec/source/groupSnapshotHandles/volumeGroupSnapshotHandle",
+                seen: "/status/volumeGroupSnapshotHandle",
+            },
+        }
+    }
+}
+
 impl Step {
     fn of(content: &Value) -> Self {
-        let marked = map(content, "/metadata/annotations").contains_key(BEING_DELETED);
+        let Of { mark, given, seen } = Of::content(content);
+        let marked = map(content, "/metadata/annotations").contains_key(mark);
         if !marked || text(content, "/spec/deletionPolicy") != "Delete" {
             return Self::Mark;
         }
         if !text(content, "/metadata/deletionTimestamp").is_empty() {
             return Self::Delete;
         }
-        let given = !text(content, "/spec/source/snapshotHandle").is_empty();
-        let seen = !text(content, "/status/snapshotHandle").is_empty()
-            || text(content, "/status/error/message").contains(NOT_FOUND);
-        if given && !seen { Self::Look } else { Self::Remove }
+        let said = text(content, "/status/error/message");
+        let seen = !text(content, seen).is_empty() || NOT_FOUND.iter().any(|words| said.contains(words));
+        if !text(content, given).is_empty() && !seen { Self::Look } else { Self::Remove }
     }
 }
 
@@ -294,11 +335,31 @@ impl VolumeDriver for Csi {
     }
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
-        let jobs: Vec<_> = orders.iter().map(|order| self.create_one(order)).collect();
+        let groups = groups::whole(orders);
+        let jobs: Vec<_> = groups.iter().map(|group| self.create_group(group)).collect();
+        let made = future::join_all(jobs).await;
+        let mut made: BTreeMap<u32, Result<Taken>> = made.into_iter().flatten().collect();
+        let mut jobs = Vec::with_capacity(orders.len());
+        for order in orders {
+            let made = made.remove(&order.tag.index);
+            jobs.push(async move {
+                match made {
+                    Some(made) => made,
+                    None => self.create_one(order).await,
+                }
+            });
+        }
         stream::iter(jobs).buffered(AT_ONCE).collect().await
     }
 
+    fn ordered(&self, order: &Order, found: Taken) -> Taken {
+        groups::ordered(order, found)
+    }
+
     async fn look(&self, taken: &Taken) -> Result<(Taken, Standing)> {
+        if let Some(group) = taken.details.get(groups::GROUP) {
+            return self.look_in_group(taken, group).await;
+        }
         let namespace = taken.details.get("namespace").map_or("", String::as_str);
         let snapshot = match namespace.is_empty() {
             true => None,
@@ -366,6 +427,9 @@ impl VolumeDriver for Csi {
     }
 
     async fn delete(&self, taken: &Taken) -> Result<()> {
+        if let Some(group) = taken.details.get(groups::GROUP) {
+            return self.delete_group(taken, group).await;
+        }
         let tag = &taken.tag;
         let namespace = taken.details.get("namespace").map_or("", String::as_str);
         if !namespace.is_empty() {
@@ -388,7 +452,7 @@ impl VolumeDriver for Csi {
             left.extend(self.content_for(taken).await?);
         }
         for content in &left {
-            self.delete_content(content).await?;
+            self.delete_content(&contents(), content).await?;
         }
         Ok(())
     }

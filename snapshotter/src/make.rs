@@ -27,6 +27,7 @@ mod delete;
 mod pass;
 mod reconcile;
 mod run_hooks;
+mod together;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -503,6 +504,7 @@ impl Maker {
                     one.why = Some(one.because(format!("{why} within {} s{said}", limit.as_secs())));
                 }
             }
+            together::share(under.iter_mut().map(|one| &mut **one));
             let far = Far::of(under, through);
             tell(far);
             if far.done == far.of {
@@ -534,8 +536,9 @@ impl Maker {
         begin: &Begin,
         between: (Revision, Revision),
         hooks: Vec<Ran>,
-        under: Vec<Under>,
+        mut under: Vec<Under>,
     ) -> Result<Point> {
+        together::share(under.iter_mut());
         let past = match self.cut(between.0).await {
             Ok(past) => past,
             Err(error) => return self.failed(begin, hooks, &under, &error).await,

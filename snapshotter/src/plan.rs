@@ -6,6 +6,8 @@
 //! or Pods use is ordered once. (3) What a policy says goes before what the driver could do. (4) Only labels and namespaces
 //! of the scope decide what belongs to it.
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindcast_journal::{
@@ -20,7 +22,7 @@ use crate::{
     files,
     hooks::{self, HookSpec},
     policy::{
-        self, Action, ActionKind, Approach, LeftOut, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts,
+        self, Action, ActionKind, Approach, ClassOf, LeftOut, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts,
         file_volumes, snapshot_class,
     },
     scene::{Scene, claims_of, map, mounts_of, text, texts},
@@ -115,11 +117,12 @@ pub fn plan(
             Ok(Choice { driver, class, mounted }) => {
                 let index = out.orders.len() as u32;
                 let tag = Tag { cluster: cluster.to_owned(), point: request.name.clone(), id: id.to_owned(), index };
-                out.orders.push(Order { tag, volume, class, tags: BTreeMap::new(), mounted });
+                out.orders.push(Order { tag, volume, class, tags: BTreeMap::new(), mounted, group: None });
                 out.drivers.push(driver);
             }
         }
     }
+    groups::group(scene, request, &mut out);
     let found = hooks::find(reach.pods, &request.hooks);
     let found = found.map_err(|why| hindcast_journal::Error::invalid("hooks", why))?;
     (out.rounds, out.hooks) = found.hooks.into_iter().unzip();
@@ -332,7 +335,14 @@ impl Choosing<'_> {
             }
             let annotations = map(claim, "/metadata/annotations");
             let classes = self.classes;
-            match snapshot_class(classes, &volume.driver, &volume.title(), &annotations, &self.request.annotations) {
+            match snapshot_class(
+                ClassOf::Snapshots,
+                classes,
+                &volume.driver,
+                &volume.title(),
+                &annotations,
+                &self.request.annotations,
+            ) {
                 Ok(class) => return of(by, &class.name),
                 Err(error) => whys.push(error.thing_and_reason().1),
             }

@@ -24,7 +24,7 @@ mod read;
 mod tests;
 mod tree;
 
-pub use class::{SnapshotClass, snapshot_class};
+pub use class::{ClassOf, SnapshotClass, snapshot_class};
 pub use files::{Approach, FileVolumes, LeftOut, file_volumes};
 pub use hindcast_cluster::quantity::Quantity;
 

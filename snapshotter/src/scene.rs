@@ -18,6 +18,7 @@ const VOLUMES: &str = "/persistentvolumes";
 const PODS: &str = "/pods";
 const NAMESPACES: &str = "/namespaces";
 const SNAPSHOT_CLASSES: &str = "snapshot.storage.k8s.io/volumesnapshotclasses";
+const GROUP_CLASSES: &str = "groupsnapshot.storage.k8s.io/volumegroupsnapshotclasses";
 
 /// The objects of a moment that matter to recovery points.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,8 @@ pub struct Scene {
     pub namespaces: BTreeMap<String, Value>,
     /// Snapshot classes.
     pub snapshot_classes: BTreeMap<String, Value>,
+    /// Classes of snapshots of groups.
+    pub group_classes: BTreeMap<String, Value>,
     /// Kinds of these that the journal knows nothing of at the moment.
     pub unknown: Vec<String>,
     /// Whether the cluster serves snapshots of volumes.
@@ -41,7 +44,7 @@ pub struct Scene {
 impl Scene {
     /// The scene of a moment.
     pub async fn read(past: &Past) -> Result<Self> {
-        let kinds = [CLAIMS, VOLUMES, PODS, NAMESPACES, SNAPSHOT_CLASSES];
+        let kinds = [CLAIMS, VOLUMES, PODS, NAMESPACES, SNAPSHOT_CLASSES, GROUP_CLASSES];
         let scope = Scope { kinds: Some(kinds.map(str::to_owned).to_vec()), ..Scope::default() };
         let answer = past.state(&scope).await?;
         let mut scene = Self::default();
@@ -51,7 +54,7 @@ impl Scene {
                     scene.snapshots |= kind == SNAPSHOT_CLASSES;
                 }
                 // What is not built in need not be there at all.
-                None if kind == SNAPSHOT_CLASSES => {}
+                None if [SNAPSHOT_CLASSES, GROUP_CLASSES].contains(&kind) => {}
                 _ => scene.unknown.push(kind.trim_start_matches('/').to_owned()),
             }
         }
@@ -64,6 +67,7 @@ impl Scene {
                 PODS => _ = scene.pods.insert(named, value),
                 VOLUMES => _ = scene.volumes.insert(key.name.clone(), value),
                 NAMESPACES => _ = scene.namespaces.insert(key.name.clone(), value),
+                GROUP_CLASSES => _ = scene.group_classes.insert(key.name.clone(), value),
                 SNAPSHOT_CLASSES => _ = scene.snapshot_classes.insert(key.name.clone(), value),
                 _ => {}
             }

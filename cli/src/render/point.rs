@@ -111,9 +111,14 @@ fn volumes(context: &Context<'_>, volumes: &[crate::view::PointVolume]) {
         };
         let zone = volume.zone.clone().unwrap_or_default();
         let claim = format!("{}/{}", volume.namespace, volume.claim);
-        vec![claim, volume.driver.clone(), volume.class.clone(), size(volume.capacity), zone, snapshot]
+        let by = match (&volume.by, &volume.group) {
+            (Some(by), Some(group)) => format!("{by}, group {group}"),
+            (Some(by), None) => by.clone(),
+            (None, _) => String::new(),
+        };
+        vec![claim, volume.driver.clone(), volume.class.clone(), size(volume.capacity), zone, by, snapshot]
     });
-    for text in table::lines(&["CLAIM", "DRIVER", "CLASS", "CAPACITY", "ZONE", "SNAPSHOT"], rows.collect()) {
+    for text in table::lines(&["CLAIM", "DRIVER", "CLASS", "CAPACITY", "ZONE", "BY", "SNAPSHOT"], rows.collect()) {
         context.printer.line(&Text::plain(text));
     }
 }

@@ -78,6 +78,12 @@ pub(crate) struct PointVolume {
     pub(crate) capacity: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) zone: Option<String>,
+    /// By which of our drivers it is taken: csi, files, move, a cloud or a plugin; absent if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
+    /// The group of volumes that it is taken with at one instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<String>,
     /// The storage system's name of the snapshot; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) snapshot: Option<String>,
@@ -180,6 +186,8 @@ impl PointVolume {
     fn new(volume: &hindcast_journal::point::PointVolume) -> Self {
         let taken = volume.taken.as_ref();
         Self {
+            by: taken.map(|taken| taken.driver.clone()),
+            group: taken.and_then(|taken| taken.group().map(str::to_owned)),
             snapshot: taken.map(|taken| taken.handle.clone()),
             snapshot_time: taken.and_then(|taken| taken.time).map(rfc3339),
             size: taken.map(|taken| taken.size).filter(|size| *size > 0),
@@ -198,6 +206,8 @@ impl PointVolume {
             class: volume.class.clone(),
             capacity: volume.capacity,
             zone: volume.zone().map(str::to_owned),
+            by: None,
+            group: None,
             snapshot: None,
             snapshot_time: None,
             size: None,
@@ -206,8 +216,9 @@ impl PointVolume {
         }
     }
 
-    fn ordered(order: &Order) -> Self {
-        Self { wanted: true, ..Self::of(&order.volume) }
+    fn ordered(order: &Order, driver: &str) -> Self {
+        let group = order.group.as_ref().map(|group| group.value.clone());
+        Self { by: Some(driver.to_owned()), group, wanted: true, ..Self::of(&order.volume) }
     }
 
     fn left(left: &Left) -> Self {
@@ -246,7 +257,8 @@ impl PointPlan {
     pub(crate) fn new(name: &str, planned: &Planned) -> Self {
         let wrong =
             planned.wrong.iter().map(|((namespace, pod), why)| format!("hooks of Pod {namespace}/{pod}: {why}"));
-        let orders = planned.orders.iter().map(PointVolume::ordered);
+        let orders = planned.orders.iter().zip(&planned.drivers);
+        let orders = orders.map(|(order, driver)| PointVolume::ordered(order, driver));
         Self {
             api_version: API_VERSION,
             kind: "RecoveryPointPlan",

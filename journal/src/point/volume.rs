@@ -131,6 +131,23 @@ pub struct Order {
     /// Where its files are, if they are to be kept one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mounted: Option<Mounted>,
+    /// The group that it is snapshotted with at one instant, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+}
+
+/// Volumes of a namespace that are snapshotted at one instant: those whose claims have a label in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Group {
+    /// The label.
+    pub label: String,
+    /// Its value.
+    pub value: String,
+    /// The class of the group's snapshot.
+    pub class: String,
+    /// How many volumes are of it.
+    pub of: usize,
 }
 
 /// Where a volume's files are: mounted on a node, for a Pod that runs there.
@@ -167,6 +184,14 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// A detail: the group of volumes that it was taken with.
+    pub const GROUP: &str = "volumeGroup";
+
+    /// The group of volumes that it was taken with, at one instant.
+    pub fn group(&self) -> Option<&str> {
+        self.details.get(Self::GROUP).map(String::as_str)
+    }
+
     /// One of which nothing is known but what it bears and who took it.
     pub fn bare(tag: Tag, driver: &str) -> Self {
         Self { tag, driver: driver.to_owned(), handle: String::new(), size: 0, time: None, details: BTreeMap::new() }

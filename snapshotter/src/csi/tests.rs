@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use hindcast_journal::parts::{BoxFuture, Clock};
 use http::{Method, Request, Response};
 use kube::client::Body;
 
@@ -129,6 +130,75 @@ fn a_content_goes_only_when_its_driver_will_delete_the_snapshot() {
         let what = format!("{meta} {policy} {source} {status}");
         assert_eq!(of(meta, policy, source.clone(), status.clone()), step, "{what}");
     }
+}
+
+/// A clock that is as far on as was slept.
+#[derive(Debug, Default)]
+struct Leaps(Arc<Mutex<Duration>>);
+
+impl Clock for Leaps {
+    fn now(&self) -> Micros {
+        self.monotonic().as_micros() as Micros
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let now = Arc::clone(&self.0);
+        Box::pin(async move {
+            // Requests are answered here, in whatever time that takes.
+            if duration > Duration::from_secs(1) {
+                std::future::pending::<()>().await;
+            }
+            *now.lock().unwrap() += duration;
+        })
+    }
+}
+
+/// A sidecar that writes back annotations as it had read them, once, and then deletes only what has changed after that.
+#[tokio::test]
+async fn a_sidecar_that_forgets_what_it_was_to_do_is_asked_again() {
+    let (_, content) = content("ours", ("shop", "x"), &labels(&tag()));
+    let state = Arc::new(Mutex::new((Some(content.clone()), Vec::<String>::new())));
+    let seen = Arc::clone(&state);
+    let answer = move |request: Request<Body>| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let method = request.method().clone();
+            let body = request.into_body().collect_bytes().await.unwrap();
+            let mut state = seen.lock().unwrap();
+            let (object, changes) = &mut *state;
+            let before = object.clone();
+            if let (Some(now), true) = (object.as_mut(), method != Method::GET) {
+                let patch: Value = serde_json::from_slice(&body).unwrap();
+                let marks = patch.pointer("/metadata/annotations").cloned().unwrap_or_default();
+                if method == Method::DELETE {
+                    changes.push("remove".to_owned());
+                    now["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                    now["metadata"]["annotations"] = json!({});
+                } else if marks.get(BEING_DELETED).is_some() {
+                    changes.push("mark".to_owned());
+                    now["metadata"]["annotations"] = marks;
+                    now["spec"]["deletionPolicy"] = json!("Delete");
+                } else if marks.get(ASKED).is_some() {
+                    changes.push("ask".to_owned());
+                    *object = None;
+                }
+            }
+            let (code, body) = match before {
+                Some(object) => (200, object),
+                None => (404, json!({"kind": "Status", "reason": "NotFound", "code": 404, "details": {"name": "x"}})),
+            };
+            let answer = Response::builder().status(code).header("content-type", "application/json");
+            answer.body(Body::from(body.to_string().into_bytes()))
+        }
+    };
+    let client = kube::Client::new(tower::service_fn(answer), "default");
+    let csi = Csi::new(client, Parts { clock: Arc::new(Leaps::default()), ..Parts::system() });
+    csi.delete_content(&contents(), &content).await.unwrap();
+    assert_eq!(state.lock().unwrap().1, ["mark", "remove", "mark", "ask"]);
 }
 
 #[test]

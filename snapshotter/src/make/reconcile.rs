@@ -20,6 +20,7 @@ use hindcast_journal::{
 
 use super::{Maker, Under, pass::Pass, run_hooks::Before};
 use crate::{
+    csi::groups,
     driver::{Helper, VolumeDriver},
     files,
 };
@@ -74,6 +75,7 @@ impl Maker {
         there.retain(|taken| own.as_ref().is_some_and(|own| taken.tag.id.starts_with(own)));
         let listed = points.list().await?;
         let mut known: BTreeMap<String, BTreeMap<u32, String>> = BTreeMap::new();
+        let mut groups: BTreeSet<(String, String)> = BTreeSet::new();
         let mut busy: BTreeSet<String> = BTreeSet::new();
         for point in &listed {
             match point.stage {
@@ -94,6 +96,7 @@ impl Maker {
                             busy.insert(made.about.id.clone());
                         }
                         let taken = made.volumes.into_iter().filter_map(|volume| volume.taken);
+                        let taken = taken.inspect(|one| groups.extend(group_of(one)));
                         known.entry(made.about.id).or_default().extend(taken.map(|one| (one.tag.index, one.driver)));
                     }
                     Ok(None) => {}
@@ -109,7 +112,9 @@ impl Maker {
             let by = known.get(&taken.tag.id).and_then(|volumes| volumes.get(&taken.tag.index));
             // What was moved into the bucket is not needed where it was copied from.
             let has = by.is_some_and(|by| by != files::NAME || taken.driver == files::NAME);
-            !has && !busy.contains(&taken.tag.id)
+            // One of a group is deleted with the others.
+            let kept = group_of(taken).is_some_and(|group| groups.contains(&group));
+            !has && !kept && !busy.contains(&taken.tag.id)
         });
         out.extend(leaked.map(|taken| Left::Leaked(Box::new(taken))));
         for driver in &self.drivers.0 {
@@ -221,6 +226,11 @@ impl Maker {
         }
         failed.map_or(Ok(found), Err)
     }
+}
+
+/// The group that a snapshot is deleted with, with the id of its point.
+fn group_of(taken: &Taken) -> Option<(String, String)> {
+    Some((taken.tag.id.clone(), taken.details.get(groups::GROUP)?.clone()))
 }
 
 /// Of what a driver tells of, what it was to make for a point: each by its index. Another driver's would be looked at, and

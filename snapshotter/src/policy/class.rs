@@ -1,4 +1,4 @@
-//! Which `VolumeSnapshotClass` a snapshot is made with, as Velero's rules have it.
+//! Which `VolumeSnapshotClass` a snapshot is made with, and which `VolumeGroupSnapshotClass` one of a group, as Velero's rules have it.
 //!
 //! **Rules.** Of the classes of the volume's driver: (1) the one that the claim's annotation names; (2) the one that the point's annotation for that
 //! driver names; (3) the one with the label; (4) the default one; (5) the only one.
@@ -10,9 +10,38 @@ use std::collections::BTreeMap;
 
 use hindcast_journal::{Error, Result};
 
-/// The annotation of claims, the label of classes, and with the driver behind it the annotation of points.
-const MARK: &str = "velero.io/csi-volumesnapshot-class";
-const DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
+/// What classes are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassOf {
+    /// Snapshots of volumes.
+    Snapshots,
+    /// Snapshots of groups of volumes.
+    Groups,
+}
+
+impl ClassOf {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Snapshots => "VolumeSnapshotClass",
+            Self::Groups => "VolumeGroupSnapshotClass",
+        }
+    }
+
+    /// The annotation of claims, the label of classes, and with the driver behind it the annotation of points.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Snapshots => "velero.io/csi-volumesnapshot-class",
+            Self::Groups => "velero.io/csi-volumegroupsnapshot-class",
+        }
+    }
+
+    fn default(self) -> &'static str {
+        match self {
+            Self::Snapshots => "snapshot.storage.kubernetes.io/is-default-class",
+            Self::Groups => "groupsnapshot.storage.kubernetes.io/is-default-class",
+        }
+    }
+}
 
 /// What of a class is looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,26 +58,29 @@ pub struct SnapshotClass {
 
 /// The class for a snapshot of the volume of a claim (`namespace/name`).
 pub fn snapshot_class<'c>(
+    of: ClassOf,
     classes: &'c [SnapshotClass],
     driver: &str,
     claim: &str,
     claim_annotations: &BTreeMap<String, String>,
     point_annotations: &BTreeMap<String, String>,
 ) -> Result<&'c SnapshotClass> {
-    let of_point = format!("{MARK}_{}", driver.to_lowercase());
-    let named = [("claim", MARK, claim_annotations), ("point", of_point.as_str(), point_annotations)];
+    let (mark, kind) = (of.mark(), of.kind());
+    let of_point = format!("{mark}_{}", driver.to_lowercase());
+    let named = [("claim", mark, claim_annotations), ("point", of_point.as_str(), point_annotations)];
     for (whose, annotation, annotations) in named {
         if let Some(name) = annotations.get(annotation) {
             let says = format!("the annotation {annotation} of the {whose} says {name:?}");
-            return by_name(classes, driver, claim, name, &says);
+            return by_name(kind, classes, driver, claim, name, &says);
         }
     }
     let own: Vec<&SnapshotClass> = classes.iter().filter(|class| is_of(class, driver)).collect();
     let is = |map: &BTreeMap<String, String>, key: &str| map.get(key).is_some_and(|value| value == "true");
-    let labelled: Vec<&SnapshotClass> = own.iter().copied().filter(|class| is(&class.labels, MARK)).collect();
-    let default: Vec<&SnapshotClass> = own.iter().copied().filter(|class| is(&class.annotations, DEFAULT)).collect();
+    let labelled: Vec<&SnapshotClass> = own.iter().copied().filter(|class| is(&class.labels, mark)).collect();
+    let default: Vec<&SnapshotClass> =
+        own.iter().copied().filter(|class| is(&class.annotations, of.default())).collect();
     let steps = [
-        (labelled, format!("have the label {MARK}")),
+        (labelled, format!("have the label {mark}")),
         (default, "are the default".to_owned()),
         (own, "could be meant".to_owned()),
     ];
@@ -62,20 +94,21 @@ pub fn snapshot_class<'c>(
                     claim,
                     reason,
                     &format!(
-                        "put the label {MARK}=true on one of them, or name one in the annotation {MARK} of the claim"
+                        "put the label {mark}=true on one of them, or name one in the annotation {mark} of the claim"
                     ),
                 ));
             }
         }
     }
     let reason = match classes {
-        [] => format!("there is no VolumeSnapshotClass, so none of driver {driver}"),
-        others => format!("there is no VolumeSnapshotClass of driver {driver}; there are {}", list(others.iter())),
+        [] => format!("there is no {kind}, so none of driver {driver}"),
+        others => format!("there is no {kind} of driver {driver}; there are {}", list(others.iter())),
     };
     Err(error(claim, reason, "create one for the driver, or keep the volume's files (fs-backup) instead"))
 }
 
 fn by_name<'c>(
+    kind: &str,
     classes: &'c [SnapshotClass],
     driver: &str,
     claim: &str,
@@ -87,7 +120,7 @@ fn by_name<'c>(
     match classes.iter().find(|class| class.name.eq_ignore_ascii_case(name)) {
         Some(class) if is_of(class, driver) => Ok(class),
         Some(class) => Err(error(claim, format!("{says}, which is of driver {}, not {driver}", class.driver), &hint)),
-        None => Err(error(claim, format!("{says}, and there is no such VolumeSnapshotClass"), &hint)),
+        None => Err(error(claim, format!("{says}, and there is no such {kind}"), &hint)),
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{
-    ActionKind, Approach, Csi, FileVolumes, LeftOut, Nfs, Quantity, ResourcePolicies, SnapshotClass, VolumeFacts,
-    file_volumes, snapshot_class,
+    ActionKind, Approach, ClassOf, Csi, FileVolumes, LeftOut, Nfs, Quantity, ResourcePolicies, SnapshotClass,
+    VolumeFacts, file_volumes, snapshot_class,
 };
 
 fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -356,7 +356,7 @@ fn the_snapshot_class_is_chosen_by_veleros_rules_and_never_guessed() {
         class("of-b", "csi.b", true, true),
     ];
     let choose = |classes: &[SnapshotClass], driver: &str, claim: &[(&str, &str)], point: &[(&str, &str)]| {
-        let chosen = snapshot_class(classes, driver, "shop/data", &map(claim), &map(point));
+        let chosen = snapshot_class(ClassOf::Snapshots, classes, driver, "shop/data", &map(claim), &map(point));
         chosen.map(|class| class.name.clone()).map_err(|e| e.thing_and_reason().1)
     };
     let ok = |name: &str| Ok(name.to_owned());
@@ -396,7 +396,8 @@ fn the_snapshot_class_is_chosen_by_veleros_rules_and_never_guessed() {
         err("there is no VolumeSnapshotClass of driver csi.c; there are plain, marked, default, of-b")
     );
     assert_eq!(choose(&[], "csi.c", &[], &[]), err("there is no VolumeSnapshotClass, so none of driver csi.c"));
-    let hint = snapshot_class(&classes, "csi.a", "shop/data", &map(&[(MARK, "gone")]), &map(&[])).expect_err("none");
+    let hint = snapshot_class(ClassOf::Snapshots, &classes, "csi.a", "shop/data", &map(&[(MARK, "gone")]), &map(&[]))
+        .expect_err("none");
     assert_eq!(hint.hint(), Some("name a class of driver csi.a: plain, marked, default"));
     assert_eq!(hint.thing_and_reason().0, "snapshot of the volume of claim shop/data");
 }

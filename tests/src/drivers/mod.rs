@@ -57,7 +57,7 @@ pub trait World: Send + Sync {
 /// An order of a volume's snapshot, for a point of its own.
 pub fn order(volume: Volume, index: u32) -> Order {
     let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0a".repeat(16), index };
-    Order { tag, volume, class: String::new(), tags: BTreeMap::new(), mounted: None }
+    Order { tag, volume, class: String::new(), tags: BTreeMap::new(), mounted: None, group: None }
 }
 
 /// Limits that fit a cloud on this machine, and pages that are soon full.

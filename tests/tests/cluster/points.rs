@@ -1,6 +1,8 @@
 //! Recovery points on a real API server with a real snapshot controller and CSI driver: what they take, what they say is
 //! missing, what they cost, and that they outlive what they are of.
 
+mod groups;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -62,6 +64,8 @@ impl Scene {
             if said.code == 0 {
                 return Ok(());
             }
+            // As `run` does every ten minutes.
+            self.point(&["gc"]).await?;
             let client = self.cluster.client();
             let snapshots = items(&client, "/apis/snapshot.storage.k8s.io/v1/volumesnapshots").await?;
             bail!("{said}\n{:#}\n{:#}", json!(snapshots), json!(items(&client, CONTENTS).await?))

@@ -1,4 +1,5 @@
-//! Which driver takes a volume: the first that does, the plugin that a volume policy names, or the one that moves snapshots.
+//! Which driver takes a volume: the first that does, the plugin that a volume policy names, or the one that moves snapshots; and
+//! which volumes it takes together.
 
 use async_trait::async_trait;
 use hindcast_journal::{Error, Result};
@@ -129,4 +130,95 @@ fn a_snapshot_is_moved_where_that_was_asked_for_and_can_be() {
         let (driver, _, left) = planned(drivers, true);
         assert!(driver.is_empty() && left.as_ref().is_some_and(|left| left.contains(why)), "{driver} {left:?}");
     }
+}
+
+/// Claims of one namespace: the name, its group, its driver, and what else its metadata say.
+type Claims<'c> = &'c [(&'c str, &'c str, &'c str, serde_json::Value)];
+
+/// The groups that such claims are planned in, of the class each, and what is said.
+fn grouped(
+    claims: Claims<'_>,
+    classes: &[(&str, &str)],
+    selector: &str,
+    by: &dyn VolumeDriver,
+) -> (Vec<String>, String) {
+    let mut scene = Scene { snapshots: true, ..Scene::default() };
+    for (name, group, driver, more) in claims {
+        let mut meta = json!({"name": name, "namespace": "shop", "labels": {}});
+        if !group.is_empty() {
+            meta["labels"]["velero.io/volume-group"] = json!(group);
+        }
+        meta["labels"]["app"] = json!(name);
+        if let Some(map) = meta.as_object_mut() {
+            map.extend(more.as_object().cloned().unwrap_or_default());
+        }
+        let claim = json!({"metadata": meta, "spec": {"volumeName": name}, "status": {"phase": "Bound"}});
+        let volume = json!({
+            "metadata": {"name": name},
+            "spec": {"capacity": {"storage": "1Gi"}, "csi": {"driver": driver, "volumeHandle": name}},
+        });
+        scene.claims.insert(("shop".into(), (*name).into()), claim);
+        scene.volumes.insert((*name).into(), volume);
+        let class = json!({"metadata": {"name": format!("single-{driver}")}, "driver": driver});
+        scene.snapshot_classes.insert(format!("single-{driver}"), class);
+    }
+    for (name, driver) in classes {
+        scene.group_classes.insert((*name).into(), json!({"metadata": {"name": name}, "driver": driver}));
+    }
+    scene.namespaces.insert("shop".into(), json!({"metadata": {"name": "shop"}}));
+    let mut request = Request { name: "p".into(), ..Request::default() };
+    request.scope.namespaces = vec!["shop".into()];
+    request.scope.selector = selector.into();
+    let planned = plan(&scene, &request, &[by], "c", "0a").expect("it can be planned");
+    let groups = planned.orders.iter().filter_map(|order| {
+        let group = order.group.as_ref()?;
+        Some(format!("{} {} {} of {}", order.volume.claim, group.value, group.class, group.of))
+    });
+    (groups.collect(), planned.warnings.join("\n"))
+}
+
+#[test]
+fn claims_with_a_label_in_common_are_taken_together_or_it_is_said_why_not() {
+    let (csi, none) = (Named("csi", None), json!({}));
+    let class = [("groups", "d")];
+    let claims = [("a", "db", "d", none.clone()), ("b", "db", "d", none.clone()), ("c", "", "d", none.clone())];
+    let whole = vec!["a db groups of 2".to_owned(), "b db groups of 2".to_owned()];
+    assert_eq!(grouped(&claims, &class, "", &csi), (whole, String::new()));
+    // One alone has nothing to be of one instant with, and nobody is told of what nobody asked for.
+    assert_eq!(grouped(&claims[1..], &class, "", &csi), (Vec::new(), String::new()));
+    assert_eq!(grouped(&claims, &class, "app=c", &csi), (Vec::new(), String::new()));
+    // Two groups of one namespace are two.
+    let two = [claims[0].clone(), claims[1].clone(), ("x", "web", "d", none.clone()), ("y", "web", "d", none.clone())];
+    assert_eq!(grouped(&two, &class, "", &csi).0.len(), 4);
+    let skipped = json!({"labels": {"velero.io/volume-group": "db", "velero.io/exclude-from-backup": "true"}});
+    let odd = json!({"annotations": {"velero.io/csi-volumegroupsnapshot-class": "odd"}});
+    let with = |last: (&'static str, &'static str, &'static str, serde_json::Value)| [claims[0].clone(), last];
+    let classes = [("groups", "d"), ("odd", "d")];
+    for (claims, classes, selector, by, why) in [
+        (&claims[..], &[][..], "", &csi, "no VolumeGroupSnapshotClass"),
+        (&claims[..], &[("other", "e")][..], "", &csi, "no VolumeGroupSnapshotClass of driver d; there are other"),
+        (&claims[..], &classes[..], "", &csi, "groups, odd of driver d could be meant"),
+        (&claims[..], &class[..], "app=a", &csi, "claim b is not of this point"),
+        (&with(("b", "db", "d", skipped))[..], &class[..], "", &csi, "claim b is not of this point"),
+        (
+            &with(("b", "db", "e", none.clone()))[..],
+            &[("groups", "d"), ("more", "e")][..],
+            "",
+            &csi,
+            "several drivers: d and e",
+        ),
+        (&with(("b", "db", "d", odd.clone()))[..], &class[..], "", &csi, "no such VolumeGroupSnapshotClass"),
+        (&claims[..], &class[..], "", &Named("folders", None), "taken by folders, which knows no groups"),
+    ] {
+        let (groups, said) = grouped(claims, classes, selector, by);
+        assert!(
+            groups.is_empty() && said.contains("group db in namespace shop") && said.contains(why),
+            "{why}: {said}"
+        );
+    }
+    let named = json!({"annotations": {"velero.io/csi-volumegroupsnapshot-class": "groups"}});
+    let apart = [("a", "db", "d", named.clone()), ("b", "db", "d", odd)];
+    assert!(grouped(&apart, &classes, "", &csi).1.contains("several classes: groups and odd"));
+    let agreed = [("a", "db", "d", named.clone()), ("b", "db", "d", named)];
+    assert_eq!(grouped(&agreed, &classes, "", &csi).0.len(), 2);
 }
