@@ -16,7 +16,10 @@
 pub(crate) mod groups;
 mod helpers;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, future, stream};
@@ -213,10 +216,7 @@ impl Csi {
             let Some(tag) = tag_of(&content) else { continue };
             let entry = found.entry((tag.id.clone(), tag.index)).or_insert_with(|| Taken::bare(tag, NAME));
             *entry = Self::with_content(entry.clone(), &content);
-            let group = groups::named(&content);
-            if !group.is_empty() {
-                entry.details.insert(groups::GROUP.to_owned(), group);
-            }
+            groups::member(entry, &content);
         }
         self.in_groups(selector, &mut found).await?;
         Ok(found.into_values().collect())
@@ -336,20 +336,15 @@ impl VolumeDriver for Csi {
 
     async fn create(&self, orders: &[Order]) -> Vec<Result<Taken>> {
         let groups = groups::whole(orders);
-        let jobs: Vec<_> = groups.iter().map(|group| self.create_group(group)).collect();
-        let made = future::join_all(jobs).await;
-        let mut made: BTreeMap<u32, Result<Taken>> = made.into_iter().flatten().collect();
-        let mut jobs = Vec::with_capacity(orders.len());
-        for order in orders {
-            let made = made.remove(&order.tag.index);
-            jobs.push(async move {
-                match made {
-                    Some(made) => made,
-                    None => self.create_one(order).await,
-                }
-            });
-        }
-        stream::iter(jobs).buffered(AT_ONCE).collect().await
+        let of_group: BTreeSet<u32> = groups.iter().flatten().map(|order| order.tag.index).collect();
+        let alone = orders.iter().filter(|order| !of_group.contains(&order.tag.index));
+        let alone: Vec<_> = alone.map(|order| async move { (order.tag.index, self.create_one(order).await) }).collect();
+        let groups: Vec<_> = groups.iter().map(|group| self.create_group(group)).collect();
+        let alone = stream::iter(alone).buffered(AT_ONCE).collect::<Vec<_>>();
+        let (groups, alone) = future::join(future::join_all(groups), alone).await;
+        let mut made: BTreeMap<u32, Result<Taken>> = groups.into_iter().flatten().chain(alone).collect();
+        let none = |order: &Order| Err(Error::internal(order.tag.to_string(), "was not asked for"));
+        orders.iter().map(|order| made.remove(&order.tag.index).unwrap_or_else(|| none(order))).collect()
     }
 
     fn ordered(&self, order: &Order, found: Taken) -> Taken {
@@ -481,7 +476,14 @@ impl Csi {
         });
         match self.api.create(&contents(), &body).await? {
             Came::Object(content) => Ok(Some(content)),
-            Came::Conflict => self.api.get(&object(&contents(), &name)).await,
+            Came::Conflict => match self.api.get(&object(&contents(), &name)).await? {
+                Some(stands) if !bears(&stands, &taken.tag.cluster, &taken.tag.id) => {
+                    let what = format!("VolumeSnapshotContent {name}");
+                    Err(Error::new(ErrorKind::Refused, what, "stands there and is not ours")
+                        .with_hint("move it away: it has the name of what the deletion of a recovery point needs"))
+                }
+                stands => Ok(stands),
+            },
             Came::Absent => Err(Error::new(
                 ErrorKind::Refused,
                 format!("snapshot {}", taken.handle),

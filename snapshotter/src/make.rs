@@ -546,6 +546,7 @@ impl Maker {
         let moment = past.moment();
         let mut point = fresh(begin, hooks);
         point.state = PointState::Complete;
+        point.warnings.extend(together::apart(&under));
         point.between = between;
         point.time = moment.time;
         point.cut = moment.cut.domains.iter().map(|(domain, at)| (domain.clone(), (at.incarnation, at.rv))).collect();

@@ -21,6 +21,8 @@ pub(crate) const VOLUMES: &str = "persistentvolumes";
 pub(crate) const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
 /// Snapshots, by their plural name.
 pub(crate) const SNAPSHOTS: &str = "volumesnapshots";
+/// The API group of snapshots of groups.
+const GROUPS: &str = "groupsnapshot.storage.k8s.io";
 /// What stands for a snapshot of the storage system, by its plural name.
 pub(crate) const CONTENTS: &str = "volumesnapshotcontents";
 
@@ -39,13 +41,13 @@ pub(crate) fn key(name: &str) -> ObjectKey {
     ObjectKey { namespace: String::new(), group: String::new(), resource: VOLUMES.to_owned(), name: name.to_owned() }
 }
 
-const fn snapshot(resource: &'static str) -> Kind {
+const fn snapshot(group: &'static str, resource: &'static str) -> Kind {
     Kind {
         spared: Some(hindcasts_own),
         judge: Some(taken_of_data),
         destroys: Some(|_| Some(Loss::Snapshot)),
         rows: SNAPSHOT_BINDING,
-        ..Kind::configuration(SNAPSHOT_GROUP, resource)
+        ..Kind::configuration(group, resource)
     }
 }
 
@@ -87,8 +89,11 @@ pub(super) const FAMILY: Family = Family {
             beside: true,
             ..Kind::configuration("", VOLUMES)
         },
-        snapshot(SNAPSHOTS),
-        snapshot(CONTENTS),
+        snapshot(SNAPSHOT_GROUP, SNAPSHOTS),
+        snapshot(SNAPSHOT_GROUP, CONTENTS),
+        snapshot(GROUPS, "volumegroupsnapshots"),
+        snapshot(GROUPS, "volumegroupsnapshotcontents"),
+        Kind::configuration(GROUPS, "volumegroupsnapshotclasses"),
         Kind::configuration("snapshot.storage.k8s.io", "volumesnapshotclasses"),
         Kind {
             immutable: &["/provisioner", "/parameters", "/reclaimPolicy", "/volumeBindingMode"],
@@ -159,19 +164,19 @@ pub(super) const FAMILY: Family = Family {
         },
         Rule {
             id: "volume-snapshot",
-            kinds: &["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"],
-            what: "A snapshot that was taken of a claim or volume is not created again.",
+            kinds: SNAPSHOT_KINDS,
+            what: "A snapshot that was taken of claims or volumes is not created again.",
             why: "To create it is to take one, of the data of now.",
         },
         Rule {
             id: "volume-snapshot-binding",
-            kinds: &["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"],
-            what: "The uid in `spec.volumeSnapshotRef` and the snapshot controller's annotations stay as they are live; a new object gets its own.",
+            kinds: SNAPSHOT_KINDS,
+            what: "The uid in `spec.volumeSnapshotRef` or `spec.volumeGroupSnapshotRef` and the snapshot controller's annotations stay as they are live; a new object gets its own.",
             why: "The snapshot controller binds the two by them.",
         },
         Rule {
             id: "point-snapshot",
-            kinds: &["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"],
+            kinds: SNAPSHOT_KINDS,
             what: "What stands for a snapshot of a recovery point is left alone.",
             why: "It is made and deleted with its point, or with the claim that is filled from it.",
         },
@@ -200,12 +205,23 @@ const CLAIM_SOURCE: Row = Row {
     quiet: true,
 };
 
+/// What stands for snapshots of volumes, and of groups of them.
+const SNAPSHOT_KINDS: &[&str] = &[
+    "snapshot.storage.k8s.io/volumesnapshots",
+    "snapshot.storage.k8s.io/volumesnapshotcontents",
+    "groupsnapshot.storage.k8s.io/volumegroupsnapshots",
+    "groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents",
+];
+
 const SNAPSHOT_BINDING: &[Row] = &[Row {
     rule: "volume-snapshot-binding",
     places: &[
         "spec volumeSnapshotRef !uid",
         "spec volumeSnapshotRef !resourceVersion",
+        "spec volumeGroupSnapshotRef !uid",
+        "spec volumeGroupSnapshotRef !resourceVersion",
         "metadata annotations snapshot.storage.kubernetes.io/*",
+        "metadata annotations groupsnapshot.storage.kubernetes.io/*",
     ],
     owner: "the snapshot controller",
     fresh: Fresh::Absent,
@@ -338,6 +354,7 @@ fn hindcasts_own(sides: &Sides<'_>) -> Option<Ruled> {
 
 fn taken_of_data(sides: &Sides<'_>, _: &Widen) -> Option<Verdict> {
     let source = sides.coming()?.pointer("/spec/source")?;
-    let dynamic = source.get("persistentVolumeClaimName").or_else(|| source.get("volumeHandle")).is_some();
+    let dynamic = ["persistentVolumeClaimName", "volumeHandle", "selector", "volumeHandles"];
+    let dynamic = dynamic.iter().any(|member| source.get(member).is_some());
     dynamic.then(|| Verdict::leave(Ruled::VolumeSnapshot))
 }

@@ -141,6 +141,8 @@ pub(super) const RULES: &[Rule] = &[
             "apps/statefulsets",
             "snapshot.storage.k8s.io/volumesnapshots",
             "snapshot.storage.k8s.io/volumesnapshotcontents",
+            "groupsnapshot.storage.k8s.io/volumegroupsnapshots",
+            "groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents",
         ],
         what: "Deletes of claims, volumes, namespaces, definitions, Jobs that run, Pods without a controller, snapshots and StatefulSets that take their claims along are listed, and done only with `{delete KIND}`. So is an update that takes claims along: fewer replicas of a StatefulSet with `whenScaled: Delete`.",
         why: "No undo brings back what goes with them.",

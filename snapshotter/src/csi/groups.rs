@@ -29,7 +29,7 @@ use super::{Csi, DELETION, HEARD, LOOK_EVERY, NAME, contents, snapshots};
 use crate::{
     api::{Came, bearing, bears, labels, selector, tag_of, time},
     driver::{self, Standing},
-    scene::{map, size, text},
+    scene::{map, size, text, texts},
 };
 
 /// A detail: the `VolumeGroupSnapshot` that a snapshot is, or was, of.
@@ -51,6 +51,16 @@ const VOLUMES: &str = "hindcast.dev/group-volumes";
 /// Where it was.
 const NAMESPACE: &str = "hindcast.dev/namespace";
 
+/// An annotation of the controller: the group in the storage system that a snapshot's content is of.
+const MEMBER_OF: &str = "groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle";
+/// What the controller puts on a `VolumeSnapshot` that it will take off again.
+const SETTLED: [&str; 2] = [
+    "snapshot.storage.kubernetes.io/volumesnapshot-as-source-protection",
+    "snapshot.storage.kubernetes.io/volumesnapshot-bound-protection",
+];
+/// How long the `VolumeSnapshot`s of a group that is gone may stay.
+const RELEASE: Duration = Duration::from_secs(5);
+
 /// For how long what was seen of a group holds: each of its snapshots is looked at by itself.
 const FRESH: Duration = Duration::from_millis(250);
 
@@ -69,6 +79,8 @@ pub(super) struct Looked {
 /// How a group stands.
 #[derive(Debug, Clone, Default)]
 struct Seen {
+    /// Groups are served.
+    served: bool,
     /// It is there, and stays for now.
     there: bool,
     /// What the controller says of it.
@@ -186,8 +198,12 @@ impl Csi {
             let mut looked = looked.lock().await;
             let now = self.api.parts.clock.monotonic();
             if looked.at.is_none_or(|at| now.saturating_sub(at) >= FRESH) {
-                let (seen, told) = self.advance(taken, group, looked.told).await?;
-                *looked = Looked { at: Some(self.api.parts.clock.monotonic()), seen, told };
+                // What another process told may not have been heard yet.
+                let mut told = looked.told.unwrap_or_else(|| self.api.parts.clock.now());
+                let seen = self.advance(taken, group, &mut told).await;
+                looked.told = Some(told);
+                looked.seen = seen?;
+                looked.at = Some(self.api.parts.clock.monotonic());
             }
             looked.seen.clone()
         };
@@ -203,12 +219,15 @@ impl Csi {
         }
         if !seen.there {
             // It was let go of when all of it was ready.
-            let Some(member) = self.api.listed(&contents(), &selector(&taken.tag)).await?.into_iter().next() else {
+            let member = self.api.listed(&contents(), &selector(&taken.tag)).await?.into_iter().next();
+            let stays = |content: &Value| text(content, "/spec/deletionPolicy") == "Retain" && !is_going(content);
+            let held = !seen.served || seen.content.as_ref().is_some_and(stays);
+            let Some(member) = member.filter(|member| held && stays(member) && is_ready(member)) else {
                 return Ok((now, Standing::Gone));
             };
             let now = Self::with_content(now, &member);
-            let ready = is_ready(&member) && !now.handle.is_empty();
-            return Ok((now, if ready { Standing::Ready } else { Standing::Gone }));
+            let standing = if now.handle.is_empty() { Standing::Gone } else { Standing::Ready };
+            return Ok((now, standing));
         }
         if seen.ready {
             return Ok((driver::saying(now, String::new()), Standing::Ready));
@@ -228,18 +247,19 @@ impl Csi {
     }
 
     /// Does what is to be done for a group by now: tells its contents to stay, and lets go of it when all are ready. How it
-    /// stands then, and when one was told.
-    async fn advance(&self, taken: &Taken, group: &str, mut told: Option<Micros>) -> Result<(Seen, Option<Micros>)> {
+    /// stands then; `told` is when one was told last.
+    async fn advance(&self, taken: &Taken, group: &str, told: &mut Micros) -> Result<Seen> {
         let mut seen = Seen::default();
         let tag = &taken.tag;
         let namespace = taken.details.get("namespace").map_or("", String::as_str);
-        let Some(version) = self.version().await?.filter(|_| !namespace.is_empty()) else { return Ok((seen, told)) };
+        let Some(version) = self.version().await? else { return Ok(seen) };
+        seen.served = true;
         let path = object(&group_snapshots(&version, namespace), group);
-        let standing = self.api.get(&path).await?.filter(|standing| bears(standing, &tag.cluster, &tag.id));
-        let Some(standing) = standing.filter(|standing| text(standing, "/metadata/deletionTimestamp").is_empty())
-        else {
+        let standing = if namespace.is_empty() { None } else { self.api.get(&path).await? };
+        let standing = standing.filter(|standing| bears(standing, &tag.cluster, &tag.id) && !is_going(standing));
+        let Some(standing) = standing else {
             seen.content = self.group_contents(tag, group).await?.into_iter().next();
-            return Ok((seen, told));
+            return Ok(seen);
         };
         seen.there = true;
         seen.said = text(&standing, "/status/error/message");
@@ -249,29 +269,23 @@ impl Csi {
             true => None,
             false => self.api.get(&object(&folder, &bound)).await?,
         };
-        let Some(content) = content else { return Ok((seen, told)) };
-        let clock = self.api.parts.clock.now();
-        if self.retain_group(&standing, &content, &folder).await? {
-            told = Some(clock);
+        let Some(content) = content else { return Ok(seen) };
+        let held = is_held(&standing, &content);
+        if !held {
+            *told = self.api.parts.clock.now();
         }
-        let volumes = volumes(&standing);
-        let whole = is_ready(&content);
+        self.retain_group(&standing, &content, &folder).await?;
+        let whole = held && is_ready(&content);
         seen.content = Some(content);
-        if !whole {
-            return Ok((seen, told));
-        }
-        let (members, marked) = self.mark_members(&standing, namespace).await?;
-        seen.members = members;
-        if marked {
-            told = Some(clock);
-        }
-        let all = volumes.values().all(|index| seen.members.get(index).is_some_and(is_ready));
-        let heard = told.is_none_or(|told| clock.saturating_sub(told) >= HEARD);
-        if all && heard {
+        let members = self.mark_members(&standing, namespace, told).await?;
+        let volumes = volumes(&standing);
+        let all = volumes.values().all(|index| members.get(index).is_some_and(|member| member.1));
+        seen.members = members.into_iter().map(|(index, (content, _))| (index, content)).collect();
+        if whole && all && self.api.parts.clock.now().saturating_sub(*told) >= HEARD {
             self.api.remove(&path, &text(&standing, "/metadata/uid")).await?;
             seen.ready = true;
         }
-        Ok((seen, told))
+        Ok(seen)
     }
 
     /// Holds the content of a group, if there is one, also one that the group does not name yet.
@@ -302,33 +316,56 @@ impl Csi {
         Ok(())
     }
 
-    /// Marks the contents of a group's snapshots and tells them to stay: those that are, by their index, and whether one had to
-    /// be told.
-    async fn mark_members(&self, standing: &Value, namespace: &str) -> Result<(BTreeMap<u32, Value>, bool)> {
-        let (mut members, mut told) = (BTreeMap::new(), false);
-        let Some(tag) = tag_of(standing) else { return Ok((members, told)) };
-        let (uid, group) = (text(standing, "/metadata/uid"), text(standing, "/metadata/name"));
+    /// Marks the contents of a group's snapshots and tells them to stay: those that are there, by their index, each with whether
+    /// it is ready and its `VolumeSnapshot` may be let go of.
+    async fn mark_members(
+        &self,
+        standing: &Value,
+        namespace: &str,
+        told: &mut Micros,
+    ) -> Result<BTreeMap<u32, (Value, bool)>> {
+        let mut members = BTreeMap::new();
+        let Some(tag) = tag_of(standing) else { return Ok(members) };
+        let group = text(standing, "/metadata/name");
         let volumes = volumes(standing);
-        for snapshot in self.api.listed(&snapshots(namespace), "").await? {
-            let owners = snapshot.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        for snapshot in self.members_of(standing, namespace).await? {
             let bound = text(&snapshot, "/status/boundVolumeSnapshotContentName");
-            if bound.is_empty() || !owners.into_iter().flatten().any(|owner| text(owner, "/uid") == uid) {
-                continue;
-            }
-            let Some(content) = self.api.get(&object(&contents(), &bound)).await? else { continue };
+            let content = match bound.is_empty() {
+                true => None,
+                false => self.api.get(&object(&contents(), &bound)).await?,
+            };
+            let Some(content) = content else { continue };
             let of = |pointer: &str| text(&content, &format!("/spec/volumeSnapshotRef/{pointer}"));
             let ours = of("namespace") == namespace && of("name") == text(&snapshot, "/metadata/name");
             // A claim that was labelled since is of the group, and of no point.
             let index = volumes.get(&text(&content, "/spec/source/volumeHandle"));
             let Some(index) = index.filter(|_| ours) else { continue };
-            told |= self.retain_member(&Tag { index: *index, ..tag.clone() }, &group, &content).await?;
-            members.insert(*index, content);
+            let tag = Tag { index: *index, ..tag.clone() };
+            let held = text(&content, "/spec/deletionPolicy") == "Retain" && bears(&content, &tag.cluster, &tag.id);
+            if !held {
+                *told = self.api.parts.clock.now();
+                self.retain_member(&tag, &group, &content).await?;
+            }
+            let ready = held && is_ready(&content) && is_settled(&snapshot);
+            members.insert(*index, (content, ready));
         }
-        Ok((members, told))
+        Ok(members)
     }
 
-    /// Tells the content of a group to stay whatever becomes of the group, and marks it as ours. Whether it had to be told.
-    async fn retain_group(&self, standing: &Value, content: &Value, folder: &str) -> Result<bool> {
+    /// The `VolumeSnapshot`s of a group.
+    async fn members_of(&self, standing: &Value, namespace: &str) -> Result<Vec<Value>> {
+        let uid = text(standing, "/metadata/uid");
+        let mut all = self.api.listed(&snapshots(namespace), "").await?;
+        all.retain(|snapshot| {
+            let owners = snapshot.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+            owners.into_iter().flatten().any(|owner| text(owner, "/uid") == uid)
+        });
+        Ok(all)
+    }
+
+    /// Tells the content of a group to stay whatever becomes of the group, and marks it as ours. The sidecar may write back
+    /// annotations as it had read them before.
+    async fn retain_group(&self, standing: &Value, content: &Value, folder: &str) -> Result<()> {
         let name = text(content, "/metadata/name");
         let of = |pointer: &str| text(content, &format!("/spec/volumeGroupSnapshotRef/{pointer}"));
         let is = |pointer: &str| text(standing, &format!("/metadata/{pointer}"));
@@ -339,8 +376,8 @@ impl Csi {
             return Err(Error::new(ErrorKind::Refused, what, reason)
                 .with_hint("it is not ours to touch: see who named it as the content of a recovery point's group"));
         };
-        if text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id) {
-            return Ok(false);
+        if is_held(standing, content) {
+            return Ok(());
         }
         let volumes = map(standing, "/metadata/annotations").remove(VOLUMES).unwrap_or_default();
         let annotations = json!({
@@ -350,14 +387,11 @@ impl Csi {
             "metadata": {"labels": labels(&tag), "annotations": annotations},
             "spec": {"deletionPolicy": "Retain"},
         });
-        self.api.patch(&object(folder, &name), &body).await.map(|_| true)
+        self.api.patch(&object(folder, &name), &body).await.map(|_| ())
     }
 
     /// The same of the content of one of its snapshots.
-    async fn retain_member(&self, tag: &Tag, group: &str, content: &Value) -> Result<bool> {
-        if text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id) {
-            return Ok(false);
-        }
+    async fn retain_member(&self, tag: &Tag, group: &str, content: &Value) -> Result<()> {
         let place = text(content, "/spec/volumeSnapshotRef/namespace");
         let body = json!({
             "metadata": {
@@ -365,14 +399,14 @@ impl Csi {
             },
             "spec": {"deletionPolicy": "Retain"},
         });
-        self.api.patch(&object(&contents(), &text(content, "/metadata/name")), &body).await.map(|_| true)
+        self.api.patch(&object(&contents(), &text(content, "/metadata/name")), &body).await.map(|_| ())
     }
 
     /// The contents of a group that are marked.
     async fn group_contents(&self, tag: &Tag, group: &str) -> Result<Vec<Value>> {
         let Some(version) = self.version().await? else { return Ok(Vec::new()) };
         let mut all = self.api.listed(&group_contents(&version), &bearing(&tag.cluster, Some(&tag.id))).await?;
-        all.retain(|content| named(content) == group);
+        all.retain(|content| group_of(content) == group);
         Ok(all)
     }
 
@@ -380,22 +414,42 @@ impl Csi {
     pub(super) async fn in_groups(&self, selector: &str, found: &mut BTreeMap<(String, u32), Taken>) -> Result<()> {
         let Some(version) = self.version().await? else { return Ok(()) };
         for (folder, content) in [(group_snapshots(&version, ""), false), (group_contents(&version), true)] {
-            for stands in self.api.listed(&folder, selector).await? {
+            let listed = match self.api.listed(&folder, selector).await {
+                Ok(listed) => listed,
+                // Whoever may not read groups has made none, and goes on with what is not of one.
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    tracing::warn!(error = %Error::causes(&error), hint = error.hint(), "snapshots of groups cannot be looked for");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            for stands in listed {
                 let Some(tag) = tag_of(&stands) else { continue };
-                let annotations = map(&stands, "/metadata/annotations");
-                let get = |key: &str| annotations.get(key).cloned().unwrap_or_default();
                 let (name, namespace) = match content {
-                    true => (get(NAMED), get(NAMESPACE)),
+                    true => (group_of(&stands), text(&stands, "/spec/volumeGroupSnapshotRef/namespace")),
                     false => (text(&stands, "/metadata/name"), text(&stands, "/metadata/namespace")),
                 };
-                for (handle, index) in volumes(&stands) {
+                let mut volumes = volumes(&stands);
+                if volumes.is_empty() {
+                    // The first of them is known by the label alone.
+                    volumes.insert(String::new(), tag.index);
+                }
+                for (handle, index) in volumes {
                     let tag = Tag { index, ..tag.clone() };
                     let entry = found.entry((tag.id.clone(), index)).or_insert_with(|| Taken::bare(tag, NAME));
-                    for (key, value) in [(GROUP, &name), ("namespace", &namespace), (SOURCE, &handle)] {
-                        entry.details.insert(key.to_owned(), value.clone());
+                    entry
+                        .details
+                        .extend([(GROUP.to_owned(), name.clone()), ("namespace".to_owned(), namespace.clone())]);
+                    if !handle.is_empty() {
+                        entry.details.insert(SOURCE.to_owned(), handle);
                     }
-                    if content {
-                        *entry = with_group(entry.clone(), &stands);
+                }
+                if content {
+                    let of = |taken: &&mut Taken| {
+                        taken.tag.id == tag.id && taken.details.get(GROUP).is_some_and(|group| *group == name)
+                    };
+                    for taken in found.values_mut().filter(of) {
+                        *taken = with_group(taken.clone(), &stands);
                     }
                 }
             }
@@ -414,12 +468,14 @@ impl Csi {
             let stands = if namespace.is_empty() { None } else { self.api.get(&path).await? };
             if let Some(stands) = stands.filter(|stands| bears(stands, &tag.cluster, &tag.id)) {
                 // Its content keeps the snapshots from here on.
+                let mut told = 0;
                 self.hold(&stands, &folder).await?;
-                self.mark_members(&stands, namespace).await?;
+                self.mark_members(&stands, namespace, &mut told).await?;
                 self.api.remove(&path, &text(&stands, "/metadata/uid")).await?;
                 self.ended(&path).await?;
                 // The controller may have been about to make one, and forgets it with a group that is not bound to it.
                 self.hold(&stands, &folder).await?;
+                self.release_members(&stands, namespace).await?;
             }
             let mut left = self.group_contents(tag, group).await?;
             if left.is_empty() {
@@ -427,6 +483,10 @@ impl Csi {
             }
             for content in &left {
                 self.delete_content(&folder, content).await?;
+            }
+            // Once for all of them is enough.
+            if !left.is_empty() || taken.details.contains_key(MEMBERS) {
+                self.sweep(taken, &left).await?;
             }
         } else if taken.details.contains_key(HANDLE) {
             let what = format!("group snapshot {group}");
@@ -441,6 +501,43 @@ impl Csi {
         }
         for content in self.api.listed(&contents(), &selector(tag)).await? {
             self.delete_content(&contents(), &content).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the `VolumeSnapshot`s of a group that is gone: the controller does so only with those that it had finished
+    /// making.
+    async fn release_members(&self, standing: &Value, namespace: &str) -> Result<()> {
+        let clock = &self.api.parts.clock;
+        let began = clock.monotonic();
+        loop {
+            let left = self.members_of(standing, namespace).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if clock.monotonic().saturating_sub(began) > RELEASE {
+                for snapshot in &left {
+                    let path = object(&snapshots(namespace), &text(snapshot, "/metadata/name"));
+                    self.api.remove(&path, &text(snapshot, "/metadata/uid")).await?;
+                    self.api.patch(&path, &json!({"metadata": {"finalizers": null}})).await?;
+                }
+                return Ok(());
+            }
+            clock.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Deletes the contents of a group's snapshots that bear no mark of ours: of claims that were labelled late, and those that were
+    /// made when the group was about to go. Their snapshots went with the group.
+    async fn sweep(&self, taken: &Taken, groups: &[Value]) -> Result<()> {
+        let of_group = |content: &Value| text(content, "/status/volumeGroupSnapshotHandle");
+        let handles: Vec<String> =
+            taken.details.get(HANDLE).cloned().into_iter().chain(groups.iter().map(of_group)).collect();
+        for content in self.api.listed(&contents(), "").await? {
+            let handle = map(&content, "/metadata/annotations").remove(MEMBER_OF).unwrap_or_default();
+            if !handle.is_empty() && tag_of(&content).is_none() && handles.contains(&handle) {
+                self.delete_content(&contents(), &content).await?;
+            }
         }
         Ok(())
     }
@@ -471,7 +568,15 @@ impl Csi {
         });
         match self.api.create(folder, &body).await? {
             Came::Object(content) => Ok(Some(content)),
-            Came::Conflict | Came::Absent => self.api.get(&object(folder, group)).await,
+            Came::Conflict => match self.api.get(&object(folder, group)).await? {
+                Some(stands) if !bears(&stands, &taken.tag.cluster, &taken.tag.id) => {
+                    let what = format!("VolumeGroupSnapshotContent {group}");
+                    Err(Error::new(ErrorKind::Refused, what, "stands there and is not ours")
+                        .with_hint("move it away: it has the name of what the deletion of a recovery point needs"))
+                }
+                stands => Ok(stands),
+            },
+            Came::Absent => Ok(None),
         }
     }
 }
@@ -503,14 +608,49 @@ fn with_group(mut taken: Taken, content: &Value) -> Taken {
     taken
 }
 
+/// Whether the content of a group is told to stay, and bears all our marks.
+fn is_held(standing: &Value, content: &Value) -> bool {
+    let Some(tag) = tag_of(standing) else { return false };
+    let told = text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id);
+    told && named(content) == text(standing, "/metadata/name") && volumes(content) == volumes(standing)
+}
+
+/// Whether the controller has finished making a `VolumeSnapshot` of a group: only then does it let it go with the group.
+fn is_settled(snapshot: &Value) -> bool {
+    let protected = texts(snapshot, "/metadata/finalizers");
+    !text(snapshot, "/status/volumeGroupSnapshotName").is_empty()
+        && protected.iter().any(|finalizer| SETTLED.contains(&finalizer.as_str()))
+}
+
+fn is_going(object: &Value) -> bool {
+    !text(object, "/metadata/deletionTimestamp").is_empty()
+}
+
+/// The group that the content of a group is of.
+fn group_of(content: &Value) -> String {
+    text(content, "/spec/volumeGroupSnapshotRef/name")
+}
+
 /// The volumes that a group says it is of: the handle of each, and its index.
 fn volumes(stands: &Value) -> BTreeMap<String, u32> {
     let listed = map(stands, "/metadata/annotations").remove(VOLUMES).unwrap_or_default();
     serde_json::from_str(&listed).unwrap_or_default()
 }
 
+/// Adds what the content of a snapshot says of the group that it is of, if it is of one.
+pub(super) fn member(taken: &mut Taken, content: &Value) {
+    let put = [
+        (GROUP, named(content)),
+        (SOURCE, text(content, "/spec/source/volumeHandle")),
+        (HANDLE, text(content, "/status/volumeGroupSnapshotHandle")),
+    ];
+    if !put.iter().any(|(_, value)| value.is_empty()) {
+        taken.details.extend(put.map(|(key, value)| (key.to_owned(), value)));
+    }
+}
+
 /// The group that a content says it is of; empty if of none.
-pub(super) fn named(content: &Value) -> String {
+fn named(content: &Value) -> String {
     map(content, "/metadata/annotations").remove(NAMED).unwrap_or_default()
 }
 

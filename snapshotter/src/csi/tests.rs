@@ -132,6 +132,91 @@ fn a_content_goes_only_when_its_driver_will_delete_the_snapshot() {
     }
 }
 
+/// A group of one volume: what its API is served as, the group, its content and the content of its snapshot.
+fn grouped(policy: &str, annotations: Value) -> [(String, Value); 5] {
+    let api = "/apis/groupsnapshot.storage.k8s.io";
+    let marks = json!({"hindcast.dev/group-volumes": "{\"v\":0}"});
+    let group = json!({
+        "metadata": {"name": "g", "namespace": "shop", "uid": "u", "labels": labels(&tag()), "annotations": marks},
+        "status": {"boundVolumeGroupSnapshotContentName": "gc"},
+    });
+    let content = json!({
+        "metadata": {"name": "gc", "uid": "c", "labels": labels(&tag()), "annotations": annotations},
+        "spec": {"deletionPolicy": policy, "volumeGroupSnapshotRef": {"namespace": "shop", "name": "g"}},
+        "status": {"readyToUse": true, "volumeGroupSnapshotHandle": "gh", "creationTime": "2026-01-01T00:00:00Z",
+            "volumeSnapshotInfoList": [{"volumeHandle": "v", "snapshotHandle": "h"}]},
+    });
+    let (_, mut member) = content_of_member();
+    member["metadata"]["annotations"] = json!({"hindcast.dev/group": "g"});
+    [
+        (api.to_owned(), json!({"preferredVersion": {"version": "v1"}})),
+        (format!("{api}/v1/namespaces/shop/volumegroupsnapshots/g"), group),
+        (format!("{api}/v1/volumegroupsnapshotcontents/gc"), content.clone()),
+        (format!("{api}/v1/volumegroupsnapshotcontents"), json!({"items": [content]})),
+        (contents(), json!({"items": [member]})),
+    ]
+}
+
+fn content_of_member() -> (String, Value) {
+    let (path, mut member) = content("m", ("shop", "s"), &labels(&tag()));
+    member["spec"]["deletionPolicy"] = json!("Retain");
+    (path, member)
+}
+
+fn taken_in_group() -> Taken {
+    let mut taken = taken("m");
+    taken.details.extend([("group", "g"), ("source", "v")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    taken
+}
+
+#[tokio::test]
+async fn the_marks_of_a_group_that_a_sidecar_took_off_are_put_back() {
+    let all = json!({"hindcast.dev/group": "g", "hindcast.dev/group-volumes": "{\"v\":0}"});
+    for (marks, changes) in [(all, 0), (json!({}), 1), (json!({"hindcast.dev/group": "g"}), 1)] {
+        let (csi, seen) = serving(grouped("Retain", marks.clone()).to_vec());
+        let (taken, standing) = csi.look(&taken_in_group()).await.unwrap();
+        // Its snapshot has no content yet that is known to be its own.
+        assert_eq!((standing, taken.handle.as_str()), (Standing::Cut(None), "h"), "{marks}");
+        assert_eq!(seen.lock().unwrap().len(), changes, "{marks}: {:?}", seen.lock().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_was_let_go_of_is_ready_only_while_its_content_stays() {
+    for (policy, going, ready) in [("Retain", false, true), ("Delete", false, false), ("Retain", true, false)] {
+        let mut objects = grouped(policy, json!({})).to_vec();
+        objects.remove(1);
+        if going {
+            objects[2].1["items"][0]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        let (csi, changes) = serving(objects);
+        let (taken, standing) = csi.look(&taken_in_group()).await.unwrap();
+        assert_eq!(standing, if ready { Standing::Ready } else { Standing::Gone }, "{policy} {going}");
+        assert_eq!(taken.details.get("groupHandle").map(String::as_str), Some("gh"));
+        assert_eq!(*changes.lock().unwrap(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_groups_goes_on_with_all_else() {
+    let answer = |request: Request<Body>| {
+        let path = request.uri().path().to_owned();
+        let (code, body) = match path.as_str() {
+            "/apis/groupsnapshot.storage.k8s.io" => (200, json!({"preferredVersion": {"version": "v1"}})),
+            path if path.starts_with("/apis/groupsnapshot.storage.k8s.io/") => {
+                (403, json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "not yours"}))
+            }
+            path if path.ends_with(CONTENTS) => (200, json!({"items": [content_of_member().1]})),
+            _ => (200, json!({"items": []})),
+        };
+        let answer = Response::builder().status(code).header("content-type", "application/json");
+        let answer = answer.body(Body::from(body.to_string().into_bytes()));
+        async move { answer }
+    };
+    let csi = Csi::new(kube::Client::new(tower::service_fn(answer), "default"), Parts::system());
+    assert_eq!(csi.all("c").await.unwrap().len(), 1);
+}
+
 /// A clock that is as far on as was slept.
 #[derive(Debug, Default)]
 struct Leaps(Arc<Mutex<Duration>>);

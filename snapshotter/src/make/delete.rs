@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use hindcast_journal::{
     Error, Result,
     error::ErrorKind,
@@ -88,9 +88,10 @@ impl Maker {
     }
 
     async fn delete_all(&self, driver: &Arc<dyn VolumeDriver>, all: Vec<Taken>) -> Result<()> {
+        // One that cannot be deleted keeps none of the others.
         let deletions = stream::iter(all.iter().map(async |taken| driver.delete(taken).await.map_err(of_driver)));
-        deletions.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-        Ok(())
+        let done: Vec<Result<()>> = deletions.buffer_unordered(AT_ONCE).collect().await;
+        done.into_iter().collect()
     }
 
     /// Goes on with a deletion that another process began, unless one works at it.

@@ -22,6 +22,21 @@ pub(super) fn share<'u>(under: impl Iterator<Item = &'u mut Under>) {
     }
 }
 
+/// What is to be said of volumes that were to be taken together and were not: a hook kept one of them out.
+pub(super) fn apart(under: &[Under]) -> Vec<String> {
+    let alone = under.iter().filter(|one| {
+        one.taken.as_ref().is_some_and(|taken| one.why.is_none() && !taken.details.contains_key(groups::GROUP))
+    });
+    let groups: BTreeSet<_> =
+        alone.filter_map(|one| Some((&one.order.group.as_ref()?.value, &one.order.volume.namespace))).collect();
+    let said = |(group, namespace)| {
+        format!(
+            "the volumes of group {group} in namespace {namespace} were taken one by one, not at one instant: not all of them were to be had"
+        )
+    };
+    groups.into_iter().map(said).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use hindcast_journal::point::{Group, Order, Tag, Taken, Volume};
@@ -64,5 +79,9 @@ mod tests {
         // What nobody found of a group fails it too; what was taken one by one does not.
         assert_eq!(fates(vec![under("a", "db", made, None), under("b", "db", None, lost)]), [true, true]);
         assert_eq!(fates(vec![under("a", "db", Some(false), None), under("b", "db", None, lost)]), [false, true]);
+        let said =
+            apart(&[under("a", "db", Some(false), None), under("b", "db", None, lost), under("c", "", made, None)]);
+        assert!(said.len() == 1 && said[0].contains("group db in namespace shop"), "{said:?}");
+        assert!(apart(&[under("a", "db", made, None), under("b", "db", made, None)]).is_empty());
     }
 }

@@ -24,8 +24,7 @@ pub(super) fn group(scene: &Scene, request: &Request, out: &mut Planned) {
     let mut groups: BTreeMap<(String, String), Vec<(&str, &Value)>> = BTreeMap::new();
     for ((namespace, name), claim) in &scene.claims {
         let value = text(claim, "/metadata/labels/velero.io~1volume-group");
-        // One without a volume is of no snapshot.
-        if !value.is_empty() && !text(claim, "/spec/volumeName").is_empty() {
+        if !value.is_empty() {
             groups.entry((namespace.clone(), value)).or_default().push((name, claim));
         }
     }
@@ -69,6 +68,11 @@ fn class_of(
     own: &[(usize, String)],
     claims: &[(&str, &Value)],
 ) -> Result<String, String> {
+    // The snapshot controller takes no group of which a claim is not bound.
+    let unbound = |claim: &Value| text(claim, "/status/phase") != "Bound" || text(claim, "/spec/volumeName").is_empty();
+    if let Some((waiting, _)) = claims.iter().find(|(_, claim)| unbound(claim)) {
+        return Err(format!("claim {waiting} is not bound"));
+    }
     if let Some((missing, _)) = claims.iter().find(|(name, _)| !own.iter().any(|(_, own)| own == name)) {
         return Err(format!("claim {missing} is not of this point"));
     }

@@ -152,7 +152,9 @@ fn grouped(
         if let Some(map) = meta.as_object_mut() {
             map.extend(more.as_object().cloned().unwrap_or_default());
         }
-        let claim = json!({"metadata": meta, "spec": {"volumeName": name}, "status": {"phase": "Bound"}});
+        // One without a driver waits for its volume.
+        let (volume_name, phase) = if driver.is_empty() { ("", "Pending") } else { (*name, "Bound") };
+        let claim = json!({"metadata": meta, "spec": {"volumeName": volume_name}, "status": {"phase": phase}});
         let volume = json!({
             "metadata": {"name": name},
             "spec": {"capacity": {"storage": "1Gi"}, "csi": {"driver": driver, "volumeHandle": name}},
@@ -216,6 +218,9 @@ fn claims_with_a_label_in_common_are_taken_together_or_it_is_said_why_not() {
             "{why}: {said}"
         );
     }
+    let waiting = [claims[0].clone(), claims[1].clone(), ("w", "db", "", none.clone())];
+    let (groups, said) = grouped(&waiting, &class, "", &csi);
+    assert!(groups.is_empty() && said.contains("claim w is not bound"), "{said}");
     let named = json!({"annotations": {"velero.io/csi-volumegroupsnapshot-class": "groups"}});
     let apart = [("a", "db", "d", named.clone()), ("b", "db", "d", odd)];
     assert!(grouped(&apart, &classes, "", &csi).1.contains("several classes: groups and odd"));

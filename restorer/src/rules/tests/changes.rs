@@ -36,6 +36,7 @@ fn destroys_data_names_what_is_lost() {
         assert!(lost(kind, json!({})).is_some(), "{kind}");
     }
     assert!(lost("snapshot.storage.k8s.io/volumesnapshots", json!({})).is_some());
+    assert!(lost("groupsnapshot.storage.k8s.io/volumegroupsnapshots", json!({})).is_some());
     let finished = json!({"status": {"conditions": [{"type": "Complete", "status": "True"}]}});
     assert_eq!(lost("batch/jobs", finished), None);
     let owned = json!({"metadata": {"ownerReferences": [{"kind": "ReplicaSet", "name": "w", "controller": true}]}});

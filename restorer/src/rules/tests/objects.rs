@@ -359,13 +359,24 @@ fn volume_snapshot_is_not_taken_again() {
     let content = "snapshot.storage.k8s.io/volumesnapshotcontents";
     assert_eq!(created(content, of(json!({"volumeHandle": "v"}))), Some("volume-snapshot"));
     assert_eq!(created(content, of(json!({"snapshotHandle": "v"}))), None);
+    let group = "groupsnapshot.storage.k8s.io/volumegroupsnapshots";
+    assert_eq!(created(group, of(json!({"selector": {"matchLabels": {"a": "b"}}}))), Some("volume-snapshot"));
+    assert_eq!(created(group, of(json!({"volumeGroupSnapshotContentName": "c"}))), None);
+    let content = "groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents";
+    assert_eq!(created(content, of(json!({"volumeHandles": ["v"]}))), Some("volume-snapshot"));
+    assert_eq!(created(content, of(json!({"groupSnapshotHandles": {}}))), None);
 }
 
 #[test]
 fn point_snapshot_is_left_alone() {
     for label in ["hindcast.dev/id", "hindcast.dev/fills"] {
         let object = json!({"metadata": {"name": "s", "labels": {label: "x"}}, "spec": {"source": {}}});
-        for kind in ["snapshot.storage.k8s.io/volumesnapshots", "snapshot.storage.k8s.io/volumesnapshotcontents"] {
+        for kind in [
+            "snapshot.storage.k8s.io/volumesnapshots",
+            "snapshot.storage.k8s.io/volumesnapshotcontents",
+            "groupsnapshot.storage.k8s.io/volumegroupsnapshots",
+            "groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents",
+        ] {
             assert_eq!(created(kind, object.clone()), Some("point-snapshot"));
         }
     }
