@@ -6,6 +6,7 @@ use hindcast_journal::{
     checkpoint::Manifest,
     fold::{Entry, Scope},
     layout::Layout,
+    level::Merged,
     row::Body,
 };
 
@@ -36,6 +37,10 @@ pub(crate) async fn open(journal: &Journal, mut file: File, number: Option<u64>)
 pub(crate) async fn rows(journal: &Journal, what: &str) -> Result<Vec<Row>> {
     if let Some((from, to)) = range(what) {
         return positions(journal, from, to).await;
+    }
+    if let Some((level, first, last)) = Layout::numbers(what) {
+        let segments = Merged::read_named(journal, level, first..=last).await?;
+        return Ok(segments.iter().flat_map(|segment| segment.rows.iter()).cloned().collect());
     }
     let name = what.rsplit('/').next().unwrap_or(what);
     let path = object_store::path::Path::from(name);

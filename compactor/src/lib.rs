@@ -1,4 +1,4 @@
-//! Makes reading the past cheap: checkpoints of the state at closed cuts.
+//! Makes reading the past cheap: checkpoints of the state at closed cuts, and merged files of many segments ([`merge`]).
 //!
 //! **Words**: the *tail* is what a reader of the newest state has to read beyond the newest checkpoint.
 //!
@@ -6,7 +6,9 @@
 //! bounded by it. (2) Nothing is ever deleted here. (3) A failure costs nothing but a longer tail: it is retried as
 //! long as the process lives, and protection goes on [`run`].
 //!
-//! Not here yet: merging segments into levels, retention.
+//! Not here yet: retention.
+
+pub mod merge;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -14,12 +16,15 @@ use hindcast_journal::{
     Error, Journal, Reader, Result,
     checkpoint::Checkpoint,
     cut::{At, MAIN},
+    level::Merged,
     point::Point,
     writer::Durable,
 };
 use tokio::sync::watch;
 
-/// When a checkpoint is due: as soon as one of these is passed.
+use self::merge::{Levels, Merger};
+
+/// When a checkpoint is due, as soon as one of these is passed; and how segments are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Segments in the tail.
@@ -28,11 +33,13 @@ pub struct Policy {
     pub rows: u64,
     /// Bytes in the tail.
     pub bytes: u64,
+    /// How segments are merged.
+    pub levels: Levels,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { segments: 512, rows: 200_000, bytes: 64 << 20 }
+        Self { segments: 512, rows: 200_000, bytes: 64 << 20, levels: Levels::default() }
     }
 }
 
@@ -151,12 +158,43 @@ const FIRST_WAIT: Duration = Duration::from_mins(1);
 /// The longest such wait.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// Writes checkpoints as they fall due, until `shutdown`. Nothing else ends it: failures are logged and retried.
+/// Writes checkpoints and merges segments as that falls due, until `shutdown`. Nothing else ends it: failures are logged and
+/// retried.
 pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()>) {
+    let merging = merge_behind(policy.levels, parts.journal.clone(), parts.durable.clone());
     tokio::select! {
         biased;
         () = shutdown => {}
-        () = follow(policy, parts) => {}
+        ((), ()) = async { tokio::join!(follow(policy, parts), merging) } => {}
+    }
+}
+
+/// Merges until nobody reports segments any more.
+async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Receiver<Durable>) {
+    let (mut merger, mut failures, mut bytes) = (Merger::new(levels), Failures::default(), 0_u64);
+    loop {
+        let newest = *durable.borrow_and_update();
+        bytes = bytes.saturating_add(newest.bytes);
+        if merger.is_due(journal.parts().clock.now(), bytes) {
+            bytes = 0;
+            loop {
+                match merger.step(&journal, newest.segment).await {
+                    Ok(Some(merged)) => {
+                        failures = Failures::default();
+                        let Merged { level, first, last, bytes, .. } = merged;
+                        tracing::debug!(level, first, last, bytes, "merged segments");
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        failures.wait(&journal, "could not merge segments", &error).await;
+                        break;
+                    }
+                }
+            }
+        }
+        if durable.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn any_bound_makes_a_checkpoint_due_and_says_which() {
-    let policy = Policy { segments: 10, rows: 100, bytes: 1000 };
+    let policy = Policy { segments: 10, rows: 100, bytes: 1000, ..Policy::default() };
     assert_eq!(plan(Tail { segments: 9, rows: 99, bytes: 999 }, &policy), None);
     let reason = |tail| plan(tail, &policy).map(|p| p.reason).expect("due");
     assert_eq!(reason(Tail { segments: 10, rows: 0, bytes: 0 }), "the tail has 10 segments, the bound is 10");

@@ -38,6 +38,16 @@ impl Layout {
         self.below("checkpoints", &format!("{pos:020}.parquet"))
     }
 
+    /// The merged file of a level with the segments from one to another.
+    pub fn merged(&self, level: u8, first: u64, last: u64) -> Path {
+        self.levels().join(level.to_string()).join(format!("{first:020}-{last:020}.parquet"))
+    }
+
+    /// The folder of merged files.
+    pub fn levels(&self) -> Path {
+        self.root.clone().join("log")
+    }
+
     /// Fact number `n` of `what`: `manifest` or `boundary`.
     pub fn meta(&self, what: &str, n: u64) -> Path {
         self.metas(what).join(format!("{n:020}"))
@@ -85,7 +95,19 @@ impl Layout {
     /// The number in the last part of a path, such as a segment's.
     pub fn number(path: &Path) -> Option<u64> {
         let name = path.filename()?;
-        let digits = name.strip_suffix(".parquet").unwrap_or(name);
-        if digits.len() == 20 { digits.parse().ok() } else { None }
+        digits(name.strip_suffix(".parquet").unwrap_or(name))
     }
+
+    /// The level and the first and last segment that a merged file's name says.
+    pub fn numbers(name: &str) -> Option<(u8, u64, u64)> {
+        let (folder, file) = name.strip_suffix(".parquet")?.rsplit_once('/')?;
+        let level = folder.strip_prefix("log/").or_else(|| folder.rsplit_once("/log/").map(|(_, level)| level))?;
+        let (first, last) = file.split_once('-')?;
+        Some((level.parse().ok()?, digits(first)?, digits(last)?))
+    }
+}
+
+/// A number of 20 digits.
+fn digits(text: &str) -> Option<u64> {
+    if text.len() == 20 { text.parse().ok() } else { None }
 }

@@ -1,8 +1,8 @@
 //! The truth: an append-only log in a bucket, and how to fold it.
 //!
 //! At the root are the words that everything else is told in; all else is in its module: what a row says in [`row`] and
-//! [`facts`], questions and cuts in [`cut`], the state in [`fold`], the files in [`segment`], [`checkpoint`] and
-//! [`layout`].
+//! [`facts`], questions and cuts in [`cut`], the state in [`fold`], the files in [`segment`], [`checkpoint`],
+//! [`level`] and [`layout`].
 //!
 //! Start reading at [`Row`], then [`Writer`], then [`Reader`] and its [`Past`].
 
@@ -18,6 +18,7 @@ pub mod fold;
 pub mod journal;
 pub mod labels;
 pub mod layout;
+pub mod level;
 pub mod parts;
 pub mod point;
 pub mod read;

@@ -14,7 +14,7 @@
 //!
 //! In [`resolve`] a question becomes a moment, in [`past`] that becomes a state; [`lives`] knows which life of a
 //! counter is meant, [`whole`] folds and counts everything durable. [`tail`] is the committed log in order, on and on,
-//! and [`history`] that behind the state it begins on. What holds the rows, only [`rows`] knows.
+//! and [`history`] that behind the state it begins on. What holds the rows, only [`rows`] and [`shelf`] know.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
@@ -23,6 +23,7 @@ mod lives;
 mod past;
 mod resolve;
 mod rows;
+mod shelf;
 mod tail;
 mod whole;
 

@@ -3,7 +3,8 @@
 //! **Format.** `meta/manifest/<n>` is JSON: `checkpoints`, the newest ones, oldest first, at most [`MOST`]; `earlier`,
 //! how many stand before those; and, if there are any, two [`Page`]s. `continues` is the manifest that goes on where
 //! this list begins, and `jump` one far before that. Each page named was the newest manifest once, so it is never
-//! written for this and never changes. What is left out is empty or 0: the first format had `checkpoints` alone, all of
+//! written for this and never changes. `merged` names merged files (`level.rs`); a page keeps those of its time, and what follows it leaves out
+//! those of the highest level that ended before its own first checkpoint, but for the newest one. What is left out is empty or 0: the first format had `checkpoints` alone, all of
 //! them, and reads as a page before which there is nothing. `doubted` names segments whose closed times were ahead of
 //! the time ([`Doubt`]).
 //!
@@ -13,13 +14,21 @@
 //! it is the jump of the page's own jump if those two span the same, else the page itself.
 //!
 //! **Invariants.** (1) The newest number is the value. (2) Following `continues` meets every live checkpoint. (3)
-//! Checkpoints rise by position, in a manifest and from page to page.
+//! Checkpoints rise by position, in a manifest and from page to page. (4) No two merged files of one manifest meet, and they rise by
+//! segment [`Manifest::add_merged`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Checkpoint, Doubt};
-use crate::{Error, Journal, Position, Result, segment::Meta, store::Put};
+use crate::{
+    Error, Journal, Position, Result,
+    level::{HIGHEST, Merged},
+    segment::Meta,
+    store::Put,
+};
 
 /// How many checkpoints one manifest holds at most.
 const MOST: usize = 128;
@@ -38,6 +47,9 @@ pub struct Manifest {
     /// A page much earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jump: Option<Page>,
+    /// Merged files, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<Merged>,
     /// Segments whose closed times are not to be believed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     doubted: Vec<Doubt>,
@@ -75,6 +87,13 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::corrupt(format!("meta/manifest/{number}"), e.to_string()))?;
         let mut manifest = Self { number, ..manifest };
+        // What cannot be is left out: nothing depends on merged files.
+        let mut end = 0;
+        manifest.merged.retain(|m| {
+            let fits = (1..=HIGHEST).contains(&m.level) && end < m.first && m.first <= m.last && m.last < u64::MAX;
+            end = if fits { m.last } else { end };
+            fits
+        });
         let mut before: Option<&Checkpoint> = None;
         for checkpoint in &mut manifest.checkpoints {
             if let Some(before) = before {
@@ -103,11 +122,20 @@ impl Manifest {
 
     /// The newest checkpoint that `fits`. All up to some moment must fit, and none after it.
     pub async fn newest(&self, journal: &Journal, fits: impl Fn(&Checkpoint) -> bool) -> Result<Option<Checkpoint>> {
+        Ok(self.newest_on(journal, fits).await?.map(|(found, _)| found))
+    }
+
+    /// The same, with the page that it stands on; `None` for this one.
+    async fn newest_on(
+        &self,
+        journal: &Journal,
+        fits: impl Fn(&Checkpoint) -> bool,
+    ) -> Result<Option<(Checkpoint, Option<Self>)>> {
         let mut page: Option<Self> = None;
         loop {
             let at = page.as_ref().unwrap_or(self);
             if let Some(found) = at.checkpoints.iter().rev().find(|c| fits(c)) {
-                return Ok(Some(found.clone()));
+                return Ok(Some((found.clone(), page)));
             }
             // If not even the jump's newest fits, nothing after it does: the pages in between can be skipped.
             let far = at.jump.as_ref().filter(|jump| !fits(&jump.newest));
@@ -120,6 +148,84 @@ impl Manifest {
             }
             page = Some(Self::page(journal, next.manifest).await?);
         }
+    }
+
+    /// The merged files that hold segments from one on, oldest first; `all` of them, or only what serves until about the
+    /// next checkpoint. Those of pages that cannot be read are left out.
+    pub(crate) async fn merged_from(&self, journal: &Journal, from: u64, all: bool) -> Vec<Merged> {
+        let begins = |manifest: &Self| manifest.checkpoints.first().map_or(0, |first| first.segment);
+        let mut found = self.merged.clone();
+        if self.earlier > 0 && begins(self) > from {
+            let pages = if all {
+                self.pages(journal, |page| begins(page) <= from).await
+            } else {
+                self.page_at(journal, from).await
+            };
+            match pages {
+                Ok(pages) => found.extend(pages.into_iter().flat_map(|page| page.merged)),
+                Err(error) => {
+                    tracing::debug!(error = %Error::causes(&error), "what was merged long ago is read segment by segment");
+                }
+            }
+        }
+        found.retain(|m| m.last >= from);
+        // What a page names may since have been merged into what a later one does.
+        found.sort_by_key(|m| (m.first, std::cmp::Reverse(m.last)));
+        let mut end = 0;
+        found.retain(|m| {
+            let new = m.first > end;
+            end = if new { m.last } else { end };
+            new
+        });
+        found
+    }
+
+    /// The pages before this manifest, newest first, up to the first that is `enough`.
+    async fn pages(&self, journal: &Journal, enough: impl Fn(&Self) -> bool) -> Result<Vec<Self>> {
+        let mut pages: Vec<Self> = Vec::new();
+        while let Some(next) = &pages.last().unwrap_or(self).continues {
+            let before = pages.last().map_or(self.number, |page| page.number);
+            if next.manifest >= before || pages.last().is_some_and(&enough) {
+                break;
+            }
+            pages.push(Self::page(journal, next.manifest).await?);
+        }
+        Ok(pages)
+    }
+
+    /// The page with the newest checkpoint that is not after a segment.
+    async fn page_at(&self, journal: &Journal, segment: u64) -> Result<Vec<Self>> {
+        let found = self.newest_on(journal, |c| c.segment <= segment).await?;
+        Ok(found.and_then(|(_, page)| page).into_iter().collect())
+    }
+
+    /// Up to which segment merging is done with: the last of the newest file of the highest level.
+    pub async fn merged_up_to(&self, journal: &Journal) -> Result<Option<u64>> {
+        let newest = |manifest: &Self| manifest.merged.iter().rfind(|m| m.level == HIGHEST).map(|m| m.last);
+        if let Some(last) = newest(self) {
+            return Ok(Some(last));
+        }
+        // An earlier version, which knows no merged files, may have written this manifest.
+        let pages = self.pages(journal, |page| newest(page).is_some()).await?;
+        Ok(pages.last().and_then(newest))
+    }
+
+    /// Adds a merged file, in place of those that it holds, and says whether it is named then. One that holds only part of another
+    /// is left out.
+    pub async fn add_merged(journal: &Journal, merged: Merged) -> Result<bool> {
+        let named = AtomicBool::new(false);
+        let add = |mut manifest: Self| {
+            let replaced = |known: &Merged| merged.holds(known) && known.level < merged.level;
+            let known = manifest.merged.contains(&merged);
+            let fits = manifest.merged.iter().all(|known| !known.meets(&merged) || replaced(known));
+            manifest.merged.retain(|known| !replaced(known));
+            manifest.merged.push(merged.clone());
+            manifest.merged.sort_by_key(|known| known.first);
+            named.store(fits || known, Ordering::Relaxed);
+            std::future::ready(Ok(fits.then_some(manifest)))
+        };
+        Self::change(journal, add).await?;
+        Ok(named.load(Ordering::Relaxed))
     }
 
     /// The newest checkpoint that `fits`, as its file is. One that is whole and yet not what the manifest says, and does
@@ -183,6 +289,11 @@ impl Manifest {
         }
     }
 
+    /// The same, believing all that segments say.
+    pub(crate) fn without_doubts(self) -> Self {
+        Self { doubted: Vec::new(), ..self }
+    }
+
     /// Whether a doubt is known.
     pub(crate) fn doubts(&self, doubt: &Doubt) -> bool {
         self.doubted.iter().any(|known| known.holds(doubt))
@@ -226,9 +337,22 @@ impl Manifest {
         };
         let keep = self.checkpoints.len() - MOST / 2;
         let earlier = self.earlier + keep as u64;
-        let checkpoints = self.checkpoints.into_iter().skip(keep).collect();
+        let checkpoints: Vec<Checkpoint> = self.checkpoints.into_iter().skip(keep).collect();
+        let begins = checkpoints.first().map_or(0, |first| first.segment);
+        let mut merged = self.merged;
+        // The newest of them says how far merging has come.
+        let newest = merged.iter().rfind(|m| m.level == HIGHEST).map_or(0, |m| m.first);
+        merged.retain(|m| m.level < HIGHEST || m.last >= begins || m.first == newest);
         let jump = Some(jump.unwrap_or_else(|| page.clone()));
-        Ok(Self { checkpoints, earlier, continues: Some(page), jump, ..self })
+        Ok(Self {
+            checkpoints,
+            earlier,
+            continues: Some(page),
+            jump,
+            merged,
+            doubted: self.doubted,
+            number: self.number,
+        })
     }
 }
 

@@ -4,19 +4,21 @@
 //! live cluster that are not in the journal. [`Sources`] are the sources from a [`Place`] on, in order; a [`Log`] is
 //! what has been read of them.
 //!
-//! This is the only seam between the log's files and the readers of rows. A merged level will be another arm of
-//! [`Source`], which [`Sources::get`] returns instead of the raw segments it covers; no reader has to change.
+//! This is the only seam between the log's files and the readers of rows. What a merged file holds too is read from it
+//! where that is fewer requests for not many more bytes ([`Shelf`]); a run is a segment all the same.
 //!
 //! **Invariants.** (1) Runs follow one another: epochs do not fall, positions have no hole, and chain values fit
 //! [`Link::check`]. (2) The overlay comes last, and only after a run of the journal. (3) Every run has the closed
-//! times that the manifest believes [`Manifest::correct`].
+//! times that the manifest believes [`Manifest::correct`]. (4) A merged file that cannot be read keeps nobody from what its
+//! segments say [`Shelf::segment`].
 //!
 //! Not here: how far to read ([`super::resolve`]), which rows a checkpoint holds already ([`super::Reader::rows`]).
 
 use std::{ops::Range, sync::Arc};
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
+use super::shelf::Shelf;
 use crate::{
     Change, Journal, Position, Result, Row,
     checkpoint::{Checkpoint, Manifest},
@@ -75,6 +77,7 @@ pub(super) struct Sources {
     manifest: Arc<Manifest>,
     place: Place,
     raw: Range<u64>,
+    shelf: Arc<Shelf>,
     overlay: Option<Arc<Overlay>>,
 }
 
@@ -82,20 +85,24 @@ impl Sources {
     /// The sources of a journal, before any has been looked for.
     pub(super) fn new(journal: &Journal, manifest: &Arc<Manifest>) -> Self {
         let (journal, manifest) = (journal.clone(), manifest.clone());
-        Self { journal, manifest, place: Place::BEGIN, raw: 0..0, overlay: None }
+        Self { journal, manifest, place: Place::BEGIN, raw: 0..0, shelf: Arc::default(), overlay: None }
     }
 
-    /// The sources from a place on, up to the newest.
+    /// The sources from a place on, up to the newest, all of which are going to be read.
     pub(super) async fn from(journal: &Journal, manifest: &Arc<Manifest>, place: Place) -> Result<Self> {
         let mut sources = Self::new(journal, manifest);
         sources.seek(place).await?;
+        sources.shelf = Shelf::new(manifest.merged_from(journal, place.segment, true).await, u64::MAX);
         Ok(sources)
     }
 
-    /// Goes to a place.
+    /// Goes to a place. Whoever asks for a moment reads on to about the next checkpoint.
     async fn seek(&mut self, place: Place) -> Result<()> {
         self.place = place;
         self.raw = self.journal.segments_after(place.segment - 1).await?;
+        let next = self.manifest.checkpoints.iter().map(|c| c.segment).find(|segment| *segment > place.segment);
+        let merged = self.manifest.merged_from(&self.journal, place.segment, false).await;
+        self.shelf = Shelf::new(merged, next.unwrap_or(u64::MAX));
         Ok(())
     }
 
@@ -157,14 +164,15 @@ impl Sources {
             chain.last = Some(before.clone());
         }
         let newest = self.raw.end.saturating_sub(1);
-        let journal = self.journal.clone();
+        let (journal, shelf) = (self.journal.clone(), self.shelf.clone());
         let fetch = move |source| {
-            let journal = journal.clone();
+            let (journal, shelf) = (journal.clone(), shelf.clone());
             async move {
                 match source {
-                    Source::Raw(n) => {
-                        journal.numbered(n, newest).await.map(|segment| Fetched::Segment(Box::new(segment)))
-                    }
+                    Source::Raw(n) => match shelf.segment(&journal, n, newest).await? {
+                        Some(segment) => Ok(Fetched::Segment(Box::new(segment))),
+                        None => journal.numbered(n, newest).await.map(|segment| Fetched::Segment(Box::new(segment))),
+                    },
                     Source::Overlay(overlay) => Ok(Fetched::Overlay(overlay)),
                 }
             }
@@ -223,6 +231,19 @@ fn laid_behind(last: &Meta, overlay: &Overlay) -> Segment {
 pub(super) struct Log {
     sources: Sources,
     runs: Vec<Arc<Segment>>,
+}
+
+impl Journal {
+    /// Segments in order, from whatever the newest manifest says holds them, as they were written; each must be there, and follow
+    /// from the one before.
+    pub async fn segments(&self, numbers: Range<u64>) -> Result<Vec<Segment>> {
+        let manifest = Arc::new(Manifest::read(self).await?.without_doubts());
+        let mut sources = Sources::new(self, &manifest);
+        let until = numbers.end.saturating_sub(1);
+        sources.shelf = Shelf::new(manifest.merged.clone(), until);
+        sources.raw = numbers;
+        sources.runs(0..sources.len(), None)?.try_collect().await
+    }
 }
 
 impl Log {

@@ -1,4 +1,5 @@
 mod counted;
+mod merged;
 mod random;
 mod standing;
 mod tail;

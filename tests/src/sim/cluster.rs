@@ -10,7 +10,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use hindcast_cluster::{Connector, NoClient};
-use hindcast_compactor::{self as compactor, Policy};
+use hindcast_compactor::{self as compactor, Policy, merge::Levels};
 use hindcast_journal::{
     Journal,
     cut::MAIN,
@@ -212,7 +212,8 @@ impl Cluster {
             ..Settings::default()
         };
         // So often that a seed reads from several.
-        let policy = Policy { segments: self.world.draw(|rng| rng.between(4, 24)), ..Policy::default() };
+        let levels = Levels { lengths: [3_000_000, 12_000_000, 60_000_000], least: 3, weight: 64 << 10 };
+        let policy = Policy { segments: self.world.draw(|rng| rng.between(4, 24)), levels, ..Policy::default() };
         let setup = Setup { settings, sabotage: self.profile.sabotage, checkpoints: Some(policy) };
         let life = life(
             process.clone(),

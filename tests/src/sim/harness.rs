@@ -42,6 +42,11 @@ impl Outcome {
         }
     }
 
+    /// How many merged files of a level were written.
+    pub fn merged(&self, level: u8) -> usize {
+        self.bucket.iter().filter(|(path, _)| path.contains(&format!("/log/{level}/"))).count()
+    }
+
     /// How many checkpoints were written.
     pub fn checkpoints(&self) -> usize {
         self.bucket.iter().filter(|(path, _)| path.contains("/checkpoints/")).count()

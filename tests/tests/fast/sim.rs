@@ -73,6 +73,8 @@ struct Sum {
     fired: BTreeMap<Fault, u64>,
     /// Checkpoints written.
     checkpoints: usize,
+    /// Merged files of each level.
+    merged: [usize; 3],
     /// Seeds without a checkpoint.
     without: usize,
     /// Actions done by restores.
@@ -85,6 +87,9 @@ impl Sum {
             *self.fired.entry(*fault).or_default() += times;
         }
         self.checkpoints += outcome.checkpoints();
+        for (level, merged) in (1..).zip(&mut self.merged) {
+            *merged += outcome.merged(level);
+        }
         self.without += usize::from(outcome.checkpoints() == 0);
         self.restored += outcome.restored;
     }
@@ -150,6 +155,8 @@ fn a_cluster_survives_every_seed() {
         "{} checkpoints, {} seeds without one, {} actions of restores",
         sum.checkpoints, sum.without, sum.restored
     );
+    println!("merged files of each level: {:?}", sum.merged);
+    assert!(sum.merged.iter().all(|merged| *merged >= 100), "hardly anything was merged: {:?}", sum.merged);
     assert!(sum.checkpoints >= 1_000, "only {} checkpoints were written", sum.checkpoints);
     assert!(sum.without <= 100, "{} seeds have no checkpoint to read from", sum.without);
     assert!(sum.restored >= 200, "restores did only {} actions", sum.restored);

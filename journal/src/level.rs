@@ -1,0 +1,116 @@
+//! Merged files: the rows of many segments in one, sorted by object, so that a long log is few files and few requests.
+//!
+//! **Words**: a *merged file* holds the rows of consecutive segments. Its *level* says how long a stretch of time it is of: the
+//! stretches of a level are aligned, and each level's are whole multiples of those of the level below. Its *marks* say of
+//! each segment where it ended and how far the log was closed with it.
+//!
+//! **Format.** `log/<level>/<first segment>-<last segment>.parquet`, 20 digits each: by segments and not by positions, since idle
+//! stretches have no rows and follow one another. The columns are those of segments; rows are sorted by `key`, then
+//! `pos`. A `base_rv` of −1 says that the base is the row before it in the file, whose `rv` and `state_hash` are its
+//! `base_rv` and `base_hash`. The metadata hold `level`, `marks` (JSON, zstd, base64), `index` (the first key of each
+//! row group) and `groups` (where each stands, and its SHA-256).
+//!
+//! **Invariants.**
+//! 1. A merged file says what its segments said and nothing else: read, it gives the same segments, chain value by chain
+//!    value [`Merged::read`].
+//! 2. Its bytes follow from its segments and level alone, so two processes that make one make the same [`Merged::write`].
+//! 3. It is found through the manifest alone, which is written after it; there no two overlap, and of a lower level's files
+//!    that one of a higher level holds too, that one alone is named
+//!    (`checkpoint/manifest.rs`).
+//! 4. While its segments are there too, nothing depends on it: what cannot be read of it is read of them
+//!    (`read/rows.rs`).
+//!
+//! Not here: when to make one (`compactor`), removing what a merged file holds too.
+
+mod file;
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Journal, Position, Result, error::ErrorKind, journal::Segment, parts::Micros, store::Put};
+
+/// The highest level.
+pub const HIGHEST: u8 = 3;
+
+/// A merged file, as the manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Its level, from 1.
+    pub level: u8,
+    /// Its first segment.
+    pub first: u64,
+    /// Its last segment.
+    pub last: u64,
+    /// The positions of its rows; of one without rows, the next one and one less.
+    pub rows: (Position, Position),
+    /// The moments from and to which its segments were made.
+    pub made: (Micros, Micros),
+    /// Its size.
+    pub bytes: u64,
+    /// Roughly how much memory its rows take.
+    pub weight: u64,
+}
+
+impl Merged {
+    /// Its segments.
+    pub fn segments(&self) -> RangeInclusive<u64> {
+        self.first..=self.last
+    }
+
+    /// Whether it holds all that another holds.
+    pub fn holds(&self, other: &Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+
+    /// Whether it holds some of what another holds.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Merges segments, which follow one another, into a file, which is still to be named in the manifest. What stands under its
+    /// name already is taken if it says the same.
+    pub async fn write(journal: &Journal, level: u8, segments: &[Segment]) -> Result<Self> {
+        let (merged, bytes) = file::build(level, segments)?;
+        let path = journal.store().layout().merged(level, merged.first, merged.last);
+        match journal.store().create(&path, bytes).await? {
+            Put::Created => Ok(merged),
+            Put::Exists => Self::standing_for(journal, merged, segments).await,
+        }
+    }
+
+    /// The file that stands under the name of one, if it has the same segments. An earlier version may have other bytes for them.
+    async fn standing_for(journal: &Journal, wanted: Self, segments: &[Segment]) -> Result<Self> {
+        let path = journal.store().layout().merged(wanted.level, wanted.first, wanted.last);
+        let hint = "move that file away: it takes the name of a merged file, which is left out";
+        let bytes = journal.store().get(&path).await?;
+        let size = bytes.len() as u64;
+        let stands = file::open(path.as_ref(), journal.cluster(), bytes);
+        let stands = stands.map_err(|e| if e.kind() == ErrorKind::Corrupt { e.with_hint(hint) } else { e })?;
+        let same = |(a, b): (&Segment, &Segment)| a.meta == b.meta;
+        if stands.len() == segments.len() && stands.iter().zip(segments).all(same) {
+            return Ok(Self { bytes: size, ..wanted });
+        }
+        Err(Error::corrupt(path.to_string(), "is of other segments than its name says").with_hint(hint))
+    }
+
+    /// The segments it holds, as they were.
+    pub async fn read(&self, journal: &Journal) -> Result<Vec<Segment>> {
+        Self::read_named(journal, self.level, self.segments()).await
+    }
+
+    /// The segments that a merged file of this name holds.
+    pub async fn read_named(journal: &Journal, level: u8, numbers: RangeInclusive<u64>) -> Result<Vec<Segment>> {
+        let path = journal.store().layout().merged(level, *numbers.start(), *numbers.end());
+        let bytes = journal.store().get(&path).await?;
+        let segments = file::open(path.as_ref(), journal.cluster(), bytes)?;
+        let held = segments.first().zip(segments.last()).map(|(a, b)| a.meta.segment..=b.meta.segment);
+        if held != Some(numbers) {
+            return Err(Error::corrupt(path.to_string(), "is of other segments than its name says"));
+        }
+        Ok(segments)
+    }
+}
+
+#[cfg(test)]
+mod tests;
