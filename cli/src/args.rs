@@ -205,7 +205,7 @@ pub(crate) struct Run {
     /// Go on with a key file that holds none of the journal's keys: what they sealed can then be read only with theirs
     #[arg(long)]
     pub(crate) new_key: bool,
-    /// The namespace in which recovery points appear and schedules are taken, where the kinds of hindcast.dev are installed
+    /// The namespace in which recovery points appear, schedules and volume locations count, where the kinds of hindcast.dev are installed
     #[arg(long, value_name = "NS", default_value = "hindcast")]
     pub(crate) resources_namespace: String,
     #[command(flatten)]

@@ -11,6 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 
 mod condition;
+mod location;
 mod point;
 mod restore;
 mod schedule;
@@ -20,6 +21,7 @@ mod tests;
 pub(crate) use self::condition::{seconds, set};
 pub use self::{
     condition::{Condition, Verdict},
+    location::{Aws, Azure, Credentials, Gcp, Provider, VolumeLocation, VolumeLocationSpec, VolumeLocationStatus},
     point::{
         DeletionPolicy, Exec, Hook, OnError, Phase, RecoveryPoint, RecoveryPointSpec, RecoveryPointStatus, Template,
         VolumesMode,
@@ -46,10 +48,11 @@ pub const SCHEDULE: &str = "hindcast.dev/schedule";
 pub const DELETES: &str = "hindcast.dev/delete-point";
 
 /// The definitions, by the name of the file that holds each.
-pub fn definitions() -> [(&'static str, CustomResourceDefinition); 3] {
+pub fn definitions() -> [(&'static str, CustomResourceDefinition); 4] {
     [
         ("recoverypoints.yaml", RecoveryPoint::crd()),
         ("restores.yaml", Restore::crd()),
         ("schedules.yaml", Schedule::crd()),
+        ("volumelocations.yaml", VolumeLocation::crd()),
     ]
 }

@@ -1,4 +1,4 @@
-//! Recovery points, schedules and restores as objects of the cluster, and what makes them true.
+//! Recovery points, schedules, restores and volume locations as objects of the cluster, and what makes them true.
 //!
 //! [`api`] has the kinds; [`run`] reconciles them, in the process that writes the journal. What a schedule decides, how a point is made
 //! and how a restore goes, is not here: these are the libraries' that the command line calls too.
@@ -6,7 +6,7 @@
 //! **Invariants of absence.** (1) The bucket is the truth: nothing is known only by an object of the cluster. (2) No object stops
 //! another, and none stops protection. (3) A restore writes with the rights of the account that it names, never with our own.
 //!
-//! Start reading at [`run`], then `schedules`, `points`, `restores`.
+//! Start reading at [`run`], then `schedules`, `points`, `restores`, `locations`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
@@ -14,7 +14,9 @@ mod account;
 pub mod api;
 mod keeper;
 mod local;
+mod locations;
 mod operator;
+mod places;
 mod points;
 mod request;
 mod restores;
@@ -25,4 +27,5 @@ mod status;
 mod words;
 mod works;
 
+pub use places::{Keys, Opener, Place};
 pub use run::{Parts, Settings, run};

@@ -8,7 +8,7 @@ use hindcast_snapshotter::{Closer, Maker};
 use kube::Client;
 use tokio::sync::{Mutex, watch};
 
-use crate::{local::Local, shelf::Shelf, works::Works};
+use crate::{local::Local, places::Places, shelf::Shelf, works::Works};
 
 /// Until what may pass is tried again.
 pub(crate) const AGAIN: Duration = Duration::from_secs(15);
@@ -22,7 +22,7 @@ pub(crate) struct Operator {
     pub(crate) client: Client,
     /// The journal.
     pub(crate) journal: Journal,
-    /// The namespace of the recovery points and schedules.
+    /// The namespace of the recovery points, schedules and volume locations.
     pub(crate) namespace: String,
     /// The keys that open sealed values.
     pub(crate) keys: Vec<Arc<Key>>,
@@ -32,6 +32,8 @@ pub(crate) struct Operator {
     pub(crate) closer: Arc<dyn Closer>,
     /// Who makes points.
     pub(crate) maker: Maker,
+    /// The drivers that are there because objects say so.
+    pub(crate) places: Places,
     /// What puts the files of volumes back.
     pub(crate) movers: Option<Arc<Movers>>,
     /// What the bucket has of them.

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::{Stream, StreamExt as _, future};
 use hindcast_journal::{Error, Journal, Result, seal::Key};
 use hindcast_restorer::Movers;
-use hindcast_snapshotter::{Closer, Limits, Maker, driver::VolumeDriver};
+use hindcast_snapshotter::{Closer, Limits, Maker, Passing, driver::VolumeDriver};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     core::DeserializeGuard,
@@ -23,9 +23,10 @@ use kube::{
 use tokio::sync::watch;
 
 use crate::{
-    api::{GROUP, RecoveryPoint, Restore, Schedule, VERSION},
-    keeper, local,
+    api::{GROUP, RecoveryPoint, Restore, Schedule, VERSION, VolumeLocation},
+    keeper, local, locations,
     operator::{AGAIN, NotNow, Operator},
+    places::{Opener, Places},
     points, restores, schedules,
     shelf::Shelf,
     status::{is, unavailable},
@@ -38,11 +39,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const MEND_EVERY: Duration = Duration::from_mins(10);
 /// How long a restore that is under way may take to stop.
 const STOPPING: Duration = Duration::from_secs(10);
+/// The kinds that are reconciled together.
+const KINDS: [&str; 3] = ["schedules", "recoverypoints", "restores"];
+/// The kind that is so by itself: an older cluster may not have it.
+const LOCATIONS: [&str; 1] = ["volumelocations"];
 
 /// What a user decides.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The namespace of recovery points and schedules.
+    /// The namespace of recovery points, schedules and volume locations.
     pub namespace: String,
     /// How long a restore waits for what is about to pass.
     pub wait: Duration,
@@ -61,6 +66,8 @@ pub struct Parts {
     pub closer: Arc<dyn Closer>,
     /// Drivers of volumes, beside what the cluster offers.
     pub drivers: Vec<Arc<dyn VolumeDriver>>,
+    /// Who opens the drivers that objects ask for.
+    pub opener: Arc<dyn Opener>,
     /// What puts the files of volumes back, if it is there.
     pub movers: Option<Arc<Movers>>,
 }
@@ -73,8 +80,10 @@ impl std::fmt::Debug for Parts {
 
 /// Reconciles until `shutdown`. It stays on its thread.
 pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output = ()>) {
-    let Parts { client, journal, keys, closer, drivers, movers } = parts;
-    let maker = Maker::new(&journal, &client, Some(closer.clone()), Limits::default()).with(drivers);
+    let Parts { client, journal, keys, closer, drivers, opener, movers } = parts;
+    let passing = Passing::default();
+    let maker = Maker::new(&journal, &client, Some(closer.clone()), Limits::default());
+    let maker = maker.with(drivers).following(passing.clone());
     let shelf = Arc::new(Shelf::new(&journal));
     let (tell, stop) = watch::channel(false);
     let (local, worker) = local::channel();
@@ -85,6 +94,7 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         namespace: settings.namespace,
         wait: settings.wait,
         restoring: tokio::sync::Mutex::default(),
+        places: Places::new(opener, passing),
         client,
         journal,
         keys,
@@ -95,7 +105,10 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         stop,
     });
     let work = async {
-        future::join4(worker.work(), keep(&operator), mend(&operator), serve(&operator)).await;
+        let wishes = serve(&operator, &KINDS, async || reconcile(&operator).await, async || {});
+        let locations = async || reconcile_locations(&operator).await;
+        let locations = serve(&operator, &LOCATIONS, locations, async || operator.places.clear().await);
+        future::join5(worker.work(), keep(&operator), mend(&operator), wishes, locations).await;
     };
     tokio::pin!(work);
     tokio::select! {
@@ -134,28 +147,32 @@ async fn keep(operator: &Operator) {
     }
 }
 
-/// Finishes what dead processes left, now and then.
+/// Finishes what dead processes left, now and then, and when a driver came that it may have waited for.
 async fn mend(operator: &Operator) {
     loop {
         keeper::mend(operator).await;
-        operator.journal.parts().clock.sleep(MEND_EVERY).await;
+        tokio::select! {
+            biased;
+            () = operator.places.came() => {}
+            () = operator.journal.parts().clock.sleep(MEND_EVERY) => {}
+        }
     }
 }
 
-/// Reconciles while the kinds are served.
-async fn serve(operator: &Arc<Operator>) {
+/// Reconciles while these kinds are served; does the other thing while they are not.
+async fn serve(operator: &Operator, kinds: &[&str], reconcile: impl AsyncFn(), unserved: impl AsyncFn()) {
     loop {
-        match served(&operator.client).await {
+        match served(&operator.client, kinds).await {
             Ok(true) => {
-                tracing::info!(namespace = operator.namespace, "reconciling schedules, recovery points and restores");
-                let gone = until_unserved(operator);
+                tracing::info!(namespace = operator.namespace, "reconciling {}", kinds.join(", "));
+                let gone = until_unserved(operator, kinds);
                 tokio::select! {
                     biased;
-                    () = gone => tracing::warn!("the kinds of {GROUP} are served no more: nothing is reconciled"),
-                    () = reconcile(operator) => {}
+                    () = gone => tracing::warn!("{} of {GROUP} are served no more: nothing is reconciled", kinds.join(", ")),
+                    () = reconcile() => {}
                 }
             }
-            Ok(false) => {}
+            Ok(false) => unserved().await,
             Err(error) => {
                 tracing::debug!(error = %Error::causes(&error), "whether the kinds of {GROUP} are served is not known");
             }
@@ -164,25 +181,25 @@ async fn serve(operator: &Arc<Operator>) {
     }
 }
 
-async fn until_unserved(operator: &Operator) {
+async fn until_unserved(operator: &Operator, kinds: &[&str]) {
     loop {
         operator.journal.parts().clock.sleep(LOOK_EVERY).await;
         // Who cannot say so says nothing.
-        if matches!(served(&operator.client).await, Ok(false)) {
+        if matches!(served(&operator.client, kinds).await, Ok(false)) {
             return;
         }
     }
 }
 
-/// Whether the cluster serves all of our kinds.
-async fn served(client: &Client) -> Result<bool> {
+/// Whether the cluster serves all of these kinds of ours.
+async fn served(client: &Client, kinds: &[&str]) -> Result<bool> {
     let list = match client.list_api_group_resources(&format!("{GROUP}/{VERSION}")).await {
         Ok(list) => list,
         Err(error) if is(&error, 404) => return Ok(false),
         Err(error) => return Err(unavailable(&error)),
     };
     let names: BTreeSet<&str> = list.resources.iter().map(|resource| resource.name.as_str()).collect();
-    Ok(["schedules", "recoverypoints", "restores"].iter().all(|name| names.contains(name)))
+    Ok(kinds.iter().all(|name| names.contains(name)))
 }
 
 /// The three controllers.
@@ -200,6 +217,13 @@ async fn reconcile(operator: &Arc<Operator>) {
         mirror(operator, &there),
     )
     .await;
+}
+
+/// The controller of volume locations, and what it is not called for.
+async fn reconcile_locations(operator: &Arc<Operator>) {
+    let locations: Controller<DeserializeGuard<VolumeLocation>> = controller_of(&operator.client);
+    let locations = locations.reconcile_all_on(operator.places.news());
+    future::join(told(locations.run(locations::reconcile, later, operator.clone())), locations::follow(operator)).await;
 }
 
 fn controller_of<K>(client: &Client) -> Controller<DeserializeGuard<K>>

@@ -30,7 +30,7 @@ pub use csi::Csi;
 pub use exec::{Exec, PodExec};
 pub use files::{Files, Moved};
 pub use hooks::{ExecSpec, HookSpec};
-pub use make::{Drivers, Left, Limits, Maker, Mended, Told};
+pub use make::{Drivers, Left, Limits, Maker, Mended, Passing, Told};
 pub use now::{Closer, Now, Written};
 pub use plan::{Request, plan};
 pub use scene::Scene;

@@ -19,11 +19,13 @@
 //! Hooks after run whenever hooks before may have run, in this process or the next [`Maker::reconcile`]. (4) A point
 //! without a closed cut in [R0, R1] is failed and keeps no snapshot. (5) One process works at a point, the one that
 //! holds it ([`hindcast_journal::point::Hold`]). (6) No driver holds writers longer than [`Limits::cut`], nor keeps the
-//! snapshots of another one from being looked at [`Maker::wait`].
+//! snapshots of another one from being looked at [`Maker::wait`]. (7) What is made, deleted or finished is so with the drivers that
+//! were there when it began [`Maker::pinned`].
 //!
 //! Not here: what is taken ([`crate::plan`]), how a driver works, when a schedule is due.
 
 mod delete;
+mod drivers;
 mod pass;
 mod reconcile;
 mod run_hooks;
@@ -41,11 +43,14 @@ use hindcast_journal::{
     cut::{At, MAIN},
     error::ErrorKind,
     parts::Micros,
-    point::{self, About, Begin, Frozen, Order, Point, PointState, PointVolume, Points, Ran, Taken, Volume},
+    point::{self, About, Begin, Frozen, Order, Point, PointState, PointVolume, Points, Ran, Taken},
     row::Revision,
 };
 
-pub use self::reconcile::{Left, Mended};
+pub use self::{
+    drivers::{Drivers, Passing},
+    reconcile::{Left, Mended},
+};
 use crate::{
     csi::Csi,
     driver::{self, Copied, Standing, VolumeDriver},
@@ -64,40 +69,6 @@ const LEAST: Duration = Duration::from_secs(1);
 const DROP: Duration = Duration::from_secs(20);
 /// Snapshots looked at, or deleted, at once.
 const AT_ONCE: usize = 32;
-
-/// Drivers, in the order in which they are asked whether they take a volume.
-#[derive(Debug, Clone, Default)]
-pub struct Drivers(pub Vec<Arc<dyn VolumeDriver>>);
-
-impl Drivers {
-    fn list(&self) -> Vec<&dyn VolumeDriver> {
-        self.0.iter().map(|driver| &**driver).collect()
-    }
-
-    fn met(&self, name: &str) -> Option<&Arc<dyn VolumeDriver>> {
-        self.0.iter().find(|driver| driver.name() == name)
-    }
-
-    /// The driver of this name. Those that have none yet are met before it is said that it is not there.
-    async fn named(&self, name: &str) -> Result<&Arc<dyn VolumeDriver>> {
-        if let Some(driver) = self.met(name) {
-            return Ok(driver);
-        }
-        let nameless = || self.0.iter().filter(|driver| plan::is_nameless(driver.name()));
-        futures::future::join_all(nameless().map(|driver| driver.consider(&[]))).await;
-        self.met(name).ok_or_else(|| {
-            let what = format!("volume driver {name}");
-            let whys: Vec<String> = nameless().filter_map(|driver| driver.takes(&Volume::default()).err()).collect();
-            match whys.is_empty() {
-                true => Error::invalid(what, "is not there in this process")
-                    .with_hint("use a build and settings with that driver; what it made is left as it is"),
-                // It may be one of these.
-                false => Error::new(ErrorKind::Unavailable, what, format!("was not met yet: {}", whys.join("; ")))
-                    .with_hint("see that its plugin is running; what it made is left as it is"),
-            }
-        })
-    }
-}
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -207,7 +178,7 @@ impl Maker {
         let parts = journal.parts();
         Self {
             journal: journal.clone(),
-            drivers: Drivers(vec![Arc::new(Csi::new(client.clone(), parts.clone()))]),
+            drivers: Drivers::new(vec![Arc::new(Csi::new(client.clone(), parts.clone()))]),
             exec: Arc::new(PodExec::new(client.clone(), parts.clone())),
             now: Arc::new(Written::new(client.clone(), journal, closer)),
             limits,
@@ -219,8 +190,20 @@ impl Maker {
     /// The same, with more drivers of volumes.
     #[must_use]
     pub fn with(mut self, more: impl IntoIterator<Item = Arc<dyn VolumeDriver>>) -> Self {
-        self.drivers.0.extend(more);
+        self.drivers.extend(more);
         self
+    }
+
+    /// The same, with drivers that come and go.
+    #[must_use]
+    pub fn following(mut self, passing: Passing) -> Self {
+        self.drivers.follow(passing);
+        self
+    }
+
+    /// The same, with the drivers that are there now and no others.
+    fn pinned(&self) -> Self {
+        Self { drivers: self.drivers.pinned(), ..self.clone() }
     }
 
     fn points(&self) -> Points {
@@ -240,14 +223,20 @@ impl Maker {
         }
         let scene = Scene::read(&past).await?;
         let volumes = plan::volumes(&scene, &request.scope)?;
-        futures::future::join_all(self.drivers.0.iter().map(|driver| driver.consider(&volumes))).await;
-        let planned = plan::plan(&scene, request, &self.drivers.list(), self.journal.cluster(), id)?;
+        let drivers = self.drivers.all();
+        futures::future::join_all(drivers.iter().map(|driver| driver.consider(&volumes))).await;
+        let drivers: Vec<&dyn VolumeDriver> = drivers.iter().map(|driver| &**driver).collect();
+        let planned = plan::plan(&scene, request, &drivers, self.journal.cluster(), id)?;
         Ok(Planned { revision: past.moment().cut.rev(), ..planned })
     }
 
     /// Makes a point. An error means that nothing was begun or that what was begun is left to [`Maker::reconcile`]; what
     /// went wrong with a point itself is in the point.
     pub async fn take(&self, request: &Request, told: &(dyn Fn(Told) + Send + Sync)) -> Result<Point> {
+        self.pinned().take_with(request, told).await
+    }
+
+    async fn take_with(&self, request: &Request, told: &(dyn Fn(Told) + Send + Sync)) -> Result<Point> {
         point::check_name(&request.name)?;
         self.now.close().await?;
         let id = self.points().draw().await?;

@@ -118,7 +118,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         let mut drivers = drivers;
         drivers.extend(locations::reachable(&context.common.volume_location, &context.parts).await);
         drivers.extend(files);
-        let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, movers };
+        let opener =
+            Arc::new(locations::Clouds { said: context.common.volume_location.clone(), parts: context.parts.clone() });
+        let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, opener, movers };
         operator::reconcile(settings, parts, stopped.clone())
     };
     let behind = tokio::spawn(checkpoints(journal, handle.clone(), (name, epoch), stopped));

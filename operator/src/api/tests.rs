@@ -52,3 +52,21 @@ fn undescribed(path: &str, schema: &serde_json::Value) {
         undescribed(&path, &field["items"]);
     }
 }
+
+#[test]
+fn what_a_location_says_has_the_names_of_the_command_line() {
+    for (spec, said) in [
+        (r#"{"provider": "aws", "aws": {"region": "r", "profile": "p"}}"#, "profile=p,region=r"),
+        (
+            r#"{"provider": "azure", "azure": {"subscription": "s", "resourceGroup": "g", "authority": "a"}}"#,
+            "authority=a,resource-group=g,subscription=s",
+        ),
+        (r#"{"provider": "gcp", "gcp": {"project": "p", "endpoint": "e"}}"#, "endpoint=e,project=p"),
+        // What another provider's member says is not said of this one.
+        (r#"{"provider": "aws", "gcp": {"project": "p"}}"#, ""),
+    ] {
+        let spec: VolumeLocationSpec = serde_json::from_str(spec).unwrap();
+        let settings = spec.settings().into_iter().map(|(key, value)| format!("{key}={value}"));
+        assert_eq!(settings.collect::<Vec<_>>().join(","), said);
+    }
+}

@@ -27,6 +27,10 @@ const ROUNDS: u32 = 3;
 impl Maker {
     /// Deletes a point and its snapshots.
     pub async fn delete(&self, name: &str, why: &str) -> Result<()> {
+        self.pinned().delete_with(name, why).await
+    }
+
+    async fn delete_with(&self, name: &str, why: &str) -> Result<()> {
         check_name(name)?;
         let points = self.points();
         let Some(begin) = points.intent(name).await? else {
@@ -73,9 +77,9 @@ impl Maker {
         let mut found = find().await?;
         let driver = self.drivers.named(name).await?;
         found.retain(|taken| !own.iter().any(|own| (own.tag.index, &own.handle) == (taken.tag.index, &taken.handle)));
-        self.delete_all(driver, own).await?;
+        self.delete_all(&driver, own).await?;
         for _ in 0..ROUNDS {
-            self.delete_all(driver, found).await?;
+            self.delete_all(&driver, found).await?;
             found = find().await?;
             if found.is_empty() {
                 return Ok(());

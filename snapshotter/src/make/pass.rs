@@ -31,7 +31,7 @@ impl Pass {
             return Err(Error::new(ErrorKind::Unavailable, format!("volume driver {name}"), why));
         }
         let answer = match maker.drivers.named(name).await {
-            Ok(driver) => question(driver).await.map_err(of_driver),
+            Ok(driver) => question(&driver).await.map_err(of_driver),
             Err(error) => Err(error),
         };
         if let Err(error) = &answer {

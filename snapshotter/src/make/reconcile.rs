@@ -54,13 +54,13 @@ pub struct Mended {
 impl Maker {
     /// What was left behind.
     pub async fn look_for_left(&self) -> Result<Vec<Left>> {
-        self.left(&Pass::default()).await
+        self.pinned().left(&Pass::default()).await
     }
 
     async fn left(&self, pass: &Pass) -> Result<Vec<Left>> {
         let mut out = Vec::new();
         let mut there: Vec<Taken> = Vec::new();
-        for driver in &self.drivers.0 {
+        for driver in self.drivers.all() {
             match driver.all(self.journal.cluster()).await {
                 Ok(all) => there.extend(all),
                 Err(error) => {
@@ -117,7 +117,7 @@ impl Maker {
             !has && !kept && !busy.contains(&taken.tag.id)
         });
         out.extend(leaked.map(|taken| Left::Leaked(Box::new(taken))));
-        for driver in &self.drivers.0 {
+        for driver in self.drivers.all() {
             // A driver that cannot be asked is told of already.
             let helpers = driver.helpers().await.unwrap_or_default();
             out.extend(helpers.into_iter().map(|helper| Left::Helper(driver.name().to_owned(), helper)));
@@ -127,6 +127,10 @@ impl Maker {
 
     /// Mends what was left behind.
     pub async fn reconcile(&self) -> Result<Vec<Mended>> {
+        self.pinned().mend().await
+    }
+
+    async fn mend(&self) -> Result<Vec<Mended>> {
         let (mut out, pass) = (Vec::new(), Pass::default());
         for left in self.left(&pass).await? {
             let done = match &left {
@@ -145,7 +149,7 @@ impl Maker {
             };
             out.push(Mended { left, failed: done.err().map(|error| error.told()) });
         }
-        for driver in &self.drivers.0 {
+        for driver in self.drivers.all() {
             // It costs room until the next time, and nothing else.
             if let Err(error) = driver.tidy().await {
                 tracing::warn!(error = %Error::causes(&error), "{} could not be cleared of what no point holds", driver.name());

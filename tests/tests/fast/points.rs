@@ -10,7 +10,7 @@ use hindcast_journal::{
     cut::MAIN,
     point::{Point, PointState, Points},
 };
-use hindcast_snapshotter::{Drivers, Left, Limits, Maker, Request};
+use hindcast_snapshotter::{Drivers, Left, Limits, Maker, Passing, Request, Told, driver::VolumeDriver};
 use hindcast_tests::sim::{
     api::state::Kind,
     harness::in_simulated_time,
@@ -70,7 +70,7 @@ impl Stage {
         let reach = Arc::new(Reach::new(&process, &self.storage, &self.scene.server, &self.run.handle));
         let maker = Maker {
             journal: self.scene.journal_of(&process),
-            drivers: Drivers(vec![reach.clone()]),
+            drivers: Drivers::new(vec![reach.clone()]),
             exec: reach.clone(),
             now: reach,
             limits: Limits {
@@ -82,6 +82,12 @@ impl Stage {
             thawed: Arc::default(),
         };
         (process, maker)
+    }
+
+    /// A way to the storage system, of a process that does not die.
+    fn reach(&self) -> Arc<Reach> {
+        let process = Process::new("reach".to_owned(), &self.scene.world);
+        Arc::new(Reach::new(&process, &self.storage, &self.scene.server, &self.run.handle))
     }
 
     pub(crate) fn points(&self) -> Points {
@@ -283,6 +289,38 @@ fn a_point_says_what_it_does_not_have() {
         assert_eq!(point.state, PointState::Partial);
         assert!(point.missing[0].contains("shop/odd"), "{:?}", point.missing);
         assert_eq!(point.snapshots(), 2);
+        stage.run.stop().await;
+    });
+}
+
+/// What is begun with a driver ends with it, and whoever begins without it says so.
+#[test]
+fn a_driver_that_goes_while_a_point_is_made_or_deleted_is_there_until_it_is_done() {
+    in_simulated_time(async {
+        let mut stage = Stage::new(19).await;
+        let passing = Passing::default();
+        let (_, maker) = stage.maker();
+        let there: Vec<Arc<dyn VolumeDriver>> = vec![stage.reach()];
+        let maker = Maker { drivers: Drivers::default(), ..maker }.following(passing.clone());
+        let none = maker.take(&request("none"), &|_| {}).await.expect("it is made");
+        assert!(none.state == PointState::Partial && none.snapshots() == 0, "{none:?}");
+        maker.delete("none", "by hand").await.expect("it can be deleted");
+
+        passing.put(there.clone());
+        let goes = |told| {
+            if matches!(told, Told::Planned { .. }) {
+                passing.put(Vec::new());
+            }
+        };
+        let point = maker.take(&request("p"), &goes).await.expect("it is made");
+        assert_eq!((point.state, point.snapshots()), (PointState::Complete, 2), "{point:?}");
+        stage.check("the driver went").await;
+        let error = maker.delete("p", "by hand").await.expect_err("there is no driver");
+        assert!(error.told().contains("is not there in this process"), "{}", error.told());
+        assert_eq!(stage.storage.snapshots().len(), 2, "what it made is left as it is");
+        passing.put(there);
+        maker.delete("p", "by hand").await.expect("it can be deleted");
+        assert!(stage.storage.snapshots().is_empty());
         stage.run.stop().await;
     });
 }
