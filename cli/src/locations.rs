@@ -117,6 +117,16 @@ impl Location {
         let wrong = |wrong: Wrong| Error::invalid(what(), wrong.reason).with_hint(wrong.hint);
         let cloud = cloud_of(place.provider).map_err(wrong)?;
         let mut location = Self::of(cloud, place.settings.clone()).map_err(wrong)?;
+        // Whoever may write an object is not thereby one whom Hindcast's own credentials are for.
+        if let (None, Some(where_to)) =
+            (&place.credentials, ["endpoint", "authority"].into_iter().find(|key| location.get(key).is_some()))
+        {
+            let reason = format!(
+                "says its {where_to} and no Secret: Hindcast's own credentials go to the cloud's own address alone"
+            );
+            return Err(Error::invalid(what(), reason)
+                .with_hint("name a Secret, or say it by --volume-location of `hindcast run`"));
+        }
         if let Some(secret) = &place.credentials {
             if location.get("profile").is_some() {
                 let reason = "says twice as whom the cloud is asked: by a profile, and by a Secret";

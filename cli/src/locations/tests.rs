@@ -47,6 +47,11 @@ fn an_object_is_held_to_what_the_flag_is_held_to() {
         (place("aws", &[("zone", "a")], None), "no \"zone\""),
         (place("aws", &[("region", "x\r\ny")], None), "region"),
         (place("aws", &[("endpoint", "http://[")], None), "endpoint"),
+        (place("aws", &[("endpoint", "https://mine.example.com")], None), "own address alone"),
+        (
+            place("azure", &[("subscription", "s"), ("resource-group", "g"), ("authority", "https://a.b")], None),
+            "its authority",
+        ),
         (place("aws", &[], Some(&secret)), "AWS_SECRET_ACCESS_KEY"),
         (place("aws", &[("profile", "p")], Some(&good)), "twice"),
     ] {
