@@ -53,6 +53,63 @@ async fn a_manifest_stays_small_and_finds_every_checkpoint_there_ever_was() {
     assert_eq!(manifest.newest(&journal, |c| c.pos < 10).await.expect("is looked for"), None);
 }
 
+fn merged(level: u8, first: u64, last: u64) -> Merged {
+    Merged { level, first, last, rows: (first, last), made: (0, 0), bytes: 1000, weight: 1000 }
+}
+
+/// A day of merging beside checkpoints, whatever pages turn meanwhile: how far it has come is never forgotten, what is in no
+/// higher file yet stays named, and all of it is found again.
+#[tokio::test]
+async fn pages_turn_and_nothing_that_was_merged_is_forgotten() {
+    let store = Arc::new(InMemory::new());
+    let journal = journal(&store);
+    let add = async |level, first, last| {
+        assert!(Manifest::add_merged(&journal, merged(level, first, last)).await.expect("is written"));
+    };
+    // Three days of 240 segments each, merged by ten, by sixty, and by day; a checkpoint at every segment.
+    for segment in 1..=720_u64 {
+        Manifest::add(&journal, checkpoint(segment)).await.expect("is added");
+        for (level, length) in [(1, 10), (2, 60), (3, 240)] {
+            if segment % length == 0 {
+                add(level, segment + 1 - length, segment).await;
+            }
+        }
+        let manifest = Manifest::read(&journal).await.expect("is read");
+        let up_to = manifest.merged_up_to(&journal).await.expect("is known");
+        assert_eq!(up_to, (segment >= 240).then_some(segment / 240 * 240), "at {segment}");
+        // From there on the manifest alone has all that is merged, without a hole.
+        let begin = up_to.unwrap_or(0) + 1;
+        let covered: u64 = manifest.merged.iter().filter(|m| m.first >= begin).map(|m| m.last - m.first + 1).sum();
+        assert_eq!(covered, segment / 10 * 10 - (begin - 1), "at {segment}");
+        assert!(manifest.merged.len() < 16, "at {segment}: {}", manifest.merged.len());
+    }
+    let manifest = Manifest::read(&journal).await.expect("is read");
+    let all = manifest.merged_from(&journal, 1, true).await;
+    let mut next = 1;
+    for found in &all {
+        assert_eq!(found.first, next, "{all:?}");
+        next = found.last + 1;
+    }
+    assert_eq!(next, 721);
+    // An earlier version leaves merged files out of what it writes.
+    let without = Manifest { merged: Vec::new(), ..manifest.clone() };
+    assert_eq!(without.write(&journal, manifest.number + 1).await.expect("is written"), Put::Created);
+    let newest = Manifest::read(&journal).await.expect("is read");
+    assert!(newest.merged.is_empty());
+    assert!(newest.merged_up_to(&journal).await.expect("is known").is_some_and(|last| last >= 240), "its pages say so");
+}
+
+/// What cannot be is left out, and takes nothing along.
+#[tokio::test]
+async fn merged_files_that_cannot_be_are_left_out() {
+    let entry = |level: u8, first: u64, last: u64| json!(merged(level, first, last));
+    let all =
+        [entry(1, 1, 9), entry(1, 5, 12), entry(9, 10, 12), entry(1, 20, 15), entry(2, 10, 30), entry(1, 31, u64::MAX)];
+    let text = json!({"checkpoints": [checkpoint(1)], "merged": all}).to_string();
+    let manifest = Manifest::parse(1, text.as_bytes()).expect("the rest is whole");
+    assert_eq!(manifest.merged.iter().map(|m| (m.first, m.last)).collect::<Vec<_>>(), [(1, 9), (10, 30)]);
+}
+
 #[tokio::test]
 async fn a_manifest_of_the_first_format_is_read_and_continued() {
     let store = Arc::new(InMemory::new());
