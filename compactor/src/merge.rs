@@ -143,7 +143,7 @@ pub(crate) struct Merger {
     looked: Option<Micros>,
     /// A file that was made and is not named, since another one holds a part of it.
     refused: Option<Job>,
-    /// The first segment of the log that is there.
+    /// The first segment that is in no file of the highest level, as far as that was known.
     begin: Option<u64>,
 }
 
@@ -165,14 +165,16 @@ impl Merger {
         self.looked = Some(journal.parts().clock.now());
         let manifest = Manifest::read(journal).await?;
         // What is of the highest level is done with.
-        let done = manifest.merged_up_to(journal).await?;
-        let begin = match done {
-            Some(last) => last + 1,
-            None => match self.begin {
-                Some(begin) => begin,
-                None => *self.begin.insert(journal.segments_after(0).await?.start),
+        let done = manifest.merged.iter().rfind(|merged| merged.level == HIGHEST).map(|merged| merged.last + 1);
+        let begin = match done.or(self.begin) {
+            Some(begin) => begin,
+            // Only pages, all of them, can say so: they are asked once.
+            None => match manifest.merged_up_to(journal).await? {
+                Some(last) => last + 1,
+                None => journal.segments_after(0).await?.start,
             },
         };
+        self.begin = Some(begin);
         let open: Vec<Merged> = manifest.merged.into_iter().filter(|merged| merged.first >= begin).collect();
         let held = |number: u64| open.iter().any(|merged| merged.segments().contains(&number));
         self.raw.retain(|number, _| *number >= begin && !held(*number));
@@ -205,7 +207,6 @@ impl Merger {
             self.refused = Some(job);
             return Ok(None);
         }
-        self.raw.retain(|number, _| !merged.segments().contains(number));
         Ok(Some(merged))
     }
 

@@ -26,6 +26,7 @@ mod file;
 
 use std::ops::RangeInclusive;
 
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Journal, Position, Result, error::ErrorKind, journal::Segment, parts::Micros, store::Put};
@@ -83,15 +84,14 @@ impl Merged {
     async fn standing_for(journal: &Journal, wanted: Self, segments: &[Segment]) -> Result<Self> {
         let path = journal.store().layout().merged(wanted.level, wanted.first, wanted.last);
         let hint = "move that file away: it takes the name of a merged file, which is left out";
-        let bytes = journal.store().get(&path).await?;
-        let size = bytes.len() as u64;
-        let stands = file::open(path.as_ref(), journal.cluster(), bytes);
-        let stands = stands.map_err(|e| if e.kind() == ErrorKind::Corrupt { e.with_hint(hint) } else { e })?;
+        let opened = Self::open(journal, &path, wanted.segments()).await;
+        let (bytes, stands) = opened.map_err(|e| if e.kind() == ErrorKind::Corrupt { e.with_hint(hint) } else { e })?;
+        // They are as many, and of the same numbers.
         let same = |(a, b): (&Segment, &Segment)| a.meta == b.meta;
-        if stands.len() == segments.len() && stands.iter().zip(segments).all(same) {
-            return Ok(Self { bytes: size, ..wanted });
+        match stands.iter().zip(segments).all(same) {
+            true => Ok(Self { bytes, ..wanted }),
+            false => Err(of_others(&path).with_hint(hint)),
         }
-        Err(Error::corrupt(path.to_string(), "is of other segments than its name says").with_hint(hint))
     }
 
     /// The segments it holds, as they were.
@@ -102,14 +102,21 @@ impl Merged {
     /// The segments that a merged file of this name holds.
     pub async fn read_named(journal: &Journal, level: u8, numbers: RangeInclusive<u64>) -> Result<Vec<Segment>> {
         let path = journal.store().layout().merged(level, *numbers.start(), *numbers.end());
-        let bytes = journal.store().get(&path).await?;
+        Ok(Self::open(journal, &path, numbers).await?.1)
+    }
+
+    /// The size of a file, and the segments that it holds, which are those of its name.
+    async fn open(journal: &Journal, path: &Path, numbers: RangeInclusive<u64>) -> Result<(u64, Vec<Segment>)> {
+        let bytes = journal.store().get(path).await?;
+        let size = bytes.len() as u64;
         let segments = file::open(path.as_ref(), journal.cluster(), bytes)?;
         let held = segments.first().zip(segments.last()).map(|(a, b)| a.meta.segment..=b.meta.segment);
-        if held != Some(numbers) {
-            return Err(Error::corrupt(path.to_string(), "is of other segments than its name says"));
-        }
-        Ok(segments)
+        if held == Some(numbers) { Ok((size, segments)) } else { Err(of_others(path)) }
     }
+}
+
+fn of_others(path: &Path) -> Error {
+    Error::corrupt(path.to_string(), "is of other segments than its name says")
 }
 
 #[cfg(test)]

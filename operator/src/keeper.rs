@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use hindcast_journal::{Error, Result, parts::Micros, point::PointState};
 use hindcast_snapshotter::retention::{self, Facts, Policy, Standing, Verdict};
-use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard};
+use kube::{ResourceExt as _, core::DeserializeGuard};
 
 use crate::{
     api::Schedule,
@@ -15,7 +15,7 @@ use crate::{
     request,
     schedules::moment,
     shelf::{Book, Books},
-    status::{is, unavailable},
+    watched::listed,
 };
 
 #[cfg(test)]
@@ -42,13 +42,7 @@ pub(crate) async fn prune(operator: &Operator, books: &Books) -> Result<()> {
 
 /// What each schedule keeps; nothing for one that cannot be understood.
 async fn policies(operator: &Operator) -> Result<BTreeMap<String, Option<Policy>>> {
-    let api: Api<DeserializeGuard<Schedule>> = Api::namespaced(operator.client.clone(), &operator.namespace);
-    let list = match api.list(&ListParams::default()).await {
-        Ok(list) => list.items,
-        // Without the kind there is no schedule.
-        Err(error) if is(&error, 404) => Vec::new(),
-        Err(error) => return Err(unavailable(&error)),
-    };
+    let list = listed::<Schedule>(&operator.client, &operator.namespace).await?;
     let policy = |schedule: DeserializeGuard<Schedule>| {
         let name = schedule.name_any();
         let policy = schedule.0.ok().and_then(|schedule| request::retention(&schedule.spec).ok());

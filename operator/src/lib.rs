@@ -24,6 +24,7 @@ mod run;
 mod schedules;
 mod shelf;
 mod status;
+mod watched;
 mod words;
 mod works;
 

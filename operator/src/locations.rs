@@ -25,7 +25,6 @@ use hindcast_snapshotter::{cloud::Hidden, driver::VolumeDriver};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt as _,
-    api::ListParams,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{WatchStreamExt as _, controller, watcher},
 };
@@ -36,6 +35,7 @@ use crate::{
     places::{Claim, Keys, Open, Opener, Place, Version, turn},
     schedules::elsewhere,
     status::{self, is, unavailable},
+    watched::listed,
 };
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ struct Without(Verdict, Duration);
 impl From<Error> for Without {
     /// Of what was asked of the API server.
     fn from(error: Error) -> Self {
-        Self(Verdict { status: "Unknown", ..Verdict::failed("Unavailable", &error) }, AGAIN)
+        Self(Verdict::unknown("Unavailable", error.told()), AGAIN)
     }
 }
 
@@ -176,13 +176,7 @@ fn superseded(provider: &str, by: &str) -> Without {
 
 /// The objects that count, as they stand now.
 async fn claims(operator: &Operator) -> Result<Vec<Claim>> {
-    let api: Api<DeserializeGuard<VolumeLocation>> = Api::namespaced(operator.client.clone(), &operator.namespace);
-    let list = match api.list(&ListParams::default()).await {
-        Ok(list) => list.items,
-        // Without the kind there is none.
-        Err(error) if is(&error, 404) => Vec::new(),
-        Err(error) => return Err(unavailable(&error)),
-    };
+    let list = listed::<VolumeLocation>(&operator.client, &operator.namespace).await?;
     let stand = list.into_iter().filter_map(|object| object.0.ok());
     let stand = stand.filter(|object| object.metadata.deletion_timestamp.is_none());
     Ok(stand.map(|object| Claim::of(&object)).collect())

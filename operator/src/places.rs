@@ -12,14 +12,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{Stream, stream};
+use futures::Stream;
 use hindcast_journal::Result;
 use hindcast_snapshotter::{Passing, cloud::Hidden, driver::VolumeDriver};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::api::VolumeLocation;
+use crate::{api::VolumeLocation, watched::news};
 
 /// Where the snapshots of a cloud's disks are, and as whom it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,9 +121,7 @@ impl Places {
 
     /// When other objects count than before, from now on.
     pub(crate) fn news(&self) -> impl Stream<Item = ()> + Send + use<> {
-        let mut news = self.news.subscribe();
-        news.mark_unchanged();
-        stream::unfold(news, async |mut news| news.changed().await.ok().map(|()| ((), news)))
+        news(&self.news)
     }
 
     /// Waits until a driver comes.

@@ -111,7 +111,7 @@ async fn make(
     let request = match asked {
         Ok(request) => request,
         Err(error) if error.kind().may_pass() => {
-            let why = Verdict { status: "Unknown", ..Verdict::failed("Unavailable", &error) };
+            let why = Verdict::unknown("Unavailable", error.told());
             tell(operator, object, &mut new, why).await?;
             return Ok(controller::Action::requeue(AGAIN));
         }

@@ -84,7 +84,7 @@ pub(crate) async fn reconcile(
             if let Ok(object) = api.get(&name).await {
                 let mut new = object.status.clone().unwrap_or_default();
                 let kind = if new.record.is_some() { "Applied" } else { "Planned" };
-                let again = Verdict { status: "Unknown", ..Verdict::failed("Retrying", &error) };
+                let again = Verdict::unknown("Retrying", error.told());
                 write(&operator, &object, &mut new, kind, again).await?;
             }
             Err(error.into())
@@ -163,7 +163,7 @@ async fn carry(operator: &Operator, object: &Restore) -> Result<Duration> {
             let (passes, denied) = (error.kind().may_pass(), error.kind() == ErrorKind::Denied);
             let verdict = match (denied, passes) {
                 (true, _) => Verdict::failed("OtherNamespace", &error),
-                (false, true) => Verdict { status: "Unknown", ..Verdict::failed("Unavailable", &error) },
+                (false, true) => Verdict::unknown("Unavailable", error.told()),
                 (false, false) => Verdict::failed("Invalid", &error),
             };
             write(operator, object, &mut new, "Planned", verdict).await?;

@@ -57,9 +57,7 @@ pub(crate) async fn reconcile(
     let (ready, wake) = if namespace == operator.namespace {
         match step(object, &name, &operator, &mut new).await {
             Ok(done) => done,
-            Err(error) if error.kind().may_pass() => {
-                (Verdict { status: "Unknown", ..Verdict::failed("Unavailable", &error) }, AGAIN)
-            }
+            Err(error) if error.kind().may_pass() => (Verdict::unknown("Unavailable", error.told()), AGAIN),
             Err(error) => {
                 new.next_run = None;
                 (Verdict::failed("Invalid", &error), AGAIN.saturating_mul(4))

@@ -18,6 +18,8 @@ use hindcast_journal::{
 };
 use tokio::sync::{Mutex as Turn, watch};
 
+use crate::watched::news;
+
 /// How long ago the bucket may have been looked at for those who need not know better.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -163,9 +165,7 @@ impl Shelf {
 
     /// What is new, from now on.
     pub(crate) fn news(&self) -> impl Stream<Item = ()> + Send + use<> {
-        let mut books = self.books.subscribe();
-        books.mark_unchanged();
-        stream::unfold(books, async |mut books| books.changed().await.ok().map(|()| ((), books)))
+        news(&self.books)
     }
 }
 

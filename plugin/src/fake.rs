@@ -1,7 +1,6 @@
 //! A plugin for tests that answers as it is told, also as no plugin made with a library would.
 
 use std::{
-    collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
@@ -217,16 +216,7 @@ pub(crate) fn orders(many: u32) -> Vec<Order> {
         handle: format!("vol-{index}"),
         ..Volume::default()
     };
-    (0..many)
-        .map(|index| Order {
-            tag: tag(index),
-            volume: volume(index),
-            class: String::new(),
-            tags: BTreeMap::new(),
-            mounted: None,
-            group: None,
-        })
-        .collect()
+    (0..many).map(|index| Order::bare(tag(index), volume(index))).collect()
 }
 
 /// A snapshot of the order of this index.

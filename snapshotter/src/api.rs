@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hindcast_cluster::{
     Failure,
-    path::{escape, page_query},
+    path::{escape, object, page_query},
     request::{self, Ask, Reply, Sort},
 };
 use hindcast_journal::{
@@ -81,6 +81,14 @@ impl Api {
         }
     }
 
+    /// One of a collection, by its name; none of an empty one.
+    pub(crate) async fn named(&self, folder: &str, name: &str) -> Result<Option<Value>> {
+        match name.is_empty() {
+            true => Ok(None),
+            false => self.get(&object(folder, name)).await,
+        }
+    }
+
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Option<Value>> {
         match self.send(Method::PATCH, path, "application/merge-patch+json", Some(body)).await? {
             Came::Object(object) => Ok(Some(object)),
@@ -136,6 +144,11 @@ impl Api {
             Sort::Other => error(ErrorKind::Invalid),
         })
     }
+}
+
+/// Whether an object is being deleted.
+pub(crate) fn is_going(object: &Value) -> bool {
+    !text(object, "/metadata/deletionTimestamp").is_empty()
 }
 
 /// The labels of what stands for a snapshot.

@@ -33,7 +33,7 @@ use hindcast_journal::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, Came, bearing, bears, labels, selector, tag_of, time},
+    api::{Api, Came, bearing, bears, is_going, labels, selector, tag_of, time},
     driver::{self, Helper, SAID, Standing, VolumeDriver},
     scene::{map, size, text},
 };
@@ -51,6 +51,9 @@ const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being
 
 /// What keeps a content there until its snapshot was deleted; the sidecar takes it off.
 const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection";
+
+/// An annotation of a content: the namespace of what it was made for.
+const NAMESPACE: &str = "hindcast.dev/namespace";
 
 /// A detail: when a content was told to retain its snapshot, and after how long the controllers have surely heard of that, both in
 /// microseconds.
@@ -85,10 +88,7 @@ impl Csi {
     async fn create_one(&self, order: &Order) -> Result<Taken> {
         let volume = &order.volume;
         let path = snapshots(&volume.namespace);
-        let mut annotations = json!({(tags::POINT): order.tag.point, (tags::CLAIM): volume.title()});
-        if let Some(map) = annotations.as_object_mut() {
-            map.extend(order.tags.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
-        }
+        let annotations = annotated(order, json!({(tags::POINT): order.tag.point, (tags::CLAIM): volume.title()}));
         let mut spec = json!({"source": {"persistentVolumeClaimName": volume.claim}});
         if !order.class.is_empty()
             && let Some(spec) = spec.as_object_mut()
@@ -194,16 +194,31 @@ impl Csi {
             return Err(Error::new(ErrorKind::Refused, what, reason)
                 .with_hint("it is not ours to touch: see who named it as the content of a recovery point's snapshot"));
         }
-        if text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id) {
+        if is_retained(content, tag) {
             return Ok(false);
         }
         let path = object(&contents(), &text(content, "/metadata/name"));
         let claim = text(content, "/spec/volumeSnapshotRef/namespace");
+        self.keep(&path, tag, &json!({(tags::POINT): tag.point, (NAMESPACE): claim})).await.map(|()| true)
+    }
+
+    /// Marks a content as ours, by labels and these annotations, and tells it to stay.
+    async fn keep(&self, path: &str, tag: &Tag, annotations: &Value) -> Result<()> {
         let body = json!({
-            "metadata": {"labels": labels(tag), "annotations": {(tags::POINT): tag.point, "hindcast.dev/namespace": claim}},
-            "spec": {"deletionPolicy": "Retain"},
+            "metadata": {"labels": labels(tag), "annotations": annotations}, "spec": {"deletionPolicy": "Retain"},
         });
-        self.api.patch(&path, &body).await.map(|_| true)
+        self.api.patch(path, &body).await.map(|_| ())
+    }
+
+    /// The content that stands under the name of one that could not be made for a deletion, if it is ours.
+    async fn made_before(&self, folder: &str, kind: &str, name: &str, tag: &Tag) -> Result<Option<Value>> {
+        match self.api.get(&object(folder, name)).await? {
+            Some(stands) if !bears(&stands, &tag.cluster, &tag.id) => {
+                Err(Error::new(ErrorKind::Refused, format!("{kind} {name}"), "stands there and is not ours")
+                    .with_hint("move it away: it has the name of what the deletion of a recovery point needs"))
+            }
+            stands => Ok(stands),
+        }
     }
 
     async fn selected(&self, selector: &str) -> Result<Vec<Taken>> {
@@ -234,7 +249,7 @@ impl Csi {
             if last.replace(step) == Some(step) {
                 self.api.parts.clock.sleep(LOOK_EVERY).await;
             }
-            let waited = self.api.parts.clock.monotonic();
+            let at = self.api.parts.clock.monotonic();
             match step {
                 Step::Mark => {
                     let body = json!({
@@ -245,14 +260,14 @@ impl Csi {
                 }
                 Step::Remove => self.api.remove(&path, &text(&content, "/metadata/uid")).await?,
                 // A sidecar that meets an older state when it tries again forgets what it was to do, until something changes.
-                Step::Look | Step::Delete if waited.saturating_sub(asked) > ASK_AGAIN => {
-                    asked = waited;
+                Step::Look | Step::Delete if at.saturating_sub(asked) > ASK_AGAIN => {
+                    asked = at;
                     let body = json!({"metadata": {"annotations": {(ASKED): self.api.parts.clock.now().to_string()}}});
                     self.api.patch(&path, &body).await?;
                 }
                 Step::Look | Step::Delete => {}
             }
-            if waited.saturating_sub(began) > DELETION {
+            if at.saturating_sub(began) > DELETION {
                 let done = if step == Step::Look { "looked for" } else { "deleted" };
                 let why = text(&content, "/status/error/message");
                 let why = if why.is_empty() { why } else { format!(": {why}") };
@@ -311,7 +326,7 @@ impl Step {
         if !marked || text(content, "/spec/deletionPolicy") != "Delete" {
             return Self::Mark;
         }
-        if !text(content, "/metadata/deletionTimestamp").is_empty() {
+        if is_going(content) {
             return Self::Delete;
         }
         let said = text(content, "/status/error/message");
@@ -388,8 +403,7 @@ impl VolumeDriver for Csi {
         now.details.remove(RETAINED);
         // Whoever deletes contents may not have heard of it yet, and would take the snapshot along.
         let unheard = told.filter(|told| snapshot.is_some() && clock.saturating_sub(*told) < HEARD);
-        let ready = content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true);
-        if ready && !now.handle.is_empty() && unheard.is_none() {
+        if is_ready(&content) && !now.handle.is_empty() && unheard.is_none() {
             // The namespace is the user's: nothing of ours stays in it.
             if let Some(snapshot) = snapshot {
                 let path = object(&snapshots(namespace), &taken.tag.name());
@@ -476,14 +490,7 @@ impl Csi {
         });
         match self.api.create(&contents(), &body).await? {
             Came::Object(content) => Ok(Some(content)),
-            Came::Conflict => match self.api.get(&object(&contents(), &name)).await? {
-                Some(stands) if !bears(&stands, &taken.tag.cluster, &taken.tag.id) => {
-                    let what = format!("VolumeSnapshotContent {name}");
-                    Err(Error::new(ErrorKind::Refused, what, "stands there and is not ours")
-                        .with_hint("move it away: it has the name of what the deletion of a recovery point needs"))
-                }
-                stands => Ok(stands),
-            },
+            Came::Conflict => self.made_before(&contents(), "VolumeSnapshotContent", &name, &taken.tag).await,
             Came::Absent => Err(Error::new(
                 ErrorKind::Refused,
                 format!("snapshot {}", taken.handle),
@@ -492,6 +499,24 @@ impl Csi {
             .with_hint("install the snapshot CRDs and the driver, or delete it in the storage system by hand")),
         }
     }
+}
+
+/// What an order's snapshot is annotated with: its own, and the tags that the user wants.
+fn annotated(order: &Order, mut own: Value) -> Value {
+    if let Some(map) = own.as_object_mut() {
+        map.extend(order.tags.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
+    }
+    own
+}
+
+/// Whether a content is told to stay, and marked as of the point of a tag.
+fn is_retained(content: &Value, tag: &Tag) -> bool {
+    text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id)
+}
+
+/// Whether what a content is of can be used.
+fn is_ready(content: &Value) -> bool {
+    content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true)
 }
 
 /// Whether a content is of the snapshot of a tag: it bears that, or is of the `VolumeSnapshot` of its name in a namespace.

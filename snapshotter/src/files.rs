@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 pub use self::moved::Moved;
 pub(crate) use self::moved::NAME as MOVED;
 use crate::{
-    api::{Api, Came, bearing, bears, labels, tag_of, time},
+    api::{Api, Came, bearing, bears, is_going, labels, tag_of, time},
     driver::{self, Copied, Helper, SAID, Standing, VolumeDriver},
     scene::{claims_of, map, text},
 };
@@ -274,7 +274,7 @@ impl Files {
                 Err(Error::invalid(what, "stands there and bears the tag of no recovery point of this cluster")
                     .with_hint("remove it, if it is nobody's"))
             }
-            Some(pod) => Ok(text(&pod, "/metadata/deletionTimestamp").is_empty()),
+            Some(pod) => Ok(!is_going(&pod)),
             None => Ok(false),
         }
     }
@@ -302,7 +302,7 @@ impl Files {
 
     /// How the mover of a snapshot stands.
     async fn moving(&self, pod: &Value, mut now: Taken) -> Result<(Taken, Standing)> {
-        if !text(pod, "/metadata/deletionTimestamp").is_empty() {
+        if is_going(pod) {
             return Ok((now, Standing::Asked));
         }
         match Stand::of(pod) {
@@ -374,7 +374,7 @@ impl Files {
         let clock = &self.api.parts.clock;
         let began = clock.monotonic();
         while let Some(pod) = self.mover(tag).await? {
-            if text(&pod, "/metadata/deletionTimestamp").is_empty() {
+            if !is_going(&pod) {
                 self.remove_mover(&pod).await?;
             }
             if clock.monotonic().saturating_sub(began) > ENDS {

@@ -117,7 +117,7 @@ pub fn plan(
             Ok(Choice { driver, class, mounted }) => {
                 let index = out.orders.len() as u32;
                 let tag = Tag { cluster: cluster.to_owned(), point: request.name.clone(), id: id.to_owned(), index };
-                out.orders.push(Order { tag, volume, class, tags: BTreeMap::new(), mounted, group: None });
+                out.orders.push(Order { class, mounted, ..Order::bare(tag, volume) });
                 out.drivers.push(driver);
             }
         }

@@ -136,6 +136,13 @@ pub struct Order {
     pub group: Option<Group>,
 }
 
+impl Order {
+    /// One that says no more than what it bears, and of what.
+    pub fn bare(tag: Tag, volume: Volume) -> Self {
+        Self { tag, volume, class: String::new(), tags: BTreeMap::new(), mounted: None, group: None }
+    }
+}
+
 /// Volumes of a namespace that are snapshotted at one instant: those whose claims have a label in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -91,15 +91,20 @@ impl Sources {
     /// The sources from a place on, up to the newest, all of which are going to be read.
     pub(super) async fn from(journal: &Journal, manifest: &Arc<Manifest>, place: Place) -> Result<Self> {
         let mut sources = Self::new(journal, manifest);
-        sources.seek(place).await?;
+        sources.go(place).await?;
         sources.shelf = Shelf::new(manifest.merged_from(journal, place.segment, true).await, u64::MAX);
         Ok(sources)
     }
 
-    /// Goes to a place. Whoever asks for a moment reads on to about the next checkpoint.
-    async fn seek(&mut self, place: Place) -> Result<()> {
+    async fn go(&mut self, place: Place) -> Result<()> {
         self.place = place;
         self.raw = self.journal.segments_after(place.segment - 1).await?;
+        Ok(())
+    }
+
+    /// Goes to a place. Whoever asks for a moment reads on to about the next checkpoint.
+    async fn seek(&mut self, place: Place) -> Result<()> {
+        self.go(place).await?;
         let next = self.manifest.checkpoints.iter().map(|c| c.segment).find(|segment| *segment > place.segment);
         let merged = self.manifest.merged_from(&self.journal, place.segment, false).await;
         self.shelf = Shelf::new(merged, next.unwrap_or(u64::MAX));

@@ -25,9 +25,9 @@ use hindcast_journal::{
 };
 use serde_json::{Value, json};
 
-use super::{Csi, DELETION, HEARD, LOOK_EVERY, NAME, contents, snapshots};
+use super::{Csi, DELETION, HEARD, LOOK_EVERY, NAME, NAMESPACE, annotated, contents, is_ready, is_retained, snapshots};
 use crate::{
-    api::{Came, bearing, bears, labels, selector, tag_of, time},
+    api::{Came, bearing, bears, is_going, labels, selector, tag_of, time},
     driver::{self, Standing},
     scene::{map, size, text, texts},
 };
@@ -48,8 +48,6 @@ pub(super) const BEING_DELETED: &str = "groupsnapshot.storage.kubernetes.io/volu
 const NAMED: &str = "hindcast.dev/group";
 /// The volumes that are of it, by their handles, each with its index.
 const VOLUMES: &str = "hindcast.dev/group-volumes";
-/// Where it was.
-const NAMESPACE: &str = "hindcast.dev/namespace";
 
 /// An annotation of the controller: the group in the storage system that a snapshot's content is of.
 const MEMBER_OF: &str = "groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle";
@@ -151,10 +149,8 @@ impl Csi {
         let name = format!("{}-group", first.tag.name());
         let volumes: BTreeMap<&str, u32> =
             orders.iter().map(|order| (order.volume.handle.as_str(), order.tag.index)).collect();
-        let mut annotations = json!({(tags::POINT): first.tag.point, (VOLUMES): json!(volumes).to_string()});
-        if let Some(map) = annotations.as_object_mut() {
-            map.extend(first.tags.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
-        }
+        let annotations =
+            annotated(first, json!({(tags::POINT): first.tag.point, (VOLUMES): json!(volumes).to_string()}));
         let body = json!({
             "apiVersion": format!("{API}/{version}"),
             "kind": "VolumeGroupSnapshot",
@@ -254,22 +250,18 @@ impl Csi {
         let namespace = taken.details.get("namespace").map_or("", String::as_str);
         let Some(version) = self.version().await? else { return Ok(seen) };
         seen.served = true;
+        let folder = group_contents(&version);
         let path = object(&group_snapshots(&version, namespace), group);
         let standing = if namespace.is_empty() { None } else { self.api.get(&path).await? };
         let standing = standing.filter(|standing| bears(standing, &tag.cluster, &tag.id) && !is_going(standing));
         let Some(standing) = standing else {
-            seen.content = self.group_contents(tag, group).await?.into_iter().next();
+            seen.content = self.contents_of(&folder, tag, group).await?.into_iter().next();
             return Ok(seen);
         };
         seen.there = true;
         seen.said = text(&standing, "/status/error/message");
         let bound = text(&standing, "/status/boundVolumeGroupSnapshotContentName");
-        let folder = group_contents(&version);
-        let content = match bound.is_empty() {
-            true => None,
-            false => self.api.get(&object(&folder, &bound)).await?,
-        };
-        let Some(content) = content else { return Ok(seen) };
+        let Some(content) = self.api.named(&folder, &bound).await? else { return Ok(seen) };
         let held = is_held(&standing, &content);
         if !held {
             *told = self.api.parts.clock.now();
@@ -330,18 +322,14 @@ impl Csi {
         let volumes = volumes(standing);
         for snapshot in self.members_of(standing, namespace).await? {
             let bound = text(&snapshot, "/status/boundVolumeSnapshotContentName");
-            let content = match bound.is_empty() {
-                true => None,
-                false => self.api.get(&object(&contents(), &bound)).await?,
-            };
-            let Some(content) = content else { continue };
+            let Some(content) = self.api.named(&contents(), &bound).await? else { continue };
             let of = |pointer: &str| text(&content, &format!("/spec/volumeSnapshotRef/{pointer}"));
             let ours = of("namespace") == namespace && of("name") == text(&snapshot, "/metadata/name");
             // A claim that was labelled since is of the group, and of no point.
             let index = volumes.get(&text(&content, "/spec/source/volumeHandle"));
             let Some(index) = index.filter(|_| ours) else { continue };
             let tag = Tag { index: *index, ..tag.clone() };
-            let held = text(&content, "/spec/deletionPolicy") == "Retain" && bears(&content, &tag.cluster, &tag.id);
+            let held = is_retained(&content, &tag);
             if !held {
                 *told = self.api.parts.clock.now();
                 self.retain_member(&tag, &group, &content).await?;
@@ -383,29 +371,19 @@ impl Csi {
         let annotations = json!({
             (tags::POINT): tag.point, (NAMED): is("name"), (NAMESPACE): is("namespace"), (VOLUMES): volumes,
         });
-        let body = json!({
-            "metadata": {"labels": labels(&tag), "annotations": annotations},
-            "spec": {"deletionPolicy": "Retain"},
-        });
-        self.api.patch(&object(folder, &name), &body).await.map(|_| ())
+        self.keep(&object(folder, &name), &tag, &annotations).await
     }
 
     /// The same of the content of one of its snapshots.
     async fn retain_member(&self, tag: &Tag, group: &str, content: &Value) -> Result<()> {
         let place = text(content, "/spec/volumeSnapshotRef/namespace");
-        let body = json!({
-            "metadata": {
-                "labels": labels(tag), "annotations": {(tags::POINT): tag.point, (NAMED): group, (NAMESPACE): place},
-            },
-            "spec": {"deletionPolicy": "Retain"},
-        });
-        self.api.patch(&object(&contents(), &text(content, "/metadata/name")), &body).await.map(|_| ())
+        let annotations = json!({(tags::POINT): tag.point, (NAMED): group, (NAMESPACE): place});
+        self.keep(&object(&contents(), &text(content, "/metadata/name")), tag, &annotations).await
     }
 
     /// The contents of a group that are marked.
-    async fn group_contents(&self, tag: &Tag, group: &str) -> Result<Vec<Value>> {
-        let Some(version) = self.version().await? else { return Ok(Vec::new()) };
-        let mut all = self.api.listed(&group_contents(&version), &bearing(&tag.cluster, Some(&tag.id))).await?;
+    async fn contents_of(&self, folder: &str, tag: &Tag, group: &str) -> Result<Vec<Value>> {
+        let mut all = self.api.listed(folder, &bearing(&tag.cluster, Some(&tag.id))).await?;
         all.retain(|content| group_of(content) == group);
         Ok(all)
     }
@@ -477,7 +455,7 @@ impl Csi {
                 self.hold(&stands, &folder).await?;
                 self.release_members(&stands, namespace).await?;
             }
-            let mut left = self.group_contents(tag, group).await?;
+            let mut left = self.contents_of(&folder, tag, group).await?;
             if left.is_empty() {
                 left.extend(self.content_for_group(taken, group, &folder).await?);
             }
@@ -568,14 +546,7 @@ impl Csi {
         });
         match self.api.create(folder, &body).await? {
             Came::Object(content) => Ok(Some(content)),
-            Came::Conflict => match self.api.get(&object(folder, group)).await? {
-                Some(stands) if !bears(&stands, &taken.tag.cluster, &taken.tag.id) => {
-                    let what = format!("VolumeGroupSnapshotContent {group}");
-                    Err(Error::new(ErrorKind::Refused, what, "stands there and is not ours")
-                        .with_hint("move it away: it has the name of what the deletion of a recovery point needs"))
-                }
-                stands => Ok(stands),
-            },
+            Came::Conflict => self.made_before(folder, "VolumeGroupSnapshotContent", group, &taken.tag).await,
             Came::Absent => Ok(None),
         }
     }
@@ -611,8 +582,9 @@ fn with_group(mut taken: Taken, content: &Value) -> Taken {
 /// Whether the content of a group is told to stay, and bears all our marks.
 fn is_held(standing: &Value, content: &Value) -> bool {
     let Some(tag) = tag_of(standing) else { return false };
-    let told = text(content, "/spec/deletionPolicy") == "Retain" && bears(content, &tag.cluster, &tag.id);
-    told && named(content) == text(standing, "/metadata/name") && volumes(content) == volumes(standing)
+    is_retained(content, &tag)
+        && named(content) == text(standing, "/metadata/name")
+        && volumes(content) == volumes(standing)
 }
 
 /// Whether the controller has finished making a `VolumeSnapshot` of a group: only then does it let it go with the group.
@@ -620,10 +592,6 @@ fn is_settled(snapshot: &Value) -> bool {
     let protected = texts(snapshot, "/metadata/finalizers");
     !text(snapshot, "/status/volumeGroupSnapshotName").is_empty()
         && protected.iter().any(|finalizer| SETTLED.contains(&finalizer.as_str()))
-}
-
-fn is_going(object: &Value) -> bool {
-    !text(object, "/metadata/deletionTimestamp").is_empty()
 }
 
 /// The group that the content of a group is of.
@@ -652,10 +620,6 @@ pub(super) fn member(taken: &mut Taken, content: &Value) {
 /// The group that a content says it is of; empty if of none.
 fn named(content: &Value) -> String {
     map(content, "/metadata/annotations").remove(NAMED).unwrap_or_default()
-}
-
-fn is_ready(content: &Value) -> bool {
-    content.pointer("/status/readyToUse").and_then(Value::as_bool) == Some(true)
 }
 
 fn group_snapshots(version: &str, namespace: &str) -> String {

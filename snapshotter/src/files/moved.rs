@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 
 use super::{BOUND, Came, Files, Stand, WAITS, folder};
 use crate::{
+    api::is_going,
     csi::{Csi, GROUP, VERSION, contents, snapshots},
     driver::{self, SAID, Standing, VolumeDriver},
     scene::text,
@@ -251,7 +252,7 @@ impl Moved {
         // A claim does not go while there is a Pod that has it, also one that has ended.
         if let Some(pod) = self.files.mover(&taken.tag).await? {
             gone = false;
-            if text(&pod, "/metadata/deletionTimestamp").is_empty() {
+            if !is_going(&pod) {
                 self.files.remove_mover(&pod).await?;
             }
         }
@@ -262,7 +263,7 @@ impl Moved {
                 continue;
             }
             gone = false;
-            if text(&stands, "/metadata/deletionTimestamp").is_empty() {
+            if !is_going(&stands) {
                 api.remove(&path, &text(&stands, "/metadata/uid")).await?;
             }
         }

@@ -51,14 +51,8 @@ mod tests {
         }
         let volume = Volume { namespace: "shop".into(), claim: claim.into(), ..Volume::default() };
         let group = Group { value: group.into(), ..Group::default() };
-        let order = Order {
-            tag,
-            volume,
-            class: String::new(),
-            tags: BTreeMap::new(),
-            mounted: None,
-            group: Some(group).filter(|group| !group.value.is_empty()),
-        };
+        let group = Some(group).filter(|group| !group.value.is_empty());
+        let order = Order { group, ..Order::bare(tag, volume) };
         let taken = grouped.map(|_| taken);
         let why = why.map(str::to_owned);
         Under { order, driver: "csi".into(), taken, why, cut: true, ready: true, trouble: None, copied: None }

@@ -23,7 +23,7 @@ pub(super) fn group(scene: &Scene, request: &Request, out: &mut Planned) {
     let classes: Vec<SnapshotClass> = scene.group_classes.values().map(class).collect();
     let mut groups: BTreeMap<(String, String), Vec<(&str, &Value)>> = BTreeMap::new();
     for ((namespace, name), claim) in &scene.claims {
-        let value = text(claim, "/metadata/labels/velero.io~1volume-group");
+        let value = map(claim, "/metadata/labels").remove(LABEL).unwrap_or_default();
         if !value.is_empty() {
             groups.entry((namespace.clone(), value)).or_default().push((name, claim));
         }

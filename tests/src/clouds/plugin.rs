@@ -205,7 +205,7 @@ impl SamplePlugin {
 /// An order of a volume's snapshot.
 pub fn sample_order(cluster: &str, index: u32, volume: Volume) -> Order {
     let tag = Tag { cluster: cluster.into(), point: "nightly".into(), id: "0a".repeat(16), index };
-    Order { tag, volume, class: String::new(), tags: BTreeMap::new(), mounted: None, group: None }
+    Order::bare(tag, volume)
 }
 
 /// What strikes a call.

@@ -11,7 +11,7 @@ use hindcast_snapshotter::{
     cloud::Limits,
     driver::{Order, Tag, Volume, VolumeDriver},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use crate::clouds::Faults;
 
@@ -57,7 +57,7 @@ pub trait World: Send + Sync {
 /// An order of a volume's snapshot, for a point of its own.
 pub fn order(volume: Volume, index: u32) -> Order {
     let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0a".repeat(16), index };
-    Order { tag, volume, class: String::new(), tags: BTreeMap::new(), mounted: None, group: None }
+    Order::bare(tag, volume)
 }
 
 /// Limits that fit a cloud on this machine, and pages that are soon full.

@@ -34,7 +34,7 @@ fn id(cluster: &str, point: u32) -> String {
 fn order(cluster: &str, point: u32, index: u32, volume: Volume) -> Order {
     let tag = Tag { cluster: cluster.to_owned(), point: format!("nightly-{point}"), id: id(cluster, point), index };
     let tags = BTreeMap::from([("team".to_owned(), "shop".to_owned())]);
-    Order { tag, volume, class: String::new(), tags, mounted: None, group: None }
+    Order { tags, ..Order::bare(tag, volume) }
 }
 
 /// The one answer to one order.

@@ -115,7 +115,7 @@ suite!(world().await?);
 fn order(volume: Volume) -> Order {
     let id = volume.handle.replace("vol-", "").chars().chain(std::iter::repeat('0')).take(32).collect();
     let tag = Tag { cluster: format!("of-{}", volume.handle), point: "nightly".into(), id, index: 0 };
-    Order { tag, volume, class: String::new(), tags: BTreeMap::default(), mounted: None, group: None }
+    Order::bare(tag, volume)
 }
 
 #[tokio::test]

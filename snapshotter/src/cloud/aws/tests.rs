@@ -29,7 +29,7 @@ fn a_users_tag_does_not_replace_one_of_ours() {
     let tag = Tag { cluster: "c".into(), point: "p".into(), id: "0".repeat(32), index: 3 };
     let tags = [(tags::ID.to_owned(), "forged".to_owned()), ("team".to_owned(), "shop".to_owned())].into();
     let volume = Volume { namespace: "shop".into(), claim: "data".into(), ..Volume::default() };
-    let pairs = pairs(&Order { tag: tag.clone(), volume, class: String::new(), tags, mounted: None, group: None });
+    let pairs = pairs(&Order { tags, ..Order::bare(tag.clone(), volume) });
     let borne: Vec<Pair> = marks(ResourceType::Snapshot, &pairs).tags().to_vec();
     assert_eq!(tag_of(&borne), Some(tag));
     assert!(borne.iter().any(|pair| pair.key() == Some("team")), "{borne:?}");

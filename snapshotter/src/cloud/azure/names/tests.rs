@@ -20,7 +20,7 @@ fn tags_have_names_that_azure_takes_and_ours_win() {
     let tag = Tag { cluster: "c".into(), point: "Nightly 1".into(), id: "0".repeat(32), index: 3 };
     let tags = [("hindcast.dev/id".to_owned(), "forged".to_owned()), ("a<b".to_owned(), "x".repeat(300))].into();
     let volume = Volume { namespace: "shop".into(), claim: "data".into(), ..Volume::default() };
-    let order = Order { tag: tag.clone(), volume, class: String::new(), tags, mounted: None, group: None };
+    let order = Order { tags, ..Order::bare(tag.clone(), volume) };
     let borne = tags_of(&order);
     assert_eq!(tag_of(Some(&borne)), Some(tag));
     assert_eq!(borne["hindcast.dev-claim"], "shop/data");

@@ -28,7 +28,7 @@ fn labels_are_valid_and_the_tag_is_read_back_exactly() {
     let tag = Tag { cluster: "0a-1".into(), point: "Nightly.of Europe of Asia".into(), id: "f".repeat(32), index: 7 };
     let volume = Volume { namespace: "shop".into(), claim: "data".into(), ..Volume::default() };
     let tags = [("Team/Cost".to_owned(), "A B".to_owned()), (ID.to_owned(), "forged".to_owned())].into();
-    let order = Order { tag: tag.clone(), volume, class: String::new(), tags, mounted: None, group: None };
+    let order = Order { tags, ..Order::bare(tag.clone(), volume) };
     let labels = labels(&order);
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     for (name, value) in &labels {
