@@ -65,6 +65,17 @@ Environment:
   KUBECONFIG          as kubectl                       AWS_…, AZURE_…, GOOGLE_…  credentials of the store
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY  to the cluster as kubectl, to the store as curl
 
+Options of a store, behind `?` in the journal's URL (s3://bucket/prefix?region=eu-west-1&profile=ops); they win over the
+environment, bear the names that Velero's BackupStorageLocation has, and are no place for secrets:
+  s3  region, s3Url (the endpoint), s3ForcePathStyle (true unless said otherwise), allowHttp, caCert=FILE (PEM),
+      profile and enableSharedConfig (the shared files of the AWS tools), serverSideEncryption (AES256, aws:kms,
+      aws:kms:dsse), kmsKeyId, customerKeyEncryptionFile=FILE (SSE-C, 32 bytes), checksumAlgorithm (SHA256, CRC64NVME),
+      tagging (team=shop,env=prod), requesterPays, signatureVersion (4)
+  az  storageAccount, storageAccountURI, storageAccountKeyEnvVar, activeDirectoryAuthorityURI, useAAD, allowHttp, caCert
+  gs  storeEndpoint, allowHttp, caCert
+Credentials come from the environment, the shared files, or whom the Pod or machine is: a web identity (IRSA), EKS Pod
+Identity, ECS, EC2; Azure's workload or managed identity; the metadata server of GKE and GCE, or a federation's file.
+
 Readers need the journal alone: neither a kubeconfig nor a running Hindcast. With a kubeconfig whose cluster is the
 journal's, they also see the last second. Values of Secrets are shown only with --show-secrets and the key file.";
 

@@ -104,7 +104,10 @@ async fn positions(journal: &Journal, from: Position, to: Position) -> Result<Ve
         found.extend(segment.rows.iter().filter(|row| (from..=to).contains(&row.pos)).cloned());
     }
     if found.is_empty() {
-        let last = journal.end(0).await?.last;
+        let last = match numbers.is_empty() {
+            true => 0,
+            false => journal.segment(numbers.end - 1).await?.meta.last,
+        };
         return Err(Failure::new(
             format!("positions {from} to {to}"),
             format!("not in the journal, whose last is {last}"),

@@ -19,9 +19,10 @@
 #![allow(clippy::struct_field_names, reason = "fields are named as in the documents and options they stand for")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where a library must not"))]
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode, sync::Arc};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use object_store::ObjectStore;
 
 mod args;
 mod columns;
@@ -77,6 +78,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// The store and the prefix in it of a journal's URL, as `--journal` takes it, with these variables for the environment; or why
+/// not, with what to do. For the suite of the stores: what it tries is what users get.
+pub fn open_store(
+    url: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path), String> {
+    let location = store::open_in(url, store::Access::Write, &store::environment::Environment::of(environment));
+    let location = location.map_err(|failure| {
+        let hints = failure.hints.iter().map(|hint| format!("\nhint: {hint}"));
+        format!("{failure}{}", hints.collect::<String>())
+    })?;
+    Ok((location.store, location.prefix))
 }
 
 /// Under the name `kubectl-hindcast` the usage reads `kubectl hindcast`.

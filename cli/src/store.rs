@@ -1,44 +1,63 @@
 //! A journal's URL, and the object store behind it.
 //!
-//! **Words**: a *location* is a store and the prefix in it.
+//! **Words**: a *location* is a store and the prefix in it. An *option* is what stands behind `?` in its URL.
 //!
 //! **Invariants.**
 //! 1. `file://` syncs what it writes before it answers, or an acknowledged segment could turn into zeros.
-//! 2. Credentials come from the environment, never from the URL, so that a URL can be printed and logged.
+//! 2. Credentials come from the environment, never from the URL, so that a URL can be printed and logged; what is not secret may
+//!    stand in it, for one process may have to do with several stores.
 //! 3. A reader makes no folder: a mistyped path is an error, not an empty journal.
-//! 4. `AWS_CA_BUNDLE` adds to the authorities that the system trusts, as the AWS tools have it; a bundle that cannot be read
-//!    is an error, never left out.
+//! 4. `AWS_CA_BUNDLE` and `caCert` add to the authorities that the system trusts, as the AWS tools have it; a bundle that cannot be
+//!    read is an error, never left out. Nothing switches off that certificates are verified.
+//! 5. What was asked for and cannot be had is refused by name: an option, half of a credential, a kind of one.
 //!
 //! Not here: whether the store keeps its word (create-if-absent); the journal's writer probes that.
 
 use std::{
     path::{Path as FilePath, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use hindcast_journal::Error;
 use object_store::{
-    Certificate, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
-    aws::{AmazonS3Builder, AmazonS3ConfigKey},
-    azure::{AzureConfigKey, MicrosoftAzureBuilder},
-    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
-    local::LocalFileSystem,
-    memory::InMemory,
+    ObjectStore, aws::AwsCredentialProvider, gcp::GcpCredentialProvider, local::LocalFileSystem, memory::InMemory,
     path::Path,
 };
 use url::Url;
 
+use self::{
+    client::Asked,
+    environment::Environment,
+    options::{Known, Options},
+};
 use crate::failure::{Failure, Result};
 
+#[cfg(feature = "aws")]
+mod assumed;
+mod azure;
+mod client;
+pub(crate) mod environment;
+#[cfg(feature = "gcp")]
+mod federated;
+mod gcs;
+mod options;
+mod region;
+mod s3;
+mod shared;
+mod tagged;
 #[cfg(test)]
 mod tests;
 
-/// Limits of one request. They are set one by one, since the environment sets others (`AWS_ALLOW_HTTP`).
-const CONNECT_LIMIT: &str = "5 seconds";
+/// Limits of one request. They are set one by one, since the environment sets others.
 const REQUEST_LIMIT: &str = "30 seconds";
 /// A pack of files is large, and its limit grows with it, elsewhere.
 const PACK_LIMIT: &str = "10 minutes";
+
+/// A folder, or memory, has no options.
+const PLAIN: &[(&str, Known)] = &[
+    ("file", Known { scheme: "file", taken: &[], refused: &[] }),
+    ("memory", Known { scheme: "memory", taken: &[], refused: &[] }),
+];
 
 /// A store and the prefix in it.
 #[derive(Debug, Clone)]
@@ -97,94 +116,58 @@ pub(crate) fn shown(text: &str) -> Result<String> {
 
 /// Opens the store of a journal's URL; a path without a scheme is a folder.
 pub(crate) fn open(text: &str, access: Access) -> Result<Location> {
+    open_in(text, access, &Environment::of_process())
+}
+
+/// The same with these variables.
+pub(crate) fn open_in(text: &str, access: Access, env: &Environment) -> Result<Location> {
     // The stores' client is built without a provider of cryptography and takes the process's; an earlier choice stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = parse(text)?;
-    let shown = url.to_string();
     let limit = if access == Access::Move { PACK_LIMIT } else { REQUEST_LIMIT };
-    let refuse = |error: object_store::Error| {
-        let failure = Failure::new(format!("journal {shown}"), Error::causes(&error));
-        match remedy(&shown) {
-            Some(remedy) => failure.hint(remedy),
-            None => failure,
-        }
-    };
+    let asked =
+        |known: &'static Known| Ok::<_, Failure>(Asked { url: &url, options: Options::of(&url, known)?, env, limit });
     let store: Arc<dyn ObjectStore> = match url.scheme() {
         "file" => return open_folder(&url, access),
         "memory" => Arc::new(InMemory::new()),
-        "s3" => Arc::new(
-            s3(&shown)?
-                .with_url(url.as_str())
-                .with_retry(retry())
-                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
-                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), limit)
-                .build()
-                .map_err(refuse)?,
-        ),
-        "az" | "azure" => Arc::new(
-            MicrosoftAzureBuilder::from_env()
-                .with_url(url.as_str())
-                .with_retry(retry())
-                .with_config(AzureConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
-                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), limit)
-                .build()
-                .map_err(refuse)?,
-        ),
-        _ => Arc::new(
-            GoogleCloudStorageBuilder::from_env()
-                .with_url(url.as_str())
-                .with_retry(retry())
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_LIMIT)
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), limit)
-                .build()
-                .map_err(refuse)?,
-        ),
+        "s3" => s3::open(&asked(&s3::KNOWN)?)?,
+        "az" | "azure" => azure::open(&asked(&azure::KNOWN)?)?,
+        _ => gcs::open(&asked(&gcs::KNOWN)?)?,
     };
-    let prefix =
-        Path::from_url_path(url.path()).map_err(|e| Failure::new(format!("journal {shown}"), e.to_string()))?;
-    Ok(Location { url: shown, store, prefix })
+    let prefix = Path::from_url_path(url.path()).map_err(|e| Failure::new(format!("journal {url}"), e.to_string()))?;
+    Ok(Location { url: url.to_string(), store, prefix })
 }
 
-/// S3's settings from the environment, as the library takes them, and with the authorities of `AWS_CA_BUNDLE`.
-fn s3(shown: &str) -> Result<AmazonS3Builder> {
-    let mut options = ClientOptions::new();
-    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        for certificate in bundle(FilePath::new(&path))? {
-            options = options.with_root_certificate(certificate);
-        }
-    }
-    let mut builder = AmazonS3Builder::new().with_client_options(options);
-    for (name, value) in std::env::vars_os() {
-        let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
-        let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse());
-        if let Some(Ok(key)) = key {
-            builder = builder.with_config(key, value);
-        }
-    }
-    let value = |key| builder.get_config_value(&key);
-    let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
-    let allowed = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-    if endpoint.is_some_and(|url| url.starts_with("http://")) && allowed.as_deref() != Some("true") {
-        return Err(Failure::new(
-            format!("journal {shown}"),
-            "the endpoint in AWS_ENDPOINT is plain http, which is not allowed unasked",
-        )
-        .hint("AWS_ALLOW_HTTP=true allows it: whoever is on the way reads along; or give it with https://"));
-    }
-    Ok(builder)
+/// The credentials of a profile that takes a role, or asks a program.
+#[cfg(feature = "aws")]
+#[allow(clippy::unnecessary_wraps, reason = "a build without the feature refuses")]
+fn assumed(_: &Asked<'_>, name: &str, region: Option<String>) -> Result<AwsCredentialProvider> {
+    Ok(assumed::provider(name, region))
 }
 
-/// The certificates of a PEM file.
-fn bundle(path: &FilePath) -> Result<Vec<Certificate>> {
-    let what = format!("AWS_CA_BUNDLE {}", path.display());
-    let hint = "it names a file of PEM certificates; unset it where the system's authorities are enough";
-    let refuse = |reason: String| Failure::new(&what, reason).hint(hint);
-    let pem = std::fs::read(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| refuse(Error::causes(&e)))?;
-    if certificates.is_empty() {
-        return Err(refuse("holds no certificate".to_owned()));
-    }
-    Ok(certificates)
+/// The credentials of a profile that takes a role, or asks a program: this build cannot.
+#[cfg(not(feature = "aws"))]
+fn assumed(asked: &Asked<'_>, name: &str, _: Option<String>) -> Result<AwsCredentialProvider> {
+    let reason = format!("the profile `{name}` takes a role, or asks a program, which this build cannot");
+    Err(asked.refuse(reason).hint(
+        "build Hindcast with the feature `aws`; or give the keys themselves: `aws configure export-credentials` says them",
+    ))
+}
+
+/// The credentials that a file trades for others.
+#[cfg(feature = "gcp")]
+#[allow(clippy::unnecessary_wraps, reason = "a build without the feature refuses")]
+fn federated(_: &Asked<'_>, file: serde_json::Value, _: &str) -> Result<GcpCredentialProvider> {
+    Ok(federated::provider(file))
+}
+
+/// The credentials that a file trades for others: this build cannot.
+#[cfg(not(feature = "gcp"))]
+fn federated(asked: &Asked<'_>, _: serde_json::Value, kind: &str) -> Result<GcpCredentialProvider> {
+    let reason = format!(
+        "the credentials in GOOGLE_APPLICATION_CREDENTIALS are of the type `{kind}`, which this build cannot use"
+    );
+    Err(asked.refuse(reason).hint("build Hindcast with the feature `gcp`; or give the file of a service account's key"))
 }
 
 /// Where the credentials of a bucket come from.
@@ -192,12 +175,17 @@ pub(crate) fn remedy(url: &str) -> Option<&'static str> {
     Some(match url.split_once("://")?.0 {
         "s3" => {
             "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT \
-             (and AWS_ALLOW_HTTP=true for http)"
+             (and AWS_ALLOW_HTTP=true for http), a profile of the shared files (AWS_PROFILE), a Pod's role (IRSA, EKS Pod \
+             Identity) or the machine's; `hindcast --help` has the URL's options"
         }
         "az" | "azure" => {
-            "the account comes from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or another AZURE_… credential"
+            "the account comes from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or another AZURE_… credential; a \
+             workload identity or the machine's managed identity needs no key; `hindcast --help` has the URL's options"
         }
-        "gs" => "credentials come from GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS",
+        "gs" => {
+            "credentials come from GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS, or from the machine's or the Pod's \
+             own service account; `hindcast --help` has the URL's options"
+        }
         _ => return None,
     })
 }
@@ -213,19 +201,31 @@ fn parse(text: &str) -> Result<Url> {
     }
     // The text is not quoted before it is known to hold no credentials.
     let url = Url::parse(text).map_err(|e| Failure::new("the journal's URL", e.to_string()).hint(forms))?;
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(Failure::new(
             format!("journal {}://…", url.scheme()),
-            "credentials and options do not belong in the URL, which is printed and logged",
+            "credentials do not belong in the URL, which is printed and logged",
         )
         .hint("they come from the environment: AWS_…, AZURE_…, GOOGLE_…"));
     }
-    let known = ["file", "memory", "s3", "az", "azure", "gs"];
-    if !known.contains(&url.scheme()) {
-        return Err(Failure::new(format!("journal {url}"), format!("unknown store `{}`", url.scheme())).hint(forms));
-    }
+    let known = match url.scheme() {
+        "s3" => &s3::KNOWN,
+        "az" | "azure" => &azure::KNOWN,
+        "gs" => &gcs::KNOWN,
+        scheme => match PLAIN.iter().find(|(plain, _)| *plain == scheme) {
+            Some((_, plain)) => plain,
+            None => {
+                let mut bare = url.clone();
+                bare.set_query(None);
+                let reason = format!("unknown store `{scheme}`");
+                return Err(Failure::new(format!("journal {bare}"), reason).hint(forms));
+            }
+        },
+    };
+    // So that whoever is only shown the URL is not shown what does not belong there.
+    let options = Options::of(&url, known)?;
     if matches!(url.scheme(), "s3" | "az" | "azure" | "gs") && url.host_str().is_none_or(str::is_empty) {
-        return Err(Failure::new(format!("journal {url}"), "the bucket is missing").hint(forms));
+        return Err(Failure::new(options.what(), "the bucket is missing").hint(forms));
     }
     Ok(url)
 }
@@ -252,10 +252,4 @@ fn absent(what: &str, folder: &FilePath) -> Failure {
     let reason = if folder.exists() { "not a folder" } else { "there is no such folder" };
     Failure::new(what, reason)
         .hint("`hindcast run` begins a journal; to read another, give --journal URL or HINDCAST_JOURNAL")
-}
-
-/// The journal retries by its own rules, above the store; here only a hiccup is bridged, so that a store that is
-/// away is reported in seconds.
-fn retry() -> RetryConfig {
-    RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(8), ..RetryConfig::default() }
 }

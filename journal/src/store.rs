@@ -115,9 +115,19 @@ impl Store {
         let ask = async || match self.limited(path, self.inner.head(path)).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) if sort::is_mute(&e) => self.begins(path).await,
             Err(e) => Err(convert(path, e)),
         };
         Patience::ask(&self.parts, ask).await
+    }
+
+    /// The same by the object's first byte: a refusal of that says why.
+    async fn begins(&self, path: &Path) -> Result<bool> {
+        match self.limited(path, self.inner.get_range(path, 0..1)).await? {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(convert(path, e)),
+        }
     }
 
     /// The object's bytes, or `None` when there is no such object.

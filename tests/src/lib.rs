@@ -11,6 +11,7 @@ pub mod rollback;
 pub mod shop;
 pub mod sim;
 pub mod soak;
+pub mod stores;
 pub mod trees;
 pub mod until;
 pub mod workload;

@@ -27,7 +27,7 @@ const PLAIN: Outage = Outage::Hiccup;
 /// In order: the first that fits decides, so the more specific come first.
 const SIGNS: &[Sign] = &[
     Sign {
-        says: &["RequestTimeTooSkewed", "RequestTimeSkewed", "AuthenticationFailed: Request date header too old"],
+        says: &["RequestTimeTooSkewed", "RequestTimeSkewed", "Request date header too old"],
         kind: ErrorKind::Refused,
         outage: PLAIN,
         reason: "this machine's clock and the store's are too far apart",
@@ -41,11 +41,100 @@ const SIGNS: &[Sign] = &[
         hint: "renew the session's credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN)",
     },
     Sign {
-        says: &["NoSuchBucket", "ContainerNotFound"],
+        says: &["AssumeRole", "InvalidIdentityToken", "IDPRejectedClaim"],
+        kind: ErrorKind::Denied,
+        outage: PLAIN,
+        reason: "the token service gives no credentials of the role",
+        hint: "check the role's trust policy: it names the cluster's OIDC provider and this service account; and that AWS_ROLE_ARN \
+               is the role (the service account's annotation eks.amazonaws.com/role-arn)",
+    },
+    Sign {
+        says: &["AADSTS", "invalid_client", "unauthorized_client"],
+        kind: ErrorKind::Denied,
+        outage: PLAIN,
+        reason: "Microsoft Entra gives no token",
+        hint: "check AZURE_CLIENT_ID and AZURE_TENANT_ID, the secret if there is one, and of a workload identity that the \
+               application trusts this cluster's issuer and service account (az identity federated-credential list)",
+    },
+    Sign {
+        says: &["invalid_grant", "invalid_target", "invalid_scope"],
+        kind: ErrorKind::Denied,
+        outage: PLAIN,
+        reason: "Google gives no token",
+        hint: "check the credentials file; of a federation, that the pool's provider takes this issuer and audience, and that the \
+               account may be impersonated (roles/iam.workloadIdentityUser)",
+    },
+    Sign {
+        says: &["SecondLevelDomainForbidden", "PathStyleDomainForbidden"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store wants the bucket in the host's name, not in the path",
+        hint: "s3ForcePathStyle=false in the journal's URL (or AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true)",
+    },
+    Sign {
+        says: &["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"],
         kind: ErrorKind::Refused,
         outage: PLAIN,
         reason: "there is no such bucket",
-        hint: "make the bucket, or correct the journal's URL: Hindcast makes objects, never a bucket",
+        hint: "make the bucket, or correct the journal's URL: Hindcast makes objects, never a bucket; of a store that only knows \
+               buckets in the path, or only in the host's name: s3ForcePathStyle=true or =false in the URL",
+    },
+    Sign {
+        says: &["must be made over a secure connection"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store takes a key of the customer's by https alone",
+        hint: "give the endpoint with https://",
+    },
+    Sign {
+        says: &[
+            "stored using a form of Server Side Encryption",
+            "provided encryption parameters did not match",
+            "not applicable to this object",
+            "access key provided does not match",
+            "calculated MD5 hash of the key did not match",
+        ],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the object is encrypted with another key than was given, or with none",
+        hint: "name the file of the customer's key that it was written with: customerKeyEncryptionFile=FILE in the journal's URL; \
+               leave it out of a journal that was written without",
+    },
+    Sign {
+        says: &["KMS.", "KMSNotConfigured", "KmsNotConfigured", "kms:", "KMS is not configured", "KMS key"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store's key service does not encrypt with that key",
+        hint: "check kmsKeyId (AWS_SSE_KMS_KEY_ID): that it is in the bucket's region and enabled, and that these credentials may use it \
+               (kms:GenerateDataKey and kms:Decrypt)",
+    },
+    Sign {
+        says: &["Content-MD5", "x-amz-checksum- HTTP header is required"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store wants a checksum with each object, as a bucket with object lock does",
+        hint: "checksumAlgorithm=SHA256 in the journal's URL (or AWS_CHECKSUM_ALGORITHM)",
+    },
+    Sign {
+        says: &["<Header>x-amz-tagging", "'x-amz-tagging", "header x-amz-tagging"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store knows no tags of objects",
+        hint: "leave `tagging` out of the journal's URL",
+    },
+    Sign {
+        says: &["<Header>x-amz-checksum", "'x-amz-checksum", "<Header>x-amz-sdk-checksum"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store does not know this checksum",
+        hint: "leave `checksumAlgorithm` out of the journal's URL: the signature covers each object's SHA-256 all the same",
+    },
+    Sign {
+        says: &["<Header>x-amz-server-side", "'x-amz-server-side"],
+        kind: ErrorKind::Refused,
+        outage: PLAIN,
+        reason: "the store does not encrypt as it was asked to",
+        hint: "leave `serverSideEncryption` and `kmsKeyId` out of the journal's URL; values of Secrets are sealed in any case",
     },
     Sign {
         says: &[
@@ -61,8 +150,9 @@ const SIGNS: &[Sign] = &[
         ],
         kind: ErrorKind::Refused,
         outage: PLAIN,
-        reason: "the store sends this request elsewhere: the bucket is in another region, or at another endpoint",
-        hint: "set AWS_REGION to the bucket's region (aws s3api get-bucket-location), and AWS_ENDPOINT to its endpoint or not at all",
+        reason: ELSEWHERE,
+        hint: "set AWS_REGION to the bucket's region (aws s3api get-bucket-location), and AWS_ENDPOINT to its endpoint or not at all; \
+               or region= and s3Url= in the journal's URL",
     },
     Sign {
         says: &["501 Not Implemented"],
@@ -104,7 +194,8 @@ const SIGNS: &[Sign] = &[
         kind: ErrorKind::Refused,
         outage: PLAIN,
         reason: "the store's certificate is signed by nobody this machine trusts",
-        hint: "name the authority's certificate with AWS_CA_BUNDLE=FILE (PEM), or add it to the system's (SSL_CERT_FILE)",
+        hint: "name the authority's certificate with AWS_CA_BUNDLE=FILE (PEM; caCert=FILE in the journal's URL, of any store), or add it \
+               to the system's (SSL_CERT_FILE)",
     },
     Sign {
         says: &["NotValidForName", "not valid for name"],
@@ -142,11 +233,33 @@ const SIGNS: &[Sign] = &[
         hint: "it passes; if it lasts, raise the store's rate, or see who else keeps it busy",
     },
     Sign {
+        says: &[
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "InvalidToken",
+            "InvalidClientTokenId",
+            "UnrecognizedClient",
+            "AuthenticationFailed",
+        ],
+        kind: ErrorKind::Denied,
+        outage: PLAIN,
+        reason: "the store does not know these credentials, or not with this secret",
+        hint: "check the credentials: the key and its secret, of temporary ones the session's token, and that they are of this store",
+    },
+    Sign {
         says: &["403 Forbidden", "401 Unauthorized"],
         kind: ErrorKind::Denied,
         outage: PLAIN,
         reason: "the store refused permission",
         hint: "check the credentials in the environment, and their rights on the journal's prefix",
+    },
+    Sign {
+        says: METADATA,
+        kind: ErrorKind::Unavailable,
+        outage: Outage::Unreached,
+        reason: "there are no credentials, and the machine's own metadata server gives none",
+        hint: "give credentials in the environment (AWS_…, AZURE_…, GOOGLE_…), or a role to the machine or the Pod; right after a Pod's \
+               start its metadata server may take some seconds",
     },
     Sign {
         says: &[
@@ -164,12 +277,30 @@ const SIGNS: &[Sign] = &[
     },
 ];
 
+/// Requests for the credentials of a machine or Pod, as they stand in an error.
+const METADATA: &[&str] = &[
+    "/latest/api/token",
+    "/latest/meta-data/iam",
+    "/metadata/identity/oauth2/token",
+    "/computeMetadata/v1/",
+    "://169.254.170.2/",
+    "://169.254.170.23/",
+];
+
 const UP: &str = "check that the store is up, and that the journal's URL and endpoint name it";
 
 /// Whatever answers with an HTML page is not the store, or not the store alone.
 const PAGES: &[&str] = &["<html", "<!doctype html"];
 /// How a page that came with a success status shows: it lacks everything a store's answer has.
 const FOREIGN: &[&str] = &["invalid list response", "Unable to extract metadata from headers"];
+
+/// Whether a refusal may have a reason that was not told: what is asked for the head alone is answered without a body.
+pub(crate) fn is_mute(error: &object_store::Error) -> bool {
+    let refused = ["400 Bad Request", "403 Forbidden"];
+    let text = Error::causes(error);
+    // Where there was a body, it follows the status.
+    refused.iter().any(|status| text.trim_end_matches([' ', ':']).ends_with(status))
+}
 
 /// Sorts a store's error by remedy.
 pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
@@ -193,7 +324,10 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
         (E::PermissionDenied { .. }, _) => (
             ErrorKind::Denied,
             PERMISSION.to_owned(),
-            Some("the writer needs put, get and list on the journal's prefix; no delete"),
+            Some(
+                "the writer needs put, get and list on the journal's prefix; no delete; where the requester of a bucket pays, \
+                 requesterPays=true in its URL; of what was written with a key of the customer's, the same key",
+            ),
             PLAIN,
         ),
         (E::Unauthenticated { .. }, _) => (
@@ -208,9 +342,15 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
             Some("Hindcast needs create-if-absent, get and list"),
             PLAIN,
         ),
-        (_, Some(sign)) if sign.reason.is_empty() => (sign.kind, text, Some(sign.hint), sign.outage),
+        (_, Some(sign)) if sign.reason.is_empty() => (sign.kind, text.clone(), Some(sign.hint), sign.outage),
         (_, Some(sign)) => (sign.kind, format!("{}: {text}", sign.reason), Some(sign.hint), sign.outage),
-        (_, None) => (ErrorKind::Unavailable, text, Some(UP), PLAIN),
+        (_, None) => (ErrorKind::Unavailable, text.clone(), Some(UP), PLAIN),
+    };
+    let hint = match region(&text).filter(|_| reason.starts_with(ELSEWHERE)) {
+        Some(region) => Some(format!(
+            "the store says that the region is {region}: AWS_REGION={region}, or region={region} in the journal's URL"
+        )),
+        None => hint.map(str::to_owned),
     };
     let error = out(kind, reason).with_outage(outage).with_source(error);
     match hint {
@@ -218,6 +358,16 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
         None => error,
     }
 }
+
+/// The region that an answer says the bucket is in.
+fn region(text: &str) -> Option<&str> {
+    let region = text.split_once("<Region>")?.1.split_once("</Region>")?.0;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    Some(region).filter(|region| !region.is_empty() && region.len() < 40 && region.chars().all(plain))
+}
+
+const ELSEWHERE: &str =
+    "the store sends this request elsewhere: the bucket is in another region, or at another endpoint";
 
 /// Something answers that every name exists.
 pub(crate) fn foreign(path: &Path) -> Error {

@@ -216,6 +216,7 @@ fn each_cause_that_needs_a_hand_has_a_remedy_of_its_own() {
         format!("Error performing PUT http://s in 2ms - Server returned non-2xx status code: {status}: {body}")
     };
     let code = |code: &str| format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+    let message = |text: &str| format!("<Error><Code>c</Code><Message>{text}</Message></Error>");
     let page = "<!DOCTYPE HTML><HTML><body>log in</body></HTML>";
     let rows = [
         (status("403 Forbidden", &code("RequestTimeTooSkewed")), ErrorKind::Refused, "clock"),
@@ -225,6 +226,49 @@ fn each_cause_that_needs_a_hand_has_a_remedy_of_its_own() {
         (status("301 Moved Permanently", ""), ErrorKind::Refused, "AWS_REGION"),
         (status("307 Temporary Redirect", ""), ErrorKind::Refused, "AWS_REGION"),
         (status("400 Bad Request", &code("AuthorizationHeaderMalformed")), ErrorKind::Refused, "AWS_REGION"),
+        (
+            status(
+                "400 Bad Request",
+                "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>",
+            ),
+            ErrorKind::Refused,
+            "region=eu-west-1",
+        ),
+        (status("403 Forbidden", &code("SecondLevelDomainForbidden")), ErrorKind::Refused, "s3ForcePathStyle=false"),
+        (
+            status("400 Bad Request", &message("Content-MD5 OR x-amz-checksum- HTTP header is required")),
+            ErrorKind::Refused,
+            "checksumAlgorithm=SHA256",
+        ),
+        (
+            status("400 Bad Request", &message("The object was stored using a form of Server Side Encryption.")),
+            ErrorKind::Refused,
+            "customerKeyEncryptionFile",
+        ),
+        (status("400 Bad Request", &code("KMS.NotFoundException")), ErrorKind::Refused, "kmsKeyId"),
+        (
+            status("501 Not Implemented", "<Error><Code>NotImplemented</Code><Header>x-amz-tagging</Header></Error>"),
+            ErrorKind::Refused,
+            "`tagging`",
+        ),
+        (status("403 Forbidden", &code("InvalidAccessKeyId")), ErrorKind::Denied, "session's token"),
+        (
+            status("403 Forbidden", &message("Not authorized to perform sts:AssumeRoleWithWebIdentity")),
+            ErrorKind::Denied,
+            "trust policy",
+        ),
+        (
+            status("400 Bad Request", "{\"error_description\": \"AADSTS700016: no such application\"}"),
+            ErrorKind::Denied,
+            "federated-credential",
+        ),
+        (status("400 Bad Request", "{\"error\": \"invalid_grant\"}"), ErrorKind::Denied, "workloadIdentityUser"),
+        (
+            "Error performing PUT http://169.254.169.254/latest/api/token in 3s - HTTP error: error sending request"
+                .to_owned(),
+            ErrorKind::Unavailable,
+            "give credentials in the environment",
+        ),
         ("Received redirect without LOCATION, this normally indicates".to_owned(), ErrorKind::Refused, "AWS_REGION"),
         (status("501 Not Implemented", &code("NotImplemented")), ErrorKind::Refused, "If-None-Match"),
         (status("200 OK", page), ErrorKind::Refused, "NO_PROXY"),

@@ -21,3 +21,4 @@ pub use ec2::Ec2;
 pub use faults::{Fault, Faults, Op};
 pub use gce::{Gce, SUBJECT};
 pub use plugin::{SamplePlugin, sample_order};
+pub(crate) use serve::{Reply, Server, answer};

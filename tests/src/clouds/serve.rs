@@ -20,7 +20,7 @@ use tokio::{
 use super::faults::Faults;
 
 /// What becomes of a request.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// It is answered.
     Answer(Response<Full<Bytes>>),
     /// The connection is cut.
@@ -60,14 +60,14 @@ impl<S: Default + Send + 'static> Cloud<S> {
 
 /// A server. Dropping it ends it and its connections.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     port: u16,
     serving: JoinHandle<()>,
 }
 
 impl Server {
     /// A server that is up.
-    pub(super) async fn start<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Result<Self>
+    pub(crate) async fn start<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Result<Self>
     where
         F: Future<Output = Reply> + Send + 'static,
     {
@@ -76,8 +76,13 @@ impl Server {
         Ok(Self { port, serving: tokio::spawn(serve(listener, Arc::new(handler))) })
     }
 
+    /// The port it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where it is.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }
@@ -118,7 +123,7 @@ where
 }
 
 /// An answer.
-pub(super) fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::builder()
         .status(status)
         .header("content-type", content_type)

@@ -56,11 +56,13 @@ pub enum Program {
     PluginSample,
     /// Reads repositories of files.
     Restic,
+    /// Answers as Google Cloud Storage does.
+    FakeGcs,
 }
 
 impl Program {
     /// Every program the testbed can build.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Etcd,
         Self::Etcdutl,
         Self::Apiserver,
@@ -78,6 +80,7 @@ impl Program {
         Self::CsiDriver,
         Self::PluginSample,
         Self::Restic,
+        Self::FakeGcs,
     ];
 
     /// The path of the built program. Builds its recipe first if the cache does not hold it; blocks meanwhile.
@@ -112,6 +115,7 @@ impl Program {
             Self::CsiDriver => (&CSI_DRIVER, "csi-driver"),
             Self::PluginSample => (&PLUGIN_SAMPLE, "plugin-sample"),
             Self::Restic => (&RESTIC, "restic"),
+            Self::FakeGcs => (&FAKE_GCS, "fake-gcs-server"),
         }
     }
 }
@@ -301,6 +305,15 @@ const RESTIC: Recipe = Recipe {
     go_mod: include_str!("../../servers/restic/go.mod"),
     go_sum: include_str!("../../servers/restic/go.sum"),
     packages: &[("restic", "github.com/restic/restic/cmd/restic", "1 min")],
+    ..PLAIN
+};
+
+const FAKE_GCS: Recipe = Recipe {
+    folder: "fake-gcs-server",
+    version: "1.56.1",
+    go_mod: include_str!("../../servers/fake-gcs-server/go.mod"),
+    go_sum: include_str!("../../servers/fake-gcs-server/go.sum"),
+    packages: &[("fake-gcs-server", "github.com/fsouza/fake-gcs-server", "1 min")],
     ..PLAIN
 };
 

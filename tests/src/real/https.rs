@@ -17,10 +17,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 /// The body of an answer, whole or streamed.
-pub(super) type Body = BoxBody<Bytes, Infallible>;
+pub(crate) type Body = BoxBody<Bytes, Infallible>;
 
 /// A server on one port, which can go down and come back up there.
-pub(super) struct HttpsServer {
+pub(crate) struct HttpsServer {
     port: Port,
     identity: Identity,
     handler: Arc<Handler>,
@@ -31,7 +31,7 @@ type Handler = dyn Fn(Request<Bytes>) -> Response<Body> + Send + Sync;
 
 impl HttpsServer {
     /// A server that is up.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         identity: Identity,
         handler: impl Fn(Request<Bytes>) -> Response<Body> + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -41,7 +41,7 @@ impl HttpsServer {
         Ok(server)
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port.number()
     }
 

@@ -7,8 +7,9 @@
 use super::build::Program;
 use super::process::{Port, Process, Workdir};
 use super::tls::Authority;
-use anyhow::Result;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use anyhow::{Context as _, Result};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::{Certificate, ClientOptions, ObjectStoreExt, RetryConfig};
 use std::fs;
 use std::path::Path;
@@ -19,6 +20,7 @@ const BUCKET: &str = "hindcast";
 const USER: &str = "testbed";
 const PASSWORD: &str = "testbed-secret";
 const REGION: &str = "us-east-1";
+const KMS_KEY: &str = "testbed-key";
 
 /// A running MinIO with one bucket. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -33,15 +35,22 @@ pub struct Minio {
 impl Minio {
     /// Builds it if needed, starts it, and returns when it answers.
     pub async fn start() -> Result<Self> {
-        Self::start_with(None).await
+        Self::start_with(None, &[]).await
     }
 
     /// The same, speaking HTTPS with a certificate of this authority.
     pub async fn start_https(authority: &Authority) -> Result<Self> {
-        Self::start_with(Some(authority)).await
+        Self::start_with(Some(authority), &[]).await
     }
 
-    async fn start_with(authority: Option<&Authority>) -> Result<Self> {
+    /// The same, that is particular: it insists on its region, and has a service of keys with one key in it,
+    /// [`Minio::kms_key`].
+    pub async fn start_strict(authority: &Authority) -> Result<Self> {
+        let key = format!("{KMS_KEY}:{}", BASE64_STANDARD.encode([7; 32]));
+        Self::start_with(Some(authority), &[("MINIO_SITE_REGION", REGION), ("MINIO_KMS_SECRET_KEY", &key)]).await
+    }
+
+    async fn start_with(authority: Option<&Authority>, env: &[(&str, &str)]) -> Result<Self> {
         let program = tokio::task::spawn_blocking(|| Program::Minio.ensure()).await??;
         let dir = Workdir::new()?;
         let port = Port::lease()?;
@@ -64,6 +73,7 @@ impl Minio {
             // Lets the data lie on the root disk, as a temporary folder often does.
             .env("MINIO_CI_CD", "1")
             .env("HOME", &dir.path().display().to_string());
+        let process = env.iter().fold(process, |process, (name, value)| process.env(name, value));
         let authority = authority.map(Authority::pem);
         let minio = Self { process, port, dir, authority };
         minio.restart().await?;
@@ -73,6 +83,21 @@ impl Minio {
     /// The port of its S3 API on loopback.
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// Its region.
+    pub fn region(&self) -> &'static str {
+        REGION
+    }
+
+    /// The name of the key that a strict one has.
+    pub fn kms_key(&self) -> &'static str {
+        KMS_KEY
+    }
+
+    /// Keys to sign with.
+    pub fn keys(&self) -> AwsCredential {
+        AwsCredential { key_id: USER.to_owned(), secret_key: PASSWORD.to_owned(), token: None }
     }
 
     /// Its bucket.
@@ -137,6 +162,13 @@ impl Minio {
     /// Its folder: the log, and the data under `data`.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// What it keeps of an object on its disk beside the bytes of a large one: its metadata, and a small one itself.
+    pub fn kept(&self, object: &object_store::path::Path) -> Result<String> {
+        let file = self.dir.path().join("data").join(BUCKET).join(object.as_ref()).join("xl.meta");
+        let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// SIGKILL; returns when it is gone.

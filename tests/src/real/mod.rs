@@ -2,7 +2,7 @@
 //!
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
 //! - [`Node`]: a node of it, whose Pods run, from the images of [`Image`]; [`Csi`]: volumes and snapshots.
-//! - [`Minio`]: an S3-compatible store.
+//! - [`Minio`]: an S3-compatible store; [`Azurite`] and [`FakeGcs`]: stores as Azure and Google have them.
 //! - [`Moto`]: Amazon's services, as far as a Python package has them.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`ConnectProxy`]: a company's proxy, through which everything has to go.
@@ -18,13 +18,15 @@
 #![allow(clippy::disallowed_methods, reason = "real servers run on the real clock and environment")]
 
 pub mod aggregated;
+mod azurite;
 pub mod build;
 mod cluster;
 mod connect_proxy;
 mod csi;
 mod fake_clock;
+mod fake_gcs;
 mod http_proxy;
-mod https;
+pub(crate) mod https;
 mod images;
 mod minio;
 mod moto;
@@ -36,11 +38,13 @@ pub mod tls;
 mod webhook;
 
 pub use aggregated::AggregatedApi;
+pub use azurite::Azurite;
 pub use build::Program;
 pub use cluster::{Builder, Cluster, Part, StoreCopy};
 pub use connect_proxy::ConnectProxy;
 pub use csi::{Call, CallFault, Csi};
 pub use fake_clock::FakeClock;
+pub use fake_gcs::FakeGcs;
 pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use images::Image;
 pub use minio::Minio;

@@ -1,5 +1,5 @@
 //! What the drivers of the clouds' disks and of plugins do, each against a server of this machine: the one suite of
-//! `hindcast_tests::drivers`, and what is of one alone.
+//! `hindcast_tests::drivers`, and what is of one alone. Likewise the stores that a journal may be in, by `hindcast_tests::stores`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
@@ -24,3 +24,4 @@ mod aws;
 mod azure;
 mod gcp;
 mod plugin;
+mod stores;

@@ -1,0 +1,58 @@
+//! The variables that say how a store is reached: those of the process, or those that a test gives.
+//!
+//! A variable that is set to nothing counts as not set, since templates leave such ones behind. Values are credentials
+//! often, so none is ever printed.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+/// Variables by name.
+#[derive(Clone, Default)]
+pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Those of this process.
+    pub(crate) fn of_process() -> Self {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self::of(std::env::vars_os().filter_map(text))
+    }
+
+    /// These.
+    pub(crate) fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(variables.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// A variable's value.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The first of these names that is set, and its value.
+    pub(super) fn first<'a>(&'a self, names: &[&'static str]) -> Option<(&'static str, &'a str)> {
+        names.iter().find_map(|name| Some((*name, self.get(name)?)))
+    }
+
+    /// Whether a switch is on.
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        self.get(name).and_then(switch) == Some(true)
+    }
+
+    /// The variables whose names begin with `prefix`, in the order of their names.
+    pub(super) fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let named = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
+        named.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A file in the user's home.
+    pub(super) fn in_home(&self, path: &str) -> Option<PathBuf> {
+        self.get("HOME").map(|home| PathBuf::from(home).join(path))
+    }
+}
+
+/// Yes or no, as the stores' own tools take it.
+pub(super) fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
