@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod blame;
+mod compact;
 mod confirm;
 mod diff;
 mod execute;
@@ -84,6 +85,7 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Diff(args) => diff::run(context, args).await,
         Verb::Blame(args) => blame::run(context, args).await,
         Verb::Journal(verb) => journal::run(context, verb).await,
+        Verb::Compact(args) => compact::run(context, args).await,
         Verb::Rules(args) => rules::run(context, args),
         Verb::Plan(args) => plan::run(context, args).await,
         Verb::Plugin(verb) => plugin::run(context, verb).await,

@@ -1,9 +1,9 @@
 //! The files of a journal and the rows in them, as they are.
 
-use futures::TryStreamExt as _;
 use hindcast_journal::{
     Journal, Position, Row,
     checkpoint::Manifest,
+    error::ErrorKind,
     fold::{Entry, Scope},
     layout::Layout,
     level::Merged,
@@ -50,7 +50,14 @@ pub(crate) async fn rows(journal: &Journal, what: &str) -> Result<Vec<Row>> {
     };
     let number = Layout::number(&path).ok_or_else(refuse)?;
     if !what.contains("checkpoints/") {
-        return Ok(journal.segment(number).await?.rows.to_vec());
+        return match journal.segment(number).await {
+            // One that was removed is in a merged file.
+            Err(error) if error.kind() == ErrorKind::NotFound && number < journal.boundary().await? => {
+                let segments = journal.segments(number..number + 1).await?;
+                Ok(segments.into_iter().flat_map(|segment| segment.rows.to_vec()).collect())
+            }
+            read => Ok(read?.rows.to_vec()),
+        };
     }
     let manifest = Manifest::read(journal).await?;
     let checkpoint = manifest
@@ -84,26 +91,16 @@ fn range(what: &str) -> Option<(Position, Position)> {
 }
 
 async fn positions(journal: &Journal, from: Position, to: Position) -> Result<Vec<Row>> {
-    let numbers = journal.segments_after(0).await?;
-    // Segments follow one another: the first that ends at or after `from` is found by halving.
-    let (mut low, mut high) = (numbers.start, numbers.end);
-    while low < high {
-        let middle = u64::midpoint(low, high);
-        if journal.segment(middle).await?.meta.last < from {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
     let mut found = Vec::new();
-    let mut segments = Box::pin(journal.read(low..numbers.end));
-    while let Some(segment) = segments.try_next().await? {
-        if segment.meta.first > to {
+    let mut tail = journal.tail(from).await?;
+    while let Some(run) = tail.ready().await? {
+        found.extend(run.rows.iter().filter(|row| (from..=to).contains(&row.pos)).cloned());
+        if run.meta.last >= to {
             break;
         }
-        found.extend(segment.rows.iter().filter(|row| (from..=to).contains(&row.pos)).cloned());
     }
     if found.is_empty() {
+        let numbers = journal.segments_after(0).await?;
         let last = match numbers.is_empty() {
             true => 0,
             false => journal.segment(numbers.end - 1).await?.meta.last,

@@ -16,6 +16,7 @@ use crate::{moment::rfc3339, names::kind_name};
 
 mod blame;
 mod change;
+mod compaction;
 mod diff;
 pub(crate) mod plan;
 mod plugin;
@@ -27,6 +28,7 @@ mod status;
 
 pub(crate) use blame::{Blame, Blamed};
 pub(crate) use change::{Change, ObjectName};
+pub(crate) use compaction::{Compaction, MergedFile};
 pub(crate) use diff::{Changed, Diff, Field, Last};
 pub(crate) use plan::Plan;
 pub(crate) use plugin::Plugin;

@@ -3,12 +3,13 @@
 //! **Words**: the *tail* is what a reader of the newest state has to read beyond the newest checkpoint.
 //!
 //! **Invariants.** (1) A checkpoint is due when the tail passes any bound of the [`Policy`] [`plan`], so a read is
-//! bounded by it. (2) Nothing is ever deleted here. (3) A failure costs nothing but a longer tail: it is retried as
-//! long as the process lives, and protection goes on [`run`].
+//! bounded by it. (2) Nothing is deleted but segments that merged files hold too, after [`Policy::keep`]. (3) A failure costs
+//! nothing but a longer tail: it is retried as long as the process lives, and protection goes on [`run`].
 //!
 //! Not here yet: retention.
 
 pub mod merge;
+mod metrics;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -18,11 +19,13 @@ use hindcast_journal::{
     cut::{At, MAIN},
     level::Merged,
     point::Point,
+    trim::{Trim, Trimmed, sweep},
     writer::Durable,
 };
 use tokio::sync::watch;
 
-use self::merge::{Levels, Merger};
+use self::merge::{Job, Levels, Merger};
+pub use self::metrics::Metrics;
 
 /// When a checkpoint is due, as soon as one of these is passed; and how segments are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +38,19 @@ pub struct Policy {
     pub bytes: u64,
     /// How segments are merged.
     pub levels: Levels,
+    /// How long a segment is kept that a merged file of a day holds too; `None` for ever.
+    pub keep: Option<Duration>,
+}
+
+impl Policy {
+    /// The least that [`Policy::keep`] should be: whoever stood still while a segment was written may not know yet whether it counts.
+    pub const LEAST: Duration = Duration::from_mins(15);
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { segments: 512, rows: 200_000, bytes: 64 << 20, levels: Levels::default() }
+        let keep = Some(Duration::from_hours(24));
+        Self { segments: 512, rows: 200_000, bytes: 64 << 20, levels: Levels::default(), keep }
     }
 }
 
@@ -81,6 +92,62 @@ pub fn plan(tail: Tail, policy: &Policy) -> Option<Plan> {
     due("segments", tail.segments, policy.segments)
         .or_else(|| due("rows", tail.rows, policy.rows))
         .or_else(|| due("bytes", tail.bytes, policy.bytes))
+}
+
+/// What [`compact`] would do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// Whether a checkpoint is due, and why.
+    pub checkpoint: Option<Plan>,
+    /// The files to be made, in that order.
+    pub merges: Vec<Job>,
+    /// What may be removed already; more of it once the files are made.
+    pub trim: Option<Trim>,
+}
+
+impl Outlook {
+    /// What there is to do in a journal.
+    pub async fn of(journal: &Journal, policy: &Policy) -> Result<Self> {
+        let trim = match policy.keep {
+            Some(keep) => trimmable(journal, keep).await?,
+            None => None,
+        };
+        let checkpoint = plan(measure(journal).await?, policy);
+        Ok(Self { checkpoint, merges: merge::due(journal, &policy.levels).await?, trim })
+    }
+}
+
+/// What [`compact`] has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It wrote a checkpoint.
+    Checkpoint(Checkpoint),
+    /// It merged segments.
+    Merged(Merged),
+    /// It removed what merged files hold too.
+    Removed(Trimmed),
+}
+
+/// Does all that is due, and tells each thing done. A process that does the same beside it does no harm: both write the same.
+pub async fn compact(journal: &Journal, policy: &Policy, writer: &str, mut tell: impl FnMut(Done)) -> Result<()> {
+    let mut reader = Reader::open(journal).await?;
+    reader.at(&At::Now).await?;
+    let epoch = reader.segments().last().map_or(0, |segment| segment.meta.epoch);
+    if plan(tail_of(&reader), policy).is_some()
+        && let Some(checkpoint) = execute(journal, writer, epoch).await?.checkpoint
+    {
+        tell(Done::Checkpoint(checkpoint));
+    }
+    let mut merger = Merger::new(policy.levels);
+    let newest = reader.segments().last().map_or(0, |segment| segment.meta.segment);
+    while let Some(merged) = merger.step(journal, newest).await? {
+        tell(Done::Merged(merged));
+    }
+    if let Some(keep) = policy.keep {
+        let left = sweep(journal).await?;
+        tell(Done::Removed(left + trim(journal, keep).await?));
+    }
+    Ok(())
 }
 
 /// What was done.
@@ -150,6 +217,8 @@ pub struct Parts {
     pub writer: Arc<str>,
     /// The epoch of the journal's writer beside it.
     pub epoch: u64,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// How long to wait after the first failure; each further failure that will not pass by itself doubles it.
@@ -161,17 +230,18 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Writes checkpoints and merges segments as that falls due, until `shutdown`. Nothing else ends it: failures are logged and
 /// retried.
 pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()>) {
-    let merging = merge_behind(policy.levels, parts.journal.clone(), parts.durable.clone());
+    let merging = merge_behind(policy, parts.journal.clone(), parts.durable.clone(), parts.metrics.clone());
+    let trimming = trim_behind(policy.keep, &parts);
     tokio::select! {
         biased;
         () = shutdown => {}
-        ((), ()) = async { tokio::join!(follow(policy, parts), merging) } => {}
+        ((), (), ()) = async { tokio::join!(follow(policy, &parts), merging, trimming) } => {}
     }
 }
 
 /// Merges until nobody reports segments any more.
-async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Receiver<Durable>) {
-    let (mut merger, mut failures, mut bytes) = (Merger::new(levels), Failures::default(), 0_u64);
+async fn merge_behind(policy: Policy, journal: Journal, mut durable: watch::Receiver<Durable>, metrics: Metrics) {
+    let (mut merger, mut failures, mut bytes) = (Merger::new(policy.levels), Failures::default(), 0_u64);
     loop {
         let newest = *durable.borrow_and_update();
         bytes = bytes.saturating_add(newest.bytes);
@@ -182,10 +252,13 @@ async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Rece
                     Ok(Some(merged)) => {
                         failures = Failures::default();
                         let Merged { level, first, last, bytes, .. } = merged;
+                        metrics.merged.with_label_values(&[&level.to_string()]).inc();
+                        metrics.merged_bytes.inc_by(bytes);
                         tracing::debug!(level, first, last, bytes, "merged segments");
                     }
                     Ok(None) => break,
                     Err(error) => {
+                        metrics.failures.inc();
                         failures.wait(&journal, "could not merge segments", &error).await;
                         break;
                     }
@@ -198,17 +271,72 @@ async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Rece
     }
 }
 
+/// How often it is looked whether something is to be removed.
+fn look_every(keep: Duration) -> Duration {
+    (keep / 8).min(Duration::from_hours(1))
+}
+
+/// Removes what merged files hold too, once in a while, until nobody reports segments any more. Nothing depends on it, so a failure
+/// waits for the next time.
+async fn trim_behind(keep: Option<Duration>, parts: &Parts) {
+    let Some(keep) = keep else { return };
+    let (journal, metrics, mut durable) = (&parts.journal, &parts.metrics, parts.durable.clone());
+    let (mut looked, mut swept) = (None, false);
+    loop {
+        let now = journal.parts().clock.monotonic();
+        if looked.is_none_or(|looked| now.saturating_sub(looked) >= look_every(keep)) {
+            looked = Some(now);
+            let mut trimmed = Trimmed::default();
+            let mut outcome = Ok(());
+            if !swept {
+                outcome = sweep(journal).await.map(|left| trimmed = left);
+                swept = outcome.is_ok();
+            }
+            if outcome.is_ok() {
+                outcome = trim(journal, keep).await.map(|removed| trimmed = trimmed + removed);
+            }
+            if trimmed != Trimmed::default() {
+                let Trimmed { segments, files } = trimmed;
+                metrics.removed.inc_by(segments);
+                tracing::info!(segments, files, "removed segments that merged files hold too");
+            }
+            if let Err(error) = outcome {
+                metrics.failures.inc();
+                let hint = error.hint();
+                tracing::warn!(error = %Error::causes(&error), hint, "could not remove segments that merged files hold too");
+            }
+        }
+        if durable.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Removes segments that merged files hold too, and that are older than `keep`. What was removed.
+pub async fn trim(journal: &Journal, keep: Duration) -> Result<Trimmed> {
+    match trimmable(journal, keep).await? {
+        Some(plan) => plan.execute(journal).await,
+        None => Ok(Trimmed::default()),
+    }
+}
+
+/// What [`trim`] would remove.
+pub async fn trimmable(journal: &Journal, keep: Duration) -> Result<Option<Trim>> {
+    let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
+    Trim::plan(journal, journal.parts().clock.now().saturating_sub(keep)).await
+}
+
 /// Runs until nobody reports segments any more.
-async fn follow(policy: Policy, mut parts: Parts) {
-    let mut failures = Failures::default();
+async fn follow(policy: Policy, parts: &Parts) {
+    let (mut failures, mut durable) = (Failures::default(), parts.durable.clone());
     let mut tail = loop {
         match measure(&parts.journal).await {
             Ok(tail) => break tail,
             Err(error) => failures.wait(&parts.journal, "could not read how long the tail is", &error).await,
         }
     };
-    while parts.durable.changed().await.is_ok() {
-        let segment = *parts.durable.borrow_and_update();
+    while durable.changed().await.is_ok() {
+        let segment = *durable.borrow_and_update();
         tail = tail.with(&segment);
         let Some(plan) = plan(tail, &policy) else { continue };
         match execute(&parts.journal, &parts.writer, parts.epoch).await {
@@ -216,6 +344,7 @@ async fn follow(policy: Policy, mut parts: Parts) {
                 failures = Failures::default();
                 tail = report.tail;
                 if let Some(c) = report.checkpoint {
+                    parts.metrics.checkpoints.inc();
                     tracing::info!(pos = c.pos, objects = c.objects, bytes = c.bytes, reason = %plan.reason, "wrote a checkpoint");
                 } else {
                     // Nothing newer is closed: try again when the tail has grown by another eighth of its bound.
@@ -224,7 +353,10 @@ async fn follow(policy: Policy, mut parts: Parts) {
                     tail.bytes = tail.bytes.min(policy.bytes.saturating_sub(policy.bytes / 8 + 1));
                 }
             }
-            Err(error) => failures.wait(&parts.journal, "could not write a checkpoint", &error).await,
+            Err(error) => {
+                parts.metrics.failures.inc();
+                failures.wait(&parts.journal, "could not write a checkpoint", &error).await;
+            }
         }
     }
 }

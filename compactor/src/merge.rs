@@ -133,9 +133,51 @@ fn plan_level(pieces: &[Piece], level: u8, length: Micros, levels: &Levels) -> O
     None
 }
 
+/// Everything that is to be made of what is in a journal, in that order.
+pub async fn due(journal: &Journal, levels: &Levels) -> Result<Vec<Job>> {
+    let manifest = Manifest::read(journal).await?;
+    let numbers = journal.segments_after(begin(journal, &manifest).await?.saturating_sub(1)).await?;
+    let open = manifest.merged.iter().filter(|merged| merged.first >= numbers.start);
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut next = numbers.start;
+    for merged in open {
+        add_raw(journal, next..merged.first, &mut pieces).await?;
+        pieces.push(Piece::from(merged));
+        next = merged.last + 1;
+    }
+    add_raw(journal, next..numbers.end, &mut pieces).await?;
+    let mut jobs = Vec::new();
+    while let Some(job) = plan(&pieces, levels) {
+        let held = |piece: &Piece| job.first <= piece.first && piece.last <= job.last;
+        let at = pieces.iter().position(held).unwrap_or(0);
+        let own: Vec<Piece> = pieces.iter().filter(|piece| held(piece)).copied().collect();
+        pieces.retain(|piece| !held(piece));
+        let made = own.iter().map(|piece| piece.made).max().unwrap_or(0);
+        let weight = own.iter().map(|piece| piece.weight).sum();
+        pieces.insert(at, Piece { level: job.level, first: job.first, last: job.last, made, weight });
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+/// The first segment that is to be merged: what stands before it is of the highest level.
+async fn begin(journal: &Journal, manifest: &Manifest) -> Result<u64> {
+    let done = manifest.merged_up_to(journal).await?.map_or(1, |last| last + 1).max(journal.boundary().await?);
+    Ok(if done > 1 { done } else { journal.segments_after(0).await?.start })
+}
+
+/// Adds segments, of which only what is to be known for a plan stays in memory.
+async fn add_raw(journal: &Journal, numbers: std::ops::Range<u64>, pieces: &mut Vec<Piece>) -> Result<()> {
+    let mut segments = Box::pin(journal.read(numbers));
+    while let Some(segment) = segments.try_next().await? {
+        pieces.push(Piece::from(&segment));
+    }
+    Ok(())
+}
+
 /// Merges behind a writer.
 #[derive(Debug)]
-pub(crate) struct Merger {
+pub struct Merger {
     levels: Levels,
     /// The segments that were read and are in no merged file.
     raw: BTreeMap<u64, Segment>,
@@ -148,12 +190,13 @@ pub(crate) struct Merger {
 }
 
 impl Merger {
-    pub(crate) fn new(levels: Levels) -> Self {
+    /// One that has not looked yet.
+    pub fn new(levels: Levels) -> Self {
         Self { levels, raw: BTreeMap::new(), looked: None, refused: None, begin: None }
     }
 
     /// Whether it is worth to look: a stretch of the first level has passed since the last time, or so much has come.
-    pub(crate) fn is_due(&self, now: Micros, bytes: u64) -> bool {
+    pub fn is_due(&self, now: Micros, bytes: u64) -> bool {
         let stretch = |time: Micros| time.div_euclid(self.levels.lengths[0]);
         // A file's bytes are a good deal fewer than what its rows take in memory.
         self.looked.is_none_or(|looked| stretch(looked) != stretch(now))
@@ -161,7 +204,7 @@ impl Merger {
     }
 
     /// Makes the next file, if one is to be made of what there is up to a segment.
-    pub(crate) async fn step(&mut self, journal: &Journal, newest: u64) -> Result<Option<Merged>> {
+    pub async fn step(&mut self, journal: &Journal, newest: u64) -> Result<Option<Merged>> {
         self.looked = Some(journal.parts().clock.now());
         let manifest = Manifest::read(journal).await?;
         // What is of the highest level is done with.
@@ -169,10 +212,7 @@ impl Merger {
         let begin = match done.or(self.begin) {
             Some(begin) => begin,
             // Only pages, all of them, can say so: they are asked once.
-            None => match manifest.merged_up_to(journal).await? {
-                Some(last) => last + 1,
-                None => journal.segments_after(0).await?.start,
-            },
+            None => begin(journal, &manifest).await?,
         };
         self.begin = Some(begin);
         let open: Vec<Merged> = manifest.merged.into_iter().filter(|merged| merged.first >= begin).collect();

@@ -24,8 +24,6 @@ mod manifest;
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use object_store::path::Path;
-use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,6 +32,7 @@ use crate::{
     cut::{Cut, CutPoint},
     error::ErrorKind,
     fold::State,
+    partly,
     parts::Micros,
     row::ChainHash,
     seal::Rules,
@@ -263,9 +262,7 @@ impl Checkpoint {
         };
         let bytes = file.finish(&meta)?;
         checkpoint.bytes = bytes.len() as u64;
-        let length = footer_length(&bytes).unwrap_or(0).min(checkpoint.bytes);
-        let footer = bytes.slice((checkpoint.bytes - length) as usize..);
-        checkpoint.footer = (length, sha256(&footer));
+        checkpoint.footer = partly::footer(&bytes).unwrap_or_default();
         Ok((checkpoint, bytes))
     }
 
@@ -307,21 +304,6 @@ fn stored(origin: &Origin) -> BTreeMap<String, StoredPoint> {
         (domain.clone(), StoredPoint { incarnation: point.incarnation, rv: point.rv, hi, row })
     });
     points.collect()
-}
-
-fn altered(path: &Path) -> Error {
-    Error::corrupt(path.to_string(), "was altered or damaged: its bytes do not have the digest written for them")
-        .with_hint("restore this object from a copy of the bucket, or ask for a moment before it")
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    segment::hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-/// The size of a file's footer with its length and magic.
-fn footer_length(file: &[u8]) -> Option<u64> {
-    let length = file.get(file.len().checked_sub(8)?..file.len() - 4)?;
-    Some(u64::from(u32::from_le_bytes(length.try_into().ok()?)) + 8)
 }
 
 /// JSON of what always serialises: maps and lists of strings and numbers.

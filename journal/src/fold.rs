@@ -93,6 +93,28 @@ impl Scope {
             && self.name.as_ref().is_none_or(|n| n == name)
     }
 
+    /// Whether an object from `first` up to `next`, in the order of their keys, can be wanted.
+    pub(crate) fn may_be_between(&self, first: &ObjectKey, next: Option<&ObjectKey>) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let Some(namespace) = &self.namespace else { return true };
+        let after_first = first.namespace <= *namespace;
+        let before_next = next.is_none_or(|next| *namespace <= next.namespace);
+        if !after_first || !before_next {
+            return false;
+        }
+        let (Some([kind]), Some(name)) = (self.kinds.as_deref(), &self.name) else { return true };
+        let Some((group, resource)) = kind.split_once('/') else { return true };
+        let key = ObjectKey {
+            namespace: namespace.clone(),
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            name: name.clone(),
+        };
+        *first <= key && next.is_none_or(|next| key <= *next)
+    }
+
     /// Whether a row's object is wanted.
     pub fn wants_row(&self, change: &Change) -> bool {
         self.wants(&change.group, &change.resource, &change.namespace, &change.name)

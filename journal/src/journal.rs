@@ -23,7 +23,7 @@ use crate::{
     layout::Layout,
     row::{ChainHash, chain_start},
     segment::{self, FrontierVector, Meta},
-    store::Store,
+    store::{Put, Store},
 };
 
 /// Segments read at once.
@@ -53,7 +53,7 @@ pub struct Segment {
     pub bytes: u64,
 }
 
-/// `meta/boundary/<n>`: raw segments below this number may be gone.
+/// `meta/boundary/<n>`: raw segments below this number may be gone, for merged files of the highest level have what they said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boundary {
     /// The lowest segment that is sure to be there.
@@ -119,15 +119,21 @@ impl Journal {
         self.store.parts()
     }
 
-    /// The numbers of the segments after `n`, up to the newest.
+    /// The numbers of the segments after `n`, up to the newest. Of those below the boundary merged files have the rows, and they may
+    /// be gone themselves; after 0 comes the first that is there.
     pub async fn segments_after(&self, n: u64) -> Result<Range<u64>> {
+        Ok(self.extent(n).await?.0)
+    }
+
+    /// The same, and the boundary.
+    pub(crate) async fn extent(&self, n: u64) -> Result<(Range<u64>, u64)> {
         let first = match n {
             // At the very start, segments below the boundary may be gone; after a known segment there is no gap.
             0 => self.begin().await?,
             n => n + 1,
         };
-        let newest = self.last_after(first - 1).await?;
-        Ok(first..newest + 1)
+        let (newest, boundary) = self.last_after(first - 1).await?;
+        Ok((first..newest + 1, boundary))
     }
 
     /// The newest segment's number, from `after`, the newest one known.
@@ -135,8 +141,25 @@ impl Journal {
         self.store.newest(|n| self.store.layout().segment(n), after).await
     }
 
-    /// The same, but first probes names beyond the apparent end, which exist only if there is a hole before them.
-    async fn last_after(&self, after: u64) -> Result<u64> {
+    /// The same, whatever is gone below the boundary, which comes with it, and while more is removed.
+    pub(crate) async fn last_after(&self, after: u64) -> Result<(u64, u64)> {
+        let name = |fact| self.store.layout().meta("boundary", fact);
+        let (mut fact, mut boundary) = (0, 1);
+        while self.store.exists(&name(fact + 1)).await? {
+            (fact, boundary) = self.boundary_fact().await?;
+        }
+        loop {
+            // What is left below the boundary says nothing of what follows.
+            let found = self.last_without_hole(after.max(boundary - 1)).await;
+            if !self.store.exists(&name(fact + 1)).await? {
+                return Ok((found?, boundary));
+            }
+            (fact, boundary) = self.boundary_fact().await?;
+        }
+    }
+
+    /// The newest, but first probes names beyond the apparent end, which exist only if there is a hole before them.
+    async fn last_without_hole(&self, after: u64) -> Result<u64> {
         let name = |n| self.store.layout().segment(n);
         let mut end = after;
         loop {
@@ -150,7 +173,7 @@ impl Journal {
         }
     }
 
-    fn hole(&self, missing: u64, newer: u64) -> Error {
+    pub(crate) fn hole(&self, missing: u64, newer: u64) -> Error {
         let missing = self.store.layout().segment(missing).to_string();
         Error::corrupt(missing, format!("is missing, though segment {newer} is there"))
             .with_hint("a segment was removed or is not readable: rows of that time are unknown")
@@ -185,8 +208,25 @@ impl Journal {
         match self.store.newest_fact("boundary").await? {
             None => Ok((0, 1)),
             Some((n, bytes)) => serde_json::from_slice::<Boundary>(&bytes)
-                .map(|b| (n, b.segment))
+                .map(|b: Boundary| (n, b.segment.max(1)))
                 .map_err(|e| Error::corrupt(format!("meta/boundary/{n}"), e.to_string())),
+        }
+    }
+
+    /// Moves the boundary up to a segment; it never goes back.
+    pub(crate) async fn move_boundary(&self, segment: u64) -> Result<()> {
+        let what = "the boundary";
+        let bytes = serde_json::to_vec(&Boundary { segment })
+            .map_err(|e| Error::internal(what, "cannot be written").with_source(e))?;
+        loop {
+            let (number, stands) = self.boundary_fact().await?;
+            if stands >= segment {
+                return Ok(());
+            }
+            let path = self.store.layout().meta("boundary", number + 1);
+            if self.store.create(&path, bytes.clone().into()).await? == Put::Created {
+                return Ok(());
+            }
         }
     }
 
@@ -230,7 +270,9 @@ impl Journal {
             return Ok(self.empty_end());
         }
         let newest = numbers.end - 1;
-        let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1);
+        // What is below the boundary may be gone in part.
+        let kept = self.boundary().await?.saturating_sub(1);
+        let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1).max(kept.min(newest));
         let newest = self.listed(from, newest).await?;
         self.end_at(newest).await
     }
@@ -240,11 +282,16 @@ impl Journal {
     async fn listed(&self, from: u64, newest: u64) -> Result<u64> {
         let layout = self.store.layout();
         let listed = self.store.list(&layout.segments(), Some(&layout.segment(from))).await?;
-        let mut before = from;
+        let (mut before, mut boundary) = (from, 0);
         for number in listed.iter().filter_map(|l| Layout::number(&l.path)) {
             // A listing may miss a name that was created while it was made.
             for hole in before + 1..number {
-                if !self.store.exists(&layout.segment(hole)).await? {
+                if hole < boundary || self.store.exists(&layout.segment(hole)).await? {
+                    continue;
+                }
+                // It may be removed just now.
+                boundary = self.boundary().await?;
+                if hole >= boundary {
                     return Err(self.hole(hole, number));
                 }
             }
@@ -281,7 +328,7 @@ impl Journal {
 }
 
 /// What a segment must follow from.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Link {
     before: Option<(u64, u64, Position, ChainHash)>,
 }

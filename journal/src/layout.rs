@@ -101,7 +101,8 @@ impl Layout {
     /// The level and the first and last segment that a merged file's name says.
     pub fn numbers(name: &str) -> Option<(u8, u64, u64)> {
         let (folder, file) = name.strip_suffix(".parquet")?.rsplit_once('/')?;
-        let level = folder.strip_prefix("log/").or_else(|| folder.rsplit_once("/log/").map(|(_, level)| level))?;
+        let below = folder.rsplit_once("/log/").map(|(_, level)| level);
+        let level = below.or_else(|| folder.strip_prefix("log/"))?;
         let (first, last) = file.split_once('-')?;
         Some((level.parse().ok()?, digits(first)?, digits(last)?))
     }

@@ -5,10 +5,11 @@
 //! each segment where it ended and how far the log was closed with it.
 //!
 //! **Format.** `log/<level>/<first segment>-<last segment>.parquet`, 20 digits each: by segments and not by positions, since idle
-//! stretches have no rows and follow one another. The columns are those of segments; rows are sorted by `key`, then
-//! `pos`. A `base_rv` of −1 says that the base is the row before it in the file, whose `rv` and `state_hash` are its
-//! `base_rv` and `base_hash`. The metadata hold `level`, `marks` (JSON, zstd, base64), `index` (the first key of each
-//! row group) and `groups` (where each stands, and its SHA-256).
+//! stretches have no rows and follow one another. The columns are those of segments. The journal's own facts come first, in row
+//! groups of their own; rows of objects are sorted by `namespace`, `group`, `resource`, `name` and `pos`. A `base_rv` of −1 says
+//! that the base is the row before it in its row group, whose `rv` and `state_hash` are its `base_rv` and `base_hash`. The
+//! metadata hold `level`, `marks` (JSON, zstd, base64), `facts` (how many row groups of facts there are), `index` (the first
+//! object of each other) and `groups` (where each stands, and its SHA-256).
 //!
 //! **Invariants.**
 //! 1. A merged file says what its segments said and nothing else: read, it gives the same segments, chain value by chain
@@ -17,7 +18,9 @@
 //! 3. It is found through the manifest alone, which is written after it; there no two overlap, and of a lower level's files
 //!    that one of a higher level holds too, that one alone is named
 //!    (`checkpoint/manifest.rs`).
-//! 4. While its segments are there too, nothing depends on it: what cannot be read of it is read of them
+//! 4. Of a few objects it is read without the rest [`Merged::excerpt`]: the manifest has the digest of its footer, and
+//!    that has those of the row groups.
+//! 5. While its segments are there too, nothing depends on it: what cannot be read of it is read of them
 //!    (`read/rows.rs`).
 //!
 //! Not here: when to make one (`compactor`), removing what a merged file holds too.
@@ -29,7 +32,15 @@ use std::ops::RangeInclusive;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Journal, Position, Result, error::ErrorKind, journal::Segment, parts::Micros, store::Put};
+use crate::{
+    Error, Journal, Position, Result,
+    error::ErrorKind,
+    fold::Scope,
+    journal::Segment,
+    partly::{self, Footer, Partly},
+    parts::Micros,
+    store::Put,
+};
 
 /// The highest level.
 pub const HIGHEST: u8 = 3;
@@ -49,6 +60,9 @@ pub struct Merged {
     pub made: (Micros, Micros),
     /// Its size.
     pub bytes: u64,
+    /// The size of its footer, and the footer's SHA-256. An earlier version did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footer: Option<(u64, String)>,
     /// Roughly how much memory its rows take.
     pub weight: u64,
 }
@@ -69,6 +83,12 @@ impl Merged {
         self.first <= other.last && other.first <= self.last
     }
 
+    /// A file of the highest level of which only its name is known.
+    pub(crate) fn named(first: u64, last: u64) -> Self {
+        let nothing = (Position::default(), Position::default());
+        Self { level: HIGHEST, first, last, rows: nothing, made: (0, 0), bytes: 0, footer: None, weight: 0 }
+    }
+
     /// Merges segments, which follow one another, into a file, which is still to be named in the manifest. What stands under its
     /// name already is taken if it says the same.
     pub async fn write(journal: &Journal, level: u8, segments: &[Segment]) -> Result<Self> {
@@ -85,11 +105,11 @@ impl Merged {
         let path = journal.store().layout().merged(wanted.level, wanted.first, wanted.last);
         let hint = "move that file away: it takes the name of a merged file, which is left out";
         let opened = Self::open(journal, &path, wanted.segments()).await;
-        let (bytes, stands) = opened.map_err(|e| if e.kind() == ErrorKind::Corrupt { e.with_hint(hint) } else { e })?;
+        let stands = opened.map_err(|e| if e.kind() == ErrorKind::Corrupt { e.with_hint(hint) } else { e })?;
         // They are as many, and of the same numbers.
         let same = |(a, b): (&Segment, &Segment)| a.meta == b.meta;
-        match stands.iter().zip(segments).all(same) {
-            true => Ok(Self { bytes, ..wanted }),
+        match stands.segments.iter().zip(segments).all(same) {
+            true => Ok(Self { bytes: stands.size, footer: stands.footer, ..wanted }),
             false => Err(of_others(&path).with_hint(hint)),
         }
     }
@@ -102,17 +122,45 @@ impl Merged {
     /// The segments that a merged file of this name holds.
     pub async fn read_named(journal: &Journal, level: u8, numbers: RangeInclusive<u64>) -> Result<Vec<Segment>> {
         let path = journal.store().layout().merged(level, *numbers.start(), *numbers.end());
-        Ok(Self::open(journal, &path, numbers).await?.1)
+        Ok(Self::open(journal, &path, numbers).await?.segments)
     }
 
-    /// The size of a file, and the segments that it holds, which are those of its name.
-    async fn open(journal: &Journal, path: &Path, numbers: RangeInclusive<u64>) -> Result<(u64, Vec<Segment>)> {
+    /// The files of the highest level by their names, as first and last segment, oldest first: what is found of them whatever
+    /// the manifest says.
+    pub(crate) async fn of_days(journal: &Journal) -> Result<Vec<(u64, u64)>> {
+        let folder = journal.store().layout().levels().join(HIGHEST.to_string());
+        let listed = journal.store().list(&folder, None).await?;
+        let named = listed.iter().filter_map(|found| crate::layout::Layout::numbers(found.path.as_ref()));
+        Ok(named.map(|(_, first, last)| (first, last)).collect())
+    }
+
+    /// The facts in it and what of its objects a scope wants, as one run without the rest: what is known of the log at its end is
+    /// what is known at the end of its last segment. `None` if it does not say where its parts are.
+    pub(crate) async fn excerpt(&self, journal: &Journal, scope: &Scope) -> Result<Option<Segment>> {
+        let Some(footer) = &self.footer else { return Ok(None) };
+        let path = journal.store().layout().merged(self.level, self.first, self.last);
+        let file = Partly::open(journal, path.clone(), self.bytes, footer).await?;
+        if (file.meta.segment, file.meta.first, file.meta.last) != (self.last, self.rows.0, self.rows.1) {
+            return Err(of_others(&path));
+        }
+        file::excerpt(journal, &file, scope).await.map(Some)
+    }
+
+    /// The segments that a file holds, which are those of its name, and its size and footer.
+    async fn open(journal: &Journal, path: &Path, numbers: RangeInclusive<u64>) -> Result<Opened> {
         let bytes = journal.store().get(path).await?;
-        let size = bytes.len() as u64;
+        let (size, footer) = (bytes.len() as u64, partly::footer(&bytes));
         let segments = file::open(path.as_ref(), journal.cluster(), bytes)?;
         let held = segments.first().zip(segments.last()).map(|(a, b)| a.meta.segment..=b.meta.segment);
-        if held == Some(numbers) { Ok((size, segments)) } else { Err(of_others(path)) }
+        if held == Some(numbers) { Ok(Opened { size, footer, segments }) } else { Err(of_others(path)) }
     }
+}
+
+/// What was read of a whole file.
+struct Opened {
+    size: u64,
+    footer: Option<Footer>,
+    segments: Vec<Segment>,
 }
 
 fn of_others(path: &Path) -> Error {

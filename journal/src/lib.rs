@@ -19,6 +19,7 @@ pub mod journal;
 pub mod labels;
 pub mod layout;
 pub mod level;
+mod partly;
 pub mod parts;
 pub mod point;
 pub mod read;
@@ -26,6 +27,7 @@ pub mod row;
 pub mod seal;
 pub mod segment;
 pub mod store;
+pub mod trim;
 pub mod writer;
 
 pub use cut::Moment;

@@ -14,10 +14,11 @@
 //!
 //! In [`resolve`] a question becomes a moment, in [`past`] that becomes a state; [`lives`] knows which life of a
 //! counter is meant, [`whole`] folds and counts everything durable. [`tail`] is the committed log in order, on and on,
-//! and [`history`] that behind the state it begins on. What holds the rows, only [`rows`] and [`shelf`] know.
+//! and [`history`] that behind the state it begins on. What holds the rows, only [`rows`], [`shelf`] and [`excerpts`] know.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
+mod excerpts;
 mod history;
 mod lives;
 mod past;

@@ -27,7 +27,7 @@ use crate::{
     row::{ChainHash, Revision, chain_step, check_contiguous},
 };
 
-pub(crate) use column::{FileBuilder, GroupBytes, read_group};
+pub(crate) use column::{FileBuilder, GroupBytes, read_group, read_some};
 
 /// The metadata key that says how a segment's closed times were determined, and its only value.
 pub(crate) const CLOCK: &str = "clock";

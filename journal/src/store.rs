@@ -9,8 +9,8 @@
 //! is, since only the caller can judge what is there afterwards.
 //!
 //! Not here: what an existing object means for a writer (`writer`), what an error means (`sort`). Nothing is removed but
-//! the objects of recovery points that were deleted ([`crate::point`]), and what the repository of files no longer needs
-//! ([`Files`]).
+//! the objects of recovery points that were deleted ([`crate::point`]), what merged files hold too ([`crate::trim`]), and what the
+//! repository of files no longer needs ([`Files`]).
 
 mod files;
 mod number;

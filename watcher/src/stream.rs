@@ -50,6 +50,9 @@ const LIST_TRIES: u32 = 5;
 const LULL: Duration = Duration::from_secs(1);
 /// How often a list checks whether there is room for its next page.
 const CROWDED: Duration = Duration::from_millis(200);
+/// A watch that ended is followed by the next within this long, or what that one brings first has waited too long to say when it
+/// was committed.
+const AT_ONCE: Duration = Duration::from_millis(200);
 /// It takes longer than this to put a store back: the API server has to stop and start. A server that ends a watch has
 /// sent a bookmark two seconds before.
 const SWAP: Duration = Duration::from_secs(4);
@@ -63,6 +66,7 @@ pub(crate) async fn protect(access: Arc<Access>, key: String, broken: Option<Str
         listed: None,
         caught_up: None,
         open: false,
+        ended: None,
         failures: 0,
         down_since: None,
     };
@@ -84,6 +88,8 @@ struct Stream<'a> {
     caught_up: Option<Revision>,
     /// Whether its watch was opened since the newest outage or list.
     open: bool,
+    /// When its newest watch ended as watches do, on the monotonic clock.
+    ended: Option<Duration>,
     /// Failures in a row.
     failures: u32,
     /// Since when the API behind the kind fails, on the monotonic clock.
@@ -166,7 +172,9 @@ impl Stream<'_> {
             let at = core.now();
             core.end_list(self.key, list, at);
         }
-        if !std::mem::replace(&mut self.open, true) {
+        let late =
+            self.ended.take().is_some_and(|ended| access.parts.clock.monotonic().saturating_sub(ended) > AT_ONCE);
+        if !std::mem::replace(&mut self.open, true) || late {
             access.core.lock().opened(self.key);
         }
         {
@@ -205,6 +213,7 @@ impl Stream<'_> {
                 Verdict::Opaque => return Err(Failure::Opaque),
             }
         }
+        self.ended = Some(access.parts.clock.monotonic());
         // The server ends a watch when its time is up, after a bookmark: nothing was missed that the next one would not
         // bring at once. One that ends without a word would be opened again in a tight loop.
         if silent {

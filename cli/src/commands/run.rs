@@ -47,6 +47,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let listener = listen::bind(args.listen).await?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
+    let compacting = compactor::Metrics::new(&registry);
     let (handle, commands) = watcher::channel();
     let (stop, stopped) = watch::channel(false);
     let (mut start, stage) = Start::new(&context.parts);
@@ -123,7 +124,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, opener, movers };
         operator::reconcile(settings, parts, stopped.clone())
     };
-    let behind = tokio::spawn(checkpoints(journal, handle.clone(), (name, epoch), stopped));
+    let policy = compactor::Policy { keep: args.raw.keep_raw.into(), ..compactor::Policy::default() };
+    let behind = tokio::spawn(compact(policy, (journal, name, epoch), compacting, handle.clone(), stopped));
     let reconciling = tokio::spawn(reconciling);
     let mut exit = Exit::Done;
     let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
@@ -148,11 +150,17 @@ impl Connector for Clients {
     }
 }
 
-/// Writes checkpoints behind the watcher.
-async fn checkpoints(journal: Journal, handle: Handle, (name, epoch): (String, u64), stopped: watch::Receiver<bool>) {
+/// Writes checkpoints and merges segments behind the watcher.
+async fn compact(
+    policy: compactor::Policy,
+    (journal, name, epoch): (Journal, String, u64),
+    metrics: compactor::Metrics,
+    handle: Handle,
+    stopped: watch::Receiver<bool>,
+) {
     let (durable, bring) = handle.commits();
-    let parts = compactor::Parts { journal, durable, writer: name.into(), epoch };
-    let work = compactor::run(compactor::Policy::default(), parts, ended(stopped));
+    let parts = compactor::Parts { journal, durable, writer: name.into(), epoch, metrics };
+    let work = compactor::run(policy, parts, ended(stopped));
     tokio::pin!(work);
     tokio::select! {
         () = &mut work => {}

@@ -1,5 +1,7 @@
 //! Whole commands over a small journal in a folder: what is asked, answered, refused and hidden.
 
+mod compact;
+mod golden;
 mod journal;
 pub(super) mod schema;
 

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::{Checkpoint, Doubt};
 use crate::{
     Error, Journal, Position, Result,
+    error::ErrorKind,
     level::{HIGHEST, Merged},
     segment::Meta,
     store::Put,
@@ -87,7 +88,7 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::corrupt(format!("meta/manifest/{number}"), e.to_string()))?;
         let mut manifest = Self { number, ..manifest };
-        // What cannot be is left out: nothing depends on merged files.
+        // What cannot be is left out: a file of the highest level is found by its name too.
         let mut end = 0;
         manifest.merged.retain(|m| {
             let fits = (1..=HIGHEST).contains(&m.level) && end < m.first && m.first <= m.last && m.last < u64::MAX;
@@ -151,8 +152,8 @@ impl Manifest {
     }
 
     /// The merged files that hold segments from one on, oldest first; `all` of them, or only what serves until about the
-    /// next checkpoint. Those of pages that cannot be read are left out.
-    pub(crate) async fn merged_from(&self, journal: &Journal, from: u64, all: bool) -> Vec<Merged> {
+    /// next checkpoint. Those of pages that are damaged are left out.
+    pub(crate) async fn merged_from(&self, journal: &Journal, from: u64, all: bool) -> Result<Vec<Merged>> {
         let begins = |manifest: &Self| manifest.checkpoints.first().map_or(0, |first| first.segment);
         let mut found = self.merged.clone();
         if self.earlier > 0 && begins(self) > from {
@@ -163,8 +164,9 @@ impl Manifest {
             };
             match pages {
                 Ok(pages) => found.extend(pages.into_iter().flat_map(|page| page.merged)),
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                 Err(error) => {
-                    tracing::debug!(error = %Error::causes(&error), "what was merged long ago is read segment by segment");
+                    tracing::warn!(error = %Error::causes(&error), "what was merged long ago is looked for by its names");
                 }
             }
         }
@@ -177,7 +179,7 @@ impl Manifest {
             end = if new { m.last } else { end };
             new
         });
-        found
+        Ok(found)
     }
 
     /// The pages before this manifest, newest first, up to the first that is `enough`.
@@ -193,10 +195,12 @@ impl Manifest {
         Ok(pages)
     }
 
-    /// The page with the newest checkpoint that is not after a segment.
+    /// The page with the newest checkpoint that is not after a segment; all pages where there is none.
     async fn page_at(&self, journal: &Journal, segment: u64) -> Result<Vec<Self>> {
-        let found = self.newest_on(journal, |c| c.segment <= segment).await?;
-        Ok(found.and_then(|(_, page)| page).into_iter().collect())
+        match self.newest_on(journal, |c| c.segment <= segment).await? {
+            Some((_, page)) => Ok(page.into_iter().collect()),
+            None => self.pages(journal, |_| false).await,
+        }
     }
 
     /// Up to which segment merging is done with: the last of the newest file of the highest level.

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Merged;
 use crate::{
-    Error, Result, Row,
+    Error, Journal, Position, Result, Row,
+    fold::{ObjectKey, Scope},
     journal::Segment,
+    partly::{self, Partly},
     parts::Micros,
     row::{ChainHash, Revision, StateHash, chain_step, check_contiguous},
     segment::{self, FileBuilder, FrontierPoint, FrontierVector, Meta},
@@ -19,7 +21,7 @@ use crate::{
 /// The role of a merged file.
 const ROLE: &str = "merged";
 /// Rows in a row group.
-const GROUP: usize = 16 << 10;
+const GROUP: usize = 8 << 10;
 /// A `base_rv` that stands for the row before: in SQL, −1.
 const ROW_BEFORE: Revision = Revision::MAX;
 /// How well the files of the first level are compressed, which do not live long, and those of the others.
@@ -107,28 +109,33 @@ pub(super) fn build(level: u8, segments: &[Segment]) -> Result<(Merged, Bytes)> 
         marks.push(Mark::of(segment, before));
         before = Some(&segment.meta);
     }
-    let mut rows: Vec<(String, &Row)> =
-        segments.iter().flat_map(|segment| segment.rows.iter()).map(|row| (row.key(), row)).collect();
-    rows.sort_by(|(key, row), (other, that)| (key.as_bytes(), row.pos).cmp(&(other.as_bytes(), that.pos)));
-    let weight = rows.iter().map(|(_, row)| row.weight() as u64).sum();
+    let all = || segments.iter().flat_map(|segment| segment.rows.iter());
+    let weight = all().map(|row| row.weight() as u64).sum();
     let mut file = FileBuilder::new(if level == 1 { FAST } else { WELL })?;
-    let mut index: Vec<&str> = Vec::with_capacity(rows.len() / GROUP + 1);
-    let mut before: Option<(&str, &Row)> = None;
+    let facts: Vec<Row> = all().filter(|row| !row.op.is_object()).cloned().collect();
+    let mut count = 0;
+    for rows in facts.chunks(GROUP) {
+        file.group(rows)?;
+        count += 1;
+    }
+    let mut rows: Vec<&Row> = all().filter(|row| row.op.is_object()).collect();
+    rows.sort_by(|row, other| order(row).cmp(&order(other)));
+    let mut index = Vec::with_capacity(rows.len() / GROUP + 1);
     for rows in rows.chunks(GROUP) {
-        index.extend(rows.first().map(|(key, _)| key.as_str()));
-        let mut group = Vec::with_capacity(rows.len());
-        for (key, row) in rows {
+        index.extend(rows.first().map(|row| names(row)));
+        let mut group: Vec<Row> = Vec::with_capacity(rows.len());
+        let mut before: Option<&Row> = None;
+        for row in rows {
             let mut written = (*row).clone();
             if written.base_rv == Some(ROW_BEFORE) {
                 return Err(Error::invalid(format!("position {}", row.pos), "has a base that no server counts up to"));
             }
             // A row group is read by itself, so its first row says what its base is.
-            let follows = |(same, base): (&str, &Row)| !group.is_empty() && same == *key && is_base(base, row);
-            if before.is_some_and(follows) {
+            if before.is_some_and(|before| names(before) == names(row) && is_base(before, row)) {
                 (written.change.base_rv, written.change.base_hash) = (Some(ROW_BEFORE), None);
             }
             group.push(written);
-            before = Some((key, row));
+            before = Some(row);
         }
         file.group(&group)?;
     }
@@ -140,11 +147,13 @@ pub(super) fn build(level: u8, segments: &[Segment]) -> Result<(Merged, Bytes)> 
         rows: (first.meta.first, last.meta.last),
         made: (made.clone().min().unwrap_or(0), made.max().unwrap_or(0)),
         bytes: 0,
+        footer: None,
         weight,
     };
     let extra = [
         ("level", level.to_string()),
         ("marks", packed(&marks)?),
+        ("facts", count.to_string()),
         ("index", json(&index)?),
         ("groups", json(&file.groups()?)?),
     ];
@@ -156,7 +165,36 @@ pub(super) fn build(level: u8, segments: &[Segment]) -> Result<(Merged, Bytes)> 
         ..last.meta.clone()
     };
     let bytes = file.finish(&meta)?;
-    Ok((Merged { bytes: bytes.len() as u64, ..merged }, bytes))
+    Ok((Merged { bytes: bytes.len() as u64, footer: partly::footer(&bytes), ..merged }, bytes))
+}
+
+/// What rows of objects are sorted by: as checkpoints are, namespace first.
+fn names(row: &Row) -> [&str; 4] {
+    [&row.namespace, &row.group, &row.resource, &row.name]
+}
+
+fn order(row: &Row) -> ([&str; 4], Position) {
+    (names(row), row.pos)
+}
+
+/// Of what a merged file says the facts and what a scope wants, in the order of positions, as one run that stands at its end.
+pub(super) async fn excerpt(journal: &Journal, file: &Partly, scope: &Scope) -> Result<Segment> {
+    let what = file.what();
+    check_role(what, &file.meta)?;
+    let (facts, firsts) = partly::read_index(what, &file.meta, file.count)?;
+    let wanted = |[group, resource, namespace, name]: [&str; 4]| scope.wants(group, resource, namespace, name);
+    let may_hold =
+        |(at, first): (usize, &ObjectKey)| scope.may_be_between(first, firsts.get(at + 1)).then_some(facts + at);
+    let objects: Vec<usize> = firsts.iter().enumerate().filter_map(may_hold).collect();
+    let facts: Vec<usize> = (0..facts).collect();
+    let (facts, objects) =
+        futures::try_join!(file.rows(journal, facts, |_| true), file.rows(journal, objects, wanted))?;
+    let mut rows: Vec<Row> = facts.into_iter().flatten().collect();
+    for group in objects {
+        rows.extend(based(what, group)?);
+    }
+    rows.sort_by_key(|row| row.pos);
+    Ok(Segment { meta: file.meta.clone(), rows: rows.into(), bytes: 0 })
 }
 
 /// Whether a row's base is what another says.
@@ -168,9 +206,7 @@ fn is_base(base: &Row, row: &Row) -> bool {
 pub(super) fn open(what: &str, cluster: &str, bytes: Bytes) -> Result<Vec<Segment>> {
     let (meta, reader) = segment::open(what, bytes)?;
     segment::check_cluster(what, cluster, &meta)?;
-    if meta.role != ROLE {
-        return Err(Error::corrupt(what, format!("is a {}, not a merged file", meta.role)));
-    }
+    check_role(what, &meta)?;
     let marks = meta.extra.get("marks").ok_or_else(|| Error::corrupt(what, "its metadata lacks hindcast.marks"))?;
     let marks: Vec<Mark> = unpacked(what, marks)?;
     let mut rows = Vec::new();
@@ -182,7 +218,14 @@ pub(super) fn open(what: &str, cluster: &str, bytes: Bytes) -> Result<Vec<Segmen
     split(what, &meta, &marks, rows)
 }
 
-/// The rows of a row group with their bases.
+fn check_role(what: &str, meta: &Meta) -> Result<()> {
+    match meta.role == ROLE {
+        true => Ok(()),
+        false => Err(Error::corrupt(what, format!("is a {}, not a merged file", meta.role))),
+    }
+}
+
+/// The rows of a row group with their bases. Of an object all are there or none.
 fn based(what: &str, mut rows: Vec<Row>) -> Result<Vec<Row>> {
     let mut before: Option<(Revision, Option<StateHash>)> = None;
     for row in &mut rows {

@@ -7,6 +7,8 @@ fn a_name_says_level_and_segments() {
     let path = layout.merged(2, 7, 4000).to_string();
     assert_eq!(path, "p/uid/log/2/00000000000000000007-00000000000000004000.parquet");
     assert_eq!(Layout::numbers(&path), Some((2, 7, 4000)));
+    let odd = Layout::new(&object_store::path::Path::from("log/prod"), "uid").merged(1, 7, 9).to_string();
+    assert_eq!(Layout::numbers(&odd), Some((1, 7, 9)));
     assert_eq!(Layout::numbers("log/1/00000000000000000007-00000000000000000009.parquet"), Some((1, 7, 9)));
     for other in [
         "wal/00000000000000000007.parquet",
@@ -19,7 +21,8 @@ fn a_name_says_level_and_segments() {
 
 #[test]
 fn files_meet_where_they_share_a_segment() {
-    let of = |first, last| Merged { level: 1, first, last, rows: (1, 0), made: (0, 0), bytes: 0, weight: 0 };
+    let of =
+        |first, last| Merged { level: 1, first, last, rows: (1, 0), made: (0, 0), bytes: 0, footer: None, weight: 0 };
     for (a, b, meets, holds) in [
         (of(1, 5), of(6, 9), false, false),
         (of(1, 5), of(5, 9), true, false),

@@ -68,7 +68,8 @@ impl Reader {
         let uncertain = self
             .rows()
             .filter(reach)
-            .filter(|row| row.source != Source::List)
+            // A list says of what it shows that it was there; that something is gone may have come true long before.
+            .filter(|row| row.source != Source::List || row.op == Op::Delete)
             .take(UNCERTAIN)
             .map(|row| Uncertain {
                 pos: row.pos,

@@ -14,7 +14,7 @@
 //!
 //! Not here: how far to read ([`super::resolve`]), which rows a checkpoint holds already ([`super::Reader::rows`]).
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
@@ -22,9 +22,14 @@ use super::shelf::Shelf;
 use crate::{
     Change, Journal, Position, Result, Row,
     checkpoint::{Checkpoint, Manifest},
+    error::ErrorKind,
     journal::{Link, READ_AHEAD, Segment},
+    level::{HIGHEST, Merged},
     segment::{FrontierVector, Meta},
 };
+
+/// Nothing is removed sooner than this after it was written.
+const LONG_AGO: Duration = Duration::from_mins(10);
 
 /// The role of a run that is no file of the journal.
 const OVERLAY: &str = "overlay";
@@ -79,48 +84,86 @@ pub(super) struct Sources {
     raw: Range<u64>,
     shelf: Arc<Shelf>,
     overlay: Option<Arc<Overlay>>,
+    /// When newer ones were looked for, on the monotonic clock.
+    looked: Duration,
 }
 
 impl Sources {
     /// The sources of a journal, before any has been looked for.
     pub(super) fn new(journal: &Journal, manifest: &Arc<Manifest>) -> Self {
         let (journal, manifest) = (journal.clone(), manifest.clone());
-        Self { journal, manifest, place: Place::BEGIN, raw: 0..0, shelf: Arc::default(), overlay: None }
+        Self {
+            journal,
+            manifest,
+            place: Place::BEGIN,
+            raw: 0..0,
+            shelf: Arc::default(),
+            overlay: None,
+            looked: Duration::ZERO,
+        }
     }
 
     /// The sources from a place on, up to the newest, all of which are going to be read.
     pub(super) async fn from(journal: &Journal, manifest: &Arc<Manifest>, place: Place) -> Result<Self> {
         let mut sources = Self::new(journal, manifest);
+        sources.shelf = Shelf::new(manifest.merged_from(journal, place.segment, true).await?, u64::MAX);
         sources.go(place).await?;
-        sources.shelf = Shelf::new(manifest.merged_from(journal, place.segment, true).await, u64::MAX);
         Ok(sources)
+    }
+
+    /// The merged files of what is read.
+    pub(super) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
     }
 
     async fn go(&mut self, place: Place) -> Result<()> {
         self.place = place;
-        self.raw = self.journal.segments_after(place.segment - 1).await?;
+        let (raw, boundary) = self.journal.extent(place.segment - 1).await?;
+        self.raw = raw;
+        self.looked = self.journal.parts().clock.monotonic();
+        self.shelf.gone_below(boundary);
+        // What comes before the first that is there may be in merged files alone.
+        if place.segment == 1 && self.raw.start > 1 {
+            let first = match self.shelf.first() {
+                Some(1) => Some(1),
+                first => Merged::of_days(&self.journal).await?.first().map(|(first, _)| *first).or(first),
+            };
+            self.raw.start = first.unwrap_or(self.raw.start).min(self.raw.start);
+        }
         Ok(())
     }
 
     /// Goes to a place. Whoever asks for a moment reads on to about the next checkpoint.
-    async fn seek(&mut self, place: Place) -> Result<()> {
-        self.go(place).await?;
+    async fn seek(&mut self, place: Place, all: bool) -> Result<()> {
         let next = self.manifest.checkpoints.iter().map(|c| c.segment).find(|segment| *segment > place.segment);
-        let merged = self.manifest.merged_from(&self.journal, place.segment, false).await;
+        let merged = self.manifest.merged_from(&self.journal, place.segment, all).await?;
         self.shelf = Shelf::new(merged, next.unwrap_or(u64::MAX));
-        Ok(())
+        self.go(place).await
     }
 
     /// Goes to the first source that holds a position, or to the end if the position is still to come.
     pub(super) async fn seek_position(&mut self, pos: Position) -> Result<()> {
         let checkpoint = self.manifest.newest(&self.journal, |c| c.pos < pos).await?;
         let segment = checkpoint.map_or(1, |c| c.segment);
-        self.seek(Place { pos, segment }).await?;
+        self.seek(Place { pos, segment }, true).await?;
+        // What one of the highest level holds may be in it alone.
+        if let Some(merged) = self.shelf.of_position(pos).filter(|merged| merged.level == HIGHEST) {
+            match merged.read(&self.journal).await {
+                Ok(segments) => {
+                    let holding = segments.iter().find(|segment| pos <= segment.meta.last);
+                    self.raw.start = holding.map_or(merged.first, |segment| segment.meta.segment);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                // Its segments may be there.
+                Err(_) => {}
+            }
+        }
         let (mut low, mut high) = (self.raw.start, self.raw.end);
         // Whoever follows the log starts at its end, so the newest is tried first.
         let mut middle = high.saturating_sub(1).max(low);
         while low < high {
-            match self.journal.segment(middle).await?.meta.last < pos {
+            match one(&self.journal, &self.shelf, middle, high).await?.meta.last < pos {
                 true => low = middle + 1,
                 false => high = middle,
             }
@@ -128,6 +171,16 @@ impl Sources {
         }
         self.raw.start = low;
         Ok(())
+    }
+
+    /// The first segment.
+    pub(super) fn first(&self) -> u64 {
+        self.raw.start
+    }
+
+    /// Leaves out the segments before one, which may be the next that is to come.
+    pub(super) fn skip_to(&mut self, segment: u64) {
+        self.raw = segment..self.raw.end.max(segment);
     }
 
     /// Looks for newer sources and says whether there are any. Nothing comes after an overlay.
@@ -140,7 +193,17 @@ impl Sources {
             return Ok(!self.raw.is_empty());
         }
         let known = self.raw.end - 1;
-        self.raw.end = self.journal.newest(known).await? + 1;
+        let now = self.journal.parts().clock.monotonic();
+        let long_ago = now.saturating_sub(std::mem::replace(&mut self.looked, now)) > LONG_AGO;
+        self.raw.end = match self.journal.newest(known).await? {
+            // What follows may have been removed since.
+            newest if newest == known && long_ago => {
+                let (newest, boundary) = self.journal.last_after(known).await?;
+                self.shelf.gone_below(boundary);
+                newest
+            }
+            newest => newest,
+        } + 1;
         Ok(self.raw.end - 1 > known)
     }
 
@@ -163,7 +226,7 @@ impl Sources {
         which: Range<usize>,
         before: Option<&Meta>,
     ) -> Result<impl Stream<Item = Result<Segment>> + Send + use<>> {
-        let mut chain = Chain { link: Link::default(), last: None, manifest: self.manifest.clone() };
+        let mut chain = Chain::new(&self.manifest);
         if let Some(before) = before {
             chain.link.check(before)?;
             chain.last = Some(before.clone());
@@ -174,10 +237,7 @@ impl Sources {
             let (journal, shelf) = (journal.clone(), shelf.clone());
             async move {
                 match source {
-                    Source::Raw(n) => match shelf.segment(&journal, n, newest).await? {
-                        Some(segment) => Ok(Fetched::Segment(Box::new(segment))),
-                        None => journal.numbered(n, newest).await.map(|segment| Fetched::Segment(Box::new(segment))),
-                    },
+                    Source::Raw(n) => one(&journal, &shelf, n, newest).await.map(|s| Fetched::Segment(Box::new(s))),
                     Source::Overlay(overlay) => Ok(Fetched::Overlay(overlay)),
                 }
             }
@@ -188,8 +248,27 @@ impl Sources {
     }
 }
 
+/// A segment, which must exist, since `newest` does.
+pub(super) async fn one(journal: &Journal, shelf: &Shelf, number: u64, newest: u64) -> Result<Segment> {
+    if let Some(segment) = shelf.segment(journal, number, newest).await? {
+        return Ok(segment);
+    }
+    // Those before it were gone.
+    if shelf.is_gone(number)
+        && let Some(segment) = shelf.instead(journal, number).await?
+    {
+        return Ok(segment);
+    }
+    match journal.segment(number).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            shelf.instead(journal, number).await?.ok_or_else(|| journal.hole(number, newest))
+        }
+        read => read,
+    }
+}
+
 /// Checks each run against the one before it.
-struct Chain {
+pub(super) struct Chain {
     link: Link,
     /// The run before.
     last: Option<Meta>,
@@ -197,14 +276,21 @@ struct Chain {
 }
 
 impl Chain {
+    pub(super) fn new(manifest: &Arc<Manifest>) -> Self {
+        Self { link: Link::default(), last: None, manifest: manifest.clone() }
+    }
+
+    /// The next run of the journal, with the closed times that are believed.
+    pub(super) fn follow(&mut self, mut run: Segment) -> Result<Segment> {
+        self.link.check(&run.meta)?;
+        self.manifest.correct(&mut run.meta);
+        Ok(run)
+    }
+
     /// The next run; `None` for an overlay with no run before it.
     fn run(&mut self, fetched: Result<Fetched>) -> Result<Option<Segment>> {
         let run = match fetched? {
-            Fetched::Segment(mut segment) => {
-                self.link.check(&segment.meta)?;
-                self.manifest.correct(&mut segment.meta);
-                *segment
-            }
+            Fetched::Segment(segment) => self.follow(*segment)?,
             Fetched::Overlay(overlay) => match &self.last {
                 Some(last) => laid_behind(last, &overlay),
                 None => return Ok(None),
@@ -259,7 +345,7 @@ impl Log {
     /// Begins anew at a place, with nothing read.
     pub(super) async fn begin(&mut self, place: Place) -> Result<()> {
         self.runs.clear();
-        self.sources.seek(place).await
+        self.sources.seek(place, false).await
     }
 
     /// What has been read, in order.

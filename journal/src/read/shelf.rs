@@ -1,13 +1,19 @@
 //! Which segments are read from merged files, and those that were.
 //!
 //! **Invariants.** (1) A merged file is read once, however many ask for its segments at once [`Shelf::segment`]. (2) Not more than
-//! a few are kept, and none that was read to its end: readers go forward. (3) Nobody reads a file that is much larger than what is wanted of it [`worth`].
+//! a few are kept, and none that was read to its end: readers go forward. (3) Nobody reads a file that is much larger than what is
+//! wanted of it [`worth`], unless the segments are gone [`Shelf::instead`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::OnceCell;
 
-use crate::{Error, Journal, Result, error::ErrorKind, journal::Segment, level::Merged};
+use crate::{
+    Error, Journal, Position, Result, checkpoint::Manifest, error::ErrorKind, journal::Segment, level::Merged,
+};
 
 /// How many bytes more are read for one request less.
 const A_REQUEST: u64 = 32 << 10;
@@ -22,59 +28,145 @@ type Read = Arc<OnceCell<Option<Arc<Vec<Segment>>>>>;
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     /// Those that may hold some of it, oldest first.
-    merged: Vec<Merged>,
+    merged: Mutex<Arc<Vec<Merged>>>,
     /// The last segment that is likely to be wanted.
     until: u64,
-    /// Those that were asked for, newest last: the first segment, and all of them unless the file could not be read.
-    read: Mutex<Vec<(u64, Read)>>,
+    /// Those that were asked for, newest last: level and first segment, and all of its segments unless the file could not be read.
+    read: Mutex<Vec<((u8, u64), Read)>>,
+    /// Segments below this one are gone, or do not count.
+    gone: AtomicU64,
 }
 
 impl Shelf {
     pub(super) fn new(merged: Vec<Merged>, until: u64) -> Arc<Self> {
-        Arc::new(Self { merged, until, read: Mutex::default() })
+        Arc::new(Self { merged: Mutex::new(Arc::new(merged)), until, read: Mutex::default(), gone: AtomicU64::new(0) })
+    }
+
+    /// Those that are known.
+    pub(super) fn all(&self) -> Arc<Vec<Merged>> {
+        self.merged()
+    }
+
+    /// The first segment that is in one of them.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.merged().first().map(|merged| merged.first)
+    }
+
+    /// The file that holds a position, if one is known to.
+    pub(super) fn of_position(&self, pos: Position) -> Option<Merged> {
+        self.merged().iter().find(|merged| merged.rows.0 <= pos && pos <= merged.rows.1).cloned()
+    }
+
+    fn merged(&self) -> Arc<Vec<Merged>> {
+        self.merged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The file that holds a segment, if one is known to.
+    fn holding(&self, number: u64) -> Option<Merged> {
+        let merged = self.merged();
+        let at = merged.partition_point(|merged| merged.last < number);
+        merged.get(at).filter(|merged| merged.segments().contains(&number)).cloned()
     }
 
     /// A segment, from the merged file that holds it; `None` if it is to be read by itself. A store that gives no answer would give
     /// none to many more requests.
     pub(super) async fn segment(&self, journal: &Journal, number: u64, newest: u64) -> Result<Option<Segment>> {
-        let at = self.merged.partition_point(|merged| merged.last < number);
-        let Some(merged) = self.merged.get(at).filter(|merged| merged.segments().contains(&number)) else {
-            return Ok(None);
-        };
-        let Some(read) = self.asked_for(merged, number, newest) else { return Ok(None) };
+        let Some(merged) = self.holding(number) else { return Ok(None) };
+        let Some(read) = self.asked_for(&merged, number, Some(newest)) else { return Ok(None) };
         let segments = read.get_or_try_init(async || match merged.read(journal).await {
             Ok(segments) => Ok(Some(Arc::new(segments))),
             Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+            // It was merged on, and removed.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => {
                 tracing::warn!(error = %Error::causes(&error), "a merged file cannot be read; its segments are");
                 Ok(None)
             }
         });
-        let at = usize::try_from(number - merged.first).unwrap_or(usize::MAX);
-        let segment = segments.await?.as_ref().and_then(|segments| segments.get(at)).cloned();
+        let segment = segments.await?.as_ref().and_then(|segments| one_of(segments, &merged, number));
         if number == merged.last {
             // Readers go forward, and those who follow the log never end.
-            self.read.lock().unwrap_or_else(PoisonError::into_inner).retain(|(first, _)| *first != merged.first);
+            self.read
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|(of, _)| *of != (merged.level, merged.first));
         }
         Ok(segment)
     }
 
-    /// The place of a file that is read; `None` for one that is not worth it.
-    fn asked_for(&self, merged: &Merged, number: u64, newest: u64) -> Option<Read> {
+    /// Notes the boundary: what stands below it is not to be believed, for a writer that slept may have written it.
+    pub(super) fn gone_below(&self, boundary: u64) {
+        self.gone.fetch_max(boundary, Ordering::Relaxed);
+    }
+
+    /// Whether a segment is known not to be there by itself any more.
+    pub(super) fn is_gone(&self, number: u64) -> bool {
+        number < self.gone.load(Ordering::Relaxed)
+    }
+
+    /// A segment that is not there by itself any more; `None` if no merged file has it.
+    pub(super) async fn instead(&self, journal: &Journal, number: u64) -> Result<Option<Segment>> {
+        if let Some(merged) = self.holding(number) {
+            match self.read(journal, &merged, number).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                read => return read,
+            }
+        }
+        // What was known is old: it was merged on, and removed, meanwhile.
+        let newer = Manifest::read(journal).await?.merged_from(journal, number, true).await?;
+        let held = newer.iter().find(|merged| merged.segments().contains(&number)).cloned();
+        if held.is_some() {
+            *self.merged.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+        }
+        if let Some(merged) = held {
+            match self.read(journal, &merged, number).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                read => return read,
+            }
+        }
+        // No manifest names it that can be read: its name says what it is of.
+        let named = Merged::of_days(journal).await?;
+        let Some((first, last)) = named.into_iter().find(|(first, last)| (*first..=*last).contains(&number)) else {
+            return Ok(None);
+        };
+        self.read(journal, &Merged::named(first, last), number).await
+    }
+
+    /// A segment of a file, whatever else is to be read of that.
+    async fn read(&self, journal: &Journal, merged: &Merged, number: u64) -> Result<Option<Segment>> {
+        let cell = self.asked_for(merged, number, None).unwrap_or_default();
+        let segments =
+            match cell.get_or_try_init(async || merged.read(journal).await.map(|s| Some(Arc::new(s)))).await? {
+                Some(segments) => segments.clone(),
+                // It could not be read before: whoever needs it is told why.
+                None => Arc::new(merged.read(journal).await?),
+            };
+        self.gone.fetch_max(merged.last + 1, Ordering::Relaxed);
+        Ok(one_of(&segments, merged, number))
+    }
+
+    /// The place of a file that is read; `None` for one that is not worth it, if it need not be.
+    fn asked_for(&self, merged: &Merged, number: u64, newest: Option<u64>) -> Option<Read> {
+        let of = (merged.level, merged.first);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = read.iter().find(|(first, _)| *first == merged.first) {
+        if let Some((_, known)) = read.iter().find(|(known, _)| *known == of) {
             return Some(known.clone());
         }
-        if !worth(merged, number, self.until.min(newest)) {
+        if newest.is_some_and(|newest| !worth(merged, number, self.until.min(newest))) {
             return None;
         }
         if read.len() == KEPT {
             read.remove(0);
         }
         let cell = Read::default();
-        read.push((merged.first, cell.clone()));
+        read.push((of, cell.clone()));
         Some(cell)
     }
+}
+
+fn one_of(segments: &[Segment], merged: &Merged, number: u64) -> Option<Segment> {
+    let at = usize::try_from(number.checked_sub(merged.first)?).ok()?;
+    segments.get(at).cloned()
 }
 
 /// Whether a file is read for the segments from one up to another.
@@ -89,7 +181,16 @@ mod tests {
 
     #[test]
     fn a_file_is_worth_it_for_many_of_its_segments_and_few_bytes() {
-        let merged = |bytes| Merged { level: 1, first: 101, last: 400, rows: (1, 0), made: (0, 0), bytes, weight: 0 };
+        let merged = |bytes| Merged {
+            level: 1,
+            first: 101,
+            last: 400,
+            rows: (1, 0),
+            made: (0, 0),
+            bytes,
+            footer: None,
+            weight: 0,
+        };
         for (bytes, from, until, is) in [
             (1 << 20, 101, u64::MAX, true),
             (1 << 20, 101, 400, true),

@@ -59,6 +59,21 @@ impl Tail {
         Ok(Self::new(journal, Sources::from(journal, manifest, place).await?, 0))
     }
 
+    /// What it reads.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Begins at a later segment, before any has come.
+    pub(super) fn skip_to(&mut self, segment: u64) {
+        self.sources.skip_to(segment);
+    }
+
+    /// Says which run came before the first one.
+    pub(super) fn go_on_behind(&mut self, run: Meta) {
+        self.last = Some(run);
+    }
+
     /// The next run; waits until it is committed.
     pub async fn next(&mut self) -> Result<Segment> {
         loop {

@@ -3,6 +3,7 @@ mod merged;
 mod random;
 mod standing;
 mod tail;
+mod trimmed;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -314,14 +314,8 @@ impl Columns<'_> {
         Ok(self.take::<Int64Type>(false)?.0.into_iter())
     }
 
-    fn words(&mut self) -> Result<std::vec::IntoIter<String>> {
-        let what = self.what;
-        let (values, _) = self.take::<ByteArrayType>(false)?;
-        let texts: Vec<String> = values
-            .into_iter()
-            .map(|v| String::from_utf8(v.data().to_vec()).map_err(|e| unreadable(what, &e)))
-            .collect::<Result<_>>()?;
-        Ok(texts.into_iter())
+    fn words(&mut self) -> Result<std::vec::IntoIter<ByteArray>> {
+        Ok(self.take::<ByteArrayType>(false)?.0.into_iter())
     }
 
     fn optional<T: DataType + 'static>(&mut self) -> Result<std::vec::IntoIter<Option<T::T>>> {
@@ -331,10 +325,8 @@ impl Columns<'_> {
         Ok(spread.into_iter())
     }
 
-    fn payload(&mut self) -> Result<std::vec::IntoIter<Option<Bytes>>> {
-        let all = self.optional::<ByteArrayType>()?;
-        let all: Vec<_> = all.map(|v| v.map(|v| Bytes::copy_from_slice(v.data()))).collect();
-        Ok(all.into_iter())
+    fn payload(&mut self) -> Result<std::vec::IntoIter<Option<ByteArray>>> {
+        self.optional::<ByteArrayType>()
     }
 
     fn hashes(&mut self) -> Result<std::vec::IntoIter<Option<StateHash>>> {
@@ -344,11 +336,30 @@ impl Columns<'_> {
     }
 }
 
+/// A word of a row.
+fn word<'b>(what: &str, bytes: &'b ByteArray) -> Result<&'b str> {
+    std::str::from_utf8(bytes.data()).map_err(|e| unreadable(what, &e))
+}
+
+fn copied(bytes: ByteArray) -> Bytes {
+    Bytes::copy_from_slice(bytes.data())
+}
+
 /// The rows of one row group.
 pub(crate) fn read_group<R: ChunkReader + 'static>(
     what: &str,
     reader: &SerializedFileReader<R>,
     index: usize,
+) -> Result<Vec<Row>> {
+    read_some(what, reader, index, |_| true)
+}
+
+/// The rows of one row group whose group, resource, namespace and name are `wanted`.
+pub(crate) fn read_some<R: ChunkReader + 'static>(
+    what: &str,
+    reader: &SerializedFileReader<R>,
+    index: usize,
+    wanted: impl Fn([&str; 4]) -> bool,
 ) -> Result<Vec<Row>> {
     let schema = reader.metadata().file_metadata().schema_descr();
     if !(FIRST..=PARSED.get_fields().len()).contains(&schema.num_columns())
@@ -388,54 +399,69 @@ pub(crate) fn read_group<R: ChunkReader + 'static>(
     let keyed = schema.num_columns() > FIRST;
     let mut hash_key = if keyed { c.payload()? } else { vec![None; count].into_iter() };
 
-    let mut rows = Vec::with_capacity(count);
+    let mut rows = Vec::new();
     let short = || Error::corrupt(what, "a column is shorter than the others");
+    let text = |bytes: ByteArray| word(what, &bytes).map(str::to_owned);
     for _ in 0..count {
-        let body = match (patch.next().ok_or_else(short)?, object.next().ok_or_else(short)?) {
+        let body = (patch.next().ok_or_else(short)?, object.next().ok_or_else(short)?);
+        let names = [&mut group, &mut resource, &mut namespace, &mut name].map(Iterator::next);
+        let [Some(group), Some(resource), Some(namespace), Some(name)] = names else { return Err(short()) };
+        let (pos, key) = (pos.next().ok_or_else(short)? as u64, key.next().ok_or_else(short)?);
+        let (op, source) = (op.next().ok_or_else(short)?, source.next().ok_or_else(short)?);
+        let (domain, uid) = (domain.next().ok_or_else(short)?, uid.next().ok_or_else(short)?);
+        let (version, subresource) = (version.next().ok_or_else(short)?, subresource.next().ok_or_else(short)?);
+        let kind = kind.next().ok_or_else(short)?;
+        let (incarnation, rv) = (incarnation.next().ok_or_else(short)?, rv.next().ok_or_else(short)?);
+        let (base_rv, base_hash) = (base_rv.next().ok_or_else(short)?, base_hash.next().ok_or_else(short)?);
+        let (time_lo, time_hi) = (time_lo.next().ok_or_else(short)?, time_hi.next().ok_or_else(short)?);
+        let (state_hash, hash_key) = (state_hash.next().ok_or_else(short)?, hash_key.next().ok_or_else(short)?);
+        let (manager, manager_op) = (manager.next().ok_or_else(short)?, manager_op.next().ok_or_else(short)?);
+        let (managed_fields, sealed) = (managed_fields.next().ok_or_else(short)?, sealed.next().ok_or_else(short)?);
+        let named = [word(what, &group)?, word(what, &resource)?, word(what, &namespace)?, word(what, &name)?];
+        if !wanted(named) {
+            continue;
+        }
+        let [group, resource, namespace, name] = named.map(str::to_owned);
+        let body = match body {
             (None, None) => Body::None,
-            (Some(patch), None) => Body::Patch(patch),
-            (None, Some(object)) => Body::Object(object),
+            (Some(patch), None) => Body::Patch(copied(patch)),
+            (None, Some(object)) => Body::Object(copied(object)),
             (Some(_), Some(_)) => return Err(Error::corrupt(what, "a row has both patch and object")),
         };
-        let op = op.next().ok_or_else(short)?;
-        let source = source.next().ok_or_else(short)?;
+        let (op, source) = (word(what, &op)?, word(what, &source)?);
         let change = Change {
-            domain: domain.next().ok_or_else(short)?,
-            incarnation: incarnation.next().ok_or_else(short)? as u32,
-            rv: rv.next().ok_or_else(short)? as u64,
-            base_rv: base_rv.next().ok_or_else(short)?.map(|n| n as u64),
-            time_lo: time_lo.next().ok_or_else(short)?,
-            time_hi: time_hi.next().ok_or_else(short)?,
-            op: Op::from_word(&op)
+            domain: text(domain)?,
+            incarnation: incarnation as u32,
+            rv: rv as u64,
+            base_rv: base_rv.map(|n| n as u64),
+            time_lo,
+            time_hi,
+            op: Op::from_word(op)
                 .ok_or_else(|| Error::corrupt(what, format!("a row has the unknown op \"{}\"", op.escape_debug())))?,
-            source: Source::from_word(&source).ok_or_else(|| {
+            source: Source::from_word(source).ok_or_else(|| {
                 Error::corrupt(what, format!("a row has the unknown source \"{}\"", source.escape_debug()))
             })?,
-            group: group.next().ok_or_else(short)?,
-            version: version.next().ok_or_else(short)?,
-            resource: resource.next().ok_or_else(short)?,
-            subresource: subresource.next().ok_or_else(short)?,
-            kind: kind.next().ok_or_else(short)?,
-            namespace: namespace.next().ok_or_else(short)?,
-            name: name.next().ok_or_else(short)?,
-            uid: uid.next().ok_or_else(short)?,
+            group,
+            version: text(version)?,
+            resource,
+            subresource: text(subresource)?,
+            kind: text(kind)?,
+            namespace,
+            name,
+            uid: text(uid)?,
             body,
-            state_hash: state_hash.next().ok_or_else(short)?,
-            base_hash: base_hash.next().ok_or_else(short)?,
-            hash_key: match hash_key.next().ok_or_else(short)? {
-                None => String::new(),
-                Some(text) => String::from_utf8(text.to_vec()).map_err(|e| unreadable(what, &e))?,
-            },
-            manager: manager.next().ok_or_else(short)?,
-            manager_op: manager_op.next().ok_or_else(short)?,
-            managed_fields: managed_fields.next().ok_or_else(short)?,
-            cells: match sealed.next().ok_or_else(short)? {
+            state_hash,
+            base_hash,
+            hash_key: hash_key.map(text).transpose()?.unwrap_or_default(),
+            manager: text(manager)?,
+            manager_op: text(manager_op)?,
+            managed_fields: managed_fields.map(copied),
+            cells: match sealed {
                 None => Vec::new(),
-                Some(text) => read_cells(what, &text)?,
+                Some(cells) => read_cells(what, cells.data())?,
             },
         };
-        let pos = pos.next().ok_or_else(short)? as u64;
-        if key.next().ok_or_else(short)? != change.key() {
+        if key.data() != change.key().as_bytes() {
             return Err(Error::corrupt(what, format!("the key of row {pos} is not of its columns")));
         }
         rows.push(Row { pos, change });

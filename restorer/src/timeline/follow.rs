@@ -72,6 +72,8 @@ impl Timeline {
         };
         while let Some(segment) = segments.next().await? {
             walk.run(&segment.rows, range, scope)?;
+            // Rows behind the last that was wanted were looked at too.
+            walk.state.last = walk.state.last.max(segment.meta.last);
         }
         let frontier = segments.frontier().clone();
         Ok((walk, segments.into_tail(), frontier))

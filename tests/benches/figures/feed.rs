@@ -1,13 +1,22 @@
 //! The workload made into rows and a journal, without a watcher: what `bytes` and `read` measure on.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Result;
+use futures::future::BoxFuture;
 use hindcast_journal::{
     Change, Journal, Parts, Writer,
     cut::MAIN,
     encode::{Base, Encoder, Observation},
     facts::{self, Discovery},
+    parts::{Clock, Micros},
     row::{Op, Source},
     seal::{DataKeys, Key, Secrets},
     segment::{FrontierPoint, FrontierVector},
@@ -88,13 +97,38 @@ pub(crate) fn key() -> Arc<Key> {
     Arc::new(Key::generate("figures", "2026-01-01T00:00:00Z", &Parts::system()))
 }
 
-/// An empty journal in memory.
-pub(crate) fn in_memory() -> Journal {
-    on(Arc::new(InMemory::new()))
+/// A clock that says the workload's time.
+#[derive(Debug, Default)]
+pub(crate) struct Paced(AtomicI64);
+
+impl Paced {
+    pub(crate) fn set(&self, time: Micros) {
+        self.0.store(time, Ordering::Relaxed);
+    }
 }
 
-pub(crate) fn on(store: Arc<dyn ObjectStore>) -> Journal {
-    Journal::open(store, &Path::default(), CLUSTER, Parts::system())
+impl Clock for Paced {
+    fn now(&self) -> Micros {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.now().unsigned_abs())
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        // What the store is given to answer is real time.
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// An empty journal in memory.
+pub(crate) fn in_memory() -> Journal {
+    on(Arc::new(InMemory::new()), Parts::system())
+}
+
+pub(crate) fn on(store: Arc<dyn ObjectStore>, parts: Parts) -> Journal {
+    Journal::open(store, &Path::default(), CLUSTER, parts)
 }
 
 /// The journal's writer.

@@ -1,7 +1,7 @@
 //! `read`: the past of a journal of 500,000 changes in a folder, by the library and by the binary.
 //!
-//! The journal is written straight through `Writer`, 100 changes a segment, with checkpoints when the compactor's
-//! default policy makes them due. `HINDCAST_FIGURES_DIR` keeps it for the next run.
+//! The journal is written straight through `Writer`, 100 changes a segment, with checkpoints and merged files when the compactor's
+//! default policy makes them due, by the workload's clock. `HINDCAST_FIGURES_DIR` keeps it for the next run.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,8 +11,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use hindcast_compactor::{self as compactor, Policy, Tail};
-use hindcast_journal::{Journal, cut::At, fold::Scope, parts::Micros};
+use hindcast_compactor::{self as compactor, Policy, Tail, merge::Merger};
+use hindcast_journal::{Journal, Parts, cut::At, fold::Scope, parts::Micros};
 use hindcast_restorer::{Range, Timeline, View};
 use hindcast_tests::{
     real::process::Workdir,
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     SEED, Took, Watch,
-    feed::{self, Feed},
+    feed::{self, Feed, Paced},
     millis, row,
 };
 
@@ -56,9 +56,10 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
         // A run that was stopped half-way left a journal that no second one can go on with.
         std::fs::remove_dir_all(&folder)?;
     }
-    let journal = on_folder(&folder.join("bucket"))?;
+    let bucket = folder.join("bucket");
+    let journal = on_folder(&bucket, Parts::system())?;
     if !note.exists() {
-        let written = write(&journal, changes, if quick { 2_000 } else { 20_000 }).await?;
+        let written = write(&bucket, changes, if quick { 2_000 } else { 20_000 }).await?;
         std::fs::write(&note, serde_json::to_vec(&written)?)?;
     }
     let written: Written = serde_json::from_slice(&std::fs::read(&note)?)?;
@@ -100,7 +101,6 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
             &format!("`Timeline::resolve` + `view`, one thread; {objects} objects"),
         );
     }
-    let bucket = folder.join("bucket");
     let (pod_name, ns) = (format!("pods/{}", written.pod.1), written.pod.0.clone());
     let all = "pods,configmaps,deployments,replicasets,secrets,deliveries";
     for (what, args) in [
@@ -157,9 +157,9 @@ fn one(kind: &str, of: &(String, String)) -> Scope {
     Scope { kinds: Some(vec![kind.to_owned()]), namespace: Some(of.0.clone()), name: Some(of.1.clone()) }
 }
 
-fn on_folder(folder: &Path) -> Result<Journal> {
+fn on_folder(folder: &Path, parts: Parts) -> Result<Journal> {
     std::fs::create_dir_all(folder)?;
-    Ok(feed::on(Arc::new(LocalFileSystem::new_with_prefix(folder)?)))
+    Ok(feed::on(Arc::new(LocalFileSystem::new_with_prefix(folder)?), parts))
 }
 
 /// Just before the newest checkpoint but one: the longest tail that a moment can have.
@@ -169,10 +169,16 @@ async fn worst(journal: &Journal) -> Result<Option<Micros>> {
     Ok(Some(before.time() - 1))
 }
 
-async fn write(journal: &Journal, changes: usize, objects: u64) -> Result<Written> {
+async fn write(bucket: &Path, changes: usize, objects: u64) -> Result<Written> {
     let key = feed::key();
-    let mut writer = feed::writer(journal, &key).await?;
     let mut workload = Workload::new(SEED, objects);
+    let clock = Arc::new(Paced::default());
+    clock.set(workload.time());
+    let journal = on_folder(bucket, Parts { clock: clock.clone(), ..Parts::system() })?;
+    let journal = &journal;
+    let mut writer = feed::writer(journal, &key).await?;
+    let mut merger = Merger::new(Policy::default().levels);
+    let mut grown = 0;
     let mut feed = Feed::new(&key);
     let initial = workload.initial();
     let begin = workload.time();
@@ -202,9 +208,15 @@ async fn write(journal: &Journal, changes: usize, objects: u64) -> Result<Writte
             continue;
         }
         let frontier = feed::frontier(workload.rv(), workload.time());
+        clock.set(workload.time());
         let done = feed::commit(&mut writer, std::mem::take(&mut chunk), frontier).await?;
         tail = tail.with(&done);
         bytes += done.bytes;
+        grown += done.bytes;
+        if merger.is_due(workload.time(), grown) {
+            grown = 0;
+            while merger.step(journal, done.segment).await?.is_some() {}
+        }
         if compactor::plan(tail, &Policy::default()).is_some() {
             let report = compactor::execute(journal, "figures", writer.epoch()).await?;
             checkpoints += u64::from(report.checkpoint.is_some());

@@ -14,7 +14,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use hindcast_journal::{
     Journal, Row,
     cut::At,
@@ -152,10 +151,7 @@ fn clocks_err(server: &Server) -> bool {
 
 /// Reads the whole log.
 async fn read(journal: &Journal) -> Result<Log, String> {
-    let numbers = journal.segments_after(0).await.map_err(|e| format!("the journal has a hole: {e}"))?;
-    if numbers.start != 1 || numbers.is_empty() {
-        return Err("the first segment is not number 1".to_owned());
-    }
+    let mut tail = journal.tail(0).await.map_err(|e| format!("the journal has a hole: {e}"))?;
     let mut log = Log {
         versions: BTreeMap::new(),
         state: State::default(),
@@ -163,9 +159,14 @@ async fn read(journal: &Journal) -> Result<Log, String> {
         told: Vec::new(),
         lives: Vec::new(),
     };
-    let mut segments = Box::pin(journal.read(numbers));
-    while let Some(segment) = segments.next().await {
-        let segment = segment.map_err(|e| format!("the journal is broken: {e}"))?;
+    while let Some(segment) = tail.ready().await.map_err(|e| format!("the journal is broken: {e}"))? {
+        if segment.meta.segment != log.frontiers.len() as u64 + 1 {
+            return Err(format!(
+                "segment {} is number {} of those read",
+                segment.meta.segment,
+                log.frontiers.len() + 1
+            ));
+        }
         log.frontiers.push((segment.meta.segment, segment.meta.frontier.clone()));
         for row in segment.rows.iter() {
             log.take(row).map_err(|e| format!("the fold fails at {}: {e}", row.pos))?;
@@ -570,8 +571,13 @@ async fn cut(
                 // What may have been before or after that time is named beside the answer.
                 let straddles = |event: &&Event| {
                     let all = log.versions.get(&(kind.clone(), event.key.clone()));
+                    // A list that lacks an object does not tell at which revision it went.
+                    let found_gone = |v: &Version| v.op == Op::Delete && v.source == Source::List && v.rv > event.rv;
                     all.is_some_and(|all| {
-                        all.iter().any(|v| v.life == *life && v.rv == event.rv && v.bounds.0 <= *time)
+                        all.iter().any(|v| {
+                            let same = v.rv == event.rv || (event.verb == Verb::Deleted && found_gone(v));
+                            v.life == *life && same && v.bounds.0 <= *time
+                        })
                     })
                 };
                 let all = view.kinds.get(kind).map_or(&[][..], |k| &k.gaps);

@@ -213,7 +213,8 @@ impl Cluster {
         };
         // So often that a seed reads from several.
         let levels = Levels { lengths: [3_000_000, 12_000_000, 60_000_000], least: 3, weight: 64 << 10 };
-        let policy = Policy { segments: self.world.draw(|rng| rng.between(4, 24)), levels, ..Policy::default() };
+        let keep = Some(Duration::from_secs(40));
+        let policy = Policy { segments: self.world.draw(|rng| rng.between(4, 24)), levels, keep, ..Policy::default() };
         let setup = Setup { settings, sabotage: self.profile.sabotage, checkpoints: Some(policy) };
         let life = life(
             process.clone(),
@@ -577,7 +578,8 @@ async fn checkpoints(
         commits.await;
         std::future::pending().await
     };
-    let parts = compactor::Parts { journal, durable, writer: writer.into(), epoch };
+    let parts =
+        compactor::Parts { journal, durable, writer: writer.into(), epoch, metrics: compactor::Metrics::default() };
     let work = async {
         compactor::run(policy, parts, std::future::pending()).await;
         std::future::pending().await

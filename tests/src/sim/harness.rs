@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
+use hindcast_journal::layout::Layout;
+use object_store::path::Path;
 
 use super::{faults::Fault, store::Bucket, world::World};
 
@@ -44,7 +46,16 @@ impl Outcome {
 
     /// How many merged files of a level were written.
     pub fn merged(&self, level: u8) -> usize {
-        self.bucket.iter().filter(|(path, _)| path.contains(&format!("/log/{level}/"))).count()
+        // Those that a higher one holds too are removed again.
+        let folder = format!("/log/{level}/");
+        self.lines.iter().filter(|line| line.contains(" creates ") && line.contains(&folder)).count()
+    }
+
+    /// How many segments were removed.
+    pub fn removed(&self) -> u64 {
+        let numbers = self.bucket.iter().filter(|(path, _)| path.contains("/wal/"));
+        let first = numbers.filter_map(|(path, _)| Layout::number(&Path::from(path.as_str()))).min();
+        first.map_or(0, |first| first - 1)
     }
 
     /// How many checkpoints were written.

@@ -261,8 +261,9 @@ impl ObjectStore for Store {
             let (process, bucket) = (process.clone(), bucket.clone());
             async move {
                 let path = path?;
-                // Recovery points that were deleted are all that ever goes.
-                if !path.as_ref().contains("/points/") {
+                // Recovery points that were deleted, and what merged files hold too, are all that ever goes.
+                let may_go = ["/points/", "/wal/", "/log/1/", "/log/2/"];
+                if !may_go.iter().any(|folder| path.as_ref().contains(folder)) {
                     return Err(failure("nothing may be deleted here"));
                 }
                 process.step().await;

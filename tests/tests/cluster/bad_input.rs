@@ -357,7 +357,7 @@ async fn stores(cluster: &Cluster, dir: &Workdir) -> Result<()> {
     }
     let stranger = at(place, "stranger")?;
     for said in [run_to_its_end(&stranger, &[]).await?, ask(&stranger, &["status"]).await?] {
-        said.is(2, &["error: ", "the store refused permission", "hint: "])?;
+        said.is(2, &["error: ", "the store does not know these credentials", "hint: "])?;
     }
     let twice = proxy.inject("PUT", "/meta/probe/", 2, Fault::Status(200));
     run_to_its_end(&fine, &[]).await?.is(

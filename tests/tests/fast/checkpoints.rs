@@ -40,7 +40,13 @@ fn a_store_that_is_away_when_checkpoints_begin_ends_none_of_them() {
         let (tell, durable) = watch::channel(first);
         bucket.go_down(Duration::from_mins(10));
         let policy = Policy { segments: 3, ..Policy::default() };
-        let behind = compactor::Parts { journal: journal.clone(), durable, writer: Arc::from("run"), epoch: 1 };
+        let behind = compactor::Parts {
+            journal: journal.clone(),
+            durable,
+            writer: Arc::from("run"),
+            epoch: 1,
+            metrics: compactor::Metrics::default(),
+        };
         let (stop, mut stopped) = watch::channel(false);
         let work = compactor::run(policy, behind, async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;

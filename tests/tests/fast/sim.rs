@@ -75,6 +75,8 @@ struct Sum {
     checkpoints: usize,
     /// Merged files of each level.
     merged: [usize; 3],
+    /// Segments removed.
+    removed: u64,
     /// Seeds without a checkpoint.
     without: usize,
     /// Actions done by restores.
@@ -90,6 +92,7 @@ impl Sum {
         for (level, merged) in (1..).zip(&mut self.merged) {
             *merged += outcome.merged(level);
         }
+        self.removed += outcome.removed();
         self.without += usize::from(outcome.checkpoints() == 0);
         self.restored += outcome.restored;
     }
@@ -155,7 +158,8 @@ fn a_cluster_survives_every_seed() {
         "{} checkpoints, {} seeds without one, {} actions of restores",
         sum.checkpoints, sum.without, sum.restored
     );
-    println!("merged files of each level: {:?}", sum.merged);
+    println!("merged files of each level: {:?}; {} segments removed", sum.merged, sum.removed);
+    assert!(sum.removed >= 1000, "hardly anything was removed: {} segments", sum.removed);
     assert!(sum.merged.iter().all(|merged| *merged >= 100), "hardly anything was merged: {:?}", sum.merged);
     assert!(sum.checkpoints >= 1_000, "only {} checkpoints were written", sum.checkpoints);
     assert!(sum.without <= 100, "{} seeds have no checkpoint to read from", sum.without);

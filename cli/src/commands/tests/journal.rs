@@ -45,6 +45,11 @@ impl World {
         world
     }
 
+    /// A folder with nothing in it.
+    pub(super) fn empty() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
     pub(super) fn path(&self, name: &str) -> String {
         self.home.path().join(name).display().to_string()
     }

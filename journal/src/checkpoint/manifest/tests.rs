@@ -54,7 +54,7 @@ async fn a_manifest_stays_small_and_finds_every_checkpoint_there_ever_was() {
 }
 
 fn merged(level: u8, first: u64, last: u64) -> Merged {
-    Merged { level, first, last, rows: (first, last), made: (0, 0), bytes: 1000, weight: 1000 }
+    Merged { level, first, last, rows: (first, last), made: (0, 0), bytes: 1000, footer: None, weight: 1000 }
 }
 
 /// A day of merging beside checkpoints, whatever pages turn meanwhile: how far it has come is never forgotten, what is in no
@@ -84,7 +84,7 @@ async fn pages_turn_and_nothing_that_was_merged_is_forgotten() {
         assert!(manifest.merged.len() < 16, "at {segment}: {}", manifest.merged.len());
     }
     let manifest = Manifest::read(&journal).await.expect("is read");
-    let all = manifest.merged_from(&journal, 1, true).await;
+    let all = manifest.merged_from(&journal, 1, true).await.expect("reads");
     let mut next = 1;
     for found in &all {
         assert_eq!(found.first, next, "{all:?}");

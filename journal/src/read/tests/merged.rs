@@ -20,7 +20,7 @@ async fn merge_half(journal: &Journal, level: u8, numbers: std::ops::RangeInclus
     merged
 }
 
-async fn merge(journal: &Journal, level: u8, numbers: std::ops::RangeInclusive<u64>) -> Merged {
+pub(super) async fn merge(journal: &Journal, level: u8, numbers: std::ops::RangeInclusive<u64>) -> Merged {
     merge_half(journal, level, numbers, false).await
 }
 
@@ -28,7 +28,7 @@ async fn raw(journal: &Journal, numbers: std::ops::RangeInclusive<u64>) -> Vec<S
     journal.read(*numbers.start()..numbers.end() + 1).try_collect().await.expect("they are there")
 }
 
-fn same(left: &[Segment], right: &[Segment]) {
+pub(super) fn same(left: &[Segment], right: &[Segment]) {
     assert_eq!(left.len(), right.len());
     for (left, right) in left.iter().zip(right) {
         assert_eq!((&left.meta, left.bytes), (&right.meta, right.bytes));
@@ -37,7 +37,7 @@ fn same(left: &[Segment], right: &[Segment]) {
 }
 
 /// The answers to a question at every revision, and now.
-async fn answers(journal: &Journal, revs: u64) -> Vec<(Moment, State)> {
+pub(super) async fn answers(journal: &Journal, revs: u64) -> Vec<(Moment, State)> {
     let mut all = Vec::new();
     for n in 0..=revs {
         all.push(at(journal, rev(10 + n), &Scope::default()).await);
@@ -47,7 +47,7 @@ async fn answers(journal: &Journal, revs: u64) -> Vec<(Moment, State)> {
     all
 }
 
-fn alike(left: &[(Moment, State)], right: &[(Moment, State)]) {
+pub(super) fn alike(left: &[(Moment, State)], right: &[(Moment, State)]) {
     assert_eq!(left.len(), right.len());
     for ((moment, state), (other, that)) in left.iter().zip(right) {
         assert_eq!(moment, other);
@@ -114,6 +114,89 @@ async fn what_cannot_be_read_merged_is_read_by_itself() {
     let error = Merged::write(&journal, 1, &raw(&journal, 1..=last).await).await.expect_err("its name is taken");
     assert!(error.hint().is_some_and(|hint| hint.contains("move that file away")), "{error}");
     alike(&answers(&journal, 20).await, &before);
+}
+
+/// What the history of a scope says: its rows and facts, and where the log ends and how far it is closed there.
+pub(super) async fn told(journal: &Journal, since: i64, scope: &Scope) -> (Vec<Row>, FrontierVector, u64, Vec<String>) {
+    let reader = Reader::open(journal).await.expect("opens");
+    let (state, mut segments) = reader.history(since, scope, true).await.expect("reads");
+    let (mut rows, mut last) = (Vec::new(), 0);
+    while let Some(run) = segments.next().await.expect("reads") {
+        assert!(run.rows.is_sorted_by_key(|row| row.pos));
+        rows.extend(run.rows.iter().filter(|row| !row.op.is_object() || scope.wants_row(row)).cloned());
+        last = run.meta.last;
+    }
+    let frontier = segments.frontier().clone();
+    let mut tail = segments.into_tail();
+    assert!(tail.ready().await.expect("reads").is_none(), "all that there is has come");
+    (rows, frontier, last, state.objects.keys().map(|key| format!("{key:?}")).collect())
+}
+
+/// Everything, a kind, a namespace, an object, one that never was, and nothing.
+pub(super) fn scopes() -> Vec<Scope> {
+    let kinds = |kinds: &[&str]| Some(kinds.iter().map(|kind| (*kind).to_owned()).collect());
+    let of = |kind: &[&str], namespace: Option<&str>, name: Option<&str>| Scope {
+        kinds: kinds(kind),
+        namespace: namespace.map(str::to_owned),
+        name: name.map(str::to_owned),
+    };
+    vec![
+        Scope::default(),
+        Scope::nothing(),
+        of(&["/ws"], None, None),
+        of(&["/ws"], Some("ns1"), None),
+        of(&["/ws"], Some("ns2"), Some("n2")),
+        of(&["/ws", "/others"], Some("ns0"), Some("n3")),
+        of(&["/ws"], None, Some("n1")),
+        of(&["/ws"], Some("ns0"), Some("n1")),
+        of(&["/others"], None, None),
+        Scope { namespace: Some("ns0".to_owned()), ..Scope::default() },
+    ]
+}
+
+#[tokio::test]
+async fn a_history_is_the_same_whatever_part_of_merged_files_it_reads() {
+    let inner = Arc::new(InMemory::new());
+    let journal = Journal::open(inner.clone(), &Path::from("p"), "uid-1", Parts::system());
+    let last = write(&journal, "ws", 4, 40).await.segment();
+    let everything = async || {
+        let mut all = Vec::new();
+        for scope in scopes() {
+            for since in [i64::MIN, 60_000, 120_000] {
+                all.push(told(&journal, since, &scope).await);
+            }
+        }
+        all
+    };
+    let before = everything().await;
+    for (level, numbers) in [(1, 3..=9), (1, 10..=20), (2, 2..=25), (1, 26..=30), (3, 1..=31), (1, 32..=36)] {
+        let merged = merge(&journal, level, numbers).await;
+        let told = everything().await;
+        assert_eq!(told, before);
+        // A part that was altered is met, and the segments say the same.
+        let path = journal.store().layout().merged(merged.level, merged.first, merged.last);
+        let whole = journal.store().get(&path).await.expect("it is there");
+        for at in [0, 40, whole.len() / 2, whole.len() - 200] {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 4;
+            inner.put(&path, bytes.into()).await.expect("puts");
+            assert_eq!(everything().await, before, "byte {at} of {}", whole.len());
+        }
+        inner.put(&path, whole.into()).await.expect("puts");
+    }
+    // With a checkpoint in the middle of a file, which takes in what stands before it.
+    let mut reader = Reader::open(&journal).await.expect("opens");
+    let (state, origin) = reader.at_cut(&rev(70)).await.expect("reads").expect("closed");
+    crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
+    let begun = everything().await;
+    let rows =
+        |told: &[(Vec<Row>, FrontierVector, u64, Vec<String>)]| told.iter().map(|t| t.0.len()).collect::<Vec<_>>();
+    assert!(rows(&begun) < rows(&before), "the checkpoint has the earlier ones");
+    for (index, ((rows, frontier, end, _), (all, that, other, _))) in begun.iter().zip(&before).enumerate() {
+        assert!(all.ends_with(rows), "question {index}");
+        assert_eq!((frontier, end), (that, other));
+    }
+    assert!(last > 36);
 }
 
 /// Segments of which every part may be anything that a segment's can be.

@@ -1,0 +1,61 @@
+//! The arguments of `hindcast compact`, and how `run` keeps raw segments.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use hindcast_compactor::Policy;
+
+use super::duration;
+
+/// `hindcast compact`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Compact {
+    /// Only say what would be written and removed
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Remove segments that a merged file of a day holds too once they are older [default: remove nothing]
+    #[arg(long, value_name = "TIME", value_parser = keep)]
+    pub(crate) keep_raw: Option<Keep>,
+}
+
+/// How long raw segments are kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Raw {
+    /// How long a segment is kept that a merged file of a day holds too; `forever` never removes any
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = keep)]
+    pub(crate) keep_raw: Keep,
+}
+
+/// How long something is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// So long.
+    For(Duration),
+    /// For ever.
+    Forever,
+}
+
+impl From<Keep> for Option<Duration> {
+    fn from(keep: Keep) -> Self {
+        match keep {
+            Keep::For(duration) => Some(duration),
+            Keep::Forever => None,
+        }
+    }
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    if text == "forever" {
+        return Ok(Keep::Forever);
+    }
+    match duration(text)? {
+        short if short < Policy::LEAST => {
+            let least = Policy::LEAST.as_secs() / 60;
+            Err(format!(
+                "a segment is kept for {least}m at least: a writer that stood still may not know yet whether it counts"
+            ))
+        }
+        duration => Ok(Keep::For(duration)),
+    }
+}
