@@ -230,7 +230,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Writes checkpoints and merges segments as that falls due, until `shutdown`. Nothing else ends it: failures are logged and
 /// retried.
 pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()>) {
-    let merging = merge_behind(policy, parts.journal.clone(), parts.durable.clone(), parts.metrics.clone());
+    let merging = merge_behind(policy.levels, parts.journal.clone(), parts.durable.clone(), parts.metrics.clone());
     let trimming = trim_behind(policy.keep, &parts);
     tokio::select! {
         biased;
@@ -240,8 +240,8 @@ pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()
 }
 
 /// Merges until nobody reports segments any more.
-async fn merge_behind(policy: Policy, journal: Journal, mut durable: watch::Receiver<Durable>, metrics: Metrics) {
-    let (mut merger, mut failures, mut bytes) = (Merger::new(policy.levels), Failures::default(), 0_u64);
+async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Receiver<Durable>, metrics: Metrics) {
+    let (mut merger, mut failures, mut bytes) = (Merger::new(levels), Failures::default(), 0_u64);
     loop {
         let newest = *durable.borrow_and_update();
         bytes = bytes.saturating_add(newest.bytes);

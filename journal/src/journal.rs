@@ -208,7 +208,7 @@ impl Journal {
         match self.store.newest_fact("boundary").await? {
             None => Ok((0, 1)),
             Some((n, bytes)) => serde_json::from_slice::<Boundary>(&bytes)
-                .map(|b: Boundary| (n, b.segment.max(1)))
+                .map(|b| (n, b.segment.max(1)))
                 .map_err(|e| Error::corrupt(format!("meta/boundary/{n}"), e.to_string())),
         }
     }
@@ -265,14 +265,13 @@ impl Journal {
     /// A free name is not the end if later ones exist. Probing single names can miss those, and a writer that went on
     /// at the free one would fork the journal, so the end is listed.
     pub async fn end(&self, after: u64) -> Result<End> {
-        let numbers = self.segments_after(after).await?;
+        let (numbers, boundary) = self.extent(after).await?;
         if after == 0 && numbers.is_empty() {
             return Ok(self.empty_end());
         }
         let newest = numbers.end - 1;
         // What is below the boundary may be gone in part.
-        let kept = self.boundary().await?.saturating_sub(1);
-        let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1).max(kept.min(newest));
+        let from = newest.saturating_sub(LOOK_BACK).max(numbers.start - 1).max((boundary - 1).min(newest));
         let newest = self.listed(from, newest).await?;
         self.end_at(newest).await
     }

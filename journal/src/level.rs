@@ -15,15 +15,15 @@
 //! 1. A merged file says what its segments said and nothing else: read, it gives the same segments, chain value by chain
 //!    value [`Merged::read`].
 //! 2. Its bytes follow from its segments and level alone, so two processes that make one make the same [`Merged::write`].
-//! 3. It is found through the manifest alone, which is written after it; there no two overlap, and of a lower level's files
-//!    that one of a higher level holds too, that one alone is named
-//!    (`checkpoint/manifest.rs`).
+//! 3. It is found through the manifest, which is written after it; there no two overlap, and of a lower level's files
+//!    that one of a higher level holds too, that one alone is named (`checkpoint/manifest.rs`). Only where its segments are
+//!    gone and no manifest names it, its name says what it is of (`read/shelf.rs`).
 //! 4. Of a few objects it is read without the rest [`Merged::excerpt`]: the manifest has the digest of its footer, and
 //!    that has those of the row groups.
 //! 5. While its segments are there too, nothing depends on it: what cannot be read of it is read of them
 //!    (`read/rows.rs`).
 //!
-//! Not here: when to make one (`compactor`), removing what a merged file holds too.
+//! Not here: when to make one (`compactor`), removing what a merged file holds too (`trim`).
 
 mod file;
 

@@ -64,7 +64,7 @@ impl Excerpts {
         (place, from): (Place, u64),
         scope: &Scope,
     ) -> Option<Self> {
-        let mut files = shelf.all().to_vec();
+        let mut files = shelf.merged().to_vec();
         files.retain(|file| file.footer.is_some() && from <= file.last);
         let newest = files.last()?.last;
         let (mut pieces, mut next) = (Vec::new(), from);

@@ -42,11 +42,6 @@ impl Shelf {
         Arc::new(Self { merged: Mutex::new(Arc::new(merged)), until, read: Mutex::default(), gone: AtomicU64::new(0) })
     }
 
-    /// Those that are known.
-    pub(super) fn all(&self) -> Arc<Vec<Merged>> {
-        self.merged()
-    }
-
     /// The first segment that is in one of them.
     pub(super) fn first(&self) -> Option<u64> {
         self.merged().first().map(|merged| merged.first)
@@ -57,7 +52,8 @@ impl Shelf {
         self.merged().iter().find(|merged| merged.rows.0 <= pos && pos <= merged.rows.1).cloned()
     }
 
-    fn merged(&self) -> Arc<Vec<Merged>> {
+    /// Those that are known.
+    pub(super) fn merged(&self) -> Arc<Vec<Merged>> {
         self.merged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -3,18 +3,17 @@
 //! The folder lies in the cache of built servers, named by the hash of its lock file; it is made beside its place and
 //! renamed, under a lock, as the Go servers are ([`super::build`]). No script of a package is run.
 
-use super::build::{cache_dir, hex};
+use super::build::{kept, sha256};
 use super::process::{Port, Process, Workdir, tied_to_us};
 use anyhow::{Context, Result, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use object_store::azure::{AzureAccessKey, AzureAuthorizer, AzureCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 const PACKAGE: &str = include_str!("../../servers/azurite/package.json");
 const LOCK: &str = include_str!("../../servers/azurite/package-lock.json");
@@ -38,15 +37,13 @@ impl Azurite {
         let main = tokio::task::spawn_blocking(ensure_installed).await??;
         let dir = Workdir::new()?;
         let port = Port::lease()?;
-        let number = port.number();
         let process = Process::new("azurite", PathBuf::from("node"), dir.path())
             .args([main.display().to_string(), "--blobHost".to_owned(), "127.0.0.1".to_owned()])
-            .args(["--blobPort".to_owned(), number.to_string()])
+            .args(["--blobPort".to_owned(), port.number().to_string()])
             .args(["--inMemoryPersistence", "--disableTelemetry", "--silent"])
             .env("AZURITE_ACCOUNTS", &format!("{ACCOUNT}:{}", key()));
         process.start()?;
-        let answers = || async move { TcpStream::connect(("127.0.0.1", number)).await.is_ok() };
-        process.wait_ready(Duration::from_mins(1), answers).await?;
+        process.wait_ready(Duration::from_mins(1), || port.listens()).await?;
         let azurite = Self { port, _process: process, _dir: dir };
         azurite.make_container().await?;
         Ok(azurite)
@@ -127,22 +124,7 @@ fn key() -> String {
 
 /// The path of the installed server.
 fn ensure_installed() -> Result<PathBuf> {
-    let servers = cache_dir()?.join("servers");
-    let what = format!("{PACKAGE}\n{LOCK}");
-    let place = servers.join(hex(ring::digest::digest(&ring::digest::SHA256, what.as_bytes()).as_ref()));
-    let main = place.join(MAIN);
-    if main.exists() {
-        return Ok(main);
-    }
-    fs::create_dir_all(&servers).with_context(|| format!("creating the build cache {}", servers.display()))?;
-    let lock = File::create(servers.join("azurite.lock"))?;
-    lock.lock().context("waiting for another installation of Azurite")?;
-    if !main.exists() {
-        let making = tempfile::Builder::new().prefix(".building-").tempdir_in(&servers)?;
-        install(making.path())?;
-        fs::rename(making.keep(), &place).with_context(|| format!("moving Azurite to {}", place.display()))?;
-    }
-    Ok(main)
+    kept("azurite", &sha256(&format!("{PACKAGE}\n{LOCK}")), MAIN, install)
 }
 
 fn install(into: &Path) -> Result<()> {

@@ -325,23 +325,10 @@ impl Recipe {
 
     /// The folder with this recipe's binaries, built if it is not there.
     fn ensure(&self) -> Result<PathBuf> {
-        let servers = cache_dir()?.join("servers");
-        let place = self.place()?;
-        let bin = place.join("bin");
-        if bin.is_dir() {
-            return Ok(bin);
-        }
-        fs::create_dir_all(&servers).with_context(|| format!("creating the build cache {}", servers.display()))?;
-        let lock = File::create(servers.join(format!("{}.lock", self.folder)))?;
-        lock.lock().context("waiting for another build of the same servers")?;
-        if !bin.is_dir() {
-            let building = tempfile::Builder::new().prefix(".building-").tempdir_in(&servers)?;
-            self.build_into(&building.path().join("bin"))?;
-            self.take_along(building.path())?;
-            fs::rename(building.keep(), &place)
-                .with_context(|| format!("moving the built servers to {}", place.display()))?;
-        }
-        Ok(bin)
+        kept(self.folder, &self.hash(), "bin", |building| {
+            self.build_into(&building.join("bin"))?;
+            self.take_along(building)
+        })
     }
 
     fn hash(&self) -> String {
@@ -498,6 +485,31 @@ fn spoken(time: Duration) -> String {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds => format!("{} min {} s", seconds / 60, seconds % 60),
     }
+}
+
+/// `part` of what is kept of `name` in the cache of servers under a hash; made if it is not there, beside its place and
+/// renamed, under a lock.
+pub(super) fn kept(name: &str, hash: &str, part: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let servers = cache_dir()?.join("servers");
+    let place = servers.join(hash);
+    let part = place.join(part);
+    if part.exists() {
+        return Ok(part);
+    }
+    fs::create_dir_all(&servers).with_context(|| format!("creating the build cache {}", servers.display()))?;
+    let lock = File::create(servers.join(format!("{name}.lock")))?;
+    lock.lock().with_context(|| format!("waiting for another who makes {name}"))?;
+    if !part.exists() {
+        let making = tempfile::Builder::new().prefix(".building-").tempdir_in(&servers)?;
+        make(making.path())?;
+        fs::rename(making.keep(), &place).with_context(|| format!("moving {name} to {}", place.display()))?;
+    }
+    Ok(part)
+}
+
+/// The SHA-256 of a text in hexadecimal digits.
+pub(super) fn sha256(text: &str) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -22,10 +22,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How long a part may take to get ready. Generous: other tests may load the machine at the same time.
 const READY_WITHIN: Duration = Duration::from_mins(2);
@@ -368,14 +366,14 @@ impl Cluster {
         process.kill();
         process.start()?;
         match part {
-            Part::Etcd => process.wait_ready(READY_WITHIN, || listens(&self.ports.etcd)).await,
-            Part::EventsEtcd => process.wait_ready(READY_WITHIN, || listens(&self.ports.events_etcd)).await,
+            Part::Etcd => process.wait_ready(READY_WITHIN, || self.ports.etcd.listens()).await,
+            Part::EventsEtcd => process.wait_ready(READY_WITHIN, || self.ports.events_etcd.listens()).await,
             Part::Apiserver => {
                 let client = self.client();
                 process.wait_ready(READY_WITHIN, || answers(&client)).await
             }
             Part::ControllerManager if !self.makes_accounts => {
-                process.wait_ready(READY_WITHIN, || listens(&self.ports.controller_manager)).await
+                process.wait_ready(READY_WITHIN, || self.ports.controller_manager.listens()).await
             }
             Part::ControllerManager => {
                 let client = self.client();
@@ -565,10 +563,6 @@ async fn snapshot(etcd: &Port) -> Result<Vec<u8>> {
         BASE64_STANDARD.decode_vec(blob, &mut copy)?;
     }
     Ok(copy)
-}
-
-async fn listens(port: &Port) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port.number())).await.is_ok()
 }
 
 /// Ready, and past the creation of the namespaces that everybody relies on.

@@ -7,7 +7,6 @@ use super::build::Program;
 use super::process::{Port, Process, Workdir};
 use anyhow::{Result, ensure};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 const BUCKET: &str = "hindcast";
 
@@ -30,8 +29,7 @@ impl FakeGcs {
             .args(["-scheme", "http", "-host", "127.0.0.1", "-backend", "memory", "-log-level", "error", "-port"])
             .args([number.to_string(), "-public-host".to_owned(), format!("127.0.0.1:{number}")]);
         process.start()?;
-        let answers = || async move { TcpStream::connect(("127.0.0.1", number)).await.is_ok() };
-        process.wait_ready(Duration::from_mins(1), answers).await?;
+        process.wait_ready(Duration::from_mins(1), || port.listens()).await?;
         let server = Self { port, _process: process, _dir: dir };
         server.make_bucket().await?;
         Ok(server)

@@ -4,14 +4,13 @@
 //! place and renamed, under a lock, as the Go servers are ([`super::build`]). It is run by its own `python`, since scripts
 //! in it would name the folder that it was made in.
 
-use super::build::{cache_dir, hex};
+use super::build::{kept, sha256};
 use super::process::{Port, Process, Workdir, tied_to_us};
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// What is installed, each in one version.
 const REQUIREMENTS: &str = include_str!("../../servers/moto/requirements.txt");
@@ -48,14 +47,8 @@ impl Moto {
             process = process.env(name, value);
         }
         process.start()?;
-        let number = port.number();
-        process
-            .wait_ready(
-                Duration::from_mins(2),
-                || async move { TcpStream::connect(("127.0.0.1", number)).await.is_ok() },
-            )
-            .await?;
-        warm(number).await?;
+        process.wait_ready(Duration::from_mins(2), || port.listens()).await?;
+        warm(port.number()).await?;
         Ok(Self { port, _process: process, _dir: dir })
     }
 
@@ -78,21 +71,7 @@ async fn warm(port: u16) -> Result<()> {
 
 /// The path of the environment's `python`.
 fn ensure() -> Result<PathBuf> {
-    let servers = cache_dir()?.join("servers");
-    let place = servers.join(hex(ring::digest::digest(&ring::digest::SHA256, REQUIREMENTS.as_bytes()).as_ref()));
-    let python = place.join("bin/python");
-    if python.exists() {
-        return Ok(python);
-    }
-    fs::create_dir_all(&servers).with_context(|| format!("creating the build cache {}", servers.display()))?;
-    let lock = File::create(servers.join("moto.lock"))?;
-    lock.lock().context("waiting for another installation of moto")?;
-    if !python.exists() {
-        let making = tempfile::Builder::new().prefix(".building-").tempdir_in(&servers)?;
-        install(making.path())?;
-        fs::rename(making.keep(), &place).with_context(|| format!("moving moto to {}", place.display()))?;
-    }
-    Ok(python)
+    kept("moto", &sha256(REQUIREMENTS), "bin/python", install)
 }
 
 fn install(into: &Path) -> Result<()> {

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// A server: how to start it, and the running child if there is one.
 #[derive(Debug)]
@@ -325,5 +326,10 @@ impl Port {
     /// Its number.
     pub fn number(&self) -> u16 {
         self.number
+    }
+
+    /// Whether somebody listens there.
+    pub async fn listens(&self) -> bool {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.number)).await.is_ok()
     }
 }

@@ -116,8 +116,14 @@ async fn what_cannot_be_read_merged_is_read_by_itself() {
     alike(&answers(&journal, 20).await, &before);
 }
 
-/// What the history of a scope says: its rows and facts, and where the log ends and how far it is closed there.
-pub(super) async fn told(journal: &Journal, since: i64, scope: &Scope) -> (Vec<Row>, FrontierVector, u64, Vec<String>) {
+/// What a history says: its rows and facts, how far the log is closed at its end and where that is, and the objects that it begins with.
+type Told = (Vec<Row>, FrontierVector, u64, Vec<String>);
+
+/// From the beginning, and from moments in between.
+const SINCE: [i64; 3] = [i64::MIN, 60_000, 120_000];
+
+/// What the history of a scope says.
+pub(super) async fn told(journal: &Journal, since: i64, scope: &Scope) -> Told {
     let reader = Reader::open(journal).await.expect("opens");
     let (state, mut segments) = reader.history(since, scope, true).await.expect("reads");
     let (mut rows, mut last) = (Vec::new(), 0);
@@ -133,7 +139,7 @@ pub(super) async fn told(journal: &Journal, since: i64, scope: &Scope) -> (Vec<R
 }
 
 /// Everything, a kind, a namespace, an object, one that never was, and nothing.
-pub(super) fn scopes() -> Vec<Scope> {
+fn scopes() -> Vec<Scope> {
     let kinds = |kinds: &[&str]| Some(kinds.iter().map(|kind| (*kind).to_owned()).collect());
     let of = |kind: &[&str], namespace: Option<&str>, name: Option<&str>| Scope {
         kinds: kinds(kind),
@@ -154,24 +160,26 @@ pub(super) fn scopes() -> Vec<Scope> {
     ]
 }
 
+/// What the histories of all scopes say.
+pub(super) async fn all_told(journal: &Journal) -> Vec<Told> {
+    let mut all = Vec::new();
+    for scope in scopes() {
+        for since in SINCE {
+            all.push(told(journal, since, &scope).await);
+        }
+    }
+    all
+}
+
 #[tokio::test]
 async fn a_history_is_the_same_whatever_part_of_merged_files_it_reads() {
     let inner = Arc::new(InMemory::new());
     let journal = Journal::open(inner.clone(), &Path::from("p"), "uid-1", Parts::system());
     let last = write(&journal, "ws", 4, 40).await.segment();
-    let everything = async || {
-        let mut all = Vec::new();
-        for scope in scopes() {
-            for since in [i64::MIN, 60_000, 120_000] {
-                all.push(told(&journal, since, &scope).await);
-            }
-        }
-        all
-    };
-    let before = everything().await;
+    let before = all_told(&journal).await;
     for (level, numbers) in [(1, 3..=9), (1, 10..=20), (2, 2..=25), (1, 26..=30), (3, 1..=31), (1, 32..=36)] {
         let merged = merge(&journal, level, numbers).await;
-        let told = everything().await;
+        let told = all_told(&journal).await;
         assert_eq!(told, before);
         // A part that was altered is met, and the segments say the same.
         let path = journal.store().layout().merged(merged.level, merged.first, merged.last);
@@ -180,7 +188,7 @@ async fn a_history_is_the_same_whatever_part_of_merged_files_it_reads() {
             let mut bytes = whole.to_vec();
             bytes[at] ^= 4;
             inner.put(&path, bytes.into()).await.expect("puts");
-            assert_eq!(everything().await, before, "byte {at} of {}", whole.len());
+            assert_eq!(all_told(&journal).await, before, "byte {at} of {}", whole.len());
         }
         inner.put(&path, whole.into()).await.expect("puts");
     }
@@ -188,9 +196,8 @@ async fn a_history_is_the_same_whatever_part_of_merged_files_it_reads() {
     let mut reader = Reader::open(&journal).await.expect("opens");
     let (state, origin) = reader.at_cut(&rev(70)).await.expect("reads").expect("closed");
     crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
-    let begun = everything().await;
-    let rows =
-        |told: &[(Vec<Row>, FrontierVector, u64, Vec<String>)]| told.iter().map(|t| t.0.len()).collect::<Vec<_>>();
+    let begun = all_told(&journal).await;
+    let rows = |told: &[Told]| told.iter().map(|t| t.0.len()).collect::<Vec<_>>();
     assert!(rows(&begun) < rows(&before), "the checkpoint has the earlier ones");
     for (index, ((rows, frontier, end, _), (all, that, other, _))) in begun.iter().zip(&before).enumerate() {
         assert!(all.ends_with(rows), "question {index}");

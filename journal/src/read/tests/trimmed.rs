@@ -3,7 +3,7 @@
 use object_store::ObjectStoreExt as _;
 
 use super::{
-    merged::{alike, answers, merge, same, scopes, told},
+    merged::{alike, all_told, answers, merge, same, told},
     *,
 };
 use crate::{
@@ -49,16 +49,7 @@ async fn removed_or_not_every_question_has_the_same_answer() {
     let (state, origin) = reader.at_cut(&rev(70)).await.expect("reads").expect("closed");
     crate::checkpoint::Checkpoint::write(&journal, &state, &origin, "w", 1).await.expect("writes");
     let before = answers(&journal, 160).await;
-    let everything = async || {
-        let mut all = Vec::new();
-        for scope in scopes() {
-            for since in [i64::MIN, 60_000, 120_000] {
-                all.push(told(&journal, since, &scope).await);
-            }
-        }
-        all
-    };
-    let histories = everything().await;
+    let histories = all_told(&journal).await;
     let mut tails = Vec::new();
     for pos in 1..=origin.last + 3 {
         tails.push(from_position(&journal, pos).await);
@@ -99,7 +90,7 @@ async fn removed_or_not_every_question_has_the_same_answer() {
     let levels = journal.store().list(&journal.store().layout().levels(), None).await.expect("lists");
     assert_eq!(levels.len(), 3, "two of the highest level, and what they do not hold");
     alike(&answers(&journal, 160).await, &before);
-    assert_eq!(everything().await, histories);
+    assert_eq!(all_told(&journal).await, histories);
     for (pos, tail) in (1..).zip(&tails) {
         same(&from_position(&journal, pos).await, tail);
     }
