@@ -6,13 +6,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
     compact::{Compact, Raw},
+    fanout::{FanoutKafka, FanoutVerb, Fanouts, FormatArg},
     mover::{MoverArgs, MoverVerb},
-    point::{PointCreate, PointVerb, VolumesArg},
+    point::{PointCreate, PointVerb},
+    verify::Verify,
+    volumes::VolumesArg,
 };
 
 mod compact;
+mod fanout;
 mod mover;
 mod point;
+mod verify;
+mod volumes;
 
 /// The whole past of a Kubernetes cluster, and any moment of it.
 #[derive(Debug, Parser)]
@@ -115,6 +121,9 @@ pub(crate) enum Verb {
     Compact(Compact),
     /// The rules of what a restore may touch
     Rules(Rules),
+    /// Publish what is committed to others, as it comes or from any moment on
+    #[command(subcommand)]
+    Fanout(FanoutVerb),
     /// Look at a plugin: who it is, what it declares, and whether it works
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -124,6 +133,8 @@ pub(crate) enum Verb {
     /// The files and rows of the journal themselves
     #[command(subcommand)]
     Journal(JournalVerb),
+    /// Whether the journal is what was written: every file, row, seal and checkpoint; with --live, whether the cluster agrees
+    Verify(Verify),
     /// Move the files of volumes into the bucket and back, as a Pod does
     #[command(hide = true)]
     Mover(MoverArgs),
@@ -231,6 +242,8 @@ pub(crate) struct Run {
     pub(crate) raw: Raw,
     #[command(flatten)]
     pub(crate) plugins: Plugins,
+    #[command(flatten)]
+    pub(crate) fanouts: Fanouts,
     /// How to write the log on stderr
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,

@@ -20,6 +20,7 @@ mod compact;
 mod confirm;
 mod diff;
 mod execute;
+mod fanout;
 mod get;
 mod journal;
 mod key;
@@ -36,6 +37,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod verify;
 #[cfg(test)]
 pub(crate) use tests::schema::check as schema;
 
@@ -66,6 +68,7 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
                 logging::for_reader(context.common.verbose);
                 point::run(&context, verb).await
             }
+            Verb::Fanout(verb) => fanout::run(&context, verb).await,
             Verb::Mover(args) => {
                 logging::for_reader(context.common.verbose);
                 mover::run(&context, args).await
@@ -86,12 +89,17 @@ async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
         Verb::Blame(args) => blame::run(context, args).await,
         Verb::Journal(verb) => journal::run(context, verb).await,
         Verb::Compact(args) => compact::run(context, args).await,
+        Verb::Verify(args) => verify::run(context, args).await,
         Verb::Rules(args) => rules::run(context, args),
         Verb::Plan(args) => plan::run(context, args).await,
         Verb::Plugin(verb) => plugin::run(context, verb).await,
-        Verb::Run(_) | Verb::Key(_) | Verb::Restore(_) | Verb::Undo(_) | Verb::Point(_) | Verb::Mover(_) => {
-            Ok(Exit::Done)
-        }
+        Verb::Run(_)
+        | Verb::Key(_)
+        | Verb::Restore(_)
+        | Verb::Undo(_)
+        | Verb::Point(_)
+        | Verb::Fanout(_)
+        | Verb::Mover(_) => Ok(Exit::Done),
     }
 }
 

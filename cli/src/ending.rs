@@ -18,7 +18,7 @@ use hindcast_restorer::{apply::Became, plan::Verb, reason::Standing};
 
 use crate::{
     failure::Exit,
-    view::{Plan, Restore},
+    view::{Plan, Restore, Verification},
 };
 
 #[cfg(test)]
@@ -41,6 +41,13 @@ pub(crate) fn restore(restore: &Restore, reserved: bool) -> Exit {
         Exit::Done
     };
     or_reserved(exit, reserved)
+}
+
+/// How `verify` ends that looked at everything: what is wrong is a difference, what cannot be known a reservation.
+pub(crate) fn verify(verification: &Verification) -> Exit {
+    let differs = !verification.findings.is_empty()
+        || verification.live.as_ref().is_some_and(|live| !live.differences.is_empty());
+    or_reserved(if differs { Exit::Differences } else { Exit::Done }, !verification.open.is_empty())
 }
 
 fn or_reserved(exit: Exit, reserved: bool) -> Exit {

@@ -5,7 +5,7 @@
 //! tracing up.
 //!
 //! **Map.** `args` is what clap reads. `commands` has a file per verb. `selector` and `store` turn words into what libraries take,
-//! `scope` does so for restores; `past` is the one door to the reading libraries, `rollback`
+//! `scope` does so for restores, `fanouts` for fan-outs; `past` is the one door to the reading libraries, `rollback`
 //! the one to restores, `plugins` to plugins, with `planfile` and `progress` beside it. `view` is what `-o json` says
 //! (schemas in `cli/schemas`), `render` the text, `columns` the tables of `get`, `redact` what is hidden, and
 //! `printer` the only writer to the terminal.
@@ -31,6 +31,7 @@ mod compare;
 mod context;
 mod ending;
 mod failure;
+mod fanouts;
 mod files;
 mod history;
 mod keyfile;

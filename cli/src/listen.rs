@@ -89,6 +89,20 @@ pub(crate) async fn serve(listener: TcpListener, served: Served, stop: impl Futu
     }
 }
 
+/// Serves the figures alone, of a process that protects nothing.
+pub(crate) async fn serve_figures(listener: TcpListener, registry: Registry) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "listening");
+    }
+    let app = Router::new()
+        .route("/metrics", get(move || std::future::ready(figures(&registry))))
+        .route("/healthz", get(async || "ok\n"))
+        .layer(middleware::from_fn_with_state(Arc::new(Vec::new()), guard::guard));
+    if let Err(error) = axum::serve(listener, app).await {
+        tracing::warn!(%error, "the listener ended; publishing goes on");
+    }
+}
+
 fn router(served: Served) -> Router {
     let names = Arc::new(served.names.clone());
     Router::new()
@@ -101,8 +115,12 @@ fn router(served: Served) -> Router {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    figures(&shared.served.registry)
+}
+
+fn figures(registry: &Registry) -> Response {
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&shared.served.registry.gather(), &mut text) {
+    match TextEncoder::new().encode(&registry.gather(), &mut text) {
         Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

@@ -45,6 +45,7 @@ pub(crate) fn for_reader(verbose: u8) {
 fn filter(own: &str) -> EnvFilter {
     EnvFilter::new(format!(
         "error,kube_client=off,hindcast_cli={own},hindcast_journal={own},hindcast_cluster={own},hindcast_watcher={own},\
-         hindcast_compactor={own},hindcast_restorer={own},hindcast_snapshotter={own},hindcast_operator={own}"
+         hindcast_compactor={own},hindcast_restorer={own},hindcast_snapshotter={own},hindcast_operator={own},\
+         hindcast_fanout={own}"
     ))
 }

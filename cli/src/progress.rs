@@ -1,11 +1,14 @@
-//! How far a restore is: one line on a terminal, now and then a line elsewhere.
+//! How far something is: one line on a terminal, now and then a line elsewhere.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use hindcast_journal::Parts;
+use hindcast_journal::{
+    Parts,
+    verify::{self, Stage as Looking},
+};
 use hindcast_restorer::apply::{Progress, Stage};
 
 use crate::printer::Printer;
@@ -58,6 +61,45 @@ fn line(progress: &Progress<'_>) -> String {
         _ => String::new(),
     };
     format!("{} of {} ({percent} %), {:.0}/s{left}", progress.done, progress.total, progress.rate)
+}
+
+/// Tells how far it is, in whatever words.
+pub(crate) struct Line<'a> {
+    printer: &'a Printer,
+    parts: &'a Parts,
+    last: Mutex<Duration>,
+}
+
+impl<'a> Line<'a> {
+    /// A line that begins now.
+    pub(crate) fn new(printer: &'a Printer, parts: &'a Parts) -> Self {
+        Self { printer, parts, last: Mutex::new(parts.clock.monotonic()) }
+    }
+
+    /// Says it if it is time.
+    pub(crate) fn tell(&self, words: impl FnOnce() -> String) {
+        let now = self.parts.clock.monotonic();
+        let often = if self.printer.is_watched() { DENSE } else { SPARSE };
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.saturating_sub(*last) < often {
+                return;
+            }
+            *last = now;
+        }
+        self.printer.progress(&words());
+    }
+}
+
+/// `looked at 120 of 500 segments (24 %)`
+pub(crate) fn looked_at(progress: &verify::Progress) -> String {
+    let verify::Progress { stage, done, of } = *progress;
+    let what = match stage {
+        Looking::Listing => return format!("listing: {done} objects"),
+        Looking::Beside => "files beside the log",
+        Looking::Log => "segments",
+    };
+    format!("looked at {done} of {of} {what} ({} %)", done * 100 / of.max(1))
 }
 
 #[cfg(test)]

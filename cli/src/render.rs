@@ -23,6 +23,7 @@ pub(crate) mod restore;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod unified;
+pub(crate) mod verify;
 pub(crate) mod yaml;
 
 /// Who wrote, in words.

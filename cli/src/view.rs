@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use hindcast_journal::{cut::MAIN, facts, seal::KeyFile};
+use hindcast_journal::{cut::MAIN, facts, seal::KeyFile, segment::hex};
 use hindcast_restorer::View;
 use serde::Serialize;
 
@@ -25,6 +25,7 @@ pub(crate) mod restore;
 mod row;
 mod rules;
 mod status;
+mod verify;
 
 pub(crate) use blame::{Blame, Blamed};
 pub(crate) use change::{Change, ObjectName};
@@ -36,7 +37,8 @@ pub(crate) use point::{PointPlan, PointVolume, RecoveryPoint, RecoveryPoints};
 pub(crate) use restore::Restore;
 pub(crate) use row::{File, Files, Row};
 pub(crate) use rules::Rules;
-pub(crate) use status::{Cluster, DeadApi, Status};
+pub(crate) use status::{Cluster, DeadApi, Fanout, Status};
+pub(crate) use verify::{Verification, Version as VersionOf};
 
 /// The version that every document states.
 pub(crate) const API_VERSION: &str = "hindcast.dev/v1";
@@ -118,6 +120,8 @@ pub(crate) struct KeyName {
     pub(crate) created: String,
     /// Whether new values are sealed with it.
     pub(crate) active: bool,
+    /// What the seals of the log can be checked with by whoever has no key.
+    pub(crate) public_key: String,
 }
 
 impl Keys {
@@ -127,6 +131,7 @@ impl Keys {
             name: key.name.clone(),
             created: key.created.clone(),
             active: at == 0,
+            public_key: key.public().map(|public| hex(&public)).unwrap_or_default(),
         });
         Self { api_version: API_VERSION, kind: "KeyList", file: path.display().to_string(), keys: keys.collect() }
     }

@@ -20,6 +20,7 @@
 mod doubt;
 mod file;
 mod manifest;
+mod whole;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -44,6 +45,7 @@ pub use self::manifest::Manifest;
 pub(crate) use self::{
     doubt::{Doubt, Doubts},
     file::CheckpointFile,
+    whole::WholeCheckpoint,
 };
 
 /// Objects in a row group.

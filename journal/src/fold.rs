@@ -487,6 +487,14 @@ impl State {
         }
     }
 
+    /// Keeps every object as bytes again: what was changed takes several times as much as a tree.
+    pub(crate) fn pack(&mut self) {
+        for entry in self.objects.values_mut() {
+            entry.public = Form::Bytes(entry.public.bytes());
+            entry.managed = entry.managed.take().map(|managed| Form::Bytes(managed.bytes()));
+        }
+    }
+
     /// Checks the hash of every object that was changed. Those with sealed values are checked when they are opened.
     pub fn finish(&mut self) -> Result<()> {
         for entry in self.objects.values_mut().filter(|e| e.touched) {

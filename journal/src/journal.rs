@@ -77,6 +77,8 @@ pub struct End {
     pub time: i64,
     /// How far each domain is known.
     pub frontier: FrontierVector,
+    /// The newest segment's metadata.
+    pub(crate) meta: Option<Box<Meta>>,
 }
 
 impl Journal {
@@ -307,9 +309,10 @@ impl Journal {
             last: meta.last,
             chain: meta.chain_after,
             epoch: meta.epoch,
-            writer: meta.writer,
+            writer: meta.writer.clone(),
             time: meta.time,
-            frontier: meta.frontier,
+            frontier: meta.frontier.clone(),
+            meta: Some(Box::new(meta)),
         })
     }
 
@@ -322,6 +325,7 @@ impl Journal {
             writer: String::new(),
             time: 0,
             frontier: FrontierVector::new(),
+            meta: None,
         }
     }
 }

@@ -88,6 +88,11 @@ impl Layout {
         self.root.clone().join("keys")
     }
 
+    /// An object by its name below the cluster's folder.
+    pub(crate) fn named(&self, name: &str) -> Path {
+        name.split('/').fold(self.root.clone(), Path::join)
+    }
+
     fn below(&self, folder: &str, name: &str) -> Path {
         self.root.clone().join(folder).join(name)
     }

@@ -29,6 +29,7 @@ mod file;
 
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +145,24 @@ impl Merged {
             return Err(of_others(&path));
         }
         file::excerpt(journal, &file, scope).await.map(Some)
+    }
+
+    /// The file that a merged file of this name stands in, the segments in it, and the bytes that this version makes of
+    /// those: for whoever proves it.
+    pub(crate) async fn proven(
+        journal: &Journal,
+        level: u8,
+        numbers: RangeInclusive<u64>,
+    ) -> Result<(Bytes, Vec<Segment>, Self, Bytes)> {
+        let path = journal.store().layout().merged(level, *numbers.start(), *numbers.end());
+        let bytes = journal.store().get(&path).await?;
+        let segments = file::open(path.as_ref(), journal.cluster(), bytes.clone())?;
+        let held = segments.first().zip(segments.last()).map(|(a, b)| a.meta.segment..=b.meta.segment);
+        if held != Some(numbers) {
+            return Err(of_others(&path));
+        }
+        let (merged, made) = file::build(level, &segments)?;
+        Ok((bytes, segments, merged, made))
     }
 
     /// The segments that a file holds, which are those of its name, and its size and footer.

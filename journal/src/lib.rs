@@ -22,12 +22,14 @@ pub mod level;
 mod partly;
 pub mod parts;
 pub mod point;
+pub mod proof;
 pub mod read;
 pub mod row;
 pub mod seal;
 pub mod segment;
 pub mod store;
 pub mod trim;
+pub mod verify;
 pub mod writer;
 
 pub use cut::Moment;

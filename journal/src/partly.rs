@@ -155,7 +155,7 @@ pub(crate) fn footer(file: &Bytes) -> Option<Footer> {
     Some((length, sha256(&file.slice(from as usize..))))
 }
 
-fn altered(path: &Path) -> Error {
+pub(crate) fn altered(path: &Path) -> Error {
     Error::corrupt(path.to_string(), "was altered or damaged: its bytes do not have the digest written for them")
         .with_hint("restore this object from a copy of the bucket, or ask for a moment before it")
 }

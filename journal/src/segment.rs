@@ -229,6 +229,18 @@ pub(crate) fn open(what: &str, bytes: Bytes) -> Result<(Meta, SerializedFileRead
     Ok((meta, reader))
 }
 
+/// Whether each row group of a file is where its footer says, with the digest that it says.
+pub(crate) fn groups_hold(what: &str, file: &Bytes) -> bool {
+    let Ok((meta, reader)) = open(what, file.clone()) else { return false };
+    let groups = meta.extra.get("groups").and_then(|text| serde_json::from_str::<Vec<GroupBytes>>(text).ok());
+    let holds = |group: &GroupBytes| {
+        let range = usize::try_from(group.start).ok().zip(usize::try_from(group.end).ok());
+        let part = range.and_then(|(start, end)| file.get(start..end));
+        part.is_some_and(|part| hex(digest::digest(&digest::SHA256, part).as_ref()) == group.sha256)
+    };
+    groups.is_some_and(|groups| groups.len() == reader.num_row_groups() && groups.iter().all(holds))
+}
+
 /// A segment's metadata and rows, checked: its cluster, contiguous positions, and its own chain values.
 pub(crate) fn decode(what: &str, cluster: &str, bytes: Bytes) -> Result<(Meta, Vec<Row>)> {
     let (meta, reader) = open(what, bytes)?;

@@ -18,6 +18,7 @@ mod patience;
 mod sort;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 

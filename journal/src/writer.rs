@@ -27,14 +27,18 @@ use crate::{
     facts,
     journal::End,
     parts::Micros,
+    proof::{self, Gathered, Seal, Statement, Stretch},
     row::{ChainHash, Op},
-    seal::{DataKeys, Place},
+    seal::{DataKeys, Key, Place},
     segment::{self, FrontierVector, Meta},
     store::Put,
 };
 
 /// Beyond this a create is not trusted on its own word.
 pub const STALL: Duration = Duration::from_secs(30);
+
+/// How many numbers are tried for a statement: another writer may take one.
+const RIVALS: usize = 3;
 
 /// How far back a starting writer looks for writers that take the journal from one another.
 const FIGHT_WINDOW: Micros = 60_000_000;
@@ -70,6 +74,15 @@ pub struct Durable {
     pub bytes: u64,
 }
 
+/// A seal that is to be staged.
+#[derive(Debug, Default)]
+pub struct Sealed {
+    /// The row; `None` without a key.
+    pub change: Option<Change>,
+    /// The number of its statement, if it has one.
+    pub statement: Option<u64>,
+}
+
 /// The fenced writer of one journal.
 #[derive(Debug)]
 pub struct Writer {
@@ -86,6 +99,8 @@ pub struct Writer {
     alive: Moment,
     /// The newest boundary known: number of the fact.
     boundary: u64,
+    /// Its segments since the last seal that stated any.
+    stretch: Stretch,
     #[cfg(feature = "sabotage")]
     sabotage: Sabotage,
 }
@@ -166,6 +181,11 @@ impl Writer {
     }
 
     fn at(journal: &Journal, identity: Identity, keys: Option<Arc<DataKeys>>, tail: End) -> Self {
+        // The newest segment is mostly the seal at the end of the run before, which nobody has stated yet.
+        let mut stretch = Stretch::before(tail.segment.max(1));
+        if let Some(meta) = &tail.meta {
+            stretch.push(meta);
+        }
         Self {
             alive: now(journal),
             journal: journal.clone(),
@@ -179,6 +199,7 @@ impl Writer {
             pending: None,
             agreed: false,
             boundary: 0,
+            stretch,
             #[cfg(feature = "sabotage")]
             sabotage: Sabotage::None,
         }
@@ -202,6 +223,11 @@ impl Writer {
     /// How far each domain was known with the newest segment.
     pub fn frontier(&self) -> &FrontierVector {
         &self.frontier
+    }
+
+    /// The keys it seals with, the one for new values first.
+    pub fn keys(&self) -> &[Arc<Key>] {
+        self.keys.as_ref().map_or(&[], |keys| keys.keys())
     }
 
     /// From here on, frontiers come from clocks that were compared with one another, so none is later than the moment
@@ -246,24 +272,59 @@ impl Writer {
         Ok(())
     }
 
-    /// A signed statement of how far the chain has come, as a change to stage next. `None` without a key.
-    pub fn seal(&self, domain: &str, rv: u64) -> Result<Option<Change>> {
-        let Some(key) = self.keys.as_ref().and_then(|k| k.key()) else { return Ok(None) };
+    /// Seals the log: a signed row of how far the chain has come, as a change to stage next. `None` without a key. What was
+    /// gathered of files is written as its statement first; without that, or if the store does not take it now, the
+    /// seal is of the rows alone.
+    pub async fn seal(&mut self, domain: &str, rv: u64, gathered: Option<&Gathered>) -> Result<Sealed> {
+        let Some(key) = self.keys.as_ref().and_then(|k| k.key()).cloned() else { return Ok(Sealed::default()) };
         let time = self.journal.parts().clock.now();
-        let chain = segment::hex(&self.chain);
-        let said = format!("hindcast seal v1\n{}\n{}\n{chain}\n{time}", self.journal.cluster(), self.last);
-        let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&key.seal)
-            .map_err(|_| Error::invalid("the seal key", "is not an Ed25519 seed"))?;
-        let body = facts::body(&serde_json::json!({
-            "pos": self.last,
-            "chain": chain,
-            "time": time,
-            "key": key.name,
-            "signature": segment::hex(pair.sign(said.as_bytes()).as_ref()),
-        }))?;
+        let statement = match gathered {
+            Some(gathered) => self.state(&key, time, gathered).await?,
+            None => None,
+        };
+        let number = statement.as_ref().map(|(number, _)| *number);
+        let at = (self.last, &self.chain);
+        let seal = Seal::sign(&key, self.journal.cluster(), at, time, statement)?;
         let mut change = Change::new(Op::Seal, domain, 0, rv);
-        (change.time_lo, change.time_hi, change.body) = (time, time, body);
-        Ok(Some(change))
+        (change.time_lo, change.time_hi, change.body) = (time, time, facts::body(&seal)?);
+        if number.is_some() {
+            self.stretch = Stretch::before(self.next);
+        }
+        Ok(Sealed { change: Some(change), statement: number })
+    }
+
+    /// Writes the statement of a seal; its number and digest. `None` if the store does not take it for now.
+    async fn state(&self, key: &Key, time: Micros, gathered: &Gathered) -> Result<Option<(u64, String)>> {
+        let store = self.journal.store();
+        for number in (gathered.newest + 1..).take(RIVALS) {
+            let statement = Statement {
+                cluster: self.journal.cluster().to_owned(),
+                number,
+                pos: self.last,
+                chain: segment::hex(&self.chain),
+                time,
+                key: key.name.clone(),
+                print: key.fingerprint(),
+                segments: Some(self.stretch.clone()).filter(|stretch| stretch.from <= stretch.to),
+                facts: gathered.facts.clone(),
+                whole: gathered.whole,
+                files: gathered.files.clone(),
+                gone: gathered.gone.clone(),
+            };
+            let file = statement.to_file(key)?;
+            let path = store.layout().meta(proof::SEAL, number);
+            match store.create(&path, file.clone()).await {
+                Ok(Put::Created) => return Ok(Some((number, proof::sha256(&file)))),
+                Ok(Put::Exists) => {}
+                // The next seal states the same and more.
+                Err(error) if error.kind().may_pass() => {
+                    tracing::warn!(%error, "a seal is without its statement of files");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// Finds the data keys for these changes' values and makes those that are missing. Returns the namespaces whose
@@ -345,6 +406,7 @@ impl Writer {
             last: pending.meta.last,
             bytes: pending.bytes.len() as u64,
         };
+        self.stretch.push(&pending.meta);
         self.next = n + 1;
         self.last = pending.meta.last;
         self.chain = pending.meta.chain_after;

@@ -35,6 +35,7 @@ use crate::{
     selection::Widen,
 };
 
+pub mod prove;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,8 @@
 //! **Invariants.** (1) Exactly one segment is in flight; the buffer grows meanwhile. (2) A segment that the store did
 //! not take is offered again, the same bytes, for ever; only being fenced or a bug ends the run. A value that cannot be
 //! sealed ends nothing: its row goes without it, and its kind is let go until sealing works again
-//! [`Flusher::seal_or_let_go`]. (3) The oldest buffered change waits at most `linger` before its PUT starts, if no PUT
+//! [`Flusher::seal_or_let_go`]. (3) The log is sealed every hour while rows come, and at the end [`Flusher::seal_if_due`]; reading
+//! what a seal states holds no segment up. (4) The oldest buffered change waits at most `linger` before its PUT starts, if no PUT
 //! is in flight.
 
 use std::{
@@ -13,8 +14,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use hindcast_journal::{Change, Parts, Writer, cut::MAIN};
-use tokio::sync::{Notify, watch};
+use hindcast_journal::{
+    Change, Error, Journal, Parts, Position, Writer,
+    cut::MAIN,
+    error::ErrorKind,
+    proof::{Gathered, Ledger},
+    seal::Key,
+};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     Result,
@@ -37,6 +47,7 @@ pub(crate) struct Flusher {
     /// Namespaces whose values cannot be sealed, and when that is tried next, on the monotonic clock.
     pub(crate) broken: BTreeSet<String>,
     pub(crate) probe_at: Duration,
+    pub(crate) sealing: Sealing,
 }
 
 /// How long sealing may fail, while the store answers, before the kind is let go.
@@ -45,21 +56,78 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is tried again then.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// How often the chain is sealed.
+/// How often the log is sealed while rows come, and how often while none do.
 const SEAL: Duration = Duration::from_hours(1);
+const SEAL_IDLE: Duration = Duration::from_hours(24);
+
+/// When it is sealed for the first time: whoever is restarted often is sealed too.
+const FIRST_SEAL: Duration = Duration::from_mins(10);
+
+/// How long the files that a seal states may take to be read.
+const GATHER: Duration = Duration::from_mins(2);
+
+/// The same at the end of a run.
+const GATHER_LAST: Duration = Duration::from_secs(2);
+
+/// The files that a seal is to state, on their way.
+type Gathering = JoinHandle<hindcast_journal::Result<(Ledger, Gathered)>>;
+
+/// When the log is sealed next, and what for.
+pub(crate) struct Sealing {
+    journal: Journal,
+    keys: Vec<Arc<Key>>,
+    /// When it is due.
+    at: Duration,
+    /// The last position that no seal is needed for.
+    sealed: Position,
+    /// When the last seal was made.
+    last: Duration,
+    /// What has been stated of files.
+    ledger: Option<Ledger>,
+    gathering: Option<Gathering>,
+}
+
+impl Sealing {
+    pub(crate) fn new(journal: &Journal, keys: Vec<Arc<Key>>, sealed: Position) -> Self {
+        let now = journal.parts().clock.monotonic();
+        let journal = journal.clone();
+        Self { journal, keys, at: now + FIRST_SEAL, sealed, last: now, ledger: None, gathering: None }
+    }
+
+    /// Begins to read the files that the next seal states.
+    fn gather(&mut self, limit: Duration) {
+        let (journal, keys) = (self.journal.clone(), self.keys.clone());
+        let ledger = self.ledger.take().unwrap_or_default();
+        self.gathering = Some(tokio::spawn(async move {
+            let gathering = ledger.gather(journal.store(), &keys);
+            journal.parts().timeout(limit, gathering).await.unwrap_or_else(|| {
+                let reason = "could not be read in time for a seal";
+                Err(Error::new(ErrorKind::Unavailable, "the files beside the log", reason))
+            })
+        }));
+    }
+
+    /// What was gathered, once it is.
+    async fn gathered(&mut self) -> Option<(Ledger, Gathered)> {
+        match self.gathering.take()?.await {
+            Ok(Ok(gathered)) => Some(gathered),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a seal is without its statement of files");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
 
 impl Flusher {
     /// Flushes until the run stops; then says how far everything was seen, and seals.
     pub(crate) async fn run(mut self) -> Result<()> {
-        let mut seal_at = self.parts.clock.monotonic() + SEAL;
         while !*self.stop.borrow_and_update() {
             if !self.broken.is_empty() && self.parts.clock.monotonic() >= self.probe_at {
                 self.try_to_seal().await;
             }
-            if self.parts.clock.monotonic() >= seal_at {
-                seal_at += SEAL;
-                self.seal().await?;
-            }
+            self.seal_if_due().await?;
             let due = match self.core.lock().due() {
                 Due::In(wait) if !self.broken.is_empty() => Due::In(wait.min(PROBE)),
                 due => due,
@@ -85,15 +153,46 @@ impl Flusher {
         while !self.core.lock().is_flushed() {
             self.flush().await?;
         }
+        // What was begun to be read may take too long now.
+        if let Some(begun) = self.sealing.gathering.take() {
+            begun.abort();
+        }
+        if !self.sealing.keys.is_empty() {
+            self.sealing.gather(GATHER_LAST);
+        }
         self.seal().await
+    }
+
+    /// Seals when that is due: what is to be stated is read beside the flushing.
+    async fn seal_if_due(&mut self) -> Result<()> {
+        let now = self.parts.clock.monotonic();
+        if self.sealing.gathering.as_ref().is_some_and(JoinHandle::is_finished) {
+            return self.seal().await;
+        }
+        if now >= self.sealing.at && self.sealing.gathering.is_none() && !self.sealing.keys.is_empty() {
+            self.sealing.at = now + SEAL;
+            let rows = self.writer.last() > self.sealing.sealed;
+            if rows || now.saturating_sub(self.sealing.last) >= SEAL_IDLE {
+                self.sealing.gather(GATHER);
+            }
+        }
+        Ok(())
     }
 
     /// Signs what is durable, when there is a key to sign with.
     async fn seal(&mut self) -> Result<()> {
+        let gathered = self.sealing.gathered().await;
         let frontier = self.writer.frontier().clone();
         let rv = frontier.get(MAIN).map_or(0, |point| point.rv);
-        let Some(seal) = self.writer.seal(MAIN, rv)? else { return Ok(()) };
-        self.commit(Batch { changes: vec![seal], frontier, demand: 0 }).await
+        let sealed = self.writer.seal(MAIN, rv, gathered.as_ref().map(|(_, gathered)| gathered)).await?;
+        if let (Some(number), Some((mut ledger, _))) = (sealed.statement, gathered) {
+            ledger.stated(number);
+            self.sealing.ledger = Some(ledger);
+        }
+        let Some(seal) = sealed.change else { return Ok(()) };
+        self.commit(Batch { changes: vec![seal], frontier, demand: 0 }).await?;
+        (self.sealing.sealed, self.sealing.last) = (self.writer.last(), self.parts.clock.monotonic());
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<()> {

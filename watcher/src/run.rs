@@ -22,7 +22,7 @@ use crate::{
     Commands, Error, Metrics, Result, Settings,
     access::Access,
     core::{Core, SharedCore},
-    flush::Flusher,
+    flush::{Flusher, Sealing},
     handle::{Command, DurableState},
     watchdog,
 };
@@ -96,6 +96,7 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         demand: 0,
     });
     let (stop, stopped) = watch::channel(false);
+    let sealing = Sealing::new(&journal, writer.keys().to_vec(), writer.last());
     let flusher = Flusher {
         core,
         parts: parts.clone(),
@@ -106,6 +107,7 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         stop: stopped,
         broken: std::collections::BTreeSet::new(),
         probe_at: Duration::ZERO,
+        sealing,
     };
     let mut flusher = tokio::spawn(flusher.run());
     let main = Main { kinds: Kinds::new(access.clone(), hints), access, commands, status, durable };

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use super::{Plugins, duration};
+use super::{Plugins, VolumesArg, duration};
 
 /// `hindcast point`.
 #[derive(Debug, Subcommand)]
@@ -81,17 +81,4 @@ pub(crate) struct PointCreate {
     /// Only say what would be taken
     #[arg(long)]
     pub(crate) plan: bool,
-}
-
-/// How volumes are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum VolumesArg {
-    /// As Pods' annotations say, else by a snapshot where a driver can, else file by file (--mover); the rest is missing
-    Auto,
-    /// Not at all
-    None,
-    /// By a snapshot
-    Snapshot,
-    /// File by file, where a running Pod has them mounted (--mover)
-    Files,
 }

@@ -11,10 +11,10 @@
 
 mod keys;
 mod operator;
-mod signals;
-mod start;
+pub(super) mod signals;
+pub(super) mod start;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hindcast_cluster::{Connector, NoClient};
 use hindcast_compactor as compactor;
@@ -26,7 +26,7 @@ use hindcast_journal::{
 use hindcast_operator::{Parts as Reconciler, Settings as Reconciling};
 use hindcast_watcher::{self as watcher, Handle, Metrics, Settings};
 use prometheus::Registry;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 use self::{
     keys::{prove, secrets},
@@ -37,7 +37,7 @@ use crate::{
     args::Run,
     context::Context,
     failure::{Exit, Failure, Result},
-    kubeconfig, listen, locations, logging, movers, past, plugins,
+    fanouts, kubeconfig, listen, locations, logging, movers, past, plugins,
     store::Access,
 };
 
@@ -51,6 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let (handle, commands) = watcher::channel();
     let (stop, stopped) = watch::channel(false);
     let (mut start, stage) = Start::new(&context.parts);
+    let published = registry.clone();
     let served = listen::Served { registry, handle: handle.clone(), stage, names: args.listen_name.clone() };
     let served = tokio::spawn(listen::serve(listener, served, ended(stopped.clone())));
     start.waits_for("the API server");
@@ -70,6 +71,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
             .hint("--context NAME chooses another cluster"));
     }
     let drivers = plugins::later(context, &args.plugins)?;
+    let targets = fanouts::read(context, &args.fanouts)?;
     let location = past::locate(context, Access::Write)?;
     let (secrets, keys) = secrets(context, args)?;
     let rules = Rules::parse(&args.seal).map_err(Failure::from)?;
@@ -83,7 +85,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     locations::check(&context.common.volume_location)?;
     start.ride("trying out the store", async || journal.store().probe().await).await?;
     let identity = identity(&context.parts);
-    let name = identity.writer.clone();
+    let (name, holder) = (identity.writer.clone(), fanouts::holder(identity.clone()));
     let opens = keys.clone();
     let keys = (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
     prove(context, args, &mut start, &journal, keys.as_deref()).await?;
@@ -124,6 +126,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, opener, movers };
         operator::reconcile(settings, parts, stopped.clone())
     };
+    let (news, bring) = handle.commits();
+    let mut publishing = targets.spawn(&journal, &published, &holder, &news, &stopped);
+    publishing.spawn(bring);
     let policy = compactor::Policy { keep: args.raw.keep_raw.into(), ..compactor::Policy::default() };
     let behind = tokio::spawn(compact(policy, (journal, name, epoch), compacting, handle.clone(), stopped));
     let reconciling = tokio::spawn(reconciling);
@@ -131,7 +136,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
     stop.send_replace(true);
     // What they might still fail at changes nothing that is durable.
-    let _ = tokio::join!(served, behind, reconciling);
+    let _ = tokio::join!(served, behind, reconciling, last(publishing));
     let durable = handle.durable().borrow().clone();
     tracing::info!(segment = durable.segment, position = durable.last, "stopped");
     outcome?;
@@ -139,6 +144,20 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         context.printer.note(format!("interrupted: durable up to position {}", durable.last));
     }
     Ok(exit)
+}
+
+/// How long fan-outs may take to end.
+const LAST_EVENTS: Duration = Duration::from_secs(10);
+
+/// Waits for fan-outs, but not for a broker or a store that is away.
+async fn last(mut publishing: JoinSet<()>) {
+    let ended = async { while publishing.join_next().await.is_some() {} };
+    #[expect(clippy::disallowed_methods, reason = "cli composes the real clock")]
+    let late = tokio::time::sleep(LAST_EVENTS);
+    tokio::select! {
+        () = ended => {}
+        () = late => {}
+    }
 }
 
 /// Clients of one kubeconfig, each with connections of its own.

@@ -1,6 +1,7 @@
 //! `hindcast status`: what is protected, and up to when.
 
 use hindcast_cluster::discovery::API_SERVICES;
+use hindcast_fanout::cursor;
 use hindcast_journal::{cut::At, fold::Scope};
 use hindcast_restorer::View;
 
@@ -12,7 +13,7 @@ use crate::{
     past::{self, Reading, alias},
     render,
     store::Access,
-    view::{Cluster, DeadApi, Status, Warning},
+    view::{Cluster, DeadApi, Fanout, Status, Warning},
     words,
 };
 
@@ -31,6 +32,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         // What was just read may have been written since this command began.
         let mut cluster = Cluster::new(&status, alias, context.parts.clock.now());
         cluster.dead_apis = dead_apis(&mut past).await?;
+        cluster.fanouts = fanouts(&past, cluster.last_position).await?;
         let mut warn = |code: &str, message: String| {
             warnings.push(Warning { code: code.to_owned(), message: format!("cluster {uid}: {message}") });
         };
@@ -77,6 +79,17 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         _ => render::status::print(context, &status),
     }
     Ok(Exit::Done)
+}
+
+/// What is published, as far as cursors tell.
+async fn fanouts(past: &Reading<'_>, last: u64) -> Result<Vec<Fanout>> {
+    let mut out = Vec::new();
+    for name in cursor::names(&past.journal).await? {
+        if let Some(fact) = cursor::read(&past.journal, &name).await? {
+            out.push(Fanout::new(name, fact, last));
+        }
+    }
+    Ok(out)
 }
 
 /// The aggregated APIs that do not answer, as far as the journal knows.

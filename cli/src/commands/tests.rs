@@ -4,6 +4,7 @@ mod compact;
 mod golden;
 mod journal;
 pub(super) mod schema;
+mod verify;
 
 use clap::Parser as _;
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long the API server may take to say which cluster it is; at 3 a.m. it may be what is down.
-const CLUSTER_LIMIT: Duration = Duration::from_secs(4);
+pub(crate) const CLUSTER_LIMIT: Duration = Duration::from_secs(4);
 
 /// How long a running Hindcast may take to close the cut, at least.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);

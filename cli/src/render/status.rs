@@ -7,7 +7,7 @@ use crate::{
     columns::span,
     context::Context,
     printer::{Style, Text},
-    view::{Cluster, DeadApi, Status},
+    view::{Cluster, DeadApi, Fanout, Status},
 };
 
 #[cfg(test)]
@@ -21,6 +21,7 @@ pub(crate) fn print(context: &Context<'_>, status: &Status) {
         }
         heading(context, status, cluster);
         dead(context, cluster);
+        fanouts(context, cluster);
         kinds(context, cluster);
         gaps(context, cluster);
     }
@@ -102,6 +103,23 @@ fn since(micros: Micros) -> String {
     match micros {
         ..-2_000_000 => format!("{} ahead of this machine's clock", span(-micros)),
         micros => format!("{} ago", span(micros.max(0))),
+    }
+}
+
+/// What is published, a line each.
+fn fanouts(context: &Context<'_>, cluster: &Cluster) {
+    let when = |time: &str| {
+        time.parse::<jiff::Timestamp>()
+            .map_or_else(|_| time.to_owned(), |t| context.wall.show_millis(t.as_microsecond()))
+    };
+    for Fanout { name, target, position, behind, written, failing_since, reason, .. } in &cluster.fanouts {
+        let mut line = Text::default();
+        let far = format!("{name}: {target} up to position {position}, {behind} behind (as of {})", when(written));
+        line.push(Style::Bold, format!("{:<14}", "fan-out")).push(Style::Plain, far);
+        if let (Some(since), Some(reason)) = (failing_since, reason) {
+            line.push(Style::Red, format!("; failing since {}: {reason}", when(since)));
+        }
+        context.printer.line(&line);
     }
 }
 

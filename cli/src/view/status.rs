@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hindcast_cluster::discovery::{self, Aggregated, Dead};
+use hindcast_fanout::cursor::Fact;
 use hindcast_journal::{
     exact::{self, Value},
     facts::CoverEnd,
@@ -80,6 +81,9 @@ pub(crate) struct Cluster {
     /// The aggregated APIs that do not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) dead_apis: Vec<DeadApi>,
+    /// What is published, and how far.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fanouts: Vec<Fanout>,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) gaps: Vec<Gap>,
 }
@@ -103,6 +107,43 @@ impl DeadApi {
         let Aggregated { name, service, dead, .. } = discovery::aggregated(&exact::to_canonical(object))?;
         let Dead { since, why } = dead?;
         Some(Self { name, service, since, reason: why })
+    }
+}
+
+/// One fan-out, as its cursor tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Fanout {
+    pub(crate) name: String,
+    pub(crate) target: String,
+    /// The target has acknowledged everything up to here.
+    pub(crate) position: u64,
+    /// How many rows are behind that.
+    pub(crate) behind: u64,
+    /// When that was written.
+    pub(crate) written: String,
+    pub(crate) by: String,
+    /// Since when it does not get on, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failing_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+impl Fanout {
+    /// What a cursor says, with a journal that ends at `last`.
+    pub(crate) fn new(name: String, fact: Fact, last: u64) -> Self {
+        let (since, reason) = fact.trouble.map(|trouble| (rfc3339(trouble.since), trouble.reason)).unzip();
+        Self {
+            name,
+            target: fact.target,
+            position: fact.position,
+            behind: last.saturating_sub(fact.position),
+            written: rfc3339(fact.time),
+            by: fact.holder,
+            failing_since: since,
+            reason,
+        }
     }
 }
 
@@ -181,6 +222,7 @@ impl Cluster {
             protected_since: status.recoverable_from.map(rfc3339),
             now,
             dead_apis: Vec::new(),
+            fanouts: Vec::new(),
             kinds: status
                 .kinds
                 .iter()

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use parquet::file::reader::FileReader as _;
 
 use super::{COUNTS, Checkpoint, StoredPoint};
@@ -64,9 +65,14 @@ impl Checkpoint {
 
     /// The checkpoint whose file stands at a position, as that file says, with the chain value it was made at.
     pub(super) async fn standing(journal: &Journal, pos: Position) -> Result<(Self, ChainHash)> {
+        let bytes = journal.store().get(&journal.store().layout().checkpoint(pos)).await?;
+        Self::standing_in(journal, pos, bytes).await
+    }
+
+    /// The same of a file's bytes.
+    pub(super) async fn standing_in(journal: &Journal, pos: Position, bytes: Bytes) -> Result<(Self, ChainHash)> {
         let path = journal.store().layout().checkpoint(pos);
         let what = path.as_ref();
-        let bytes = journal.store().get(&path).await?;
         let (meta, reader) = segment::open(what, bytes.clone())?;
         let bad = || Error::corrupt(what, format!("is not a checkpoint at position {pos}"));
         if meta.role != "checkpoint" || meta.last != pos {
@@ -95,7 +101,7 @@ impl Checkpoint {
 
     /// Whether its file holds the state that another description of it tells of: that of the same cut, or of a later one
     /// which no row separates from it.
-    fn has_state_of(&self, named: &Self) -> bool {
+    pub(super) fn has_state_of(&self, named: &Self) -> bool {
         let whole = |c: &Self| c.fold_from == c.pos + 1;
         // Domains that an earlier version left out were added to its description.
         let same = self.domains.iter().all(|(domain, own)| {

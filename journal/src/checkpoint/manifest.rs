@@ -84,7 +84,7 @@ impl Manifest {
         }
     }
 
-    fn parse(number: u64, bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(number: u64, bytes: &[u8]) -> Result<Self> {
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::corrupt(format!("meta/manifest/{number}"), e.to_string()))?;
         let mut manifest = Self { number, ..manifest };
@@ -105,7 +105,13 @@ impl Manifest {
         Ok(manifest)
     }
 
-    async fn page(journal: &Journal, number: u64) -> Result<Self> {
+    /// The manifest that this one goes on from, by its number.
+    pub(crate) fn continues(&self) -> Option<u64> {
+        self.continues.as_ref().map(|page| page.manifest)
+    }
+
+    /// The manifest of a number.
+    pub(crate) async fn page(journal: &Journal, number: u64) -> Result<Self> {
         let bytes = journal.store().get(&journal.store().layout().meta("manifest", number)).await?;
         Self::parse(number, &bytes)
     }

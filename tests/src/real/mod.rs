@@ -3,6 +3,7 @@
 //! - [`Cluster`]: a private control plane (etcd, API server, optionally controllers and an etcd for Events).
 //! - [`Node`]: a node of it, whose Pods run, from the images of [`Image`]; [`Csi`]: volumes and snapshots.
 //! - [`Minio`]: an S3-compatible store; [`Azurite`] and [`FakeGcs`]: stores as Azure and Google have them.
+//! - [`Kafka`]: a broker, and Kafka's own tools to look at it with.
 //! - [`Moto`]: Amazon's services, as far as a Python package has them.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`ConnectProxy`]: a company's proxy, through which everything has to go.
@@ -28,6 +29,7 @@ mod fake_gcs;
 mod http_proxy;
 pub(crate) mod https;
 mod images;
+pub mod kafka;
 mod minio;
 mod moto;
 mod node;
@@ -47,6 +49,7 @@ pub use fake_clock::FakeClock;
 pub use fake_gcs::FakeGcs;
 pub use http_proxy::{Fault, HttpProxy, Rule};
 pub use images::Image;
+pub use kafka::Kafka;
 pub use minio::Minio;
 pub use moto::Moto;
 pub use node::{Answer, Namespace, Node};

@@ -6,6 +6,8 @@ mod access;
 mod bad_input;
 mod coverage;
 mod databases;
+#[cfg(feature = "kafka")]
+mod fanout;
 mod files;
 mod later;
 mod lives;
@@ -25,6 +27,7 @@ mod soak;
 mod stores;
 mod stuck;
 mod testbed;
+mod verify;
 
 /// Trials whose figures are held to a bound run alone: on two cores two at once measure each other.
 static FIGURES: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());

@@ -13,8 +13,8 @@ use std::{
 use super::tree::{CRATES, files, metadata, root};
 
 /// The crates whose code must be deterministic given its parts.
-const LIBRARIES: [&str; 8] =
-    ["journal", "watcher", "compactor", "snapshotter", "restorer", "mover", "plugin", "operator"];
+const LIBRARIES: [&str; 9] =
+    ["journal", "watcher", "compactor", "snapshotter", "restorer", "mover", "plugin", "operator", "fanout"];
 
 /// The crate that stands inside the folder of another, and is read with it: its name and its folder.
 const NESTED: (&str, &str) = ("cluster", "watcher/cluster");

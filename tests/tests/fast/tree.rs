@@ -9,8 +9,19 @@ use std::{
 use serde_json::Value;
 
 /// The folders of the crates, but for the one that stands inside another: the tests are the last.
-pub(crate) const CRATES: [&str; 10] =
-    ["journal", "watcher", "compactor", "snapshotter", "restorer", "mover", "plugin", "operator", "cli", "tests"];
+pub(crate) const CRATES: [&str; 11] = [
+    "journal",
+    "watcher",
+    "compactor",
+    "snapshotter",
+    "restorer",
+    "mover",
+    "plugin",
+    "operator",
+    "fanout",
+    "cli",
+    "tests",
+];
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {

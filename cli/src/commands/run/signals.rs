@@ -11,7 +11,7 @@ pub(super) async fn ended(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Waits for a signal; a second one ends the process at once.
-pub(super) async fn signalled() -> Exit {
+pub(in crate::commands) async fn signalled() -> Exit {
     let exit = signal().await;
     tracing::info!("stopping: writing what is buffered; again to stop at once");
     tokio::spawn(async {

@@ -79,7 +79,7 @@ impl Start {
 }
 
 /// Who writes. The instance is what a supervisor restarts: the same host and parent process.
-pub(super) fn identity(parts: &Parts) -> Identity {
+pub(in crate::commands) fn identity(parts: &Parts) -> Identity {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .map(|name| name.trim().to_owned())

@@ -7,6 +7,7 @@ use hindcast_journal::{
     Change, Journal, Parts, Writer,
     encode::{Base, Encoder, Observation},
     facts::{self, CoverEnd, Discovery, Gap, Grade, Mark, PrinterColumn, Uncovered},
+    proof::Ledger,
     row::{Op, Source},
     seal::{DataKeys, Key, Secrets},
     segment::{FrontierPoint, FrontierVector},
@@ -48,6 +49,19 @@ impl World {
     /// A folder with nothing in it.
     pub(super) fn empty() -> Self {
         Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    /// A journal that was sealed when it was written, with all that is in it.
+    pub(super) fn sealed() -> Self {
+        let world = Self::new(Stored::Sealed);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(seal(&world.url(), &world.key_file()));
+        world
+    }
+
+    /// A file of the journal.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join("journal").join(CLUSTER).join(name)
     }
 
     pub(super) fn path(&self, name: &str) -> String {
@@ -143,11 +157,30 @@ impl Play {
     }
 }
 
-async fn write(url: &str, stored: Stored, key: Arc<Key>, parts: Parts) {
+/// The cluster's uid.
+pub(super) const CLUSTER: &str = "7385aaaa-0000-4000-8000-000000000001";
+
+fn open(url: &str, parts: &Parts) -> Journal {
     let location = store::open(url, Access::Write).unwrap();
-    let cluster = "7385aaaa-0000-4000-8000-000000000001";
-    let journal = Journal::open(location.store, &location.prefix, cluster, parts.clone());
-    let keys = Arc::new(DataKeys::new(cluster, vec![key.clone()], parts));
+    Journal::open(location.store, &location.prefix, CLUSTER, parts.clone())
+}
+
+async fn seal(url: &str, key_file: &str) {
+    let parts = Parts::system();
+    let journal = open(url, &parts);
+    let keys = keyfile::read_existing(&PathBuf::from(key_file)).unwrap().keys.into_iter().map(Arc::new).collect();
+    let keys = Arc::new(DataKeys::new(CLUSTER, keys, parts));
+    let identity = Identity { writer: "w".into(), instance: "i".into() };
+    let mut writer = Writer::claim(&journal, identity, Some(keys)).await.unwrap();
+    let (_, gathered) = Ledger::default().gather(journal.store(), writer.keys()).await.unwrap();
+    let sealed = writer.seal("main", 21, Some(&gathered)).await.unwrap();
+    writer.stage(sealed.change.into_iter().collect(), writer.frontier().clone()).await.unwrap();
+    writer.commit().await.unwrap();
+}
+
+async fn write(url: &str, stored: Stored, key: Arc<Key>, parts: Parts) {
+    let journal = open(url, &parts);
+    let keys = Arc::new(DataKeys::new(CLUSTER, vec![key.clone()], parts));
     let identity = Identity { writer: "w".into(), instance: "i".into() };
     let mut writer = Writer::claim(&journal, identity, Some(keys)).await.unwrap();
     let secrets = match stored {
