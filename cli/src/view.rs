@@ -113,6 +113,7 @@ pub(crate) struct Keys {
 
 /// A key without its secrets.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct KeyName {
     /// Its name.
     pub(crate) name: String,

@@ -244,8 +244,10 @@ impl<'a> Fanout<'a> {
     /// Writes the cursor if that is due.
     async fn keep(&mut self, outages: &Outages, now: bool) -> Result<()> {
         let trouble = outages.trouble();
-        let news = self.done > self.cursor.position() || trouble.is_some() != self.cursor.trouble().is_some();
-        if !news || (!now && self.cursor.age() < self.settings.every) {
+        let turned = trouble.is_some() != self.cursor.trouble().is_some();
+        let news = turned || self.done > self.cursor.position();
+        let every = if turned { self.settings.every.min(TURNED) } else { self.settings.every };
+        if !news || (!now && self.cursor.age() < every) {
             return Ok(());
         }
         match self.cursor.write(self.done, trouble).await {
@@ -268,6 +270,9 @@ impl<'a> Fanout<'a> {
 
 /// How long a target may acknowledge nothing of what waits before that is told; it doubles.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// How old the cursor is at least when it tells that an outage began or ended: `status` shall not learn of it a minute later.
+const TURNED: Duration = Duration::from_secs(10);
 
 /// How often what is due is looked at while something waits.
 const TICK: Duration = Duration::from_secs(1);

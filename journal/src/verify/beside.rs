@@ -17,7 +17,7 @@ use crate::{
     Journal, Position, Result,
     checkpoint::{Checkpoint, Manifest},
     error::ErrorKind,
-    level::Merged,
+    level::{HIGHEST, Merged},
     proof::{fact_of, point_of, sha256},
 };
 
@@ -30,7 +30,7 @@ pub(super) struct Live {
     pub(super) checkpoints: BTreeMap<Position, Checkpoint>,
     /// By first segment, level and last segment.
     pub(super) merged: BTreeMap<(u64, u8, u64), Merged>,
-    /// Merged files that any manifest ever named: nothing removes them.
+    /// Merged files that any manifest ever named.
     ever: BTreeSet<(u64, u8, u64)>,
     /// The segment below which segments may be gone.
     pub(super) boundary: u64,
@@ -176,7 +176,9 @@ fn absent(inventory: &Inventory, live: &Live, findings: &mut Findings) {
         findings.helped(Verdict::Missing, format!("checkpoints/{pos:020}.parquet"), reason, remedy);
     }
     for (first, level, last) in live.ever.iter().copied() {
-        if inventory.merged.contains(&(first, level, last)) {
+        // Below the boundary a file of the highest level stands for those of lower ones, and these are removed.
+        let removed = level < HIGHEST && last < live.boundary;
+        if removed || inventory.merged.contains(&(first, level, last)) {
             continue;
         }
         let (reason, remedy) = match live.merged.contains_key(&(first, level, last)) {

@@ -1,4 +1,4 @@
-//! Kafka, a broker that is its own controller (KRaft), as a child process; and Kafka's own tools to look at it with.
+//! Kafka, a broker that is its own controller (`KRaft`), as a child process; and Kafka's own tools to look at it with.
 //!
 //! Its jars lie in the cache of built servers, named by the hash of what pins them: versions in `pom.xml`, and the SHA-256
 //! of every file. Maven fetches them; they are checked and moved to their place under a lock, as the Go servers are

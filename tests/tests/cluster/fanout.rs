@@ -318,7 +318,8 @@ fn compare(records: &[Record], rows: &[&Row]) -> Result<usize> {
         let should = event_of(row)?;
         ensure!(event == should, "position {position}:\n{event:#}\nand not\n{should:#}");
         ensure!(event["partitionkey"] == record.key, "{}", record.key);
-        ensure!(!record.value.contains(&base64("secret-")[..8]), "a value in clear: {}", record.value);
+        let secret = event["data"]["resource"] == "secrets";
+        ensure!(!secret || !record.value.contains(&base64("secret-")[..8]), "a value in clear: {}", record.value);
         let (partition, positions) = kept.entry(&record.key).or_insert((record.partition, Vec::new()));
         ensure!(*partition == record.partition, "{} is in two partitions", record.key);
         if positions.last().is_none_or(|last| position > *last) {

@@ -67,7 +67,7 @@ async fn who_one_is(log: &Log, dir: &Workdir, kafka: &Kafka, authority: &Authori
         std::fs::write(&path, text).map(|()| path.display().to_string())
     };
     let (ours, others) = (file("ca.pem", &authority.pem())?, file("other.pem", &Authority::new("other")?.pem())?);
-    let (writer, stranger) = (file("writer", WRITER)?, file("stranger", &format!("{STRANGER}\n"))?);
+    let (writer, stranger) = (file("writer.name", WRITER)?, file("stranger.name", &format!("{STRANGER}\n"))?);
     let (right, wrong) = (file("right", PASSWORD)?, file("wrong", "not-this")?);
     let start = |name: &str, ca: &str, who: &str, password: &str| {
         let args = ["--name-of-cursor", name, "--from", "beginning", "--once", "--tls-ca", ca, "--sasl-mechanism"];
@@ -176,13 +176,17 @@ async fn beside_protection(dir: &Workdir, kafka: &Kafka) -> Result<()> {
         ),
     )?;
     let running = hindcast.run(&["--fanout", &targets.display().to_string()]).await?;
-    running.wait_metric("hindcast_fanout_up{target=\"kafka-beside\"}", SOON, |up| up == 0.0).await?;
+    running.wait_metric("hindcast_fanout_up{target=\"kafka-beside\"}", SOON, |up| up < 0.5).await?;
     running.close().await?;
     says(&running.process, &["cannot publish", "see that the brokers are up"]).await?;
     kafka.restart().await?;
-    running.wait_metric("hindcast_fanout_up{target=\"kafka-beside\"}", SOON, |up| up == 1.0).await?;
+    running.wait_metric("hindcast_fanout_up{target=\"kafka-beside\"}", SOON, |up| up > 0.5).await?;
     running.wait_metric("hindcast_fanout_events_total{target=\"kafka-beside\"}", SOON, |events| events > 50.0).await?;
-    running.wait_metric("hindcast_fanout_up{target=\"kafka-nowhere\"}", SOON, |up| up == 0.0).await?;
-    ask(&hindcast, &["status"]).await?.is(0, &["kafka-beside: kafka topic beside", "failing since"])?;
+    running.wait_metric("hindcast_fanout_up{target=\"kafka-nowhere\"}", SOON, |up| up < 0.5).await?;
+    let told = async || {
+        let status = ask(&hindcast, &["status"]).await?;
+        Ok(status.is(0, &["kafka-beside: kafka topic beside", "failing since"]).is_ok())
+    };
+    until("status says who fails", SOON, told).await?;
     running.stop().await
 }
