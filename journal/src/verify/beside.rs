@@ -175,9 +175,12 @@ fn absent(inventory: &Inventory, live: &Live, findings: &mut Findings) {
         let remedy = "put the object back from a copy of the bucket; moments before it are read all the same";
         findings.helped(Verdict::Missing, format!("checkpoints/{pos:020}.parquet"), reason, remedy);
     }
+    let highest = live.ever.iter().chain(&inventory.merged).filter(|(_, level, _)| *level == HIGHEST);
+    let highest: BTreeMap<u64, u64> = highest.map(|(first, _, last)| (*first, *last)).collect();
     for (first, level, last) in live.ever.iter().copied() {
         // Below the boundary a file of the highest level stands for those of lower ones, and these are removed.
-        let removed = level < HIGHEST && last < live.boundary;
+        let over = highest.range(..=first).next_back().is_some_and(|(_, end)| *end >= last);
+        let removed = level < HIGHEST && last < live.boundary && over;
         if removed || inventory.merged.contains(&(first, level, last)) {
             continue;
         }
