@@ -164,6 +164,10 @@ impl<'a> Log<'a> {
                 }
                 Err(error) => return Err(error),
             };
+            let found = match found {
+                Some(segment) if number < self.live.boundary => self.stray(segment).await?,
+                found => found,
+            };
             let raw = found.is_some();
             let found = match found {
                 Some(segment) => Some(segment),
@@ -299,6 +303,25 @@ impl<'a> Log<'a> {
                 Err(error) => return Err(error),
             }
         }
+        Ok(None)
+    }
+
+    /// A segment below the boundary, unless a merged file has another of its number: the merged file is what is read there, whatever
+    /// a writer that slept through the removal has put into the free name since.
+    async fn stray(&mut self, segment: Segment) -> Result<Option<Segment>> {
+        let number = segment.meta.segment;
+        let other = |open: &&Open| {
+            let at = number.checked_sub(open.first).and_then(|at| usize::try_from(at).ok());
+            at.and_then(|at| open.metas.get(at)).is_some_and(|(meta, _)| *meta != segment.meta)
+        };
+        let Some(name) = self.open.iter().find(other).map(|open| open.name.clone()) else { return Ok(Some(segment)) };
+        if self.substitute(number).await?.is_none_or(|held| held.meta == segment.meta) {
+            return Ok(Some(segment));
+        }
+        let reason =
+            format!("stands where segments may be removed, and says another thing than {name}, which is read there");
+        let remedy = "move it away: no reader reads it; a writer that had lost the journal may have written it";
+        self.findings.helped(Verdict::Late, segment_name(number), reason, remedy);
         Ok(None)
     }
 

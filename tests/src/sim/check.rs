@@ -6,7 +6,8 @@
 //!    is of an object born and gone inside a `healed` one;
 //! 3. the log says nothing that did not happen, and marks what it can only tell through a later schema;
 //! 4. the state at revisions, through the public timeline, is the server's state then;
-//! 5. who should be covered at the end is, who should not is not, and nothing is `lost` without a reason.
+//! 5. `verify` finds every file to be what was written;
+//! 6. who should be covered at the end is, who should not is not, and nothing is `lost` without a reason.
 //!
 //! A schema change alters what is read of a version: then any reading from the write's schema on is right, and at the
 //! end only the newest. Start at [`check`].
@@ -21,6 +22,7 @@ use hindcast_journal::{
     fold::{self, ObjectKey, Scope, State},
     row::{Op, Source},
     segment::FrontierVector,
+    verify::{self, Asked, Verdict},
 };
 use hindcast_restorer::{Protection, View};
 use object_store::path::Path;
@@ -125,7 +127,21 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
             problems.push(format!("a moment cannot be read: {e}"));
         }
     }
+    problems.extend(whole(&journal).await);
     some(problems)
+}
+
+/// What `verify` finds in a journal that nobody tampered with, whatever was merged, removed, or died midway.
+async fn whole(journal: &Journal) -> Vec<String> {
+    match verify::verify(journal, &Asked::default(), &|_| {}).await {
+        Ok(mut report) => {
+            // A writer that slept through the removal of a segment may have put one of its own into the free name.
+            report.findings.retain(|finding| finding.verdict != Verdict::Late);
+            let found = report.findings.into_iter().map(|finding| format!("verify: {finding:?}"));
+            found.chain(report.unproven.into_iter().map(|what| format!("verify: unproven: {what}"))).collect()
+        }
+        Err(error) => vec![format!("verify: {error}")],
+    }
 }
 
 /// How far bounds of time may be wrong.
