@@ -3,6 +3,7 @@
 
 pub mod clouds;
 pub mod drivers;
+pub mod fuzz;
 pub mod http;
 pub mod manifests;
 pub mod oracle;

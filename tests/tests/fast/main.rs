@@ -7,6 +7,7 @@ mod circles;
 mod dependencies;
 mod files;
 mod follow;
+mod fuzz;
 mod plugins;
 mod points;
 mod sim;
