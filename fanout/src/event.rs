@@ -29,6 +29,7 @@ use hindcast_journal::{
     parts::Micros,
     row::{Body, Op},
     seal::Rules,
+    segment::hex,
 };
 
 use crate::hide;
@@ -214,8 +215,8 @@ fn data(cluster: &str, row: &Row, guesses: bool, body: Option<(&'static str, Tol
     out.text("resourceVersion", &row.rv.to_string());
     out.text("baseResourceVersion", &row.base_rv.map_or_else(String::new, |rv| rv.to_string()));
     if !guesses {
-        out.text("stateHash", &row.state_hash.map_or_else(String::new, hex));
-        out.text("baseHash", &row.base_hash.map_or_else(String::new, hex));
+        out.text("stateHash", &row.state_hash.map_or_else(String::new, |hash| hex(&hash)));
+        out.text("baseHash", &row.base_hash.map_or_else(String::new, |hash| hex(&hash)));
     }
     out.text("hashKey", &row.hash_key);
     out.text("manager", &row.manager);
@@ -228,10 +229,6 @@ fn data(cluster: &str, row: &Row, guesses: bool, body: Option<(&'static str, Tol
         None => {}
     }
     out.end()
-}
-
-fn hex(bytes: [u8; 8]) -> String {
-    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 /// A JSON object that is written member by member, in this order.

@@ -15,12 +15,11 @@ use parquet::{
         serialized_reader::SerializedFileReader,
     },
 };
-use ring::digest;
 
 use crate::{
     Error, Journal, Result, Row,
     fold::ObjectKey,
-    segment::{self, GroupBytes, Meta},
+    segment::{self, GroupBytes, Meta, sha256},
 };
 
 /// The size of a file's footer, and the footer's SHA-256.
@@ -158,10 +157,6 @@ pub(crate) fn footer(file: &Bytes) -> Option<Footer> {
 pub(crate) fn altered(path: &Path) -> Error {
     Error::corrupt(path.to_string(), "was altered or damaged: its bytes do not have the digest written for them")
         .with_hint("restore this object from a copy of the bucket, or ask for a moment before it")
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    segment::hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 /// A file of which only some ranges are here.

@@ -306,11 +306,6 @@ fn signed(key: &Key, said: &[u8]) -> Result<String> {
     Ok(hex(pair(key)?.sign(said).as_ref()))
 }
 
-/// The SHA-256 of bytes, in hex.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
 /// Bytes from hex.
 fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {

@@ -314,7 +314,7 @@ impl Writer {
             let file = statement.to_file(key)?;
             let path = store.layout().meta(proof::SEAL, number);
             match store.create(&path, file.clone()).await {
-                Ok(Put::Created) => return Ok(Some((number, proof::sha256(&file)))),
+                Ok(Put::Created) => return Ok(Some((number, segment::sha256(&file)))),
                 Ok(Put::Exists) => {}
                 // The next seal states the same and more.
                 Err(error) if error.kind().may_pass() => {

@@ -5,7 +5,7 @@
 //! with random changes of real files by a test ([`every`]), and for as long as one likes by the fuzzer (`tests/fuzz`), which includes this
 //! file alone: nothing here may use the rest of the crate.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use hindcast_cluster::lines::{Lines, event};
@@ -14,6 +14,7 @@ use hindcast_journal::{
     checkpoint::Manifest,
     exact::{self, Document, Value},
     level::Merged,
+    segment::hex,
     verify::{self, Asked},
 };
 use hindcast_restorer::ask::{moment, paths};
@@ -38,7 +39,7 @@ pub const TARGETS: [Target; 7] = [
 ];
 
 /// The files of the golden journal, by name below the cluster's folder.
-pub fn golden() -> Vec<(String, Vec<u8>)> {
+static GOLDEN: LazyLock<Vec<(String, Bytes)>> = LazyLock::new(|| {
     use base64::Engine as _;
     let files: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(include_str!("../golden/v1/journal.json")).expect("it is JSON");
@@ -46,14 +47,15 @@ pub fn golden() -> Vec<(String, Vec<u8>)> {
     let decode = |text: &serde_json::Value| {
         base64::engine::general_purpose::STANDARD.decode(text.as_str().expect("base64")).expect("base64")
     };
-    files.iter().filter_map(|(name, text)| Some((name.strip_prefix(&root)?.to_owned(), decode(text)))).collect()
-}
+    let below = |(name, text): (&String, _)| Some((name.strip_prefix(&root)?.to_owned(), decode(text).into()));
+    files.iter().filter_map(below).collect()
+});
 
 /// What a target begins with.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let of = |folder: &str| {
-        let files = golden().into_iter().filter(|(name, _)| name.starts_with(folder));
-        files.map(|(_, bytes)| bytes).collect::<Vec<_>>()
+        let files = GOLDEN.iter().filter(|(name, _)| name.starts_with(folder));
+        files.map(|(_, bytes)| bytes.to_vec()).collect::<Vec<_>>()
     };
     let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
     match target {
@@ -105,7 +107,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
 
 /// What does the work of a reader; a store in memory answers at once.
 fn now<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(false).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime").block_on(work)
 }
 
@@ -127,7 +129,7 @@ fn digested(bytes: &[u8]) -> Bytes {
     let at = file.windows(KEY.len()).rposition(|window| window == KEY).map(|at| at + KEY.len() + 2);
     if let Some(at) = at.filter(|at| file.len() >= at + 64) {
         file[at..at + 64].fill(b'0');
-        let right: String = digest(&SHA256, &file).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let right = hex(digest(&SHA256, &file).as_ref());
         file[at..at + 64].copy_from_slice(right.as_bytes());
     }
     file.into()
@@ -157,9 +159,9 @@ pub fn merged(bytes: &[u8]) {
 /// A checkpoint, in a whole journal that it must agree with.
 pub fn checkpoint(bytes: &[u8]) {
     now(async {
-        let files = golden().into_iter().map(|(name, own)| {
+        let files = GOLDEN.iter().map(|(name, own)| {
             let other = name.starts_with("checkpoints/");
-            (name, if other { digested(bytes) } else { own.into() })
+            (name.clone(), if other { digested(bytes) } else { own.clone() })
         });
         let journal = journal(files).await;
         let _ = verify::verify(&journal, &Asked::default(), &|_| {}).await.expect("damage is no error");

@@ -3,6 +3,7 @@
 use hindcast_journal::{
     exact::Value,
     row::{self, Body},
+    segment::hex,
 };
 use serde::Serialize;
 
@@ -112,7 +113,7 @@ impl Row {
         };
         // The hash of a Secret in clear is no keyed one: a short value could be guessed from it.
         let guessable = hide.guesses(row);
-        let hash = |hash: Option<row::StateHash>| hash.filter(|_| !guessable).map(hex);
+        let hash = |hash: Option<row::StateHash>| hash.filter(|_| !guessable).map(|hash| hex(&hash));
         Self {
             api_version: API_VERSION,
             kind: "Row",
@@ -152,8 +153,4 @@ impl Row {
                 .collect(),
         }
     }
-}
-
-fn hex(bytes: row::StateHash) -> String {
-    format!("{:016x}", u64::from_be_bytes(bytes))
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use parquet::file::reader::FileReader as _;
+use parquet::file::{reader::FileReader as _, serialized_reader::SerializedFileReader};
 
 use super::{COUNTS, Checkpoint, StoredPoint};
 use crate::{
@@ -65,21 +65,27 @@ impl Checkpoint {
 
     /// The checkpoint whose file stands at a position, as that file says, with the chain value it was made at.
     pub(super) async fn standing(journal: &Journal, pos: Position) -> Result<(Self, ChainHash)> {
-        let bytes = journal.store().get(&journal.store().layout().checkpoint(pos)).await?;
-        Self::standing_in(journal, pos, bytes).await
+        let path = journal.store().layout().checkpoint(pos);
+        let bytes = journal.store().get(&path).await?;
+        let (meta, reader) = segment::open(path.as_ref(), bytes.clone())?;
+        Self::standing_in(journal, pos, bytes, (&meta, &reader)).await
     }
 
-    /// The same of a file's bytes.
-    pub(super) async fn standing_in(journal: &Journal, pos: Position, bytes: Bytes) -> Result<(Self, ChainHash)> {
+    /// The same of a file's bytes, which were opened.
+    pub(super) async fn standing_in(
+        journal: &Journal,
+        pos: Position,
+        bytes: Bytes,
+        (meta, reader): (&Meta, &SerializedFileReader<Bytes>),
+    ) -> Result<(Self, ChainHash)> {
         let path = journal.store().layout().checkpoint(pos);
         let what = path.as_ref();
-        let (meta, reader) = segment::open(what, bytes.clone())?;
         let bad = || Error::corrupt(what, format!("is not a checkpoint at position {pos}"));
         if meta.role != "checkpoint" || meta.last != pos {
             return Err(bad());
         }
         let said = |key: &str| meta.extra.get(key).ok_or_else(bad);
-        let (facts, _) = partly::read_index(what, &meta, reader.num_row_groups())?;
+        let (facts, _) = partly::read_index(what, meta, reader.num_row_groups())?;
         let objects = reader.metadata().row_groups().iter().skip(facts).map(|group| group.num_rows() as u64).sum();
         let footer = partly::footer(&bytes).ok_or_else(bad)?;
         let mut standing = Self {
@@ -90,7 +96,7 @@ impl Checkpoint {
             objects,
             bytes: bytes.len() as u64,
             footer,
-            domains: own_cut(&meta).ok_or_else(bad)?,
+            domains: own_cut(meta).ok_or_else(bad)?,
             let_go: None,
             read: true,
         };

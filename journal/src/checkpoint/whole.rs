@@ -23,10 +23,10 @@ impl WholeCheckpoint {
     pub(crate) async fn read(journal: &Journal, pos: Position) -> Result<Self> {
         let path = journal.store().layout().checkpoint(pos);
         let bytes = journal.store().get(&path).await?;
-        let (own, chain) = Checkpoint::standing_in(journal, pos, bytes.clone()).await?;
         let (meta, reader) = segment::open(path.as_ref(), bytes.clone())?;
+        let (own, chain) = Checkpoint::standing_in(journal, pos, bytes.clone(), (&meta, &reader)).await?;
         let (facts, firsts) = partly::read_index(path.as_ref(), &meta, reader.num_row_groups())?;
-        if !segment::groups_hold(path.as_ref(), &bytes) {
+        if !segment::groups_hold(&bytes, &meta, reader.num_row_groups()) {
             return Err(partly::altered(&path));
         }
         Ok(Self { own, chain, what: path.to_string(), reader, facts, firsts })

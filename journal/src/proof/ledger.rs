@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 
-use super::{Checked, FACTS, SEAL, Statement, Trust, sha256};
-use crate::{Result, layout::Layout, seal::Key, store::Store};
+use super::{Checked, FACTS, SEAL, Statement, Trust};
+use crate::{Result, layout::Layout, seal::Key, segment::sha256, store::Store};
 
 /// New files in one statement.
 const MOST: usize = 4096;

@@ -157,7 +157,7 @@ impl FileBuilder {
         let mut groups = Vec::with_capacity(self.ends.len());
         for &end in &self.ends {
             let bytes = file.get(start..end).unwrap_or_default();
-            let sha256 = super::hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+            let sha256 = super::sha256(bytes);
             groups.push(GroupBytes { start: start as u64, end: end as u64, sha256 });
             start = end;
         }

@@ -18,7 +18,8 @@ use crate::{
     checkpoint::{Checkpoint, Manifest},
     error::ErrorKind,
     level::{HIGHEST, Merged},
-    proof::{fact_of, point_of, sha256},
+    proof::{fact_of, point_of},
+    segment::sha256,
 };
 
 /// Files read at once.
@@ -73,10 +74,10 @@ pub(super) async fn check(
             findings.add(Verdict::Missing, &name, "went away while it was looked at");
             continue;
         };
-        match stated.files.get(&name) {
+        match stated.files.get(&name).map(|digest| (digest, sha256(&bytes))) {
             None => report.unsealed.files.push(name.clone()),
-            Some(digest) if *digest == sha256(&bytes) => report.stated += 1,
-            Some(_) => findings.add(Verdict::Altered, &name, exchanged(&by_digest, &name, &sha256(&bytes))),
+            Some((digest, own)) if *digest == own => report.stated += 1,
+            Some((_, own)) => findings.add(Verdict::Altered, &name, exchanged(&by_digest, &name, &own)),
         }
         if let Some((fact, number)) = fact_of(&name) {
             facts.entry(fact.to_owned()).or_default().insert(number);

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use futures::{Stream, StreamExt as _, stream};
+use parquet::file::reader::FileReader as _;
 
 use super::{
     Asked, Progress, Report, Sealed, Stage, Tell,
@@ -40,6 +41,13 @@ struct Open {
     last: u64,
     /// What each of its segments says beside its rows, and its size.
     metas: Vec<(Meta, u64)>,
+}
+
+impl Open {
+    /// What it says of a segment.
+    fn said(&self, number: u64) -> Option<&(Meta, u64)> {
+        self.metas.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
 }
 
 /// A position at which the chain value was stated.
@@ -310,10 +318,7 @@ impl<'a> Log<'a> {
     /// a writer that slept through the removal has put into the free name since.
     async fn stray(&mut self, segment: Segment) -> Result<Option<Segment>> {
         let number = segment.meta.segment;
-        let other = |open: &&Open| {
-            let at = number.checked_sub(open.first).and_then(|at| usize::try_from(at).ok());
-            at.and_then(|at| open.metas.get(at)).is_some_and(|(meta, _)| *meta != segment.meta)
-        };
+        let other = |open: &&Open| open.said(number).is_some_and(|(meta, _)| *meta != segment.meta);
         let Some(name) = self.open.iter().find(other).map(|open| open.name.clone()) else { return Ok(Some(segment)) };
         if self.substitute(number).await?.is_none_or(|held| held.meta == segment.meta) {
             return Ok(Some(segment));
@@ -338,7 +343,7 @@ impl<'a> Log<'a> {
         let number = segment.meta.segment;
         self.follow(&segment.meta);
         for open in self.open.iter().filter(|open| (open.first..=open.last).contains(&number)) {
-            let said = usize::try_from(number - open.first).ok().and_then(|at| open.metas.get(at));
+            let said = open.said(number);
             let size = if raw { Some(segment.bytes) } else { said.map(|(_, bytes)| *bytes) };
             if said.is_none_or(|(meta, bytes)| *meta != segment.meta || Some(*bytes) != size) {
                 let reason = format!("says another thing of segment {number} than {} does", segment_name(number));
@@ -596,9 +601,9 @@ fn chain_at(segment: &Segment, pos: Position) -> Option<String> {
 
 /// Whether a merged file that another version made has the index that this one makes.
 fn alike(name: &str, bytes: &bytes::Bytes, made: &bytes::Bytes) -> bool {
-    let meta = |bytes: &bytes::Bytes| segment::open(name, bytes.clone()).map(|(meta, _)| meta);
-    let (Ok(own), Ok(made)) = (meta(bytes), meta(made)) else { return false };
-    let whole = segment::groups_hold(name, bytes);
+    let open = |bytes: &bytes::Bytes| segment::open(name, bytes.clone());
+    let (Ok((own, reader)), Ok((made, _))) = (open(bytes), open(made)) else { return false };
+    let whole = segment::groups_hold(bytes, &own, reader.num_row_groups());
     // Where each row group stands follows from how well they are compressed.
     let same = |(key, value): (&String, &String)| key == "groups" || own.extra.get(key).is_none_or(|own| own == value);
     whole

@@ -13,7 +13,8 @@ use crate::{
     Error, Journal, Result,
     error::ErrorKind,
     parts::Micros,
-    proof::{Checked, SEAL, Statement, Stretch, Trust, sha256},
+    proof::{Checked, SEAL, Statement, Stretch, Trust},
+    segment::sha256,
 };
 
 /// One statement, without its files.
