@@ -5,16 +5,28 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
+    cache::CacheArgs,
     compact::{Compact, Raw},
+    doctor::Doctor,
+    expire::{Expire, Keeping, retention},
     fanout::{FanoutKafka, FanoutVerb, Fanouts, FormatArg},
+    forget::Forget,
+    ha::Ha,
+    key::{KeyVerb, Rewrap},
     mover::{MoverArgs, MoverVerb},
     point::{PointCreate, PointVerb},
-    verify::Verify,
+    verify::{Proving, Verify},
     volumes::VolumesArg,
 };
 
+mod cache;
 mod compact;
+mod doctor;
+mod expire;
 mod fanout;
+mod forget;
+mod ha;
+mod key;
 mod mover;
 mod point;
 mod verify;
@@ -66,7 +78,7 @@ Exit codes:
   1    differences, or partly done
   2    failed, refused, not found, declined
   3    answered, with a reservation named on stderr (wins over 0 and 1): the cut is open, a gap graded `lost`,
-       an answer older than asked (--allow-stale), some of the kinds asked for were not protected then, or a version
+       an answer of another moment than asked (--allow-stale, --around-damage), some of the kinds asked for were not protected then, or a version
        is known only as a later definition of its kind reads it
   4    fenced: another `hindcast run` took this journal over; do not restart this one
   130  interrupted
@@ -74,6 +86,7 @@ Exit codes:
 Environment:
   HINDCAST_JOURNAL    the journal, as --journal        HINDCAST_TZ         the zone, as --tz
   HINDCAST_KEY_FILE   the key file, as --key-file      NO_COLOR            as --no-color
+  HINDCAST_CACHE      a folder, as --cache             HINDCAST_CACHE_SIZE  how large it may be, as --cache-size
   KUBECONFIG          as kubectl                       AWS_…, AZURE_…, GOOGLE_…  credentials of the store
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY  to the cluster as kubectl, to the store as curl
 
@@ -89,7 +102,9 @@ Credentials come from the environment, the shared files, or whom the Pod or mach
 Identity, ECS, EC2; Azure's workload or managed identity; the metadata server of GKE and GCE, or a federation's file.
 
 Readers need the journal alone: neither a kubeconfig nor a running Hindcast. With a kubeconfig whose cluster is the
-journal's, they also see the last second. Values of Secrets are shown only with --show-secrets and the key file.";
+journal's, they also see the last second; without, and with the right to create meta/knock/* in the cluster's folder,
+they ask `hindcast run` for it through the bucket, which takes up to 15 seconds; with neither, the last two minutes or so of
+a cluster in which little happens are refused. Values of Secrets are shown only with --show-secrets and the key file.";
 
 /// What there is to do.
 #[derive(Debug, Subcommand)]
@@ -119,6 +134,10 @@ pub(crate) enum Verb {
     Point(PointVerb),
     /// Merge the files of the journal, and remove those that merged files hold too, as `run` does by itself
     Compact(Compact),
+    /// Thin the past out by a policy, and remove what has expired, as `run --retention` does by itself
+    Expire(Expire),
+    /// Destroy what opens the sealed values of a namespace, or of one object: nobody reads them any more
+    Forget(Forget),
     /// The rules of what a restore may touch
     Rules(Rules),
     /// Publish what is committed to others, as it comes or from any moment on
@@ -127,7 +146,7 @@ pub(crate) enum Verb {
     /// Look at a plugin: who it is, what it declares, and whether it works
     #[command(subcommand)]
     Plugin(PluginVerb),
-    /// Make or list the keys that seal Secret values
+    /// The keys that seal Secret values: make and list them, wrap what older ones wrapped by the newest, see which are still needed
     #[command(subcommand)]
     Key(KeyVerb),
     /// The files and rows of the journal themselves
@@ -135,6 +154,8 @@ pub(crate) enum Verb {
     Journal(JournalVerb),
     /// Whether the journal is what was written: every file, row, seal and checkpoint; with --live, whether the cluster agrees
     Verify(Verify),
+    /// What damage of the journal means: what cannot be answered, what still can, and what to do; changes nothing
+    Doctor(Doctor),
     /// Move the files of volumes into the bucket and back, as a Pod does
     #[command(hide = true)]
     Mover(MoverArgs),
@@ -172,15 +193,21 @@ pub(crate) struct Common {
     /// The time zone of times without one, and of times shown [default: the machine's]
     #[arg(long, global = true, value_name = "ZONE", env = "HINDCAST_TZ", hide_env = true)]
     pub(crate) tz: Option<String>,
-    /// How long to wait for the journal to reach the moment asked for
-    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    /// How long to wait for the journal to reach the moment asked for; a `hindcast run` that is asked for more takes up to 15s
+    #[arg(long, global = true, value_name = "TIME", default_value = "20s", value_parser = duration)]
     pub(crate) wait: std::time::Duration,
-    /// Answer for a moment that the journal has not reached, from what it has (exit 3)
+    /// Answer for a moment that the journal has not reached, or of which retention has kept only an earlier cut, from what there is (exit 3)
     #[arg(long, global = true)]
     pub(crate) allow_stale: bool,
-    /// Where `hindcast run` listens, to ask it to close the cut: 127.0.0.1:9464
+    /// Read around what cannot be read of the log: a moment in it is answered by the last that is known before it, which is said (exit 3); see
+    /// `hindcast doctor`
+    #[arg(long, global = true)]
+    pub(crate) around_damage: bool,
+    /// Where `hindcast run` listens, to ask it to close the cut, or by `status` for its role: 127.0.0.1:9464
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) run_address: Option<String>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     /// No colours
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
@@ -239,7 +266,13 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NS", default_value = "hindcast")]
     pub(crate) resources_namespace: String,
     #[command(flatten)]
+    pub(crate) ha: Ha,
+    #[command(flatten)]
     pub(crate) raw: Raw,
+    #[command(flatten)]
+    pub(crate) proving: Proving,
+    #[command(flatten)]
+    pub(crate) keeping: Keeping,
     #[command(flatten)]
     pub(crate) plugins: Plugins,
     #[command(flatten)]
@@ -602,19 +635,6 @@ pub(crate) struct Rules {
     /// Only the rules that touch a kind: deploy, persistentvolumeclaims, …
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
-}
-
-/// `hindcast key`.
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum KeyVerb {
-    /// Make a key: a new key file, or one more key in it that new values are sealed with
-    Init {
-        /// The key's name, to which its fingerprint is added [default: key-1, key-2, …]
-        #[arg(long, value_name = "NAME")]
-        name: Option<String>,
-    },
-    /// The keys of the file: names and dates, no secrets
-    List,
 }
 
 /// `hindcast journal`.

@@ -7,7 +7,7 @@ use std::future::Future;
 use hindcast_journal::Parts;
 
 use crate::{
-    args::{Cli, Output, Verb},
+    args::{Cli, KeyVerb, Output, Verb},
     context::Context,
     failure::{Exit, Failure, Result},
     logging,
@@ -18,8 +18,11 @@ use crate::{
 mod blame;
 mod compact;
 mod confirm;
+mod custody;
 mod diff;
+mod doctor;
 mod execute;
+mod expire;
 mod fanout;
 mod get;
 mod journal;
@@ -51,7 +54,7 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
     if table && !matches!(cli.verb, Verb::Get(_)) {
         return Err(Failure::new("-o wide and -o name", "only `get` has them").hint("-o text, json or yaml"));
     }
-    if let Verb::Key(verb) = &cli.verb {
+    if let Verb::Key(verb @ (KeyVerb::Init { .. } | KeyVerb::List)) = &cli.verb {
         return key::run(&context, verb);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,21 +62,22 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
         .build()
         .map_err(|e| Failure::new("the runtime", e.to_string()))?;
     runtime.block_on(async {
+        // Each is large: on the heap it does not weigh on the stack of whoever polls.
         match &cli.verb {
-            Verb::Run(args) => run::run(&context, args).await,
-            Verb::Log(args) if args.follow => log::follow(&context, args).await,
-            Verb::Restore(args) => restore::run(&context, args).await,
-            Verb::Undo(args) => undo::run(&context, args).await,
+            Verb::Run(args) => Box::pin(run::run(&context, args)).await,
+            Verb::Log(args) if args.follow => Box::pin(log::follow(&context, args)).await,
+            Verb::Restore(args) => Box::pin(restore::run(&context, args)).await,
+            Verb::Undo(args) => Box::pin(undo::run(&context, args)).await,
             Verb::Point(verb) => {
                 logging::for_reader(context.common.verbose);
-                point::run(&context, verb).await
+                Box::pin(point::run(&context, verb)).await
             }
-            Verb::Fanout(verb) => fanout::run(&context, verb).await,
+            Verb::Fanout(verb) => Box::pin(fanout::run(&context, verb)).await,
             Verb::Mover(args) => {
                 logging::for_reader(context.common.verbose);
-                mover::run(&context, args).await
+                Box::pin(mover::run(&context, args)).await
             }
-            verb => interruptible(&context, read(&context, verb)).await,
+            verb => interruptible(&context, Box::pin(read(&context, verb))).await,
         }
     })
 }
@@ -81,18 +85,23 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
 async fn read(context: &Context<'_>, verb: &Verb) -> Result<Exit> {
     logging::for_reader(context.common.verbose);
     match verb {
-        Verb::Status => status::run(context).await,
-        Verb::Log(args) => log::run(context, args).await,
-        Verb::Get(args) => get::run(context, args).await,
-        Verb::Show(args) => show::run(context, args).await,
-        Verb::Diff(args) => diff::run(context, args).await,
-        Verb::Blame(args) => blame::run(context, args).await,
-        Verb::Journal(verb) => journal::run(context, verb).await,
-        Verb::Compact(args) => compact::run(context, args).await,
-        Verb::Verify(args) => verify::run(context, args).await,
+        Verb::Status => Box::pin(status::run(context)).await,
+        Verb::Log(args) => Box::pin(log::run(context, args)).await,
+        Verb::Get(args) => Box::pin(get::run(context, args)).await,
+        Verb::Show(args) => Box::pin(show::run(context, args)).await,
+        Verb::Diff(args) => Box::pin(diff::run(context, args)).await,
+        Verb::Blame(args) => Box::pin(blame::run(context, args)).await,
+        Verb::Journal(verb) => Box::pin(journal::run(context, verb)).await,
+        Verb::Compact(args) => Box::pin(compact::run(context, args)).await,
+        Verb::Expire(args) => Box::pin(expire::run(context, args)).await,
+        Verb::Verify(args) => Box::pin(verify::run(context, args)).await,
+        Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
         Verb::Rules(args) => rules::run(context, args),
-        Verb::Plan(args) => plan::run(context, args).await,
-        Verb::Plugin(verb) => plugin::run(context, verb).await,
+        Verb::Plan(args) => Box::pin(plan::run(context, args)).await,
+        Verb::Plugin(verb) => Box::pin(plugin::run(context, verb)).await,
+        Verb::Forget(args) => Box::pin(custody::forget(context, args)).await,
+        Verb::Key(KeyVerb::Status) => Box::pin(custody::status(context)).await,
+        Verb::Key(KeyVerb::Rewrap(args)) => Box::pin(custody::rewrap(context, args)).await,
         Verb::Run(_)
         | Verb::Key(_)
         | Verb::Restore(_)

@@ -126,6 +126,9 @@ impl<'q> Compared<'q> {
         // A revision's time is that of its newest write; a little more does no harm, since the cuts decide.
         let range = Range { since: Some(first.time - SLACK), ..Range::default() };
         let history = past.timeline.history(&range, &self.question.scope()).await?;
+        for hole in &history.holes {
+            past.damaged(hole, None);
+        }
         let between = |row: &&Row| last.cut.holds(row) && !first.cut.holds(row);
         let events = history.events.iter().filter(|event| event.completes.is_none());
         for row in events.map(|event| &event.row).filter(between) {

@@ -18,7 +18,7 @@ use hindcast_restorer::{apply::Became, plan::Verb, reason::Standing};
 
 use crate::{
     failure::Exit,
-    view::{Plan, Restore, Verification},
+    view::{Diagnosis, Plan, Restore, Verification},
 };
 
 #[cfg(test)]
@@ -48,6 +48,12 @@ pub(crate) fn verify(verification: &Verification) -> Exit {
     let differs = !verification.findings.is_empty()
         || verification.live.as_ref().is_some_and(|live| !live.differences.is_empty());
     or_reserved(if differs { Exit::Differences } else { Exit::Done }, !verification.open.is_empty())
+}
+
+/// How `doctor` ends: as `verify`, for it looked at the same.
+pub(crate) fn doctor(diagnosis: &Diagnosis) -> Exit {
+    let found = if diagnosis.ailments.is_empty() { Exit::Done } else { Exit::Differences };
+    or_reserved(found, !diagnosis.warnings.is_empty())
 }
 
 fn or_reserved(exit: Exit, reserved: bool) -> Exit {

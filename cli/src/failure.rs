@@ -54,6 +54,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What helps where stored data are not what they must be.
+const DAMAGE: &str = "`hindcast doctor` says what is damaged, what that means and what helps; --around-damage reads around what cannot be \
+                      read of the log, and says so";
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -109,6 +113,9 @@ impl From<Error> for Failure {
         let remedy = error.remedy().map(words::remedy);
         let mut failure = Self::new(what, reason).exit(exit);
         failure.hints.extend(remedy.or_else(|| error.hint().map(str::to_owned)));
+        if error.kind() == ErrorKind::Corrupt {
+            failure.hints.push(DAMAGE.to_owned());
+        }
         failure
     }
 }

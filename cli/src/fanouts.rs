@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use hindcast_fanout::{
     Bounds, Filter, Format, From, Metrics, Parts, Settings, Target, Topics,
-    cursor::{self, Holder},
+    cursor::{self, Holder, Rewind},
     kafka::{self, Login, Tls},
 };
 use hindcast_journal::{
@@ -50,8 +50,9 @@ pub(crate) struct Entry {
     #[serde(default)]
     format: Format,
     from: Option<String>,
+    rewind: Option<String>,
     #[serde(skip)]
-    rewind: bool,
+    always_rewind: bool,
     #[serde(skip)]
     once: bool,
     #[serde(default)]
@@ -144,7 +145,8 @@ impl Entry {
                 FormatArg::Binary => Format::Binary,
             },
             from: args.from.clone(),
-            rewind: args.rewind,
+            rewind: None,
+            always_rewind: args.rewind,
             once: args.once,
             namespaces: args.namespace.clone(),
             kinds: args.kind.clone(),
@@ -170,6 +172,21 @@ impl Entry {
         })
     }
 
+    /// Whether an old cursor is put to where a new one begins: by the flag at each start, by the file once for each word.
+    fn rewinds(&self) -> Result<Rewind> {
+        let Some(word) = &self.rewind else {
+            return Ok(if self.always_rewind { Rewind::Always } else { Rewind::No });
+        };
+        let say = "any word that was not there before, such as today's date: each puts the cursor to `from` once";
+        if !(1..=LONGEST_WORD).contains(&word.chars().count()) {
+            return Err(Failure::new("rewind", format!("is not a word of 1 to {LONGEST_WORD} characters")).hint(say));
+        }
+        if self.from.is_none() {
+            return Err(Failure::new("rewind", "does not say where to").hint("`from` beside it does"));
+        }
+        Ok(Rewind::Once(word.clone()))
+    }
+
     /// What the library takes.
     pub(crate) fn ready(&self, from: From) -> Result<Ready> {
         let kafka = &self.kafka;
@@ -182,6 +199,7 @@ impl Entry {
                 .map(Duration::from_micros)
                 .ok_or_else(|| Failure::new(format!("cursorEvery {text}"), "is no duration").hint("1m, 30s"))?,
         };
+        let rewind = self.rewinds()?;
         let topics = Topics { base: kafka.topic.clone(), per_kind: kafka.topic_per_kind };
         let reached = kafka::Settings {
             brokers: kafka.brokers.clone(),
@@ -200,7 +218,7 @@ impl Entry {
             format: self.format,
             filter: Filter { namespaces: self.namespaces.clone(), kinds: self.kinds.clone() },
             from,
-            rewind: self.rewind,
+            rewind,
             once: self.once,
             every,
             bounds: Bounds::default(),
@@ -208,6 +226,9 @@ impl Entry {
         Ok(Ready { settings, target })
     }
 }
+
+/// The longest word that a cursor is put elsewhere for.
+const LONGEST_WORD: usize = 63;
 
 /// `kafka-` and the topic, in letters that a name may have.
 fn default_name(topic: &str) -> String {

@@ -1,4 +1,4 @@
-//! What a running Hindcast answers over HTTP: `/metrics`, `/healthz`, `/readyz` and `POST /close`.
+//! What a running Hindcast answers over HTTP: `/metrics`, `/healthz`, `/readyz`, `/role` and `POST /close`.
 //!
 //! **Words**: the *stage* is what a start waits for; there is none any more once the watcher runs.
 //!
@@ -9,6 +9,7 @@
 //! closing; of those who wait for one there are at most [`WAITING`], and they share it (the watcher's part).
 
 mod guard;
+pub(crate) mod role;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use hindcast_watcher::Handle;
+use hindcast_watcher::{Handle, ha::Role};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use tokio::{
     net::TcpListener,
@@ -46,6 +47,8 @@ pub(crate) struct Served {
     pub(crate) handle: Handle,
     /// What the start waits for; `None` once the watcher runs.
     pub(crate) stage: watch::Receiver<Option<String>>,
+    /// What this process is, where there may be several.
+    pub(crate) role: watch::Receiver<Option<Role>>,
     /// Names by which this process is asked, beside its addresses.
     pub(crate) names: Vec<String>,
 }
@@ -109,6 +112,7 @@ fn router(served: Served) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/role", get(role))
         .route("/close", post(close))
         .with_state(Arc::new(Shared { served, waiting: Semaphore::new(WAITING) }))
         .layer(middleware::from_fn_with_state(names, guard::guard))
@@ -132,11 +136,23 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     if let Some(stage) = stage {
         return not_ready(&stage);
     }
+    let role = shared.served.role.borrow().clone();
+    if let Some(role) = role.as_ref().filter(|role| !role.leads) {
+        // Protection is the leader's; this one is ready to take it over.
+        let said = role::said(role);
+        return if role.ready { format!("ready: {said}\n").into_response() } else { not_ready(&said) };
+    }
     let status = handle.status();
     // What is seen but not yet in the store protects nobody.
     let durable = !handle.durable().borrow().frontier.is_empty();
     if status.ready && durable {
-        "ready\n".into_response()
+        let role = role.map_or_else(|| "ready\n".to_owned(), |role| format!("ready: {}\n", role::said(&role)));
+        // What was found to be lost is over, and no reason to be taken for not ready.
+        let note = match status.proof.newest.as_str() {
+            "" => String::new(),
+            newest => format!("note: not all that was written had been told: {newest}\n"),
+        };
+        format!("{role}{note}").into_response()
     } else {
         let starting = if status.ready { "the first segment is not durable yet" } else { "starting" };
         not_ready(if status.reason.is_empty() { starting } else { &status.reason })
@@ -147,11 +163,21 @@ fn not_ready(reason: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
 }
 
+/// The role of this process; `null` where it is the only one.
+async fn role(State(shared): State<Arc<Shared>>) -> Response {
+    let role = shared.served.role.borrow().clone();
+    axum_json(&role)
+}
+
 /// Closes the cut of now and answers with the frontier once it is durable.
 async fn close(State(shared): State<Arc<Shared>>) -> Response {
     let stage = shared.served.stage.borrow().clone();
     if let Some(stage) = stage {
         return not_ready(&stage);
+    }
+    let role = shared.served.role.borrow().clone();
+    if let Some(role) = role.filter(|role| !role.leads) {
+        return not_ready(&role::said(&role));
     }
     let Ok(_waiting) = shared.waiting.try_acquire() else {
         let body = format!("{WAITING} others wait for a closing already\n");

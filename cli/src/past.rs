@@ -14,8 +14,8 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use hindcast_journal::{
-    Journal, Moment, Parts, Past, Row,
-    cut::{At, MAIN, Uncertain},
+    Error, Journal, Moment, Parts, Past, Row,
+    cut::{At, Hole, MAIN, Thinned, Uncertain},
     exact::Value,
     facts::{self, CoverEnd, Discovery, Gap},
     fold::{KindState, ObjectKey},
@@ -35,7 +35,7 @@ use crate::{
     moment::T,
     names::{count, kind_name, object_name, some},
     redact::{self, Hide},
-    store::{self, Access, Location},
+    store::{self, Access, Cache, Location},
     view, words,
 };
 
@@ -61,6 +61,8 @@ pub(crate) struct Reading<'a> {
     healed: Vec<(String, Gap)>,
     /// Whether a moment has to be known exactly, as a restore needs it: then no refusal offers less.
     pub(crate) exact: bool,
+    /// Why the journal's writer was not asked for more, or that it did not answer.
+    unasked: Option<Error>,
 }
 
 /// Opens the journal of the common options, one cluster of it; says whether webhooks of the cluster are switched off.
@@ -91,7 +93,9 @@ pub(crate) async fn open_cluster<'a>(
     cluster: &str,
 ) -> Result<Reading<'a>> {
     let journal = Journal::open(location.store.clone(), &location.prefix, cluster, context.parts.clone());
-    let timeline = Timeline::open(&journal, keys(context)?).await?;
+    // Only what is shown is read around damage: what is removed, merged or kept never rests on it.
+    let read = if context.common.around_damage { journal.clone().around_damage() } else { journal.clone() };
+    let timeline = Timeline::open(&read, keys(context)?).await?;
     Ok(Reading {
         context,
         timeline,
@@ -100,12 +104,15 @@ pub(crate) async fn open_cluster<'a>(
         uncertain: Vec::new(),
         healed: Vec::new(),
         exact: false,
+        unasked: None,
     })
 }
 
 /// The store that holds the journal.
 pub(crate) fn locate(context: &Context<'_>, access: Access) -> Result<Location> {
-    store::open(&named(context)?, access)
+    let common = &context.common.cache;
+    let cache = common.cache.as_deref().map(|folder| Cache { folder, limit: common.cache_size });
+    store::open_behind(cache, &named(context)?, access)
 }
 
 /// The journal as it was named, or the default one.
@@ -189,8 +196,9 @@ impl Reading<'_> {
         let moment = past.moment();
         let wants_more = match at {
             At::NowOpen => false,
-            At::Now => true,
-            // Of a life of the counter that has ended no more will be known, however long one waits.
+            At::Now => moment.hole.is_none(),
+            // Of a life of the counter that has ended no more will be known, however long one waits, nor of what cannot be read.
+            _ if moment.hole.is_some() => false,
             _ => !moment.closed && moment.ended.is_empty(),
         };
         if wants_more {
@@ -231,6 +239,14 @@ impl Reading<'_> {
     /// Refuses a moment that cannot be answered; notes what is less than exact about one that can.
     async fn judge(&mut self, t: &T, moment: &Moment) -> Result<()> {
         let wall = &self.context.wall;
+        if let Some(hole) = &moment.hole {
+            if self.exact || moment.cut.domains.is_empty() {
+                return Err(hole.refused(shown(t, wall)).into());
+            }
+            self.damaged(hole, Some(moment.time));
+            self.uncertain.extend(moment.uncertain.iter().cloned());
+            return Ok(());
+        }
         if moment.cut.domains.is_empty() || moment.before_start {
             let begin = self.begin().await?;
             return Err(match begin {
@@ -248,13 +264,84 @@ impl Reading<'_> {
                     format!("is later than the journal knows: it is closed up to {known}"),
                 )
                 .hint("ask for an earlier moment, wait for `hindcast run` to catch up, or raise --wait");
+                let later = match &self.unasked {
+                    Some(unasked) => later.hint(words::unasked(unasked)),
+                    None => later,
+                };
                 let stale = "--allow-stale answers from what there is (exit 3)";
                 return Err(if self.exact { later } else { later.hint(stale) });
             }
             self.reserve("stale", format!("the journal is closed only up to {known}; this is what it knew then"));
         }
+        if let Some(thinned) = &moment.thinned {
+            self.thinned(&shown(t, wall), thinned)?;
+        }
         self.uncertain.extend(moment.uncertain.iter().cloned());
         Ok(())
+    }
+
+    /// Names a part of the log that cannot be read and was gone around; what is answered is of a moment, if it is of one before it.
+    pub(crate) fn damaged(&mut self, hole: &Hole, of: Option<Micros>) {
+        let wall = &self.context.wall;
+        let since = hole.since.map_or("the beginning".to_owned(), |since| wall.show_millis(since));
+        let until = match hole.until {
+            Some((until, _)) => format!("until {}", wall.show_millis(until)),
+            None => "on, for no checkpoint stands behind it".to_owned(),
+        };
+        let proof = if hole.proven || hole.until.is_none() {
+            ""
+        } else {
+            "; nothing proves that what is behind it follows from what is before"
+        };
+        let of = match of {
+            Some(time) => format!("; this is the last that is known before it, of {}", wall.show_millis(time)),
+            None => String::new(),
+        };
+        let text = format!(
+            "lost interval from {since} {until}: {} of the log cannot be read ({}): what changed in it is not known{of}{proof}; `hindcast doctor` \
+             says what helps",
+            hole.what(),
+            hole.why
+        );
+        self.reserve("damaged", text);
+    }
+
+    /// Tells which cut a moment of a time that was thinned out is answered by; refuses where the moment itself is needed.
+    fn thinned(&mut self, what: &str, thinned: &Thinned) -> Result<()> {
+        let wall = &self.context.wall;
+        let [kept, next, whole] = [thinned.kept, thinned.next, thinned.whole].map(|time| wall.show(time));
+        if !self.context.common.allow_stale {
+            let refused = Failure::new(
+                what,
+                "is of a time that retention has thinned out: only some cuts of it are kept",
+            )
+            .hint(format!(
+                "ask for {kept}, the cut before it, or {next}, the next; from {whole} on every moment can be had"
+            ));
+            let stale = "--allow-stale answers with the cut before it (exit 3)";
+            return Err(if self.exact { refused } else { refused.hint(stale) });
+        }
+        let text = format!(
+            "retention has thinned that time out; this is the cut that was kept of {kept}, and the next is of {next}: what changed in              between is not known"
+        );
+        self.reserve("thinned", text);
+        Ok(())
+    }
+
+    /// Says that a part of the log that was asked for has expired: a reservation where its beginning was named.
+    pub(crate) fn reserve_expired(&mut self, since: Option<Micros>) {
+        let Some(expired) = self.timeline.expired() else { return };
+        if since.is_some_and(|since| since > expired.whole) {
+            return;
+        }
+        let (whole, base) = (self.context.wall.show_millis(expired.whole), expired.base);
+        let text = format!(
+            "the log goes back to {whole} (position {base}): what was before that, retention has let go; `get` and `show` still know the              cuts that are kept"
+        );
+        match since {
+            Some(_) => self.reserve("expired", text),
+            None => self.context.printer.note(format!("note: {text}")),
+        }
     }
 
     /// `at 2026-11-01 14:01:00.000+01:00 = rev 812345 (closed)`
@@ -265,6 +352,8 @@ impl Reading<'_> {
             (false, None) => "open",
             (false, Some(_)) => "stale",
         };
+        let state = if moment.thinned.is_some() { "kept" } else { state };
+        let state = if moment.hole.is_some() { "before what cannot be read" } else { state };
         let mut others = String::new();
         for (domain, point) in moment.cut.domains.iter().filter(|(domain, _)| *domain != MAIN) {
             let _ = write!(others, ", {domain} rev {}", point.rv);

@@ -12,8 +12,11 @@ use crate::{
 };
 
 pub(crate) mod blame;
+pub(crate) mod custody;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod excerpt;
+pub(crate) mod expire;
 pub(crate) mod fields;
 pub(crate) mod get;
 pub(crate) mod log;

@@ -35,6 +35,7 @@ use crate::failure::{Failure, Result};
 #[cfg(feature = "aws")]
 mod assumed;
 mod azure;
+mod cache;
 mod client;
 pub(crate) mod environment;
 #[cfg(feature = "gcp")]
@@ -79,6 +80,29 @@ pub(crate) enum Access {
     Write,
     /// A mover of files.
     Move,
+    /// Who proves what is there, or removes something: every byte comes from the store itself.
+    Prove,
+}
+
+/// A cache: its folder and how large it may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cache<'a> {
+    /// The folder.
+    pub(crate) folder: &'a FilePath,
+    /// Bytes.
+    pub(crate) limit: u64,
+}
+
+/// Opens the store of a journal's URL, of which a reader keeps what never changes in a cache.
+pub(crate) fn open_behind(cache: Option<Cache<'_>>, text: &str, access: Access) -> Result<Location> {
+    let location = open(text, access)?;
+    match cache {
+        Some(Cache { folder, limit }) if access == Access::Read => {
+            let store = cache::before(location.store, &location.url, folder, limit)?;
+            Ok(Location { store, ..location })
+        }
+        _ => Ok(location),
+    }
 }
 
 /// The journal of who names none: a folder in the user's data directory.
@@ -224,8 +248,16 @@ fn parse(text: &str) -> Result<Url> {
     };
     // So that whoever is only shown the URL is not shown what does not belong there.
     let options = Options::of(&url, known)?;
-    if matches!(url.scheme(), "s3" | "az" | "azure" | "gs") && url.host_str().is_none_or(str::is_empty) {
-        return Err(Failure::new(options.what(), "the bucket is missing").hint(forms));
+    if matches!(url.scheme(), "s3" | "az" | "azure" | "gs") {
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(Failure::new(options.what(), "the bucket is missing").hint(forms));
+        }
+        if url.port().is_some() {
+            let reason = "what stands behind :// is the bucket, which has no port";
+            return Err(Failure::new(options.what(), reason).hint(
+                "an endpoint has an option of its own: s3Url=, storageAccountURI= or storeEndpoint=http://HOST:PORT",
+            ));
+        }
     }
     Ok(url)
 }
@@ -240,8 +272,8 @@ fn open_folder(url: &Url, access: Access) -> Result<Location> {
             Failure::new(&what, format!("the folder cannot be made: {e}"))
                 .hint("name another place with --journal, or give this user the right to write there")
         })?,
-        Access::Read | Access::Move if folder.is_dir() => {}
-        Access::Read | Access::Move => return Err(absent(&what, &folder)),
+        _ if folder.is_dir() => {}
+        _ => return Err(absent(&what, &folder)),
     }
     let store =
         LocalFileSystem::new_with_prefix(&folder).map_err(|e| Failure::new(&what, Error::causes(&e)))?.with_fsync(true);

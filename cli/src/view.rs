@@ -17,10 +17,14 @@ use crate::{moment::rfc3339, names::kind_name};
 mod blame;
 mod change;
 mod compaction;
+mod custody;
 mod diff;
+mod doctor;
+mod expiration;
 pub(crate) mod plan;
 mod plugin;
 mod point;
+mod process;
 pub(crate) mod restore;
 mod row;
 mod rules;
@@ -29,16 +33,20 @@ mod verify;
 
 pub(crate) use blame::{Blame, Blamed};
 pub(crate) use change::{Change, ObjectName};
-pub(crate) use compaction::{Compaction, MergedFile};
+pub(crate) use compaction::{Compaction, MergedFile, TableCommit};
+pub(crate) use custody::{Forgetting, ForgottenObject, KeyStatus, KeyUse, Rewrapping};
 pub(crate) use diff::{Changed, Diff, Field, Last};
+pub(crate) use doctor::Diagnosis;
+pub(crate) use expiration::{Expiration, KeptCut, Leaving};
 pub(crate) use plan::Plan;
 pub(crate) use plugin::Plugin;
 pub(crate) use point::{PointPlan, PointVolume, RecoveryPoint, RecoveryPoints};
+pub(crate) use process::Process;
 pub(crate) use restore::Restore;
 pub(crate) use row::{File, Files, Row};
 pub(crate) use rules::Rules;
-pub(crate) use status::{Cluster, DeadApi, Fanout, Status};
-pub(crate) use verify::{Verification, Version as VersionOf};
+pub(crate) use status::{Cluster, DeadApi, Fanout, Sealed, Status};
+pub(crate) use verify::{Stand, Verification, Version as VersionOf};
 
 /// The version that every document states.
 pub(crate) const API_VERSION: &str = "hindcast.dev/v1";

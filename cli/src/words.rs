@@ -3,6 +3,7 @@
 //! The restorer knows no arguments. **Invariant.** What may be allowed has its flag here and nowhere else beside `args`, and
 //! each of them is an argument that is there (`tests`).
 
+use hindcast_journal::{Error, error::ErrorKind, knock::Knocks};
 use hindcast_restorer::{
     Bypassed,
     apply::Check,
@@ -163,5 +164,19 @@ pub(crate) fn check(check: &Check) -> String {
         Check::Refused(why) => format!("refused: {}", message(why)),
         Check::NotYet(why) => format!("not yet: {why}"),
         Check::Unknown(why) => format!("can't be checked: {why}"),
+    }
+}
+
+/// Why the journal's writer said no more than the journal has, and what would make it.
+pub(crate) fn unasked(why: &Error) -> String {
+    match why.kind() {
+        ErrorKind::Denied => "`hindcast run` is asked for more by a knock, which this reader may not leave: give it the right to create \
+                              meta/knock/* below the cluster's folder, or name the address of `hindcast run` with --run-address"
+            .to_owned(),
+        _ if why.to_string() == Knocks::unanswered().to_string() => {
+            "`hindcast run` was asked for more and has not answered: it does not run, cannot reach the store or the cluster, or many ask it"
+                .to_owned()
+        }
+        _ => format!("`hindcast run` could not be asked for more: {}", Error::causes(why)),
     }
 }

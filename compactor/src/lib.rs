@@ -1,31 +1,39 @@
-//! Makes reading the past cheap: checkpoints of the state at closed cuts, and merged files of many segments ([`merge`]).
+//! Makes reading the past cheap: checkpoints of the state at closed cuts, and merged files of many segments ([`merge`]), which it
+//! keeps as a Delta Lake table too ([`table`]); and forgets what policy says to forget ([`expire`]).
 //!
 //! **Words**: the *tail* is what a reader of the newest state has to read beyond the newest checkpoint.
 //!
 //! **Invariants.** (1) A checkpoint is due when the tail passes any bound of the [`Policy`] [`plan`], so a read is
-//! bounded by it. (2) Nothing is deleted but segments that merged files hold too, after [`Policy::keep`]. (3) A failure costs
-//! nothing but a longer tail: it is retried as long as the process lives, and protection goes on [`run`].
-//!
-//! Not here yet: retention.
+//! bounded by it. (2) Nothing is deleted but segments that merged files hold too, after [`Policy::keep`], manifests that others
+//! follow, and what has expired. (3) A failure costs nothing but a longer tail: it is retried as long as the process lives, and
+//! protection goes on [`run`].
 
+pub mod expire;
 pub mod merge;
 mod metrics;
+mod table;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use hindcast_journal::{
     Error, Journal, Reader, Result,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Pruner},
     cut::{At, MAIN},
+    delta::Commit,
+    expiry::{Left, Statement},
     level::Merged,
+    parts::Micros,
     point::Point,
     trim::{Trim, Trimmed, sweep},
     writer::Durable,
 };
 use tokio::sync::watch;
 
-use self::merge::{Job, Levels, Merger};
 pub use self::metrics::Metrics;
+use self::{
+    merge::{Job, Levels, Merger},
+    table::Register,
+};
 
 /// When a checkpoint is due, as soon as one of these is passed; and how segments are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +48,8 @@ pub struct Policy {
     pub levels: Levels,
     /// How long a segment is kept that a merged file of a day holds too; `None` for ever.
     pub keep: Option<Duration>,
+    /// Whether the merged files are kept as a Delta Lake table too.
+    pub table: bool,
 }
 
 impl Policy {
@@ -50,7 +60,7 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         let keep = Some(Duration::from_hours(24));
-        Self { segments: 512, rows: 200_000, bytes: 64 << 20, levels: Levels::default(), keep }
+        Self { segments: 512, rows: 200_000, bytes: 64 << 20, levels: Levels::default(), keep, table: true }
     }
 }
 
@@ -124,6 +134,8 @@ pub enum Done {
     Checkpoint(Checkpoint),
     /// It merged segments.
     Merged(Merged),
+    /// It took merged files into the Delta Lake table.
+    Table(Commit),
     /// It removed what merged files hold too.
     Removed(Trimmed),
 }
@@ -143,9 +155,13 @@ pub async fn compact(journal: &Journal, policy: &Policy, writer: &str, mut tell:
     while let Some(merged) = merger.step(journal, newest).await? {
         tell(Done::Merged(merged));
     }
+    let register = Register::new(policy.table);
+    if let Some(commit) = register.follow(journal, true).await? {
+        tell(Done::Table(commit));
+    }
     if let Some(keep) = policy.keep {
-        let left = sweep(journal).await?;
-        tell(Done::Removed(left + trim(journal, keep).await?));
+        let left = clear(journal, &register).await?.unwrap_or_default();
+        tell(Done::Removed(left + trim(journal, keep, &register).await?));
     }
     Ok(())
 }
@@ -219,6 +235,8 @@ pub struct Parts {
     pub epoch: u64,
     /// What is counted.
     pub metrics: Metrics,
+    /// How the past is thinned out; never if `None`.
+    pub expire: Option<expire::Settings>,
 }
 
 /// How long to wait after the first failure; each further failure that will not pass by itself doubles it.
@@ -230,26 +248,34 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Writes checkpoints and merges segments as that falls due, until `shutdown`. Nothing else ends it: failures are logged and
 /// retried.
 pub async fn run(policy: Policy, parts: Parts, shutdown: impl Future<Output = ()>) {
-    let merging = merge_behind(policy.levels, parts.journal.clone(), parts.durable.clone(), parts.metrics.clone());
-    let trimming = trim_behind(policy.keep, &parts);
+    let register = Register::new(policy.table);
+    // Each is large: apart they do not weigh on the stack of whoever polls.
+    let merging = Box::pin(merge_behind(policy.levels, &parts, &register));
+    let trimming = Box::pin(trim_behind(policy.keep, &parts, &register));
+    let expiring = Box::pin(expire_behind(&parts, &register));
+    let following = Box::pin(follow(policy, &parts));
     tokio::select! {
         biased;
         () = shutdown => {}
-        ((), (), ()) = async { tokio::join!(follow(policy, &parts), merging, trimming) } => {}
+        ((), (), (), ()) = async { tokio::join!(following, merging, trimming, expiring) } => {}
     }
 }
 
 /// Merges until nobody reports segments any more.
-async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Receiver<Durable>, metrics: Metrics) {
+async fn merge_behind(levels: Levels, parts: &Parts, register: &Register) {
+    let (journal, metrics, mut durable) = (&parts.journal, &parts.metrics, parts.durable.clone());
     let (mut merger, mut failures, mut bytes) = (Merger::new(levels), Failures::default(), 0_u64);
+    // Whether the Delta table may lack something.
+    let mut unregistered = true;
     loop {
         let newest = *durable.borrow_and_update();
         bytes = bytes.saturating_add(newest.bytes);
         if merger.is_due(journal.parts().clock.now(), bytes) {
             bytes = 0;
             loop {
-                match merger.step(&journal, newest.segment).await {
+                match merger.step(journal, newest.segment).await {
                     Ok(Some(merged)) => {
+                        unregistered = true;
                         failures = Failures::default();
                         let Merged { level, first, last, bytes, .. } = merged;
                         metrics.merged.with_label_values(&[&level.to_string()]).inc();
@@ -259,10 +285,13 @@ async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Rece
                     Ok(None) => break,
                     Err(error) => {
                         metrics.failures.inc();
-                        failures.wait(&journal, "could not merge segments", &error).await;
+                        failures.wait(journal, "could not merge segments", &error).await;
                         break;
                     }
                 }
+            }
+            if unregistered {
+                unregistered = !register_behind(parts, register).await;
             }
         }
         if durable.changed().await.is_err() {
@@ -271,6 +300,30 @@ async fn merge_behind(levels: Levels, journal: Journal, mut durable: watch::Rece
     }
 }
 
+/// Takes into the Delta table what was merged; whether it has all of it now. Nothing depends on it, so a failure waits for the next time.
+async fn register_behind(parts: &Parts, register: &Register) -> bool {
+    match register.follow(&parts.journal, false).await {
+        Ok(Some(commit)) => {
+            parts.metrics.table.inc();
+            let Commit { version, position, added, removed, .. } = commit;
+            tracing::debug!(version, position, added, removed, "took merged files into the Delta table");
+            true
+        }
+        Ok(None) => true,
+        Err(error) => {
+            parts.metrics.failures.inc();
+            let hint = error.hint();
+            tracing::warn!(error = %Error::causes(&error), hint, "could not take merged files into the Delta table");
+            false
+        }
+    }
+}
+/// How long a manifest stays after another has come: readers read no manifest but the newest, and pages, which stay.
+const MANIFESTS: Duration = Duration::from_hours(1);
+
+/// No manifest goes sooner: for some minutes a process trusts that the name behind the newest it knew is free (`store/since.rs`).
+const OLD: Duration = Duration::from_mins(15);
+
 /// How often it is looked whether something is to be removed.
 fn look_every(keep: Duration) -> Duration {
     (keep / 8).min(Duration::from_hours(1))
@@ -278,10 +331,10 @@ fn look_every(keep: Duration) -> Duration {
 
 /// Removes what merged files hold too, once in a while, until nobody reports segments any more. Nothing depends on it, so a failure
 /// waits for the next time.
-async fn trim_behind(keep: Option<Duration>, parts: &Parts) {
+async fn trim_behind(keep: Option<Duration>, parts: &Parts, register: &Register) {
     let Some(keep) = keep else { return };
     let (journal, metrics, mut durable) = (&parts.journal, &parts.metrics, parts.durable.clone());
-    let (mut looked, mut swept) = (None, false);
+    let (mut looked, mut swept, mut pruner) = (None, false, Pruner::default());
     loop {
         let now = journal.parts().clock.monotonic();
         if looked.is_none_or(|looked| now.saturating_sub(looked) >= look_every(keep)) {
@@ -289,11 +342,13 @@ async fn trim_behind(keep: Option<Duration>, parts: &Parts) {
             let mut trimmed = Trimmed::default();
             let mut outcome = Ok(());
             if !swept {
-                outcome = sweep(journal).await.map(|left| trimmed = left);
-                swept = outcome.is_ok();
+                outcome = clear(journal, register).await.map(|left| {
+                    swept = left.is_some();
+                    trimmed = left.unwrap_or_default();
+                });
             }
             if outcome.is_ok() {
-                outcome = trim(journal, keep).await.map(|removed| trimmed = trimmed + removed);
+                outcome = trim(journal, keep, register).await.map(|removed| trimmed = trimmed + removed);
             }
             if trimmed != Trimmed::default() {
                 let Trimmed { segments, files } = trimmed;
@@ -305,6 +360,14 @@ async fn trim_behind(keep: Option<Duration>, parts: &Parts) {
                 let hint = error.hint();
                 tracing::warn!(error = %Error::causes(&error), hint, "could not remove segments that merged files hold too");
             }
+            match pruner.step(journal, keep.clamp(OLD, MANIFESTS)).await {
+                Ok(manifests) => tracing::debug!(manifests, "removed manifests that others follow"),
+                Err(error) => {
+                    metrics.failures.inc();
+                    let hint = error.hint();
+                    tracing::warn!(error = %Error::causes(&error), hint, "could not remove manifests that others follow");
+                }
+            }
         }
         if durable.changed().await.is_err() {
             return;
@@ -312,12 +375,85 @@ async fn trim_behind(keep: Option<Duration>, parts: &Parts) {
     }
 }
 
-/// Removes segments that merged files hold too, and that are older than `keep`. What was removed.
-pub async fn trim(journal: &Journal, keep: Duration) -> Result<Trimmed> {
+/// Thins the past out, once in a while, until nobody reports segments any more. Nothing depends on it, so a failure waits for the
+/// next time.
+async fn expire_behind(parts: &Parts, register: &Register) {
+    let Some(settings) = &parts.expire else { return };
+    let (journal, metrics, mut durable) = (&parts.journal, &parts.metrics, parts.durable.clone());
+    let (mut looked, mut swept) = (None, 0);
+    let often = look_every(settings.retention.all);
+    loop {
+        let now = journal.parts().clock.monotonic();
+        if looked.is_none_or(|looked| now.saturating_sub(looked) >= often) {
+            looked = Some(now);
+            if let Err(error) = expire_once(settings, parts, register, &mut swept).await {
+                metrics.failures.inc();
+                let hint = error.hint();
+                tracing::warn!(error = %Error::causes(&error), hint, "could not thin the past out");
+            }
+        }
+        if durable.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One round of that; `swept` is the number of the decision all of which is removed.
+async fn expire_once(settings: &expire::Settings, parts: &Parts, register: &Register, swept: &mut u64) -> Result<()> {
+    let (journal, metrics) = (&parts.journal, &parts.metrics);
+    let decided = hindcast_journal::expiry::settle(journal).await?;
+    let begins = decided.as_ref().map_or(0, |(expired, _)| expired.segment);
+    let decided = decided.map_or((0, Micros::MAX), |(expired, _)| (expired.number, expired.time));
+    let grace = Micros::try_from(settings.retention.grace.as_micros()).unwrap_or(Micros::MAX);
+    let due = decided.0 > *swept && journal.parts().clock.now() >= decided.1.saturating_add(grace);
+    if due && register.lets_expire(journal, begins).await? {
+        let gone = hindcast_journal::expiry::sweep(journal, settings.retention.grace, settings.delete).await?;
+        *swept = decided.0;
+        if settings.delete && !gone.is_nothing() {
+            let Left { segments, files, checkpoints, bytes } = gone;
+            metrics.expired.inc_by(segments + files + checkpoints);
+            tracing::info!(segments, files, checkpoints, bytes, "removed what has expired");
+        }
+    }
+    let due = |plan: &expire::Plan, before: Option<&Statement>| {
+        // Cuts of tiers come to their end all the time; they can go together.
+        let often = Micros::try_from(settings.retention.all.as_micros() / 7).unwrap_or(Micros::MAX);
+        plan.moves || before.is_none_or(|before| journal.parts().clock.now() >= before.time.saturating_add(often))
+    };
+    if let Some(decided) = expire::decide(journal, settings, &parts.writer, due).await? {
+        let Statement { number, base, to, kept, .. } = decided;
+        tracing::info!(number, base, segment = to.segment, kept = kept.len(), "thinned the past out");
+    }
+    Ok(())
+}
+
+/// Removes segments that merged files hold too, and that are older than `keep`, with merged files that the Delta table does not name.
+/// What was removed.
+async fn trim(journal: &Journal, keep: Duration, register: &Register) -> Result<Trimmed> {
     match trimmable(journal, keep).await? {
-        Some(plan) => plan.execute(journal).await,
+        Some(plan) if register.lets_go(journal, plan.segments.end).await? => plan.execute(journal).await,
+        Some(_) => {
+            named_still();
+            Ok(Trimmed::default())
+        }
         None => Ok(Trimmed::default()),
     }
+}
+
+/// Removes what a process that died left; nothing is looked at while the Delta table names any of it.
+async fn clear(journal: &Journal, register: &Register) -> Result<Option<Trimmed>> {
+    let boundary = journal.boundary().await?;
+    match boundary == 1 || register.lets_go(journal, boundary).await? {
+        true => sweep(journal).await.map(Some),
+        false => {
+            named_still();
+            Ok(None)
+        }
+    }
+}
+
+fn named_still() {
+    tracing::warn!("nothing is removed: the Delta table names files that merged files of a day hold too");
 }
 
 /// What [`trim`] would remove.

@@ -8,7 +8,9 @@ pub struct Metrics {
     pub(crate) checkpoints: IntCounter,
     pub(crate) merged: IntCounterVec,
     pub(crate) merged_bytes: IntCounter,
+    pub(crate) table: IntCounter,
     pub(crate) removed: IntCounter,
+    pub(crate) expired: IntCounter,
     pub(crate) failures: IntCounter,
 }
 
@@ -27,10 +29,12 @@ impl Metrics {
             checkpoints: counter("checkpoints_total", "Checkpoints written."),
             merged,
             merged_bytes: counter("merged_bytes_total", "Bytes of merged files written."),
+            table: counter("table_commits_total", "Commits to the Delta Lake table of merged files."),
             removed: counter("removed_segments_total", "Segments removed that merged files hold too."),
+            expired: counter("expired_files_total", "Segments, merged files and checkpoints removed that had expired."),
             failures: counter(
                 "compaction_failures_total",
-                "Checkpoints, merges and removals that failed and are tried again.",
+                "Checkpoints, merges, removals and expiries that failed and are tried again.",
             ),
         }
     }

@@ -15,3 +15,11 @@ fn an_empty_segment_adds_no_rows() {
     let empty = Durable { segment: 3, first: 8, last: 7, bytes: 50 };
     assert_eq!(Tail::default().with(&empty), Tail { segments: 1, rows: 0, bytes: 50 });
 }
+
+/// Whoever compacts beside other work sends it to another thread.
+#[test]
+fn compaction_is_sent() {
+    fn sent(_: impl Send) {}
+    let whole = |parts| sent(run(Policy::default(), parts, std::future::pending()));
+    let _: fn(Parts) = whole;
+}

@@ -6,12 +6,13 @@
 //! target. Offsets of a consumer group expire when nobody commits for a week; a compacted topic has to be made, kept
 //! compacted and allowed by whoever runs the brokers; a header in the newest message goes with the topic's retention, and
 //! is another's where topics are shared. What it costs: the right to create below `meta/`, and one PUT per
-//! [`crate::Settings::every`] while events flow (a minute: 0.22 dollars a month at most), none while nothing does. So a
-//! killed process repeats at most that much.
+//! [`crate::Settings::every`] while events flow (a minute: 0.22 dollars a month at most), one an hour while nothing comes
+//! but frontiers, none while nothing does. So a killed process repeats at most that much. Facts that are not the newest are
+//! never read again; they stay, since nothing here needs the right to remove.
 //!
 //! What Kafka holds may be more than the cursor says, after a death; that is published again, with the same ids. It is
 //! never less, unless Kafka lost what it had acknowledged, or the topic was made anew: then the cursor can be moved back
-//! ([`Cursor::rewind`]).
+//! ([`Rewind`]).
 //!
 //! **Words**: the *holder* is the process that published last; to *claim* is to become that.
 //!
@@ -24,16 +25,16 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use hindcast_journal::{Error, Journal, Position, Result, error::ErrorKind, parts::Micros, store::Put};
+use hindcast_journal::{
+    Error, Journal, Position, Result,
+    error::ErrorKind,
+    layout::{self, CURSORS, LONGEST_CURSOR},
+    parts::Micros,
+    store::Put,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::start::From;
-
-/// The fact that names all cursors.
-const NAMES: &str = "cursors";
-
-/// The longest name.
-const LONGEST: usize = 63;
 
 /// How far back a starter looks for others that take the cursor from one another, and how many make a fight.
 const FIGHT_WINDOW: Micros = 60_000_000;
@@ -63,6 +64,31 @@ pub struct Fact {
     /// When it changed hands lately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hands: Vec<Micros>,
+    /// The word that it was last put elsewhere for ([`Rewind::Once`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewound: Option<String>,
+}
+
+/// Whether a cursor that there is is put to where a new one would begin.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Rewind {
+    /// It goes on from where it stands.
+    #[default]
+    No,
+    /// At each claim.
+    Always,
+    /// At the first claim with this word, which the cursor remembers: so it can stand in a file.
+    Once(String),
+}
+
+impl Rewind {
+    fn moves(&self, before: &Fact) -> bool {
+        match self {
+            Self::No => false,
+            Self::Always => true,
+            Self::Once(word) => before.rewound.as_ref() != Some(word),
+        }
+    }
 }
 
 /// What keeps a target from taking events.
@@ -101,16 +127,11 @@ pub struct Cursor {
 
 /// Refuses a name that no cursor can have.
 pub fn check_name(name: &str) -> Result<()> {
-    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    if (1..=LONGEST).contains(&name.len()) && name.bytes().all(fits) {
+    if layout::is_cursor_name(name) {
         return Ok(());
     }
     Err(Error::invalid(format!("the name `{}`", name.escape_debug()), "is not a name for a cursor")
-        .with_hint(format!("1 to {LONGEST} lower-case letters, digits and hyphens")))
-}
-
-fn fact_name(name: &str) -> String {
-    format!("cursor-{name}")
+        .with_hint(format!("1 to {LONGEST_CURSOR} lower-case letters, digits and hyphens")))
 }
 
 fn parse<'a, T: Deserialize<'a>>(what: &str, number: u64, bytes: &'a [u8]) -> Result<T> {
@@ -119,7 +140,7 @@ fn parse<'a, T: Deserialize<'a>>(what: &str, number: u64, bytes: &'a [u8]) -> Re
 
 /// The newest fact of a cursor, if there is one.
 pub async fn read(journal: &Journal, name: &str) -> Result<Option<Fact>> {
-    let what = fact_name(name);
+    let what = layout::cursor(name);
     match journal.store().newest_fact(&what).await? {
         Some((number, bytes)) => parse(&what, number, &bytes).map(Some),
         None => Ok(None),
@@ -128,30 +149,30 @@ pub async fn read(journal: &Journal, name: &str) -> Result<Option<Fact>> {
 
 /// The names of all cursors of a journal.
 pub async fn names(journal: &Journal) -> Result<Vec<String>> {
-    let Some((newest, _)) = journal.store().newest_fact(NAMES).await? else { return Ok(Vec::new()) };
+    let Some((newest, _)) = journal.store().newest_fact(CURSORS).await? else { return Ok(Vec::new()) };
     let mut names = BTreeSet::new();
     for number in 1..=newest {
-        let path = journal.store().layout().meta(NAMES, number);
+        let path = journal.store().layout().meta(CURSORS, number);
         if let Some(bytes) = journal.store().get_opt(&path).await? {
-            names.insert(parse::<Named>(NAMES, number, &bytes)?.name);
+            names.insert(parse::<Named>(CURSORS, number, &bytes)?.name);
         }
     }
     Ok(names.into_iter().collect())
 }
 
 impl Cursor {
-    /// Takes a cursor over, newest wins; a new one stands before where it is to begin. With `rewind` an old one is put
-    /// there too.
+    /// Takes a cursor over, newest wins; a new one stands before where it is to begin, and an old one is put there too if
+    /// `rewind` says so.
     pub async fn claim(
         journal: &Journal,
         name: &str,
         target: &str,
         holder: &Holder,
         begin: From,
-        rewind: bool,
+        rewind: &Rewind,
     ) -> Result<Self> {
         check_name(name)?;
-        let what = fact_name(name);
+        let what = layout::cursor(name);
         let clock = &journal.parts().clock;
         loop {
             let newest = journal.store().newest_fact(&what).await?;
@@ -168,7 +189,7 @@ impl Cursor {
                 refuse_a_fight(name, before, holder, now)?;
             }
             let position = match &before {
-                Some(before) if !rewind => before.position,
+                Some(before) if !rewind.moves(before) => before.position,
                 _ => begin.cursor(journal).await?,
             };
             let mut hands: Vec<Micros> = before.as_ref().map_or_else(Vec::new, |before| before.hands.clone());
@@ -176,6 +197,10 @@ impl Cursor {
             if before.as_ref().is_some_and(|before| before.instance != holder.instance) {
                 hands.push(now);
             }
+            let rewound = match rewind {
+                Rewind::Once(word) => Some(word.clone()),
+                _ => before.as_ref().and_then(|before| before.rewound.clone()),
+            };
             let fact = Fact {
                 position,
                 target: target.to_owned(),
@@ -184,6 +209,7 @@ impl Cursor {
                 time: now,
                 trouble: before.and_then(|before| before.trouble),
                 hands,
+                rewound,
             };
             let at = clock.monotonic();
             let (journal, what) = (journal.clone(), what.clone());
@@ -256,7 +282,7 @@ impl Cursor {
         let bytes = self.journal.store().get(&self.journal.store().layout().meta(&self.what, number)).await?;
         let stands: Fact = parse(&self.what, number, &bytes)?;
         if stands.holder != self.fact.holder {
-            let name = self.what.strip_prefix("cursor-").unwrap_or(&self.what);
+            let name = layout::cursor_name(&self.what).unwrap_or(&self.what);
             return Err(Error::new(
                 ErrorKind::Fenced,
                 format!("the fan-out `{name}`"),
@@ -272,8 +298,8 @@ impl Cursor {
 /// Adds a name to those that are known.
 async fn enter(journal: &Journal, name: &str) -> Result<()> {
     while !names(journal).await?.iter().any(|known| known == name) {
-        let number = journal.store().newest_fact(NAMES).await?.map_or(0, |(number, _)| number);
-        let path = journal.store().layout().meta(NAMES, number + 1);
+        let number = journal.store().newest_fact(CURSORS).await?.map_or(0, |(number, _)| number);
+        let path = journal.store().layout().meta(CURSORS, number + 1);
         let named = serde_json::to_vec(&Named { name: name.to_owned() })
             .map_err(|e| Error::internal("a cursor's name", "cannot be written as JSON").with_source(e))?;
         journal.store().create(&path, Bytes::from(named)).await?;

@@ -35,11 +35,12 @@ pub mod kafka;
 pub mod message;
 pub mod metrics;
 mod pipeline;
+mod reading;
 pub mod sink;
 pub mod start;
 mod window;
 
-pub use cursor::Cursor;
+pub use cursor::{Cursor, Rewind};
 pub use event::Event;
 pub use filter::Filter;
 pub use message::{Format, Message, Topics};

@@ -6,8 +6,10 @@
 //! **Invariants.** (1) One message per row that is wanted, in the log's order; the first refusal ends the attempt
 //! [`Attempt::heard`]. (2) What is read ahead, in flight and handed over is bounded by [`Bounds`] (and by what a reader
 //! of the log reads ahead), however long the target stays away. (3) Only a cursor that is another's, or that cannot be
-//! this one's, ends it; all else is told and tried again, ever more slowly [`run`]. (4) A failure costs one line of the log
-//! at first and at each doubling, not one a try.
+//! this one's, ends it, and a beginning that cannot be; all else is told and tried again, ever more slowly [`run`]. (4) A
+//! failure costs one line of the log at first and at each doubling, not one a try. (5) What is sealed is known as it was at
+//! most a minute before rows came [`Reading::more`]. (6) Frontiers alone have the cursor written once in
+//! [`IDLE_EVERY`] [`Fanout::keep`].
 //!
 //! | dies | when | then |
 //! |---|---|---|
@@ -19,24 +21,20 @@ use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use hindcast_journal::{
-    Error, Journal, Position, Result, Row,
-    error::ErrorKind,
-    journal::Segment,
-    parts::{Clock, Micros},
-    read::Tail,
-    seal::Rules,
+    Error, Journal, Position, Result, Row, error::ErrorKind, journal::Segment, parts::Micros, row::Op, seal::Rules,
     writer::Durable,
 };
 use tokio::sync::watch;
 
 use crate::{
-    cursor::{Cursor, Holder, Trouble},
+    cursor::{Cursor, Holder, Rewind, Trouble},
     event::Event,
     filter::Filter,
     message::{Format, Message, Topics},
     metrics::{Metrics, Of},
+    reading::{Read, Reading},
     sink::{Answer, Care, Sink, Target, Unsent},
-    start::From,
+    start::{From, still_there},
     window::Window,
 };
 
@@ -46,13 +44,12 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// How long a sink that takes nothing any more may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How soon after rows the log is looked at again, where nobody says that there are more; it doubles up to the other.
-const LOOK_SOON: Duration = Duration::from_secs(1);
-const LOOK_LATE: Duration = Duration::from_secs(5);
-
 /// How long to wait after a failure; it doubles up to the other.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// How often the cursor is written while nothing comes but words of how far the cluster was seen.
+const IDLE_EVERY: Duration = Duration::from_hours(1);
 
 /// How many rows are looked at before answers are.
 const BATCH: usize = 256;
@@ -70,8 +67,8 @@ pub struct Settings {
     pub filter: Filter,
     /// Where a new cursor begins.
     pub from: From,
-    /// Put an old cursor there too.
-    pub rewind: bool,
+    /// Whether an old cursor is put there too.
+    pub rewind: Rewind,
     /// End when everything is acknowledged that is committed by the start.
     pub once: bool,
     /// How often the cursor is written, at most.
@@ -118,8 +115,8 @@ impl std::fmt::Debug for Parts {
     }
 }
 
-/// Publishes until `shutdown`. It fails only where going on would be wrong: another process took the cursor over, or it
-/// is another target's.
+/// Publishes until `shutdown`. It fails only where going on would be wrong: another process took the cursor over, it is
+/// another target's, or it was to begin where the log does not.
 pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output = ()>) -> Result<()> {
     let mut stop = std::pin::pin!(shutdown);
     let clock = parts.journal.parts().clock.clone();
@@ -134,8 +131,8 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         };
         match begun {
             Ok(work) => break work,
-            Err(error) if error.kind().may_pass() => outages.failed(clock.now(), &error),
-            Err(error) => return Err(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Invalid) => return Err(error),
+            Err(error) => outages.failed(clock.now(), &error),
         }
         tokio::select! {
             biased;
@@ -174,18 +171,30 @@ struct Fanout<'a> {
     cursor: Cursor,
     /// Up to where everything was acknowledged.
     done: Position,
+    /// Up to where that is worth a cursor.
+    news: Position,
     /// Where to end.
     until: Option<Position>,
     care: Care,
+    /// What went into a batch that was too large, while it goes one by one.
+    apart: Option<Apart>,
     /// The positions of rows that the target does not take whole.
     oversize: BTreeSet<Position>,
     store_failures: u32,
 }
 
+/// Messages that are sent each by itself.
+struct Apart {
+    /// The last that may have been in the batch.
+    until: Position,
+    /// Whether one of them was too large. If none was, it is batches that are, and they stay apart.
+    found: bool,
+}
+
 impl<'a> Fanout<'a> {
     async fn begin(settings: &'a Settings, journal: &Journal, target: &str, holder: &Holder) -> Result<Self> {
         let Settings { name, from, rewind, .. } = settings;
-        let cursor = Cursor::claim(journal, name, target, holder, *from, *rewind).await?;
+        let cursor = Cursor::claim(journal, name, target, holder, *from, rewind).await?;
         let until = match settings.once {
             true => Some(From::Now.cursor(journal).await?),
             false => None,
@@ -194,9 +203,11 @@ impl<'a> Fanout<'a> {
             settings,
             journal: journal.clone(),
             done: cursor.position(),
+            news: 0,
             until,
             cursor,
             care: Care::default(),
+            apart: None,
             oversize: BTreeSet::new(),
             store_failures: 0,
         })
@@ -214,6 +225,7 @@ impl<'a> Fanout<'a> {
             () = &mut *stop => None,
             made = async {
                 let rules = Rules::read(&self.journal).await?;
+                still_there(&self.journal, &self.settings.name, self.done).await?;
                 let tail = self.journal.tail(self.done + 1).await?;
                 Ok::<_, Error>((rules, tail, target.connect(self.care).await?))
             } => Some(made?),
@@ -222,9 +234,8 @@ impl<'a> Fanout<'a> {
             self.keep(outages, true).await?;
             return Ok(End::Stopped);
         };
-        let clock = self.journal.parts().clock.clone();
-        let reading = Reading { tail, clock, news: news.clone(), at_end: false, pause: LOOK_SOON };
-        let now = reading.clock.monotonic();
+        let (now, rules) = (self.journal.parts().clock.monotonic(), Arc::new(rules));
+        let reading = Reading::new(&self.journal, tail, news.clone(), rules.clone());
         let mut attempt = Attempt {
             window: Window::new(self.done),
             rows: None,
@@ -241,13 +252,31 @@ impl<'a> Fanout<'a> {
         ended
     }
 
+    /// Takes over how far a connection is.
+    fn reached(&mut self, window: &Window) {
+        self.done = window.done();
+        self.news = self.news.max(window.news());
+    }
+
+    fn has_news(&self) -> bool {
+        self.news > self.cursor.position()
+    }
+
+    /// Whether what had to go one by one is behind, so that messages can go together again.
+    fn is_behind(&self) -> bool {
+        self.apart.as_ref().is_some_and(|apart| apart.found && self.done >= apart.until)
+    }
+
     /// Writes the cursor if that is due.
     async fn keep(&mut self, outages: &Outages, now: bool) -> Result<()> {
         let trouble = outages.trouble();
         let turned = trouble.is_some() != self.cursor.trouble().is_some();
-        let news = turned || self.done > self.cursor.position();
-        let every = if turned { self.settings.every.min(TURNED) } else { self.settings.every };
-        if !news || (!now && self.cursor.age() < every) {
+        let every = match self.has_news() {
+            _ if turned => self.settings.every.min(TURNED),
+            true => self.settings.every,
+            false => self.settings.every.max(IDLE_EVERY),
+        };
+        if !(turned || self.done > self.cursor.position()) || (!now && self.cursor.age() < every) {
             return Ok(());
         }
         match self.cursor.write(self.done, trouble).await {
@@ -281,7 +310,7 @@ const TICK: Duration = Duration::from_secs(1);
 struct Attempt<'w, 'a> {
     work: &'w mut Fanout<'a>,
     outages: &'w mut Outages,
-    rules: Rules,
+    rules: Arc<Rules>,
     window: Window,
     /// The run that is being published, and the next of its rows.
     rows: Option<(Segment, usize)>,
@@ -299,10 +328,10 @@ struct Made {
     message: Message,
     time: Micros,
     pointer: bool,
+    /// Whether it says more than how far the cluster was seen.
+    news: bool,
     row: usize,
 }
-
-type Read = (Reading, Result<Option<Segment>>);
 
 impl Attempt<'_, '_> {
     async fn pump<F: Future<Output = ()>>(
@@ -324,14 +353,18 @@ impl Attempt<'_, '_> {
             self.work.keep(self.outages, false).await?;
             if self.window.open() > 0 {
                 self.still_ours().await?;
+            } else if self.work.is_behind() {
+                (self.work.apart, self.work.care.alone) = (None, false);
+                return Ok(End::Again);
             }
             let (can_send, open) = (self.can_send(), self.window.open());
-            let due = open > 0 || self.work.done > self.work.cursor.position();
+            let due = open > 0 || self.work.has_news();
             let answer = tokio::select! {
                 biased;
                 () = &mut *stop => return self.last_answers(sink).await,
                 answer = sink.answer() => answer,
                 (next, read) = &mut reading, if self.rows.is_none() => {
+                    self.rules = next.rules();
                     reading = Box::pin(next.more(self.took(read, open)));
                     continue;
                 }
@@ -366,15 +399,19 @@ impl Attempt<'_, '_> {
     }
 
     fn can_send(&self) -> bool {
+        self.held.is_none() && self.rows.is_some() && self.has_room()
+    }
+
+    /// None is left for a connection that is given up as soon as all is answered.
+    fn has_room(&self) -> bool {
         let bounds = self.work.settings.bounds;
-        self.held.is_none() && self.rows.is_some() && self.window.has_room(bounds.messages, bounds.bytes)
+        !self.work.is_behind() && self.window.has_room(bounds.messages, bounds.bytes)
     }
 
     /// Hands over what there is room for.
     fn hand_over(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        let bounds = self.work.settings.bounds;
         for _ in 0..BATCH {
-            if !self.window.has_room(bounds.messages, bounds.bytes) {
+            if !self.has_room() {
                 break;
             }
             let Some(made) = self.held.take().or_else(|| self.next()) else { break };
@@ -384,7 +421,7 @@ impl Attempt<'_, '_> {
         }
         let metrics = &self.outages.of;
         metrics.waiting.set(self.window.open() as i64);
-        self.work.done = self.window.done();
+        self.work.reached(&self.window);
         metrics.position.set(self.work.done as i64);
         Ok(())
     }
@@ -404,7 +441,7 @@ impl Attempt<'_, '_> {
                     false => Some(made),
                 };
             }
-            self.window.pass(row.pos);
+            self.window.pass(row.pos, row.op != Op::Frontier);
         }
         self.rows = None;
         None
@@ -412,18 +449,18 @@ impl Attempt<'_, '_> {
 
     /// Gives a message to the sink; false if there was no room for it.
     fn give(&mut self, sink: &mut dyn Sink, made: Made) -> Result<bool> {
-        let Made { message, time, pointer, row } = made;
+        let Made { message, time, pointer, news, row } = made;
         let (position, bytes) = (message.position, message.size());
         match sink.send(message) {
             Ok(()) => {
-                self.window.sent(position, time, bytes);
+                self.window.sent(position, time, bytes, news);
                 if pointer {
                     self.outages.of.pointers.inc();
                 }
                 Ok(true)
             }
             Err(Unsent::Full(message)) => {
-                self.held = Some(Made { message, time, pointer, row });
+                self.held = Some(Made { message, time, pointer, news, row });
                 Ok(false)
             }
             Err(Unsent::TooLarge(_)) if pointer => Err(no_pointer(&self.work.settings.name, position, bytes)),
@@ -451,14 +488,14 @@ impl Attempt<'_, '_> {
 
     /// Does what an answer asks for; how the attempt ends, if it does.
     fn heard(&mut self, answer: Answer) -> Result<Option<End>> {
-        let clock = &self.work.journal.parts().clock;
+        let clock = self.work.journal.parts().clock.clone();
         match answer {
             Answer::Taken(position) => {
                 if let Some(time) = self.window.taken(position) {
                     self.outages.of.events.inc();
                     self.outages.of.lag.set((clock.now() - time).max(0) as f64 / 1e6);
                 }
-                self.work.done = self.window.done();
+                self.work.reached(&self.window);
                 (self.progress, self.quiet, self.told) = (clock.monotonic(), QUIET, None);
                 self.outages.well();
                 Ok(None)
@@ -470,11 +507,15 @@ impl Attempt<'_, '_> {
                 self.tell_of_pointer(position, bytes);
                 let below = self.work.care.below.map_or(bytes, |below| below.min(bytes));
                 self.work.care.below = Some(below);
+                if let Some(apart) = &mut self.work.apart {
+                    apart.found = true;
+                }
                 Ok(Some(End::Again))
             }
             // Which of a batch it was shows when each goes by itself.
             Answer::TooLarge { .. } => {
                 self.work.care.alone = true;
+                self.work.apart = Some(Apart { until: self.window.last(), found: false });
                 Ok(Some(End::Again))
             }
             Answer::Refused(_, error) => Err(error),
@@ -561,7 +602,7 @@ fn make(work: &Fanout<'_>, rules: &Rules, row: &Row, index: usize, pointer: bool
         false => Event::of(cluster, row, rules),
     };
     let message = Message::of(&event, work.settings.format, &work.settings.topics);
-    Made { message, time: row.time_hi, pointer, row: index }
+    Made { message, time: row.time_hi, pointer, news: row.op != Op::Frontier, row: index }
 }
 
 fn no_pointer(name: &str, position: Position, bytes: usize) -> Error {
@@ -571,43 +612,6 @@ fn no_pointer(name: &str, position: Position, bytes: usize) -> Error {
         format!("the target takes not even {bytes} bytes, an event without its body (position {position})"),
     )
     .with_hint("let the target take larger messages: 64 KiB is enough for any pointer")
-}
-
-/// Reads on, and waits where the log ends.
-struct Reading {
-    tail: Tail,
-    clock: Arc<dyn Clock>,
-    news: Option<watch::Receiver<Durable>>,
-    at_end: bool,
-    pause: Duration,
-}
-
-impl Reading {
-    /// The next run, or `None` once the log's end was met; after a while, if the last try failed.
-    async fn more(mut self, after: Option<Duration>) -> Read {
-        let clock = self.clock.clone();
-        if let Some(after) = after {
-            clock.sleep(after).await;
-        } else if self.at_end {
-            match &mut self.news {
-                Some(news) => {
-                    if news.changed().await.is_err() {
-                        self.news = None;
-                    }
-                }
-                None => {
-                    clock.sleep(self.pause).await;
-                    self.pause = self.pause.saturating_mul(2).min(LOOK_LATE);
-                }
-            }
-        }
-        let read = self.tail.ready().await;
-        self.at_end = matches!(read, Ok(None));
-        if matches!(&read, Ok(Some(run)) if !run.rows.is_empty()) {
-            self.pause = LOOK_SOON;
-        }
-        (self, read)
-    }
 }
 
 /// Failures in a row, told once and at each doubling.

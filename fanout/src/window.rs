@@ -11,6 +11,7 @@ use hindcast_journal::{Position, parts::Micros};
 #[derive(Debug)]
 pub(crate) struct Window {
     done: Position,
+    news: Position,
     flight: VecDeque<Sent>,
     bytes: usize,
     open: usize,
@@ -23,26 +24,27 @@ struct Sent {
     through: Position,
     time: Micros,
     bytes: usize,
+    news: bool,
     answered: bool,
 }
 
 impl Window {
     /// Nothing in flight, and everything up to a position done.
     pub(crate) fn new(done: Position) -> Self {
-        Self { done, flight: VecDeque::new(), bytes: 0, open: 0 }
+        Self { done, news: 0, flight: VecDeque::new(), bytes: 0, open: 0 }
     }
 
-    /// A row that goes to nobody.
-    pub(crate) fn pass(&mut self, position: Position) {
+    /// A row that goes to nobody, and whether it is worth a cursor.
+    pub(crate) fn pass(&mut self, position: Position, news: bool) {
         match self.flight.back_mut() {
-            Some(last) => last.through = position,
-            None => self.done = self.done.max(position),
+            Some(last) => (last.through, last.news) = (position, last.news || news),
+            None => self.reach(position, news),
         }
     }
 
-    /// A message that was handed over, and by when its row was committed; positions rise.
-    pub(crate) fn sent(&mut self, position: Position, time: Micros, bytes: usize) {
-        self.flight.push_back(Sent { position, through: position, time, bytes, answered: false });
+    /// A message that was handed over, by when its row was committed, and whether it is worth a cursor; positions rise.
+    pub(crate) fn sent(&mut self, position: Position, time: Micros, bytes: usize, news: bool) {
+        self.flight.push_back(Sent { position, through: position, time, bytes, news, answered: false });
         self.bytes += bytes;
         self.open += 1;
     }
@@ -56,9 +58,26 @@ impl Window {
         self.open -= 1;
         self.bytes -= sent.bytes;
         while let Some(first) = self.flight.pop_front_if(|first| first.answered) {
-            self.done = first.through;
+            self.reach(first.through, first.news);
         }
         Some(time)
+    }
+
+    fn reach(&mut self, position: Position, news: bool) {
+        self.done = self.done.max(position);
+        if news {
+            self.news = self.done;
+        }
+    }
+
+    /// Up to where what is done is worth a cursor; 0 if nothing is.
+    pub(crate) fn news(&self) -> Position {
+        self.news
+    }
+
+    /// The position of what was handed over last and is not done; that up to which all is, if there is none.
+    pub(crate) fn last(&self) -> Position {
+        self.flight.back().map_or(self.done, |last| last.position)
     }
 
     /// Up to where everything was acknowledged.

@@ -5,7 +5,8 @@
 //!
 //! **Invariants.**
 //! 1. A checkpoint stands at a closed cut and holds exactly the rows within it [`Checkpoint::write`].
-//! 2. It is found only through the manifest, which is written after it; a file without an entry is never read.
+//! 2. It is found only through the manifest, or the statement of an expiry that the manifest names, which are written after it; a
+//!    file without an entry is never read.
 //! 3. The manifest describes the file that stands at the position, whoever wrote it [`Checkpoint::write`]. What an
 //!    earlier version said of it is compared with the file first [`Manifest::start`].
 //! 4. There is one file per position: while no rows come, its entry moves on with the cut and the file stays
@@ -18,7 +19,9 @@
 //! Not here: when to make one (`compactor`).
 
 mod doubt;
+mod expired;
 mod file;
+mod late;
 mod manifest;
 mod whole;
 
@@ -41,11 +44,16 @@ use crate::{
     store::Put,
 };
 
-pub use self::manifest::Manifest;
+pub(crate) use self::manifest::is_landmark;
 pub(crate) use self::{
     doubt::{Doubt, Doubts},
     file::CheckpointFile,
     whole::WholeCheckpoint,
+};
+pub use self::{
+    expired::Expired,
+    late::Late,
+    manifest::{Manifest, Pruner},
 };
 
 /// Objects in a row group.
@@ -179,6 +187,44 @@ impl Checkpoint {
         }
         Manifest::add(journal, checkpoint.clone()).await?;
         Ok(checkpoint)
+    }
+
+    /// Writes the state at an origin's cut without naming it in the manifest. `None` if the position bears the checkpoint of another
+    /// cut, or a file that is none.
+    pub(crate) async fn write_apart(
+        journal: &Journal,
+        state: &State,
+        origin: &Origin,
+        writer: &str,
+        epoch: u64,
+    ) -> Result<Option<Self>> {
+        let path = journal.store().layout().checkpoint(origin.last);
+        if !journal.store().exists(&path).await? {
+            let (checkpoint, bytes) = Self::file(journal, state, origin, writer, epoch).await?;
+            if journal.store().create(&path, bytes).await? == Put::Created {
+                return Ok(Some(checkpoint));
+            }
+        }
+        match Self::standing_for(journal, origin).await {
+            Ok(standing) => {
+                let described = standing.moved(origin).unwrap_or(standing);
+                Ok((described.cut() == origin.cut).then_some(described))
+            }
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads its file as a whole: it holds what this describes, and nothing in it is damaged.
+    pub(crate) async fn prove(&self, journal: &Journal) -> Result<()> {
+        let whole = WholeCheckpoint::read(journal, self.pos).await?;
+        match whole.unlike(self) {
+            None => Ok(()),
+            Some(what) => {
+                let path = journal.store().layout().checkpoint(self.pos);
+                Err(Error::corrupt(path.to_string(), format!("is of {what} than was said of it")))
+            }
+        }
     }
 
     /// The checkpoint that stands at an origin's position, if it is one: whoever wrote the file may have died before it

@@ -10,7 +10,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Change, Position, parts::Micros, row::Revision, segment::FrontierVector};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Change, Error, Position,
+    parts::{Micros, utc_millis},
+    row::Revision,
+    segment::FrontierVector,
+};
 
 /// The name of the domain that `rev:N` is about.
 pub const MAIN: &str = "main";
@@ -107,12 +114,88 @@ pub struct Moment {
     pub uncertain: Vec<Uncertain>,
     /// How far the journal is closed.
     pub frontier: FrontierVector,
+    /// Set if the moment is of a time of which only some cuts were kept, and none of them is of it: what is answered instead.
+    pub thinned: Option<Thinned>,
     /// The domains in which the cut lies in a life of the counter that has ended, beyond what was closed of it.
     pub ended: Vec<Ended>,
+    /// Set if a part of the log that the answer needs cannot be read, and was gone around: this is the last that is known before it.
+    pub hole: Option<Box<Hole>>,
+}
+
+/// A part of the log that cannot be read, nor taken from any other file, with what is known on either side of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// Its first and its last segment.
+    pub segments: (u64, u64),
+    /// Its first position; its last, if anything of the log is behind it. No row is in it if the last is before the first.
+    pub positions: (Position, Option<Position>),
+    /// Up to which revision of the main domain the log was closed before it; the same behind it.
+    pub revisions: (Option<Revision>, Option<Revision>),
+    /// Everything that was committed up to this moment is known without it; `None` if the log begins with it.
+    pub since: Option<Micros>,
+    /// From this moment on all is known again, and the position of the checkpoint that says so; `None` if no checkpoint stands behind it.
+    pub until: Option<(Micros, Position)>,
+    /// Whether the chain value of that checkpoint proves the rows between it and the hole to be of the same log.
+    pub proven: bool,
+    /// The file, and why it cannot be read.
+    pub why: String,
+}
+
+impl Hole {
+    /// How many positions it takes; `None` if nothing behind it says.
+    pub fn rows(&self) -> Option<u64> {
+        self.positions.1.map(|last| (last + 1).saturating_sub(self.positions.0))
+    }
+
+    /// What cannot be read, in words.
+    pub fn what(&self) -> String {
+        let (first, last) = self.segments;
+        let segments = if first == last { format!("segment {first}") } else { format!("segments {first} to {last}") };
+        match (self.positions.0, self.positions.1) {
+            (from, None) => format!("{segments}, from position {from} on"),
+            (from, Some(to)) if to < from => format!("{segments}, without a row"),
+            (from, Some(to)) if to == from => format!("{segments}, position {from}"),
+            (from, Some(to)) => format!("{segments}, positions {from} to {to}"),
+        }
+    }
+
+    /// The error for whoever needs what is in it.
+    pub fn refused(&self, what: impl Into<String>) -> Error {
+        let before = self.since.map_or("nothing before it".to_owned(), |since| {
+            format!("the last moment before it, {}", utc_millis(since))
+        });
+        let behind = match self.until {
+            Some((until, _)) => format!("from {} on all is known again", utc_millis(until)),
+            None => "no checkpoint stands behind it".to_owned(),
+        };
+        Error::corrupt(what, format!("needs what cannot be read of the log: {} ({})", self.what(), self.why))
+            .with_hint(format!("ask for {before}; {behind}; `hindcast doctor` says what helps"))
+    }
+}
+
+/// What is known of a time that was thinned out by retention: the state at the newest kept cut that is not after the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thinned {
+    /// The moment of that cut.
+    pub kept: Micros,
+    /// The moment of the next one, or from which on every moment is answered.
+    pub next: Micros,
+    /// From here on every moment is answered.
+    pub whole: Micros,
+}
+
+impl Thinned {
+    /// The error for whoever needs the moment itself.
+    pub fn refused(&self, what: impl Into<String>) -> Error {
+        let [kept, next, whole] = [self.kept, self.next, self.whole].map(utc_millis);
+        Error::invalid(what, "is of a time that retention has thinned out: only some cuts of it are kept").with_hint(
+            format!("ask for {kept}, the cut before it, or {next}, the next; from {whole} on every moment can be had"),
+        )
+    }
 }
 
 /// A change that may be before or after a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uncertain {
     /// Its position.
     pub pos: Position,

@@ -157,6 +157,18 @@ impl Encoder {
         }
     }
 
+    /// A version that a list showed and nothing else had told of: a full object at the revision of the list, which is
+    /// later than its own. The base, if there is one of its uid, is an older version.
+    pub fn found(&self, seen: &Observation<'_>, base: Option<&Base>) -> Encoded {
+        match self.version(seen, base) {
+            Ok(version) => {
+                let base = base.filter(|base| base.uid == version.uid);
+                Self::encode(seen, Op::Reread, version, base)
+            }
+            Err(reason) => self.unreadable(seen, base, &reason),
+        }
+    }
+
     /// Whether bytes of the base's own version read the same as the base, apart from the resourceVersion. A value that
     /// the base holds in any form is the same. One that the base lacks, or holds in clear although it is sealed now,
     /// makes a different reading, unless this encoder would not store it either.

@@ -43,6 +43,8 @@ pub enum Uncovered {
     Incarnation,
     /// Its values cannot be sealed.
     Unsealable,
+    /// The server has its objects otherwise than its watch had told.
+    Differs,
     /// Anything a newer version may say.
     #[serde(other)]
     Other,
@@ -62,6 +64,7 @@ impl Uncovered {
             Self::DomainChanged => "revision domain changed",
             Self::Incarnation => "revisions went backwards",
             Self::Unsealable => "let go: its values cannot be sealed",
+            Self::Differs => "its watch had not told all",
             Self::Other => "other",
         }
     }
@@ -136,7 +139,8 @@ impl Grade {
     }
 }
 
-/// `gap`: an interval `(from, to]` in which the watch of a kind was broken. The row's `rv` is `to`.
+/// `gap`: an interval `(from, to]` in which the watch of a kind was broken. The row's `rv` is `to`; of an interval that
+/// was found later, at whose end protection ends, it is the revision before that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// The last revision seen before.
@@ -241,6 +245,15 @@ pub struct Kept {
     pub seal: Rules,
 }
 
+/// Up to where a kind was proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proven {
+    /// The revision of the list that showed the kind's objects as the journal has them.
+    pub rv: Revision,
+    /// When that list was begun.
+    pub time: Micros,
+}
+
 /// `mark`: other facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "mark")]
@@ -268,6 +281,11 @@ pub enum Mark {
         /// What told so.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
+    },
+    /// Of each kind of the domain, the newest list of the cluster's own that agreed with the journal.
+    Proven {
+        /// Kind key → up to where.
+        kinds: BTreeMap<String, Proven>,
     },
     /// Anything a newer version may say.
     #[serde(other)]

@@ -251,6 +251,8 @@ pub struct KindState {
     pub gaps: Vec<(u32, Gap)>,
     /// The journal has every change up to this point.
     pub cursor: Option<CutPoint>,
+    /// The newest list of the cluster's own that agreed with the journal: its revision, and when it was begun.
+    pub proven: Option<(CutPoint, Micros)>,
     /// The newest version that was recovered out of order. If it is beyond the cursor, the healing has not ended yet.
     pub ahead: Option<CutPoint>,
 }
@@ -417,9 +419,10 @@ impl State {
             match facts::read(row)? {
                 facts::Mark::Start { secrets, .. } => self.secrets = Some(secrets),
                 facts::Mark::Kept(kept) => self.kept = Some(kept),
+                facts::Mark::Proven { kinds } => self.proven(point, kinds),
                 _ => return Ok(()),
             }
-            let same = |fact: &Row| fact.op == Op::Mark && is_kept(fact) == is_kept(row);
+            let same = |fact: &Row| fact.op == Op::Mark && sort_of(fact) == sort_of(row);
             self.facts.retain(|fact| !same(fact));
             self.facts.push(row.clone());
             return Ok(());
@@ -460,6 +463,15 @@ impl State {
             self.facts.push(row.clone());
         }
         Ok(())
+    }
+
+    /// Takes in up to where kinds were proven, at a point.
+    fn proven(&mut self, point: CutPoint, kinds: BTreeMap<String, facts::Proven>) {
+        for (key, facts::Proven { rv, time }) in kinds {
+            let proven = Some((CutPoint { rv, ..point }, time));
+            let kind = self.kinds.entry(key).or_default();
+            kind.proven = kind.proven.max(proven);
+        }
     }
 
     /// The latest moment at which a kind was let go that may be taken up again, and recovered, later in the log.
@@ -511,9 +523,14 @@ impl State {
     }
 }
 
-/// Whether a mark says how versions are kept. The newest of these counts, and so does the newest start.
-fn is_kept(mark: &Row) -> bool {
-    matches!(facts::read(mark), Ok(facts::Mark::Kept(_)))
+/// What a mark is about. The newest start counts, the newest that says how versions are kept, and of each domain the
+/// newest that says up to where it was proven.
+fn sort_of(mark: &Row) -> (u8, &str) {
+    match facts::read(mark) {
+        Ok(facts::Mark::Kept(_)) => (1, ""),
+        Ok(facts::Mark::Proven { .. }) => (2, &mark.domain),
+        _ => (0, ""),
+    }
 }
 
 fn raise(cursor: &mut Option<CutPoint>, to: CutPoint) {

@@ -11,7 +11,7 @@
 //!
 //! Not here: state ([`crate::fold`]), cuts ([`crate::read`]), writing ([`crate::writer`]).
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
@@ -35,11 +35,16 @@ const LOOK_BACK: u64 = 900;
 /// How far beyond the apparent end single names are probed, in doublings: one that exists there means a hole before it.
 const LOOK_BEYOND: u32 = 20;
 
+/// Beyond all numbers of segments.
+const LAST: u64 = u64::MAX - 1;
+
 /// One cluster's journal.
 #[derive(Debug, Clone)]
 pub struct Journal {
     store: Store,
     cluster: Arc<str>,
+    /// Whether readers go around what cannot be read.
+    around: bool,
 }
 
 /// A segment, read and checked.
@@ -85,7 +90,19 @@ impl Journal {
     /// The journal of `cluster` (a kube-system uid) under `prefix`.
     pub fn open(inner: Arc<dyn ObjectStore>, prefix: &Path, cluster: &str, parts: Parts) -> Self {
         let layout = Layout::new(prefix, cluster);
-        Self { store: Store::new(inner, layout, parts), cluster: cluster.into() }
+        Self { store: Store::new(inner, layout, parts), cluster: cluster.into(), around: false }
+    }
+
+    /// The same, whose readers go around what cannot be read of the log, and say so in every answer that it bears on
+    /// ([`crate::cut::Moment::hole`]). Never for whoever writes.
+    #[must_use]
+    pub fn around_damage(self) -> Self {
+        Self { around: true, ..self }
+    }
+
+    /// Whether readers go around what cannot be read.
+    pub(crate) fn goes_around(&self) -> bool {
+        self.around
     }
 
     /// The uids of the clusters that have a journal under `prefix`.
@@ -138,6 +155,25 @@ impl Journal {
         Ok((first..newest + 1, boundary))
     }
 
+    /// The same by a listing, whatever holes there are: where the log goes around them, names are all that tells.
+    pub(crate) async fn extent_by_names(&self, n: u64) -> Result<(Range<u64>, u64)> {
+        let boundary = self.boundary().await?;
+        let there = self.names_after(n).await?;
+        let first = if n > 0 { n + 1 } else { there.first().copied().unwrap_or(1) };
+        // Where the log is to begin and does not is a hole too.
+        let first = if n == 0 && first > boundary { boundary } else { first };
+        let last = there.last().copied().unwrap_or(first - 1);
+        Ok((first..last + 1, boundary))
+    }
+
+    /// The numbers of the segments that are there after one.
+    pub(crate) async fn names_after(&self, n: u64) -> Result<BTreeSet<u64>> {
+        let layout = self.store.layout();
+        let after = (n > 0).then(|| layout.segment(n));
+        let listed = self.store.list(&layout.segments(), after.as_ref()).await?;
+        Ok(listed.iter().filter_map(|l| Layout::number(&l.path)).filter(|number| *number > n).collect())
+    }
+
     /// The newest segment's number, from `after`, the newest one known.
     pub(crate) async fn newest(&self, after: u64) -> Result<u64> {
         self.store.newest(|n| self.store.layout().segment(n), after).await
@@ -177,7 +213,12 @@ impl Journal {
 
     pub(crate) fn hole(&self, missing: u64, newer: u64) -> Error {
         let missing = self.store.layout().segment(missing).to_string();
-        Error::corrupt(missing, format!("is missing, though segment {newer} is there"))
+        // Who reads until it is enough names no newer one.
+        let reason = match newer {
+            ..LAST => format!("is missing, though segment {newer} is there"),
+            _ => "is missing: removed behind merged files, or lost".to_owned(),
+        };
+        Error::corrupt(missing, reason)
             .with_hint("a segment was removed or is not readable: rows of that time are unknown")
     }
 

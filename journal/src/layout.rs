@@ -6,6 +6,31 @@
 
 use object_store::path::Path;
 
+/// The numbered fact that names the fan-outs. It and their cursors say nothing of the past: no seal states them.
+pub const CURSORS: &str = "cursors";
+
+/// The numbered fact that tells what was done with data keys ([`crate::custody`]).
+pub const CUSTODY: &str = "custody";
+
+/// The longest name of a fan-out.
+pub const LONGEST_CURSOR: usize = 63;
+
+/// The numbered fact that is the cursor of the fan-out of this name.
+pub fn cursor(name: &str) -> String {
+    format!("cursor-{name}")
+}
+
+/// The name of the fan-out whose cursor this fact is, if it is one.
+pub fn cursor_name(fact: &str) -> Option<&str> {
+    fact.strip_prefix("cursor-").filter(|name| is_cursor_name(name))
+}
+
+/// Whether a fan-out may be called this: lower-case letters, digits and hyphens.
+pub fn is_cursor_name(name: &str) -> bool {
+    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=LONGEST_CURSOR).contains(&name.len()) && name.bytes().all(fits)
+}
+
 /// The names below one cluster's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -38,6 +63,11 @@ impl Layout {
         self.below("checkpoints", &format!("{pos:020}.parquet"))
     }
 
+    /// The folder of checkpoints.
+    pub fn checkpoints(&self) -> Path {
+        self.root.clone().join("checkpoints")
+    }
+
     /// The merged file of a level with the segments from one to another.
     pub fn merged(&self, level: u8, first: u64, last: u64) -> Path {
         self.levels().join(level.to_string()).join(format!("{first:020}-{last:020}.parquet"))
@@ -46,6 +76,26 @@ impl Layout {
     /// The folder of merged files.
     pub fn levels(&self) -> Path {
         self.root.clone().join("log")
+    }
+
+    /// The folder of the log of the Delta Lake table whose root is the folder of merged files.
+    pub fn table(&self) -> Path {
+        self.levels().join("_delta_log")
+    }
+
+    /// The commit of a version of that table, from 0.
+    pub(crate) fn table_commit(&self, version: u64) -> Path {
+        self.table().join(format!("{version:020}.json"))
+    }
+
+    /// The table's checkpoint at a version.
+    pub(crate) fn table_checkpoint(&self, version: u64) -> Path {
+        self.table().join(format!("{version:020}.checkpoint.parquet"))
+    }
+
+    /// Where the table's newest checkpoint is said to be.
+    pub(crate) fn table_hint(&self) -> Path {
+        self.table().join("_last_checkpoint")
     }
 
     /// Fact number `n` of `what`: `manifest` or `boundary`.

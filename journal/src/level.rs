@@ -8,8 +8,8 @@
 //! stretches have no rows and follow one another. The columns are those of segments. The journal's own facts come first, in row
 //! groups of their own; rows of objects are sorted by `namespace`, `group`, `resource`, `name` and `pos`. A `base_rv` of −1 says
 //! that the base is the row before it in its row group, whose `rv` and `state_hash` are its `base_rv` and `base_hash`. The
-//! metadata hold `level`, `marks` (JSON, zstd, base64), `facts` (how many row groups of facts there are), `index` (the first
-//! object of each other) and `groups` (where each stands, and its SHA-256).
+//! metadata hold `level`, `marks` and `kinds` (JSON, zstd, base64), `facts` (how many row groups of facts there are), `index` (the
+//! first object of each other) and `groups` (where each stands, and its SHA-256).
 //!
 //! **Invariants.**
 //! 1. A merged file says what its segments said and nothing else: read, it gives the same segments, chain value by chain
@@ -20,12 +20,17 @@
 //!    gone and no manifest names it, its name says what it is of (`read/shelf.rs`).
 //! 4. Of a few objects it is read without the rest [`Merged::excerpt`]: the manifest has the digest of its footer, and
 //!    that has those of the row groups.
-//! 5. While its segments are there too, nothing depends on it: what cannot be read of it is read of them
+//! 5. Where a moment lies in the log is found without what its rows say of objects (`level/outline.rs`): the `kinds` sum up in
+//!    what time its rows are (`level/kinds.rs`), and where that does not tell, their bounds do.
+//! 6. While its segments are there too, nothing depends on it: what cannot be read of it is read of them
 //!    (`read/rows.rs`).
 //!
 //! Not here: when to make one (`compactor`), removing what a merged file holds too (`trim`).
 
+mod asked;
 mod file;
+mod kinds;
+mod outline;
 
 use std::ops::RangeInclusive;
 
@@ -33,13 +38,18 @@ use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::{
+    asked::{Asked, OUTLINE},
+    outline::Outline,
+};
 use crate::{
     Error, Journal, Position, Result,
     error::ErrorKind,
     fold::Scope,
     journal::Segment,
-    partly::{self, Footer, Partly},
+    partly::{self, Extent, Footer, Partly},
     parts::Micros,
+    segment,
     store::Put,
 };
 
@@ -138,13 +148,33 @@ impl Merged {
     /// The facts in it and what of its objects a scope wants, as one run without the rest: what is known of the log at its end is
     /// what is known at the end of its last segment. `None` if it does not say where its parts are.
     pub(crate) async fn excerpt(&self, journal: &Journal, scope: &Scope) -> Result<Option<Segment>> {
+        let Some(file) = self.partly(journal).await? else { return Ok(None) };
+        file::excerpt(journal, &file, scope).await.map(Some)
+    }
+
+    /// The file with its footer alone; `None` if the manifest does not say where that is.
+    async fn partly(&self, journal: &Journal) -> Result<Option<Partly>> {
         let Some(footer) = &self.footer else { return Ok(None) };
         let path = journal.store().layout().merged(self.level, self.first, self.last);
         let file = Partly::open(journal, path.clone(), self.bytes, footer).await?;
-        if (file.meta.segment, file.meta.first, file.meta.last) != (self.last, self.rows.0, self.rows.1) {
-            return Err(of_others(&path));
+        match (file.meta.segment, file.meta.first, file.meta.last) == (self.last, self.rows.0, self.rows.1) {
+            true => Ok(Some(file)),
+            false => Err(of_others(&path)),
         }
-        file::excerpt(journal, &file, scope).await.map(Some)
+    }
+
+    /// What its footer says of its rows.
+    pub(crate) async fn statistics(&self, journal: &Journal) -> Result<Extent> {
+        let path = journal.store().layout().merged(self.level, self.first, self.last);
+        let file = match &self.footer {
+            Some(footer) => Partly::open(journal, path, self.bytes, footer).await?,
+            None => {
+                let bytes = journal.store().get(&path).await?;
+                segment::check_digest(path.as_ref(), &bytes)?;
+                Partly::whole(journal, path, bytes)?
+            }
+        };
+        file.statistics()
     }
 
     /// The file that a merged file of this name stands in, the segments in it, and the bytes that this version makes of

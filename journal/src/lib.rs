@@ -7,15 +7,21 @@
 //! Start reading at [`Row`], then [`Writer`], then [`Reader`] and its [`Past`].
 
 pub mod author;
+pub mod bundle;
 pub mod checkpoint;
 pub mod counts;
+pub mod custody;
 pub mod cut;
+pub mod delta;
+pub mod doctor;
 pub mod encode;
 pub mod error;
 pub mod exact;
+pub mod expiry;
 pub mod facts;
 pub mod fold;
 pub mod journal;
+pub mod knock;
 pub mod labels;
 pub mod layout;
 pub mod level;

@@ -5,25 +5,39 @@
 //!
 //! Not here: which row groups a question needs (`checkpoint`, `level`).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use parquet::{
     errors::ParquetError,
     file::{
+        metadata::RowGroupMetaData,
         reader::{ChunkReader, FileReader as _, Length},
         serialized_reader::SerializedFileReader,
+        statistics::Statistics,
     },
 };
 
 use crate::{
-    Error, Journal, Result, Row,
+    Error, Journal, Position, Result, Row,
     fold::ObjectKey,
-    segment::{self, GroupBytes, Meta, sha256},
+    parts::Micros,
+    segment::{self, Bounds, GroupBytes, Meta, on_cores, sha256},
 };
 
 /// The size of a file's footer, and the footer's SHA-256.
 pub(crate) type Footer = (u64, String);
+
+/// What a footer says of the rows of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Extent {
+    /// How many there are.
+    pub(crate) rows: u64,
+    /// The least and the greatest number of columns.
+    pub(crate) columns: BTreeMap<String, (i64, i64)>,
+}
 
 /// Row groups that stand this close to one another are fetched with one request.
 const CLOSE: u64 = 64 << 10;
@@ -52,7 +66,50 @@ impl Partly {
         if bytes.len() as u64 != size - from || sha256(&bytes.slice((before - from) as usize..)) != *digest {
             return Err(altered(&path));
         }
-        Self::of(journal, path, Sparse { size, parts: vec![(from, bytes)] })
+        let file = Self::of(journal, path, Sparse { size, parts: vec![(from, bytes)] })?;
+        if from < before {
+            file.check_groups()?;
+        }
+        Ok(file)
+    }
+
+    /// Checks the row groups of a file that was fetched as a whole against its footer.
+    fn check_groups(&self) -> Result<()> {
+        for group in self.groups()? {
+            let length = group.end.checked_sub(group.start).ok_or_else(|| altered(&self.path))?;
+            let own = self.bytes.slice(group.start, length as usize);
+            if own.is_none_or(|own| sha256(&own) != group.sha256) {
+                return Err(altered(&self.path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where its row groups stand.
+    fn groups(&self) -> Result<Vec<GroupBytes>> {
+        let groups = self.meta.extra.get("groups").and_then(|text| serde_json::from_str(text).ok());
+        groups.ok_or_else(|| altered(&self.path))
+    }
+
+    /// The same file with the bytes of some row groups, which are not fetched again.
+    pub(crate) async fn with(mut self, journal: &Journal, groups: &[usize]) -> Result<Self> {
+        self.bytes = self.fetch(journal, groups).await?;
+        Ok(self)
+    }
+
+    /// The bounds of the rows of some row groups, each row group's apart, as [`segment::read_bounds`] gives them.
+    pub(crate) async fn bounds(
+        &self,
+        journal: &Journal,
+        groups: Vec<usize>,
+        from: Position,
+        named: impl Fn(Micros, Micros) -> bool + Sync,
+    ) -> Result<Vec<Vec<Bounds>>> {
+        let what = self.what();
+        let bytes = self.fetch(journal, &groups).await?;
+        let reader = SerializedFileReader::new(bytes).map_err(|e| segment::unreadable(what, &e))?;
+        let read = on_cores(groups, |group| segment::read_bounds(what, &reader, group, from, &named));
+        read.into_iter().collect()
     }
 
     /// A file that is here as a whole, and whose digest was found to be right.
@@ -74,25 +131,47 @@ impl Partly {
         self.path.as_ref()
     }
 
+    /// How many rows it has, and between which numbers those of each column lie of which its footer says so.
+    pub(crate) fn statistics(&self) -> Result<Extent> {
+        let reader = SerializedFileReader::new(self.bytes.clone()).map_err(|e| segment::unreadable(self.what(), &e))?;
+        let groups = reader.metadata().row_groups();
+        let mut columns: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        let mut left_out: BTreeSet<String> = BTreeSet::new();
+        for column in groups.iter().flat_map(RowGroupMetaData::columns) {
+            let name = column.column_descr().name();
+            let said = match column.statistics() {
+                Some(Statistics::Int64(said)) => said.min_opt().copied().zip(said.max_opt().copied()),
+                _ => None,
+            };
+            match (said, columns.get_mut(name)) {
+                (None, _) => _ = left_out.insert(name.to_owned()),
+                (Some((min, max)), Some(known)) => *known = (known.0.min(min), known.1.max(max)),
+                (Some(said), None) => _ = columns.insert(name.to_owned(), said),
+            }
+        }
+        columns.retain(|name, _| !left_out.contains(name));
+        Ok(Extent { rows: groups.iter().map(|group| group.num_rows() as u64).sum(), columns })
+    }
+
     /// The rows of some row groups, in the order asked for, as far as their group, resource, namespace and name are
     /// `wanted`; each row group's apart.
     pub(crate) async fn rows(
         &self,
         journal: &Journal,
         groups: Vec<usize>,
-        wanted: impl Fn([&str; 4]) -> bool,
+        wanted: impl Fn([&str; 4]) -> bool + Sync,
     ) -> Result<Vec<Vec<Row>>> {
         let what = self.what();
         let bytes = self.fetch(journal, &groups).await?;
         let reader = SerializedFileReader::new(bytes).map_err(|e| segment::unreadable(what, &e))?;
-        groups.into_iter().map(|group| segment::read_some(what, &reader, group, &wanted)).collect()
+        let read = on_cores(groups, |group| segment::read_some(what, &reader, group, &wanted));
+        read.into_iter().collect()
     }
 
     /// The file with the bytes of some row groups, checked against the footer.
     async fn fetch(&self, journal: &Journal, groups: &[usize]) -> Result<Sparse> {
         let altered = || altered(&self.path);
-        let all: Vec<GroupBytes> =
-            self.meta.extra.get("groups").and_then(|text| serde_json::from_str(text).ok()).ok_or_else(altered)?;
+        let all = self.groups()?;
         let mut missing: Vec<GroupBytes> = Vec::new();
         for index in groups {
             let group = all.get(*index).ok_or_else(altered)?;

@@ -10,28 +10,35 @@
 //! counter is answered from that life alone. (5) A state is folded on a checkpoint whose cut is within its own
 //! [`Reader::load_within`]: what the checkpoint's cut holds is in it, and nothing else.
 //!
+//! Where the past was thinned out, there is no log to read: a moment of that time is answered by a cut that was kept ([`thinned`]).
+//!
 //! Changes seen in the live cluster can be laid over the log: every answer that reads to its end includes them.
 //!
-//! In [`resolve`] a question becomes a moment, in [`past`] that becomes a state; [`lives`] knows which life of a
+//! In [`resolve`] a question becomes a moment, [`look`] finds one with little reading, in [`past`] it becomes a state; [`lives`] knows which life of a
 //! counter is meant, [`whole`] folds and counts everything durable. [`tail`] is the committed log in order, on and on,
 //! and [`history`] that behind the state it begins on. What holds the rows, only [`rows`], [`shelf`] and [`excerpts`] know.
 //!
 //! Not here: opening sealed values ([`crate::seal`]), what a kind is called in questions (`cli`).
 
+mod around;
 mod excerpts;
 mod history;
 mod lives;
+mod look;
 mod past;
 mod resolve;
 mod rows;
 mod shelf;
 mod tail;
+mod thinned;
 mod whole;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use self::rows::{Log, Overlay, Place};
+pub(crate) use self::around::holes;
+use self::rows::{Known, Log, Overlay, Place};
 pub use self::{
+    around::{Behind, Crossed},
     history::Segments,
     past::{Answer, Past},
     tail::Tail,
@@ -40,8 +47,10 @@ use crate::{
     Change, Journal, Position, Result, Row,
     checkpoint::{Checkpoint, Manifest},
     cut::{At, Cut, CutPoint, MAIN},
+    expiry::Statement,
     facts::{self, CoverEnd, Uncovered},
     journal::Segment,
+    level::Asked,
     parts::Micros,
     row::Op,
     segment::FrontierVector,
@@ -64,6 +73,12 @@ pub struct Reader {
     log: Log,
     /// Whether it has started.
     started: bool,
+    /// The moment that is looked for, if no more than that is wanted of merged files.
+    asked: Option<Asked>,
+    /// The raw segments that questions about a moment read.
+    known: Known,
+    /// What was kept of a time that was thinned out, once it was asked for.
+    statement: Option<Arc<Statement>>,
 }
 
 /// When to stop reading segments.
@@ -95,7 +110,8 @@ impl Reader {
     pub async fn open(journal: &Journal) -> Result<Self> {
         let manifest = Arc::new(Manifest::read(journal).await?);
         let log = Log::new(journal, &manifest);
-        Ok(Self { journal: journal.clone(), manifest, start: None, log, started: false })
+        let (journal, known) = (journal.clone(), Known::default());
+        Ok(Self { journal, manifest, start: None, log, started: false, asked: None, known, statement: None })
     }
 
     /// The manifest it reads through.
@@ -113,16 +129,35 @@ impl Reader {
         self.log.look().await
     }
 
-    /// Starts over from the newest checkpoint that `fits`.
-    async fn begin(&mut self, fits: impl Fn(&Checkpoint) -> bool) -> Result<()> {
-        let start = self.manifest.start(&self.journal, fits).await?;
+    /// Starts over from the newest checkpoint that `fits`, or from where the log begins. `false` where that was thinned out: there is
+    /// no log before the base to read.
+    async fn begin(&mut self, fits: impl Fn(&Checkpoint) -> bool) -> Result<bool> {
+        let start = match self.journal.goes_around() {
+            true => Box::pin(around::sound(&self.journal, &self.manifest, fits)).await?,
+            false => self.manifest.start(&self.journal, fits).await?,
+        };
+        if start.is_none() && self.manifest.expired().is_some() {
+            return Ok(false);
+        }
         if self.started && start.as_ref().map(|c| c.pos) == self.start.as_ref().map(|c| c.pos) {
-            return Ok(());
+            return Ok(true);
         }
         self.start = start.map(Arc::new);
-        self.log.begin(Place::behind(self.start.as_deref())).await?;
+        let place = Place::behind(self.start.as_deref());
+        match self.asked {
+            Some(asked) => self.log.begin_at_moment(place, asked, self.end_of(place, asked)).await?,
+            None => self.log.begin(place).await?,
+        }
         self.started = true;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Starts over from the newest checkpoint.
+    async fn begin_newest(&mut self) -> Result<()> {
+        match self.begin(|_| true).await? {
+            true => Ok(()),
+            false => Err(self.too_old("the newest state")),
+        }
     }
 
     async fn load(&mut self, until: &Until) -> Result<()> {
@@ -150,7 +185,11 @@ impl Reader {
             self.load(until).await?;
             let cut = resolve(self)?;
             match self.start.as_ref().filter(|start| !cut.reaches(&start.cut())).map(|start| start.pos) {
-                Some(beyond) => self.begin(|c| c.pos < beyond && cut.reaches(&c.cut())).await?,
+                Some(beyond) => {
+                    if !self.begin(|c| c.pos < beyond && cut.reaches(&c.cut())).await? {
+                        return Err(self.too_old(&format!("rev:{}", cut.rev())));
+                    }
+                }
                 None => return Ok(cut),
             }
         }
@@ -185,7 +224,10 @@ impl Reader {
 
     /// The answer to a question.
     pub async fn at(&mut self, at: &At) -> Result<Past> {
-        let moment = self.resolve(at).await?;
+        if self.journal.goes_around() {
+            return Box::pin(self.at_around(at)).await;
+        }
+        let moment = Box::pin(self.resolve(at)).await?;
         Ok(Past::new(self.clone(), moment))
     }
 
@@ -201,11 +243,13 @@ impl Reader {
 
     /// The same, skipping the first few segments.
     fn rows_from(&self, segments: usize) -> impl Iterator<Item = &Row> + Clone {
+        self.beyond(self.log.runs().get(segments..).unwrap_or_default())
+    }
+
+    /// The rows of some runs, except those the checkpoint already holds.
+    fn beyond<'r>(&self, runs: &'r [Arc<Segment>]) -> impl Iterator<Item = &'r Row> + Clone + use<'r> {
         let checkpoint = self.start.as_ref().map(|c| (c.pos, Arc::new(c.cut())));
-        self.log
-            .runs()
-            .iter()
-            .skip(segments)
+        runs.iter()
             .flat_map(|s| s.rows.iter())
             .filter(move |row| checkpoint.as_ref().is_none_or(|(pos, cut)| row.pos > *pos || !cut.holds(row)))
     }
@@ -226,6 +270,11 @@ impl Reader {
         let rows = self.log.runs().iter().map(|s| s.rows.len() as u64).sum();
         let bytes = self.log.runs().iter().map(|s| s.bytes).sum();
         (self.log.runs().len() as u64, rows, bytes)
+    }
+
+    /// The newest knock that is answered by what has been read.
+    pub fn answered(&self) -> u64 {
+        self.log.runs().last().map_or(0, |run| run.meta.knock())
     }
 
     /// The segments that have been read.

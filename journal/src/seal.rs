@@ -18,12 +18,16 @@
 //!    forms finds every change. Placeholders of two keys say nothing of each other [`comparable`].
 //! 4. A cell without data key and ciphertext stands for a value that was not stored.
 //!
-//! Not here: what is sealed ([`rules`]), where data keys are kept ([`DataKeys`]), the key file ([`keyfile`]).
+//! Not here: what is sealed ([`rules`]), where data keys are kept ([`DataKeys`]), the key file ([`keyfile`]), wrapping data keys anew and
+//! forgetting values ([`crate::custody`]).
 
 mod copies;
 mod datakeys;
 pub mod keyfile;
 pub mod rules;
+mod told;
+pub(crate) mod trust;
+pub(crate) mod wrapped;
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -36,9 +40,10 @@ use crate::{
     exact::Value,
     row::{Cell, StateHash},
 };
-pub use datakeys::{DataKeys, Place, Proof};
+pub use datakeys::{DataKeys, LOOK, Place, Proof};
 pub use keyfile::{Key, KeyFile};
 pub use rules::Rules;
+pub use told::{Deed, Told};
 
 /// How values under a sealing rule are stored.
 #[derive(Debug, Clone)]
@@ -268,6 +273,12 @@ impl Key {
         out.copy_from_slice(&self.hmac(canonical)[..8]);
         out
     }
+}
+
+/// Whether a data key opens a cell.
+#[cfg(test)]
+pub(crate) fn opens(key: &[u8; 32], place: &Place<'_>, cell: &Cell) -> bool {
+    datakeys::decrypt(key, &datakeys::aad(place, cell), &cell.secret).is_some()
 }
 
 #[cfg(test)]

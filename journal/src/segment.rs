@@ -12,7 +12,9 @@
 //!
 //! Not here: when to cut a segment (the watcher), naming and committing one (`writer`).
 
+mod bounds;
 mod column;
+mod cores;
 
 use std::collections::BTreeMap;
 
@@ -27,11 +29,15 @@ use crate::{
     row::{ChainHash, Revision, chain_step, check_contiguous},
 };
 
-pub(crate) use column::{FileBuilder, GroupBytes, read_group, read_some};
+pub(crate) use bounds::{Bounds, read_bounds};
+pub(crate) use column::{FileBuilder, GroupBytes, read_group, read_some, schema};
+pub(crate) use cores::on_cores;
 
 /// The metadata key that says how a segment's closed times were determined, and its only value.
 pub(crate) const CLOCK: &str = "clock";
 pub(crate) const AGREED: &str = "agreed";
+/// The metadata key that says which knock is answered, and the folder of knocks as a numbered fact.
+pub(crate) const KNOCK: &str = "knock";
 
 /// The format that this version writes.
 pub const FORMAT: u32 = 1;
@@ -82,6 +88,11 @@ pub struct Meta {
 const PREFIX: &str = "hindcast.";
 
 impl Meta {
+    /// The newest knock that is answered by this segment or one before it; 0 for none.
+    pub fn knock(&self) -> u64 {
+        self.extra.get(KNOCK).and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
     pub(crate) fn write(&self) -> Vec<KeyValue> {
         let frontier = serde_json::to_string(&self.frontier).expect("a map of numbers serialises");
         let mut out = vec![
@@ -146,7 +157,7 @@ impl Meta {
 }
 
 /// The metadata key of a file's digest; the value stands as zeros while the digest is taken.
-const DIGEST: &str = "hindcast.sha256";
+pub(crate) const DIGEST: &str = "hindcast.sha256";
 
 /// Sets the digest in the bytes of a finished file.
 pub(crate) fn set_digest(mut file: Vec<u8>) -> Result<Bytes> {

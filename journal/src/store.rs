@@ -6,21 +6,28 @@
 //! said when something was seen to be there; S3's transient 409 on a race reads as "unavailable, retry". (3) No answer
 //! within the time limit is "unavailable", never a verdict. (4) The limit applies to one request: a listing takes one
 //! per page, and goes on behind the last page that came. (5) Reads are retried for a while [`Patience`]; a create never
-//! is, since only the caller can judge what is there afterwards.
+//! is, since only the caller can judge what is there afterwards. (6) The newest of facts that were found before is found with two
+//! requests [`Store::newest_fact`], and where that was long ago with a few more (`since.rs`), whatever was removed meanwhile.
 //!
 //! Not here: what an existing object means for a writer (`writer`), what an error means (`sort`). Nothing is removed but
-//! the objects of recovery points that were deleted ([`crate::point`]), what merged files hold too ([`crate::trim`]), and what the
-//! repository of files no longer needs ([`Files`]).
+//! the objects of recovery points that were deleted ([`crate::point`]), what merged files hold too ([`crate::trim`]), the hint to the
+//! newest checkpoint of the Delta Lake table ([`crate::delta`]), and what the repository of files no longer needs ([`Files`]).
 
 mod files;
 mod number;
 mod patience;
+mod since;
 mod sort;
 #[cfg(test)]
 mod tests;
 mod visit;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -28,6 +35,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPay
 
 pub use self::files::Files;
 pub use self::patience::Patience;
+pub(crate) use self::since::Known;
 pub(crate) use self::sort::{convert, foreign};
 use crate::{Error, Parts, Result, error::ErrorKind, layout::Layout};
 
@@ -61,12 +69,14 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     layout: Layout,
     parts: Parts,
+    /// The newest numbers of facts that were found: the next search begins there, for a process that lives long asks often.
+    found: Arc<Mutex<BTreeMap<String, Known>>>,
 }
 
 impl Store {
     /// The folder that `layout` names in `inner`.
     pub fn new(inner: Arc<dyn ObjectStore>, layout: Layout, parts: Parts) -> Self {
-        Self { inner, layout, parts }
+        Self { inner, layout, parts, found: Arc::default() }
     }
 
     /// The names.
@@ -187,7 +197,10 @@ impl Store {
 
     /// The newest number of a numbered fact, with its bytes.
     pub async fn newest_fact(&self, what: &str) -> Result<Option<(u64, Bytes)>> {
-        let n = match self.newest(|n| self.layout.meta(what, n), 0).await? {
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known(what);
+        let newest = self.newest_since(|n| self.layout.meta(what, n), &known).await?;
+        let n = match newest.number {
             // The first ones may be gone, for instance through a lifecycle rule of the bucket.
             0 => {
                 let listed = self.list(&self.layout.metas(what), None).await?;
@@ -198,7 +211,33 @@ impl Store {
             }
             n => n,
         };
-        Ok(Some((n, self.get(&self.layout.meta(what, n)).await?)))
+        match self.get(&self.layout.meta(what, n)).await {
+            // The bucket is not the one that it was: an older copy was put in its place.
+            Err(error) if error.kind() == ErrorKind::NotFound && n == known.number => {
+                found().remove(what);
+                Box::pin(self.newest_fact(what)).await
+            }
+            Err(error) => Err(error),
+            Ok(bytes) => {
+                found().insert(what.to_owned(), newest.of(n));
+                Ok(Some((n, bytes)))
+            }
+        }
+    }
+
+    /// The newest number of a numbered fact that this process has met.
+    pub(crate) fn known(&self, what: &str) -> Known {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.get(what).copied().unwrap_or_default()
+    }
+
+    /// Remembers that a number of a numbered fact was the newest, unless a higher one is known.
+    pub(crate) fn met(&self, what: &str, newest: Known) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = found.entry(what.to_owned()).or_default();
+        if known.number < newest.number {
+            *known = newest;
+        }
     }
 
     /// Refuses a store whose create-if-absent does not hold: a second create of one name must fail and must leave

@@ -9,6 +9,7 @@
 //!    (`writer.rs`), and readers then read merged files instead (`read/shelf.rs`).
 //! 3. The newest segment stays, so that the log has an end [`Trim::plan`].
 //! 4. What a process that died left is removed by the next one [`sweep`].
+//! 5. What the Delta Lake table still names is not removed: whoever keeps that table asks it first ([`crate::delta`]).
 //!
 //! Not here: when that is due (`compactor`).
 
@@ -18,7 +19,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 
 use crate::{
-    Error, Journal, Result,
+    Error, Journal, Result, bundle,
     checkpoint::Manifest,
     error::ErrorKind,
     journal::{Link, Segment},
@@ -182,10 +183,14 @@ async fn check(journal: &Journal, file: &Merged, link: &mut Link) -> Result<()> 
 
 /// Removes the merged files of lower levels that end below a segment.
 async fn remove_lower(journal: &Journal, boundary: u64) -> Result<u64> {
-    let listed = journal.store().list(&journal.store().layout().levels(), None).await?;
-    let lower =
-        |path: &Path| Layout::numbers(path.as_ref()).is_some_and(|(level, _, last)| level < HIGHEST && last < boundary);
-    let paths: Vec<Path> = listed.into_iter().map(|listed| listed.path).filter(lower).collect();
+    let mut paths: Vec<Path> = Vec::new();
+    for level in bundle::LEVEL..HIGHEST {
+        let folder = journal.store().layout().levels().join(level.to_string());
+        let listed = journal.store().list(&folder, None).await?;
+        let lower =
+            |path: &Path| Layout::numbers(path.as_ref()).is_some_and(|(of, _, last)| of == level && last < boundary);
+        paths.extend(listed.into_iter().map(|listed| listed.path).filter(lower));
+    }
     remove(journal, paths.into_iter()).await
 }
 

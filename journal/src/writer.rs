@@ -11,7 +11,8 @@
 //! 4. After a create that took longer than [`STALL`], or followed a pause that long, the boundary and newer segments
 //!    are checked before the segment counts as durable. An idle writer does so every minute, so two names are asked
 //!    for, not a listing.
-//! 5. A claim starts looking at the newest checkpoint or the boundary, whatever lies before them.
+//! 5. What is written of segments beside them is of durable ones alone [`Writer::bundle`].
+//! 6. A claim starts looking at the newest checkpoint or the boundary, whatever lies before them.
 //!
 //! Not here: when to cut a segment, retrying and buffering (the watcher).
 
@@ -22,10 +23,11 @@ use futures::StreamExt as _;
 
 use crate::{
     Change, Error, Journal, Position, Result, Row,
+    bundle::{Bundle, Gathering},
     checkpoint::Manifest,
     error::ErrorKind,
     facts,
-    journal::End,
+    journal::{End, Segment},
     parts::Micros,
     proof::{self, Gathered, Seal, Statement, Stretch},
     row::{ChainHash, Op},
@@ -101,6 +103,11 @@ pub struct Writer {
     boundary: u64,
     /// Its segments since the last seal that stated any.
     stretch: Stretch,
+    /// The newest knock that is answered.
+    knock: u64,
+    /// Its segments since the last bundle, and that, if nobody has taken it yet.
+    gathering: Gathering,
+    bundle: Option<Bundle>,
     #[cfg(feature = "sabotage")]
     sabotage: Sabotage,
 }
@@ -124,6 +131,8 @@ pub enum Sabotage {
 struct Pending {
     meta: Meta,
     bytes: Bytes,
+    /// Kept for a bundle.
+    rows: Option<Vec<Row>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -199,7 +208,10 @@ impl Writer {
             pending: None,
             agreed: false,
             boundary: 0,
+            knock: tail.meta.as_ref().map_or(0, |meta| meta.knock()),
             stretch,
+            gathering: Gathering::default(),
+            bundle: None,
             #[cfg(feature = "sabotage")]
             sabotage: Sabotage::None,
         }
@@ -237,6 +249,16 @@ impl Writer {
         self.agreed = true;
     }
 
+    /// The segments to come answer the knocks up to one.
+    pub fn answer(&mut self, knock: u64) {
+        self.knock = self.knock.max(knock);
+    }
+
+    /// The newest knock that is answered.
+    pub fn answered(&self) -> u64 {
+        self.knock
+    }
+
     /// Whether a segment waits for [`Writer::commit`].
     pub fn is_pending(&self) -> bool {
         self.pending.is_some()
@@ -265,11 +287,19 @@ impl Writer {
             chain_after: self.chain,
             frontier,
             time: self.journal.parts().clock.now(),
-            extra: self.agreed.then(|| (segment::CLOCK.to_owned(), segment::AGREED.to_owned())).into_iter().collect(),
+            extra: self.extra(),
         };
         let bytes = segment::encode(&mut meta, &rows)?;
-        self.pending = Some(Pending { meta, bytes });
+        let rows = self.gathering.wants(meta.segment).then_some(rows);
+        self.pending = Some(Pending { meta, bytes, rows });
         Ok(())
+    }
+
+    /// What segments say beside what all files do.
+    fn extra(&self) -> BTreeMap<String, String> {
+        let clock = self.agreed.then(|| (segment::CLOCK.to_owned(), segment::AGREED.to_owned()));
+        let knock = (self.knock > 0).then(|| (segment::KNOCK.to_owned(), self.knock.to_string()));
+        clock.into_iter().chain(knock).collect()
     }
 
     /// Seals the log: a signed row of how far the chain has come, as a change to stage next. `None` without a key. What was
@@ -407,11 +437,20 @@ impl Writer {
             bytes: pending.bytes.len() as u64,
         };
         self.stretch.push(&pending.meta);
+        if let Some(rows) = pending.rows {
+            let segment = Segment { meta: pending.meta.clone(), rows: Arc::new(rows), bytes: durable.bytes };
+            self.bundle = self.gathering.add(segment);
+        }
         self.next = n + 1;
         self.last = pending.meta.last;
         self.chain = pending.meta.chain_after;
         self.frontier = pending.meta.frontier;
         Ok(durable)
+    }
+
+    /// The bundle that ends with the newest segment, if there is to be one: to be written beside whatever comes next.
+    pub fn bundle(&mut self) -> Option<Bundle> {
+        self.bundle.take()
     }
 
     async fn put(&self, n: u64, bytes: &Bytes) -> Result<Stands> {
@@ -449,14 +488,14 @@ impl Writer {
     }
 
     /// A writer that slept can create a name again that was deleted below the boundary: such a create is no commit.
-    async fn check_not_passed(&self, n: u64) -> Result<()> {
+    async fn check_not_passed(&mut self, n: u64) -> Result<()> {
         let store = self.journal.store();
         let newer = store.exists(&store.layout().segment(n + 1)).await?;
         let moved = store.exists(&store.layout().meta("boundary", self.boundary + 1)).await?;
         if !newer && !moved {
             return Ok(());
         }
-        let boundary = self.journal.boundary().await?;
+        let (fact, boundary) = self.journal.boundary_fact().await?;
         if n < boundary || newer {
             return Err(Error::new(
                 ErrorKind::Fenced,
@@ -464,6 +503,8 @@ impl Writer {
                 format!("was written after a pause in which the journal went on (boundary {boundary})"),
             ));
         }
+        // The same move is not looked at again and again.
+        self.boundary = fact;
         Ok(())
     }
 
@@ -493,12 +534,9 @@ fn stalled(journal: &Journal, since: Moment) -> bool {
     wall > STALL.as_micros() as Micros || now.monotonic.saturating_sub(since.monotonic) > STALL
 }
 
-/// Refuses to start if writers of several instances keep taking the journal from one another.
-async fn refuse_a_fight(journal: &Journal, tail: &End, boundary: u64, identity: &Identity) -> Result<()> {
+/// Who claimed the journal lately, by epoch, as far as segments of their own tell.
+async fn recent_claims(journal: &Journal, tail: &End, boundary: u64) -> Result<Vec<(u64, String)>> {
     let now = journal.parts().clock.now();
-    if tail.epoch < FIGHT_CHANGES as u64 || (now - tail.time).abs() > FIGHT_WINDOW {
-        return Ok(());
-    }
     let low = tail.segment.saturating_sub(150).max(boundary);
     let mut segments = Box::pin(journal.read(low..tail.segment + 1));
     let mut claims: Vec<(u64, String)> = Vec::new();
@@ -511,6 +549,25 @@ async fn refuse_a_fight(journal: &Journal, tail: &End, boundary: u64, identity: 
             claims.push((meta.epoch, instance));
         }
     }
+    Ok(claims)
+}
+
+/// Refuses to start if writers of several instances keep taking the journal from one another.
+async fn refuse_a_fight(journal: &Journal, tail: &End, mut boundary: u64, identity: &Identity) -> Result<()> {
+    let now = journal.parts().clock.now();
+    if tail.epoch < FIGHT_CHANGES as u64 || (now - tail.time).abs() > FIGHT_WINDOW {
+        return Ok(());
+    }
+    let mut claims = loop {
+        match recent_claims(journal, tail, boundary).await {
+            Ok(claims) => break claims,
+            // Segments that were there when the boundary was read may be removed by now.
+            Err(error) => match journal.boundary().await? {
+                moved if moved > boundary => boundary = moved,
+                _ => return Err(error),
+            },
+        }
+    };
     claims.push((tail.epoch + 1, identity.instance.clone()));
     let changes = claims.iter().zip(claims.iter().skip(1)).filter(|((_, a), (_, b))| a != b).count();
     if changes < FIGHT_CHANGES {

@@ -241,6 +241,19 @@ impl Repository {
         .await
     }
 
+    /// Has the newest key open it too, where files were kept; whether there are any.
+    pub async fn admit(&self) -> Result<bool> {
+        const WHAT: &str = "the repository of files";
+        let here = self.clone();
+        self.beside(WHAT, &Meter::new(self.parts.clone()), move |bucket, bars| {
+            match here.open_if_there(WHAT, &bucket, &bars)? {
+                None => Ok(false),
+                Some(_) => here.open(WHAT, &bucket, &bars, true).map(|_| true),
+            }
+        })
+        .await
+    }
+
     /// Gives snapshots up; one that is not there is given up. What only they held goes with [`Repository::prune`].
     pub async fn forget(&self, ids: &[String]) -> Result<()> {
         const WHAT: &str = "snapshots of files that are given up";

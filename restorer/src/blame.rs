@@ -12,16 +12,17 @@
 use std::collections::BTreeMap;
 
 use hindcast_journal::{
-    Error, Position, Result, Row,
+    Error, Moment, Position, Result, Row,
     author::{self, Author},
-    cut::Cut,
+    cut::{At, Cut},
     exact::{self, Value},
+    fold::{ObjectKey, Scope},
     parts::Micros,
     row::{Body, Op, Revision, Source},
     seal::{escape_pointer, is_placeholder, unescape_pointer},
 };
 
-use crate::{Event, Object, lists};
+use crate::{Event, Object, Timeline, View, lists};
 
 /// The change that gave a field its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +147,34 @@ fn leaves(value: &Value, path: &mut String, out: &mut Vec<String>) {
         }
         _ => out.push(path.clone()),
     }
+}
+
+/// An object as it was where the log begins, if it is older than that: who set its fields before, and when, is not known any more, so
+/// it is as if a list had shown it then. `None` where the log has all of its changes.
+pub async fn before_log(timeline: &mut Timeline, object: &Object, moment: &Moment) -> Result<Option<Event>> {
+    let Some(whole) = timeline.expired().map(|expired| expired.whole) else { return Ok(None) };
+    let key = ObjectKey::of(&object.row);
+    let found = match moment.time > whole {
+        // The moment is one of those that were kept of the time before.
+        false => Some(object.clone()),
+        true => {
+            let scope = Scope {
+                kinds: Some(vec![object.row.kind_key()]),
+                namespace: Some(key.namespace.clone()),
+                name: Some(key.name.clone()),
+            };
+            let base = timeline.at(&At::Time(whole)).await?;
+            let found = View::of(&base, &scope).await?.objects;
+            found.into_iter().find(|found| ObjectKey::of(&found.row) == key && found.row.uid == object.row.uid)
+        }
+    };
+    Ok(found.map(|found| {
+        let mut row = found.row;
+        (row.change.op, row.change.source) = (Op::Add, Source::List);
+        row.change.body = Body::Object(exact::to_canonical(&found.value).into());
+        row.change.managed_fields = found.managed_fields.as_ref().map(|fields| exact::to_canonical(fields).into());
+        Event { row, completes: None, labels_before: None, labels_after: None, places: Vec::new(), stood: Vec::new() }
+    }))
 }
 
 /// The blame of an object: folded from the changes of its history, oldest first, as far as the cut holds them.

@@ -15,8 +15,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::{
     Error, Journal, Moment, Parts, Past, Position, Reader, Result, Row,
+    checkpoint::Expired,
     counts::Counts,
-    cut::At,
+    cut::{At, Hole},
     exact::{self, Value},
     facts::{self, CoverEnd, Discovery, Gap, Mark},
     fold::{Entry, KindState, Knowledge, ObjectKey, Scope, State},
@@ -259,6 +260,8 @@ pub struct History {
     pub jumps: Vec<Jump>,
     /// Where kinds of the scope came to be served in another scope within the range.
     pub turns: Vec<Turn>,
+    /// Parts of the log that reach into the range, could not be read and were gone around: what changed in them is not known.
+    pub holes: Vec<Hole>,
     /// The position of the newest row that was looked at.
     pub last: Position,
     /// How far the journal is closed.
@@ -286,12 +289,16 @@ pub struct Status {
     pub kinds: BTreeMap<String, KindState>,
     /// The earliest moment that can be read, when there is one.
     pub recoverable_from: Option<Micros>,
+    /// Up to where the past is thinned out: before that only some cuts are kept.
+    pub expired: Option<Expired>,
     /// The newest `mark` of a start: whether Secret values are stored.
     pub secrets: Option<String>,
     /// What is sealed beside Secrets.
     pub rules: Rules,
     /// How many checkpoints there are.
     pub checkpoints: u64,
+    /// What cannot be read of the log and was gone around: all of this is of before it.
+    pub hole: Option<Hole>,
 }
 
 impl Timeline {
@@ -333,7 +340,12 @@ impl Timeline {
 
     /// The past at a moment.
     pub async fn at(&mut self, at: &At) -> Result<Past> {
-        self.reader.at(at).await
+        self.reader.look(at).await
+    }
+
+    /// Up to where the past is thinned out, if it is.
+    pub fn expired(&self) -> Option<&Expired> {
+        self.reader.manifest().expired()
     }
 
     /// Looks for newer segments; whether there were any.
@@ -368,7 +380,9 @@ impl Timeline {
             (object.entry.hash(), sealed && self.keys.can_open(), object.unstored.is_empty())
         {
             let what = format!("{key} at position {}", object.row.pos);
-            self.keys.check_hash(&what, &object.row.hash_key, &exact::to_canonical(&value), hash)?;
+            let of = (object.row.hash_key.as_str(), hash);
+            // The ciphertexts hold where a hash is of a key that was replaced, too.
+            self.keys.check_hash(journal.store(), &what, of, &exact::to_canonical(&value)).await?;
         }
         Ok(value)
     }
@@ -412,10 +426,13 @@ impl Timeline {
 
     /// What the journal holds.
     pub async fn status(&mut self) -> Result<Status> {
-        let frontier = self.reader.at(&At::NowOpen).await?.moment().frontier.clone();
+        let now = self.reader.at(&At::NowOpen).await?.moment().clone();
+        let (frontier, hole) = (now.frontier, now.hole.map(|hole| *hole));
         let (state, counts) = self.reader.standing(&self.rules).await?;
         let tail = self.reader.segments().last().map(|s| s.meta.clone());
         let starts = state.kinds.values().flat_map(|k| &k.covers).map(|c| c.from_time);
+        let expired = self.expired().cloned();
+        let oldest = expired.as_ref().map_or(Micros::MIN, |expired| expired.oldest);
         Ok(Status {
             cluster: self.reader.journal().cluster().to_owned(),
             frontier,
@@ -424,11 +441,13 @@ impl Timeline {
             written: tail.as_ref().map_or(0, |t| t.time),
             writer: tail.map(|t| t.writer).unwrap_or_default(),
             counts,
-            recoverable_from: starts.min(),
+            recoverable_from: starts.min().map(|start| start.max(oldest)),
+            expired,
             secrets: state.secrets,
             rules: self.rules.clone(),
             kinds: state.kinds,
             checkpoints: self.reader.manifest().count(),
+            hole,
         })
     }
 }

@@ -22,7 +22,7 @@ use hindcast_cluster::{
 };
 use hindcast_journal::{Parts, cut::MAIN, facts::Discovery, row::Revision};
 
-use crate::{Settings, core::SharedCore};
+use crate::{Settings, core::SharedCore, ha::Kept};
 
 /// A request without an answer after this long is late.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -49,6 +49,8 @@ pub(crate) struct Access {
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// When each domain's life was last confirmed.
     pub(crate) confirmed: Confirmed,
+    /// What this process held before it led.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// When each domain's life was last confirmed: the moment that this began, on the monotonic clock.

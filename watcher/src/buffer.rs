@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     pub(crate) frontier: FrontierVector,
     /// The newest demand that was made before it was closed.
     pub(crate) demand: u64,
+    /// Up to which knock it answers; 0 for none more than before.
+    pub(crate) knock: u64,
 }
 
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl Buffer {
         }
         let block = self.full.pop_front().expect("a block was closed above");
         self.in_flight = block.bytes;
-        Batch { frontier: block.frontier, changes: block.rows.unpack(), demand: block.demand }
+        Batch { frontier: block.frontier, changes: block.rows.unpack(), demand: block.demand, knock: 0 }
     }
 
     /// The block in flight is durable.

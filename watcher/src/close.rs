@@ -28,8 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often such a kind is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Closes the cut of now in every domain; returns once it is durable.
-pub(crate) async fn close(access: Arc<Access>, mut durable: watch::Receiver<DurableState>) -> Result<FrontierVector> {
+/// Closes the cut of now in every domain; returns once it is durable, and the segment that says so answers knocks up to `knock`.
+pub(crate) async fn close(
+    access: Arc<Access>,
+    mut durable: watch::Receiver<DurableState>,
+    knock: u64,
+) -> Result<FrontierVector> {
     let references = access.core.lock().references();
     if references.is_empty() {
         return Err(Error::unavailable("close", "no kind is protected yet"));
@@ -61,7 +65,7 @@ pub(crate) async fn close(access: Arc<Access>, mut durable: watch::Receiver<Dura
             failed = failed.or((domain == MAIN).then_some(error));
         }
     }
-    let demand = access.core.lock().demand();
+    let demand = access.core.lock().demand_answering(if failed.is_none() { knock } else { 0 });
     if let Some(failed) = failed {
         return Err(failed);
     }

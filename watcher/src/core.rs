@@ -17,6 +17,7 @@
 mod cover;
 mod life;
 mod observe;
+mod proof;
 mod status;
 mod stuck;
 mod told;
@@ -45,6 +46,7 @@ pub(crate) use self::{
     cover::{Healed, Known, Resumed},
     life::{Witness, contradicts},
     observe::{Sighting, Verdict, object_name, placed},
+    proof::Ended,
 };
 use crate::{
     Settings,
@@ -79,6 +81,8 @@ pub(crate) struct Kind {
     pub(crate) ended: Option<Uncovered>,
     /// 0 before the first list.
     pub(crate) cursor: Revision,
+    /// The revision of the newest event, which is not that of a bookmark or a list.
+    told: Revision,
     pub(crate) objects: BTreeMap<String, Entry>,
     pub(crate) phase: Phase,
     pub(crate) detail: String,
@@ -99,12 +103,14 @@ pub(crate) struct Kind {
     left: Option<(Revision, Micros)>,
     /// When its stream last brought anything, on the monotonic clock.
     pub(crate) alive: Duration,
-    /// Whether versions beyond the cursor were recorded, by a healing that did not finish.
-    pub(crate) torn: bool,
+    /// The newest revision that a healing recorded. If it lies beyond the cursor, the healing did not finish.
+    ahead: Revision,
     /// Whether its watches send bookmarks, as far as is known since one was opened after an outage or a list.
     pub(crate) bookmarks: Option<bool>,
     /// Whether its revisions were found to be those of its domain, or were followed as such.
     pub(crate) placed: bool,
+    /// What is known of it by the cluster's own lists.
+    proofs: proof::Proofs,
 }
 
 /// One revision domain.
@@ -165,6 +171,10 @@ pub(crate) struct Core {
     framed: Duration,
     /// How often a segment was asked for at once, for a demanded close or the end of the run.
     demands: u64,
+    /// The newest knock, and the demand that answers it.
+    knock: (u64, u64),
+    /// When an object was last written, on the monotonic clock.
+    written: Duration,
     /// How many of these the segments taken answer.
     met: u64,
     /// Since when the store refuses, on the monotonic clock.
@@ -184,6 +194,7 @@ pub(crate) struct Core {
     durable_kinds: BTreeSet<String>,
     untold: told::Untold,
     values: values::Values,
+    proving: proof::Told,
 }
 
 /// The core, shared between streams.
@@ -235,6 +246,8 @@ impl Core {
             wake,
             framed,
             demands: 0,
+            knock: (0, 0),
+            written: framed,
             met: 0,
             store_down: None,
             outage_bytes: 0,
@@ -247,6 +260,7 @@ impl Core {
             durable_kinds: BTreeSet::new(),
             untold: told::Untold::default(),
             values: values::Values::default(),
+            proving: proof::Told::default(),
         }
     }
 
@@ -387,7 +401,7 @@ impl Core {
     pub(crate) fn still(&mut self, key: &str, from: Revision, rv: Revision, at: Span) -> bool {
         // A kind that is being recovered does not watch.
         let stands =
-            |kind: &&mut Kind| kind.covered && !kind.torn && kind.phase == Phase::Watching && kind.cursor == from;
+            |kind: &&mut Kind| kind.covered && !kind.is_torn() && kind.phase == Phase::Watching && kind.cursor == from;
         let Some(kind) = self.kinds.get_mut(key).filter(stands) else { return false };
         kind.bookmarks = kind.bookmarks.or(Some(false));
         if rv > from {
@@ -434,6 +448,7 @@ impl Core {
             self.outage_bytes += change.weight();
         }
         if change.op.is_object() {
+            self.written = now;
             self.metrics.changes.with_label_values(&[&change.kind_key()]).inc();
             if change.source == Source::Watch
                 && let Some(kind) = self.kinds.get_mut(&change.kind_key())
@@ -506,11 +521,17 @@ impl Core {
         if self.buffer.has_full() || self.is_demanded() {
             return Due::Now;
         }
-        let mut at = self.framed + self.settings.frontier_every;
+        let mut at = self.framed + self.frontier_every(now);
         if let Some(since) = self.buffer.open_since() {
             at = at.min(since + self.settings.linger);
         }
         if at <= now { Due::Now } else { Due::In(at.saturating_sub(now)) }
+    }
+
+    /// How often it is said how far all has been seen: less often where nothing has been written for long.
+    fn frontier_every(&self, now: Duration) -> Duration {
+        let idle = now.saturating_sub(self.written) >= self.settings.idle_after;
+        if idle { self.settings.idle_frontier_every } else { self.settings.frontier_every }
     }
 
     /// Whether nothing waits to be flushed.
@@ -520,7 +541,15 @@ impl Core {
 
     /// Asks for a segment at once that says how far all is closed now; which of these demands it is.
     pub(crate) fn demand(&mut self) -> u64 {
+        self.demand_answering(0)
+    }
+
+    /// The same, where that answers the knocks up to one.
+    pub(crate) fn demand_answering(&mut self, knock: u64) -> u64 {
         self.demands += 1;
+        if knock > 0 {
+            self.knock = (self.demands, knock);
+        }
         self.wake.notify_one();
         self.demands
     }
@@ -532,14 +561,16 @@ impl Core {
     /// Takes the next segment out of the buffer.
     pub(crate) fn take(&mut self) -> Batch {
         let now = self.parts.clock.monotonic();
-        let due = self.is_demanded() || now >= self.framed + self.settings.frontier_every;
+        let due = self.is_demanded() || now >= self.framed + self.frontier_every(now);
         if due && !self.buffer.has_full() {
             self.write_frontier();
             self.framed = now;
         }
         let frontier = self.frontier();
-        let batch = self.buffer.take(|| frontier, self.demands);
+        let mut batch = self.buffer.take(|| frontier, self.demands);
         self.met = self.met.max(batch.demand);
+        let (demand, knock) = self.knock;
+        batch.knock = if batch.demand >= demand { knock } else { 0 };
         self.durable_kinds = batch.changes.iter().map(Change::kind_key).collect();
         batch
     }
@@ -554,6 +585,7 @@ impl Core {
             }
         }
         let (closed, now) = (self.frontier(), self.now());
+        self.write_proven(&closed);
         for (domain, frontier) in moved {
             let Some(point) = closed.get(&domain) else { continue };
             let mut change = Change::new(Op::Frontier, domain, point.incarnation, point.rv);
@@ -615,7 +647,7 @@ impl Core {
         let let_go = kind.is_some_and(|k| !k.covered && k.ended == Some(Uncovered::BufferFull));
         let rests = kind.is_some_and(|k| !k.covered && self.parts.clock.monotonic() < k.pace.rests_until);
         let room = self.store_down.is_none() && self.buffer.bytes() < self.settings.buffer_bytes / 2;
-        let_go && !room || rests || self.waits_to_seal(key)
+        let_go && !room || rests || self.waits_to_seal(key) || self.waits_to_move(key)
     }
 }
 

@@ -3,8 +3,8 @@
 //! **Invariants.** (1) Exactly one segment is in flight; the buffer grows meanwhile. (2) A segment that the store did
 //! not take is offered again, the same bytes, for ever; only being fenced or a bug ends the run. A value that cannot be
 //! sealed ends nothing: its row goes without it, and its kind is let go until sealing works again
-//! [`Flusher::seal_or_let_go`]. (3) The log is sealed every hour while rows come, and at the end [`Flusher::seal_if_due`]; reading
-//! what a seal states holds no segment up. (4) The oldest buffered change waits at most `linger` before its PUT starts, if no PUT
+//! [`Flusher::seal_or_let_go`]. (3) The log is sealed every hour while rows come that are more than frontiers, else every day, and at
+//! the end [`Flusher::seal_if_due`]; reading what a seal states holds no segment up. (4) The oldest buffered change waits at most `linger` before its PUT starts, if no PUT
 //! is in flight.
 
 use std::{
@@ -15,10 +15,13 @@ use std::{
 
 use bytes::Bytes;
 use hindcast_journal::{
-    Change, Error, Journal, Parts, Position, Writer,
+    Change, Error, Journal, Parts, Writer,
+    bundle::Bundle,
     cut::MAIN,
     error::ErrorKind,
+    facts::{self, Mark},
     proof::{Gathered, Ledger},
+    row::Op,
     seal::Key,
 };
 use tokio::{
@@ -48,6 +51,33 @@ pub(crate) struct Flusher {
     pub(crate) broken: BTreeSet<String>,
     pub(crate) probe_at: Duration,
     pub(crate) sealing: Sealing,
+    pub(crate) bundling: Bundling,
+}
+
+/// The bundle that is being written, beside the segments. One at a time: a store that is slow gets none of the next block.
+#[derive(Debug, Default)]
+pub(crate) struct Bundling(Option<JoinHandle<()>>);
+
+impl Bundling {
+    fn write(&mut self, bundle: Bundle, journal: &Journal) {
+        if self.0.as_ref().is_some_and(|begun| !begun.is_finished()) {
+            return;
+        }
+        let journal = journal.clone();
+        self.0 = Some(tokio::spawn(async move {
+            if let Err(error) = bundle.write(&journal).await {
+                tracing::debug!(error = %Error::causes(&error), "a bundle of segments was not written; they are read");
+            }
+        }));
+    }
+}
+
+impl Drop for Bundling {
+    fn drop(&mut self) {
+        if let Some(begun) = &self.0 {
+            begun.abort();
+        }
+    }
 }
 
 /// How long sealing may fail, while the store answers, before the kind is let go.
@@ -78,8 +108,8 @@ pub(crate) struct Sealing {
     keys: Vec<Arc<Key>>,
     /// When it is due.
     at: Duration,
-    /// The last position that no seal is needed for.
-    sealed: Position,
+    /// Whether rows have come since that are more than frontiers, which come for ever.
+    rows: bool,
     /// When the last seal was made.
     last: Duration,
     /// What has been stated of files.
@@ -88,10 +118,10 @@ pub(crate) struct Sealing {
 }
 
 impl Sealing {
-    pub(crate) fn new(journal: &Journal, keys: Vec<Arc<Key>>, sealed: Position) -> Self {
+    pub(crate) fn new(journal: &Journal, keys: Vec<Arc<Key>>) -> Self {
         let now = journal.parts().clock.monotonic();
         let journal = journal.clone();
-        Self { journal, keys, at: now + FIRST_SEAL, sealed, last: now, ledger: None, gathering: None }
+        Self { journal, keys, at: now + FIRST_SEAL, rows: false, last: now, ledger: None, gathering: None }
     }
 
     /// Begins to read the files that the next seal states.
@@ -171,8 +201,7 @@ impl Flusher {
         }
         if now >= self.sealing.at && self.sealing.gathering.is_none() && !self.sealing.keys.is_empty() {
             self.sealing.at = now + SEAL;
-            let rows = self.writer.last() > self.sealing.sealed;
-            if rows || now.saturating_sub(self.sealing.last) >= SEAL_IDLE {
+            if self.sealing.rows || now.saturating_sub(self.sealing.last) >= SEAL_IDLE {
                 self.sealing.gather(GATHER);
             }
         }
@@ -190,8 +219,8 @@ impl Flusher {
             self.sealing.ledger = Some(ledger);
         }
         let Some(seal) = sealed.change else { return Ok(()) };
-        self.commit(Batch { changes: vec![seal], frontier, demand: 0 }).await?;
-        (self.sealing.sealed, self.sealing.last) = (self.writer.last(), self.parts.clock.monotonic());
+        self.commit(Batch { changes: vec![seal], frontier, demand: 0, knock: 0 }).await?;
+        (self.sealing.rows, self.sealing.last) = (false, self.parts.clock.monotonic());
         Ok(())
     }
 
@@ -203,6 +232,8 @@ impl Flusher {
     /// Commits a batch, however long the store takes.
     async fn commit(&mut self, mut batch: Batch) -> Result<()> {
         self.seal_or_let_go(&mut batch.changes).await;
+        self.sealing.rows |= batch.changes.iter().any(is_news);
+        self.writer.answer(batch.knock);
         // Every data key is at hand, so that only a bug can make this fail.
         self.writer.stage(batch.changes, batch.frontier.clone()).await?;
         let mut failures = 0;
@@ -215,6 +246,9 @@ impl Flusher {
                 Err(error) => return Err(error.into()),
             }
         };
+        if let Some(bundle) = self.writer.bundle() {
+            self.bundling.write(bundle, &self.sealing.journal);
+        }
         let demand = self.core.lock().committed(done.bytes);
         self.bytes += done.bytes;
         self.durable.send_replace(DurableState {
@@ -289,4 +323,9 @@ impl Flusher {
         *failures += 1;
         self.parts.clock.sleep(base / 2 + jitter).await;
     }
+}
+/// Whether a row is worth a seal. In a cluster in which nothing happens rows say so, and that the proof within the run agrees.
+fn is_news(change: &Change) -> bool {
+    let proven = || matches!(facts::read(change), Ok(Mark::Proven { .. }));
+    change.op != Op::Frontier && !(change.op == Op::Mark && proven())
 }

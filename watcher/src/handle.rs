@@ -48,6 +48,27 @@ pub struct KindStatus {
     pub detail: String,
 }
 
+/// What comparing every kind with the cluster's own list has told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// How often it was done.
+    pub rounds: u64,
+    /// When the newest was begun; 0 for none yet.
+    pub time: Micros,
+    /// Kinds that agreed in it.
+    pub kinds: u64,
+    /// Objects compared in it.
+    pub objects: u64,
+    /// Kinds that could not be compared in it, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unproven: BTreeMap<String, String>,
+    /// Objects that the server had otherwise, since the start.
+    pub differences: u64,
+    /// The newest of these, in words, without the names of objects.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub newest: String,
+}
+
 /// The state of the watcher.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -67,6 +88,8 @@ pub struct Status {
     /// Which clocks disagree, where some do.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub clocks: String,
+    /// Whether the cluster's own lists agree with what its watches told.
+    pub proof: Proof,
 }
 
 /// What is durable.
@@ -86,8 +109,14 @@ pub struct DurableState {
     pub(crate) demand: u64,
 }
 
+/// Who waits for a closed cut.
+pub(crate) type Reply = oneshot::Sender<Result<FrontierVector>>;
+
 pub(crate) enum Command {
-    Close(oneshot::Sender<Result<FrontierVector>>),
+    /// Close the cut of now.
+    Close(Reply),
+    /// The same, which answers knocks up to this one.
+    Knock(u64, Reply),
 }
 
 /// Talks to a running watcher.

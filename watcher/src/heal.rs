@@ -15,8 +15,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use hindcast_cluster::{Failure, header::Header};
-use hindcast_journal::row::Revision;
+use hindcast_cluster::{Api, Failure, discovery::CRDS_PATH, header::Header, path::api_version};
+use hindcast_journal::{facts::Discovery, row::Revision};
 
 /// The server's history of a kind.
 pub(crate) trait History: Sync {
@@ -36,6 +36,14 @@ pub(crate) enum Step {
     Delete { rv: Revision },
 }
 
+impl Step {
+    pub(crate) fn rv(&self) -> Revision {
+        match self {
+            Self::Version { rv, .. } | Self::Delete { rv } => *rv,
+        }
+    }
+}
+
 /// What was recovered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recovered {
@@ -43,6 +51,14 @@ pub(crate) struct Recovered {
     pub(crate) steps: Vec<Step>,
     /// Whether nothing between the first and the last is missing, but objects born and gone in between.
     pub(crate) complete: bool,
+}
+
+impl Recovered {
+    /// Only what is newer than a revision.
+    pub(crate) fn after(mut self, rv: Revision) -> Self {
+        self.steps.retain(|step| step.rv() > rv);
+        self
+    }
 }
 
 /// The object to walk, and the interval.
@@ -158,6 +174,39 @@ impl Walk<'_> {
             floor.fetch_max(rv, Ordering::Relaxed);
         }
         answer
+    }
+}
+
+/// An item of a list as a watch would send it: items of built-in lists lack `apiVersion` and `kind`.
+pub(crate) fn typed(kind: &Discovery, item: Bytes) -> (Header, Bytes) {
+    let header = Header::of(&item);
+    let brace = item.iter().position(|b| *b == b'{');
+    let (false, Some(brace)) = (header.typed, brace) else { return (header, item) };
+    let rest = item.slice(brace + 1..);
+    let comma = if rest.trim_ascii_start().starts_with(b"}") { "" } else { "," };
+    let head =
+        format!("{{\"apiVersion\":{:?},\"kind\":{:?}{comma}", api_version(&kind.group, &kind.version), kind.kind);
+    let mut out = Vec::with_capacity(head.len() + rest.len());
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(&rest);
+    (header, out.into())
+}
+
+/// The revision at which the kind's definition was last written. Asked after the versions were read: the server
+/// reads its whole history through the definition of the moment, so what is older may have been read through a
+/// younger one. Where nobody can tell, everything may have been.
+pub(crate) async fn defined(api: &Api, kind: &Discovery) -> Result<Revision, Failure> {
+    // The group of a definition has a dot in it. That of the kind may be there and not have been read.
+    if !kind.group.contains('.') {
+        return Ok(0);
+    }
+    let path = format!("{CRDS_PATH}/{}.{}", kind.resource, kind.group);
+    match api.get(&path, "application/json").await {
+        Ok(answer) => Ok(Header::of(&answer.body).rv.unwrap_or(Revision::MAX)),
+        // A built-in kind; or a custom one of which no definition could be read, ever.
+        Err(Failure::Forbidden(_) | Failure::NotFound(_)) if kind.crd_uid.is_empty() => Ok(0),
+        Err(Failure::Forbidden(_) | Failure::NotFound(_)) => Ok(Revision::MAX),
+        Err(failure) => Err(failure),
     }
 }
 

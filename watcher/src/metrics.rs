@@ -26,6 +26,15 @@ pub struct Metrics {
     pub(crate) store_errors: IntCounter,
     pub(crate) clock_offset: Gauge,
     pub(crate) clock_spread: Gauge,
+    pub(crate) proof_time: Gauge,
+    pub(crate) proof_kinds: IntGauge,
+    pub(crate) proof_objects: IntCounter,
+    pub(crate) proof_differences: IntCounterVec,
+    pub(crate) leader: IntGauge,
+    pub(crate) ring_bytes: IntGauge,
+    pub(crate) ring_short: IntGauge,
+    pub(crate) ring_seconds: IntGauge,
+    pub(crate) ring_overflows: IntCounter,
 }
 
 impl Metrics {
@@ -60,6 +69,24 @@ impl Metrics {
             clock_offset: made.gauge("server_clock_offset_seconds", "The server's clock minus ours."),
             clock_spread: made
                 .gauge("clock_spread_seconds", "How far apart the clocks are between which nobody has decided."),
+            proof_time: made
+                .gauge("proof_timestamp_seconds", "When the newest comparison with the cluster's own lists was begun."),
+            proof_kinds: made.int_gauge("proof_kinds", "Kinds that agreed in it."),
+            proof_objects: made.counter("proof_objects_total", "Objects compared with the cluster's own lists."),
+            proof_differences: made.counters(
+                "proof_differences_total",
+                "Objects that the server had otherwise than their watch had told.",
+                &["kind"],
+            ),
+            leader: made.int_gauge("leader", "1 where this process protects, 0 where it stands by."),
+            ring_bytes: made.int_gauge("standby_bytes", "Memory of what a standby holds."),
+            ring_short: made
+                .int_gauge("standby_short_kinds", "Kinds that a standby does not hold from what is committed on."),
+            ring_seconds: made.int_gauge(
+                "standby_seconds_until_full",
+                "For how long a takeover needs no history of the server's, if nothing is committed from now on.",
+            ),
+            ring_overflows: made.counter("standby_overflows_total", "Kinds that a standby had no room for."),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hindcast_cluster::discovery;
 use hindcast_journal::row::Source;
 
-use crate::{access::Access, core::Sighting, stream};
+use crate::{access::Access, core::Sighting, heal};
 
 /// How often it is checked whether there is something to read again.
 const LOOK: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ async fn one(access: &Access, kind: &hindcast_journal::facts::Discovery) -> Resu
         list = Some(rv);
         let mut core = access.core.lock();
         for item in page.items {
-            let (header, bytes) = stream::typed(kind, item);
+            let (header, bytes) = heal::typed(kind, item);
             let at = core.now();
             let seen = Sighting { header, bytes, source: Source::List, at, live: false };
             core.reread(&key, &seen, rv);

@@ -193,6 +193,14 @@ impl Packer {
 }
 
 impl Entry {
+    /// Whether its bytes could not be kept as JSON.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match &self.body {
+            Body::Hot { public, .. } => public.is_empty(),
+            Body::Packed { public, .. } => *public == 0,
+        }
+    }
+
     fn size(&self) -> usize {
         let body = match &self.body {
             Body::Hot { public, managed } => public.len() + managed.len(),

@@ -10,8 +10,8 @@ mod resume;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use hindcast_cluster::{Api, Connector, gate::Gate};
-use hindcast_journal::{Journal, Writer, encode::Encoder};
+use hindcast_cluster::{Api, Connector, discovery::LEASES, gate::Gate};
+use hindcast_journal::{Journal, Writer, cut::MAIN, encode::Encoder, knock::Knocks, seal::Key};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
@@ -22,7 +22,8 @@ use crate::{
     Commands, Error, Metrics, Result, Settings,
     access::Access,
     core::{Core, SharedCore},
-    flush::{Flusher, Sealing},
+    flush::{Bundling, Flusher, Sealing},
+    ha::Kept,
     handle::{Command, DurableState},
     watchdog,
 };
@@ -48,6 +49,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The watcher's end of a [`crate::Handle`].
     pub commands: Commands,
+    /// What this process held while it stood by, if it did.
+    pub kept: Option<Kept>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -58,18 +61,23 @@ impl std::fmt::Debug for Parts {
 
 /// Protects the cluster until `shutdown`, or until the journal is taken over.
 pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
-    let Parts { parts, connector, journal, mut writer, encoder, metrics, commands } = parts;
+    let Parts { parts, connector, journal, mut writer, encoder, metrics, commands, kept } = parts;
     let settings = Arc::new(settings);
+    metrics.leader.set(1);
     let (hints_in, hints) = mpsc::unbounded_channel();
     let wake = Arc::new(Notify::new());
     let mut core = Core::new(parts.clone(), settings.clone(), metrics, encoder, hints_in, wake.clone());
     let mut shutdown = std::pin::pin!(shutdown);
-    tokio::select! {
+    let forgotten = tokio::select! {
         biased;
         () = &mut shutdown => return Ok(()),
-        resumed = resume::resume(&mut core, &journal, &writer, &commands.status) => resumed?,
-    }
+        resumed = resume::resume(&mut core, &journal, &writer, (&commands.status, kept.as_ref())) => resumed?,
+    };
     writer.agree_on_time();
+    let leases = core.kinds.get(LEASES).map_or_else(|| MAIN.to_owned(), |kind| kind.discovery.domain.clone());
+    for lease in kept.iter().flat_map(Kept::leases) {
+        core.past_leases(&leases, &[lease]);
+    }
     let core = SharedCore::new(core);
     let api = Api::new(parts.clone(), connector, settings.streams_per_client, settings.request_timeout)?;
     let access = Arc::new(Access {
@@ -84,6 +92,7 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         mute: crate::access::Turns::default(),
         placing: tokio::sync::Mutex::default(),
         confirmed: crate::access::Confirmed::default(),
+        kept,
         settings: settings.clone(),
     });
     let Commands { commands, status, durable } = commands;
@@ -96,7 +105,9 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         demand: 0,
     });
     let (stop, stopped) = watch::channel(false);
-    let sealing = Sealing::new(&journal, writer.keys().to_vec(), writer.last());
+    let sealing = Sealing::new(&journal, writer.keys().to_vec());
+    let forgotten = (forgotten, writer.keys().to_vec());
+    let knocks = (Knocks::of(&journal), writer.answered());
     let flusher = Flusher {
         core,
         parts: parts.clone(),
@@ -108,9 +119,11 @@ pub async fn run(settings: Settings, parts: Parts, shutdown: impl Future<Output 
         broken: std::collections::BTreeSet::new(),
         probe_at: Duration::ZERO,
         sealing,
+        bundling: Bundling::default(),
     };
     let mut flusher = tokio::spawn(flusher.run());
-    let main = Main { kinds: Kinds::new(access.clone(), hints), access, commands, status, durable };
+    let kinds = Kinds::new(access.clone(), hints);
+    let main = Main { access, kinds, journal, commands, status, durable, knocks, forgotten };
     let outcome = tokio::select! {
         biased;
         ended = &mut flusher => return joined(ended),
@@ -135,18 +148,30 @@ fn joined(ended: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
 struct Main {
     access: Arc<Access>,
     kinds: Kinds,
+    journal: Journal,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<crate::Status>>,
     durable: watch::Sender<DurableState>,
+    /// Where readers knock, and the newest that is answered.
+    knocks: (Knocks, u64),
+    /// The newest statement of what is forgotten that is known, and the keys at hand.
+    forgotten: (u64, Vec<Arc<Key>>),
 }
 
 impl Main {
     /// Keeps every kind under protection and answers commands; ends only by being dropped.
     async fn keep(self) {
-        let Self { access, kinds, commands, status, durable } = self;
-        let follow = protect(&access, kinds);
-        let answer = answer(&access, commands, status, durable);
-        futures::future::join4(follow, answer, watchdog::watch(&access), crate::reread::keep(&access)).await;
+        let Self { access, kinds, journal, commands, status, durable, knocks, forgotten } = self;
+        // Each is large: apart they do not weigh on the stack of whoever polls.
+        let follow = Box::pin(protect(&access, kinds));
+        let (knock, knocked) = mpsc::channel(1);
+        let answer = Box::pin(answer(&access, (commands, knocked), status, durable));
+        let knocks = Box::pin(crate::knock::answer(&access, &knocks.0, knocks.1, knock));
+        let (rereads, proofs) = (crate::reread::keep(&access), crate::prove::keep(&access, &journal));
+        let forgotten = crate::forgotten::keep(&access, &journal, forgotten);
+        let rereads = futures::future::join3(rereads, proofs, forgotten);
+        let (dogs, rereads) = (Box::pin(watchdog::watch(&access)), Box::pin(rereads));
+        futures::future::join5(follow, answer, dogs, rereads, knocks).await;
     }
 }
 
@@ -205,7 +230,7 @@ async fn protect(access: &Access, mut kinds: Kinds) {
 /// Publishes the status and closes cuts when asked to.
 async fn answer(
     access: &Arc<Access>,
-    mut commands: mpsc::Receiver<Command>,
+    (mut commands, mut knocked): (mpsc::Receiver<Command>, mpsc::Receiver<Command>),
     status: watch::Sender<Arc<crate::Status>>,
     durable: watch::Sender<DurableState>,
 ) {
@@ -216,6 +241,16 @@ async fn answer(
         let now = {
             let mut core = access.core.lock();
             core.tell_of_losses();
+            if let Some(kept) = &access.kept {
+                let now = clock.monotonic();
+                kept.tidy(now, core.started);
+                if let Some(since) = core.store_down {
+                    kept.without_store(since, now);
+                }
+                if kept.is_challenged(now) {
+                    core.demand();
+                }
+            }
             core.status()
         };
         status.send_replace(Arc::new(now));
@@ -223,12 +258,14 @@ async fn answer(
             && let Some(begun) = asked.begin(clock.monotonic())
         {
             let (access, durable) = (access.clone(), durable.subscribe());
-            closing.spawn(async move { begun.answer(&crate::close::close(access, durable).await) });
+            let knock = begun.knock;
+            closing.spawn(async move { begun.answer(&crate::close::close(access, durable, knock).await) });
         }
         let wait = if closing.is_empty() { asked.wait(clock.monotonic()) } else { None };
         tokio::select! {
             biased;
-            Some(Command::Close(reply)) = commands.recv() => asked.ask(reply),
+            Some(command) = commands.recv() => asked.take(command),
+            Some(command) = knocked.recv() => asked.take(command),
             Some(_) = closing.join_next(), if !closing.is_empty() => {}
             () = access.sleep(wait.map_or(TICK, |wait| wait.min(TICK))) => {}
         }

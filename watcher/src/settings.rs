@@ -28,6 +28,12 @@ pub struct Settings {
     pub segment_bytes: usize,
     /// How often an idle journal says how far it has seen.
     pub frontier_every: Duration,
+    /// After how long without a change it does so less often.
+    pub idle_after: Duration,
+    /// How often it does so then.
+    pub idle_frontier_every: Duration,
+    /// How often the bucket is asked whether a reader has knocked.
+    pub knock_every: Duration,
     /// Objects per page of a list.
     pub page: usize,
     /// A watch is asked to end after this long, plus up to a fifth.
@@ -56,8 +62,12 @@ pub struct Settings {
     pub discovery_every: Duration,
     /// How often revision domains are probed once they are known.
     pub probe_every: Duration,
+    /// How often every kind is compared with the cluster's own list; never if `None`.
+    pub prove_every: Option<Duration>,
     /// Longest wait for the last flush at a graceful stop.
     pub stop_timeout: Duration,
+    /// What a standby holds of what is not yet committed, in bytes of memory.
+    pub ring_bytes: usize,
     /// Objects whose last state is also kept uncompressed.
     pub hot_objects: usize,
     /// Declares a broken interval healed without asking the server, so that the simulator can prove it would notice.
@@ -77,6 +87,9 @@ impl Default for Settings {
             segment_rows: 10_000,
             segment_bytes: 8 << 20,
             frontier_every: Duration::from_mins(1),
+            idle_after: Duration::from_hours(1),
+            idle_frontier_every: Duration::from_mins(2),
+            knock_every: Duration::from_secs(12),
             page: 500,
             watch_timeout: Duration::from_mins(4),
             idle_timeout: Duration::from_mins(2),
@@ -91,7 +104,9 @@ impl Default for Settings {
             sample_every: Duration::from_secs(10),
             discovery_every: Duration::from_mins(10),
             probe_every: Duration::from_hours(1),
+            prove_every: Some(Duration::from_hours(1)),
             stop_timeout: Duration::from_secs(5),
+            ring_bytes: 128 << 20,
             hot_objects: 512,
             #[cfg(feature = "sabotage")]
             skip_heal: false,

@@ -8,6 +8,7 @@
 //! aborted: a failure is waited out. Not here: what an event becomes [`crate::core`], the walk of one object
 //! [`crate::heal`].
 
+mod kept;
 mod overhear;
 
 use std::{
@@ -20,10 +21,10 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use hindcast_cluster::{
     Failure, Watch,
-    discovery::{self, path, path_in},
+    discovery::{path, path_in},
     header::Header,
     lines::{self, Event},
-    path::{api_version, by_name},
+    path::by_name,
 };
 use hindcast_journal::{
     cut::MAIN,
@@ -31,13 +32,13 @@ use hindcast_journal::{
     row::{Revision, Source},
 };
 
-pub(crate) use self::overhear::overhear;
+pub(crate) use self::{kept::bring_kept, overhear::overhear};
 use crate::{
     access::{Access, another_life},
     core::{Core, Healed, Known, Sighting, Verdict},
     domains,
     handle::Phase,
-    heal::{History, Walk},
+    heal::{History, Walk, defined, typed},
     life,
 };
 
@@ -59,17 +60,7 @@ const SWAP: Duration = Duration::from_secs(4);
 
 /// Protects one kind until it is aborted. `broken` says why its cursor cannot be trusted, when that is known.
 pub(crate) async fn protect(access: Arc<Access>, key: String, broken: Option<String>) {
-    let mut stream = Stream {
-        access: &access,
-        key: &key,
-        broken,
-        listed: None,
-        caught_up: None,
-        open: false,
-        ended: None,
-        failures: 0,
-        down_since: None,
-    };
+    let mut stream = Stream::new(&access, &key, broken);
     access.core.lock().astray(&key);
     loop {
         let outcome = stream.turn().await;
@@ -96,7 +87,21 @@ struct Stream<'a> {
     down_since: Option<Duration>,
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    fn new(access: &'a Access, key: &'a str, broken: Option<String>) -> Self {
+        Self {
+            access,
+            key,
+            broken,
+            listed: None,
+            caught_up: None,
+            open: false,
+            ended: None,
+            failures: 0,
+            down_since: None,
+        }
+    }
+
     async fn turn(&mut self) -> Result<(), Failure> {
         while self.access.core.lock().must_wait(self.key) {
             self.access.sleep(LULL).await;
@@ -153,14 +158,25 @@ impl Stream<'_> {
     async fn watch(&mut self, kind: &Discovery) -> Result<(), Failure> {
         let access = self.access;
         let listed = self.listed.take();
+        // What a standby held follows on the journal, not on a list.
+        let kept = if listed.is_none() { self.bring_kept(kind).await } else { None };
+        if self.broken.is_some() {
+            return Ok(());
+        }
         let cursor = access.core.lock().kinds.get(self.key).map(|k| k.cursor);
         let Some(cursor) = listed.map(|(list, _)| list).or(cursor) else { return Ok(()) };
         let limit = access.settings.watch_timeout;
         let seconds = (limit + access.jitter(limit / 5)).as_secs().max(1);
         let query = format!("resourceVersion={cursor}&timeoutSeconds={seconds}");
         let target = path(kind);
-        let mut watch = access.asked(&target, access.api.watch(&target, &query)).await?;
-        access.core.lock().dated(&watch.when);
+        let mut watch = match kept {
+            Some(open) => open,
+            None => {
+                let watch = access.asked(&target, access.api.watch(&target, &query)).await?;
+                access.core.lock().dated(&watch.when);
+                watch
+            }
+        };
         self.down_since = None;
         let mut first = None;
         if let Some((list, life)) = listed {
@@ -401,6 +417,7 @@ impl Stream<'_> {
             recovered: outcome.recovered,
             unknown: outcome.unknown,
             lost,
+            compared: true,
         };
         core.healed(self.key, healed);
         Ok(pages.rv)
@@ -476,21 +493,6 @@ impl<'a> Pages<'a> {
         core.begin_life(&self.kind.domain, self.life, self.rv, &why);
         Err(another_life())
     }
-}
-
-/// An item of a list as a watch would send it: items of built-in lists lack `apiVersion` and `kind`.
-pub(crate) fn typed(kind: &Discovery, item: Bytes) -> (Header, Bytes) {
-    let header = Header::of(&item);
-    let brace = item.iter().position(|b| *b == b'{');
-    let (false, Some(brace)) = (header.typed, brace) else { return (header, item) };
-    let rest = item.slice(brace + 1..);
-    let comma = if rest.trim_ascii_start().starts_with(b"}") { "" } else { "," };
-    let head =
-        format!("{{\"apiVersion\":{:?},\"kind\":{:?}{comma}", api_version(&kind.group, &kind.version), kind.kind);
-    let mut out = Vec::with_capacity(head.len() + rest.len());
-    out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(&rest);
-    (header, out.into())
 }
 
 /// Name, what is known of the object, and how the list shows it.
@@ -598,7 +600,7 @@ impl Healing<'_> {
         while let Some(found) = walks.next().await {
             walked.push(found?);
         }
-        let defined = self.defined().await?;
+        let defined = defined(&self.access.api, self.kind).await?;
         let mut core = self.access.core.lock();
         if !core.is_life(self.key, self.life) {
             return Err(another_life());
@@ -609,23 +611,5 @@ impl Healing<'_> {
             out.unknown.extend((!complete).then_some(name));
         }
         Ok(())
-    }
-
-    /// The revision at which the kind's definition was last written. Asked after the versions were read: the server
-    /// reads its whole history through the definition of the moment, so what is older may have been read through a
-    /// younger one. Where nobody can tell, everything may have been.
-    async fn defined(&self) -> Result<Revision, Failure> {
-        // The group of a definition has a dot in it. That of the kind may be there and not have been read.
-        if !self.kind.group.contains('.') {
-            return Ok(0);
-        }
-        let path = format!("{}/{}.{}", discovery::CRDS_PATH, self.kind.resource, self.kind.group);
-        match self.access.api.get(&path, "application/json").await {
-            Ok(answer) => Ok(Header::of(&answer.body).rv.unwrap_or(Revision::MAX)),
-            // A built-in kind; or a custom one of which no definition could be read, ever.
-            Err(Failure::Forbidden(_) | Failure::NotFound(_)) if self.kind.crd_uid.is_empty() => Ok(0),
-            Err(Failure::Forbidden(_) | Failure::NotFound(_)) => Ok(Revision::MAX),
-            Err(failure) => Err(failure),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The arguments of `hindcast compact`, and how `run` keeps raw segments.
+//! The arguments of `hindcast compact`, and what `run` keeps beside the log: raw segments, and the table.
 
 use std::time::Duration;
 
@@ -17,14 +17,20 @@ pub(crate) struct Compact {
     /// Remove segments that a merged file of a day holds too once they are older [default: remove nothing]
     #[arg(long, value_name = "TIME", value_parser = keep)]
     pub(crate) keep_raw: Option<Keep>,
+    /// Do not keep merged files as a Delta Lake table too, which SQL engines read
+    #[arg(long)]
+    pub(crate) no_delta_table: bool,
 }
 
-/// How long raw segments are kept.
+/// How long raw segments are kept, and whether the table is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Raw {
     /// How long a segment is kept that a merged file of a day holds too; `forever` never removes any
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = keep)]
     pub(crate) keep_raw: Keep,
+    /// Do not keep merged files as a Delta Lake table too, which SQL engines read
+    #[arg(long)]
+    pub(crate) no_delta_table: bool,
 }
 
 /// How long something is kept.

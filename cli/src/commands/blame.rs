@@ -40,6 +40,7 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
         )
         .hint("blame an earlier or later moment with --at"));
     }
+    past.reserve_expired(created(object));
     let range = Range { since: created(object).map(|time| time - SLACK), ..Range::default() };
     let history = past.timeline.history(&range, &scope).await?;
     for (key, gap) in history.gaps.iter().filter(|(key, _)| *key == kind.kind_key()) {
@@ -47,8 +48,18 @@ pub(super) async fn run(context: &Context<'_>, args: &args::Blame) -> Result<Exi
             past.gap(&names::kind_name(key), gap);
         }
     }
+    if let Some(hole) = history.holes.first() {
+        return Err(Failure::from(hole.refused(format!("the history of {}", object.row.key()))).hint(
+            "`hindcast log` shows the changes on either side, `hindcast diff` what differs between two moments",
+        ));
+    }
     past.reserve_later(history.events.iter().map(|event| &event.row).filter(|row| row.rv <= object.row.rv));
-    let blame = blame::of(&history.events, &view.moment.cut, object)?;
+    let mut events = history.events;
+    if let Some(first) = blame::before_log(&mut past.timeline, object, &view.moment).await? {
+        events.retain(|event| event.row.rv > first.row.rv || event.row.uid != first.row.uid);
+        events.insert(0, first);
+    }
+    let blame = blame::of(&events, &view.moment.cut, object)?;
     let mut shown = blame.value.clone();
     redact::version(&object.row, &mut shown, past.hide());
     let detail = if args.all { Detail::All } else { Detail::Wanted };

@@ -8,7 +8,8 @@ use crate::{
     failure::{Exit, Result},
     names::count,
     past, render,
-    view::{Compaction, MergedFile},
+    store::Access,
+    view::{Compaction, MergedFile, TableCommit},
 };
 
 /// Who wrote a checkpoint that nobody's `run` did.
@@ -16,8 +17,12 @@ const WRITER: &str = "hindcast compact";
 
 /// Answers `compact`.
 pub(super) async fn run(context: &Context<'_>, args: &Compact) -> Result<Exit> {
-    let journal = past::open(context).await?.journal;
-    let policy = Policy { keep: args.keep_raw.and_then(Into::into), ..Policy::default() };
+    let (location, cluster) = past::place(context, Access::Prove).await?;
+    let mut past = past::open_cluster(context, &location, &cluster).await?;
+    past.tell_of_bypass(None).await;
+    let journal = past.journal;
+    let keep = args.keep_raw.and_then(Into::into);
+    let policy = Policy { keep, table: !args.no_delta_table, ..Policy::default() };
     let compaction = match args.plan {
         true => Compaction::planned(&Outlook::of(&journal, &policy).await?),
         false => {
@@ -44,6 +49,9 @@ fn say(context: &Context<'_>, compaction: &Compaction) {
         let size = bytes.map_or(String::new(), |bytes| format!(", {bytes} bytes"));
         let segments = count((last - first + 1) as usize, "segment");
         context.printer.data(&format!("merge: {segments} from {first} to {last} into a file of level {level}{size}\n"));
+    }
+    if let Some(TableCommit { version, position, .. }) = &compaction.table {
+        context.printer.data(&format!("delta table: version {version}, up to position {position}\n"));
     }
     if compaction.removed > 0 {
         let segments = count(compaction.removed as usize, "segment");

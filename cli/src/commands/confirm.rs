@@ -52,3 +52,16 @@ pub(super) async fn ask(context: &Context<'_>, plan: &Plan, place: &Place<'_>) -
     let agreed = answer == word || (!deletes && ["y", "Y", "yes"].contains(&answer));
     if agreed { Ok(()) } else { Err(Failure::new("declined", "nothing was done")) }
 }
+
+/// Asks for a word where something goes for good; an error says that nothing is to be done.
+pub(super) async fn word(context: &Context<'_>, what: &str, word: &str) -> Result<()> {
+    if !context.printer.can_ask() {
+        return Err(Failure::new("nothing was done", "there is no terminal to confirm on")
+            .hint("--plan shows what would be done; --yes does it without asking"));
+    }
+    let answer = context.printer.ask(&format!("{what}, for good; type `{word}` to go on: ")).await;
+    match answer.as_deref().unwrap_or_default().trim() == word {
+        true => Ok(()),
+        false => Err(Failure::new("declined", "nothing was done")),
+    }
+}

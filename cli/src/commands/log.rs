@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hindcast_journal::cut::MAIN;
+use hindcast_journal::cut::{Hole, MAIN};
 use hindcast_restorer::{History, Jump, Range, Turn};
 
 use crate::{
@@ -26,10 +26,15 @@ pub(super) async fn run(context: &Context<'_>, args: &Log) -> Result<Exit> {
             past.gap(&names::kind_name(key), gap);
         }
     }
+    for hole in &history.holes {
+        past.damaged(hole, None);
+    }
     past.reserve_later(history.events.iter().map(|event| &event.row));
+    past.reserve_expired(part.range.since);
     say_range(context, &part.range, &history);
     say_jumps(context, &history.jumps);
     say_turns(context, &history.turns);
+    say_holes(context, &history.holes);
     let Wanted { changes, others } = part.wanted(&past, &history.events);
     say_others(context, &others);
     text::print(context, args, &changes, Order::NewestFirst, part.question.namespaces == Namespaces::All);
@@ -46,10 +51,12 @@ pub(super) async fn follow(context: &Context<'_>, args: &Log) -> Result<Exit> {
     let part = Part::new(context, args, &mut past).await?;
     let interrupted = tokio::signal::ctrl_c();
     let mut interrupted = std::pin::pin!(interrupted);
+    past.reserve_expired(part.range.since);
     let mut shown = 0;
     let work = async {
         let mut log = past.timeline.follow(&part.range, &part.scope).await?;
         loop {
+            say_holes(context, &log.holes());
             let (events, jumps, turns) = log.take();
             say_jumps(context, &jumps);
             say_turns(context, &turns);
@@ -113,6 +120,14 @@ fn say_turns(context: &Context<'_>, turns: &[Turn]) {
             names::kind_name(&turn.kind),
             turn.pos,
         ));
+    }
+}
+
+/// One line for each part of the log that cannot be read and was gone around.
+fn say_holes(context: &Context<'_>, holes: &[Hole]) {
+    for hole in holes {
+        let since = hole.since.map_or(String::new(), |since| format!("{} ", context.wall.show_millis(since)));
+        context.printer.note(format!("{since}-- {} cannot be read: {} --", hole.what(), hole.why));
     }
 }
 

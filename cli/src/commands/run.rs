@@ -7,12 +7,15 @@
 //! must not fence a healthy process. (2) A store that is away or busy ends no start [`Start::ride`]: what is waited for
 //! stands in `/readyz`, which is served from the first moment; what needs a hand does end it, with the remedy. (3) A stop
 //! flushes: the watcher ends first, then what reads behind it. (4) A fenced process ends with 4, so that its supervisor can
-//! leave it down.
+//! leave it down, or start it again where there are several. (5) With --ha nothing is written before it is this process's turn
+//! [`ha::claim`], and the next one's has come as soon as everything is durable.
 
+mod ha;
 mod keys;
 mod operator;
 pub(super) mod signals;
 pub(super) mod start;
+pub(super) mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,11 +27,12 @@ use hindcast_journal::{
     seal::{DataKeys, Rules, Secrets},
 };
 use hindcast_operator::{Parts as Reconciler, Settings as Reconciling};
-use hindcast_watcher::{self as watcher, Handle, Metrics, Settings};
+use hindcast_watcher::{self as watcher, Handle, Metrics, Settings, ha::With};
 use prometheus::Registry;
 use tokio::{sync::watch, task::JoinSet};
 
 use self::{
+    ha::Claimed,
     keys::{prove, secrets},
     signals::{ended, signalled},
     start::{Start, identity, mark},
@@ -52,7 +56,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let (stop, stopped) = watch::channel(false);
     let (mut start, stage) = Start::new(&context.parts);
     let published = registry.clone();
-    let served = listen::Served { registry, handle: handle.clone(), stage, names: args.listen_name.clone() };
+    let (tell, role) = watch::channel(None);
+    let served = listen::Served { registry, handle: handle.clone(), stage, role, names: args.listen_name.clone() };
     let served = tokio::spawn(listen::serve(listener, served, ended(stopped.clone())));
     start.waits_for("the API server");
     let reach = kubeconfig::reach(context, kubeconfig::interaction())?;
@@ -74,6 +79,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let targets = fanouts::read(context, &args.fanouts)?;
     let location = past::locate(context, Access::Write)?;
     let (secrets, keys) = secrets(context, args)?;
+    let expire = super::expire::policy(&args.keeping)?.map(|retention| compactor::expire::Settings {
+        retention,
+        key: keys.first().cloned(),
+        delete: !args.keeping.no_delete,
+    });
+    let teller = told::key(&args.proving, &keys)?.map(|key| (key, own.clone()));
     let rules = Rules::parse(&args.seal).map_err(Failure::from)?;
     if matches!(secrets, Secrets::Dropped) && !rules.is_empty() {
         return Err(
@@ -84,7 +95,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let (movers, files) = (movers::at_hand(context, &uid)?, movers::drivers(context, &own, &journal)?);
     locations::check(&context.common.volume_location)?;
     start.ride("trying out the store", async || journal.store().probe().await).await?;
-    let identity = identity(&context.parts);
+    let mut identity = identity(&context.parts);
+    let terms = args.ha.ha.then(|| ha::terms(&args.ha, &location.url, &journal, &identity));
+    if let Some(terms) = &terms {
+        // All of them are started by whoever gave them one Lease: taking turns is no fight.
+        identity.instance = format!("lease/{}/{}", terms.namespace, terms.name);
+    }
     let (name, holder) = (identity.writer.clone(), fanouts::holder(identity.clone()));
     let opens = keys.clone();
     let keys = (!keys.is_empty()).then(|| Arc::new(DataKeys::new(&uid, keys, context.parts.clone())));
@@ -92,58 +108,100 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let encoder =
         Encoder::new(secrets.clone()).with_keys(keys.as_deref().map_or(&[], DataKeys::keys)).with_rules(rules.clone());
     let claim = async || Writer::claim(&journal, identity.clone(), keys.clone()).await;
-    let mut writer = start.ride("claiming the journal", claim).await?;
-    start.ride("writing down what is sealed", async || rules.write(&journal).await).await?;
-    mark(&mut start, &mut writer, &name, &secrets).await?;
-    let epoch = writer.epoch();
-    tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch, "protecting");
-    let parts = watcher::Parts {
-        parts: context.parts.clone(),
-        connector,
-        journal: journal.clone(),
-        writer,
-        encoder,
-        metrics,
-        commands,
-    };
     let settings = Settings {
         linger: args.linger,
         exclude: args.exclude.clone(),
         include: args.include.clone(),
         only: args.only.clone(),
+        prove_every: args.proving.prove_every.into(),
         ..Settings::default()
     };
-    start.done();
-    let reconciling = {
-        let settings = Reconciling { namespace: args.resources_namespace.clone(), wait: context.common.wait };
-        let closer = Arc::new(operator::Own(handle.clone()));
-        // Disks of a cloud that does not answer now are no reason not to protect.
-        let mut drivers = drivers;
-        drivers.extend(locations::reachable(&context.common.volume_location, &context.parts).await);
-        drivers.extend(files);
-        let opener =
-            Arc::new(locations::Clouds { said: context.common.volume_location.clone(), parts: context.parts.clone() });
-        let parts = Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, opener, movers };
-        operator::reconcile(settings, parts, stopped.clone())
+    let with = || With {
+        settings: settings.clone(),
+        parts: context.parts.clone(),
+        connector: connector.clone(),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
     };
-    let (news, bring) = handle.commits();
-    let mut publishing = targets.spawn(&journal, &published, &holder, &news, &stopped);
-    publishing.spawn(bring);
-    let policy = compactor::Policy { keep: args.raw.keep_raw.into(), ..compactor::Policy::default() };
-    let behind = tokio::spawn(compact(policy, (journal, name, epoch), compacting, handle.clone(), stopped));
-    let reconciling = tokio::spawn(reconciling);
-    let mut exit = Exit::Done;
-    let outcome = watcher::run(settings, parts, async { exit = signalled().await }).await;
-    stop.send_replace(true);
-    // What they might still fail at changes nothing that is durable.
-    let _ = tokio::join!(served, behind, reconciling, last(publishing));
-    let durable = handle.durable().borrow().clone();
-    tracing::info!(segment = durable.segment, position = durable.last, "stopped");
-    outcome?;
-    if exit == Exit::Interrupted {
-        context.printer.note(format!("interrupted: durable up to position {}", durable.last));
+    let member = ha::join(terms.as_ref(), with, tell)?;
+    let mut stopping = std::pin::pin!(signalled());
+    let (mut writer, (kept, mut leadership)) =
+        match ha::claim(member, (&context.parts, &mut start), claim, stopping.as_mut()).await? {
+            Claimed::Leads(writer, before) => (*writer, before.unzip()),
+            Claimed::Stopped(exit) => return Ok(exit),
+        };
+    let leading = async {
+        let steps = async {
+            start.ride("writing down what is sealed", async || rules.write(&journal).await).await?;
+            mark(&mut start, &mut writer, &name, &secrets).await
+        };
+        if let Some(exit) = ha::begin(&context.parts, leadership.as_ref(), steps, stopping.as_mut()).await? {
+            return Ok(exit);
+        }
+        let epoch = writer.epoch();
+        tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch, "protecting");
+        let parts = watcher::Parts {
+            parts: context.parts.clone(),
+            connector,
+            journal: journal.clone(),
+            writer,
+            encoder,
+            metrics,
+            commands,
+            kept,
+        };
+        start.done();
+        let reconciling = {
+            let settings = Reconciling { namespace: args.resources_namespace.clone(), wait: context.common.wait };
+            let closer = Arc::new(operator::Own(handle.clone()));
+            // Disks of a cloud that does not answer now are no reason not to protect.
+            let mut drivers = drivers;
+            drivers.extend(tokio::select! {
+                biased;
+                exit = stopping.as_mut() => return Ok(exit),
+                reachable = locations::reachable(&context.common.volume_location, &context.parts) => reachable,
+            });
+            drivers.extend(files);
+            let opener = Arc::new(locations::Clouds {
+                said: context.common.volume_location.clone(),
+                parts: context.parts.clone(),
+            });
+            let parts =
+                Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, opener, movers };
+            operator::reconcile(settings, parts, stopped.clone())
+        };
+        let (news, bring) = handle.commits();
+        let mut publishing = targets.spawn(&journal, &published, &holder, &news, &stopped);
+        publishing.spawn(bring);
+        if let Some(teller) = teller {
+            publishing.spawn(told::keep(teller, (journal.clone(), location.url.clone()), stopped.clone()));
+        }
+        let (keep, table) = (args.raw.keep_raw.into(), !args.raw.no_delta_table);
+        let policy = compactor::Policy { keep, table, ..compactor::Policy::default() };
+        let of = (journal, name, epoch);
+        let behind = tokio::spawn(compact((policy, expire), of, compacting, handle.clone(), stopped));
+        let reconciling = tokio::spawn(reconciling);
+        let mut exit = Exit::Done;
+        let outcome = watcher::run(settings, parts, async { exit = stopping.await }).await;
+        stop.send_replace(true);
+        if let Some(leadership) = leadership.take() {
+            leadership.end().await;
+        }
+        // What they might still fail at changes nothing that is durable.
+        let _ = tokio::join!(served, behind, reconciling, last(publishing));
+        let durable = handle.durable().borrow().clone();
+        tracing::info!(segment = durable.segment, position = durable.last, "stopped");
+        outcome?;
+        if exit == Exit::Interrupted {
+            context.printer.note(format!("interrupted: durable up to position {}", durable.last));
+        }
+        Ok(exit)
+    };
+    let outcome: Result<Exit> = leading.await;
+    if let Some(leadership) = leadership {
+        leadership.end().await;
     }
-    Ok(exit)
+    if terms.is_some() { outcome.map_err(ha::ended) } else { outcome }
 }
 
 /// How long fan-outs may take to end.
@@ -169,16 +227,16 @@ impl Connector for Clients {
     }
 }
 
-/// Writes checkpoints and merges segments behind the watcher.
+/// Writes checkpoints, merges segments and thins the past out behind the watcher.
 async fn compact(
-    policy: compactor::Policy,
+    (policy, expire): (compactor::Policy, Option<compactor::expire::Settings>),
     (journal, name, epoch): (Journal, String, u64),
     metrics: compactor::Metrics,
     handle: Handle,
     stopped: watch::Receiver<bool>,
 ) {
     let (durable, bring) = handle.commits();
-    let parts = compactor::Parts { journal, durable, writer: name.into(), epoch, metrics };
+    let parts = compactor::Parts { journal, durable, writer: name.into(), epoch, metrics, expire };
     let work = compactor::run(policy, parts, ended(stopped));
     tokio::pin!(work);
     tokio::select! {

@@ -2,7 +2,7 @@
 
 use hindcast_cluster::discovery::API_SERVICES;
 use hindcast_fanout::cursor;
-use hindcast_journal::{cut::At, fold::Scope};
+use hindcast_journal::{cut::At, fold::Scope, proof};
 use hindcast_restorer::View;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     past::{self, Reading, alias},
     render,
     store::Access,
-    view::{Cluster, DeadApi, Fanout, Status, Warning},
+    view::{Cluster, DeadApi, Fanout, Process, Sealed, Status, Warning},
     words,
 };
 
@@ -33,9 +33,22 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         let mut cluster = Cluster::new(&status, alias, context.parts.clock.now());
         cluster.dead_apis = dead_apis(&mut past).await?;
         cluster.fanouts = fanouts(&past, cluster.last_position).await?;
+        let sealed = proof::newest(past.journal.store(), &uid).await;
         let mut warn = |code: &str, message: String| {
             warnings.push(Warning { code: code.to_owned(), message: format!("cluster {uid}: {message}") });
         };
+        match sealed {
+            Ok(sealed) => cluster.sealed = sealed.map(Sealed::new),
+            Err(error) => warn("seal-unreadable", format!("the newest seal cannot be read: {error}")),
+        }
+        if let Some(hole) = &status.hole {
+            let text = format!(
+                "this is of before {} of the log, which cannot be read: {}; `hindcast doctor` says what helps",
+                hole.what(),
+                hole.why
+            );
+            warn("damaged", text);
+        }
         if cluster.secrets == "dropped" {
             warn("secrets-dropped", "Secrets not restorable: no key".to_owned());
         }
@@ -71,7 +84,18 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit> {
         }
         clusters.push(cluster);
     }
-    let status = Status::new(&location.url, clusters, warnings);
+    let mut process = None;
+    if let Some(address) = &context.common.run_address {
+        match past::close::role_of(&context.parts, address).await {
+            Ok(role) => process = Some(Process::new(address, role)),
+            Err(reason) => {
+                let message = format!("{address} does not say what it is: {reason}");
+                warnings.push(Warning { code: "process-silent".to_owned(), message });
+            }
+        }
+    }
+    let mut status = Status::new(&location.url, clusters, warnings);
+    status.process = process;
     match context.common.output {
         Output::Json | Output::Yaml => {
             render::document(context.printer, context.common.output, &status)?;

@@ -1,6 +1,9 @@
 //! Whole commands over a small journal in a folder: what is asked, answered, refused and hidden.
 
 mod compact;
+mod custody;
+mod doctor;
+mod expire;
 mod golden;
 mod journal;
 pub(super) mod schema;

@@ -1,5 +1,6 @@
 //! `hindcast verify`: whether the journal is what was written.
 
+use hindcast_cluster::notice;
 use hindcast_journal::{
     Journal, Position,
     proof::{self, Trust},
@@ -7,6 +8,7 @@ use hindcast_journal::{
 };
 use hindcast_restorer::session::{Session, prove::Proof};
 
+use super::run::told;
 use crate::{
     args::{Output, Verify},
     context::Context,
@@ -15,13 +17,16 @@ use crate::{
     kubeconfig::{self, Interaction},
     past, progress, render,
     store::Access,
-    view::Verification,
+    view::{Stand, Verification},
 };
 
 /// Answers `verify`. The journal is not opened for reading, which damage would refuse.
 pub(super) async fn run(context: &Context<'_>, args: &Verify) -> Result<Exit> {
-    let asked = asked(context, args)?;
-    let (location, cluster) = past::place(context, Access::Read).await?;
+    let mut asked = asked(context, &args.public_key, args.known.as_deref())?;
+    let (location, cluster) = past::place(context, Access::Prove).await?;
+    let stand =
+        if args.live { stand(context, (&location.url, &cluster), &asked.trust).await? } else { Stand::default() };
+    asked.told.clone_from(&stand.told);
     let journal = Journal::open(location.store.clone(), &location.prefix, &cluster, context.parts.clone());
     let line = progress::Line::new(context.printer, &context.parts);
     let report = verify::verify(&journal, &asked, &|progress| line.tell(|| progress::looked_at(&progress))).await?;
@@ -29,7 +34,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Verify) -> Result<Exit> {
         true => Some(live(context, &line).await?),
         false => None,
     };
-    let verification = Verification::new(&report, !asked.trust.is_empty(), live.as_ref());
+    let verification = Verification::new(&report, !asked.trust.is_empty(), live.as_ref()).with(&stand);
     match context.common.output {
         Output::Json | Output::Yaml => render::document(context.printer, context.common.output, &verification)?,
         _ => render::verify::print(context, &verification),
@@ -41,10 +46,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Verify) -> Result<Exit> {
 }
 
 /// What seals are checked with, and what the log must still hold.
-fn asked(context: &Context<'_>, args: &Verify) -> Result<Asked> {
-    let given = args.public_key.iter().map(|text| proof::public_key(text)).collect::<hindcast_journal::Result<_>>()?;
+pub(super) fn asked(context: &Context<'_>, public_keys: &[String], known_at: Option<&str>) -> Result<Asked> {
+    let given = public_keys.iter().map(|text| proof::public_key(text)).collect::<hindcast_journal::Result<_>>()?;
     let trust = Trust::new(&past::keys(context)?, given)?;
-    Ok(Asked { trust, known: args.known.as_deref().map(known).transpose()? })
+    Ok(Asked { trust, known: known_at.map(known).transpose()?, told: Vec::new() })
 }
 
 fn known(text: &str) -> Result<(Position, String)> {
@@ -67,4 +72,27 @@ async fn live(context: &Context<'_>, line: &progress::Line<'_>) -> Result<Proof>
     let session = opening.await.map_err(|unopened| reach.refused(&unopened))?;
     let tell = |done: u64, of: u64| line.tell(|| format!("asking the cluster: {done} of {of} kinds"));
     Ok(session.prove(&mut past.timeline, &tell).await?)
+}
+
+/// The seals that stand in the cluster for this journal.
+async fn stand(context: &Context<'_>, (url, cluster): (&str, &str), trust: &Trust) -> Result<Stand> {
+    if !kubeconfig::is_there(context.common) {
+        // What follows says so.
+        return Ok(Stand::default());
+    }
+    let client = kubeconfig::reach(context, Interaction::None)?.connect()?;
+    let (_, of) = told::name(url, cluster);
+    let mut stand = Stand::default();
+    match notice::find(&client, &context.parts, &of, past::close::CLUSTER_LIMIT).await {
+        Ok(found) => {
+            for posted in found {
+                match told::told(&posted).filter(|newest| newest.is_of(cluster)) {
+                    Some(newest) => stand.take(newest, &posted.label(), trust),
+                    None => stand.unread.push(format!("{}: is no seal of this journal", posted.label())),
+                }
+            }
+        }
+        Err(refused) => stand.unread.push(format!("configmaps of all namespaces: {refused}")),
+    }
+    Ok(stand)
 }

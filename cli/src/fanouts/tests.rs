@@ -48,6 +48,16 @@ fn what_is_not_said_has_a_default_and_a_moment_is_read_as_everywhere() {
     }
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn a_file_has_the_cursor_put_elsewhere_by_a_word() {
+    let of = |more: &str| parsed(&format!("{PLAIN}{more}")).unwrap().0[0].settings.rewind.clone();
+    assert_eq!(of("  from: 7\n"), Rewind::No);
+    assert_eq!(of("  from: 7\n  rewind: 2026-11-30\n"), Rewind::Once("2026-11-30".into()));
+    let said = refusal(&format!("{PLAIN}  rewind: again\n"));
+    assert!(said.contains("does not say where to"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_meant_is_refused_by_name() {
     for (text, reason) in [
@@ -56,6 +66,7 @@ fn what_cannot_be_meant_is_refused_by_name() {
         (&format!("{PLAIN}  from: rev:12\n"), "names a moment that only a journal can tell"),
         (&format!("{PLAIN}  from: never\n"), "never"),
         (&format!("{PLAIN}  name: Not This\n"), "is not a name for a cursor"),
+        (&format!("{PLAIN}  from: 7\n  rewind: ''\n"), "is not a word"),
         (&format!("{PLAIN}  cursorEvery: often\n"), "is no duration"),
         ("targets:\n- kafka: {brokers: k, topic: a/b}\n", "is not a name that Kafka takes"),
         ("targets:\n- kafka: {brokers: ',', topic: t}\n", "there is none"),

@@ -28,7 +28,8 @@ async fn listening() -> (SocketAddr, watch::Sender<Option<String>>, hindcast_wat
     let (handle, commands) = channel();
     let (stage, shown) = watch::channel(None);
     let names = vec!["hindcast.example.com".to_owned()];
-    let served = Served { registry: registry.clone(), handle, stage: shown, names };
+    let (_, role) = watch::channel(None);
+    let served = Served { registry: registry.clone(), handle, stage: shown, role, names };
     tokio::spawn(serve(listener, served, std::future::pending()));
     (address, stage, commands, registry)
 }
@@ -44,7 +45,8 @@ async fn it_answers_and_says_when_it_cannot() {
     let (handle, commands) = channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (_stage, shown) = watch::channel(None);
-    let served = Served { registry: registry.clone(), handle, stage: shown, names: Vec::new() };
+    let (_, role) = watch::channel(None);
+    let served = Served { registry: registry.clone(), handle, stage: shown, role, names: Vec::new() };
     let server = tokio::spawn(serve(listener, served, async {
         let _ = stopped.await;
     }));
@@ -160,4 +162,26 @@ async fn no_more_wait_for_a_closing_than_are_stated() {
     }
     let three = told.wait_for(|()| refused.load(Ordering::Relaxed) == 3);
     tokio::time::timeout(Duration::from_secs(30), three).await.expect("three are refused").unwrap();
+}
+
+#[tokio::test]
+async fn a_standby_is_ready_closes_nothing_and_says_what_it_is() {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (handle, _commands) = channel();
+    let (_stage, shown) = watch::channel(None);
+    let standby =
+        Role { lease: "kube-system/hindcast-1".into(), holder: Some("node-1/7/abc".into()), ..Role::default() };
+    let (tell, role) = watch::channel(Some(standby.clone()));
+    let served = Served { registry: Registry::new(), handle, stage: shown, role, names: Vec::new() };
+    tokio::spawn(serve(listener, served, std::future::pending()));
+    let early = ask(address, "GET /readyz").await;
+    assert!(early.starts_with("HTTP/1.1 503") && early.contains("stands by"), "{early}");
+    tell.send_replace(Some(Role { ready: true, ..standby }));
+    let ready = ask(address, "GET /readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("node-1/7/abc holds the Lease"), "{ready}");
+    let close = ask(address, "POST /close").await;
+    assert!(close.starts_with("HTTP/1.1 503") && close.contains("stands by"), "{close}");
+    let role = ask(address, "GET /role").await;
+    assert!(role.contains(r#""leads":false"#) && role.contains(r#""holder":"node-1/7/abc""#), "{role}");
 }

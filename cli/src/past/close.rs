@@ -1,13 +1,15 @@
-//! Closing a cut for a reader: with the cluster's help, with a running Hindcast's, or by waiting.
+//! Closing a cut for a reader: with the cluster's help, with a running Hindcast's, or by a knock and waiting.
 //!
 //! **Invariant.** Whatever fails here, the reader still gets the answer that the bucket alone gives: a cluster that is
 //! away, forbidden or another one is a note, never an error.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hindcast_cluster::request::{self, Ask};
 use hindcast_journal::{Error, Parts, Past, cut::At, exact::Value};
 use hindcast_restorer::session::{Session, Unopened};
+use hindcast_watcher::ha::Role;
 use kube::{Client, Config};
 
 use super::Reading;
@@ -52,7 +54,9 @@ pub(super) async fn close(past: &mut Reading<'_>, context: &Context<'_>, at: &At
     if context.common.verbose > 0 {
         context.printer.note("waiting for the journal to reach that moment");
     }
-    Ok(past.timeline.wait(at, answer, wait).await?)
+    let (answer, unasked) = past.timeline.wait(at, answer, wait).await?;
+    past.unasked = unasked;
+    Ok(answer)
 }
 
 /// Closes the cut through the context's cluster, if it is the journal's.
@@ -79,14 +83,23 @@ async fn live(past: &mut Reading<'_>, context: &Context<'_>, at: &At) -> Result<
 
 /// `POST /close` of a running Hindcast; its address is a loopback or in-cluster one.
 pub(crate) async fn ask_run(parts: &Parts, address: &str, limit: Duration) -> Result<(), String> {
+    ask(parts, address, limit, &Ask::write(http::Method::POST, "/close".to_owned(), &Value::Null)).await.map(|_| ())
+}
+
+/// What a running Hindcast says of its role; nothing if it is the only one.
+pub(crate) async fn role_of(parts: &Parts, address: &str) -> Result<Option<Role>, String> {
+    let body = ask(parts, address, CLUSTER_LIMIT, &Ask::get("/role")).await?;
+    serde_json::from_slice(&body).map_err(|e| e.to_string())
+}
+
+async fn ask(parts: &Parts, address: &str, limit: Duration, ask: &Ask) -> Result<Bytes, String> {
     let host = address.trim_start_matches("http://").trim_end_matches('/');
     let url = format!("http://{host}").parse::<http::Uri>().map_err(|e| Error::causes(&e))?;
     let client = Client::try_from(Config::new(url)).map_err(|e| Error::causes(&e))?;
-    let ask = Ask::write(http::Method::POST, "/close".to_owned(), &Value::Null);
-    let reply = request::send(&client, parts, limit, &ask).await;
+    let reply = request::send(&client, parts, limit, ask).await;
     let reply = reply.map_err(|e| hindcast_cluster::Failure::from(e).to_string())?;
     if reply.status == 200 {
-        return Ok(());
+        return Ok(reply.body);
     }
     Err(format!("HTTP {} {}", reply.status, String::from_utf8_lossy(&reply.body).trim()))
 }

@@ -6,8 +6,9 @@ use super::table;
 use crate::{
     columns::span,
     context::Context,
+    names,
     printer::{Style, Text},
-    view::{Cluster, DeadApi, Fanout, Status},
+    view::{Cluster, DeadApi, Fanout, Process, Sealed, Status},
 };
 
 #[cfg(test)]
@@ -15,6 +16,11 @@ mod tests;
 
 /// Prints a status.
 pub(crate) fn print(context: &Context<'_>, status: &Status) {
+    if let Some(Process { address, role, said, .. }) = &status.process {
+        let mut line = Text::default();
+        line.push(Style::Bold, format!("{role:<14}")).push(Style::Plain, format!("{address} {said}"));
+        context.printer.line(&line);
+    }
     for (at, cluster) in status.clusters.iter().enumerate() {
         if at > 0 {
             context.printer.line(&Text::plain(""));
@@ -45,7 +51,11 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         Some(time) => format!("{} ({}; {})", when(time), domains.join(", "), ago(time)),
         None => "nothing yet".to_owned(),
     };
-    let window = window((&cluster.recoverable_from, &cluster.recoverable_to, &cluster.protected_since), when);
+    let mut window = window((&cluster.recoverable_from, &cluster.recoverable_to, &cluster.protected_since), when);
+    if let (Some(whole), Some(kept)) = (&cluster.whole_from, cluster.kept_cuts) {
+        let cuts = names::count(kept as usize, "cut");
+        window.push_str(&format!("; every moment from {} on, {cuts} before that", when(whole)));
+    }
     let mut secrets = match cluster.secrets.as_str() {
         "sealed" => "sealed with a key",
         "plaintext" => "stored in clear",
@@ -60,7 +70,7 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         secrets.push_str(&format!(", but not those of {} objects", cluster.values_not_stored));
     }
     let protected = cluster.kinds.iter().filter(|kind| kind.protected).count();
-    let rows = [
+    let mut rows = vec![
         ("cluster", format!("{name}{}", cluster.uid)),
         ("journal", status.journal.clone()),
         ("closed up to", closed),
@@ -82,6 +92,14 @@ fn heading(context: &Context<'_>, status: &Status, cluster: &Cluster) {
         ("Secret values", secrets),
         ("written by", cluster.writer.clone()),
     ];
+    if let Some(Sealed { position, time }) = &cluster.sealed {
+        rows.push(("newest seal", format!("up to position {position}, made {} ({})", when(time), ago(time))));
+    }
+    let proven: Vec<&str> = cluster.kinds.iter().filter_map(|kind| kind.proven.as_deref()).collect();
+    if let Some(first) = proven.iter().copied().min() {
+        let agreed = format!("{} kinds agreed with the cluster's own lists, at {} or later", proven.len(), when(first));
+        rows.push(("compared", format!("{agreed} ({})", ago(first))));
+    }
     for (label, value) in rows {
         let mut line = Text::default();
         line.push(Style::Bold, format!("{label:<14}")).push(Style::Plain, value);

@@ -31,7 +31,13 @@ pub(crate) fn print(context: &Context<'_>, v: &Verification) {
             count(v.repository as usize, "object")
         ));
     }
+    expired(context, v);
     sealed(context, v);
+    if let Some(stands) = &v.stands {
+        let checked = if stands.checked { "" } else { ", not checked" };
+        let (place, position, key) = (&stands.place, stands.position, &stands.key);
+        say(format!("{place} tells of a seal up to position {position} by key {key}{checked}"));
+    }
     live(context, v);
     if v.findings.is_empty() {
         say("nothing is missing, late, foreign or altered, as far as that can be known".to_owned());
@@ -44,6 +50,25 @@ pub(crate) fn print(context: &Context<'_>, v: &Verification) {
         printer.line(&line);
         say(format!("  {}", finding.reason));
         say(format!("  remedy: {}", finding.remedy));
+    }
+}
+
+fn expired(context: &Context<'_>, v: &Verification) {
+    let Some(expired) = &v.expired else { return };
+    let say = |text: String| context.printer.line(&Text::plain(text));
+    let by = match (&expired.key, expired.checked) {
+        (Some(key), true) => format!("signed by key {key}"),
+        (Some(key), false) => format!("signed by key {key}, not checked"),
+        (None, _) => "signed by nobody".to_owned(),
+    };
+    say(format!(
+        "expired by statement {}, {by}: the log begins at position {}, and {} kept, each as stated",
+        expired.number,
+        expired.position,
+        if expired.kept == 1 { "1 cut is".to_owned() } else { format!("{} cuts are", expired.kept) }
+    ));
+    if expired.left > 0 {
+        say(format!("  {} that may go are still there, and were not looked at", count(expired.left as usize, "file")));
     }
 }
 

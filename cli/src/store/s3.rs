@@ -99,6 +99,9 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Arc<dyn ObjectStore>> {
         Some(pays) => builder.with_request_payer(pays),
         None => builder,
     };
+    let tagging = asked.options.text("tagging").map(|text| tags(asked, text)).transpose()?;
+    // The environment would have the store's client leave them out without a word.
+    let builder = if tagging.is_some() { builder.with_disable_tagging(false) } else { builder };
     let store = builder
         .with_bucket_name(asked.bucket())
         .with_retry(retry())
@@ -109,8 +112,8 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Arc<dyn ObjectStore>> {
         .with_config(Key::Client(ClientConfigKey::Timeout), asked.limit)
         .build()
         .map_err(|error| asked.unbuilt(&error))?;
-    Ok(match asked.options.text("tagging") {
-        Some(text) => Arc::new(Tagged::new(store, tags(asked, text)?)),
+    Ok(match tagging {
+        Some(tags) => Arc::new(Tagged::new(store, tags)),
         None => Arc::new(store),
     })
 }
@@ -128,6 +131,7 @@ fn is_credential(key: Key) -> bool {
             | Key::ContainerCredentialsRelativeUri
             | Key::ContainerCredentialsFullUri
             | Key::ContainerAuthorizationTokenFile
+            | Key::SkipSignature
     )
 }
 
@@ -302,7 +306,7 @@ fn credentials(asked: &Asked<'_>, builder: AmazonS3Builder, profile: Option<Prof
     if given(id) != given(secret) {
         return Err(pair(id, secret, "a key"));
     }
-    if given(id) || given("AWS_SKIP_SIGNATURE") {
+    if given(id) || asked.env.is_on("AWS_SKIP_SIGNATURE") {
         return Ok(builder);
     }
     let (token, role) = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN");

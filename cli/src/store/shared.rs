@@ -85,7 +85,7 @@ pub(super) fn of(asked: &Asked<'_>) -> Result<Option<Profile>> {
     if let Some(name) = asked.options.text("profile") {
         return read(asked, &files, name).map(Some);
     }
-    if env.first(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SKIP_SIGNATURE"]).is_some() {
+    if env.first(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]).is_some() || env.is_on("AWS_SKIP_SIGNATURE") {
         return Ok(None);
     }
     if let Some((_, name)) = env.first(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]) {

@@ -32,6 +32,9 @@ fn bad_urls_are_refused_by_name_and_credentials_not_repeated() {
         ("s3://k:planted@bucket/x", "do not belong in the URL"),
         ("s3://bucket/x#planted", "do not belong in the URL"),
         ("ftp://x/y?secret=planted", "unknown store `ftp`"),
+        ("s3://localhost:9000/bucket/x", "has no port"),
+        ("az://127.0.0.1:10000/con/x", "has no port"),
+        ("gs://b:443/x", "has no port"),
         ("://", "the journal's URL"),
     ] {
         let failure = open(url, Access::Read).unwrap_err();
@@ -161,4 +164,27 @@ fn a_variable_that_is_set_to_nothing_is_not_set() {
 fn options_are_part_of_the_url_and_no_part_of_the_prefix() {
     let location = open_in("s3://b/a/p?region=eu-west-1", Access::Read, &env(&KEYS)).unwrap();
     assert_eq!((location.prefix.as_ref(), location.url.as_str()), ("a/p", "s3://b/a/p?region=eu-west-1"));
+}
+
+#[test]
+fn unsigned_requests_are_asked_for_by_yes_alone_and_never_in_the_place_of_a_profile_that_was_named() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let file = home.path().join(".aws/credentials");
+    std::fs::write(file, "[ops]\naws_access_key_id = id\naws_secret_access_key = secret\n").unwrap();
+    let home = home.path().to_str().unwrap();
+    let shown = |url: &str, variables: &[(&str, &str)]| {
+        let all = [&[("HOME", home)][..], variables].concat();
+        open_in(url, Access::Read, &env(&all)).map(|location| format!("{:?}", location.store)).unwrap_or_default()
+    };
+    let unsigned = "skip_signature: true";
+    assert!(shown("s3://b/p", &[("AWS_SKIP_SIGNATURE", "true")]).contains(unsigned));
+    let no = [("AWS_SKIP_SIGNATURE", "false"), ("AWS_PROFILE", "ops")];
+    assert!(shown("s3://b/p", &no).contains("Keys"), "a profile that is named is used: {}", shown("s3://b/p", &no));
+    let both = shown("s3://b/p?profile=ops", &[("AWS_SKIP_SIGNATURE", "true")]);
+    assert!(both.contains("Keys") && !both.contains(unsigned), "{both}");
+    let none = said("s3://b/p", &[("AWS_SKIP_SIGNATURE", "no"), ("AWS_EC2_METADATA_DISABLED", "true")]);
+    assert!(none.contains("there are no credentials"), "{none}");
+    let tagged = shown("s3://b/p?tagging=a=b", &[("AWS_SKIP_SIGNATURE", "true"), ("AWS_DISABLE_TAGGING", "true")]);
+    assert!(tagged.contains("disable_tagging: false"), "{tagged}");
 }

@@ -1,6 +1,7 @@
 //! What compaction would do, or did.
 
 use hindcast_compactor::{Done, Outlook, merge::Job};
+use hindcast_journal::delta::Commit;
 use serde::Serialize;
 
 use super::API_VERSION;
@@ -18,6 +19,9 @@ pub(crate) struct Compaction {
     pub(crate) checkpoint: Option<String>,
     /// The merged files.
     pub(crate) merged: Vec<MergedFile>,
+    /// What the Delta Lake table became.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<TableCommit>,
     /// How many segments go that merged files hold too.
     pub(crate) removed: u64,
 }
@@ -35,6 +39,18 @@ pub(crate) struct MergedFile {
     /// Its size, once it is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bytes: Option<u64>,
+}
+
+/// A version of the Delta Lake table.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TableCommit {
+    /// Its number, from 0.
+    pub(crate) version: u64,
+    /// The segment that it ends at.
+    pub(crate) segment: u64,
+    /// The position of the last row in it.
+    pub(crate) position: u64,
 }
 
 impl Compaction {
@@ -70,6 +86,10 @@ impl Compaction {
                     last: merged.last,
                     bytes: Some(merged.bytes),
                 }),
+                Done::Table(commit) => {
+                    let Commit { version, segment, position, .. } = *commit;
+                    out.table = Some(TableCommit { version, segment, position });
+                }
                 Done::Removed(trimmed) => out.removed += trimmed.segments,
             }
         }
@@ -78,6 +98,6 @@ impl Compaction {
 
     /// Whether there was nothing to do.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.checkpoint.is_none() && self.merged.is_empty() && self.removed == 0
+        self.checkpoint.is_none() && self.merged.is_empty() && self.table.is_none() && self.removed == 0
     }
 }

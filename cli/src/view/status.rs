@@ -13,7 +13,7 @@ use hindcast_journal::{
 };
 use serde::Serialize;
 
-use super::{API_VERSION, Cut, Gap, Warning};
+use super::{API_VERSION, Cut, Gap, Process, Warning};
 use crate::{kinds, moment::rfc3339};
 
 /// What is protected.
@@ -24,6 +24,9 @@ pub(crate) struct Status {
     kind: &'static str,
     /// Where the journal is.
     pub(crate) journal: String,
+    /// The process that was asked by its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) process: Option<Process>,
     /// Its clusters.
     pub(crate) clusters: Vec<Cluster>,
     /// What is wrong.
@@ -72,6 +75,12 @@ pub(crate) struct Cluster {
     pub(crate) recoverable_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recoverable_to: Option<String>,
+    /// From when on every one of them can be; before that only the cuts that retention has kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whole_from: Option<String>,
+    /// How many cuts are kept of the time before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept_cuts: Option<u64>,
     /// Since when anything is protected, for people.
     #[serde(skip)]
     pub(crate) protected_since: Option<String>,
@@ -84,8 +93,28 @@ pub(crate) struct Cluster {
     /// What is published, and how far.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fanouts: Vec<Fanout>,
+    /// The newest seal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<Sealed>,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) gaps: Vec<Gap>,
+}
+
+/// The newest seal, as it says; whether it holds `verify` tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Sealed {
+    /// The last position that it is of.
+    pub(crate) position: u64,
+    /// When it was made.
+    pub(crate) time: String,
+}
+
+impl Sealed {
+    /// A seal of a position, and when it was made.
+    pub(crate) fn new((position, time): (u64, Micros)) -> Self {
+        Self { position, time: rfc3339(time) }
+    }
 }
 
 /// An aggregated API that does not answer: nothing of its kinds is protected meanwhile, and no namespace can be deleted.
@@ -173,12 +202,16 @@ pub(crate) struct Kind {
     pub(crate) rev: u64,
     /// How many intervals of protection there are.
     pub(crate) intervals: usize,
+    /// When its objects were last those of the cluster's own list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proven: Option<String>,
 }
 
 impl Status {
     /// The status of a journal.
     pub(crate) fn new(journal: &str, clusters: Vec<Cluster>, warnings: Vec<Warning>) -> Self {
-        Self { api_version: API_VERSION, kind: "Status", journal: journal.to_owned(), clusters, warnings }
+        let journal = journal.to_owned();
+        Self { api_version: API_VERSION, kind: "Status", journal, process: None, clusters, warnings }
     }
 }
 
@@ -219,10 +252,13 @@ impl Cluster {
             checkpoints: status.checkpoints,
             recoverable_from: from.map(rfc3339),
             recoverable_to: from.and(known).map(rfc3339),
+            whole_from: status.expired.as_ref().map(|expired| rfc3339(expired.whole)),
+            kept_cuts: status.expired.as_ref().map(|expired| expired.kept),
             protected_since: status.recoverable_from.map(rfc3339),
             now,
             dead_apis: Vec::new(),
             fanouts: Vec::new(),
+            sealed: None,
             kinds: status
                 .kinds
                 .iter()
@@ -270,6 +306,7 @@ impl Kind {
             objects,
             rev: state.cursor.map_or(0, |cursor| cursor.rv),
             intervals: state.covers.len(),
+            proven: state.proven.filter(|_| protected).map(|(_, time)| rfc3339(time)),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! `hindcast verify -o json`.
 
-use hindcast_journal::verify::{self, Report};
+use hindcast_journal::{
+    proof::{Newest, Trust},
+    verify::{self, Report},
+};
 use hindcast_restorer::session::prove::{self, Proof};
 use serde::Serialize;
 
@@ -34,11 +37,17 @@ pub(crate) struct Verification {
     pub(crate) sealed: Option<Sealed>,
     /// What no seal vouches for.
     pub(crate) unsealed: Unsealed,
+    /// What was decided to expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expired: Option<Expired>,
     /// What is not as it must be.
     pub(crate) findings: Vec<Finding>,
     /// What the cluster says, if it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) live: Option<Live>,
+    /// The newest seal that stands in the cluster, if it was asked and there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stands: Option<Stands>,
     /// What cannot be excluded, and is not for want of time alone: reservations.
     #[serde(rename = "warnings")]
     pub(crate) open: Vec<Warning>,
@@ -56,6 +65,59 @@ pub(crate) struct Sealed {
     pub(crate) key: String,
     /// Whether its signature was checked.
     pub(crate) checked: bool,
+}
+
+/// What was decided to expire, by the newest statement that counts.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Expired {
+    /// The statement's number.
+    pub(crate) number: u64,
+    /// Where the log begins.
+    pub(crate) segment: u64,
+    pub(crate) position: u64,
+    pub(crate) time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    /// Whether the signature was checked.
+    pub(crate) checked: bool,
+    /// The kept cuts that are what it says.
+    pub(crate) kept: u64,
+    /// Files that are to go and are still there, which were not looked at.
+    pub(crate) left: u64,
+}
+
+/// A seal that stands in the cluster.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Stands {
+    /// The `ConfigMap`.
+    pub(crate) place: String,
+    pub(crate) position: u64,
+    pub(crate) chain: String,
+    pub(crate) time: String,
+    pub(crate) key: String,
+    /// Whether its signature was checked.
+    pub(crate) checked: bool,
+}
+
+/// The seals that stand in the cluster for a journal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stand {
+    /// Those that the log is held to: where each stands, and whether its signature was checked.
+    pub(crate) told: Vec<(Newest, String, bool)>,
+    /// What could not be read, or is signed by somebody else.
+    pub(crate) unread: Vec<String>,
+}
+
+impl Stand {
+    /// Takes one in, unless a key at hand says that it is false.
+    pub(crate) fn take(&mut self, newest: Newest, place: &str, trust: &Trust) {
+        match newest.is_signed(trust) {
+            Some(false) => self.unread.push(format!("{place}: is not signed by key {}, as it says", newest.key)),
+            signed => self.told.push((newest, format!("configmap {place} of the cluster"), signed == Some(true))),
+        }
+    }
 }
 
 /// What no seal vouches for.
@@ -144,16 +206,48 @@ impl Verification {
                 checked: sealed.checked,
             }),
             unsealed: Unsealed { rows, segments, rows_alone: loose, files, gone },
+            expired: report.expired.as_ref().map(|expired| Expired {
+                number: expired.number,
+                segment: expired.segment,
+                position: expired.pos,
+                time: rfc3339(expired.time),
+                key: expired.key.clone(),
+                checked: expired.checked,
+                kept: expired.kept,
+                left: expired.left,
+            }),
             findings: report.findings.iter().map(finding).collect(),
             live: live.map(Live::new),
+            stands: None,
             open: open(report, keyed, live),
             repository: report.repository,
         }
     }
 }
 
+impl Verification {
+    /// With the seals that stand in the cluster.
+    pub(crate) fn with(mut self, stand: &Stand) -> Self {
+        let newest = stand.told.iter().max_by_key(|(newest, ..)| newest.pos);
+        self.stands = newest.map(|(newest, place, checked)| Stands {
+            place: place.clone(),
+            position: newest.pos,
+            chain: newest.chain.clone(),
+            time: rfc3339(newest.time),
+            key: newest.key.clone(),
+            checked: *checked,
+        });
+        let warning = |why: &String| Warning {
+            code: "cluster-seal".to_owned(),
+            message: format!("the seal that stands in the cluster was not taken into account: {why}"),
+        };
+        self.open.extend(stand.unread.iter().map(warning));
+        self
+    }
+}
+
 /// What cannot be excluded.
-fn open(report: &Report, keyed: bool, live: Option<&Proof>) -> Vec<Warning> {
+pub(super) fn open(report: &Report, keyed: bool, live: Option<&Proof>) -> Vec<Warning> {
     let mut out = Vec::new();
     let mut warn = |code: &str, message: String| out.push(Warning { code: code.to_owned(), message });
     match (&report.sealed, keyed) {
@@ -177,6 +271,13 @@ fn open(report: &Report, keyed: bool, live: Option<&Proof>) -> Vec<Warning> {
                 .to_owned(),
         ),
         (Some(_), true) => {}
+    }
+    if report.expired.as_ref().is_some_and(|expired| expired.key.is_none()) {
+        warn(
+            "expiry-not-signed",
+            "what has expired is stated by nobody's signature, since there was no key: whoever may write to the bucket could have removed              it; `hindcast expire --key-file FILE` signs the statement anew"
+                .to_owned(),
+        );
     }
     if keyed && !report.unchecked.is_empty() {
         let keys: Vec<String> =

@@ -3,7 +3,8 @@
 //! **Invariants.** (1) Every message that was handed over is answered, through its delivery report, exactly once; the
 //! channel between the client's thread and us holds no more than was handed over [`Context::delivery`]. (2) What would
 //! block runs beside the runtime [`Kafka::connect`], [`Producer::close`]. (3) How large a message may be is asked of the
-//! topic where that is allowed; else it is what brokers take by default.
+//! topic where that is allowed; else it is what brokers take by default. (4) What was found out of the target goes before
+//! what was set [`Kafka::options`]. (5) No value of an option is in a text of ours: it may be a password [`refused`].
 
 use std::{
     path::Path,
@@ -81,11 +82,14 @@ impl Kafka {
         ] {
             config.set(name, value);
         }
+        for (name, value) in &self.settings.options {
+            config.set(name, value);
+        }
         if care.alone {
             config.set("batch.num.messages", "1");
         }
-        for (name, value) in &self.settings.options {
-            config.set(name, value);
+        if care.below.is_some() {
+            config.set("message.max.bytes", limit.to_string());
         }
         config
     }
@@ -149,8 +153,18 @@ impl Kafka {
 }
 
 fn refused(error: &KafkaError) -> Error {
-    Error::invalid("the options of Kafka's client", error.to_string())
-        .with_hint("they are librdkafka's: its CONFIGURATION.md lists them")
+    let (what, reason) = match error {
+        KafkaError::ClientConfig(_, reason, option, value) => (format!("the option {option}"), without(reason, value)),
+        other => ("the options of Kafka's client".to_owned(), other.to_string()),
+    };
+    Error::invalid(what, reason).with_hint("the options are librdkafka's: its CONFIGURATION.md lists them")
+}
+
+/// A text without a value that the client may have put into it, and without the line end that it put behind.
+fn without(text: &str, value: &str) -> String {
+    let text = text.trim_end_matches(['\0', '\n']);
+    // So short a one would take letters out of other words.
+    if value.len() < 3 { text.to_owned() } else { text.replace(value, "…") }
 }
 
 /// A credential of one line.
@@ -313,3 +327,6 @@ impl Sink for Producer {
         let _ = tokio::task::spawn_blocking(move || drop(client)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,8 @@ pub(super) struct State {
     /// How many messages were on the way at once, at most.
     pub(super) most: usize,
     pub(super) connections: usize,
+    /// Whether the newest connection sends each message by itself.
+    pub(super) alone: bool,
 }
 
 impl Broker {
@@ -53,6 +55,7 @@ impl Broker {
             limit: usize::MAX,
             most: 0,
             connections: 0,
+            alone: false,
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -95,6 +98,7 @@ impl Target for Broker {
     async fn connect(&mut self, care: Care) -> hindcast_journal::Result<Box<dyn Sink>> {
         let lost = self.with(|state| {
             state.connections += 1;
+            state.alone = care.alone;
             state.chance.one_in(state.faults.connect)
         });
         if lost {

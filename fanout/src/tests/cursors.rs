@@ -1,15 +1,15 @@
 //! The cursor: claims, fences, and writes whose answer was lost.
 
-use hindcast_journal::error::ErrorKind;
+use hindcast_journal::{error::ErrorKind, verify};
 
 use super::*;
 use crate::{
     From,
-    cursor::{self, Cursor, Fact, Trouble},
+    cursor::{self, Cursor, Fact, Rewind, Trouble},
 };
 
 async fn claim(journal: &Journal, name: &str, who: &str, begin: u64) -> hindcast_journal::Result<Cursor> {
-    Cursor::claim(journal, name, "kafka topic t", &holder(who), From::Position(begin + 1), false).await
+    Cursor::claim(journal, name, "kafka topic t", &holder(who), From::Position(begin + 1), &Rewind::No).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -24,8 +24,18 @@ async fn it_begins_where_it_is_told_once_and_goes_on_from_what_was_written() {
 
     let second = claim(&journal, "one", "b", 0).await.unwrap();
     assert_eq!((second.position(), second.trouble()), (50, Some(&trouble)));
-    let again = Cursor::claim(&journal, "one", "kafka topic t", &holder("b"), From::Position(4), true).await.unwrap();
-    assert_eq!(again.position(), 3);
+    let again = async |rewind: Rewind, to: u64| {
+        let from = From::Position(to + 1);
+        Cursor::claim(&journal, "one", "kafka topic t", &holder("b"), from, &rewind).await.unwrap().position()
+    };
+    assert_eq!(again(Rewind::Always, 9).await, 9);
+    // A word counts once, until there is another.
+    let once = |word: &str| Rewind::Once(word.into());
+    assert_eq!(again(once("first"), 4).await, 4);
+    assert_eq!(again(once("first"), 6).await, 4);
+    assert_eq!(again(Rewind::No, 6).await, 4);
+    assert_eq!(again(once("first"), 6).await, 4);
+    assert_eq!(again(once("second"), 3).await, 3);
     assert_eq!(cursor::read(&journal, "one").await.unwrap().unwrap().position, 3);
     assert_eq!(cursor::read(&journal, "none").await.unwrap(), None);
 }
@@ -60,6 +70,7 @@ async fn a_write_whose_answer_was_lost_is_known_again() {
         time: EPOCH,
         trouble: None,
         hands: Vec::new(),
+        rewound: None,
     };
     let path = journal.store().layout().meta("cursor-one", 2);
     journal.store().create(&path, serde_json::to_vec(&stands).unwrap().into()).await.unwrap();
@@ -74,13 +85,40 @@ async fn a_write_whose_answer_was_lost_is_known_again() {
 async fn a_name_stays_with_its_target_and_is_one() {
     let journal = journal();
     claim(&journal, "one", "a", 12).await.unwrap();
-    let other = Cursor::claim(&journal, "one", "kafka topic u", &holder("a"), From::Beginning, false).await;
+    let other = Cursor::claim(&journal, "one", "kafka topic u", &holder("a"), From::Beginning, &Rewind::No).await;
     let error = other.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("is of kafka topic t, not of kafka topic u"), "{error}");
     for name in ["", "Upper", "a/b", "a_b", &"x".repeat(64)] {
         assert_eq!(claim(&journal, name, "a", 0).await.unwrap_err().kind(), ErrorKind::Invalid, "{name}");
     }
+}
+
+/// Cursors belong to a journal: who looks at every file of it takes none for a stranger's.
+#[tokio::test(start_paused = true)]
+async fn whoever_verifies_the_journal_knows_cursors_by_their_names() {
+    let journal = journal();
+    let mut writer = writer(&journal).await;
+    commit(&mut writer, vec![change(Op::Add, "shop", "web", 1)]).await;
+    let mut cursor = claim(&journal, "kafka-past", "a", 0).await.unwrap();
+    cursor.write(1, None).await.unwrap();
+    claim(&journal, "two", "a", 0).await.unwrap();
+    let verify = async || {
+        let report = verify::verify(&journal, &verify::Asked::default(), &|_| ()).await.unwrap();
+        report.findings.into_iter().map(|finding| finding.file).collect::<Vec<_>>()
+    };
+    assert_eq!(verify().await, Vec::<String>::new());
+    // What only looks like one is.
+    let strangers =
+        ["cursor-Two/00000000000000000001", "cursor-two/1", "cursor-/00000000000000000001", "cursors/first"];
+    for name in strangers {
+        let path = journal.store().layout().root().clone().join("meta");
+        let path = name.split('/').fold(path, Path::join);
+        journal.store().create(&path, Bytes::from_static(b"{}")).await.unwrap();
+    }
+    let mut should: Vec<String> = strangers.iter().map(|name| format!("meta/{name}")).collect();
+    should.sort();
+    assert_eq!(verify().await, should);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,23 +8,23 @@ use super::{
     broker::{Broker, Faults, NONE},
     *,
 };
-use crate::{Bounds, Filter, Format, From, Metrics, Parts, Settings, Topics, cursor, run};
+use crate::{Bounds, Filter, Format, From, Metrics, Parts, Rewind, Settings, Topics, cursor, run};
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         name: "one".into(),
         topics: Topics { base: "t".into(), per_kind: false },
         format: Format::Structured,
         filter: Filter::default(),
         from: From::Beginning,
-        rewind: false,
+        rewind: Rewind::No,
         once: false,
         every: Duration::from_secs(20),
         bounds: Bounds { messages: 40, bytes: 1 << 20 },
     }
 }
 
-fn parts(journal: &Journal, broker: &Broker, who: &str) -> Parts {
+pub(super) fn parts(journal: &Journal, broker: &Broker, who: &str) -> Parts {
     Parts {
         journal: journal.clone(),
         target: Box::new(broker.clone()),
@@ -128,18 +128,19 @@ async fn what_is_too_large_comes_as_a_pointer_and_nothing_else_does() {
         body: Body::Object(Bytes::from(format!(r#"{{"x":"{}"}}"#, "x".repeat(20_000)))),
         ..change(Op::Add, "shop", "large", rv)
     };
-    let mut changes: Vec<Change> = (1..60).map(|rv| change(Op::Add, "shop", &format!("n{}", rv % 7), rv)).collect();
+    let mut changes: Vec<Change> = (1..160).map(|rv| change(Op::Add, "shop", &format!("n{}", rv % 7), rv)).collect();
     changes.insert(20, large(60));
     changes.insert(40, large(61));
     commit(&mut writer, changes).await;
     for seed in 0..10 {
         let broker = Broker::new(seed, Faults { late: 5, ..NONE });
         broker.with(|state| state.limit = 4000);
-        let stop = journal.parts().clock.sleep(Duration::from_mins(1));
-        let rewound = Settings { rewind: true, ..settings() };
+        let stop = journal.parts().clock.sleep(Duration::from_mins(5));
+        let rewound = Settings { rewind: Rewind::Always, ..settings() };
         run(rewound, parts(&journal, &broker, &format!("seed {seed}")), stop).await.unwrap();
         let all = rows(&journal).await;
         check(&broker, &all.iter().collect::<Vec<_>>(), "with large ones");
+        assert!(!broker.with(|state| state.alone), "seed {seed}: what is behind them goes together again");
         for message in broker.written() {
             let pointer = String::from_utf8_lossy(&message.value).contains("urn:hindcast:");
             assert_eq!(pointer, [21, 41].contains(&message.position), "{}", message.position);
@@ -205,4 +206,58 @@ async fn the_cursor_costs_one_write_in_a_while_and_none_when_idle() {
     let busy = 60 * 5 / 2 / 20;
     let (number, fact) = journal.store().newest_fact("cursor-one").await.unwrap().unwrap();
     assert!(number <= busy + 3, "{number} writes, {fact:?}");
+}
+
+/// In a cluster in which nothing happens a row a minute says so: that is no reason to write a file a minute for ever.
+#[tokio::test(start_paused = true)]
+async fn what_only_says_that_nothing_happened_has_the_cursor_written_once_an_hour() {
+    let journal = journal();
+    let broker = Broker::new(6, NONE);
+    let running = tokio::spawn({
+        let stop = journal.parts().clock.sleep(Duration::from_hours(26));
+        let (settings, parts) = (settings(), parts(&journal, &broker, "a"));
+        async move { run(settings, parts, stop).await }
+    });
+    let mut writer = writer(&journal).await;
+    let newest = async || journal.store().newest_fact("cursor-one").await.unwrap().unwrap().0;
+    // Not until the hour is over at which the next one is due.
+    for minute in 0..24 * 60 - 30 {
+        commit(&mut writer, vec![Change::new(Op::Frontier, MAIN, 0, minute + 1)]).await;
+        journal.parts().clock.sleep(Duration::from_mins(1)).await;
+    }
+    let idle = newest().await;
+    assert!((20..=26).contains(&idle), "{idle} files in a day");
+    // The first that happens counts as soon as ever.
+    commit(&mut writer, vec![change(Op::Add, "shop", "web", 2000)]).await;
+    journal.parts().clock.sleep(Duration::from_secs(30)).await;
+    assert_eq!(newest().await, idle + 1);
+    let fact = cursor::read(&journal, "one").await.unwrap().unwrap();
+    assert_eq!(fact.position, rows(&journal).await.last().unwrap().pos);
+    running.await.unwrap().unwrap();
+}
+
+/// What is sealed from some day on is hidden from then on, though the connection is older.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_named_later_is_hidden_from_then_on() {
+    let journal = journal();
+    let broker = Broker::new(7, NONE);
+    let running = tokio::spawn({
+        let stop = journal.parts().clock.sleep(Duration::from_mins(10));
+        let (settings, parts) = (settings(), parts(&journal, &broker, "a"));
+        async move { run(settings, parts, stop).await }
+    });
+    let mut writer = writer(&journal).await;
+    commit(&mut writer, vec![change(Op::Add, "shop", "web", 7001)]).await;
+    journal.parts().clock.sleep(Duration::from_mins(2)).await;
+    let rules = hindcast_journal::seal::Rules::parse(&["pods:/spec/n".to_owned()]).unwrap();
+    rules.write(&journal).await.unwrap();
+    journal.parts().clock.sleep(Duration::from_mins(1)).await;
+    commit(&mut writer, vec![change(Op::Add, "shop", "web", 7002)]).await;
+    running.await.unwrap().unwrap();
+    assert_eq!(broker.with(|state| state.connections), 1);
+    let values: Vec<String> =
+        broker.written().iter().map(|message| String::from_utf8_lossy(&message.value).into_owned()).collect();
+    let [before, after] = values.as_slice() else { panic!("{values:?}") };
+    assert!(before.contains(r#""n":7001"#), "{before}");
+    assert!(!after.contains(r#""n":7002"#) && after.contains(r#""n":""#), "{after}");
 }

@@ -48,7 +48,7 @@ impl Checkpoint {
 
     /// What there is in truth at its position. An earlier version described its own bytes where it found the name taken
     /// by another writer's file. That file serves all the same, as what it says it is, if it is whole.
-    pub(super) async fn in_truth(&self, journal: &Journal) -> Result<Self> {
+    pub(crate) async fn in_truth(&self, journal: &Journal) -> Result<Self> {
         if self.read {
             return Ok(self.clone());
         }

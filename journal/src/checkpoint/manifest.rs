@@ -4,9 +4,10 @@
 //! how many stand before those; and, if there are any, two [`Page`]s. `continues` is the manifest that goes on where
 //! this list begins, and `jump` one far before that. Each page named was the newest manifest once, so it is never
 //! written for this and never changes. `merged` names merged files (`level.rs`); a page keeps those of its time, and what follows it leaves out
-//! those of the highest level that ended before its own first checkpoint, but for the newest one. What is left out is empty or 0: the first format had `checkpoints` alone, all of
+//! those of the highest level that ended before its own first checkpoint, but for the newest one. `expired` says up to where the past is
+//! thinned out ([`Expired`]): checkpoints before its base are no longer live, whatever names them. What is left out is empty or 0: the first format had `checkpoints` alone, all of
 //! them, and reads as a page before which there is nothing. `doubted` names segments whose closed times were ahead of
-//! the time ([`Doubt`]).
+//! the time ([`Doubt`]); `late` tells of intervals that were found to be lost after later moments had been closed ([`Late`]); `pruned` says which manifests may be gone ([`Pruner`]).
 //!
 //! When a list is full its manifest becomes a page: the next one keeps the newer half, so that the newest moments are
 //! always answered from one manifest, and continues the page. So each manifest has a bounded size, and their total size
@@ -15,20 +16,27 @@
 //!
 //! **Invariants.** (1) The newest number is the value. (2) Following `continues` meets every live checkpoint. (3)
 //! Checkpoints rise by position, in a manifest and from page to page. (4) No two merged files of one manifest meet, and they rise by
-//! segment [`Manifest::add_merged`].
+//! segment [`Manifest::add_merged`]. (5) What is thinned out stays so: [`Expired`] moves on alone [`Manifest::thin`].
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod pruner;
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Checkpoint, Doubt};
+pub use self::pruner::Pruner;
+pub(crate) use self::pruner::is_landmark;
+use super::{Checkpoint, Doubt, Expired, Late};
 use crate::{
     Error, Journal, Position, Result,
     error::ErrorKind,
     level::{HIGHEST, Merged},
     segment::Meta,
-    store::Put,
+    store::{Known, Put},
 };
 
 /// How many checkpoints one manifest holds at most.
@@ -54,6 +62,15 @@ pub struct Manifest {
     /// Segments whose closed times are not to be believed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     doubted: Vec<Doubt>,
+    /// Intervals that were found to be lost later than moments behind them were closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    late: Vec<Late>,
+    /// Manifests below this one may be gone, but for pages and landmarks ([`Pruner`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) pruned: u64,
+    /// Up to where the past is thinned out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expired: Option<Expired>,
     /// The manifest's number; 0 for none yet.
     #[serde(skip)]
     pub number: u64,
@@ -116,9 +133,67 @@ impl Manifest {
         Self::parse(number, &bytes)
     }
 
-    /// How many checkpoints there are.
+    /// How many checkpoints there are, those that an expiry kept among them.
     pub fn count(&self) -> u64 {
-        self.earlier + self.checkpoints.len() as u64
+        let named = self.earlier + self.checkpoints.len() as u64;
+        match &self.expired {
+            // The base counts as kept.
+            Some(expired) => (named.saturating_sub(expired.gone) + expired.kept).saturating_sub(1),
+            None => named,
+        }
+    }
+
+    /// Up to where the past is thinned out, if it is.
+    pub fn expired(&self) -> Option<&Expired> {
+        self.expired.as_ref()
+    }
+
+    /// Whether a checkpoint is live as far as expiry goes.
+    fn stands(&self, checkpoint: &Checkpoint) -> bool {
+        self.expired.as_ref().is_none_or(|expired| expired.base <= checkpoint.pos)
+    }
+
+    /// The base of what is thinned out: from it on the log is whole.
+    pub(crate) async fn base(&self, journal: &Journal) -> Result<Option<Checkpoint>> {
+        let Some(expired) = &self.expired else { return Ok(None) };
+        let base = self.newest(journal, |c| c.pos <= expired.base).await?;
+        base.map(Some).ok_or_else(|| {
+            let reason = format!("names no checkpoint at position {}, behind which the log begins", expired.base);
+            Error::corrupt(format!("meta/manifest/{}", self.number), reason)
+        })
+    }
+
+    /// Every live checkpoint from the base on, oldest first.
+    pub async fn live(&self, journal: &Journal) -> Result<Vec<Checkpoint>> {
+        let begins = |page: &Self| page.checkpoints.first().is_none_or(|first| !self.stands(first));
+        let mut live: BTreeMap<Position, Checkpoint> = BTreeMap::new();
+        let pages = match begins(self) && !self.checkpoints.is_empty() {
+            true => Vec::new(),
+            false => self.pages(journal, begins).await?,
+        };
+        for page in std::iter::once(self).chain(&pages) {
+            for checkpoint in page.checkpoints.iter().filter(|checkpoint| self.stands(checkpoint)) {
+                live.entry(checkpoint.pos).or_insert_with(|| checkpoint.clone());
+            }
+        }
+        Ok(live.into_values().collect())
+    }
+
+    /// Says up to where the past is thinned out, unless a later expiry says so already. How many checkpoints stand before the base
+    /// is counted here.
+    pub(crate) async fn thin(journal: &Journal, expired: &Expired) -> Result<()> {
+        let thin = |manifest: Self| async move {
+            if manifest.expired.as_ref().is_some_and(|known| known.number >= expired.number) {
+                return Ok(None);
+            }
+            let named = manifest.earlier + manifest.checkpoints.len() as u64;
+            let live = manifest.live(journal).await?;
+            let before = live.iter().filter(|checkpoint| checkpoint.pos < expired.base).count() as u64;
+            let gone = manifest.expired.as_ref().map_or(0, |known| known.gone) + before;
+            let expired = Expired { gone: gone.min(named), ..expired.clone() };
+            Ok(Some(Self { expired: Some(expired), ..manifest }))
+        };
+        Self::change(journal, thin).await
     }
 
     /// Whether a checkpoint at a position can be added: they rise from page to page, so one before all that this list
@@ -127,12 +202,13 @@ impl Manifest {
         self.earlier == 0 || self.checkpoints.first().is_none_or(|first| first.pos <= pos)
     }
 
-    /// The newest checkpoint that `fits`. All up to some moment must fit, and none after it.
+    /// The newest live checkpoint that `fits`. All up to some moment must fit, and none after it.
     pub async fn newest(&self, journal: &Journal, fits: impl Fn(&Checkpoint) -> bool) -> Result<Option<Checkpoint>> {
-        Ok(self.newest_on(journal, fits).await?.map(|(found, _)| found))
+        let found = self.newest_on(journal, |c| !self.stands(c) || fits(c)).await?;
+        Ok(found.map(|(found, _)| found).filter(|found| self.stands(found)))
     }
 
-    /// The same, with the page that it stands on; `None` for this one.
+    /// The newest that `fits`, live or not, with the page that it stands on; `None` for this one.
     async fn newest_on(
         &self,
         journal: &Journal,
@@ -209,6 +285,20 @@ impl Manifest {
         }
     }
 
+    /// The files of the highest level that follow one another from a segment on, without a hole.
+    pub async fn days(&self, journal: &Journal, from: u64) -> Result<Vec<Merged>> {
+        let mut days = self.merged_from(journal, from, true).await?;
+        let mut next = from;
+        let count = days.iter().take_while(|day| {
+            let follows = day.level == HIGHEST && day.first == next;
+            next = day.last + 1;
+            follows
+        });
+        let count = count.count();
+        days.truncate(count);
+        Ok(days)
+    }
+
     /// Up to which segment merging is done with: the last of the newest file of the highest level.
     pub async fn merged_up_to(&self, journal: &Journal) -> Result<Option<u64>> {
         let newest = |manifest: &Self| manifest.merged.iter().rfind(|m| m.level == HIGHEST).map(|m| m.last);
@@ -283,17 +373,40 @@ impl Manifest {
         Self::change(journal, add).await
     }
 
+    /// Tells of intervals that were found to be lost, if they are not told of yet.
+    pub async fn add_late(journal: &Journal, found: &[Late]) -> Result<()> {
+        let add = |mut manifest: Self| {
+            let more = Late::add(&mut manifest.late, found);
+            std::future::ready(Ok(more.then_some(manifest)))
+        };
+        Self::change(journal, add).await
+    }
+
+    /// The intervals that were found to be lost later than moments behind them were closed.
+    pub fn late(&self) -> &[Late] {
+        &self.late
+    }
+
     /// Writes what `change` makes of the newest manifest, if anything. If another process writes one first, tries again
-    /// with that.
+    /// with that; and also if the number was free only since the manifest that had it was removed, while this process slept.
     async fn change<F: Future<Output = Result<Option<Self>>>>(
         journal: &Journal,
         change: impl Fn(Self) -> F,
     ) -> Result<()> {
+        let (store, layout) = (journal.store(), journal.store().layout());
         loop {
+            let began = Known::now(0, store.parts());
             let newest = Self::read(journal).await?;
             let number = newest.number + 1;
             let Some(next) = change(newest).await? else { return Ok(()) };
-            if next.write(journal, number).await? == Put::Created {
+            if next.write(journal, number).await? == Put::Exists {
+                continue;
+            }
+            let written = began.of(number);
+            if !written.is_old(store.parts())
+                || store.newest_since(|n| layout.meta("manifest", n), &written).await?.number <= number
+            {
+                store.met("manifest", written);
                 return Ok(());
             }
         }
@@ -361,6 +474,9 @@ impl Manifest {
             jump,
             merged,
             doubted: self.doubted,
+            late: self.late,
+            pruned: self.pruned,
+            expired: self.expired,
             number: self.number,
         })
     }

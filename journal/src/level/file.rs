@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, io::Read as _};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use parquet::file::reader::FileReader as _;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::Merged;
+use super::{
+    Merged,
+    kinds::{self, KINDS},
+};
 use crate::{
     Error, Journal, Position, Result, Row,
     fold::{ObjectKey, Scope},
@@ -15,7 +18,7 @@ use crate::{
     partly::{self, Partly},
     parts::Micros,
     row::{ChainHash, Revision, StateHash, chain_step, check_contiguous},
-    segment::{self, FileBuilder, FrontierPoint, FrontierVector, Meta},
+    segment::{self, FileBuilder, FrontierPoint, FrontierVector, Meta, on_cores},
 };
 
 /// The role of a merged file.
@@ -24,7 +27,7 @@ const ROLE: &str = "merged";
 const GROUP: usize = 8 << 10;
 /// A `base_rv` that stands for the row before: in SQL, −1.
 const ROW_BEFORE: Revision = Revision::MAX;
-/// How well the files of the first level are compressed, which do not live long, and those of the others.
+/// How well bundles and the files of the first level are compressed, which do not live long, and those of the others.
 const FAST: i32 = 4;
 const WELL: i32 = 9;
 /// How well marks are.
@@ -34,13 +37,13 @@ const MOST: u64 = 64 << 20;
 
 /// What is to be known of a segment beside its rows. What is as in the segment before is left out.
 #[derive(Debug, Serialize, Deserialize)]
-struct Mark {
+pub(super) struct Mark {
     /// How many rows it has.
     #[serde(rename = "n")]
-    rows: u64,
+    pub(super) rows: u64,
     /// Its size.
     #[serde(rename = "b")]
-    bytes: u64,
+    pub(super) bytes: u64,
     /// When it was made.
     #[serde(rename = "t")]
     time: Micros,
@@ -50,7 +53,7 @@ struct Mark {
     writer: Option<String>,
     /// The domains that were closed to another point; `None` for one that is not closed at all any more.
     #[serde(rename = "f", default, skip_serializing_if = "BTreeMap::is_empty")]
-    frontier: BTreeMap<String, Option<FrontierPoint>>,
+    pub(super) frontier: BTreeMap<String, Option<FrontierPoint>>,
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     extra: Option<BTreeMap<String, String>>,
 }
@@ -74,15 +77,20 @@ impl Mark {
         }
     }
 
-    /// The metadata of its segment, behind those of the one before; the chain value after it is not known yet.
-    fn meta(&self, before: &Meta) -> Meta {
-        let mut frontier: FrontierVector = before.frontier.clone();
+    /// Moves what was closed with the segment before on to what is closed with its segment.
+    pub(super) fn move_on(&self, frontier: &mut FrontierVector) {
         for (domain, point) in &self.frontier {
             match point {
                 Some(point) => _ = frontier.insert(domain.clone(), *point),
                 None => _ = frontier.remove(domain),
             }
         }
+    }
+
+    /// The metadata of its segment, behind those of the one before; the chain value after it is not known yet.
+    pub(super) fn meta(&self, before: &Meta) -> Meta {
+        let mut frontier: FrontierVector = before.frontier.clone();
+        self.move_on(&mut frontier);
         let first = before.last.saturating_add(1);
         Meta {
             epoch: self.epoch.unwrap_or(before.epoch),
@@ -111,7 +119,7 @@ pub(super) fn build(level: u8, segments: &[Segment]) -> Result<(Merged, Bytes)> 
     }
     let all = || segments.iter().flat_map(|segment| segment.rows.iter());
     let weight = all().map(|row| row.weight() as u64).sum();
-    let mut file = FileBuilder::new(if level == 1 { FAST } else { WELL })?;
+    let mut file = FileBuilder::new(if level <= 1 { FAST } else { WELL })?;
     let facts: Vec<Row> = all().filter(|row| !row.op.is_object()).cloned().collect();
     let mut count = 0;
     for rows in facts.chunks(GROUP) {
@@ -153,6 +161,7 @@ pub(super) fn build(level: u8, segments: &[Segment]) -> Result<(Merged, Bytes)> 
     let extra = [
         ("level", level.to_string()),
         ("marks", packed(&marks)?),
+        (KINDS, packed(&kinds::of(all()))?),
         ("facts", count.to_string()),
         ("index", json(&index)?),
         ("groups", json(&file.groups()?)?),
@@ -207,18 +216,38 @@ pub(super) fn open(what: &str, cluster: &str, bytes: Bytes) -> Result<Vec<Segmen
     let (meta, reader) = segment::open(what, bytes)?;
     segment::check_cluster(what, cluster, &meta)?;
     check_role(what, &meta)?;
-    let marks = meta.extra.get("marks").ok_or_else(|| Error::corrupt(what, "its metadata lacks hindcast.marks"))?;
-    let marks: Vec<Mark> = unpacked(what, marks)?;
+    let marks = marks(what, &meta)?;
     let mut rows = Vec::new();
-    for group in 0..reader.num_row_groups() {
-        rows.extend(based(what, segment::read_group(what, &reader, group)?)?);
+    let groups = (0..reader.num_row_groups()).collect();
+    for group in on_cores(groups, |group| based(what, segment::read_group(what, &reader, group)?)) {
+        rows.extend(group?);
     }
     rows.sort_by_key(|row| row.pos);
     check_contiguous(what, meta.first, &rows)?;
     split(what, &meta, &marks, rows)
 }
 
-fn check_role(what: &str, meta: &Meta) -> Result<()> {
+/// What it says of its segments.
+pub(super) fn marks(what: &str, meta: &Meta) -> Result<Vec<Mark>> {
+    let marks = meta.extra.get("marks").ok_or_else(|| Error::corrupt(what, "its metadata lacks hindcast.marks"))?;
+    unpacked(what, marks)
+}
+
+/// What stands before its first segment, as far as that is to be known.
+pub(super) fn before(what: &str, meta: &Meta, count: u64) -> Result<Meta> {
+    let bad = |reason: &str| Error::corrupt(what, reason.to_owned());
+    Ok(Meta {
+        role: "segment".to_owned(),
+        segment: meta.segment.checked_sub(count).ok_or_else(|| bad("has more marks than segments"))?,
+        last: meta.first.checked_sub(1).ok_or_else(|| bad("begins at no position"))?,
+        chain_after: meta.chain_before,
+        frontier: FrontierVector::new(),
+        extra: BTreeMap::new(),
+        ..meta.clone()
+    })
+}
+
+pub(super) fn check_role(what: &str, meta: &Meta) -> Result<()> {
     match meta.role == ROLE {
         true => Ok(()),
         false => Err(Error::corrupt(what, format!("is a {}, not a merged file", meta.role))),
@@ -243,17 +272,7 @@ fn based(what: &str, mut rows: Vec<Row>) -> Result<Vec<Row>> {
 /// The segments that rows were in, in the order of their positions.
 fn split(what: &str, meta: &Meta, marks: &[Mark], rows: Vec<Row>) -> Result<Vec<Segment>> {
     let bad = |reason: &str| Error::corrupt(what, reason.to_owned());
-    let count = marks.len() as u64;
-    // What stands before the first segment, as far as that is to be known.
-    let mut before = Meta {
-        role: "segment".to_owned(),
-        segment: meta.segment.checked_sub(count).ok_or_else(|| bad("has more marks than segments"))?,
-        last: meta.first.checked_sub(1).ok_or_else(|| bad("begins at no position"))?,
-        chain_after: meta.chain_before,
-        frontier: FrontierVector::new(),
-        extra: BTreeMap::new(),
-        ..meta.clone()
-    };
+    let mut before = before(what, meta, marks.len() as u64)?;
     let mut rows = rows.into_iter();
     let mut segments = Vec::with_capacity(marks.len());
     for mark in marks {
@@ -279,14 +298,14 @@ fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::internal("a merged file", "cannot be written").with_source(e))
 }
 
-fn packed(marks: &[Mark]) -> Result<String> {
-    let text = json(&marks)?;
+fn packed<T: Serialize>(list: &[T]) -> Result<String> {
+    let text = json(&list)?;
     let packed = zstd::encode_all(text.as_bytes(), MARKS);
     let packed = packed.map_err(|e| Error::internal("a merged file", "cannot be written").with_source(e))?;
     Ok(STANDARD.encode(packed))
 }
 
-fn unpacked(what: &str, text: &str) -> Result<Vec<Mark>> {
+pub(super) fn unpacked<T: DeserializeOwned>(what: &str, text: &str) -> Result<Vec<T>> {
     let bad = |e: &dyn std::fmt::Display| Error::corrupt(what, format!("its marks are not readable: {e}"));
     let packed = STANDARD.decode(text).map_err(|e| bad(&e))?;
     let mut json = Vec::new();

@@ -16,6 +16,9 @@ use crate::{Result, layout::Layout, seal::Key, segment::sha256, store::Store};
 /// New files in one statement.
 const MOST: usize = 4096;
 
+/// The fact of which those go that are old.
+const MANIFEST: &str = "manifest";
+
 /// Files read at once.
 const AT_ONCE: usize = 16;
 
@@ -53,9 +56,15 @@ impl Ledger {
         self.catch_up(store, &Trust::new(keys, Vec::new())?).await?;
         let layout = store.layout();
         let mut new: Vec<String> = Vec::new();
+        let whole = self.since.is_none_or(|since| since + 1 >= WHOLE_EVERY);
         for fact in FACTS {
-            let known = self.facts.get(fact).copied().filter(|known| *known > 0);
-            let known = known.map(|known| layout.meta(fact, known));
+            let known = self.facts.get(fact).copied().unwrap_or(0);
+            // One name is asked for where a listing would mostly tell of nothing new. The first ones may be gone, and are looked for
+            // whenever every file is named; of manifests any may be that others follow.
+            if !whole && fact != MANIFEST && !store.exists(&layout.meta(fact, known + 1)).await? {
+                continue;
+            }
+            let known = (known > 0).then(|| layout.meta(fact, known));
             new.extend(names(store, &layout.metas(fact), known.as_ref()).await?);
         }
         let mut others = Vec::new();

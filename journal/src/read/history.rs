@@ -1,6 +1,12 @@
 //! What was committed since a moment, run by run, with the state it starts from.
 
-use super::{Reader, excerpts::Excerpts, rows::Place, tail::Tail};
+use super::{
+    Reader,
+    around::{self, Behind, Crossed},
+    excerpts::Excerpts,
+    rows::Place,
+    tail::Tail,
+};
 use crate::{
     Position, Result, Row,
     cut::Cut,
@@ -12,9 +18,17 @@ use crate::{
 
 impl Reader {
     /// The segments with what was committed since a moment, and the state they start from: its kinds, and its objects
-    /// in `scope` if `objects` are wanted. Of several segments in one, other objects may be left out.
+    /// in `scope` if `objects` are wanted. Of several segments in one, other objects may be left out. Where the past was thinned out it
+    /// begins with the base.
     pub async fn history(&self, since: Micros, scope: &Scope, objects: bool) -> Result<(State, Segments)> {
-        let start = self.manifest.start(&self.journal, |c| c.time() < since).await?;
+        let start = match self.journal.goes_around() {
+            true => around::sound(&self.journal, &self.manifest, |c| c.time() < since).await?,
+            false => self.manifest.start(&self.journal, |c| c.time() < since).await?,
+        };
+        let start = match start {
+            Some(start) => Some(start),
+            None => self.manifest.base(&self.journal).await?,
+        };
         let nothing = Scope::nothing();
         let state = match &start {
             Some(checkpoint) => checkpoint.load(&self.journal, if objects { scope } else { &nothing }).await?,
@@ -22,7 +36,10 @@ impl Reader {
         };
         let place = Place::behind(start.as_ref());
         let mut tail = Tail::from_segment(&self.journal, &self.manifest, place).await?;
-        let merged = match *scope == Scope::default() {
+        if self.journal.goes_around() {
+            tail.go_around();
+        }
+        let merged = match *scope == Scope::default() || self.journal.goes_around() {
             true => None,
             false => Excerpts::from(
                 &self.journal,
@@ -36,7 +53,9 @@ impl Reader {
             tail.skip_to(merged.next);
         }
         let checkpoint = start.as_ref().map(|c| (c.pos, c.cut()));
-        Ok((state, Segments { merged, tail, checkpoint, frontier: FrontierVector::new() }))
+        let behind =
+            Behind { journal: self.journal.clone(), manifest: self.manifest.clone(), scope: scope.clone(), objects };
+        Ok((state, Segments { merged, tail, checkpoint, behind, frontier: FrontierVector::new() }))
     }
 }
 
@@ -48,6 +67,8 @@ pub struct Segments {
     tail: Tail,
     /// The position and cut of the checkpoint it starts from.
     checkpoint: Option<(Position, Cut)>,
+    /// What the log is gone on with behind what cannot be read of it.
+    behind: Behind,
     frontier: FrontierVector,
 }
 
@@ -75,6 +96,17 @@ impl Segments {
             }
         }
         self.tail.found().await
+    }
+
+    /// What was gone around right before the last segment that came, or at the end if none came since: with the state that the log
+    /// is gone on with. Where readers do not go around damage there is none.
+    pub async fn crossed(&mut self) -> Result<Option<Crossed>> {
+        self.behind.crossed(&mut self.tail).await
+    }
+
+    /// What the log is gone on with behind what cannot be read of it.
+    pub fn behind(&self) -> Behind {
+        self.behind.clone()
     }
 
     /// The tail after the segments that have come so far.

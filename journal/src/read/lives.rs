@@ -40,6 +40,11 @@ impl LivesRead {
         self.begun.get(&(row.domain.clone(), row.incarnation)).map(|since| since.unwrap_or(Micros::MAX))
     }
 
+    /// Whether a life ended in what was read.
+    pub(super) fn any_ended(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
     /// Whether a row was recorded in a life that had ended.
     pub(super) fn torn(&self, row: &Row) -> bool {
         !self.ends.is_empty()
@@ -150,7 +155,7 @@ impl Reader {
 
     /// The lives of a domain's counter that the journal knows, in order.
     pub async fn lives(&mut self, domain: &str) -> Result<Vec<Life>> {
-        self.begin(|_| true).await?;
+        self.begin_newest().await?;
         self.load(&Until::End).await?;
         let nothing = Scope::nothing();
         let mut state = match &self.start {
@@ -168,6 +173,7 @@ impl Reader {
     /// that is an error.
     pub(super) async fn life_of(&mut self, rv: Revision, domain: &str) -> Result<u32> {
         let lives = self.lives(domain).await?;
+        self.look_beyond(domain).await?;
         let newest = self.frontier().get(domain).map_or(0, |point| point.incarnation);
         if lives.len() < 2 {
             return Ok(newest.max(lives.first().map_or(0, |life| life.incarnation)));

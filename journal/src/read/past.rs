@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{RECOVERY, Reader, whole::counts};
 use crate::{
-    Journal, Position, Result,
+    Error, Journal, Position, Result, Row,
     counts::Counts,
-    cut::{At, Cut, Moment},
+    cut::{At, Cut, Hole, Moment},
+    error::ErrorKind,
     fold::{KindState, Knowledge, Scope, State},
     row::Revision,
     seal::Rules,
@@ -58,6 +59,12 @@ impl Past {
         &self.moment
     }
 
+    /// Whether no more of merged files was read than where it lies.
+    #[cfg(test)]
+    pub(super) fn is_outlined(&self) -> bool {
+        self.read.is_outlined()
+    }
+
     /// What there was, as far as `scope` wants it.
     pub async fn state(&self, scope: &Scope) -> Result<Answer> {
         let Folded { mut state, seen, .. } = self.fold(scope).await?;
@@ -75,7 +82,9 @@ impl Past {
     /// How many objects there were. They are counted without a fold if the checkpoint it starts from has counts by the
     /// same rules.
     pub async fn counts(&self, rules: &Rules) -> Result<Counts> {
-        let Folded { state, read, skipped, .. } = self.fold(&Scope::nothing()).await?;
+        let read = if self.read.is_outlined() { self.read.in_full().await? } else { self.read.clone() };
+        let folded = self.fold_on(read, &Scope::nothing()).await?;
+        let Some(Folded { state, read, skipped, .. }) = folded else { return Err(unsure()) };
         let cut = &self.moment.cut;
         let rows = read.rows().filter(|row| cut.holds(row) && !skipped.contains(&row.pos));
         // What was laid over does not say whether the object of a row was there before it.
@@ -90,13 +99,38 @@ impl Past {
         Ok(counts)
     }
 
+    /// The part of the log that the state needs and that cannot be read, where readers go around it.
+    pub(super) async fn met(&self) -> Result<Option<Hole>> {
+        Ok(self.fold(&Scope::nothing()).await?.read.log.met().cloned())
+    }
+
+    /// The same past with what is known of such a part.
+    pub(super) fn with_hole(mut self, hole: Option<Hole>) -> Self {
+        self.moment.hole = hole.map(Box::new);
+        self
+    }
+
     fn is_known(&self, kind: Option<&KindState>) -> bool {
         kind.is_some_and(|kind| !matches!(kind.known_at(&self.moment), Knowledge::Not(_)))
     }
 
     async fn fold(&self, scope: &Scope) -> Result<Folded> {
+        if self.read.is_outlined() {
+            match self.fold_on(self.read.clone(), scope).await {
+                Ok(Some(folded)) => return Ok(folded),
+                Ok(None) => {}
+                // A merged file went away, or cannot be read: its segments may be there.
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+            return self.fold_on(self.read.in_full().await?, scope).await?.ok_or_else(unsure);
+        }
+        self.fold_on(self.read.clone(), scope).await?.ok_or_else(unsure)
+    }
+
+    /// What a fold of what was read leaves; `None` if outlines of it do not suffice.
+    async fn fold_on(&self, mut read: Reader, scope: &Scope) -> Result<Option<Folded>> {
         let moment = &self.moment;
-        let mut read = self.read.clone();
         let mut state = match &read.start {
             Some(checkpoint) => checkpoint.load(&read.journal, scope).await?,
             None => State::default(),
@@ -107,26 +141,52 @@ impl Past {
         let mut applied = 0;
         loop {
             let lives = read.lives_read();
-            for row in read.rows_from(applied) {
-                // A healing may record what it read beyond the end of a life: that belongs to the next one.
-                let own = moment.cut.domains.get(&row.domain).is_some_and(|point| point.incarnation == row.incarnation);
-                if own && lives.torn(row) {
+            if read.is_outlined() && lives.any_ended() {
+                return Ok(None);
+            }
+            // A healing may record what it read beyond the end of a life: that belongs to the next one.
+            let own = |row: &Row| moment.cut.domains.get(&row.domain).is_some_and(|p| p.incarnation == row.incarnation);
+            let torn = |row: &Row| own(row) && lives.torn(row);
+            let told = read.log.told(applied, scope).await?;
+            for row in read.beyond(&told) {
+                if torn(row) {
                     skipped.insert(row.pos);
-                    continue;
+                } else {
+                    state.apply(row, scope, Some(&moment.cut))?;
                 }
-                state.apply(row, scope, Some(&moment.cut))?;
+            }
+            for row in read.rows_from(applied).filter(|row| !torn(row)) {
                 seen.apply(row, &nothing, None)?;
             }
             applied = read.log.runs().len();
             // What was recovered of a kind that had been let go may stand later in the log.
             let Some(let_go) = state.latest_let_go() else { break };
-            if read.is_past(let_go + RECOVERY) || !read.read_on().await? {
+            if read.is_past(let_go + RECOVERY) {
+                break;
+            }
+            if read.is_outlined() {
+                return Ok(None);
+            }
+            if !read.read_on().await? {
                 break;
             }
         }
+        // What was found to be lost later than the moment was closed stands where the log was not read.
+        for late in read.manifest.late() {
+            late.tell(&mut state);
+        }
+        state.last = state.last.max(seen.last);
+        for (domain, life) in &seen.lives {
+            let known = state.lives.entry(domain.clone()).or_insert(*life);
+            *known = (*known).max(*life);
+        }
         state.finish()?;
-        Ok(Folded { state, seen, read, skipped })
+        Ok(Some(Folded { state, seen, read, skipped }))
     }
+}
+
+fn unsure() -> Error {
+    Error::internal("the state at a moment", "was asked of what does not suffice")
 }
 
 /// Protected kinds that had not been seen up to the cut.

@@ -16,13 +16,13 @@ impl Reader {
     pub(super) async fn resolve(&mut self, at: &At) -> Result<Moment> {
         match at {
             At::Now => {
-                self.begin(|_| true).await?;
+                self.begin_newest().await?;
                 let cut = self.load_within(&Until::End, |reader| Ok(reader.newest_cut())).await?;
                 let time = self.newest_closed().get(MAIN).map_or(0, |p| p.time);
                 Ok(self.moment(&self.lives_read(), cut, time, None, None))
             }
             At::NowOpen => {
-                self.begin(|_| true).await?;
+                self.begin_newest().await?;
                 self.load(&Until::End).await?;
                 let lives = self.lives_read();
                 let (cut, time) = self.greatest(&lives, |_| true);
@@ -42,7 +42,9 @@ impl Reader {
     }
 
     async fn resolve_time(&mut self, time: Micros, before: bool) -> Result<Moment> {
-        self.begin(|c| c.time() < time).await?;
+        if !self.begin(|c| c.time() < time).await? {
+            return self.kept_at(time, before).await;
+        }
         self.load(&Until::Time(time)).await?;
         // What was recovered of a kind that had been let go stands later in the log, and counts.
         while self.latest_let_go().is_some_and(|time| !self.is_past(time + RECOVERY)) && self.read_on().await? {}
@@ -90,7 +92,9 @@ impl Reader {
         };
         let point = CutPoint { incarnation, rv };
         // A checkpoint at this very point may have taken in more of the other domains than was closed at that point.
-        self.begin(|c| c.cut().domains.get(domain).is_some_and(|p| *p < point)).await?;
+        if !self.begin(|c| c.cut().domains.get(domain).is_some_and(|p| *p < point)).await? {
+            return self.kept_at_point(domain, point).await;
+        }
         let until = Until::Point(domain.to_owned(), point);
         let cut_at_point = |reader: &Self| {
             let read = reader.read_until(&until);
@@ -121,7 +125,9 @@ impl Reader {
     }
 
     async fn resolve_pos(&mut self, pos: Position, before: bool) -> Result<Moment> {
-        self.begin(|c| c.pos < pos).await?;
+        if !self.begin(|c| c.pos < pos).await? {
+            return Err(self.too_old(&format!("position {pos}")));
+        }
         let cut = self.load_within(&Until::Pos(pos), |reader| Ok(reader.cut_of(pos, before)?.0)).await?;
         let row = self.cut_of(pos, before)?.1;
         if let Some(point) = cut.domains.get(&row.domain).copied() {
@@ -177,7 +183,9 @@ impl Reader {
             beyond,
             uncertain: Vec::new(),
             frontier,
+            thinned: None,
             ended,
+            hole: None,
         }
     }
 

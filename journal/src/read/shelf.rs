@@ -2,7 +2,8 @@
 //!
 //! **Invariants.** (1) A merged file is read once, however many ask for its segments at once [`Shelf::segment`]. (2) Not more than
 //! a few are kept, and none that was read to its end: readers go forward. (3) Nobody reads a file that is much larger than what is
-//! wanted of it [`worth`], unless the segments are gone [`Shelf::instead`].
+//! wanted of it [`worth`], unless the segments are gone [`Shelf::instead`]. (4) Bundles serve where no merged file holds the
+//! segments, and make no other file [`Shelf::without_bundles`].
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -12,17 +13,25 @@ use std::sync::{
 use tokio::sync::OnceCell;
 
 use crate::{
-    Error, Journal, Position, Result, checkpoint::Manifest, error::ErrorKind, journal::Segment, level::Merged,
+    Error, Journal, Position, Result, bundle,
+    checkpoint::Manifest,
+    error::ErrorKind,
+    journal::Segment,
+    level::{Asked, HIGHEST, Merged, Outline},
 };
 
 /// How many bytes more are read for one request less.
 const A_REQUEST: u64 = 32 << 10;
 /// How many requests fewer are worth a file of another kind at all.
 const LEAST: u64 = 4;
+/// After how many blocks without a bundle no more are looked for: each look holds its segments up, and an earlier version
+/// wrote none.
+const MISSED: u64 = 2;
 /// Files that are kept.
 const KEPT: usize = 3;
 
 type Read = Arc<OnceCell<Option<Arc<Vec<Segment>>>>>;
+type Outlined = Arc<OnceCell<Option<Arc<Outline>>>>;
 
 /// The merged files of what is being read.
 #[derive(Debug, Default)]
@@ -35,11 +44,76 @@ pub(super) struct Shelf {
     read: Mutex<Vec<((u8, u64), Read)>>,
     /// Segments below this one are gone, or do not count.
     gone: AtomicU64,
+    /// The moment that is looked for, and the first segment that is read, if no more than outlines of files are wanted.
+    asked: Option<(Asked, u64)>,
+    /// The outlines, by level and first segment; `None` for one that could not be read.
+    outlines: Mutex<Vec<((u8, u64), Outlined)>>,
+    /// Whether bundles serve.
+    bundles: bool,
+    /// How many blocks in a row had none.
+    missed: AtomicU64,
 }
 
 impl Shelf {
     pub(super) fn new(merged: Vec<Merged>, until: u64) -> Arc<Self> {
-        Arc::new(Self { merged: Mutex::new(Arc::new(merged)), until, read: Mutex::default(), gone: AtomicU64::new(0) })
+        Arc::new(Self { merged: Mutex::new(Arc::new(merged)), until, bundles: true, ..Self::default() })
+    }
+
+    /// One for whoever makes another file of what it reads.
+    pub(super) fn without_bundles(merged: Vec<Merged>, until: u64) -> Arc<Self> {
+        Arc::new(Self { merged: Mutex::new(Arc::new(merged)), until, ..Self::default() })
+    }
+
+    /// One for whoever looks for a moment, from a segment on.
+    pub(super) fn outlining(merged: Vec<Merged>, until: u64, asked: Asked, from: u64) -> Arc<Self> {
+        let merged = Mutex::new(Arc::new(merged));
+        Arc::new(Self { merged, until, asked: Some((asked, from)), bundles: true, ..Self::default() })
+    }
+
+    /// The same files for whoever wants all of them.
+    pub(super) fn in_full(&self) -> Arc<Self> {
+        let gone = AtomicU64::new(self.gone.load(Ordering::Relaxed));
+        let (merged, until, bundles) = (Mutex::new(self.merged()), self.until, self.bundles);
+        Arc::new(Self { merged, until, gone, bundles, ..Self::default() })
+    }
+
+    /// The outline of the file that holds a segment; `None` if none is wanted, or to be had.
+    pub(super) async fn outline(&self, journal: &Journal, number: u64) -> Result<Option<Arc<Outline>>> {
+        let Some((asked, from)) = self.asked else { return Ok(None) };
+        let Some(merged) = self.holding(number) else { return Ok(None) };
+        let Some(cell) = self.outlined(&merged, number) else { return Ok(None) };
+        let read = cell.get_or_try_init(async || {
+            match Outline::read(journal, &merged, asked, from).await {
+                Ok(outline) => return Ok(outline.map(Arc::new)),
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+                // It was merged on, and removed.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::warn!(error = %Error::causes(&error), "a merged file cannot be read; its segments are");
+                }
+            }
+            // What is left of them below the boundary does not count, and nobody has asked yet where that is.
+            self.gone_below(journal.boundary().await?);
+            Ok(None)
+        });
+        read.await.cloned()
+    }
+
+    /// The place of an outline; `None` for one that takes about as many requests as what is wanted of it.
+    fn outlined(&self, merged: &Merged, number: u64) -> Option<Outlined> {
+        let of = (merged.level, merged.first);
+        let mut outlines = self.outlines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = outlines.iter().find(|(known, _)| *known == of) {
+            return Some(known.clone());
+        }
+        let wanted = merged.last.min(self.until).saturating_sub(number) + 1;
+        // What is of the highest level is likely to be gone otherwise.
+        if merged.footer.is_none() || (wanted < LEAST && merged.level < HIGHEST) {
+            return None;
+        }
+        let cell = Outlined::default();
+        outlines.push((of, cell.clone()));
+        Some(cell)
     }
 
     /// The first segment that is in one of them.
@@ -58,7 +132,7 @@ impl Shelf {
     }
 
     /// The file that holds a segment, if one is known to.
-    fn holding(&self, number: u64) -> Option<Merged> {
+    pub(super) fn holding(&self, number: u64) -> Option<Merged> {
         let merged = self.merged();
         let at = merged.partition_point(|merged| merged.last < number);
         merged.get(at).filter(|merged| merged.segments().contains(&number)).cloned()
@@ -67,7 +141,12 @@ impl Shelf {
     /// A segment, from the merged file that holds it; `None` if it is to be read by itself. A store that gives no answer would give
     /// none to many more requests.
     pub(super) async fn segment(&self, journal: &Journal, number: u64, newest: u64) -> Result<Option<Segment>> {
-        let Some(merged) = self.holding(number) else { return Ok(None) };
+        if let Some(outline) = self.outline(journal, number).await?
+            && let Some(segment) = outline.segment(number)
+        {
+            return Ok(Some(segment));
+        }
+        let Some(merged) = self.holding(number) else { return self.bundled(journal, number, newest).await };
         let Some(read) = self.asked_for(&merged, number, Some(newest)) else { return Ok(None) };
         let segments = read.get_or_try_init(async || match merged.read(journal).await {
             Ok(segments) => Ok(Some(Arc::new(segments))),
@@ -81,11 +160,54 @@ impl Shelf {
         });
         let segment = segments.await?.as_ref().and_then(|segments| one_of(segments, &merged, number));
         if number == merged.last {
-            // Readers go forward, and those who follow the log never end.
-            self.read
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .retain(|(of, _)| *of != (merged.level, merged.first));
+            self.forget((merged.level, merged.first));
+        }
+        Ok(segment)
+    }
+
+    /// Keeps a file no longer: readers go forward, and those who follow the log never end.
+    fn forget(&self, of: (u8, u64)) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| *known != of);
+    }
+
+    /// A segment that no merged file holds, of the bundle of its block; `None` if that is not there yet, is not worth it, or does
+    /// not prove itself.
+    async fn bundled(&self, journal: &Journal, number: u64, newest: u64) -> Result<Option<Segment>> {
+        let block = bundle::block(number);
+        let (first, last) = (*block.start(), *block.end());
+        let missed = self.missed.load(Ordering::Relaxed) >= MISSED;
+        if !self.bundles || missed || last > newest || self.is_gone(first) {
+            return Ok(None);
+        }
+        let of = (bundle::LEVEL, first);
+        let cell = {
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            match read.iter().find(|(known, _)| *known == of) {
+                Some((_, known)) => known.clone(),
+                None if last.min(self.until).saturating_sub(number) + 1 < LEAST => return Ok(None),
+                None => {
+                    if read.len() == KEPT {
+                        read.remove(0);
+                    }
+                    let cell = Read::default();
+                    read.push((of, cell.clone()));
+                    cell
+                }
+            }
+        };
+        let prove = async || {
+            let held = bundle::proven(journal, block).await?;
+            match held {
+                Some(_) => self.missed.store(0, Ordering::Relaxed),
+                None => _ = self.missed.fetch_add(1, Ordering::Relaxed),
+            }
+            Ok::<_, Error>(held.map(Arc::new))
+        };
+        let segments = cell.get_or_try_init(prove).await?;
+        let at = usize::try_from(number - first).unwrap_or(usize::MAX);
+        let segment = segments.as_ref().and_then(|segments| segments.get(at).cloned());
+        if number == last {
+            self.forget(of);
         }
         Ok(segment)
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream::BoxStream};
 
 use super::rows::{Place, Sources};
-use crate::{Journal, Position, Result, checkpoint::Manifest, journal::Segment, segment::Meta};
+use crate::{Error, Journal, Position, Result, checkpoint::Manifest, cut::Hole, journal::Segment, segment::Meta};
 
 /// How often newer segments are looked for while there are none.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -27,6 +27,10 @@ pub struct Tail {
     /// The last run that was taken.
     last: Option<Meta>,
     from: Position,
+    /// Whether it goes around what cannot be read, where readers do.
+    around: bool,
+    /// What was gone around, until it is taken.
+    hole: Option<Hole>,
 }
 
 impl std::fmt::Debug for Tail {
@@ -47,7 +51,7 @@ impl Journal {
 
 impl Tail {
     fn new(journal: &Journal, sources: Sources, from: Position) -> Self {
-        Self { journal: journal.clone(), sources, runs: None, next: 0, last: None, from }
+        Self { journal: journal.clone(), sources, runs: None, next: 0, last: None, from, around: false, hole: None }
     }
 
     /// From the start of a place's segment, including rows before its position.
@@ -74,6 +78,16 @@ impl Tail {
         self.last = Some(run);
     }
 
+    /// Goes on behind what cannot be read, which is told by [`Tail::hole`].
+    pub(super) fn go_around(&mut self) {
+        self.around = true;
+    }
+
+    /// What was gone around right before the last run that came, or behind it if none came since.
+    pub(super) fn hole(&mut self) -> Option<Hole> {
+        self.hole.take()
+    }
+
     /// The next run; waits until it is committed.
     pub async fn next(&mut self) -> Result<Segment> {
         loop {
@@ -94,14 +108,22 @@ impl Tail {
 
     /// The next run among those found by the last look for newer ones.
     pub(super) async fn found(&mut self) -> Result<Option<Segment>> {
-        let runs = match &mut self.runs {
-            Some(runs) => runs,
-            none => none.insert(self.sources.runs(self.next..self.sources.len(), self.last.as_ref())?.boxed()),
-        };
-        let run = runs.next().await;
-        let Some(Ok(mut run)) = run else {
-            self.runs = None;
-            return run.transpose();
+        let mut run = loop {
+            let runs = match &mut self.runs {
+                Some(runs) => runs,
+                none => none.insert(self.sources.runs(self.next..self.sources.len(), self.last.as_ref())?.boxed()),
+            };
+            match runs.next().await {
+                Some(Ok(run)) => break run,
+                None => {
+                    self.runs = None;
+                    return Ok(None);
+                }
+                Some(Err(error)) => {
+                    self.runs = None;
+                    self.step_around(error).await?;
+                }
+            }
         };
         self.next += 1;
         self.last = Some(run.meta.clone());
@@ -109,5 +131,19 @@ impl Tail {
             run.rows = run.rows.iter().filter(|row| row.pos >= self.from).cloned().collect::<Vec<_>>().into();
         }
         Ok(Some(run))
+    }
+
+    /// Goes on behind what failed.
+    async fn step_around(&mut self, error: Error) -> Result<()> {
+        let number = self.sources.raw().start + self.next as u64;
+        if !self.around || !self.sources.raw().contains(&number) {
+            return Err(error);
+        }
+        let hole = self.sources.hole(number, self.last.as_ref(), error).await?;
+        self.next += usize::try_from(hole.segments.1 + 1 - number).unwrap_or(usize::MAX);
+        // What is behind it follows from nothing that was read.
+        self.last = None;
+        self.hole = Some(hole);
+        Ok(())
     }
 }

@@ -1,8 +1,12 @@
+mod around;
+mod bundles;
 mod counted;
+mod looked;
 mod merged;
 mod random;
 mod standing;
 mod tail;
+mod thinned;
 mod trimmed;
 
 use std::{collections::BTreeMap, sync::Arc};

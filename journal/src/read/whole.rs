@@ -6,9 +6,9 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 use super::{Reader, Until, resolve::tells_revision};
 use crate::{
     Result, Row,
-    checkpoint::{CheckpointFile, Doubts, Manifest, Origin},
+    checkpoint::{Checkpoint, CheckpointFile, Doubts, Manifest, Origin},
     counts::{Counts, Tally},
-    cut::{At, CutPoint},
+    cut::{At, CutPoint, Moment, Uncertain},
     error::ErrorKind,
     fold::{Scope, State},
     parts::Micros,
@@ -31,7 +31,7 @@ impl Reader {
     /// Everything durable, counted: the state without its objects, and how many there are. It is folded only if the
     /// checkpoint it starts from has no counts, or counts made by other rules.
     pub async fn standing(&mut self, rules: &Rules) -> Result<(State, Counts)> {
-        self.begin(|_| true).await?;
+        self.begin_newest().await?;
         self.load(&Until::End).await?;
         let nothing = Scope::nothing();
         let file = self.start_file().await?;
@@ -59,7 +59,7 @@ impl Reader {
 
     /// The state of everything durable.
     async fn everything(&mut self) -> Result<State> {
-        self.begin(|_| true).await?;
+        self.begin_newest().await?;
         self.load(&Until::End).await?;
         let everything = Scope::default();
         let mut state = match &self.start {
@@ -83,6 +83,34 @@ impl Reader {
     /// those of later cuts.
     pub async fn at_cut(&mut self, at: &At) -> Result<Option<(State, Origin)>> {
         let moment = self.resolve(at).await?;
+        self.at_moment(moment).await
+    }
+
+    /// Writes a checkpoint of the cut of a question, beside those that the manifest names. It bears the position of the newest row looked
+    /// at, so where another cut's has that already more is read. With the changes that may be before or after the moment. `None` as for
+    /// [`Reader::at_cut`], or if no position is free.
+    pub async fn write_cut(
+        &mut self,
+        at: &At,
+        (writer, epoch): (&str, u64),
+    ) -> Result<Option<(Checkpoint, Vec<Uncertain>)>> {
+        let moment = self.resolve(at).await?;
+        loop {
+            let Some((state, origin)) = self.at_moment(moment.clone()).await? else { return Ok(None) };
+            let written = Checkpoint::write_apart(&self.journal, &state, &origin, writer, epoch).await?;
+            if let Some(checkpoint) = written {
+                return Ok(Some((checkpoint, moment.uncertain)));
+            }
+            let (read, last) = (self.log.runs().len(), origin.last);
+            self.log.read_on(usize::MAX, |run| run.meta.last > last).await?;
+            if self.log.runs().len() == read {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The state at a moment, of which enough has been read.
+    async fn at_moment(&self, moment: Moment) -> Result<Option<(State, Origin)>> {
         let Some(tail) = self.log.runs().last().map(|s| s.meta.clone()) else { return Ok(None) };
         // Only the row that ends a life separates it from rows that a healing read from the next one, so it must have
         // been read.

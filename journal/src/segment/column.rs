@@ -65,6 +65,11 @@ const FIRST: usize = 26;
 static PARSED: LazyLock<TypePtr> =
     LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the schema above is well-formed")));
 
+/// The columns, for whoever describes them to others.
+pub(crate) fn schema() -> &'static TypePtr {
+    &PARSED
+}
+
 const NUMBERS: [&str; 5] = ["pos", "rv", "base_rv", "time_lo", "time_hi"];
 const PAYLOADS: [&str; 4] = ["patch", "object", "managed_fields", "sealed"];
 const HASHES: [&str; 2] = ["state_hash", "base_hash"];
@@ -282,15 +287,38 @@ fn read_cells(what: &str, text: &[u8]) -> Result<Vec<Cell>> {
 }
 
 /// Reads the columns of one row group in schema order.
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     what: &'a str,
     group: Box<dyn RowGroupReader + 'a>,
     rows: usize,
     next: usize,
 }
 
-impl Columns<'_> {
-    fn take<T: DataType + 'static>(&mut self, optional: bool) -> Result<(Vec<T::T>, Vec<i16>)> {
+impl<'a> Columns<'a> {
+    /// Those of a row group, from the first on.
+    pub(super) fn open<R: ChunkReader + 'static>(
+        what: &'a str,
+        reader: &'a SerializedFileReader<R>,
+        index: usize,
+    ) -> Result<Self> {
+        let schema = reader.metadata().file_metadata().schema_descr();
+        if !(FIRST..=PARSED.get_fields().len()).contains(&schema.num_columns())
+            || schema.columns().iter().zip(PARSED.get_fields()).any(|(c, f)| c.name() != f.name())
+        {
+            return Err(Error::corrupt(what, "does not have the columns of format 1"));
+        }
+        let group = reader.get_row_group(index).map_err(|e| unreadable(what, &e))?;
+        let rows = group.metadata().num_rows() as usize;
+        Ok(Self { what, group, rows, next: 0 })
+    }
+
+    /// Goes to a column.
+    pub(super) fn at(&mut self, column: usize) -> &mut Self {
+        self.next = column;
+        self
+    }
+
+    pub(super) fn take<T: DataType + 'static>(&mut self, optional: bool) -> Result<(Vec<T::T>, Vec<i16>)> {
         let what = self.what;
         let reader: ColumnReader = self.group.get_column_reader(self.next).map_err(|e| unreadable(what, &e))?;
         self.next += 1;
@@ -310,11 +338,11 @@ impl Columns<'_> {
         Ok((values, levels))
     }
 
-    fn numbers(&mut self) -> Result<std::vec::IntoIter<i64>> {
+    pub(super) fn numbers(&mut self) -> Result<std::vec::IntoIter<i64>> {
         Ok(self.take::<Int64Type>(false)?.0.into_iter())
     }
 
-    fn words(&mut self) -> Result<std::vec::IntoIter<ByteArray>> {
+    pub(super) fn words(&mut self) -> Result<std::vec::IntoIter<ByteArray>> {
         Ok(self.take::<ByteArrayType>(false)?.0.into_iter())
     }
 
@@ -337,7 +365,7 @@ impl Columns<'_> {
 }
 
 /// A word of a row.
-fn word<'b>(what: &str, bytes: &'b ByteArray) -> Result<&'b str> {
+pub(super) fn word<'b>(what: &str, bytes: &'b ByteArray) -> Result<&'b str> {
     std::str::from_utf8(bytes.data()).map_err(|e| unreadable(what, &e))
 }
 
@@ -361,15 +389,8 @@ pub(crate) fn read_some<R: ChunkReader + 'static>(
     index: usize,
     wanted: impl Fn([&str; 4]) -> bool,
 ) -> Result<Vec<Row>> {
-    let schema = reader.metadata().file_metadata().schema_descr();
-    if !(FIRST..=PARSED.get_fields().len()).contains(&schema.num_columns())
-        || schema.columns().iter().zip(PARSED.get_fields()).any(|(c, f)| c.name() != f.name())
-    {
-        return Err(Error::corrupt(what, "does not have the columns of format 1"));
-    }
-    let group = reader.get_row_group(index).map_err(|e| unreadable(what, &e))?;
-    let count = group.metadata().num_rows() as usize;
-    let mut c = Columns { what, group, rows: count, next: 0 };
+    let mut c = Columns::open(what, reader, index)?;
+    let count = c.rows;
     let mut pos = c.numbers()?;
     let mut key = c.words()?;
     let mut domain = c.words()?;
@@ -396,7 +417,7 @@ pub(crate) fn read_some<R: ChunkReader + 'static>(
     let mut manager_op = c.words()?;
     let mut managed_fields = c.payload()?;
     let mut sealed = c.payload()?;
-    let keyed = schema.num_columns() > FIRST;
+    let keyed = reader.metadata().file_metadata().schema_descr().num_columns() > FIRST;
     let mut hash_key = if keyed { c.payload()? } else { vec![None; count].into_iter() };
 
     let mut rows = Vec::new();

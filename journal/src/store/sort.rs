@@ -3,6 +3,9 @@
 //! The library sorts a few answers by kind and the rest by nothing, so most is read off the text: the status, the code
 //! in the store's own document, and what the transport says. Each cause that a person has to put right has a remedy of
 //! its own.
+//!
+//! **Invariant.** What a store tells back of credentials is in no error, nor in its causes: errors reach terminals and logs
+//! [`without_secrets`].
 
 use object_store::path::Path;
 
@@ -305,7 +308,7 @@ pub(crate) fn is_mute(error: &object_store::Error) -> bool {
 /// Sorts a store's error by remedy.
 pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
     use object_store::Error as E;
-    let text = Error::causes(&error);
+    let (text, secret) = without_secrets(Error::causes(&error));
     let out = |kind, reason: String| Error::new(kind, path.to_string(), reason);
     if let Some(page) = page(&text) {
         return out(page, format!("something else than the store answered: {}", before_page(&text)))
@@ -338,7 +341,7 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
         ),
         (E::NotImplemented { .. } | E::NotSupported { .. }, _) => (
             ErrorKind::Invalid,
-            format!("the store cannot do this: {error}"),
+            format!("the store cannot do this: {text}"),
             Some("Hindcast needs create-if-absent, get and list"),
             PLAIN,
         ),
@@ -352,12 +355,55 @@ pub(crate) fn convert(path: &Path, error: object_store::Error) -> Error {
         )),
         None => hint.map(str::to_owned),
     };
-    let error = out(kind, reason).with_outage(outage).with_source(error);
+    let told = out(kind, reason).with_outage(outage);
+    let told = if secret { told.with_source(Told(text)) } else { told.with_source(error) };
     match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
+        Some(hint) => told.with_hint(hint),
+        None => told,
     }
 }
+
+/// What S3 tells back of a request that it does not accept: its headers, among them the session's token and a key of the customer's,
+/// and what they were signed as.
+const TOLD_BACK: [&str; 6] = [
+    "CanonicalRequest",
+    "CanonicalRequestBytes",
+    "StringToSign",
+    "StringToSignBytes",
+    "SignatureProvided",
+    "AWSAccessKeyId",
+];
+
+/// The same with a number behind it: the token that has expired, or is of somebody else.
+const TOKENS: &str = "Token-";
+
+/// A text without what a store tells back of credentials, and whether there was any of that.
+fn without_secrets(text: String) -> (String, bool) {
+    let is_secret = |name: &str| TOLD_BACK.contains(&name) || name.starts_with(TOKENS);
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, behind)) = rest.split_once('<') {
+        out.push_str(before);
+        let Some((name, inside)) = behind.split_once('>').filter(|(name, _)| is_secret(name)) else {
+            out.push('<');
+            rest = behind;
+            continue;
+        };
+        // One that was cut off has no end.
+        rest = inside.split_once(&format!("</{name}>")).map_or("", |(_, rest)| rest);
+    }
+    let found = out.len() + rest.len() < text.len();
+    if found {
+        out.push_str(rest);
+        return (out, true);
+    }
+    (text, false)
+}
+
+/// Stands for an error among the causes that held secrets.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Told(String);
 
 /// The region that an answer says the bucket is in.
 fn region(text: &str) -> Option<&str> {

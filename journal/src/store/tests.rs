@@ -318,3 +318,51 @@ fn each_cause_that_needs_a_hand_has_a_remedy_of_its_own() {
     let error = convert(&Path::from("x"), denied(&status("403 Forbidden", &code("AccessDenied"))));
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Denied, "x: the store refused permission"));
 }
+
+#[test]
+fn what_a_store_tells_back_of_credentials_is_in_no_error() {
+    let body = "<Error><Code>SignatureDoesNotMatch</Code><Message>m &lt; n</Message><AWSAccessKeyId>planted</AWSAccessKeyId>\
+                <StringToSign>AWS4-HMAC-SHA256 planted</StringToSign><SignatureProvided>planted</SignatureProvided>\
+                <CanonicalRequest>PUT /b/k x-amz-security-token:planted x-amz-server-side-encryption-customer-key:planted\
+                </CanonicalRequest><Token-0>planted</Token-0><RequestId>R1</RequestId><CanonicalRequestBytes>planted";
+    let text = format!("Error performing PUT http://s - Server returned non-2xx status code: 403 Forbidden: {body}");
+    let source = || text.clone().into();
+    for error in [
+        object_store::Error::Generic { store: "S3", source: source() },
+        object_store::Error::PermissionDenied { path: "x".into(), source: source() },
+        object_store::Error::Unauthenticated { path: "x".into(), source: source() },
+        object_store::Error::NotSupported { source: source() },
+    ] {
+        let error = convert(&Path::from("p/x"), error);
+        let told = format!("{} {error} {error:?} {}", Error::causes(&error), error.told());
+        assert!(!told.contains("planted"), "{told}");
+        assert!(told.contains("RequestId") || error.kind() != ErrorKind::Denied, "the rest is told: {told}");
+    }
+    let whole = text_of("<Error><Code>SlowDown</Code><RequestId>R1</RequestId></Error> a < b > c");
+    assert!(whole.contains("<RequestId>R1</RequestId></Error> a < b > c"), "{whole}");
+}
+
+/// What is told of an answer.
+fn text_of(text: &str) -> String {
+    Error::causes(&convert(&Path::from("p/x"), object_store::Error::Generic { store: "S3", source: text.into() }))
+}
+
+#[tokio::test]
+async fn the_newest_fact_is_found_again_with_two_requests_and_also_where_the_bucket_went_back() {
+    let (store, ailing) = ailing(1..=300, &[]).await;
+    let asked = async || {
+        ailing.requests.store(0, Ordering::Relaxed);
+        let found = store.newest_fact("fact").await.expect("is read").map(|(n, _)| n);
+        (found, ailing.requests.load(Ordering::Relaxed))
+    };
+    assert!(matches!(asked().await, (Some(300), 10..=80)));
+    assert_eq!(asked().await, (Some(300), 2));
+    store.create(&store.layout().meta("fact", 301), Bytes::from_static(b"301")).await.expect("is created");
+    assert!(matches!(asked().await, (Some(301), 2..=12)));
+    assert_eq!(asked().await, (Some(301), 2));
+    for n in 200..=301 {
+        ailing.memory.delete(&store.layout().meta("fact", n)).await.expect("is removed");
+    }
+    assert!(matches!(asked().await, (Some(199), _)), "an older copy is in its place");
+    assert_eq!(asked().await, (Some(199), 2));
+}

@@ -8,17 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 
 use super::{
-    Progress, Report, Stage, Tell,
+    Asked, Progress, Report, Stage, Tell,
+    custody::Custody,
+    expired::Decided,
     inventory::Inventory,
     report::{Findings, Verdict},
     seals::Statements,
 };
 use crate::{
     Journal, Position, Result,
-    checkpoint::{Checkpoint, Manifest},
+    checkpoint::{Checkpoint, Expired, Manifest, is_landmark},
     error::ErrorKind,
+    layout::CUSTODY,
     level::{HIGHEST, Merged},
-    proof::{fact_of, point_of},
+    proof::{EXPIRY, fact_of, point_of},
     segment::sha256,
 };
 
@@ -31,22 +34,39 @@ pub(super) struct Live {
     pub(super) checkpoints: BTreeMap<Position, Checkpoint>,
     /// By first segment, level and last segment.
     pub(super) merged: BTreeMap<(u64, u8, u64), Merged>,
-    /// Merged files that any manifest ever named.
-    ever: BTreeSet<(u64, u8, u64)>,
+    /// Merged files that any manifest ever named: nothing removes them but what trims lower levels below the boundary, and expiry.
+    pub(super) ever: BTreeSet<(u64, u8, u64)>,
+    /// The manifests that the newest goes on from.
+    pub(super) pages: BTreeSet<u64>,
+    /// The manifest below which manifests may be gone, and the newest.
+    pruned: (u64, u64),
     /// The segment below which segments may be gone.
     pub(super) boundary: u64,
+    /// What was decided to expire.
+    pub(super) decided: Decided,
+    /// What was told of data keys.
+    pub(super) custody: Custody,
+    /// What the newest manifest says of that.
+    expired: Option<Expired>,
 }
 
 impl Live {
     fn once(&mut self, manifest: &Manifest) {
         self.ever.extend(manifest.merged.iter().map(|merged| (merged.first, merged.level, merged.last)));
+        self.pruned = (self.pruned.0.max(manifest.pruned), self.pruned.1.max(manifest.number));
+    }
+
+    /// Whether a fact may have been removed. Pages are missed by what goes on from them.
+    fn may_be_gone(&self, fact: &str, number: u64) -> bool {
+        let (below, newest) = self.pruned;
+        fact == "manifest" && number < below && !is_landmark(number, newest)
     }
 }
 
 /// Looks at every file beside the log.
 pub(super) async fn check(
     journal: &Journal,
-    inventory: &Inventory,
+    (asked, inventory): (&Asked, &Inventory),
     stated: &Statements,
     findings: &mut Findings,
     report: &mut Report,
@@ -87,6 +107,12 @@ pub(super) async fn check(
                     Err(error) => findings.add(Verdict::Altered, &name, format!("is no boundary: {error}")),
                 }
             }
+            if fact == EXPIRY {
+                live.decided.take(journal, number, &bytes, &asked.trust, (&mut *findings, &mut *report));
+            }
+            if fact == CUSTODY {
+                live.custody.take(journal, number, &bytes, &asked.trust, (&mut *findings, &mut *report));
+            }
             if fact == "manifest" {
                 match Manifest::parse(number, &bytes) {
                     Ok(manifest) => live.once(&manifest),
@@ -97,14 +123,16 @@ pub(super) async fn check(
     }
     for (fact, numbers) in &facts {
         for number in numbers.first().copied().unwrap_or(1)..=numbers.last().copied().unwrap_or(0) {
-            if !numbers.contains(&number) {
+            if !numbers.contains(&number) && !live.may_be_gone(fact, number) {
                 let reason = "is not there, though one before it and one after it are";
                 findings.add(Verdict::Missing, format!("meta/{fact}/{number:020}"), reason);
             }
         }
     }
-    gone(inventory, stated, findings, report);
+    live.custody.back(journal, inventory, findings);
+    gone(inventory, stated, &live, findings, report);
     named(journal, facts.get("manifest").cloned().unwrap_or_default(), findings, &mut live).await?;
+    live.decided.follow(journal, live.expired.as_ref(), findings);
     absent(inventory, &live, findings);
     Ok(live)
 }
@@ -122,9 +150,12 @@ fn exchanged(by_digest: &BTreeMap<&str, &str>, name: &str, digest: &str) -> Stri
 }
 
 /// Files that were stated and are not there.
-fn gone(inventory: &Inventory, stated: &Statements, findings: &mut Findings, report: &mut Report) {
+fn gone(inventory: &Inventory, stated: &Statements, live: &Live, findings: &mut Findings, report: &mut Report) {
     let mut points: BTreeSet<&str> = BTreeSet::new();
     for name in stated.files.keys().filter(|name| !inventory.beside.contains_key(*name)) {
+        if fact_of(name).is_some_and(|(fact, number)| live.may_be_gone(fact, number)) || live.custody.lets_go(name) {
+            continue;
+        }
         if let Some(folder) = point_of(name) {
             let mut left = inventory.beside.range(folder.to_owned()..).take_while(|(name, _)| name.starts_with(folder));
             if left.next().is_none() || inventory.beside.contains_key(&format!("{folder}delete")) {
@@ -139,7 +170,7 @@ fn gone(inventory: &Inventory, stated: &Statements, findings: &mut Findings, rep
 
 /// What the newest manifest that can be read names, and the pages before it.
 async fn named(journal: &Journal, numbers: BTreeSet<u64>, findings: &mut Findings, live: &mut Live) -> Result<()> {
-    let mut next = numbers.last().copied();
+    let (mut next, mut newest) = (numbers.last().copied(), true);
     while let Some(number) = next {
         let own = format!("meta/manifest/{number:020}");
         let manifest = match Manifest::page(journal, number).await {
@@ -149,7 +180,12 @@ async fn named(journal: &Journal, numbers: BTreeSet<u64>, findings: &mut Finding
                 if !findings.has(&own) {
                     findings.add(Verdict::Missing, own, "is not there, and a later manifest goes on from it");
                 }
-                next = numbers.range(..number).next_back().copied();
+                // Or it was the newest long ago, when names were listed, and was removed since.
+                let later = match newest {
+                    true => super::late::newest(journal).await?.filter(|later| *later > number),
+                    false => None,
+                };
+                next = later.or_else(|| numbers.range(..number).next_back().copied());
                 continue;
             }
             Err(error) => return Err(error),
@@ -158,6 +194,10 @@ async fn named(journal: &Journal, numbers: BTreeSet<u64>, findings: &mut Finding
         if next.is_some_and(|next| next >= number) {
             findings.add(Verdict::Altered, own, "goes on from a manifest that is not before it");
             next = None;
+        }
+        live.pages.extend(next);
+        if std::mem::take(&mut newest) {
+            live.expired = manifest.expired().cloned();
         }
         for checkpoint in manifest.checkpoints {
             live.checkpoints.entry(checkpoint.pos).or_insert(checkpoint);
@@ -171,7 +211,10 @@ async fn named(journal: &Journal, numbers: BTreeSet<u64>, findings: &mut Finding
 
 /// Files that a manifest names and that are not there.
 fn absent(inventory: &Inventory, live: &Live, findings: &mut Findings) {
-    for pos in live.checkpoints.keys().filter(|pos| !inventory.checkpoints.contains(pos)) {
+    let (base, begin) = (live.decided.base().unwrap_or(0), live.decided.begin());
+    // Those that are kept are looked at by themselves.
+    let wanted = live.checkpoints.keys().filter(|pos| **pos >= base);
+    for pos in wanted.filter(|pos| !inventory.checkpoints.contains(pos)) {
         let reason = "is not there, and the manifest names it: readers of moments behind it find nothing to start from";
         let remedy = "put the object back from a copy of the bucket; moments before it are read all the same";
         findings.helped(Verdict::Missing, format!("checkpoints/{pos:020}.parquet"), reason, remedy);
@@ -181,8 +224,8 @@ fn absent(inventory: &Inventory, live: &Live, findings: &mut Findings) {
     for (first, level, last) in live.ever.iter().copied() {
         // Below the boundary a file of the highest level stands for those of lower ones, and these are removed.
         let over = highest.range(..=first).next_back().is_some_and(|(_, end)| *end >= last);
-        let removed = level < HIGHEST && last < live.boundary && over;
-        if removed || inventory.merged.contains(&(first, level, last)) {
+        let trimmed = level < HIGHEST && last < live.boundary && over;
+        if inventory.merged.contains(&(first, level, last)) || last < begin || trimmed {
             continue;
         }
         let (reason, remedy) = match live.merged.contains_key(&(first, level, last)) {

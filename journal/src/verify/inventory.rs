@@ -9,10 +9,11 @@ use object_store::path::Path;
 
 use super::{Progress, Stage, Tell, numbers::Numbers};
 use crate::{
-    Journal, Position, Result,
-    layout::Layout,
+    Journal, Position, Result, bundle,
+    layout::{CURSORS, Layout, cursor_name},
     level::HIGHEST,
     proof::{FACTS, SEAL},
+    segment::KNOCK,
 };
 
 /// How many names are between two words of progress.
@@ -50,7 +51,10 @@ enum Sort {
     Checkpoint(Position),
     Statement(u64),
     Beside,
+    Table,
     Repository,
+    Knock,
+    Cursor,
     Foreign,
 }
 
@@ -88,7 +92,13 @@ impl Inventory {
             Sort::Checkpoint(pos) => _ = self.checkpoints.insert(pos),
             Sort::Statement(number) => _ = self.statements.insert(number),
             Sort::Beside => _ = self.beside.insert(name.to_owned(), size),
+            // It follows from the manifest, and is made anew from that where it is taken away.
+            Sort::Table => {}
             Sort::Repository => self.repository += 1,
+            // It says nothing of the past, and goes when it was answered.
+            Sort::Knock => {}
+            // How far others were told of the past says nothing of it, and is written by who need not hold the journal.
+            Sort::Cursor => {}
             Sort::Foreign => self.foreign.push(name.to_owned()),
         }
     }
@@ -104,9 +114,11 @@ fn sort(layout: &Layout, name: &str, path: &Path) -> Sort {
         (["checkpoints", _], _) if Layout::number(path).is_some_and(|pos| is(layout.checkpoint(pos))) => {
             Layout::number(path).map_or(Sort::Foreign, Sort::Checkpoint)
         }
+        (["log", "_delta_log", file], _) if is_of_table(layout, file, path) => Sort::Table,
         (["log", _, _], _) => match Layout::numbers(name) {
             Some((level, first, last))
-                if (1..=HIGHEST).contains(&level)
+                if (level <= HIGHEST)
+                    && (level > bundle::LEVEL || bundle::is_block(first, last))
                     && (1..=last).contains(&first)
                     && last < MOST
                     && is(layout.merged(level, first, last)) =>
@@ -116,6 +128,9 @@ fn sort(layout: &Layout, name: &str, path: &Path) -> Sort {
             _ => Sort::Foreign,
         },
         (["meta", SEAL, _], Some(n)) if is(layout.meta(SEAL, n)) => Sort::Statement(n),
+        (["meta", KNOCK, _], Some(n)) if is(layout.meta(KNOCK, n)) => Sort::Knock,
+        (["meta", CURSORS, _], Some(n)) if is(layout.meta(CURSORS, n)) => Sort::Cursor,
+        (["meta", fact, _], Some(n)) if cursor_name(fact).is_some() && is(layout.meta(fact, n)) => Sort::Cursor,
         (["meta", fact, _], Some(n)) if FACTS.contains(fact) && is(layout.meta(fact, n)) => Sort::Beside,
         (["keys", _], _) => Sort::Beside,
         (["points", _, file], _) if is_of_point(file) => Sort::Beside,
@@ -123,6 +138,15 @@ fn sort(layout: &Layout, name: &str, path: &Path) -> Sort {
         (["files", ..], _) => Sort::Repository,
         _ => Sort::Foreign,
     }
+}
+
+fn is_of_table(layout: &Layout, file: &str, path: &Path) -> bool {
+    let numbered = |tail: &str, own: fn(&Layout, u64) -> Path| {
+        file.strip_suffix(tail).and_then(|number| number.parse().ok()).is_some_and(|n| own(layout, n) == *path)
+    };
+    numbered(".json", Layout::table_commit)
+        || numbered(".checkpoint.parquet", Layout::table_checkpoint)
+        || layout.table_hint() == *path
 }
 
 fn is_of_point(file: &str) -> bool {

@@ -3,7 +3,8 @@
 //! **Invariants.** (1) A segment that cannot be read is taken from a merged file that holds it; if there is none, what is behind
 //! it is looked at all the same [`Log::substitute`]. (2) Of a merged file only what its segments say beside their rows is kept while
 //! they are compared with it, the chain values among that, which fix the rows [`Log::open`]. (3) What a seal, a checkpoint or a merged
-//! file says of positions or segments that are not there tells that the end of the log was cut off [`Log::end`].
+//! file says of positions or segments that are not there tells that the end of the log was cut off [`Log::end`], unless the log went on
+//! since names were listed, which is looked at too [`Log::go_on`].
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::{
     Asked, Progress, Report, Sealed, Stage, Tell,
     beside::Live,
     inventory::Inventory,
+    late,
     report::{Findings, Verdict},
     seals::{self, Statements},
     states::{States, Target},
@@ -69,7 +71,11 @@ pub(super) struct Log<'a> {
     findings: &'a mut Findings,
     report: &'a mut Report,
     statements: Statements,
-    live: Live,
+    live: &'a Live,
+    /// The segment below which segments may be gone, by now.
+    boundary: u64,
+    /// Merged files that came since names were listed.
+    later: Vec<(u64, u8, u64)>,
     /// What the next segment must follow from.
     link: Link,
     before: Option<Meta>,
@@ -89,7 +95,7 @@ pub(super) struct Log<'a> {
 }
 
 /// The name of a segment.
-fn segment_name(number: u64) -> String {
+pub(super) fn segment_name(number: u64) -> String {
     format!("wal/{number:020}.parquet")
 }
 
@@ -109,7 +115,7 @@ impl<'a> Log<'a> {
         asked: &'a Asked,
         inventory: &'a Inventory,
         statements: Statements,
-        live: Live,
+        live: &'a Live,
         findings: &'a mut Findings,
         report: &'a mut Report,
     ) -> Self {
@@ -123,9 +129,8 @@ impl<'a> Log<'a> {
                 stretches.entry(stretch.from).or_default().push((*number, stretch.clone()));
             }
         }
-        if let Some((pos, chain)) = &asked.known {
-            let by = "what was asked for".to_owned();
-            anchors.entry(*pos).or_default().push(Anchor { chain: chain.clone(), by, sure: true, made: None });
+        for (pos, chain, by, sure) in asked.held() {
+            anchors.entry(pos).or_default().push(Anchor { chain, by, sure, made: None });
         }
         Self {
             journal,
@@ -135,6 +140,8 @@ impl<'a> Log<'a> {
             report,
             statements,
             live,
+            boundary: live.boundary,
+            later: Vec::new(),
             link: Link::default(),
             before: None,
             missing: None,
@@ -154,9 +161,23 @@ impl<'a> Log<'a> {
         let merged = self.inventory.merged.iter();
         let first = self.inventory.segments.first().into_iter().chain(merged.clone().map(|m| m.0)).min();
         let last = merged.map(|m| m.2).chain([self.inventory.segments.last()]).max().unwrap_or(0);
-        let first = first.unwrap_or(1);
+        // What has expired and is still there is not looked at.
+        let mut first = first.unwrap_or(1);
+        if first > self.boundary.max(self.live.decided.begin()) {
+            self.later = late::merged(self.journal, self.inventory).await?;
+            for (begin, level, last) in self.later.clone() {
+                let path = self.journal.store().layout().merged(level, begin, last);
+                if begin < first && self.journal.store().exists(&path).await? {
+                    first = begin;
+                }
+            }
+        }
+        let first = first.max(self.live.decided.begin());
         self.report.segments = (first, last);
-        self.states = States::new(self.targets().await?, first);
+        self.report.expired = self.live.decided.kept(self.journal, &self.inventory.checkpoints, self.findings).await?;
+        let targets = self.targets().await?;
+        self.left(first);
+        self.states = States::new(targets, first, self.live.decided.base());
         self.begin(first);
         let mut read = std::pin::pin!(self.read(first..last + 1));
         while let Some((number, read)) = read.next().await {
@@ -164,10 +185,12 @@ impl<'a> Log<'a> {
                 tell(Progress { stage: Stage::Log, done: number + 1 - first, of: last + 1 - first });
             }
             self.open(number).await?;
+            let mut damaged = false;
             let found = match read {
                 Ok(segment) => segment,
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     self.findings.error(segment_name(number), &error);
+                    damaged = true;
                     None
                 }
                 Err(error) => return Err(error),
@@ -181,7 +204,7 @@ impl<'a> Log<'a> {
                 Some(segment) => Some(segment),
                 None => self.substitute(number).await?,
             };
-            self.note_missing(number, found.is_some());
+            self.note_missing(number, found.is_some() || damaged);
             match found {
                 Some(segment) => self.take(&segment, raw).await?,
                 None => self.states.broken(),
@@ -189,19 +212,43 @@ impl<'a> Log<'a> {
             self.open.retain(|open| open.last > number);
         }
         self.note_missing(last + 1, true);
+        let last = self.go_on(last).await?;
         self.end(last).await
     }
 
-    /// Reads segments, several at once; those that are not there are `None`.
+    /// Goes on behind the last segment that was listed, while something was made when the log went further.
+    async fn go_on(&mut self, mut last: u64) -> Result<u64> {
+        while self.cut_off(last).is_some() {
+            let (segment, raw) = match self.journal.segment(last + 1).await {
+                Ok(segment) => (segment, true),
+                Err(error) if error.kind() == ErrorKind::NotFound => match self.substitute(last + 1).await? {
+                    Some(segment) => (segment, false),
+                    None => break,
+                },
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    self.findings.error(segment_name(last + 1), &error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            last += 1;
+            self.take(&segment, raw).await?;
+            self.report.segments.1 = last;
+        }
+        Ok(last)
+    }
+
+    /// Reads segments, several at once; those that are not there are `None`. Above the boundary each is asked for, for it may have come
+    /// while names were listed.
     fn read(&self, numbers: std::ops::Range<u64>) -> impl Stream<Item = (u64, Result<Option<Segment>>)> + use<> {
         let journal = self.journal.clone();
         let present: Vec<std::ops::Range<u64>> = self.inventory.segments.ranges(numbers.clone());
-        let mut at = 0;
+        let (mut at, boundary) = (0, self.live.boundary);
         let named = numbers.map(move |number| {
             while present.get(at).is_some_and(|range| range.end <= number) {
                 at += 1;
             }
-            (number, present.get(at).is_some_and(|range| range.contains(&number)))
+            (number, number >= boundary || present.get(at).is_some_and(|range| range.contains(&number)))
         });
         stream::iter(named)
             .map(move |(number, there)| {
@@ -220,11 +267,25 @@ impl<'a> Log<'a> {
             .buffered(READ_AHEAD)
     }
 
+    /// How many files are there that need not be.
+    fn left(&mut self, first: u64) {
+        let Some(expired) = &mut self.report.expired else { return };
+        let segments: u64 = self.inventory.segments.ranges(1..first).iter().map(|range| range.end - range.start).sum();
+        let merged = self.inventory.merged.iter().filter(|(_, _, last)| *last < first).count() as u64;
+        expired.left += segments + merged;
+    }
+
     /// What the log begins with.
     fn begin(&mut self, first: u64) {
-        if first > 1 && first > self.live.boundary {
+        let decided = self.live.decided.begin();
+        if decided > 1 && first > decided {
+            let reason = format!(
+                "is missing, with all before segment {first}: the log is to begin with it, whatever has expired"
+            );
+            self.findings.nowhere(segment_name(decided), first - 1, reason);
+        } else if first > 1 && first > self.live.boundary.max(decided) {
             let reason = format!("is missing, with all before segment {first}: the boundary says that it is there");
-            self.findings.add(Verdict::Missing, segment_name(self.live.boundary.max(1)), reason);
+            self.findings.nowhere(segment_name(self.live.boundary.max(1)), first - 1, reason);
         }
         if let Some(anchors) = self.anchors.remove(&0) {
             let start = hex(&chain_start(self.journal.cluster()));
@@ -236,8 +297,7 @@ impl<'a> Log<'a> {
 
     /// Notes segments that are nowhere: one finding for those that follow one another.
     fn note_missing(&mut self, number: u64, found: bool) {
-        let raw = self.inventory.segments.contains(number);
-        if !found && !raw {
+        if !found {
             self.missing.get_or_insert(number);
             return;
         }
@@ -246,7 +306,7 @@ impl<'a> Log<'a> {
             1 => "is missing: the rows of that time are unknown".to_owned(),
             more => format!("is missing, and so are the {} behind it: the rows of that time are unknown", more - 1),
         };
-        self.findings.add(Verdict::Missing, segment_name(from), reason);
+        self.findings.nowhere(segment_name(from), number - 1, reason);
     }
 
     /// Opens the merged files that begin with a segment.
@@ -294,17 +354,21 @@ impl<'a> Log<'a> {
     async fn substitute(&mut self, number: u64) -> Result<Option<Segment>> {
         let held = |held: &[Segment]| held.iter().find(|segment| segment.meta.segment == number).cloned();
         if let Some(segment) = held(&self.held) {
-            self.tell_substituted(number);
+            self.tell_substituted(number).await?;
             return Ok(Some(segment));
         }
         let of = self.inventory.merged.iter().filter(|(first, _, last)| (*first..=*last).contains(&number));
         let open = |level, first, last| self.open.iter().any(|open| open.name == merged_name(level, first, last));
         let of: Vec<_> = of.copied().filter(|(first, level, last)| open(*level, *first, *last)).collect();
-        for (first, level, last) in of {
+        if of.is_empty() && self.missing.is_none() {
+            self.later = late::merged(self.journal, self.inventory).await?;
+        }
+        let later = self.later.iter().copied().filter(|(first, _, last)| (*first..=*last).contains(&number));
+        for (first, level, last) in of.into_iter().chain(later.collect::<Vec<_>>()) {
             match Merged::read_named(self.journal, level, first..=last).await {
                 Ok(segments) => {
                     self.held = segments;
-                    self.tell_substituted(number);
+                    self.tell_substituted(number).await?;
                     return Ok(held(&self.held));
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {}
@@ -331,11 +395,16 @@ impl<'a> Log<'a> {
     }
 
     /// Below the boundary a merged file is all there need be of a segment.
-    fn tell_substituted(&mut self, number: u64) {
-        if number >= self.live.boundary && !self.inventory.segments.contains(number) {
+    async fn tell_substituted(&mut self, number: u64) -> Result<()> {
+        if number < self.boundary || self.inventory.segments.contains(number) {
+            return Ok(());
+        }
+        self.boundary = late::boundary(self.journal, self.boundary).await?;
+        if number >= self.boundary {
             let reason = "is not there; its rows are not lost, since a merged file holds them";
             self.findings.add(Verdict::Missing, segment_name(number), reason);
         }
+        Ok(())
     }
 
     /// Looks at one segment.
@@ -382,6 +451,9 @@ impl<'a> Log<'a> {
     /// Checks that a segment follows from the one before it.
     fn follow(&mut self, meta: &Meta) {
         let number = meta.segment;
+        if self.before.is_none() {
+            self.live.decided.begins(meta, self.findings);
+        }
         match &self.before {
             None if number == 1 && (meta.first, meta.chain_before) != (1, chain_start(self.journal.cluster())) => {
                 let reason = "does not begin the log: its position or chain value is not the first";
@@ -533,14 +605,22 @@ impl<'a> Log<'a> {
     /// whole.
     async fn targets(&mut self) -> Result<Vec<Target>> {
         let mut targets = Vec::new();
+        let base = self.live.decided.base().unwrap_or(0);
         for pos in &self.inventory.checkpoints {
+            // It is kept, or it is to go.
+            if *pos < base {
+                continue;
+            }
             if let Some(named) = self.live.checkpoints.get(pos) {
                 targets.push(Target { pos: *pos, cut: named.cut(), named: Some(named.clone()) });
                 continue;
             }
             match WholeCheckpoint::read(self.journal, *pos).await {
                 Ok(whole) => targets.push(Target { pos: *pos, cut: whole.own.cut(), named: None }),
-                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.findings.add(Verdict::Missing, checkpoint_name(*pos), "went away while it was looked at");
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
                     self.findings.error(checkpoint_name(*pos), &error);
                 }
                 Err(error) => return Err(error),
@@ -549,8 +629,8 @@ impl<'a> Log<'a> {
         Ok(targets)
     }
 
-    /// What the end of the log says.
-    async fn end(mut self, last: u64) -> Result<()> {
+    /// What was made when the log went further than to a segment.
+    fn cut_off(&self, last: u64) -> Option<String> {
         let mut cut_off: Option<String> = None;
         for anchor in self.anchors.range(self.report.last + 1..).flat_map(|(_, anchors)| anchors) {
             if anchor.sure || self.asked.trust.is_empty() {
@@ -561,20 +641,28 @@ impl<'a> Log<'a> {
         if let Some(by) = stretched.chain(self.running.iter().map(|(statement, ..)| *statement)).next() {
             cut_off.get_or_insert_with(|| format!("a seal's statement ({by})"));
         }
-        let states = std::mem::take(&mut self.states);
-        for pos in states.ahead() {
+        for pos in self.states.ahead() {
             cut_off.get_or_insert_with(|| checkpoint_name(pos));
         }
         let named = self.live.checkpoints.values().filter(|named| named.segment > last).map(|named| named.pos);
         for pos in named {
             cut_off.get_or_insert_with(|| checkpoint_name(pos));
         }
+        cut_off
+    }
+
+    /// What the end of the log says.
+    async fn end(mut self, last: u64) -> Result<()> {
+        let cut_off = self.cut_off(last);
+        let states = std::mem::take(&mut self.states);
         if let Some(by) = cut_off {
             let reason = format!("is missing, and perhaps more behind it: {by} was made when the log went further");
             self.findings.add(Verdict::Missing, segment_name(last + 1), reason);
         }
         states.end(self.journal, self.findings, self.report).await?;
         let merged = self.inventory.merged.iter();
+        let begin = self.live.decided.begin();
+        let merged = merged.filter(|(_, _, last)| *last >= begin);
         let merged = merged.filter(|(first, level, last)| !self.findings.has(&merged_name(*level, *first, *last)));
         self.report.merged = merged.count() as u64;
         let sealed = self.report.sealed.as_ref().map_or((0, 0), |sealed| (sealed.pos + 1, sealed.segment));

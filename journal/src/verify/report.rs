@@ -60,6 +60,29 @@ pub struct Sealed {
     pub segment: u64,
 }
 
+/// What was decided to expire, by the newest statement that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiration {
+    /// The statement's number.
+    pub number: u64,
+    /// The first segment that the log still has.
+    pub segment: u64,
+    /// The first position in it.
+    pub pos: Position,
+    /// The base.
+    pub base: Position,
+    /// When it was decided.
+    pub time: Micros,
+    /// Who signed it, if anybody did.
+    pub key: Option<String>,
+    /// Whether the signature was checked.
+    pub checked: bool,
+    /// The kept cuts that are what it says.
+    pub kept: u64,
+    /// Files that are to go and are still there; they are not looked at.
+    pub left: u64,
+}
+
 /// What no seal vouches for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unsealed {
@@ -103,6 +126,8 @@ pub struct Report {
     pub sealed: Option<Sealed>,
     /// What lies behind it.
     pub unsealed: Unsealed,
+    /// What was decided to expire.
+    pub expired: Option<Expiration>,
     /// What could not be compared with anything, in words.
     pub unproven: Vec<String>,
     /// Objects of the repository of files, which are not looked at.
@@ -128,7 +153,11 @@ pub(super) const COPY: &str = "put the object back from a copy or an older versi
 
 /// Findings, one for each file: the first that is said of one stands.
 #[derive(Debug, Default)]
-pub(super) struct Findings(BTreeMap<String, Finding>);
+pub(super) struct Findings {
+    all: BTreeMap<String, Finding>,
+    /// Of segments that are nowhere, the first and the last of those that follow one another.
+    holes: BTreeMap<String, u64>,
+}
 
 impl Findings {
     pub(super) fn add(&mut self, verdict: Verdict, file: impl Into<String>, reason: impl Into<String>) {
@@ -143,7 +172,7 @@ impl Findings {
         remedy: impl Into<String>,
     ) {
         let (file, reason, remedy) = (file.into(), reason.into(), remedy.into());
-        self.0.entry(file.clone()).or_insert(Finding { file, verdict, reason, remedy });
+        self.all.entry(file.clone()).or_insert(Finding { file, verdict, reason, remedy });
     }
 
     /// A file that could not be read as what it must be.
@@ -166,10 +195,31 @@ impl Findings {
     }
 
     pub(super) fn has(&self, file: &str) -> bool {
-        self.0.contains_key(file)
+        self.all.contains_key(file)
+    }
+
+    /// Segments that are nowhere, by the name of the first.
+    pub(super) fn nowhere(&mut self, file: String, last: u64, reason: String) {
+        self.holes.insert(file.clone(), last);
+        self.add(Verdict::Missing, file, reason);
+    }
+
+    /// The last of the segments that are nowhere from a file on.
+    pub(super) fn hole(&self, file: &str) -> Option<u64> {
+        self.holes.get(file).copied()
+    }
+
+    /// The names of files of a verdict.
+    pub(super) fn of(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
+        self.all.values().filter(move |finding| finding.verdict == verdict).map(|finding| finding.file.as_str())
+    }
+
+    /// Takes back what was said of a file.
+    pub(super) fn forget(&mut self, file: &str) {
+        self.all.remove(file);
     }
 
     pub(super) fn into_list(self) -> Vec<Finding> {
-        self.0.into_values().collect()
+        self.all.into_values().collect()
     }
 }

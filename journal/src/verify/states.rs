@@ -56,12 +56,14 @@ pub(super) struct States {
     since: Option<Position>,
     /// The first segment of the log.
     first: u64,
+    /// The position of a checkpoint that the statement of an expiry vouches for.
+    vouched: Option<Position>,
     rows: u64,
 }
 
 impl States {
     /// The way to these targets, from the first segment there is.
-    pub(super) fn new(all: Vec<Target>, first: u64) -> Self {
+    pub(super) fn new(all: Vec<Target>, first: u64, vouched: Option<Position>) -> Self {
         let (mut targets, mut astray): (VecDeque<Target>, _) = (VecDeque::new(), Vec::new());
         for target in all {
             match targets.back().is_none_or(|before| target.cut.reaches(&before.cut)) {
@@ -70,7 +72,7 @@ impl States {
             }
         }
         let state = (first == 1).then(State::default);
-        Self { targets, astray, state, since: (first == 1).then_some(1), first, ..Self::default() }
+        Self { targets, astray, state, since: (first == 1).then_some(1), first, vouched, ..Self::default() }
     }
 
     /// Nothing is known of a segment.
@@ -152,6 +154,11 @@ impl States {
                 }
             } else if self.since.is_some_and(|since| since <= whole.own.fold_from) {
                 match loaded(&whole) {
+                    Ok(state) if self.vouched == Some(target.pos) => {
+                        self.state = Some(state);
+                        self.proven.push(whole.own.clone());
+                        report.checkpoints += 1;
+                    }
                     Ok(state) => {
                         self.state = Some(state);
                         report.unproven.push(format!(

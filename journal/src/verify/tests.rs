@@ -1,6 +1,8 @@
 //! Journals that are whole, and what somebody without the key would do to one: files with the right digests.
 
 mod exhaustive;
+mod expired;
+mod moving;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,6 +14,7 @@ use super::*;
 use crate::{
     Change, Parts, Reader, Writer,
     checkpoint::{Checkpoint, Manifest},
+    custody,
     cut::MAIN,
     encode::{Base, Encoder, Observation},
     facts::{self, Discovery},
@@ -19,7 +22,7 @@ use crate::{
     level::Merged,
     proof::Ledger,
     row::{Op, Source},
-    seal::{DataKeys, Key, Secrets},
+    seal::{self, DataKeys, Key, Secrets},
     segment::{self, FrontierPoint, FrontierVector},
     writer::Identity,
 };
@@ -146,6 +149,11 @@ impl World {
         let store = self.journal.store();
         store.probe().await.expect("the store holds");
         assert!(self.writer.can_seal("ns").await, "makes a data key");
+        if let Some(key) = self.writer.keys().first() {
+            let deed = seal::Deed::Wrapped { keys: vec!["older-000000".to_owned()], to: key.id() };
+            let by = custody::By { key, who: "host/a" };
+            custody::state(&self.journal, by, deed, Vec::new(), Vec::new()).await.expect("is told");
+        }
         let files = [
             ("meta/alias/00000000000000000001", r#"{"alias":"prod"}"#),
             ("meta/boundary/00000000000000000001", r#"{"segment":1}"#),
@@ -163,7 +171,7 @@ impl World {
     }
 
     async fn verify(&self, keys: &[Arc<Key>]) -> Report {
-        let asked = Asked { trust: Trust::new(keys, Vec::new()).expect("keys"), known: None };
+        let asked = Asked { trust: Trust::new(keys, Vec::new()).expect("keys"), ..Default::default() };
         verify(&self.journal, &asked, &|_| {}).await.expect("the store answers")
     }
 
@@ -221,13 +229,90 @@ async fn a_whole_journal_is_found_whole_and_what_is_behind_its_seal_is_said() {
     assert_eq!((report.unsealed.rows, report.unsealed.segments, report.checkpoints), (1, 2, 3));
     assert_eq!(report.unsealed.files.len(), 1, "the new manifest: {:?}", report.unsealed.files);
     // What was told once can be asked for later.
-    let asked = |pos, chain: &str| Asked { trust: Trust::default(), known: Some((pos, chain.to_owned())) };
+    let asked = |pos, chain: &str| Asked {
+        trust: Trust::default(),
+        known: Some((pos, chain.to_owned())),
+        ..Default::default()
+    };
     let ask = async |asked: &Asked| verify(&world.journal, asked, &|_| {}).await.expect("the store answers");
     assert_eq!(found(&ask(&asked(sealed.pos, &sealed.chain)).await), []);
     let other = ask(&asked(sealed.pos, &"0".repeat(64))).await;
     assert_eq!(found(&other), [(wal(9).as_str(), Verdict::Altered)]);
     let further = ask(&asked(sealed.pos + 99, &sealed.chain)).await;
     assert_eq!(found(&further), [(wal(12).as_str(), Verdict::Missing)]);
+}
+
+#[tokio::test]
+async fn a_journal_older_than_the_seal_that_is_told_elsewhere_is_found_to_be() {
+    let keys = [key("one", 1)];
+    let mut world = World::full(&keys).await;
+    let before: Vec<(Path, Bytes)> = {
+        let store = world.journal.store();
+        let listed = store.list(store.layout().root(), None).await.expect("lists");
+        let mut files = Vec::new();
+        for found in listed {
+            files.push((found.path.clone(), store.get(&found.path).await.expect("is there")));
+        }
+        files
+    };
+    world.put(&["a"]).await;
+    world.seal().await;
+    let store = world.journal.store().clone();
+    let newest = Newest::read(&store, &keys[0]).await.expect("reads").expect("is sealed");
+    let trust = Trust::new(&keys, Vec::new()).expect("keys");
+    assert!(newest.is_of("uid-1") && !newest.is_of("uid-2"));
+    assert_eq!((newest.is_signed(&trust), newest.is_signed(&Trust::default())), (Some(true), None));
+    assert_eq!(Newest { pos: newest.pos + 1, ..newest.clone() }.is_signed(&trust), Some(false));
+    assert_eq!(Newest::read(&store, &key("two", 2)).await.expect("reads"), None, "another key says nothing of it");
+    let told = |newest: &Newest, checked| Asked {
+        trust: trust.clone(),
+        told: vec![(newest.clone(), "the cluster".to_owned(), checked)],
+        ..Asked::default()
+    };
+    let ask =
+        async |journal: &Journal, asked: &Asked| verify(journal, asked, &|_| {}).await.expect("the store answers");
+    assert_eq!(found(&ask(&world.journal, &told(&newest, true)).await), []);
+    // The bucket as it was before: by itself it is whole.
+    let inner = Arc::new(InMemory::new());
+    for (path, bytes) in before {
+        inner.put(&path, bytes.into()).await.expect("puts");
+    }
+    let older = Journal::open(inner, &Path::from("p"), "uid-1", Parts::system());
+    assert!(
+        newest.is_in(world.journal.store()).await.expect("reads") && !newest.is_in(older.store()).await.expect("reads")
+    );
+    let alone = Asked { trust: trust.clone(), ..Asked::default() };
+    assert_eq!(found(&ask(&older, &alone).await), []);
+    let report = ask(&older, &told(&newest, true)).await;
+    let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+    assert!(
+        finding.verdict == Verdict::Missing && finding.reason.contains("the seal that the cluster tells of"),
+        "{finding:?}"
+    );
+    // Another history of the same length.
+    let other = Newest { chain: "0".repeat(64), ..newest };
+    let report = ask(&world.journal, &told(&other, true)).await;
+    assert!(report.findings.iter().any(|finding| finding.verdict == Verdict::Altered), "{:?}", report.findings);
+}
+
+#[tokio::test]
+async fn the_log_of_the_delta_table_is_known_by_its_names_and_vouches_for_nothing() {
+    let keys = [key("one", 1)];
+    let world = World::full(&keys).await;
+    let mut table = crate::delta::Table::default();
+    table.follow(&world.journal, true).await.expect("follows").expect("there are merged files");
+    let folder = world.journal.store().layout().table();
+    let put = async |name: &str| world.overwrite(&folder.clone().join(name), Bytes::from("anything")).await;
+    for name in ["_last_checkpoint", "00000000000000000100.json", "00000000000000000100.checkpoint.parquet"] {
+        put(name).await;
+    }
+    assert_eq!(found(&world.verify(&keys).await), []);
+    for name in ["100.json", "00000000000000000100.crc", "part-0.parquet"] {
+        put(name).await;
+        let file = format!("log/_delta_log/{name}");
+        assert_eq!(found(&world.verify(&keys).await), [(file.as_str(), Verdict::Foreign)]);
+        world.inner.delete(&folder.clone().join(name)).await.expect("is removed");
+    }
 }
 
 #[tokio::test]

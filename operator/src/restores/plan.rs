@@ -69,6 +69,9 @@ async fn past(session: &Session, timeline: &mut Timeline, t: &T, said: &str) -> 
         return Err(Error::new(ErrorKind::Unavailable, format!("at {said}"), reason)
             .with_hint("it is tried again; an earlier moment can be had at once"));
     }
+    if let Some(thinned) = &moment.thinned {
+        return Err(thinned.refused(format!("at {said}")));
+    }
     Ok(then)
 }
 

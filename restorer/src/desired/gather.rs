@@ -13,7 +13,10 @@ use hindcast_journal::{
     Error, Moment, Past, Result,
     cut::{At, MAIN},
     exact::Value,
-    fold::{ObjectKey, Scope},
+    facts::{Gap, Grade},
+    fold::{KindState, ObjectKey, Scope},
+    parts::Micros,
+    row::Revision,
     seal,
 };
 
@@ -109,7 +112,8 @@ impl Known {
     /// What the journal knows of now.
     pub(crate) async fn gather(timeline: &mut Timeline, selection: &Selection) -> Result<Self> {
         let now = timeline.at(&At::NowOpen).await?;
-        let (mut present, kinds) = present(&now, &selection.scope()).await?;
+        let (mut present, mut kinds) = present(&now, &selection.scope()).await?;
+        unread(now.moment(), &mut kinds);
         if let What::Namespace(namespace) = &selection.what {
             let itself = needs::itself(namespace);
             present.extend(self::present(&now, &itself).await?.0);
@@ -119,17 +123,41 @@ impl Known {
     }
 }
 
+/// Where the newest part of the log cannot be read and was gone around, more may have happened to every kind since: as in any interval
+/// that is lost.
+fn unread(now: &Moment, kinds: &mut BTreeMap<String, KindState>) {
+    let Some(hole) = &now.hole else { return };
+    for kind in kinds.values_mut() {
+        let Some(at) = now.cut.domains.get(&kind.discovery.domain) else { continue };
+        let gap = Gap {
+            from: at.rv,
+            to: Revision::MAX,
+            grade: Grade::Lost,
+            time_from: hole.since.unwrap_or(now.time),
+            time_to: hole.until.map_or(Micros::MAX, |(until, _)| until),
+            reason: format!("{} of the log cannot be read", hole.what()),
+            recovered: 0,
+            unknown: Vec::new(),
+            unknown_total: 0,
+        };
+        kind.gaps.push((at.incarnation, gap));
+    }
+}
+
 /// Refuses a moment that the journal does not know.
 fn known(moment: &Moment) -> Result<()> {
     if moment.before_start || moment.cut.domains.is_empty() {
         return Err(Error::invalid("the moment asked for", "is before the journal begins")
             .with_hint("`hindcast status` shows since when it is protected; ask for a later moment"));
     }
+    if let Some(hole) = &moment.hole {
+        return Err(hole.refused("the moment asked for"));
+    }
     if moment.beyond.is_some() {
         return Err(Error::invalid("the moment asked for", "is later than the journal knows")
             .with_hint("ask for an earlier moment, or wait for `hindcast run` to catch up"));
     }
-    Ok(())
+    moment.thinned.map_or(Ok(()), |thinned| Err(thinned.refused("the moment asked for")))
 }
 
 /// Refuses an open cut, where a kind that lags behind it is one that the selection can hold.

@@ -4,6 +4,9 @@
 //! read, for the questions of this timeline alone [`Timeline::close`]. (2) What the journal holds itself is read from
 //! there: its bounds of time are better than those of a late look.
 //!
+//! Who has only the bucket waits, and asks the journal's writer by a knock ([`hindcast_journal::knock`]): that is the one thing
+//! that a reader writes, and the answer is the same without it, only later.
+//!
 //! Not here: whether the cluster is the journal's, which whoever gives the client has made sure of; how one closes a
 //! kind ([`hindcast_cluster::cut`]).
 
@@ -11,12 +14,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use hindcast_cluster::cut::{self, Closed, Unclosed};
 use hindcast_journal::{
-    Change, Error, Past, Result,
+    Change, Error, Journal, Past, Result,
     cut::At,
     encode::{Encoder, Observation},
     error::ErrorKind,
     facts::Discovery,
     fold::Scope,
+    knock::Knocks,
     parts::Micros,
     row::{Revision, Source},
     seal::Secrets,
@@ -34,8 +38,18 @@ const GOING_EVERY: Duration = Duration::from_secs(1);
 /// How long closing may take: about three seconds in all but the busiest clusters.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);
 
-/// A journal whose newest segment is older than this is not being written: one that is idle writes every minute.
-const IDLE: Micros = 90_000_000;
+/// A journal that is closed up to an older moment is not being written: one that is idle writes every two minutes how far it has
+/// seen, and bookmarks come every minute.
+const IDLE: Micros = 240_000_000;
+
+/// What is on its way into the bucket is waited for so long before a reader knocks.
+const KNOCK_AFTER: Duration = Duration::from_millis(900);
+
+/// Who waits for less than an answer takes at the least does not knock.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// How often a reader knocks: its first may be taken for one that was answered just then.
+const KNOCKS: u32 = 3;
 
 /// How long a change that was seen live may take to be in the bucket, while a Hindcast runs.
 const ARRIVAL: Duration = Duration::from_secs(3);
@@ -81,17 +95,26 @@ impl Timeline {
         self.drop_durable(ARRIVAL.min(wait), &seen.frontier, &mut seen.changes).await
     }
 
-    /// Waits for segments that close the moment.
-    pub async fn wait(&mut self, at: &At, mut past: Past, wait: Duration) -> Result<Past> {
+    /// Waits for segments that close the moment, and knocks for them. What comes with a moment that was not closed is why the
+    /// journal's writer could not be asked for more, or that it did not answer.
+    pub async fn wait(&mut self, at: &At, mut past: Past, wait: Duration) -> Result<(Past, Option<Error>)> {
         let clock = self.clock();
-        let end = clock.monotonic() + wait;
-        while !past.moment().closed && clock.monotonic() < end {
+        let begin = clock.monotonic();
+        let mut knocking = Knocking::new(self.reader.journal());
+        while !past.moment().closed && clock.monotonic().saturating_sub(begin) < wait {
             clock.sleep(LOOK_EVERY).await;
             if self.refresh().await? {
                 past = self.at(at).await?;
             }
+            // What is still to come no writer can have seen.
+            let is_past = !matches!(at, At::Time(time) | At::BeforeTime(time) if *time > clock.now());
+            let is_due = is_past && wait >= ANSWER && clock.monotonic().saturating_sub(begin) >= KNOCK_AFTER;
+            if !past.moment().closed && is_due {
+                knocking.knock(self.reader.answered()).await;
+            }
         }
-        Ok(past)
+        let why = if past.moment().closed { None } else { knocking.why(self.reader.answered()) };
+        Ok((past, why))
     }
 
     /// Leaves nothing in what is read that only the cluster told.
@@ -231,6 +254,42 @@ impl Timeline {
         }
         changes.sort_by_key(|change| change.rv);
         (changes, reached)
+    }
+}
+
+/// A reader that knocks.
+struct Knocking {
+    knocks: Knocks,
+    /// The newest that was left.
+    left: Option<u64>,
+    count: u32,
+    /// Why none can be left.
+    refused: Option<Error>,
+}
+
+impl Knocking {
+    fn new(journal: &Journal) -> Self {
+        Self { knocks: Knocks::of(journal), left: None, count: 0, refused: None }
+    }
+
+    /// Leaves a knock, unless one waits.
+    async fn knock(&mut self, answered: u64) {
+        let waits = self.left.is_some_and(|left| left > answered);
+        if waits || self.refused.is_some() || self.count == KNOCKS {
+            return;
+        }
+        self.count += 1;
+        let next = answered.saturating_add(1);
+        match self.knocks.leave(next).await {
+            Ok(()) => self.left = Some(next),
+            // A store that is away is told of by whoever reads from it.
+            Err(error) => self.refused = Some(error),
+        }
+    }
+
+    fn why(self, answered: u64) -> Option<Error> {
+        let waits = self.left.is_some_and(|left| left > answered);
+        self.refused.or_else(|| waits.then(Knocks::unanswered))
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use hindcast_journal::{
     Result, Row,
+    cut::Hole,
     facts::Gap,
-    fold::{Scope, State},
+    fold::{ObjectKey, Scope, State},
     parts::Micros,
-    read::Tail,
+    read::{Behind, Crossed, Tail},
     row::Op,
     segment::FrontierVector,
 };
@@ -22,6 +23,7 @@ const HISTORY: usize = 200_000;
 pub struct Follow {
     walk: Walk,
     tail: Tail,
+    behind: Behind,
     range: Range,
     scope: Scope,
 }
@@ -32,6 +34,9 @@ impl Timeline {
         let since = range.since.unwrap_or(Micros::MIN);
         let until = range.until.unwrap_or(Micros::MAX);
         let (walk, _, frontier) = self.walk(range, scope).await?;
+        let reaches =
+            |hole: &Hole| hole.since.is_none_or(|from| from <= until) && hole.until.is_none_or(|(to, _)| to >= since);
+        let holes = walk.holes.into_iter().filter(reaches).collect();
         let overlaps = |gap: &Gap| gap.time_from <= until && gap.time_to >= since;
         let kinds = walk.state.kinds;
         let gaps = kinds
@@ -45,6 +50,7 @@ impl Timeline {
             gaps,
             jumps: walk.jumps,
             turns: walk.turns,
+            holes,
             kinds,
             last: walk.state.last,
             frontier,
@@ -53,11 +59,11 @@ impl Timeline {
 
     /// The same, to go on with what becomes durable.
     pub async fn follow(&mut self, range: &Range, scope: &Scope) -> Result<Follow> {
-        let (walk, tail, _) = self.walk(range, scope).await?;
-        Ok(Follow { walk, tail, range: range.clone(), scope: scope.clone() })
+        let (walk, (tail, behind), _) = self.walk(range, scope).await?;
+        Ok(Follow { walk, tail, behind, range: range.clone(), scope: scope.clone() })
     }
 
-    async fn walk(&self, range: &Range, scope: &Scope) -> Result<(Walk, Tail, FrontierVector)> {
+    async fn walk(&self, range: &Range, scope: &Scope) -> Result<(Walk, (Tail, Behind), FrontierVector)> {
         let since = range.since.unwrap_or(Micros::MIN);
         let (state, mut segments) = self.reader.history(since, scope, range.labels || range.named).await?;
         let places = range.named.then(|| Places::of(&state, &self.rules));
@@ -68,15 +74,22 @@ impl Timeline {
             events: VecDeque::new(),
             jumps: Vec::new(),
             turns: Vec::new(),
+            holes: Vec::new(),
+            behind: None,
             truncated: false,
         };
-        while let Some(segment) = segments.next().await? {
+        loop {
+            let next = segments.next().await?;
+            if let Some(crossed) = segments.crossed().await? {
+                walk.cross(crossed);
+            }
+            let Some(segment) = next else { break };
             walk.run(&segment.rows, range, scope)?;
             // Rows behind the last that was wanted were looked at too.
             walk.state.last = walk.state.last.max(segment.meta.last);
         }
-        let frontier = segments.frontier().clone();
-        Ok((walk, segments.into_tail(), frontier))
+        let (frontier, behind) = (segments.frontier().clone(), segments.behind());
+        Ok((walk, (segments.into_tail(), behind), frontier))
     }
 }
 
@@ -88,9 +101,17 @@ impl Follow {
         (std::mem::take(&mut walk.events).into(), std::mem::take(&mut walk.jumps), std::mem::take(&mut walk.turns))
     }
 
+    /// The parts of the log that could not be read and were gone around, since this was asked before.
+    pub fn holes(&mut self) -> Vec<Hole> {
+        std::mem::take(&mut self.walk.holes)
+    }
+
     /// Waits for more of the log to become durable.
     pub async fn more(&mut self) -> Result<()> {
         let run = self.tail.next().await?;
+        if let Some(crossed) = self.behind.crossed(&mut self.tail).await? {
+            self.walk.cross(crossed);
+        }
         self.walk.run(&run.rows, &self.range, &self.scope)
     }
 }
@@ -106,10 +127,46 @@ struct Walk {
     events: VecDeque<Event>,
     jumps: Vec<Jump>,
     turns: Vec<Turn>,
+    /// What could not be read and was gone around.
+    holes: Vec<Hole>,
+    /// The newest of them, with what the state behind it holds.
+    behind: Option<Crossed>,
     truncated: bool,
 }
 
 impl Walk {
+    /// Goes on behind what cannot be read, with the state that is known behind it. What is told of labels and of list elements
+    /// until that state was taken is of that state.
+    fn cross(&mut self, mut crossed: Crossed) {
+        let last = self.state.last;
+        match crossed.state.take() {
+            Some(state) => self.state = state,
+            None => self.state.objects.clear(),
+        }
+        self.state.last = self.state.last.max(last);
+        self.given = Given::default();
+        if let Some(places) = &mut self.places {
+            places.forget();
+        }
+        self.holes.push(crossed.hole.clone());
+        self.behind = Some(crossed);
+    }
+
+    /// Takes a row into the state. Behind what cannot be read an object is known from the state there on, or else once it is written
+    /// in full.
+    fn apply(&mut self, row: &Row, scope: &Scope) -> Result<()> {
+        match &self.behind {
+            Some(behind) if behind.holds(row) => Ok(()),
+            Some(_) if row.op.is_object() => {
+                if self.state.apply(row, scope, None).is_err() {
+                    self.state.objects.remove(&ObjectKey::of(row));
+                }
+                Ok(())
+            }
+            _ => self.state.apply(row, scope, None),
+        }
+    }
+
     fn run(&mut self, rows: &[Row], range: &Range, scope: &Scope) -> Result<()> {
         let since = range.since.unwrap_or(Micros::MIN);
         let until = range.until.unwrap_or(Micros::MAX);
@@ -129,7 +186,7 @@ impl Walk {
     fn step(&mut self, row: &Row, scope: &Scope, wanted: bool, labels: bool) -> Result<()> {
         let labels_before = if wanted && labels { self.state.labels(row) } else { None };
         if labels || !row.op.is_object() {
-            self.state.apply(row, scope, None)?;
+            self.apply(row, scope)?;
         } else {
             self.state.last = row.pos;
         }

@@ -32,6 +32,11 @@ impl Places {
         Self { objects: known.collect(), rules: rules.clone() }
     }
 
+    /// Knows no object any more, until it is written in full.
+    pub(super) fn forget(&mut self) {
+        self.objects.clear();
+    }
+
     /// The place of each operation of a row's patch, and the text that stood there; none where they are not known. The
     /// object goes on to what it is after.
     pub(super) fn step(&mut self, row: &Row) -> (Vec<String>, Vec<Option<Value>>) {

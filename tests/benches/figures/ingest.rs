@@ -105,6 +105,7 @@ async fn through_the_watcher(initial: &[Step], stream: &[Told]) -> Result<Took> 
         encoder: Encoder::new(Secrets::Sealed(key)),
         metrics: Metrics::default(),
         commands,
+        kept: None,
     };
     let watched = watcher::run(Settings::default(), parts, std::future::pending());
     tokio::select! {

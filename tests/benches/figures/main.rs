@@ -6,6 +6,8 @@
 //!
 //! - `mix`, `bytes`, `ingest` ([`ingest`], [`size`]): one process, memory store, the seeded workload.
 //! - `read` ([`read`]): a journal of 500,000 changes in a folder.
+//! - `years` ([`years`]): one of 10,000,000, in a folder and far away.
+//! - `month` ([`month`]): requests and dollars, counted in simulated time.
 //! - `restore` ([`restore`]): real API server and etcd, a journal in a folder, and a bare client beside.
 //! - `latency`, `close`, `memory`, `heal` ([`live`]): real API server, etcd, MinIO and `hindcast run`.
 
@@ -14,10 +16,12 @@
 mod feed;
 mod ingest;
 mod live;
+mod month;
 mod read;
 mod replay;
 mod restore;
 mod size;
+mod years;
 
 use std::{
     process::ExitCode,
@@ -25,11 +29,13 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
 
 /// Seed of every workload here.
 const SEED: u64 = 0x1d_ca57;
 
-const NAMES: [&str; 9] = ["mix", "bytes", "ingest", "read", "latency", "close", "memory", "heal", "restore"];
+const NAMES: [&str; 11] =
+    ["mix", "bytes", "ingest", "read", "years", "month", "latency", "close", "memory", "heal", "restore"];
 
 fn main() -> ExitCode {
     match figures() {
@@ -59,6 +65,8 @@ fn figures() -> Result<()> {
             "bytes" => one_core().block_on(size::bytes(quick))?,
             "ingest" => one_core().block_on(ingest::ingest(quick))?,
             "read" => one_core().block_on(read::read(quick))?,
+            "years" => one_core().block_on(years::years(quick))?,
+            "month" => month::month(quick),
             "latency" => all_cores().block_on(live::latency(quick))?,
             "close" => all_cores().block_on(live::close(quick))?,
             "memory" => all_cores().block_on(live::memory(quick))?,
@@ -96,7 +104,7 @@ fn spent() -> Duration {
 }
 
 /// Wall and processor time of a piece of work.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Took {
     wall: Duration,
     cpu: Duration,

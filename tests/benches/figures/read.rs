@@ -32,37 +32,32 @@ const BINARY: &str = env!("CARGO_BIN_EXE_hindcast-under-test");
 const PER_SEGMENT: usize = 100;
 /// Moments asked for in each figure.
 const MOMENTS: usize = 7;
+/// How often segments are removed that merged files hold too, by the workload's clock.
+const TRIM: Micros = 3_600_000_000;
 
 /// What a question needs to know of the journal.
 #[derive(Debug, Serialize, Deserialize)]
-struct Written {
-    begin: Micros,
-    end: Micros,
+pub(crate) struct Written {
+    pub(crate) begin: Micros,
+    pub(crate) end: Micros,
     /// A pod and a config map that live through all of it.
-    pod: (String, String),
+    pub(crate) pod: (String, String),
     config: (String, String),
     bytes: u64,
     checkpoints: u64,
+    /// How long writing took, and merging of it.
+    pub(crate) wrote: Took,
+    pub(crate) merging: Took,
+    /// Rows that were taken into merged files, each as often as it was.
+    pub(crate) merged: u64,
 }
 
 /// Takes the figures.
 pub(crate) async fn read(quick: bool) -> Result<()> {
     let changes = if quick { 80_000 } else { 500_000 };
     let dir = Workdir::new()?;
-    let kept = std::env::var_os("HINDCAST_FIGURES_DIR").map(PathBuf::from);
-    let folder = kept.unwrap_or_else(|| dir.path().to_owned()).join(format!("journal-{changes}"));
-    let note = folder.join("written.json");
-    if !note.exists() && folder.exists() {
-        // A run that was stopped half-way left a journal that no second one can go on with.
-        std::fs::remove_dir_all(&folder)?;
-    }
-    let bucket = folder.join("bucket");
+    let (bucket, written) = kept(&dir, "journal", changes, if quick { 2_000 } else { 20_000 }).await?;
     let journal = on_folder(&bucket, Parts::system())?;
-    if !note.exists() {
-        let written = write(&bucket, changes, if quick { 2_000 } else { 20_000 }).await?;
-        std::fs::write(&note, serde_json::to_vec(&written)?)?;
-    }
-    let written: Written = serde_json::from_slice(&std::fs::read(&note)?)?;
     let size = written.bytes as f64 / 1e6;
     row(
         "read: the journal",
@@ -97,6 +92,7 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
         }
         told(
             &format!("read: {what}, library"),
+            "",
             times,
             &format!("`Timeline::resolve` + `view`, one thread; {objects} objects"),
         );
@@ -110,10 +106,11 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
     ] {
         let mut times = Vec::new();
         for &moment in &moments {
-            times.push(run(&bucket, &args, moment)?);
+            times.push(run(&bucket, &args, Some(moment))?);
         }
         told(
             &format!("read: {what}, binary"),
+            "",
             times,
             &format!("`hindcast {} --at T`, process start to end", args.first().copied().unwrap_or_default()),
         );
@@ -125,6 +122,7 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
         let history = timeline.history(&range, &pod).await?;
         told(
             &format!("read: log of one pod, {what}"),
+            "",
             vec![begun.stop()],
             &format!("`Timeline::history`, {} changes of it", history.events.len()),
         );
@@ -132,7 +130,25 @@ pub(crate) async fn read(quick: bool) -> Result<()> {
     Ok(())
 }
 
-fn told(figure: &str, mut times: Vec<Took>, how: &str) {
+/// The journal of a figure, written now or by an earlier run that kept it.
+pub(crate) async fn kept(dir: &Workdir, what: &str, changes: usize, objects: u64) -> Result<(PathBuf, Written)> {
+    let kept = std::env::var_os("HINDCAST_FIGURES_DIR").map(PathBuf::from);
+    let folder = kept.unwrap_or_else(|| dir.path().to_owned()).join(format!("{what}-{changes}"));
+    let note = folder.join("written.json");
+    if !note.exists() && folder.exists() {
+        // A run that was stopped half-way left a journal that no second one can go on with.
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let bucket = folder.join("bucket");
+    if !note.exists() {
+        let written = write(&bucket, changes, objects).await?;
+        std::fs::write(&note, serde_json::to_vec(&written)?)?;
+    }
+    let written: Written = serde_json::from_slice(&std::fs::read(&note)?)?;
+    Ok((bucket, written))
+}
+
+pub(crate) fn told(figure: &str, target: &str, mut times: Vec<Took>, how: &str) {
     times.sort_unstable();
     let text = |took: &Took| format!("{} ({} CPU)", millis(took.wall), millis(took.cpu));
     let (median, most) = (times.get(times.len() / 2), times.last());
@@ -141,7 +157,7 @@ fn told(figure: &str, mut times: Vec<Took>, how: &str) {
         (Some(once), _) => text(once),
         _ => String::new(),
     };
-    row(figure, "", &text, how);
+    row(figure, target, &text, how);
 }
 
 /// Processor time of all children that have ended, in hundredths of a second.
@@ -153,11 +169,11 @@ fn of_children() -> Result<Duration> {
     Ok(Duration::from_millis((ticks(13)? + ticks(14)?) * 10))
 }
 
-fn one(kind: &str, of: &(String, String)) -> Scope {
+pub(crate) fn one(kind: &str, of: &(String, String)) -> Scope {
     Scope { kinds: Some(vec![kind.to_owned()]), namespace: Some(of.0.clone()), name: Some(of.1.clone()) }
 }
 
-fn on_folder(folder: &Path, parts: Parts) -> Result<Journal> {
+pub(crate) fn on_folder(folder: &Path, parts: Parts) -> Result<Journal> {
     std::fs::create_dir_all(folder)?;
     Ok(feed::on(Arc::new(LocalFileSystem::new_with_prefix(folder)?), parts))
 }
@@ -177,8 +193,10 @@ async fn write(bucket: &Path, changes: usize, objects: u64) -> Result<Written> {
     let journal = on_folder(bucket, Parts { clock: clock.clone(), ..Parts::system() })?;
     let journal = &journal;
     let mut writer = feed::writer(journal, &key).await?;
-    let mut merger = Merger::new(Policy::default().levels);
-    let mut grown = 0;
+    let policy = Policy::default();
+    let mut merger = Merger::new(policy.levels);
+    let (mut grown, mut trimmed) = (0, workload.time());
+    let (begun, mut merging, mut merged) = (Watch::start(), Took::default(), 0);
     let mut feed = Feed::new(&key);
     let initial = workload.initial();
     let begin = workload.time();
@@ -215,9 +233,20 @@ async fn write(bucket: &Path, changes: usize, objects: u64) -> Result<Written> {
         grown += done.bytes;
         if merger.is_due(workload.time(), grown) {
             grown = 0;
-            while merger.step(journal, done.segment).await?.is_some() {}
+            let begun = Watch::start();
+            while let Some(made) = merger.step(journal, done.segment).await? {
+                merged += (made.rows.1 + 1).saturating_sub(made.rows.0);
+            }
+            let took = begun.stop();
+            merging = Took { wall: merging.wall + took.wall, cpu: merging.cpu + took.cpu };
         }
-        if compactor::plan(tail, &Policy::default()).is_some() {
+        if let Some(keep) = policy.keep.filter(|_| workload.time() - trimmed >= TRIM) {
+            trimmed = workload.time();
+            if let Some(trim) = compactor::trimmable(journal, keep).await? {
+                trim.execute(journal).await?;
+            }
+        }
+        if compactor::plan(tail, &policy).is_some() {
             let report = compactor::execute(journal, "figures", writer.epoch()).await?;
             checkpoints += u64::from(report.checkpoint.is_some());
             tail = report.tail;
@@ -241,14 +270,19 @@ async fn write(bucket: &Path, changes: usize, objects: u64) -> Result<Written> {
         config: config.context("there are config maps")?,
         bytes,
         checkpoints,
+        wrote: begun.stop(),
+        merging,
+        merged,
     })
 }
 
 /// One call of the binary, from its start to its end.
-fn run(bucket: &Path, args: &[&str], moment: Micros) -> Result<Took> {
-    let at = jiff::Timestamp::from_microsecond(moment)?.to_string();
+pub(crate) fn run(bucket: &Path, args: &[&str], moment: Option<Micros>) -> Result<Took> {
     let mut command = Command::new(BINARY);
-    command.args(args).args(["--at", &at, "--journal", &format!("file://{}", bucket.display())]);
+    command.args(args).args(["--journal", &format!("file://{}", bucket.display())]);
+    if let Some(moment) = moment {
+        command.args(["--at", &jiff::Timestamp::from_microsecond(moment)?.to_string()]);
+    }
     command.env("TZ", "UTC").env("HOME", bucket).env("KUBECONFIG", bucket.join("none")).env_remove("HINDCAST_KEY_FILE");
     let (begun, before) = (Instant::now(), of_children()?);
     let done = command.output()?;

@@ -14,10 +14,10 @@ use hindcast_tests::{
         killed::{Killed, killed},
         trial::{Size, property},
     },
-    soak::{Faults, Lives, Rivals, faults, lives, past_the_history, rivals},
+    soak::{Failover, Faults, Lives, Rivals, failover, faults, lives, past_the_history, past_the_window, rivals},
 };
 
-const ALL: [&str; 6] = ["faults", "lives", "history", "rivals", "rollback", "killed"];
+const ALL: [&str; 8] = ["faults", "lives", "history", "rivals", "failover", "window", "rollback", "killed"];
 
 fn main() -> ExitCode {
     let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
@@ -84,6 +84,11 @@ async fn trial(name: &str) -> Result<String> {
             Ok(property(binary, size).await?.to_string())
         }
         "killed" => killed(binary, Killed { objects: 1_000, kills: 50, apiserver_kills: 5, seed: 1 }).await,
+        "failover" => {
+            let size = Failover { kills: 8, stops: 6, rolls: 12, standby_kills: 4, rate: 300.0 };
+            Ok(failover(binary, size).await?.to_string())
+        }
+        "window" => Ok(past_the_window(binary, Duration::from_secs(30)).await?.to_string()),
         "history" => Ok(past_the_history(binary, Duration::from_mins(1)).await?.to_string()),
         _ => {
             let size = Rivals { quick: 95, pause: Duration::from_secs(5), slow: 5, stopped: Duration::from_mins(1) };

@@ -5,6 +5,7 @@
 //! - [`Minio`]: an S3-compatible store; [`Azurite`] and [`FakeGcs`]: stores as Azure and Google have them.
 //! - [`Kafka`]: a broker, and Kafka's own tools to look at it with.
 //! - [`Moto`]: Amazon's services, as far as a Python package has them.
+//! - [`engines`]: SQL engines that read a journal in place.
 //! - [`Proxy`] and [`HttpProxy`]: faults of connections and of single requests.
 //! - [`ConnectProxy`]: a company's proxy, through which everything has to go.
 //! - [`AggregatedApi`] and [`Webhook`]: what the API server itself depends on, and which can be down.
@@ -24,6 +25,7 @@ pub mod build;
 mod cluster;
 mod connect_proxy;
 mod csi;
+pub mod engines;
 mod fake_clock;
 mod fake_gcs;
 mod http_proxy;
@@ -35,6 +37,7 @@ mod moto;
 mod node;
 pub mod process;
 mod proxy;
+mod python;
 mod terminal;
 pub mod tls;
 mod webhook;

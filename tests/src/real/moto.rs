@@ -1,15 +1,11 @@
 //! moto, which answers as Amazon's services do, as a child process: a Python package in an environment of its own.
 //!
-//! The environment lies in the cache of built servers, named by the hash of its pinned requirements; it is made beside its
-//! place and renamed, under a lock, as the Go servers are ([`super::build`]). It is run by its own `python`, since scripts
-//! in it would name the folder that it was made in.
+//! Not here: the environment ([`super::python`]).
 
-use super::build::{kept, sha256};
-use super::process::{Port, Process, Workdir, tied_to_us};
-use anyhow::{Context, Result, bail};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use super::process::{Port, Process, Workdir};
+use super::python;
+use anyhow::{Context, Result};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is installed, each in one version.
@@ -71,29 +67,5 @@ async fn warm(port: u16) -> Result<()> {
 
 /// The path of the environment's `python`.
 fn ensure() -> Result<PathBuf> {
-    kept("moto", &sha256(REQUIREMENTS), "bin/python", install)
-}
-
-fn install(into: &Path) -> Result<()> {
-    eprintln!("installing moto, the first time about 1 min");
-    let remedy = "moto needs Python 3.10 or newer with its venv module: install python3 and python3-venv";
-    run(Path::new("python3"), &["-m", "venv", &into.display().to_string()]).context(remedy)?;
-    let list = into.join("requirements.txt");
-    fs::write(&list, REQUIREMENTS)?;
-    let list = list.display().to_string();
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", &list];
-    run(&into.join("bin/python"), &install).context("installing moto's packages from the package index (PyPI)")
-}
-
-fn run(program: &Path, args: &[&str]) -> Result<()> {
-    let mut command = tied_to_us(program);
-    let out = command
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("{} is missing", program.display()))?;
-    if !out.status.success() {
-        bail!("{} {}: {}\n{}", program.display(), args.join(" "), out.status, String::from_utf8_lossy(&out.stderr));
-    }
-    Ok(())
+    python::environment("moto", REQUIREMENTS, "1 min")
 }

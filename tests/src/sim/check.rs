@@ -6,8 +6,9 @@
 //!    is of an object born and gone inside a `healed` one;
 //! 3. the log says nothing that did not happen, and marks what it can only tell through a later schema;
 //! 4. the state at revisions, through the public timeline, is the server's state then;
-//! 5. `verify` finds every file to be what was written;
-//! 6. who should be covered at the end is, who should not is not, and nothing is `lost` without a reason.
+//! 5. `verify` finds every file to be what was written [`files`];
+//! 6. the Delta table has each row up to some position once ([`super::table`], [`files`]);
+//! 7. who should be covered at the end is, who should not is not, and nothing is `lost` without a reason.
 //!
 //! A schema change alters what is read of a version: then any reading from the write's schema on is right, and at the
 //! end only the newest. Start at [`check`].
@@ -16,10 +17,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use hindcast_journal::{
-    Journal, Row,
+    Journal, Past, Reader, Row,
     cut::At,
     facts::{self, Gap, Grade, Mark, Uncovered},
     fold::{self, ObjectKey, Scope, State},
+    parts::Micros,
     row::{Op, Source},
     segment::FrontierVector,
     verify::{self, Asked, Verdict},
@@ -35,6 +37,7 @@ use super::{
     faults::Fault,
     harness::some,
     store::Bucket,
+    table,
     world::Process,
 };
 
@@ -43,6 +46,8 @@ pub const PREFIX: &str = "p";
 
 /// Revisions at which the state is compared.
 const CUTS: usize = 10;
+/// How many seeds of a thousand are read as a whole at their end.
+const WHOLE: u64 = 400;
 /// A server's `Date` is cut to a second, and a clock that differs from it by less than a quarter more agrees, in
 /// microseconds.
 pub(super) const CLOCKS_AGREE: i64 = 1_250_000;
@@ -107,7 +112,9 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
             }
         }
     });
-    if !fired.contains_key(&Fault::LongOutage) && !fired.contains_key(&Fault::EtcdSwap) {
+    // What a watch did not tell is lost, and said to be.
+    let misled = Fault::WATCH_BUGS.iter().any(|bug| fired.contains_key(bug));
+    if !misled && !fired.contains_key(&Fault::LongOutage) && !fired.contains_key(&Fault::EtcdSwap) {
         for (kind, known) in &log.state.kinds {
             for (_, gap) in known.gaps.iter().filter(|(_, gap)| gap.grade == Grade::Lost) {
                 problems.push(format!("{kind}: lost without a long outage: {gap:?}"));
@@ -127,7 +134,19 @@ pub async fn check(server: &Server, bucket: &Bucket, events: bool) -> Vec<String
             problems.push(format!("a moment cannot be read: {e}"));
         }
     }
-    problems.extend(whole(&journal).await);
+    some(problems)
+}
+
+/// What `verify` says of every file, and whether the Delta table has each row once. Both read everything, which takes as long as the
+/// history took to be made: so it is of some seeds.
+pub async fn files(server: &Server, bucket: &Bucket) -> Vec<String> {
+    if !server.world().draw(|rng| rng.permille(WHOLE)) {
+        return Vec::new();
+    }
+    let checker = Process::new("auditor", server.world());
+    let journal = Journal::open(bucket.direct(), &Path::from(PREFIX), &server.cluster(), checker.parts());
+    let mut problems = whole(&journal).await;
+    problems.extend(table::check(&journal).await);
     some(problems)
 }
 
@@ -419,6 +438,22 @@ fn closed_time(
     }
 }
 
+/// The same moment, looked for with as little reading as does: what is not the same of it.
+async fn looked(journal: &Journal, past: &Past, time: Micros) -> hindcast_journal::Result<Option<String>> {
+    let other = Reader::open(journal).await?.look(&At::Time(time)).await?;
+    if other.moment() != past.moment() {
+        return Ok(Some(format!("{time} is {:?}, and looked for {:?}", past.moment(), other.moment())));
+    }
+    for scope in [Scope::nothing(), Scope { namespace: Some("default".into()), ..Scope::default() }, Scope::default()] {
+        let (all, few) = (past.state(&scope).await?, other.state(&scope).await?);
+        let (all, few) = (format!("{all:?}"), format!("{few:?}"));
+        if all != few {
+            return Ok(Some(format!("the state at {time} of {scope:?} is {all}, and looked for {few}")));
+        }
+    }
+    Ok(None)
+}
+
 /// A moment, asked of the bucket alone: what was committed by then is in its cut or named as uncertain, and what was
 /// committed later is not in it.
 async fn moment(
@@ -434,6 +469,7 @@ async fn moment(
     let time = begin + server.world().draw(|rng| rng.below((closed - begin) as u64)) as i64;
     let past = journal.at(&At::Time(time)).await?;
     let moment = past.moment();
+    problems.extend(looked(journal, &past, time).await?);
     if moment.beyond.is_some() {
         problems.push(format!("{time} is closed at the end ({closed}), and said to be beyond: {moment:?}"));
     }

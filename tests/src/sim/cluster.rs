@@ -2,34 +2,35 @@
 //!
 //! **Words.** A *member* is one process that protects the cluster; the newest is the one that should win. An *event* is
 //! one of the big things that happen to members, server or store; the small ones (a 429, a cut stream, a lost answer)
-//! are drawn wherever they may happen, each seed with its own selection of them. **Checked beside the oracle**
+//! are drawn wherever they may happen, each seed with its own selection of them. In some seeds members agree by a Lease on
+//! who *leads*, and the others stand by; in some they *prove* meanwhile, again and again, that what they retain is what the cluster's own
+//! lists show, whatever was healed and taken over. **Checked beside the oracle**
 //! ([`super::check`]): who ends by itself ended fenced or unavailable, never corrupt or by a panic; a member that was
 //! overtaken does end; and when faults stop, the rest settles and closes a cut.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt as _;
-use hindcast_cluster::{Connector, NoClient};
-use hindcast_compactor::{self as compactor, Policy, merge::Levels};
-use hindcast_journal::{
-    Journal,
-    cut::MAIN,
-    encode::Encoder,
-    error::ErrorKind as Store,
-    seal::Secrets,
-    segment::FrontierPoint,
-    writer::{Identity, Sabotage, Writer},
-};
-use hindcast_watcher::{Commands, ErrorKind, Handle, Metrics, Settings};
+use hindcast_compactor::{Policy, merge::Levels};
+use hindcast_journal::{Journal, cut::MAIN, segment::FrontierPoint, writer::Sabotage};
+use hindcast_watcher::{ErrorKind, Handle, Settings};
 use object_store::path::Path;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     api::{Server, state::Trouble},
     check::{self, CLOCKS_AGREE, PREFIX},
+    expire::Expiring,
     faults::Fault,
     harness::{Outcome, in_simulated_time, some},
     json::Json,
+    life::{Setup, life},
     restore::{Restored, restore},
     store::Bucket,
     workload::{self, CUSTOM},
@@ -49,11 +50,21 @@ pub struct Profile {
     pub skip_heal: bool,
     /// Events dropped by the server in a thousand, which nobody could notice from the stream alone.
     pub dropped: u64,
+    /// Whether the past is thinned out meanwhile, by processes that die at any step.
+    pub expire: bool,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { steps: 200, events: 4, sabotage: Sabotage::None, skip_heal: false, dropped: 0 }
+        Self { steps: 200, events: 4, sabotage: Sabotage::None, skip_heal: false, dropped: 0, expire: false }
+    }
+}
+
+impl Profile {
+    /// Whether server and members do what they should, as far as they can. Of what is broken on purpose a proof makes an interval that is
+    /// said to be lost: that excuses what the oracle is to find, or the oracle finds no reason for it. So nothing is proven there.
+    fn is_honest(&self) -> bool {
+        matches!(self.sabotage, Sabotage::None) && !self.skip_heal && self.dropped == 0
     }
 }
 
@@ -79,6 +90,9 @@ const SMALL: [(Fault, u64); 18] = [
     (Fault::ListHole, 200),
 ];
 
+/// How long after a round of proofs the next one is begun.
+const PROVE: Duration = Duration::from_secs(10);
+
 /// One seed in so many ends with a restore.
 const RESTORES: u64 = 5;
 
@@ -91,12 +105,26 @@ pub fn simulate(seed: u64, profile: &Profile) -> Outcome {
         world.faults.set(chosen);
         world.faults.set([(Fault::StreamDrop, profile.dropped)]);
         let mut cluster = Cluster::new(&world, profile);
+        let expiring = profile.expire.then(|| Expiring::start(&world, &cluster.server, &cluster.bucket));
         cluster.live().await;
         let mut problems = cluster.calm_down().await;
-        problems.extend(check::check(&cluster.server, &cluster.bucket, cluster.events).await);
+        let whole = match expiring {
+            Some(expiring) => {
+                expiring.stop();
+                let whole = cluster.bucket.whole().await;
+                problems.extend(expiring.check(&whole).await);
+                whole
+            }
+            None => cluster.bucket.clone(),
+        };
+        problems.extend(check::check(&cluster.server, &whole, cluster.events).await);
+        // Of a bucket as if nothing had expired there is no table, and nobody vouches for it.
+        if !profile.expire {
+            problems.extend(check::files(&cluster.server, &cluster.bucket).await);
+        }
         let mut restored = Restored::default();
         if seed.is_multiple_of(RESTORES) && problems.is_empty() && !cluster.has_lost_history() {
-            restored = restore(&cluster.server, &cluster.bucket).await;
+            restored = restore(&cluster.server, &whole).await;
             problems.append(&mut restored.problems);
         }
         let outcome = Outcome::of(seed, &world, &cluster.bucket, some(problems)).await;
@@ -110,6 +138,13 @@ struct Member {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), (ErrorKind, String)>>,
+    leads: Arc<AtomicBool>,
+}
+
+impl Member {
+    fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
+    }
 }
 
 struct Cluster {
@@ -126,14 +161,10 @@ struct Cluster {
     first: u64,
     /// Whether etcd was put back.
     swapped: bool,
-}
-
-struct Connect(Server, Arc<Process>);
-
-impl Connector for Connect {
-    fn connect(&self) -> Result<kube::Client, NoClient> {
-        Ok(self.0.client(&self.1))
-    }
+    /// Whether members stand by for one another.
+    ha: bool,
+    /// Whether they prove.
+    proves: bool,
 }
 
 impl Cluster {
@@ -149,6 +180,8 @@ impl Cluster {
             // The two leases come a moment later.
             first: server.revision() + 2,
             swapped: false,
+            ha: world.draw(|rng| rng.permille(400)),
+            proves: world.draw(|rng| rng.permille(300)) && profile.is_honest(),
             server,
             profile,
             members: Vec::new(),
@@ -209,13 +242,16 @@ impl Cluster {
             include: if self.events { vec!["events".into()] } else { Vec::new() },
             page: 7,
             skip_heal: self.profile.skip_heal,
+            prove_every: self.proves.then_some(PROVE),
             ..Settings::default()
         };
         // So often that a seed reads from several.
         let levels = Levels { lengths: [3_000_000, 12_000_000, 60_000_000], least: 3, weight: 64 << 10 };
         let keep = Some(Duration::from_secs(40));
         let policy = Policy { segments: self.world.draw(|rng| rng.between(4, 24)), levels, keep, ..Policy::default() };
-        let setup = Setup { settings, sabotage: self.profile.sabotage, checkpoints: Some(policy) };
+        let leads = Arc::new(AtomicBool::new(!self.ha));
+        let ha = self.ha.then(|| leads.clone());
+        let setup = Setup { settings, sabotage: self.profile.sabotage, checkpoints: Some(policy), keys: None, ha };
         let life = life(
             process.clone(),
             self.server.clone(),
@@ -237,7 +273,7 @@ impl Cluster {
                 }
             }
         });
-        self.members.push(Member { process, handle, stop: Some(stop), task });
+        self.members.push(Member { process, handle, stop: Some(stop), task, leads });
     }
 
     /// Takes note of who ended, and starts a member when none runs.
@@ -257,15 +293,22 @@ impl Cluster {
             }
         }
         self.members = members;
-        if self.members.is_empty() {
+        let wanted = if self.ha { 2 } else { 1 };
+        while self.members.len() < wanted {
             self.start();
         }
+    }
+
+    /// Whoever protects the cluster, as far as it knows itself.
+    fn leader(&self) -> Option<&Member> {
+        self.members.iter().rev().find(|member| member.leads())
     }
 
     /// Something big happens.
     async fn event(&mut self) {
         let world = self.world.clone();
-        let process = self.members.last().map(|m| m.process.clone());
+        let chosen = if world.draw(|rng| rng.permille(700)) { self.leader() } else { self.members.last() };
+        let process = chosen.or(self.members.last()).map(|m| m.process.clone());
         let Some(process) = process else { return };
         // No two of three clocks are wrong at once.
         let what = match world.draw(|rng| rng.below(35)) {
@@ -432,20 +475,24 @@ impl Cluster {
             self.supervise();
         }
         self.time_goes_on().await;
-        if self.members.len() > 1 {
-            let names: Vec<_> = self.members.iter().map(|m| m.process.name.clone()).collect();
+        let leaders = self.members.iter().filter(|member| member.leads());
+        let names: Vec<_> = leaders.map(|m| m.process.name.clone()).collect();
+        if names.len() > 1 {
             self.problems.push(format!("{names:?} all run: nobody was fenced"));
         }
         // The second one only has to bring a moment.
         let mut wanted = 2;
         for _ in 0..6 {
             self.supervise();
-            let Some(member) = self.members.last() else { continue };
+            let Some(member) = self.leader() else {
+                world.sleep(Duration::from_secs(10)).await;
+                continue;
+            };
             let asked = world.now();
             let close = tokio::time::timeout(Duration::from_mins(1), member.handle.close()).await;
             match close {
                 Ok(Ok(frontier)) => {
-                    world.note(format_args!("closed at {frontier:?}"));
+                    world.note(format_args!("closed at {frontier:?}; proven: {:?}", member.handle.status().proof));
                     // By as much as a clock may be off without being noticed.
                     let time = frontier.get(MAIN).map_or(0, |point| point.time);
                     if time < asked - CLOCKS_AGREE {
@@ -464,10 +511,12 @@ impl Cluster {
             }
         }
         if wanted > 0 {
-            let status = self.members.last().map(|m| m.handle.status());
+            let status = self.leader().map(|m| m.handle.status());
             self.problems.push(format!("nobody closes a cut after the faults have stopped: {status:?}"));
         }
-        if let Some(mut member) = self.members.pop() {
+        // Whoever leads first: nobody may need another to end.
+        self.members.sort_by_key(Member::leads);
+        while let Some(mut member) = self.members.pop() {
             if let Some(stop) = member.stop.take() {
                 let _ = stop.send(());
             }
@@ -503,7 +552,7 @@ impl Cluster {
                     }
                     if last {
                         let frontier = &tail.frontier;
-                        let clocks = self.members.last().map(|member| member.handle.status().clocks.clone());
+                        let clocks = self.leader().map(|member| member.handle.status().clocks.clone());
                         let told = format!("all is closed only up to {frontier:?}; {clocks:?}");
                         self.problems.push(format!("nobody asked for a close, and at {now} {told}"));
                     }
@@ -512,81 +561,5 @@ impl Cluster {
             self.world.sleep(Duration::from_secs(20)).await;
             self.supervise();
         }
-    }
-}
-
-/// How a process is set up.
-pub(super) struct Setup {
-    /// The watcher's settings.
-    pub(super) settings: Settings,
-    /// How its commit is broken on purpose.
-    pub(super) sabotage: Sabotage,
-    /// When it writes checkpoints; never if `None`.
-    pub(super) checkpoints: Option<Policy>,
-}
-
-/// What `run` does: claim the journal, protect the cluster, and write checkpoints behind that.
-pub(super) async fn life(
-    process: Arc<Process>,
-    server: Server,
-    bucket: Bucket,
-    setup: Setup,
-    (handle, commands): (Handle, Commands),
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), (ErrorKind, String)> {
-    let parts = process.parts();
-    let journal = Journal::open(bucket.store(&process), &Path::from(PREFIX), &server.cluster(), parts.clone());
-    let identity = Identity { writer: process.name.clone(), instance: "simulated".to_owned() };
-    let claimed = Writer::claim_with(&journal, identity, None, setup.sabotage).await;
-    let writer = claimed.map_err(|e| {
-        let kind = match e.kind() {
-            Store::Fenced => ErrorKind::Fenced,
-            Store::Unavailable => ErrorKind::Unavailable,
-            _ => ErrorKind::Corrupt,
-        };
-        (kind, format!("claim: {e}"))
-    })?;
-    let behind = checkpoints(setup.checkpoints, journal.clone(), handle, (process.name.clone(), writer.epoch()));
-    let parts = hindcast_watcher::Parts {
-        parts,
-        connector: Arc::new(Connect(server, process)),
-        journal,
-        writer,
-        encoder: Encoder::new(Secrets::Dropped),
-        metrics: Metrics::new(&prometheus::Registry::new()),
-        commands,
-    };
-    let ended = tokio::select! {
-        biased;
-        ended = hindcast_watcher::run(setup.settings, parts, shutdown) => ended,
-        never = behind => match never {},
-    };
-    ended.map_err(|e| (e.kind(), e.to_string()))
-}
-
-/// Writes checkpoints behind the watcher as they fall due, as the process of the command line does. Never ends:
-/// whatever becomes of it, protection goes on.
-async fn checkpoints(
-    policy: Option<Policy>,
-    journal: Journal,
-    handle: Handle,
-    (writer, epoch): (String, u64),
-) -> Infallible {
-    let Some(policy) = policy else { return std::future::pending().await };
-    let (durable, commits) = handle.commits();
-    let bring = async {
-        commits.await;
-        std::future::pending().await
-    };
-    let parts =
-        compactor::Parts { journal, durable, writer: writer.into(), epoch, metrics: compactor::Metrics::default() };
-    let work = async {
-        compactor::run(policy, parts, std::future::pending()).await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        biased;
-        never = bring => never,
-        never = work => never,
     }
 }

@@ -92,6 +92,8 @@ faults! {
     Stopped = "SIGSTOP",
     /// A second process starts on the same journal.
     SecondWriter = "second writer",
+    /// A process that stood by takes the journal over.
+    Takeover = "takeover by a standby",
     /// The process's wall clock steps.
     ClockStep = "clock step",
     /// The process's wall clock is hours off from its start.
@@ -102,6 +104,22 @@ faults! {
     ServerClock = "server's clock off",
     /// List and watch of one kind fail, while others are answered.
     KindStuck = "one kind stuck",
+    /// A watch swallows a write that is no delete. This and those below happen once, where they are asked for.
+    EventSwallowed = "watch bug: an event swallowed",
+    /// A watch swallows a delete.
+    DeleteSwallowed = "watch bug: a delete swallowed",
+    /// A watch sends the version before in place of a new one.
+    StaleSent = "watch bug: a stale object sent",
+    /// A watch sends two events of different objects in the wrong order.
+    Reordered = "watch bug: events re-ordered",
+    /// A watch sends a bookmark before the events that it promises.
+    BookmarkAhead = "watch bug: a bookmark ahead",
+}
+
+impl Fault {
+    /// What a watch may do wrong without anybody noticing from it.
+    pub const WATCH_BUGS: [Fault; 5] =
+        [Self::EventSwallowed, Self::DeleteSwallowed, Self::StaleSent, Self::Reordered, Self::BookmarkAhead];
 }
 
 /// How often faults are drawn, and how often each fired.

@@ -58,6 +58,18 @@ impl Outcome {
         first.map_or(0, |first| first - 1)
     }
 
+    /// How many expiries were decided.
+    pub fn decided(&self) -> usize {
+        self.bucket.iter().filter(|(path, _)| path.contains("/meta/expiry/")).count()
+    }
+
+    /// How many files of days and checkpoints were removed.
+    pub fn expired(&self) -> usize {
+        let gone = |line: &&String| line.contains(" removes ");
+        let of = |line: &&String| ["/log/3/", "/checkpoints/"].iter().any(|folder| line.contains(folder));
+        self.lines.iter().filter(gone).filter(of).count()
+    }
+
     /// How many checkpoints were written.
     pub fn checkpoints(&self) -> usize {
         self.bucket.iter().filter(|(path, _)| path.contains("/checkpoints/")).count()
@@ -89,7 +101,7 @@ pub fn in_simulated_time<T>(simulation: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime of one thread needs nothing");
     // Processes are local tasks: all of a simulation is one thread, whatever its futures could do.
-    tokio::task::LocalSet::new().block_on(&runtime, simulation)
+    tokio::task::LocalSet::new().block_on(&runtime, Box::pin(simulation))
 }
 
 /// The first few problems; the rest as a count.

@@ -7,7 +7,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use hindcast_journal::{Journal, Reader, facts::Gap, segment::FrontierVector, writer::Sabotage};
+use hindcast_compactor::Policy;
+use hindcast_journal::{
+    Journal, Reader,
+    facts::Gap,
+    seal::{DataKeys, Key},
+    segment::FrontierVector,
+    writer::Sabotage,
+};
 use hindcast_watcher::{ErrorKind, Handle, KindStatus, Settings};
 use object_store::path::Path;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -15,9 +22,9 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     api::Server,
     check::PREFIX,
-    cluster::{Setup, life},
     json::{Json, obj},
-    store::Bucket,
+    life::{Setup, life},
+    store::{Bucket, Requests},
     world::{Process, World},
 };
 
@@ -27,7 +34,7 @@ pub struct Scene {
     pub world: Arc<World>,
     /// The API server.
     pub server: Server,
-    bucket: Bucket,
+    pub(super) bucket: Bucket,
     runs: u64,
 }
 
@@ -49,15 +56,33 @@ impl Scene {
 
     /// Starts a process.
     pub fn run(&mut self, settings: Settings) -> Run {
+        self.run_with(settings, None, Vec::new())
+    }
+
+    /// Starts a process that compacts too, and seals with these keys.
+    pub fn run_with(&mut self, settings: Settings, checkpoints: Option<Policy>, keys: Vec<Arc<Key>>) -> Run {
         self.runs += 1;
         let process = Process::new(format!("r{}", self.runs), &self.world);
         let (handle, commands) = hindcast_watcher::channel();
         let (stop, stopped) = oneshot::channel();
         let stopped = stopped.map(|_| ());
-        let setup = Setup { settings, sabotage: Sabotage::None, checkpoints: None };
+        let keys = Arc::new(DataKeys::new(&self.server.cluster(), keys, process.parts()));
+        let keys = (!keys.keys().is_empty()).then_some(keys);
+        let setup = Setup { settings, sabotage: Sabotage::None, checkpoints, keys, ha: None };
         let ends = (handle.clone(), commands);
         let life = life(process, self.server.clone(), self.bucket.clone(), setup, ends, stopped);
         Run { handle, stop, task: tokio::task::spawn_local(life) }
+    }
+
+    /// What the bucket was asked so far.
+    pub fn requests(&self) -> Requests {
+        self.bucket.requests()
+    }
+
+    /// The names of what the bucket holds in a folder of the journal.
+    pub async fn names(&self, folder: &str) -> Vec<String> {
+        let folder = format!("/{folder}/");
+        self.bucket.contents().await.into_iter().map(|(name, _)| name).filter(|name| name.contains(&folder)).collect()
     }
 
     /// Lets time pass in which nothing is written but leases.

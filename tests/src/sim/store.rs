@@ -2,15 +2,17 @@
 //!
 //! **Words.** The *bucket* is what is stored; a [`Store`] is one process's way to it. **Invariants.** (1) A PUT that
 //! was sent takes effect by itself, at its own time, whatever becomes of the process. (2) Nothing is ever
-//! overwritten: a create of what exists is refused, any other kind of put too; only what recovery points were is removed. (3) Each PUT that took effect is in
-//! [`Bucket::puts`] with who did it. Not here: multipart uploads, copies (the journal uses neither).
+//! overwritten: a create of what exists is refused, any other kind of put too; only what recovery points were is removed, what merged files
+//! hold too, and, where the past is thinned out, what has expired. (3) Each PUT that took effect is in
+//! [`Bucket::puts`] with who did it. (4) What has expired is kept aside, so that it can be told what would be read with it
+//! [`Bucket::whole`]. Not here: multipart uploads, copies (the journal uses neither).
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -39,6 +41,37 @@ pub struct Put {
     pub at: Micros,
 }
 
+/// What a store was asked, as S3 counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requests {
+    /// Creates.
+    pub writes: u64,
+    /// Pages of listings.
+    pub lists: u64,
+    /// Reads of objects, parts of them and names.
+    pub reads: u64,
+}
+
+impl Requests {
+    /// What was asked since.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            writes: self.writes - earlier.writes,
+            lists: self.lists - earlier.lists,
+            reads: self.reads - earlier.reads,
+        }
+    }
+
+    /// What S3 asks for that, in dollars: 0.005 for a thousand writes or listings, 0.0004 for a thousand reads. Removing is free.
+    pub fn dollars(self) -> f64 {
+        (self.writes + self.lists) as f64 * 0.005 / 1000.0 + self.reads as f64 * 0.0004 / 1000.0
+    }
+}
+
+/// How many names a page of a listing has.
+const PAGE: u64 = 1000;
+
 /// What is stored. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Bucket(Arc<Inner>);
@@ -50,6 +83,11 @@ struct Inner {
     puts: Mutex<Vec<Put>>,
     landed: Mutex<BTreeMap<String, Micros>>,
     down_until: AtomicI64,
+    requests: Mutex<Requests>,
+    /// Whether what has expired may be removed.
+    expires: AtomicBool,
+    /// What was.
+    expired: Mutex<BTreeMap<Path, bytes::Bytes>>,
 }
 
 impl Bucket {
@@ -61,7 +99,33 @@ impl Bucket {
             puts: Mutex::default(),
             landed: Mutex::default(),
             down_until: AtomicI64::new(0),
+            requests: Mutex::default(),
+            expires: AtomicBool::new(false),
+            expired: Mutex::default(),
         }))
+    }
+
+    /// Lets what has expired be removed.
+    pub fn may_expire(&self) {
+        self.0.expires.store(true, Ordering::Relaxed);
+    }
+
+    /// The same bucket as if nothing had ever expired.
+    pub async fn whole(&self) -> Self {
+        use object_store::ObjectStoreExt as _;
+        let whole = Self::new(&self.0.world);
+        let aside = self.0.expired.lock().expect("no holder panics").clone();
+        let aside = aside.into_iter().map(|(path, bytes)| (path.to_string(), bytes));
+        for (path, bytes) in self.contents().await.into_iter().chain(aside) {
+            let bytes = match path.contains("/meta/manifest/") {
+                true => without_expiry(&bytes),
+                false => bytes,
+            };
+            if !path.contains("/meta/expiry/") {
+                whole.0.memory.put(&Path::from(path), bytes.into()).await.expect("memory takes it");
+            }
+        }
+        whole
     }
 
     /// A process's way to it.
@@ -77,6 +141,15 @@ impl Bucket {
     /// Every PUT that took effect, in order.
     pub fn puts(&self) -> Vec<Put> {
         self.0.puts.lock().expect("no holder panics").clone()
+    }
+
+    /// What it was asked so far.
+    pub fn requests(&self) -> Requests {
+        *self.0.requests.lock().expect("no holder panics")
+    }
+
+    fn asked(&self, count: impl FnOnce(&mut Requests)) {
+        count(&mut self.0.requests.lock().expect("no holder panics"));
     }
 
     /// Answers errors for a while.
@@ -121,6 +194,15 @@ impl Bucket {
         }
         done
     }
+}
+
+/// A manifest that does not know that anything has expired.
+fn without_expiry(manifest: &[u8]) -> bytes::Bytes {
+    let mut manifest: serde_json::Value = serde_json::from_slice(manifest).expect("a manifest is JSON");
+    if let Some(fields) = manifest.as_object_mut() {
+        fields.remove("expired");
+    }
+    manifest.to_string().into()
 }
 
 /// One process's way to the bucket.
@@ -235,6 +317,7 @@ async fn deliver(
 #[async_trait]
 impl ObjectStore for Store {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        self.bucket.asked(|requests| requests.writes += 1);
         self.process.step().await;
         let (bucket, by) = (self.bucket.clone(), self.process.name.clone());
         let under_way = tokio::spawn(deliver(bucket, by, location.clone(), payload, opts));
@@ -249,6 +332,7 @@ impl ObjectStore for Store {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.bucket.asked(|requests| requests.reads += 1);
         self.reading().await?;
         let mut got = self.bucket.0.memory.get_opts(location, options).await?;
         got.meta = self.dated(got.meta);
@@ -261,12 +345,20 @@ impl ObjectStore for Store {
             let (process, bucket) = (process.clone(), bucket.clone());
             async move {
                 let path = path?;
-                // Recovery points that were deleted, and what merged files hold too, are all that ever goes.
-                let may_go = ["/points/", "/wal/", "/log/1/", "/log/2/"];
-                if !may_go.iter().any(|folder| path.as_ref().contains(folder)) {
+                // Recovery points that were deleted, what merged files hold too, manifests that others follow, and knocks that were
+                // answered are all that ever goes.
+                let may_go = ["/points/", "/meta/manifest/", "/meta/knock/", "/wal/", "/log/0/", "/log/1/", "/log/2/"];
+                let of_days = ["/log/3/", "/checkpoints/"].iter().any(|folder| path.as_ref().contains(folder));
+                let expires = of_days && bucket.0.expires.load(Ordering::Relaxed);
+                if !expires && !may_go.iter().any(|folder| path.as_ref().contains(folder)) {
                     return Err(failure("nothing may be deleted here"));
                 }
                 process.step().await;
+                if expires && let Ok(got) = object_store::ObjectStoreExt::get(&bucket.0.memory, &path).await {
+                    let bytes = got.bytes().await?;
+                    bucket.0.expired.lock().expect("no holder panics").insert(path.clone(), bytes);
+                }
+                bucket.0.world.note(format_args!("{} removes {path}", process.name));
                 object_store::ObjectStoreExt::delete(&bucket.0.memory, &path).await?;
                 process.step().await;
                 Ok(path)
@@ -288,6 +380,8 @@ impl ObjectStore for Store {
             }
             let all = store.bucket.0.memory.list(prefix.as_ref());
             let all: Vec<Result<ObjectMeta>> = all.collect().await;
+            let pages = (all.len() as u64).div_ceil(PAGE).max(1);
+            store.bucket.asked(|requests| requests.lists += pages);
             let after = all.into_iter().filter(|m| m.as_ref().map_or(true, |m| m.location > offset));
             let mut listed: Vec<_> = after.map(|m| m.map(|m| store.dated(m))).collect();
             let world = store.process.world();
@@ -301,6 +395,7 @@ impl ObjectStore for Store {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.bucket.asked(|requests| requests.lists += 1);
         self.reading().await?;
         let mut listed = self.bucket.0.memory.list_with_delimiter(prefix).await?;
         listed.objects = listed.objects.into_iter().map(|m| self.dated(m)).collect();

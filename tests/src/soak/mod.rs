@@ -6,12 +6,14 @@
 //! happened; the load is bounded and ends by itself.
 
 mod conversion;
+mod failover;
 mod faults;
 mod history;
 mod lives;
 mod rivals;
 
 pub use conversion::Conversion;
+pub use failover::{Failover, Outcome as FailoverOutcome, failover, past_the_window};
 pub use faults::{Faults, faults};
 pub use history::past_the_history;
 pub use lives::{Lives, lives};

@@ -50,6 +50,8 @@ pub enum Quirk {
     WantsChecksums,
     /// It does not know the request that removes many objects.
     NoBulkDelete,
+    /// It refuses every request, and tells back what it was asked with, as Amazon's does.
+    TellsBack,
     /// It does not know tags; what it does not know is answered with the header's name.
     NoTags,
 }
@@ -133,6 +135,15 @@ impl Front {
                     }
                     _ => answered,
                 };
+            }
+            Quirk::TellsBack => {
+                let headers = request.headers().iter();
+                let headers: String = headers.map(|(name, value)| format!("{name}:{value:?}\n")).collect();
+                let token = header_of(&request, "x-amz-security-token").unwrap_or_default();
+                let more = format!(
+                    "<CanonicalRequest>{headers}</CanonicalRequest><Token-0>{token}</Token-0><RequestId>R1</RequestId>"
+                );
+                return refusal(400, "ExpiredToken", &more);
             }
             Quirk::SlowLists(pause) if target(&request).contains("list-type=2") => {
                 // The pause is the quirk.

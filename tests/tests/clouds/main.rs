@@ -1,5 +1,6 @@
 //! What the drivers of the clouds' disks and of plugins do, each against a server of this machine: the one suite of
-//! `hindcast_tests::drivers`, and what is of one alone. Likewise the stores that a journal may be in, by `hindcast_tests::stores`.
+//! `hindcast_tests::drivers`, and what is of one alone. Likewise the stores that a journal may be in, by `hindcast_tests::stores`; and SQL engines that read a
+//! journal in place.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 
@@ -22,6 +23,7 @@ macro_rules! suite {
 
 mod aws;
 mod azure;
+mod engines;
 mod gcp;
 mod plugin;
 mod stores;

@@ -9,6 +9,7 @@ mod databases;
 #[cfg(feature = "kafka")]
 mod fanout;
 mod files;
+mod ha;
 mod later;
 mod lives;
 mod locations;
@@ -18,6 +19,7 @@ mod operator;
 mod oracle;
 mod plugins;
 mod points;
+mod quiet;
 mod restore;
 mod rollback;
 mod scale;
@@ -27,6 +29,7 @@ mod soak;
 mod stores;
 mod stuck;
 mod testbed;
+mod told;
 mod verify;
 
 /// Trials whose figures are held to a bound run alone: on two cores two at once measure each other.

@@ -3,6 +3,7 @@
 //! **Invariants.** The scan that finds nothing in a sealed journal finds the value in one that holds it in clear, and
 //! in the answer to `--show-secrets`: so it is not blind.
 
+mod forgotten;
 mod keys;
 mod scan;
 

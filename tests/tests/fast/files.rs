@@ -123,6 +123,12 @@ async fn keys_come_and_a_wrong_one_opens_nothing() -> Result<()> {
         ensure!(repository(bucket.clone(), keys).list(None).await?.len() == 2, "{keys:?}");
     }
     ensure!(differences(&repository(bucket.clone(), &[8]), &kept.id, &Picture::of(source.path())?).await?.is_empty());
+    // Or at once, where all that older keys wrapped is wrapped anew.
+    ensure!(repository(bucket.clone(), &[6]).list(None).await.is_err());
+    ensure!(repository(bucket.clone(), &[6, 8]).admit().await?);
+    ensure!(differences(&repository(bucket.clone(), &[6]), &kept.id, &Picture::of(source.path())?).await?.is_empty());
+    ensure!(repository(bucket.clone(), &[9, 5]).admit().await.is_err());
+    ensure!(!repository(Arc::new(InMemory::new()), &[7]).admit().await?, "it makes none");
     // Where nothing was kept there is nothing, and no key is asked to prove itself.
     ensure!(repository(Arc::new(InMemory::new()), &[7]).list(None).await?.is_empty());
     Ok(())

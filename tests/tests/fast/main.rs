@@ -8,6 +8,7 @@ mod dependencies;
 mod files;
 mod follow;
 mod fuzz;
+mod idle;
 mod plugins;
 mod points;
 mod sim;

@@ -10,6 +10,7 @@ use hindcast_tests::sim::{
     cluster::{Profile, simulate},
     faults::Fault,
     harness::Outcome,
+    misled::misled,
     writers::race,
 };
 
@@ -77,6 +78,9 @@ struct Sum {
     merged: [usize; 3],
     /// Segments removed.
     removed: u64,
+    /// Expiries decided, and files of days and checkpoints removed by them.
+    decided: usize,
+    expired: usize,
     /// Seeds without a checkpoint.
     without: usize,
     /// Actions done by restores.
@@ -93,6 +97,8 @@ impl Sum {
             *merged += outcome.merged(level);
         }
         self.removed += outcome.removed();
+        self.decided += outcome.decided();
+        self.expired += outcome.expired();
         self.without += usize::from(outcome.checkpoints() == 0);
         self.restored += outcome.restored;
     }
@@ -164,17 +170,33 @@ fn a_cluster_survives_every_seed() {
     assert!(sum.checkpoints >= 1_000, "only {} checkpoints were written", sum.checkpoints);
     assert!(sum.without <= 100, "{} seeds have no checkpoint to read from", sum.without);
     assert!(sum.restored >= 200, "restores did only {} actions", sum.restored);
-    for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::StreamDrop) {
+    let asked_for = |fault: &Fault| *fault == Fault::StreamDrop || Fault::WATCH_BUGS.contains(fault);
+    for fault in Fault::ALL.iter().filter(|fault| !asked_for(fault)) {
         let times = sum.fired.get(fault).copied().unwrap_or(0);
         println!("{times:>7} {}", fault.name());
         assert!(times >= 20, "{} fired only {times} times", fault.name());
     }
 }
 
+/// Any cut in the window reads the same before, during and after expiry, crash and re-run.
+#[test]
+fn what_is_kept_of_the_past_reads_the_same_whatever_expires() {
+    let profile = Profile { expire: true, ..Profile::default() };
+    let sum = all_pass(100, |seed| simulate(seed, &profile));
+    if asked().is_some() {
+        return;
+    }
+    println!("{} expiries were decided; {} files of days and checkpoints went", sum.decided, sum.expired);
+    assert!(sum.decided >= 30, "hardly anything expired: {} expiries", sum.decided);
+    assert!(sum.expired >= 10, "hardly anything was removed: {} files", sum.expired);
+}
+
 #[test]
 fn a_seed_reproduces_exactly() {
     for seed in 1..=8 {
         let run = || simulate(seed, &Profile::default());
+        same(&run(), &run());
+        let run = || simulate(seed, &Profile { expire: true, ..Profile::default() });
         same(&run(), &run());
         let run = || race(seed, Sabotage::None);
         same(&run(), &run());
@@ -213,4 +235,23 @@ fn events_that_the_server_drops_are_found_out() {
     let profile = Profile { dropped: 20, ..Profile::default() };
     let (seed, problem) = killed_by(50, |seed| simulate(seed, &profile)).expect("some seed finds it");
     println!("dropped events are found by seed {seed}: {problem}");
+}
+
+#[test]
+fn what_a_watch_did_not_tell_is_found_by_a_proof_and_said_to_be_lost() {
+    for bug in Fault::WATCH_BUGS {
+        let sum = all_pass(10, |seed| misled(seed, bug, true));
+        if asked().is_none() {
+            assert!(sum.fired.get(&bug).is_some_and(|times| *times >= 10), "{} did not happen: {sum:?}", bug.name());
+        }
+    }
+}
+
+#[test]
+fn without_proofs_what_a_watch_did_not_tell_is_missing() {
+    for bug in Fault::WATCH_BUGS {
+        let killer = killed_by(10, |seed| misled(seed, bug, false));
+        let (seed, problem) = killer.unwrap_or_else(|| panic!("{} is not noticed by the oracle", bug.name()));
+        println!("{} is found by seed {seed}: {problem}", bug.name());
+    }
 }

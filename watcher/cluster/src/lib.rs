@@ -3,7 +3,8 @@
 //! [`request`] sends a request and says what a refusal means; [`Api`] asks for lists and opens watches; [`lines`] cuts
 //! what a watch sends into events; [`json`] and [`header`] find in the bytes received what must be known about an
 //! object; [`discovery`] reads what is served; [`path`] says where; [`quantity`] compares sizes as the server does; [`gate`] bounds how many requests are under way;
-//! [`cut`] brings kinds to where the cluster stands; [`identity`] says which cluster that is.
+//! [`cut`] brings kinds to where the cluster stands; [`identity`] says which cluster that is; [`lease`] is how processes agree on one of them,
+//! [`notice`] how one tells the cluster something.
 //!
 //! **Invariants of absence.** (1) The caller decides what is asked, how often, and what follows from a failure: nothing
 //! here is tried twice. (2) Time comes from [`hindcast_journal::Parts`] alone, requests go through the given clients
@@ -21,7 +22,9 @@ pub mod gate;
 pub mod header;
 pub mod identity;
 pub mod json;
+pub mod lease;
 pub mod lines;
+pub mod notice;
 pub mod path;
 pub mod quantity;
 pub mod request;

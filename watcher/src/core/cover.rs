@@ -9,7 +9,7 @@ use hindcast_journal::{
     row::{Op, Revision, Source},
 };
 
-use super::{Core, Kind, Sighting, observe::object_name, stuck::Pace};
+use super::{Core, Kind, Sighting, observe::object_name, proof::Proofs, stuck::Pace};
 use crate::{
     handle::Phase,
     heal::{Recovered, Step},
@@ -41,10 +41,14 @@ pub(crate) struct Resumed {
     pub(crate) ended: Option<Uncovered>,
     /// When it was last heard of.
     pub(crate) heard: Micros,
-    /// Whether versions beyond the cursor were recorded.
-    pub(crate) torn: bool,
+    /// The newest version that a healing recorded; what is beyond the cursor is of one that did not finish.
+    pub(crate) ahead: Revision,
     /// Whether what is retained is of another counter, or of a life of it that has ended.
     pub(crate) reborn: bool,
+    /// The newest list that agreed with the journal: its revision, and when it was begun.
+    pub(crate) proven: (Revision, Micros),
+    /// Where its protection ended because the server had its objects otherwise; 0 if it did not.
+    pub(crate) wrong_to: Revision,
 }
 
 /// How a broken interval was healed.
@@ -60,6 +64,15 @@ pub(crate) struct Healed {
     pub(crate) unknown: Vec<String>,
     /// Whether versions may be missing of objects that nobody can name.
     pub(crate) lost: bool,
+    /// Whether what is retained was held against a list; else only what happened in the interval was recorded.
+    pub(crate) compared: bool,
+}
+
+impl Kind {
+    /// Whether versions beyond the cursor were recorded, by a healing that did not finish.
+    pub(super) fn is_torn(&self) -> bool {
+        self.ahead > self.cursor
+    }
 }
 
 impl Core {
@@ -74,6 +87,7 @@ impl Core {
                 covered: false,
                 ended: None,
                 cursor: 0,
+                told: 0,
                 objects: BTreeMap::new(),
                 phase: Phase::Starting,
                 detail: String::new(),
@@ -86,9 +100,10 @@ impl Core {
                 pace: Pace::astray_since(self.parts.clock.monotonic()),
                 left: None,
                 alive: Duration::ZERO,
-                torn: false,
+                ahead: 0,
                 bookmarks: None,
                 placed: false,
+                proofs: Proofs::default(),
             };
             self.kinds.insert(key, kind);
             return;
@@ -108,12 +123,13 @@ impl Core {
         let key = discovery.kind_key();
         self.describe(discovery);
         if let Some(kind) = self.kinds.get_mut(&key) {
-            let Resumed { cursor, ended, heard, torn, reborn } = as_left;
+            let Resumed { cursor, ended, heard, ahead, reborn, proven, wrong_to } = as_left;
+            kind.proofs = Proofs::resumed(proven, wrong_to);
             (kind.covered, kind.cursor) = (cursor.is_some(), cursor.unwrap_or(0));
             (kind.ended, kind.described, kind.heard) = (ended, true, heard);
             // Its stream has not begun: nothing was tried yet.
             kind.pace.astray = None;
-            (kind.torn, kind.reborn, kind.placed) = (torn, reborn, cursor.is_some());
+            (kind.ahead, kind.reborn, kind.placed) = (ahead, reborn, cursor.is_some());
         }
     }
 
@@ -135,7 +151,7 @@ impl Core {
     pub(crate) fn known(&self, key: &str) -> Option<Known> {
         let kind = self.kinds.get(key)?;
         let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), (entry.uid.clone(), entry.object_rv)));
-        Some(Known { from: kind.cursor, heard: kind.heard, objects: objects.collect(), torn: kind.torn })
+        Some(Known { from: kind.cursor, heard: kind.heard, objects: objects.collect(), torn: kind.is_torn() })
     }
 
     /// A kind's stream brought something.
@@ -159,15 +175,17 @@ impl Core {
         let Some(rv) = seen.header.rv else { return };
         let name = object_name(&seen.header);
         let Some(kind) = self.kinds.get_mut(key) else { return };
-        let (listing, reborn) = (kind.listing, kind.reborn);
+        let (listing, reborn, wrong_to) = (kind.listing, kind.reborn, kind.wrong_to());
         let retained = kind.objects.get_mut(&name).map(|entry| {
             entry.listing = listing;
             (entry.uid == seen.header.uid.as_str().into(), entry.object_rv)
         });
         match retained {
             Some((true, known)) if known == rv => self.same(key, &name, seen, list),
+            // Moments at which it should have been known are closed.
+            _ if rv <= wrong_to => self.found(key, &name, seen, list),
             Some((false, known)) => {
-                let before = rv.saturating_sub(1);
+                let before = rv.saturating_sub(1).max(if wrong_to > 0 { wrong_to + 1 } else { 0 });
                 let at = if reborn { before } else { before.max(known) };
                 self.vanished(key, &name, at, Source::List);
                 self.present(key, &name, seen, rv);
@@ -187,15 +205,18 @@ impl Core {
         for name in gone {
             self.vanished(key, &name, list, Source::List);
         }
-        self.cover(key, list, at.hi);
+        self.cover(key, list, at.hi, true);
     }
 
-    fn cover(&mut self, key: &str, from: Revision, at: Micros) {
+    /// The kind is covered from a revision on, up to which it was `compared` with the cluster's own list, or not.
+    fn cover(&mut self, key: &str, from: Revision, at: Micros, compared: bool) {
         let now = self.parts.clock.monotonic();
         self.write_discovery(key, from);
         let Some(kind) = self.kinds.get_mut(key) else { return };
         let discovery = kind.discovery.clone();
-        (kind.cursor, kind.heard, kind.moved, kind.torn) = (from, at, false, false);
+        (kind.cursor, kind.heard, kind.moved) = (from, at, false);
+        (kind.told, kind.ahead) = (0, 0);
+        kind.proofs.covered(from, at, compared);
         let left = kind.left.take();
         if !kind.covered {
             (kind.covered, kind.ended) = (true, None);
@@ -211,27 +232,27 @@ impl Core {
     /// after it.
     pub(crate) fn recovered(&mut self, key: &str, name: &str, steps: Recovered, defined: Revision) -> u64 {
         let at = self.now();
-        let mut count = 0;
+        let (mut count, mut ahead) = (0, 0);
         for step in steps.steps {
             let retained = self.kinds.get(key).and_then(|k| k.objects.get(name)).map(|e| e.rv);
+            let of = step.rv();
             match step {
                 Step::Version { rv, bytes } if retained.is_none_or(|known| known < rv) => {
                     let header = Header::of(&bytes);
                     let source = if rv < defined { Source::HealedLater } else { Source::Healed };
                     let seen = Sighting { header, bytes, source, at, live: false };
                     self.present(key, name, &seen, rv);
-                    count += 1;
                 }
                 Step::Delete { rv } if retained.is_some_and(|known| known < rv) => {
                     self.vanished(key, name, rv, Source::Healed);
-                    count += 1;
                 }
-                _ => {}
+                _ => continue,
             }
+            (count, ahead) = (count + 1, of);
         }
         self.metrics.healed.inc_by(count);
         if let Some(kind) = self.kinds.get_mut(key) {
-            kind.torn |= count > 0;
+            kind.ahead = kind.ahead.max(ahead);
         }
         count
     }
@@ -261,7 +282,7 @@ impl Core {
             self.fact(Op::Gap, &discovery, healed.to, Some(&gap));
             self.metrics.gaps.with_label_values(&[grade.as_str()]).inc();
         }
-        self.cover(key, healed.to, healed.time_to);
+        self.cover(key, healed.to, healed.time_to, healed.compared);
     }
 
     /// The kind is not protected from its cursor on. Recorded once per reason.
@@ -318,8 +339,11 @@ impl Core {
     pub(crate) fn gone(&mut self, key: &str) {
         let Some(kind) = self.kinds.get(key) else { return };
         // Revisions of the life before say nothing about when it went.
-        let (rv, reborn) =
-            if kind.reborn { (self.newest(&kind.discovery.domain), true) } else { (kind.cursor + 1, false) };
+        let (rv, reborn) = match kind.wrong_to() {
+            0 if !kind.reborn => (kind.cursor + 1, false),
+            0 => (self.newest(&kind.discovery.domain), true),
+            wrong_to => (self.newest(&kind.discovery.domain).max(wrong_to + 1), true),
+        };
         // A healing that was cut short may have brought versions beyond the cursor.
         let after = |known: Revision| if reborn { rv } else { rv.max(known + 1) };
         let objects = kind.objects.iter().map(|(name, entry)| (name.clone(), after(entry.rv)));

@@ -52,7 +52,7 @@ impl Witness {
 }
 
 /// Whether revisions of the kind's objects are those of one counter. An aggregated server may serve anything.
-fn counted(kind: &Discovery) -> bool {
+pub(super) fn counted(kind: &Discovery) -> bool {
     kind.group.is_empty() || kind.domain != kind.group
 }
 
@@ -145,7 +145,7 @@ impl Core {
                 self.uncover_at(&key, Uncovered::Incarnation, "", known);
             }
             if let Some(kind) = self.kinds.get_mut(&key) {
-                (kind.cursor, kind.reborn, kind.torn) = (0, true, false);
+                (kind.cursor, kind.reborn, kind.ahead) = (0, true, 0);
             }
         }
         self.next_life(domain, last, list, why);
@@ -194,7 +194,7 @@ fn witness(kind: &Kind, objects: usize, newest: usize, astray: bool) -> Witness 
         objects: first,
         last,
         newest: recent.into_iter().take(newest).map(pair).collect(),
-        torn: kind.torn,
+        torn: kind.is_torn(),
         astray,
     }
 }

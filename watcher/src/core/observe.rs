@@ -19,6 +19,7 @@ use hindcast_journal::{
 use super::{Core, Hint, Renewed};
 use crate::{
     clock::{self, Renewal},
+    retained::Entry,
     timekeeper::Span,
 };
 
@@ -50,13 +51,34 @@ pub(crate) enum Verdict {
 impl Core {
     /// An event of a kind's watch. `caught_up` is the revision up to which the stream catches up.
     pub(crate) fn event(&mut self, key: &str, event: &Event, caught_up: Revision) -> Verdict {
+        self.event_at(key, event, caught_up, None)
+    }
+
+    /// An event that was received at an earlier moment, on the monotonic clock, when nobody could tell what it is. It is
+    /// not taken for live.
+    pub(crate) fn held(&mut self, key: &str, event: &Event, received: Duration) -> Verdict {
+        let at = self.timekeeper.at(received);
+        self.event_at(key, event, Revision::MAX, Some(at))
+    }
+
+    /// A standby knew at that moment that nothing else had happened to the kind up to a revision.
+    pub(crate) fn held_up_to(&mut self, key: &str, rv: Revision, received: Duration) {
+        let at = self.timekeeper.at(received);
+        let Some(kind) = self.kinds.get_mut(key).filter(|kind| kind.covered && kind.cursor < rv) else { return };
+        (kind.cursor, kind.moved, kind.heard) = (rv, true, kind.heard.max(at.lo));
+        let domain = kind.discovery.domain.clone();
+        self.domain(&domain).clock.receipt(rv, at, false);
+        self.heard(key);
+    }
+
+    fn event_at(&mut self, key: &str, event: &Event, caught_up: Revision, received: Option<Span>) -> Verdict {
         let (bytes, deleted) = match event {
             Event::Added(bytes) | Event::Modified(bytes) => (bytes, false),
             Event::Deleted(bytes) => (bytes, true),
             Event::Bookmark(bytes) => {
                 let header = Header::of(bytes);
                 return match header.rv {
-                    Some(rv) => self.bookmark(key, rv),
+                    Some(rv) => self.bookmark(key, rv, received),
                     None => Verdict::Opaque,
                 };
             }
@@ -68,14 +90,26 @@ impl Core {
         if !kind.covered {
             return Verdict::Stop;
         }
-        if rv <= kind.cursor {
+        let name = object_name(&header);
+        // What one transaction deletes shares its revision: Events, which expire together.
+        let shares = deleted && rv == kind.cursor && rv == kind.told;
+        let of_retained = |entry: &Entry| entry.rv < rv && *entry.uid == *header.uid;
+        if rv <= kind.cursor && !(shares && kind.objects.get(&name).is_some_and(of_retained)) {
+            if rv == kind.cursor {
+                kind.told = rv;
+            }
+            if self.is_untold(key, &name, rv) {
+                self.differs(key, "an event came after the revision that it is of had been passed", &[name]);
+                return Verdict::Stop;
+            }
             self.metrics.duplicates.inc();
             return Verdict::Go;
         }
-        let name = object_name(&header);
         let known = kind.objects.get(&name);
-        if known.is_some_and(|entry| rv <= entry.rv) {
-            kind.cursor = rv;
+        // A healing that did not finish has recorded what is beyond the cursor, deletes among that.
+        let healed = known.is_none() && rv <= kind.ahead && !matches!(event, Event::Added(_));
+        if healed || known.is_some_and(|entry| rv <= entry.rv) {
+            (kind.cursor, kind.told) = (rv, rv);
             self.metrics.duplicates.inc();
             return Verdict::Go;
         }
@@ -87,11 +121,17 @@ impl Core {
             _ => None,
         };
         if let Some(reason) = broken {
-            return Verdict::Broken(reason);
+            if self.settings.prove_every.is_none() {
+                return Verdict::Broken(reason);
+            }
+            // What was not sent may be older than the cursor: then nothing behind that can be told from the history.
+            self.differs(key, reason, &[name]);
+            return Verdict::Stop;
         }
         let domain = kind.discovery.domain.clone();
         self.beat();
-        let at = self.now();
+        let now = self.now();
+        let at = received.unwrap_or(now);
         let opened = self.kinds.get(key).map_or(Duration::MAX, |kind| kind.opened);
         let live = rv > caught_up && self.is_live(&domain, opened, rv);
         let bytes = bytes.clone();
@@ -102,15 +142,14 @@ impl Core {
             self.present(key, &name, &sighting, rv);
         }
         if let Some(kind) = self.kinds.get_mut(key) {
-            kind.cursor = rv;
-            kind.heard = at.lo;
+            (kind.cursor, kind.told, kind.heard) = (rv, rv, at.lo);
         }
         self.heard(key);
         self.keep_bound();
         Verdict::Go
     }
 
-    fn bookmark(&mut self, key: &str, rv: Revision) -> Verdict {
+    fn bookmark(&mut self, key: &str, rv: Revision, received: Option<Span>) -> Verdict {
         let Some(kind) = self.kinds.get_mut(key) else { return Verdict::Stop };
         if !kind.covered {
             return Verdict::Stop;
@@ -120,7 +159,8 @@ impl Core {
             (kind.cursor, kind.moved) = (rv, true);
         }
         let domain = kind.discovery.domain.clone();
-        let at = self.now();
+        let now = self.now();
+        let at = received.unwrap_or(now);
         self.domain(&domain).clock.receipt(rv, at, false);
         if let Some(kind) = self.kinds.get_mut(key) {
             kind.heard = at.lo;
@@ -177,6 +217,7 @@ impl Core {
         let mut change = self.encoder.delete(&observation, base.as_ref());
         identify(&mut change, &seen.header);
         self.forget_entry(key, name);
+        self.gone_meanwhile(key, name, rv);
         self.push(change);
         if matches!(key, CRDS | API_SERVICES) {
             let _ = self.hints.send(Hint::Changed);
@@ -244,13 +285,17 @@ impl Core {
         bounds
     }
 
-    fn of_kind(&mut self, key: &str) -> Option<(std::sync::Arc<Discovery>, u32)> {
+    pub(super) fn of_kind(&mut self, key: &str) -> Option<(std::sync::Arc<Discovery>, u32)> {
         let discovery = self.kinds.get(key)?.discovery.clone();
         let incarnation = self.domain(&discovery.domain).incarnation;
         Some((discovery, incarnation))
     }
 
-    fn retained(&mut self, key: &str, name: &str) -> (Option<hindcast_journal::encode::Base>, Option<Micros>) {
+    pub(super) fn retained(
+        &mut self,
+        key: &str,
+        name: &str,
+    ) -> (Option<hindcast_journal::encode::Base>, Option<Micros>) {
         let Some(entry) = self.kinds.get(key).and_then(|kind| kind.objects.get(name)) else {
             return (None, None);
         };
@@ -259,10 +304,14 @@ impl Core {
 
     /// Keeps a version as the last one.
     pub(crate) fn keep(&mut self, key: &str, name: &str, base: hindcast_journal::encode::Base, stamp: Option<Micros>) {
+        // What is only kept in another way was shown by whatever list has shown it.
+        let shown = self.kinds.get(key).and_then(|kind| kind.objects.get(name));
+        let shown = shown.filter(|entry| *entry.uid == *base.uid && entry.object_rv == base.object_rv);
+        let shown = shown.map(|entry| entry.listing);
         self.forget_entry(key, name);
         let (mut entry, cool) = self.packer.keep(key, name, base, stamp);
         if let Some(kind) = self.kinds.get_mut(key) {
-            entry.listing = kind.listing;
+            entry.listing = shown.unwrap_or(kind.listing);
             kind.objects.insert(name.to_owned(), entry);
         }
         for (tick, key, name) in cool {
@@ -280,7 +329,7 @@ impl Core {
     }
 
     /// Tells discovery what it needs to know.
-    fn tell(&self, key: &str, bytes: &[u8]) {
+    pub(super) fn tell(&self, key: &str, bytes: &[u8]) {
         let hint = match key {
             CRDS => hindcast_cluster::discovery::crd(bytes).map(|crd| Hint::Crd(Box::new(crd))),
             API_SERVICES => Some(Hint::Changed),
@@ -393,7 +442,7 @@ impl Core {
 
 /// Names the object of a row by its header, which is read also from bytes that are not JSON: there the row may lack it,
 /// and would stand beside the object that it is of.
-fn identify(change: &mut Change, header: &Header) {
+pub(super) fn identify(change: &mut Change, header: &Header) {
     change.namespace.clone_from(&header.namespace);
     change.name.clone_from(&header.name);
     if change.uid.is_empty() {

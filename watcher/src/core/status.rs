@@ -61,6 +61,7 @@ impl Core {
             seconds_until_loss,
             clock_offset,
             clocks: self.timekeeper.disagreement().to_owned(),
+            proof: self.proving.proof.clone(),
         }
     }
 

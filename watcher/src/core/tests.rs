@@ -43,7 +43,7 @@ fn core_at(parts: Parts) -> (Core, mpsc::UnboundedReceiver<Hint>) {
     let (hints, receiver) = mpsc::unbounded_channel();
     let core = Core::new(
         parts,
-        Arc::new(Settings { segment_rows: 100, ..Settings::default() }),
+        Arc::new(Settings { segment_rows: 100, prove_every: None, ..Settings::default() }),
         Metrics::default(),
         Encoder::new(Secrets::Dropped),
         hints,
@@ -121,6 +121,42 @@ fn each_event_becomes_one_row_and_none_twice() {
     assert_eq!(core.event("/things", &bookmark(20), 0), Verdict::Go);
     core.demand();
     assert_eq!(drain(&mut core), (vec!["frontier 20".into()], 20));
+}
+
+#[test]
+fn deletes_that_share_a_revision_are_all_recorded() {
+    let mut core = covered();
+    for (name, rv) in [("b", 11), ("c", 12), ("d", 13)] {
+        core.event("/things", &Event::Added(object(name, name, rv, 1)), 0);
+    }
+    // Events that expire together are deleted by one transaction.
+    for name in ["b", "c", "c"] {
+        assert_eq!(core.event("/things", &Event::Deleted(object(name, name, 20, 1)), 0), Verdict::Go);
+    }
+    let (rows, closed) = drain(&mut core);
+    assert_eq!(rows, ["add 11", "add 12", "add 13", "delete 20", "delete 20"]);
+    assert_eq!((closed, core.metrics.duplicates.get()), (20, 1));
+    // What comes behind a bookmark of its revision is no part of a transaction that was being told.
+    core.event("/things", &bookmark(30), 0);
+    core.event("/things", &Event::Deleted(object("d", "d", 30, 1)), 0);
+    assert_eq!(drain(&mut core).0, [] as [&str; 0]);
+}
+
+#[test]
+fn deletes_that_share_a_revision_are_recorded_by_whoever_takes_over_in_the_middle_of_them() {
+    let mut core = covered();
+    core.event("/things", &Event::Added(object("b", "u2", 11, 1)), 0);
+    core.event("/things", &Event::Added(object("c", "u3", 12, 1)), 0);
+    drain(&mut core);
+    // The delete of another is committed, so that the cursor stands there.
+    core.held_up_to("/things", 20, Duration::ZERO);
+    let held = |core: &mut Core, name: &str, uid: &str| {
+        core.held("/things", &Event::Deleted(object(name, uid, 20, 1)), Duration::ZERO)
+    };
+    assert_eq!(held(&mut core, "z", "u9"), Verdict::Go, "the committed one");
+    assert_eq!(held(&mut core, "b", "u2"), Verdict::Go);
+    assert_eq!(held(&mut core, "c", "u8"), Verdict::Go, "another of the name");
+    assert_eq!(drain(&mut core).0, ["delete 20"]);
 }
 
 #[test]
@@ -221,6 +257,7 @@ fn recovered_versions_are_patches_on_one_another_and_the_cursor_waits_for_the_ga
         recovered: 3,
         unknown: vec![],
         lost: false,
+        compared: true,
     };
     core.healed("/things", healed);
     assert_eq!(drain(&mut core), (vec!["gap 20".into()], 20));
@@ -438,6 +475,28 @@ fn an_object_that_lacks_values_is_next_written_whole() {
 }
 
 #[test]
+fn what_stands_is_read_again_where_its_values_are_forgotten_and_nothing_else_is() {
+    let mut core = sealed_core();
+    drain(&mut core);
+    core.reread_done("/secrets");
+    let due = |core: &mut Core| core.next_reread().map(|kind| kind.resource.clone());
+    assert_eq!(due(&mut core), None);
+    drain(&mut core);
+    core.forgotten("other");
+    assert_eq!(due(&mut core), None, "it is of nothing that stands");
+    core.forgotten("ns");
+    assert_eq!(due(&mut core), Some("secrets".to_owned()));
+    core.reread("/secrets", &secret("a", 5), 20);
+    core.reread_done("/secrets");
+    let batch = core.take();
+    let row = batch.changes.first().expect("one row");
+    assert!(row.op == Op::Reread && !row.cells.is_empty(), "{row:?}");
+    assert_eq!(due(&mut core), None);
+    core.reread("/secrets", &secret("a", 5), 30);
+    assert_eq!(drain(&mut core).0, [] as [&str; 0], "once");
+}
+
+#[test]
 fn an_object_that_stands_below_what_was_seen_of_it_contradicts_the_life() {
     let core = covered();
     let seen = |name: &str, uid: &str, rv| core.contradiction("/things", &sighting(name, uid, rv, 1).header);
@@ -563,4 +622,30 @@ fn what_cannot_be_read_as_json_is_written_under_the_name_it_is_retained_by() {
     let expected = |op, rv| (op, "ns".to_owned(), "a".to_owned(), "u1".to_owned(), Some(rv));
     let told: Vec<_> = changes.iter().map(told).collect();
     assert_eq!(told, [expected(Op::Unreadable, 5), expected(Op::Delete, 12)]);
+}
+
+#[test]
+fn what_a_standby_held_keeps_the_moment_at_which_it_was_received() {
+    let (mut core, clock) = core_by_hand();
+    core.describe(kind("things"));
+    core.begin_list("/things");
+    core.listed("/things", &sighting("a", "u1", 5, 1), 10);
+    core.end_list("/things", 10, Span { lo: 1, hi: 1 });
+    drain(&mut core);
+    clock.set(200_000_000);
+    let second = Duration::from_secs;
+    let held = |core: &mut Core, rv: Revision, at| {
+        core.held("/things", &Event::Modified(object("a", "u1", rv, rv)), second(at))
+    };
+    // The ring reaches back behind what is committed.
+    assert_eq!(held(&mut core, 10, 120), Verdict::Go);
+    assert_eq!(held(&mut core, 12, 150), Verdict::Go);
+    core.held_up_to("/things", 11, second(160));
+    core.held_up_to("/things", 20, second(170));
+    let batch = core.take();
+    let rows: Vec<_> = batch.changes.iter().filter(|c| c.op.is_object()).map(|c| (c.rv, c.time_hi)).collect();
+    assert_eq!(rows, [(12, 150_000_000)], "neither the moment of the takeover nor a row twice");
+    assert_eq!(batch.frontier.get("main").map(|point| point.rv), Some(20));
+    let unknown = Event::Modified(object("b", "u2", 22, 1));
+    assert!(matches!(core.held("/things", &unknown, second(180)), Verdict::Broken(_)), "its add is missing");
 }

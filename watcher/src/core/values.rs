@@ -20,6 +20,9 @@ use hindcast_journal::{
 
 use super::{Core, Sighting, observe::object_name};
 
+/// What every placeholder begins with.
+const HIDDEN: &[u8] = b"<redacted ";
+
 /// What is known about values that should be in the journal and are not.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
@@ -48,6 +51,27 @@ impl Core {
         self.values.lacking.insert((key.to_owned(), name.to_owned()));
     }
 
+    /// Values of a namespace are forgotten: of those that stand the journal lacks them.
+    pub(crate) fn forgotten(&mut self, namespace: &str) {
+        if self.encoder.secrets().as_str() == "dropped" {
+            return;
+        }
+        let rules = self.encoder.rules();
+        let kinds =
+            self.kinds.iter().filter(|(_, kind)| rules.may_seal(&kind.discovery.group, &kind.discovery.resource));
+        let meant = |name: &str| name.split_once('/').map_or("", |(within, _)| within) == namespace;
+        let named = kinds.flat_map(|(key, kind)| kind.objects.keys().map(move |name| (key, name)));
+        let found: Vec<(String, String)> =
+            named.filter(|(_, name)| meant(name)).map(|(key, name)| (key.clone(), name.clone())).collect();
+        for (key, name) in found {
+            let base = self.retained(&key, &name).0;
+            if base.is_some_and(|base| base.public.windows(HIDDEN.len()).any(|text| text == HIDDEN)) {
+                self.values.lacking.insert((key.clone(), name));
+                self.values.reread.insert(key);
+            }
+        }
+    }
+
     /// Loads how the journal keeps versions: what is kept in another way than now is to be read again.
     pub(crate) fn resume_kept(&mut self, kept: Option<&Kept>) {
         let values = &self.values;
@@ -63,6 +87,11 @@ impl Core {
         let sealing = self.kinds.values().map(|kind| &kind.discovery).filter(|d| rules.may_seal(&d.group, &d.resource));
         let keys: Vec<String> = sealing.map(|discovery| discovery.kind_key()).collect();
         self.values.reread.extend(keys);
+    }
+
+    /// The kind is to be reread.
+    pub(crate) fn look_again(&mut self, key: &str) {
+        self.values.reread.insert(key.to_owned());
     }
 
     /// A covered kind that is to be reread; none while there is nothing to read again. Writes down when that is so.

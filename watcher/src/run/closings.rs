@@ -8,30 +8,47 @@
 use std::time::Duration;
 
 use hindcast_journal::segment::FrontierVector;
-use tokio::sync::oneshot;
 
-use crate::Result;
+use crate::{
+    Result,
+    handle::{Command, Reply},
+};
 
 /// The least time from the beginning of one closing to that of the next.
 const APART: Duration = Duration::from_secs(1);
-
-type Reply = oneshot::Sender<Result<FrontierVector>>;
 
 /// Those who wait for the next closing.
 #[derive(Debug, Default)]
 pub(super) struct Closings {
     asked: Vec<Reply>,
+    /// The newest knock among them.
+    knock: u64,
     next_at: Duration,
 }
 
 /// A closing, with those who share it.
 #[derive(Debug)]
-pub(super) struct Begun(Vec<Reply>);
+pub(super) struct Begun {
+    asked: Vec<Reply>,
+    /// The newest knock that it answers; 0 for none.
+    pub(super) knock: u64,
+}
 
 impl Closings {
     /// Another caller asks.
-    pub(super) fn ask(&mut self, reply: Reply) {
+    fn ask(&mut self, reply: Reply) {
         self.asked.push(reply);
+    }
+
+    /// Somebody asks, or has knocked.
+    pub(super) fn take(&mut self, command: Command) {
+        match command {
+            Command::Close(reply) => self.ask(reply),
+            Command::Knock(knock, reply) => {
+                self.knock = self.knock.max(knock);
+                self.ask(reply);
+            }
+        }
     }
 
     /// How long until the next may begin, if anybody waits for it.
@@ -46,14 +63,14 @@ impl Closings {
             return None;
         }
         self.next_at = now + APART;
-        Some(Begun(std::mem::take(&mut self.asked)))
+        Some(Begun { asked: std::mem::take(&mut self.asked), knock: std::mem::take(&mut self.knock) })
     }
 }
 
 impl Begun {
     /// Gives all of them the same answer.
     pub(super) fn answer(self, closed: &Result<FrontierVector>) {
-        for reply in self.0 {
+        for reply in self.asked {
             // A caller that has left does not receive it.
             let _ = reply.send(match closed {
                 Ok(frontier) => Ok(frontier.clone()),

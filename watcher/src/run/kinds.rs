@@ -289,6 +289,8 @@ impl Kinds {
                 self.missing.remove(&key);
                 self.end(&key);
                 self.crds.remove(&key);
+                // What a standby held of it ends with its last events.
+                stream::bring_kept(&self.access, &key).await;
                 let mut core = self.access.core.lock();
                 core.gone(&key);
                 // Whatever comes back under its name may be served by somebody else.
@@ -390,7 +392,8 @@ impl Kinds {
         }
     }
 
-    /// Streams of kinds whose domain began anew wait for events of their old life, and that of one that was let go
+    /// Streams of kinds whose domain began anew wait for events of their old life, those of kinds that differ from what the
+    /// server has wait for any, and that of one that was let go
     /// waits for a watch that is silent: they are started again. So is one that ended by a bug: the rest goes on, and
     /// the kind resumes from its cursor.
     pub(crate) fn mend(&mut self) {
@@ -409,7 +412,7 @@ impl Kinds {
             let waiting = core.kinds.iter().filter(|(_, kind)| {
                 kind.phase == crate::Phase::Unprotected
                     && match kind.ended {
-                        Some(Uncovered::Incarnation | Uncovered::DomainChanged) => true,
+                        Some(Uncovered::Incarnation | Uncovered::DomainChanged | Uncovered::Differs) => true,
                         Some(Uncovered::Stuck) => kind.pace.deaf,
                         _ => false,
                     }

@@ -7,7 +7,8 @@ use std::{
 
 use hindcast_journal::{
     Error, Journal, Reader, Writer,
-    cut::MAIN,
+    checkpoint::Late,
+    cut::{CutPoint, MAIN},
     error::ErrorKind,
     facts::{Discovery, Uncovered},
     fold::{KindState, State},
@@ -21,15 +22,18 @@ use crate::{
     Result, Status,
     clock::RevisionClock,
     core::{Core, Resumed, placed},
+    forgotten::Forgotten,
+    ha::Kept,
 };
 
-/// Where the status is published.
-type Told = watch::Sender<Arc<Status>>;
+/// Where the status is published, and what leaves the Lease to others while the store is away.
+type Told<'a> = (&'a watch::Sender<Arc<Status>>, Option<&'a Kept>);
 
-/// Fills the core with the journal's newest state.
-pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, told: &Told) -> Result<()> {
+/// Fills the core with the journal's newest state. Returns the number of the newest statement of what is forgotten.
+pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, told: Told<'_>) -> Result<u64> {
     let now = core.now();
-    let state = read(journal, now.hi, told).await?;
+    let (state, forgotten) = read(journal, now.hi, told).await?;
+    core.late(Late::of(&state));
     lives(core, &state, writer);
     for (key, kind) in state.kinds {
         if kind.discovery.resource.is_empty() {
@@ -58,25 +62,27 @@ pub(crate) async fn resume(core: &mut Core, journal: &Journal, writer: &Writer, 
         if undescribed.contains(&key.kind_key()) && entry.row.incarnation < core.life(&entry.row.domain) {
             core.of_ended_life(&key.kind_key());
         }
-        if entry.unstored().next().is_some() {
+        if entry.unstored().next().is_some() || forgotten.has(&entry) {
             core.lacks(&key.kind_key(), &name);
         }
         core.keep(&key.kind_key(), &name, entry.base(), None);
     }
     core.resume_kept(state.kept.as_ref());
-    Ok(())
+    Ok(forgotten.newest)
 }
 
 /// The journal's newest state, however long the store takes: the journal is claimed, so nobody else protects the
-/// cluster.
-async fn read(journal: &Journal, now: Micros, told: &Told) -> Result<State> {
+/// cluster. A standby that reaches the store may claim it meanwhile.
+async fn read(journal: &Journal, now: Micros, (told, kept): Told<'_>) -> Result<(State, Forgotten)> {
     let mut patience = Patience::new(journal.parts());
+    let clock = &journal.parts().clock;
+    let began = clock.monotonic();
     loop {
         let read = async {
             let mut reader = Reader::open(journal).await?;
             let state = reader.resume().await?;
             reader.doubt(now).await?;
-            Ok::<_, Error>(state)
+            Ok::<_, Error>((state, Forgotten::read(journal).await?))
         };
         match read.await {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
@@ -84,6 +90,9 @@ async fn read(journal: &Journal, now: Micros, told: &Told) -> Result<State> {
                 tracing::warn!(error = said, hint = error.hint(), "the journal cannot be read yet; trying again");
                 let reason = format!("waiting for the store: {said}");
                 told.send_replace(Arc::new(Status { reason, ..Status::default() }));
+                if let Some(kept) = kept {
+                    kept.without_store(began, clock.monotonic());
+                }
                 patience.failed().await;
             }
             read => return Ok(read?),
@@ -163,12 +172,18 @@ fn take(core: &mut Core, writer: &Writer, kind: KindState, now: Micros) {
     let ahead = kind.ahead.filter(|ahead| ahead.incarnation == incarnation).map(|ahead| ahead.rv);
     let older = end.map_or(incarnation > 0, |(point, ..)| point.incarnation < incarnation);
     let left = matches!(ended, Some(Uncovered::Incarnation | Uncovered::DomainChanged));
+    let begun = kind.covers.last().map(|cover| (cover.from, cover.from_time));
+    let of_life = |(point, _): &(CutPoint, Micros)| point.incarnation == incarnation;
+    let proven = begun.into_iter().chain(kind.proven).filter(of_life).max();
+    let differs = end.filter(|(point, _, end)| end.reason == Uncovered::Differs && point.incarnation == incarnation);
     let resumed = Resumed {
         ended: ended.filter(|_| cursor.is_none()),
         heard: closed.map_or(0, |point| point.time.min(now)),
-        torn: ahead > cursor,
+        ahead: ahead.unwrap_or(0),
         // What is retained is of another counter, or of another life of it.
         reborn: cursor.is_none() && (older || left),
+        proven: proven.map_or((0, 0), |(point, time)| (point.rv, time)),
+        wrong_to: differs.filter(|_| cursor.is_none()).map_or(0, |(point, ..)| point.rv),
         cursor,
     };
     core.resume(kind.discovery, resumed);

@@ -59,11 +59,15 @@ fn what_is_planned_is_done_and_changes_no_answer() {
     let file = |level: u8| format!("merge: 3 segments from 1 to 3 into a file of level {level}\n");
     assert_eq!(plan.out, file(2) + &file(3));
     schema::check("compaction", &run(&world, &["compact", "--plan", "-o", "json"]).out);
-    let done = run(&world, &["compact", "-o", "json"]);
+    let done = run(&world, &["compact", "--no-delta-table", "-o", "json"]);
     assert_eq!(done.exit, Exit::Done, "{}", done.err);
     schema::check("compaction", &done.out);
+    assert!(!done.out.contains("\"table\""), "{}", done.out);
     assert!(done.out.contains("\"level\": 3") && done.out.contains("\"bytes\""), "{}", done.out);
     assert_eq!(ask(), before);
+    let table = run(&world, &["compact", "-o", "json"]);
+    schema::check("compaction", &table.out);
+    assert!(table.out.contains("\"table\"") && table.out.contains("\"version\": 0"), "{}", table.out);
     let again = run(&world, &["compact"]);
     assert_eq!((again.exit, again.out.as_str()), (Exit::Done, ""), "{}", again.err);
     assert_eq!(ask(), before);

@@ -1,3 +1,5 @@
+mod stale;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},

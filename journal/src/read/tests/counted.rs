@@ -17,6 +17,8 @@ use crate::{counts::Counts, seal::Rules};
 pub(super) struct Metered {
     pub(super) memory: InMemory,
     fetched: Mutex<BTreeMap<String, u64>>,
+    /// How many objects or parts of them were fetched of each folder.
+    requests: Mutex<BTreeMap<String, u64>>,
     /// What becomes of reading names that hold some text.
     pub(super) sick: Mutex<Option<(&'static str, Sick)>>,
 }
@@ -38,6 +40,11 @@ impl Metered {
     /// What was fetched since this was asked before.
     fn take(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut *self.fetched.lock().expect("no holder panics"))
+    }
+
+    /// How often something was fetched of a folder since this was asked before of any.
+    pub(super) fn requests(&self, folder: &str) -> u64 {
+        std::mem::take(&mut *self.requests.lock().expect("no holder panics")).remove(folder).unwrap_or(0)
     }
 }
 
@@ -69,6 +76,7 @@ impl ObjectStore for Metered {
         let folder = path.parts().nth(2).map(|part| part.as_ref().to_owned()).unwrap_or_default();
         if !head {
             let mut fetched = self.fetched.lock().expect("no holder panics");
+            *self.requests.lock().expect("no holder panics").entry(folder.clone()).or_default() += 1;
             *fetched.entry(folder).or_default() += found.range.end - found.range.start;
         }
         Ok(found)

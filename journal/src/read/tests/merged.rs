@@ -13,7 +13,12 @@ use crate::{
 };
 
 /// Merges these segments at a level; `half` if that meets what is merged already.
-async fn merge_half(journal: &Journal, level: u8, numbers: std::ops::RangeInclusive<u64>, half: bool) -> Merged {
+pub(super) async fn merge_half(
+    journal: &Journal,
+    level: u8,
+    numbers: std::ops::RangeInclusive<u64>,
+    half: bool,
+) -> Merged {
     let segments = journal.segments(*numbers.start()..numbers.end() + 1).await.expect("they are there");
     let merged = Merged::write(journal, level, &segments).await.expect("writes");
     assert!(Manifest::add_merged(journal, merged.clone()).await.expect("writes") || half);

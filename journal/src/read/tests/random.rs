@@ -13,10 +13,10 @@ use crate::{counts::Counts, encode::Base, facts::Frontier, fold::ObjectKey, seal
 const STEP: Micros = 1000;
 
 /// Random numbers that a seed fixes.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
@@ -81,17 +81,19 @@ impl Counter {
     }
 }
 
-struct World {
-    dice: Dice,
-    now: Micros,
+pub(super) struct World {
+    pub(super) dice: Dice,
+    pub(super) now: Micros,
     counters: BTreeMap<String, Counter>,
     kinds: Vec<Kind>,
     buffer: Vec<Change>,
-    writer: Writer,
-    journal: Journal,
+    pub(super) writer: Writer,
+    pub(super) journal: Journal,
     encoder: Encoder,
     /// Whether kinds come under protection with lists older than what is closed already.
     falls: bool,
+    /// How far the bounds of a row may be from the moment of its commit.
+    pub(super) blur: u64,
 }
 
 fn bytes(resource: &str, name: &str, uid: &str, rv: u64, n: u64) -> String {
@@ -102,7 +104,7 @@ fn bytes(resource: &str, name: &str, uid: &str, rv: u64, n: u64) -> String {
 }
 
 impl World {
-    async fn new(seed: u64, falls: bool) -> Self {
+    pub(super) async fn new(seed: u64, falls: bool) -> Self {
         let journal = journal();
         let writer = Writer::claim(&journal, identity("a"), None).await.expect("claims");
         let kinds = [
@@ -134,6 +136,7 @@ impl World {
             journal,
             encoder: Encoder::new(Secrets::Dropped),
             falls,
+            blur: 0,
         };
         // One kind stays: what is told of a main domain without any is another matter.
         world.begin_list(0);
@@ -141,7 +144,7 @@ impl World {
         world
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.now += STEP;
         let which = self.dice.roll(self.kinds.len() as u64) as usize;
         match self.dice.roll(16) {
@@ -184,6 +187,10 @@ impl World {
         let known = kind.retained.remove(&write.name);
         let base = known.as_ref().map(|(base, _)| base);
         let resource = &kind.discovery.resource;
+        let [before, after] = [0; 2].map(|none| match self.blur {
+            0 => none,
+            blur => self.dice.roll(blur) as i64,
+        });
         let text =
             write.now.as_ref().map_or_else(String::new, |(uid, n)| bytes(resource, &write.name, uid, write.rv, *n));
         let seen = Observation {
@@ -191,8 +198,8 @@ impl World {
             incarnation: 0,
             rv: write.rv,
             source,
-            time_lo: write.time,
-            time_hi: write.time,
+            time_lo: write.time - before,
+            time_hi: write.time + after,
             bytes: text.as_bytes(),
         };
         match &write.now {
@@ -301,7 +308,7 @@ impl World {
         out
     }
 
-    async fn flush(&mut self) {
+    pub(super) async fn flush(&mut self) {
         match self.dice.roll(8) {
             0 => self.encoder = Encoder::new(Secrets::Plaintext(None)),
             1 => self.encoder = Encoder::new(Secrets::Dropped),
@@ -323,7 +330,7 @@ impl World {
         self.writer.commit().await.expect("commits");
     }
 
-    async fn checkpoint(&mut self) -> Result<()> {
+    pub(super) async fn checkpoint(&mut self) -> Result<()> {
         let mut reader = Reader::open(&self.journal).await?;
         let Some((state, origin)) = reader.at_closed_cut().await? else { return Ok(()) };
         if reader.manifest().checkpoints.last().is_some_and(|newest| newest.cut() == origin.cut) {
@@ -353,16 +360,16 @@ async fn bare(journal: &Journal) -> Journal {
 
 /// What a reader was told.
 #[derive(Debug, PartialEq)]
-struct Told {
+pub(super) struct Told {
     /// Of a question about a time.
-    cut: Option<Cut>,
+    pub(super) cut: Option<Cut>,
     closed: bool,
     beyond: bool,
     /// Kind → its objects' revisions and bodies, of those that are protected.
-    kinds: BTreeMap<String, BTreeMap<String, (u64, Bytes)>>,
+    pub(super) kinds: BTreeMap<String, BTreeMap<String, (u64, Bytes)>>,
 }
 
-async fn tell(journal: &Journal, question: &At) -> std::result::Result<Told, String> {
+pub(super) async fn tell(journal: &Journal, question: &At) -> std::result::Result<Told, String> {
     let say = |error: Error| Error::causes(&error);
     let mut reader = Reader::open(journal).await.map_err(say)?;
     let past = reader.at(question).await.map_err(say)?;

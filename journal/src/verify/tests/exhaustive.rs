@@ -48,7 +48,7 @@ impl Copy {
     async fn of(files: &Files, keys: &[Arc<Key>]) -> Self {
         let inner = Arc::new(InMemory::new());
         let journal = Journal::open(inner.clone(), &Path::from("p"), "uid-1", Parts::system());
-        let asked = Asked { trust: Trust::new(keys, Vec::new()).expect("keys"), known: None };
+        let asked = Asked { trust: Trust::new(keys, Vec::new()).expect("keys"), ..Default::default() };
         let copy = Self { inner, journal, files: files.clone(), asked };
         for (name, bytes) in files {
             copy.put(name, bytes.clone()).await;

@@ -198,6 +198,29 @@ impl Server {
         });
     }
 
+    /// Lets the next watch of a kind that can do something wrong, once.
+    pub fn arm(&self, kind: &str, bug: Fault) {
+        self.change(|state, _| {
+            if let Some(ks) = state.kinds.get_mut(kind) {
+                ks.bug = Some(bug);
+            }
+        });
+    }
+
+    /// It has.
+    fn disarm(&self, kind: &str) {
+        self.change(|state, _| {
+            if let Some(ks) = state.kinds.get_mut(kind) {
+                ks.bug = None;
+            }
+        });
+    }
+
+    /// Whether that has not happened yet.
+    pub fn is_armed(&self, kind: &str) -> bool {
+        self.look(|state| state.kinds.get(kind).is_some_and(|ks| ks.bug.is_some()))
+    }
+
     /// Lets a kind without objects count with the Events, in a domain beside the main one.
     pub fn set_apart(&self, kind: &str) {
         self.change(|state, _| {

@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hindcast_journal::parts::Micros;
 
-use crate::sim::json::{Json, obj};
+use crate::sim::{
+    faults::Fault,
+    json::{Json, obj},
+};
 
 /// Namespace and name.
 pub type Key = (String, String);
@@ -98,6 +101,17 @@ pub enum Verb {
     Deleted,
 }
 
+impl Verb {
+    /// Its name in a watch.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
 /// One write.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -145,6 +159,8 @@ pub struct KindState {
     pub forbidden: bool,
     /// How list and watch fail.
     pub trouble: Option<Trouble>,
+    /// What one of its watches is to do wrong, once.
+    pub bug: Option<Fault>,
     /// Whether its watches ever fell silent, and brought what there was long after.
     pub delayed: bool,
     /// The schemas it has had, each with the revision from which it held.
@@ -170,6 +186,7 @@ impl KindState {
             answers_at: 0,
             forbidden: false,
             trouble: None,
+            bug: None,
             delayed: false,
             schemas: vec![(0, Schema::default())],
             events: Vec::new(),

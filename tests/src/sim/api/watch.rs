@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** (1) A cursor below the cache's first list, or beyond what the cache still holds, is refused with
 //! 410 [`refuse`]. (2) A bookmark of revision R comes after every event up to R. (3) A reader that does not take
-//! what it is sent is closed. (4) A reset of the cache, a restart and a CRD that goes end the stream.
+//! what it is sent is closed, and (2) holds unless its kind is [armed](Server::arm) with a bug. (4) A reset of the cache, a restart and a CRD that goes end the stream.
 
 use std::{io, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     Server,
     serve::{Ask, Refusal, whole},
-    state::{KindState, Trouble, Verb},
+    state::{Event, KindState, Trouble, Verb},
 };
 use crate::sim::{
     faults::Fault,
@@ -172,18 +172,12 @@ impl Watch {
     /// Sends what is new.
     async fn events(&mut self) -> Result<(), Over> {
         let world = self.server.world().clone();
+        self.do_wrong().await?;
         let fresh: Vec<(u64, Bytes)> = self.server.look(|state| {
             let Some(ks) = state.kinds.get(&self.ask.kind) else { return Vec::new() };
             let start = ks.events.partition_point(|e| e.rv <= self.cursor);
             let new = ks.events.iter().skip(start).filter(|e| self.ask.matches(e));
-            let line = |event: &super::state::Event| {
-                let verb = match event.verb {
-                    Verb::Added => "ADDED",
-                    Verb::Modified => "MODIFIED",
-                    Verb::Deleted => "DELETED",
-                };
-                (event.rv, line(verb, &whole(ks, event, &self.ask), event.rv))
-            };
+            let line = |event: &Event| (event.rv, line(event.verb.word(), &whole(ks, event, &self.ask), event.rv));
             if ks.generation == self.generation { new.map(line).collect() } else { Vec::new() }
         });
         let mut chunk = Vec::new();
@@ -202,6 +196,21 @@ impl Watch {
             }
         }
         self.send(chunk).await
+    }
+
+    /// Sends what is new as its kind is armed to, if that can be done wrong.
+    async fn do_wrong(&mut self) -> Result<(), Over> {
+        let wrong = self.server.look(|state| {
+            let ks = state.kinds.get(&self.ask.kind).filter(|ks| ks.generation == self.generation)?;
+            let bug = ks.bug?;
+            let (sent, to) = mislead(ks, bug, &self.ask, self.cursor)?;
+            Some((bug, sent, to))
+        });
+        let Some((bug, sent, to)) = wrong else { return Ok(()) };
+        self.server.disarm(&self.ask.kind);
+        self.server.world().fired(bug);
+        self.cursor = to;
+        self.send(sent).await
     }
 
     async fn bookmark(&mut self) -> Result<(), Over> {
@@ -281,6 +290,42 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// What a watch at a cursor sends that has this bug, and up to where; nothing where what is new gives no occasion.
+fn mislead(ks: &KindState, bug: Fault, ask: &Ask, cursor: u64) -> Option<(Vec<u8>, u64)> {
+    let start = ks.events.partition_point(|event| event.rv <= cursor);
+    let new: Vec<&Event> = ks.events.iter().skip(start).filter(|event| ask.matches(event)).collect();
+    let to = new.last()?.rv;
+    let lines = new.iter().map(|event| line(event.verb.word(), &whole(ks, event, ask), event.rv));
+    let mut lines: Vec<Bytes> = lines.collect();
+    match bug {
+        Fault::EventSwallowed => {
+            lines.remove(new.iter().position(|event| event.verb != Verb::Deleted)?);
+        }
+        Fault::DeleteSwallowed => {
+            lines.remove(new.iter().position(|event| event.verb == Verb::Deleted)?);
+        }
+        Fault::StaleSent => {
+            let at = new.iter().position(|event| event.verb == Verb::Modified)?;
+            let event = new.get(at)?;
+            let before = ks.events.iter().rfind(|before| before.key == event.key && before.rv < event.rv)?;
+            *lines.get_mut(at)? = line("MODIFIED", &whole(ks, before, ask), before.rv);
+        }
+        Fault::Reordered => {
+            let apart = |pair: &[&Event]| matches!(pair, [a, b] if a.key != b.key);
+            let at = new.windows(2).position(apart)?;
+            lines.swap(at, at + 1);
+        }
+        Fault::BookmarkAhead => {
+            let metadata = obj([("resourceVersion", to.to_string().into()), ("creationTimestamp", Json::Null)]);
+            let (kind, version) = (ks.kind.kind.as_str().into(), ks.kind.api_version(&ask.version).into());
+            let object = obj([("kind", kind), ("apiVersion", version), ("metadata", metadata), ("spec", obj([]))]);
+            lines.insert(0, line("BOOKMARK", &object, 0));
+        }
+        _ => return None,
+    }
+    Some((lines.concat(), to))
 }
 
 /// One event as a line.

@@ -47,6 +47,11 @@ async fn each_quirk_of_an_s3_compatible_store_works_or_is_named_with_its_remedy(
     suite::the_newest_writer_wins(&quirky.world().open()?).await.context("slow lists")?;
     status(quirky.world(), &home).await?.is(0, &[suite::CLUSTER]).context("slow lists")?;
 
+    let quirky = front("tells-back", Quirk::TellsBack).await?;
+    let said = status(&quirky.world().with("AWS_SESSION_TOKEN", "planted"), &home).await?;
+    said.is(2, &["the credentials have expired", "R1"]).context("tells back")?;
+    ensure!(!said.text.contains("planted") && !said.text.contains("authorization"), "{}", said.text);
+
     let quirky = front("busy", Quirk::Busy(12)).await?;
     suite::the_newest_writer_wins(&quirky.world().open()?).await.context("asks for fewer requests")?;
     ensure!(quirky.asked() > 12);

@@ -67,6 +67,8 @@ pub(super) async fn damages(dir: &Workdir, hindcast: &Hindcast, at: &str) -> Res
         bytes
     };
     let cut = |bytes: Vec<u8>| bytes[..bytes.len() / 2].to_vec();
+    // What every damage is followed by.
+    let helps = "hint: `hindcast doctor` says what is damaged, what that means and what helps; --around-damage reads around what cannot be read of the log, and says so\n";
     let unreadable = "is not readable Parquet: it does not begin and end as one\nhint: the file is truncated, altered, or not Hindcast's\n";
     type Damage<'a> = &'a dyn Fn(Vec<u8>) -> Result<Vec<u8>>;
     let cases: [(&str, Damage<'_>, &str); 6] = [
@@ -93,7 +95,7 @@ pub(super) async fn damages(dir: &Workdir, hindcast: &Hindcast, at: &str) -> Res
         let (copy, file) = copied(dir, hindcast, name)?;
         fs::write(&file, damage(fs::read(&file)?)?)?;
         let number = file.file_name().context("a file")?.to_string_lossy().into_owned();
-        let expected = format!("error: <uid>/wal/{number}: {reason}");
+        let expected = format!("error: <uid>/wal/{number}: {reason}{helps}");
         for args in [&["get", "cm", "-A", "--at", at][..], &["status"], &["log", "-A"], &["journal", "cat", &number]] {
             let said = ask(&copy, args).await?;
             ensure!(

@@ -1,4 +1,5 @@
 use hindcast_journal::segment::FrontierPoint;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::Error;
@@ -8,7 +9,7 @@ const ZERO: Duration = Duration::ZERO;
 fn ask(closings: &mut Closings, count: usize) -> Vec<oneshot::Receiver<Result<FrontierVector>>> {
     let one = |_| {
         let (reply, answer) = oneshot::channel();
-        closings.ask(reply);
+        closings.take(Command::Close(reply));
         answer
     };
     (0..count).map(one).collect()
@@ -49,4 +50,19 @@ fn nothing_is_closed_for_those_who_left() {
     let stayed = ask(&mut closings, 1);
     assert!(closings.begin(ZERO).is_some(), "who left has used nothing up");
     drop(stayed);
+}
+
+#[test]
+fn a_closing_answers_the_newest_knock_among_those_who_ask() {
+    let mut closings = Closings::default();
+    let mut answers = ask(&mut closings, 1);
+    for knock in [4, 3] {
+        let (reply, answer) = oneshot::channel();
+        closings.take(Command::Knock(knock, reply));
+        answers.push(answer);
+    }
+    assert_eq!(closings.begin(ZERO).map(|begun| begun.knock), Some(4));
+    let more = ask(&mut closings, 1);
+    assert_eq!(closings.begin(APART).map(|begun| begun.knock), Some(0), "it was answered");
+    drop((answers, more));
 }
