@@ -39,8 +39,8 @@ pub use self::{
     ledger::{Gathered, Ledger},
     newest::Newest,
 };
-pub use crate::seal::trust::{Trust, public_key};
 pub(crate) use crate::seal::trust::{Checked, signed};
+pub use crate::seal::trust::{Trust, public_key};
 use crate::{
     Error, Position, Result,
     layout::CUSTODY,
