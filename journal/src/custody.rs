@@ -25,6 +25,9 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use object_store::path::Path;
+
 pub use self::survey::{File, Held, Survey, survey};
 use crate::{
     Error, Journal, Result,
@@ -57,11 +60,9 @@ async fn until_seen(journal: &Journal) {
 
 /// What was told and is signed by one of the keys, oldest first.
 async fn signed_by(journal: &Journal, keys: &[Arc<Key>]) -> Result<Vec<Told>> {
-    let (store, trust) = (journal.store(), Trust::new(keys, Vec::new())?);
+    let trust = Trust::new(keys, Vec::new())?;
     let mut out = Vec::new();
-    for number in 1_u64.. {
-        let path = store.layout().meta(CUSTODY, number);
-        let Some(file) = store.get_opt(&path).await? else { break };
+    for (_, path, file) in files_after(journal, 0).await? {
         match Told::read(path.as_ref(), journal.cluster(), &file, &trust) {
             Ok((told, Checked::Holds)) => out.push(told),
             Ok((told, _)) => {
@@ -80,15 +81,22 @@ pub async fn told(journal: &Journal) -> Result<Vec<Told>> {
 }
 
 /// What was told after a statement, oldest first, and the number of the newest.
-pub async fn told_after(journal: &Journal, mut number: u64) -> Result<(u64, Vec<Told>)> {
-    let store = journal.store();
+pub async fn told_after(journal: &Journal, number: u64) -> Result<(u64, Vec<Told>)> {
+    let files = files_after(journal, number).await?;
+    let newest = files.last().map_or(number, |(newest, ..)| *newest);
+    let told = files.iter().filter_map(|(_, path, file)| Told::parse(path.as_ref(), journal.cluster(), file).ok());
+    Ok((newest, told.collect()))
+}
+
+/// The files of the statements after one, with their numbers.
+async fn files_after(journal: &Journal, number: u64) -> Result<Vec<(u64, Path, Bytes)>> {
     let mut out = Vec::new();
-    loop {
-        let path = store.layout().meta(CUSTODY, number + 1);
-        let Some(file) = store.get_opt(&path).await? else { return Ok((number, out)) };
-        out.extend(Told::parse(path.as_ref(), journal.cluster(), &file).ok());
-        number += 1;
+    for number in number + 1.. {
+        let path = journal.store().layout().meta(CUSTODY, number);
+        let Some(file) = journal.store().get_opt(&path).await? else { break };
+        out.push((number, path, file));
     }
+    Ok(out)
 }
 
 /// Writes a statement under the next free number.

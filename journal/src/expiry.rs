@@ -32,9 +32,12 @@ use crate::{
     checkpoint::{Checkpoint, Expired, Manifest},
     cut::{Cut, Uncertain},
     parts::Micros,
-    proof::{Checked, EXPIRY, Trust, signed},
+    proof::{Checked, EXPIRY, Trust},
     row::chain_start,
-    seal::Key,
+    seal::{
+        Key,
+        trust::{Stated, stated},
+    },
     segment::{hex, sha256},
     store::Put,
 };
@@ -127,12 +130,6 @@ pub struct Statement {
     pub kept: Vec<Kept>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Signature {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    signature: Option<String>,
-}
-
 /// Who stands for a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signed {
@@ -149,39 +146,31 @@ pub(crate) enum Signed {
 impl Statement {
     /// The file, signed if there is a key.
     fn to_file(&self, key: Option<&Key>) -> Result<Bytes> {
-        let json = |e: serde_json::Error| Error::internal("an expiry", "cannot be written").with_source(e);
-        let mut file = serde_json::to_vec(self).map_err(json)?;
-        let signature = key.map(|key| signed(key, &[STATED, file.as_slice()].concat())).transpose()?;
-        file.push(b'\n');
-        file.extend(serde_json::to_vec(&Signature { signature }).map_err(json)?);
-        file.push(b'\n');
-        Ok(Bytes::from(file))
+        stated("an expiry", STATED, self, key)
     }
 
     /// What a file says, and who stands for it.
     pub(crate) fn read(what: &str, cluster: &str, file: &[u8], trust: &Trust) -> Result<(Self, Signed)> {
         let bad = |e: &dyn std::fmt::Display| Error::corrupt(what, format!("is no statement of an expiry: {e}"));
-        let at = file.iter().position(|byte| *byte == b'\n').ok_or_else(|| bad(&"it has no second line"))?;
-        let (stated, rest) = file.split_at(at);
-        let statement: Self = serde_json::from_slice(stated).map_err(|e| bad(&e))?;
-        let signature: Signature = serde_json::from_slice(rest).map_err(|e| bad(&e))?;
+        let stated = Stated::<Self>::read(STATED, file, bad)?;
+        let statement = &stated.value;
         if statement.cluster != cluster {
             return Err(Error::corrupt(what, format!("belongs to cluster {}, not {cluster}", statement.cluster)));
         }
         if statement.base().map(|base| base.checkpoint.pos) != Some(statement.base) {
             return Err(bad(&"its base is not the last that it keeps"));
         }
-        let said = [STATED, stated].concat();
-        let signed = match (&statement.key, &signature.signature) {
-            (Some(key), Some(signature)) => match trust.check(key, statement.print.as_deref(), &said, signature) {
-                Checked::Holds => Signed::Holds,
-                Checked::Not => Signed::Not,
-                Checked::Unknown => Signed::Unknown,
-            },
+        let by = |key: &String| stated.checked(trust, key, statement.print.as_deref());
+        let signed = match (&statement.key, &stated.signature) {
             (None, None) => Signed::Nobody,
-            _ => Signed::Not,
+            (key, _) => match key.as_ref().and_then(by) {
+                Some(Checked::Holds) => Signed::Holds,
+                Some(Checked::Unknown) => Signed::Unknown,
+                // Also where a key is named that signed nothing, and where something is signed and no key is named.
+                Some(Checked::Not) | None => Signed::Not,
+            },
         };
-        Ok((statement, signed))
+        Ok((stated.value, signed))
     }
 
     /// The statement of a number, and its SHA-256; `None` if there is none.

@@ -46,7 +46,10 @@ use crate::{
     layout::CUSTODY,
     parts::Micros,
     row::{ChainHash, chain_start},
-    seal::Key,
+    seal::{
+        Key,
+        trust::{Stated, stated},
+    },
     segment::{Meta, hex},
     store::Store,
 };
@@ -160,39 +163,25 @@ pub(crate) struct Statement {
     pub(crate) gone: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Signature {
-    signature: String,
-}
-
 /// What stands before the bytes that a statement's signature is over.
 const STATED: &[u8] = b"hindcast statement v1\n";
 
 impl Statement {
     /// The file, signed.
     pub(crate) fn to_file(&self, key: &Key) -> Result<Bytes> {
-        let json = |e: serde_json::Error| Error::internal("a statement", "cannot be written").with_source(e);
-        let mut file = serde_json::to_vec(self).map_err(json)?;
-        let signature = signed(key, &[STATED, file.as_slice()].concat())?;
-        file.push(b'\n');
-        file.extend(serde_json::to_vec(&Signature { signature }).map_err(json)?);
-        file.push(b'\n');
-        Ok(Bytes::from(file))
+        stated("a statement", STATED, self, Some(key))
     }
 
     /// What a file states, and whether it is signed by whom it says.
     pub(crate) fn read(what: &str, cluster: &str, file: &[u8], trust: &Trust) -> Result<(Self, Checked)> {
         let bad = |e: &dyn std::fmt::Display| Error::corrupt(what, format!("is no statement of a seal: {e}"));
-        let at = file.iter().position(|byte| *byte == b'\n').ok_or_else(|| bad(&"it has no second line"))?;
-        let (stated, rest) = file.split_at(at);
-        let statement: Self = serde_json::from_slice(stated).map_err(|e| bad(&e))?;
-        let signature: Signature = serde_json::from_slice(rest).map_err(|e| bad(&e))?;
+        let stated = Stated::<Self>::read(STATED, file, bad)?;
+        let statement = &stated.value;
         if statement.cluster != cluster {
             return Err(Error::corrupt(what, format!("belongs to cluster {}, not {cluster}", statement.cluster)));
         }
-        let said = [STATED, stated].concat();
-        let checked = trust.check(&statement.key, Some(&statement.print), &said, &signature.signature);
-        Ok((statement, checked))
+        let checked = stated.checked(trust, &statement.key, Some(&statement.print));
+        Ok((stated.value, checked.ok_or_else(|| bad(&"it has no signature"))?))
     }
 }
 

@@ -226,9 +226,7 @@ pub async fn plan(journal: &Journal, keys: &[Arc<Key>], asked: &Asked) -> Result
     for (id, file) in files_of(journal, &asked.namespace).await? {
         files.entry(id).or_default().push(file);
     }
-    let known = signed_by(journal, keys).await?;
-    let forgotten: BTreeSet<&String> =
-        known.iter().filter(|told| is_forgotten(told)).flat_map(|told| &told.ids).collect();
+    let forgotten = forgotten(journal, keys).await?;
     let uses = match Uses::of(journal, &asked.namespace).await {
         Ok(uses) => uses,
         // A namespace can be forgotten whatever else is damaged.
@@ -260,8 +258,11 @@ pub async fn plan(journal: &Journal, keys: &[Arc<Key>], asked: &Asked) -> Result
     Ok(plan)
 }
 
-fn is_forgotten(told: &Told) -> bool {
-    matches!(told.deed, Deed::Forgotten { .. })
+/// The data keys that were told to be forgotten, as one of the keys signed it.
+async fn forgotten(journal: &Journal, keys: &[Arc<Key>]) -> Result<BTreeSet<String>> {
+    let known = signed_by(journal, keys).await?;
+    let forgets = known.into_iter().filter(|told| matches!(told.deed, Deed::Forgotten { .. }));
+    Ok(forgets.flat_map(|told| told.ids).collect())
 }
 
 /// The files of data keys of a namespace, each with the id.
@@ -316,8 +317,7 @@ pub async fn apply(
 
 /// Removes whatever there still is of data keys that were told to be forgotten, as one of the keys signed it.
 pub async fn sweep(journal: &Journal, keys: &[Arc<Key>]) -> Result<u64> {
-    let known = signed_by(journal, keys).await?;
-    let ids: BTreeSet<&String> = known.iter().filter(|told| is_forgotten(told)).flat_map(|told| &told.ids).collect();
+    let ids = forgotten(journal, keys).await?;
     if ids.is_empty() {
         return Ok(0);
     }
@@ -325,7 +325,7 @@ pub async fn sweep(journal: &Journal, keys: &[Arc<Key>]) -> Result<u64> {
     let listed = store.list(&store.layout().data_keys(), None).await?;
     let names = listed.iter().filter_map(|found| found.path.filename());
     let left: Vec<String> = names
-        .filter(|name| wrapped::split(name).is_some_and(|(id, _)| ids.iter().any(|forgotten| *forgotten == id)))
+        .filter(|name| wrapped::split(name).is_some_and(|(id, _)| ids.contains(id)))
         .map(|name| format!("keys/{name}"))
         .collect();
     remove(journal, &left).await?;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Key,
-    trust::{Checked, Trust, signed},
+    trust::{Checked, Stated, Trust, stated},
 };
 use crate::{
     Error, Result,
@@ -29,11 +29,6 @@ use crate::{
 
 /// What stands before the bytes that a signature is over.
 const STATED: &[u8] = b"hindcast custody v1\n";
-
-#[derive(Serialize, Deserialize)]
-struct Signature {
-    signature: String,
-}
 
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,33 +86,29 @@ impl Told {
         let bad = |e: &dyn std::fmt::Display| Error::corrupt(what, format!("is no statement of data keys: {e}"));
         let stated = file.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let told: Self = serde_json::from_slice(stated).map_err(|e| bad(&e))?;
-        match told.cluster == cluster {
-            true => Ok(told),
-            false => Err(Error::corrupt(what, format!("belongs to cluster {}, not {cluster}", told.cluster))),
+        told.check_cluster(what, cluster)?;
+        Ok(told)
+    }
+
+    fn check_cluster(&self, what: &str, cluster: &str) -> Result<()> {
+        match self.cluster == cluster {
+            true => Ok(()),
+            false => Err(Error::corrupt(what, format!("belongs to cluster {}, not {cluster}", self.cluster))),
         }
     }
 
     /// What a file says, and whether it is signed by whom it says.
     pub(crate) fn read(what: &str, cluster: &str, file: &[u8], trust: &Trust) -> Result<(Self, Checked)> {
         let bad = |e: &dyn std::fmt::Display| Error::corrupt(what, format!("is no statement of data keys: {e}"));
-        let told = Self::parse(what, cluster, file)?;
-        let at = file.iter().position(|byte| *byte == b'\n').ok_or_else(|| bad(&"it has no second line"))?;
-        let (stated, rest) = file.split_at(at);
-        let signature: Signature = serde_json::from_slice(rest).map_err(|e| bad(&e))?;
-        let said = [STATED, stated].concat();
-        let checked = trust.check(&told.key, Some(&told.print), &said, &signature.signature);
-        Ok((told, checked))
+        let stated = Stated::<Self>::read(STATED, file, bad)?;
+        stated.value.check_cluster(what, cluster)?;
+        let checked = stated.checked(trust, &stated.value.key, Some(&stated.value.print));
+        Ok((stated.value, checked.ok_or_else(|| bad(&"it has no signature"))?))
     }
 
     /// The file of it, signed.
     pub(crate) fn to_file(&self, key: &Key) -> Result<Bytes> {
-        let json = |e: serde_json::Error| Error::internal("a statement", "cannot be written").with_source(e);
-        let mut file = serde_json::to_vec(self).map_err(json)?;
-        let signature = signed(key, &[STATED, file.as_slice()].concat())?;
-        file.push(b'\n');
-        file.extend(serde_json::to_vec(&Signature { signature }).map_err(json)?);
-        file.push(b'\n');
-        Ok(Bytes::from(file))
+        stated("a statement", STATED, self, Some(key))
     }
 }
 
@@ -172,12 +163,13 @@ impl Known {
         let path = store.layout().meta(CUSTODY, self.newest + 1);
         let Some(file) = store.get_opt(&path).await? else { return Ok(false) };
         let cluster = store.layout().root().filename().unwrap_or_default();
-        match Told::parse(path.as_ref(), cluster, &file) {
-            Ok(told) => {
-                let read = Told::read(path.as_ref(), cluster, &file, trust);
-                self.take(told, read.is_ok_and(|(_, checked)| checked == Checked::Holds));
-            }
-            Err(error) => tracing::warn!(%error, "a statement of data keys is passed over"),
+        // What is stated counts also where the signature cannot be read.
+        let read = Told::read(path.as_ref(), cluster, &file, trust)
+            .map(|(told, checked)| (told, checked == Checked::Holds))
+            .or_else(|_| Ok((Told::parse(path.as_ref(), cluster, &file)?, false)));
+        match read {
+            Ok((told, holds)) => self.take(told, holds),
+            Err::<_, Error>(error) => tracing::warn!(%error, "a statement of data keys is passed over"),
         }
         self.newest += 1;
         Ok(true)

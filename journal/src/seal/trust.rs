@@ -1,12 +1,15 @@
 //! Signatures: whoever has the key file signs, and whoever has its public part checks.
 //!
-//! **Words**: *trust* is what signatures are checked with.
+//! **Words**: *trust* is what signatures are checked with. What is *stated* is kept as two lines of JSON: itself, and
+//! `{"signature": …}` over a line that says what it is, a line end, and the bytes of the first.
 //!
 //! Not here: what is signed ([`crate::proof`], [`super::told`], [`crate::expiry`]).
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
+use bytes::Bytes;
 use ring::signature;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::Key;
 use crate::{Error, Result, segment::hex};
@@ -32,13 +35,12 @@ pub struct Trust {
 impl Trust {
     /// The keys of a key file, and public keys that were given by themselves.
     pub fn new(keys: &[Arc<Key>], given: Vec<[u8; 32]>) -> Result<Self> {
-        let named = keys.iter().map(|key| Ok((key.name.clone(), key.fingerprint(), key.public()?.to_vec())));
-        Ok(Self { named: named.collect::<Result<_>>()?, given })
+        Ok(Self { named: keys.iter().map(|key| named(key)).collect::<Result<_>>()?, given })
     }
 
     /// One key alone.
     pub(crate) fn of(key: &Key) -> Result<Self> {
-        Ok(Self { named: vec![(key.name.clone(), key.fingerprint(), key.public()?.to_vec())], given: Vec::new() })
+        Ok(Self { named: vec![named(key)?], given: Vec::new() })
     }
 
     /// Whether nothing can be checked.
@@ -66,6 +68,53 @@ impl Trust {
             false => Checked::Unknown,
         }
     }
+}
+
+/// What signatures of a key are checked with: its name, its fingerprint and its public part.
+fn named(key: &Key) -> Result<(String, String, Vec<u8>)> {
+    Ok((key.name.clone(), key.fingerprint(), key.public()?.to_vec()))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Signature {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
+}
+
+/// What a file states.
+pub(crate) struct Stated<T> {
+    /// It.
+    pub(crate) value: T,
+    /// The signature; none if nobody signed it.
+    pub(crate) signature: Option<String>,
+    said: Vec<u8>,
+}
+
+impl<T: DeserializeOwned> Stated<T> {
+    /// Reads a file of what is stated under a line; `bad` says that it is none, and why.
+    pub(crate) fn read(line: &[u8], file: &[u8], bad: impl Fn(&dyn Display) -> Error) -> Result<Self> {
+        let at = file.iter().position(|byte| *byte == b'\n').ok_or_else(|| bad(&"it has no second line"))?;
+        let (stated, rest) = file.split_at(at);
+        let value = serde_json::from_slice(stated).map_err(|e| bad(&e))?;
+        let Signature { signature } = serde_json::from_slice(rest).map_err(|e| bad(&e))?;
+        Ok(Self { value, signature, said: [line, stated].concat() })
+    }
+
+    /// Whether the key of that name, and fingerprint if one is said, signed it; none if nobody did.
+    pub(crate) fn checked(&self, trust: &Trust, name: &str, print: Option<&str>) -> Option<Checked> {
+        self.signature.as_deref().map(|signature| trust.check(name, print, &self.said, signature))
+    }
+}
+
+/// The file that states something under a line, signed if there is a key; `what` it is, for errors.
+pub(crate) fn stated(what: &str, line: &[u8], value: &impl Serialize, key: Option<&Key>) -> Result<Bytes> {
+    let json = |e: serde_json::Error| Error::internal(what, "cannot be written").with_source(e);
+    let mut file = serde_json::to_vec(value).map_err(json)?;
+    let signature = key.map(|key| signed(key, &[line, file.as_slice()].concat())).transpose()?;
+    file.push(b'\n');
+    file.extend(serde_json::to_vec(&Signature { signature }).map_err(json)?);
+    file.push(b'\n');
+    Ok(Bytes::from(file))
 }
 
 impl Key {

@@ -22,9 +22,10 @@ use hindcast_journal::{
     fold::Scope,
     layout::Layout,
     parts::Micros,
+    row::Op,
     verify::{self, Asked, Verdict},
 };
-use hindcast_restorer::View;
+use hindcast_restorer::{Protection, View};
 use object_store::path::Path;
 use tokio::task::JoinHandle;
 
@@ -123,7 +124,11 @@ impl Expiring {
         }
         // What is recovered of a kind that was let go comes later than what is kept here, where a policy in earnest waits longer.
         let kinds = whole.at(&At::NowOpen).await?.state(&Scope::nothing()).await?.state.kinds;
-        let steady = |kind: &str| kinds.get(kind).is_some_and(|kind| kind.covers.len() == 1 && kind.is_covered());
+        // That it was let go a cover no longer tells once all in between was recovered.
+        let let_go = let_go(whole).await?;
+        let steady = |kind: &str| {
+            !let_go.contains(kind) && kinds.get(kind).is_some_and(|kind| kind.covers.len() == 1 && kind.is_covered())
+        };
         let swapped = self.world.faults.fired().contains_key(&Fault::EtcdSwap);
         let calm = !swapped && kinds.iter().all(|(kind, known)| known.covers.is_empty() || steady(kind));
         // Those that must be there to the byte.
@@ -149,7 +154,7 @@ impl Expiring {
         }
         for question in asked.iter().chain(&exactly) {
             let must = exactly.contains(question) || matches!(question, At::Time(time) if *time > expired.whole);
-            let (moment, found) = match shown(actual, question).await {
+            let (moment, found, _) = match shown(actual, question).await {
                 Ok(shown) => shown,
                 Err(e) => {
                     if must || matches!(question, At::Time(time) if *time >= expired.oldest) {
@@ -167,7 +172,7 @@ impl Expiring {
                 (Some(_), Some(main)) => At::Rev { rv: main.rv, incarnation: Some(main.incarnation), domain: None },
                 (Some(_), None) => continue,
             };
-            let (then, wanted) = shown(whole, &instead).await?;
+            let (then, wanted, protected) = shown(whole, &instead).await?;
             if moment.thinned.is_none() && (&then.cut, then.closed) != (&moment.cut, moment.closed) {
                 problems.push(format!("{question:?} is of {:?}, and was of {:?}", moment.cut, then.cut));
             }
@@ -176,7 +181,9 @@ impl Expiring {
                 continue;
             }
             let read = matches!(question, At::Time(time) if *time <= expired.whole);
-            let same = |kind: &str| !read || (steady(kind) && !swapped);
+            // A kind may have come under protection at the very revision, later than the first moment of it.
+            let began = |kind: &str| protected.contains(kind) || moment.thinned.is_none();
+            let same = |kind: &str| !read || (steady(kind) && !swapped && began(kind));
             let differs = found.iter().find(|(key, own)| same(&own.0) && wanted.get(*key) != Some(own));
             let lacks = wanted.iter().find(|(key, own)| same(&own.0) && !found.contains_key(*key));
             if differs.is_some() || lacks.is_some() {
@@ -207,15 +214,25 @@ async fn has_room(journal: &Journal, time: Micros, rivals: usize) -> hindcast_jo
     Ok(free > rivals)
 }
 
-/// A moment, and every object then.
-async fn shown(journal: &Journal, question: &At) -> hindcast_journal::Result<(Moment, Shown)> {
+/// The kinds that were let go at any time.
+async fn let_go(journal: &Journal) -> hindcast_journal::Result<BTreeSet<String>> {
+    let (mut tail, mut found) = (journal.tail(1).await?, BTreeSet::new());
+    while let Some(run) = tail.ready().await? {
+        found.extend(run.rows.iter().filter(|row| row.op == Op::CoverEnd).map(|row| row.kind_key()));
+    }
+    Ok(found)
+}
+
+/// A moment, every object then, and the kinds that were protected.
+async fn shown(journal: &Journal, question: &At) -> hindcast_journal::Result<(Moment, Shown, BTreeSet<String>)> {
     let past = journal.at(question).await?;
     let view = View::of(&past, &Scope::default()).await?;
     let form = |object: &hindcast_restorer::Object| {
         let value = exact::to_canonical(&object.value).into();
         (format!("{} {}", object.row.key(), object.row.uid), (object.row.kind_key(), value))
     };
-    Ok((view.moment.clone(), view.objects.iter().map(form).collect()))
+    let protected = view.kinds.keys().filter(|kind| view.protection(kind) == Protection::Protected).cloned().collect();
+    Ok((view.moment.clone(), view.objects.iter().map(form).collect(), protected))
 }
 
 /// One process after the other thins the past out; most die on the way.

@@ -241,20 +241,22 @@ impl Core {
         }
     }
 
+    /// What a list shows of an object.
+    pub(super) fn of_list<'o>(
+        &mut self,
+        (kind, incarnation): (&'o Discovery, u32),
+        seen: &'o Sighting,
+        list: Revision,
+    ) -> Observation<'o> {
+        let (time_lo, time_hi) = self.domain(&kind.domain).clock.bounds(list, seen.at, None, false);
+        Observation { kind, incarnation, rv: list, source: seen.source, time_lo, time_hi, bytes: &seen.bytes }
+    }
+
     /// An object of a list at exactly the retained revision: only the way it is read can differ.
     pub(super) fn same(&mut self, key: &str, name: &str, seen: &Sighting, list: Revision) {
         let Some((discovery, incarnation)) = self.of_kind(key) else { return };
         let (Some(base), _) = self.retained(key, name) else { return };
-        let (time_lo, time_hi) = self.domain(&discovery.domain).clock.bounds(list, seen.at, None, false);
-        let observation = Observation {
-            kind: &discovery,
-            incarnation,
-            rv: list,
-            source: seen.source,
-            time_lo,
-            time_hi,
-            bytes: &seen.bytes,
-        };
+        let observation = self.of_list((&discovery, incarnation), seen, list);
         if !self.is_lacking(key, name) && self.encoder.reads_as(&observation, &base) {
             return;
         }

@@ -36,7 +36,6 @@ use hindcast_cluster::header::Header;
 use hindcast_journal::{
     Change,
     checkpoint::Late,
-    encode::Observation,
     facts::{self, Discovery, Gap, Grade, Mark, Proven, Uncovered},
     parts::Micros,
     row::{Op, Revision, Source},
@@ -330,16 +329,7 @@ impl Core {
             self.vanished(key, name, list, Source::List);
         }
         let (base, _) = self.retained(key, name);
-        let (time_lo, time_hi) = self.domain(&discovery.domain).clock.bounds(list, seen.at, None, false);
-        let observation = Observation {
-            kind: &discovery,
-            incarnation,
-            rv: list,
-            source: seen.source,
-            time_lo,
-            time_hi,
-            bytes: &seen.bytes,
-        };
+        let observation = self.of_list((&discovery, incarnation), seen, list);
         let mut encoded = self.encoder.found(&observation, base.as_ref());
         identify(&mut encoded.change, &seen.header);
         if encoded.change.op == Op::Unreadable {

@@ -40,10 +40,14 @@ fn core_by_hand() -> (Core, Arc<Hand>) {
 }
 
 fn core_at(parts: Parts) -> (Core, mpsc::UnboundedReceiver<Hint>) {
+    core_with(parts, Settings { segment_rows: 100, prove_every: None, ..Settings::default() })
+}
+
+pub(crate) fn core_with(parts: Parts, settings: Settings) -> (Core, mpsc::UnboundedReceiver<Hint>) {
     let (hints, receiver) = mpsc::unbounded_channel();
     let core = Core::new(
         parts,
-        Arc::new(Settings { segment_rows: 100, prove_every: None, ..Settings::default() }),
+        Arc::new(settings),
         Metrics::default(),
         Encoder::new(Secrets::Dropped),
         hints,

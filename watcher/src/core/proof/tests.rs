@@ -1,11 +1,10 @@
 use hindcast_cluster::lines::Event;
-use hindcast_journal::{Parts, encode::Encoder, seal::Secrets};
-use tokio::sync::{Notify, mpsc};
+use hindcast_journal::Parts;
 
 use super::*;
 use crate::{
-    Metrics, Settings,
-    core::{Healed, Verdict},
+    Settings,
+    core::{Healed, Verdict, tests::core_with},
     heal::{Recovered, Step},
     timekeeper::Span,
 };
@@ -16,15 +15,7 @@ const AT: Span = Span { lo: 1, hi: 1 };
 /// A core that covers `/things` and `/others` from revision 10 on, with objects `a` and `b` of things at 5 and 6, and
 /// whose buffer is empty.
 fn covered() -> Core {
-    let (hints, _) = mpsc::unbounded_channel();
-    let mut core = Core::new(
-        Parts::system(),
-        Arc::new(Settings::default()),
-        Metrics::default(),
-        Encoder::new(Secrets::Dropped),
-        hints,
-        Arc::new(Notify::new()),
-    );
+    let (mut core, _) = core_with(Parts::system(), Settings::default());
     for resource in ["things", "others"] {
         let domain = "main".to_owned();
         let (resource, kind) = (resource.to_owned(), "Thing".to_owned());

@@ -1,11 +1,8 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
-use hindcast_journal::{Parts, encode::Encoder, seal::Secrets};
-use tokio::sync::{Notify, mpsc};
+use hindcast_journal::Parts;
 
 use super::*;
-use crate::{Metrics, Settings, timekeeper::Span};
+use crate::{Settings, core::tests::core_with, timekeeper::Span};
 
 const KEY: &str = "/things";
 
@@ -16,15 +13,7 @@ fn object(uid: &str, rv: Revision) -> Bytes {
 
 /// A core that covers things from 10 on, and has seen the object `o` with `u2` come at 20.
 fn core() -> Core {
-    let (hints, _) = mpsc::unbounded_channel();
-    let mut core = Core::new(
-        Parts::system(),
-        Arc::new(Settings::default()),
-        Metrics::default(),
-        Encoder::new(Secrets::Dropped),
-        hints,
-        Arc::new(Notify::new()),
-    );
+    let (mut core, _) = core_with(Parts::system(), Settings::default());
     let (resource, kind, domain) = ("things".to_owned(), "Thing".to_owned(), "main".to_owned());
     core.describe(Discovery { version: "v1".to_owned(), resource, kind, domain, ..Discovery::default() });
     core.begin_list(KEY);
