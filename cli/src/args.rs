@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
     cache::CacheArgs,
-    compact::{Compact, Raw},
+    compact::{Compact, Keep, Raw, keep},
     doctor::Doctor,
     expire::{Expire, Keeping, retention},
     fanout::{FanoutKafka, FanoutVerb, Fanouts, FormatArg},
@@ -15,7 +15,7 @@ pub(crate) use self::{
     key::{KeyVerb, Rewrap},
     mover::{MoverArgs, MoverVerb},
     point::{PointCreate, PointVerb},
-    verify::{Proving, Verify},
+    verify::{Every, Proving, Verify, every},
     volumes::VolumesArg,
 };
 
@@ -234,9 +234,13 @@ pub(crate) enum Output {
 /// `hindcast run`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
-    /// How long the oldest unwritten change may wait before it is sent to the store
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub(crate) linger: std::time::Duration,
+    /// Take what is not said here from this `Journal` of the cluster (hindcast.dev), and follow it while running: the store, the key, what is
+    /// left out, retention; without a namespace it is the one of --resources-namespace
+    #[arg(long, value_name = "[NS/]NAME")]
+    pub(crate) settings_from: Option<String>,
+    /// How long the oldest unwritten change may wait before it is sent to the store [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) linger: Option<std::time::Duration>,
     /// Where to serve /metrics, /healthz, /readyz and POST /close
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     pub(crate) listen: std::net::SocketAddr,
@@ -263,8 +267,9 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) new_key: bool,
     /// The namespace in which recovery points appear, schedules and volume locations count, where the kinds of hindcast.dev are installed
-    #[arg(long, value_name = "NS", default_value = "hindcast")]
-    pub(crate) resources_namespace: String,
+    /// [default: that of --settings-from, or hindcast]
+    #[arg(long, value_name = "NS")]
+    pub(crate) resources_namespace: Option<String>,
     #[command(flatten)]
     pub(crate) ha: Ha,
     #[command(flatten)]
@@ -635,6 +640,9 @@ pub(crate) struct Rules {
     /// Only the rules that touch a kind: deploy, persistentvolumeclaims, …
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
+    /// Instead the table of references, in Markdown: which places of an object name a namespace, a class, an image or a host
+    #[arg(long, conflicts_with = "kind")]
+    pub(crate) references: bool,
 }
 
 /// `hindcast journal`.
@@ -651,7 +659,7 @@ pub(crate) enum JournalVerb {
 }
 
 /// A duration of the command line.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     crate::moment::duration(text)
         .and_then(|micros| u64::try_from(micros).ok())
         .map(std::time::Duration::from_micros)

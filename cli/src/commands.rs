@@ -13,6 +13,7 @@ use crate::{
     logging,
     moment::Wall,
     printer::Printer,
+    settings::Held,
 };
 
 mod blame;
@@ -49,7 +50,7 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> Result<Exit> {
     let parts = Parts::system();
     let wall = Wall::new(parts.clock.now(), cli.common.tz.as_deref())
         .map_err(|error| Failure::from(error).hint("--tz or HINDCAST_TZ chooses another one"))?;
-    let context = Context { common: &cli.common, printer, parts, wall };
+    let context = Context { common: &cli.common, printer, parts, wall, held: Held::default() };
     let table = matches!(cli.common.output, Output::Wide | Output::Name);
     if table && !matches!(cli.verb, Verb::Get(_)) {
         return Err(Failure::new("-o wide and -o name", "only `get` has them").hint("-o text, json or yaml"));

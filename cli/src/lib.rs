@@ -5,7 +5,7 @@
 //! tracing up.
 //!
 //! **Map.** `args` is what clap reads. `commands` has a file per verb. `selector` and `store` turn words into what libraries take,
-//! `scope` does so for restores, `fanouts` for fan-outs; `past` is the one door to the reading libraries, `rollback`
+//! `settings` those of `run` and of a `Journal` into one, `scope` does so for restores, `fanouts` for fan-outs; `past` is the one door to the reading libraries, `rollback`
 //! the one to restores, `plugins` to plugins, with `planfile` and `progress` beside it. `view` is what `-o json` says
 //! (schemas in `cli/schemas`), `render` the text, `columns` the tables of `get`, `redact` what is hidden, and
 //! `printer` the only writer to the terminal.
@@ -54,6 +54,7 @@ mod render;
 mod rollback;
 mod scope;
 mod selector;
+mod settings;
 mod store;
 mod view;
 mod words;

@@ -142,21 +142,28 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         let said = role::said(role);
         return if role.ready { format!("ready: {said}\n").into_response() } else { not_ready(&said) };
     }
+    if let Err(why) = protecting(handle) {
+        return not_ready(&why);
+    }
+    let role = role.map_or_else(|| "ready\n".to_owned(), |role| format!("ready: {}\n", role::said(&role)));
+    // What was found to be lost is over, and no reason to be taken for not ready.
+    let note = match handle.status().proof.newest.as_str() {
+        "" => String::new(),
+        newest => format!("note: not all that was written had been told: {newest}\n"),
+    };
+    format!("{role}{note}").into_response()
+}
+
+/// Whether what a watcher has to protect is protected; if not, why not.
+pub(crate) fn protecting(handle: &Handle) -> Result<(), String> {
     let status = handle.status();
     // What is seen but not yet in the store protects nobody.
     let durable = !handle.durable().borrow().frontier.is_empty();
     if status.ready && durable {
-        let role = role.map_or_else(|| "ready\n".to_owned(), |role| format!("ready: {}\n", role::said(&role)));
-        // What was found to be lost is over, and no reason to be taken for not ready.
-        let note = match status.proof.newest.as_str() {
-            "" => String::new(),
-            newest => format!("note: not all that was written had been told: {newest}\n"),
-        };
-        format!("{role}{note}").into_response()
-    } else {
-        let starting = if status.ready { "the first segment is not durable yet" } else { "starting" };
-        not_ready(if status.reason.is_empty() { starting } else { &status.reason })
+        return Ok(());
     }
+    let starting = if status.ready { "the first segment is not durable yet" } else { "starting" };
+    Err(if status.reason.is_empty() { starting.to_owned() } else { status.reason.clone() })
 }
 
 fn not_ready(reason: &str) -> Response {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hindcast_journal::Journal;
+use hindcast_journal::{Journal, seal::KeyFile};
 use hindcast_mover::{
     Key, Repository,
     pod::{Place, Template},
@@ -18,13 +18,16 @@ use crate::{
 
 /// The keys of a cluster's repository, from the journal's key file.
 pub(crate) fn keys(context: &Context<'_>, cluster: &str) -> Result<Vec<Key>> {
+    let of = |file: &KeyFile| file.keys.iter().map(|key| Key::of(key, cluster)).collect();
+    if let Some(file) = context.held.keys()? {
+        return Ok(of(&file));
+    }
     let path = keyfile::path(context.common.key_file.as_deref(), context.common.journal.as_deref())?;
     let path = path.ok_or_else(|| {
         Failure::new("the key file", "is not named")
             .hint("--key-file FILE, or HINDCAST_KEY_FILE: the repository of files derives its key from it")
     })?;
-    let file = keyfile::read_existing(&path)?;
-    Ok(file.keys.iter().map(|key| Key::of(key, cluster)).collect())
+    Ok(of(&keyfile::read_existing(&path)?))
 }
 
 /// The template that was given, and where movers find the journal.

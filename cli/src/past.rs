@@ -112,7 +112,7 @@ pub(crate) async fn open_cluster<'a>(
 pub(crate) fn locate(context: &Context<'_>, access: Access) -> Result<Location> {
     let common = &context.common.cache;
     let cache = common.cache.as_deref().map(|folder| Cache { folder, limit: common.cache_size });
-    store::open_behind(cache, &named(context)?, access)
+    store::open_behind(cache, &named(context)?, access, &context.held.environment())
 }
 
 /// The journal as it was named, or the default one.

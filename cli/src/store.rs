@@ -94,8 +94,8 @@ pub(crate) struct Cache<'a> {
 }
 
 /// Opens the store of a journal's URL, of which a reader keeps what never changes in a cache.
-pub(crate) fn open_behind(cache: Option<Cache<'_>>, text: &str, access: Access) -> Result<Location> {
-    let location = open(text, access)?;
+pub(crate) fn open_behind(cache: Option<Cache<'_>>, text: &str, access: Access, env: &Environment) -> Result<Location> {
+    let location = open_in(text, access, env)?;
     match cache {
         Some(Cache { folder, limit }) if access == Access::Read => {
             let store = cache::before(location.store, &location.url, folder, limit)?;
@@ -136,6 +136,14 @@ fn data_folder() -> Result<PathBuf> {
 /// A journal's URL as it is printed.
 pub(crate) fn shown(text: &str) -> Result<String> {
     parse(text).map(|url| url.to_string())
+}
+
+/// Whether a journal's URL can be meant, with these variables; nothing is asked of the store, and no folder made.
+pub(crate) fn check(text: &str, env: &Environment) -> Result<()> {
+    match parse(text)?.scheme() {
+        "file" | "memory" => Ok(()),
+        _ => open_in(text, Access::Read, env).map(|_| ()),
+    }
 }
 
 /// Opens the store of a journal's URL; a path without a scheme is a folder.

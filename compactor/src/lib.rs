@@ -235,9 +235,12 @@ pub struct Parts {
     pub epoch: u64,
     /// What is counted.
     pub metrics: Metrics,
-    /// How the past is thinned out; never if `None`.
-    pub expire: Option<expire::Settings>,
+    /// How the past is thinned out, from now on as it was told last; not at all if `None`.
+    pub expire: watch::Receiver<Option<expire::Settings>>,
 }
+
+/// A second, in microseconds.
+const SECOND: Micros = 1_000_000;
 
 /// How long to wait after the first failure; each further failure that will not pass by itself doubles it.
 const FIRST_WAIT: Duration = Duration::from_mins(1);
@@ -280,6 +283,7 @@ async fn merge_behind(levels: Levels, parts: &Parts, register: &Register) {
                         let Merged { level, first, last, bytes, .. } = merged;
                         metrics.merged.with_label_values(&[&level.to_string()]).inc();
                         metrics.merged_bytes.inc_by(bytes);
+                        metrics.merge_at.set(journal.parts().clock.now() / SECOND);
                         tracing::debug!(level, first, last, bytes, "merged segments");
                     }
                     Ok(None) => break,
@@ -375,25 +379,38 @@ async fn trim_behind(keep: Option<Duration>, parts: &Parts, register: &Register)
     }
 }
 
-/// Thins the past out, once in a while, until nobody reports segments any more. Nothing depends on it, so a failure waits for the
-/// next time.
+/// Thins the past out, once in a while and when it is told otherwise, until nobody reports segments any more. Nothing depends on it,
+/// so a failure waits for the next time.
 async fn expire_behind(parts: &Parts, register: &Register) {
-    let Some(settings) = &parts.expire else { return };
     let (journal, metrics, mut durable) = (&parts.journal, &parts.metrics, parts.durable.clone());
+    let mut told = parts.expire.clone();
     let (mut looked, mut swept) = (None, 0);
-    let often = look_every(settings.retention.all);
     loop {
+        let settings = told.borrow_and_update().clone();
         let now = journal.parts().clock.monotonic();
-        if looked.is_none_or(|looked| now.saturating_sub(looked) >= often) {
+        if let Some(settings) = settings
+            && looked.is_none_or(|looked| now.saturating_sub(looked) >= look_every(settings.retention.all))
+        {
             looked = Some(now);
-            if let Err(error) = expire_once(settings, parts, register, &mut swept).await {
-                metrics.failures.inc();
-                let hint = error.hint();
-                tracing::warn!(error = %Error::causes(&error), hint, "could not thin the past out");
+            match expire_once(&settings, parts, register, &mut swept).await {
+                Ok(()) => metrics.expiry_at.set(journal.parts().clock.now() / SECOND),
+                Err(error) => {
+                    metrics.failures.inc();
+                    let hint = error.hint();
+                    tracing::warn!(error = %Error::causes(&error), hint, "could not thin the past out");
+                }
             }
         }
-        if durable.changed().await.is_err() {
-            return;
+        // Whoever told it may be gone; then it stays as it was told.
+        let otherwise = async {
+            if told.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            segment = durable.changed() => if segment.is_err() { return },
+            () = otherwise => looked = None,
         }
     }
 }

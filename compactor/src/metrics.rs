@@ -1,6 +1,6 @@
 //! What the compactor counts.
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Counters of what was done since the process began.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct Metrics {
     pub(crate) removed: IntCounter,
     pub(crate) expired: IntCounter,
     pub(crate) failures: IntCounter,
+    pub(crate) merge_at: IntGauge,
+    pub(crate) expiry_at: IntGauge,
 }
 
 impl Metrics {
@@ -20,6 +22,11 @@ impl Metrics {
         let counter = |name: &str, help: &str| {
             let made = IntCounter::with_opts(opts(name, help)).expect(VALID);
             // A second compactor in one process (tests) counts for itself.
+            let _ = registry.register(Box::new(made.clone()));
+            made
+        };
+        let gauge = |name: &str, help: &str| {
+            let made = IntGauge::with_opts(opts(name, help)).expect(VALID);
             let _ = registry.register(Box::new(made.clone()));
             made
         };
@@ -36,7 +43,22 @@ impl Metrics {
                 "compaction_failures_total",
                 "Checkpoints, merges, removals and expiries that failed and are tried again.",
             ),
+            merge_at: gauge("last_merge_timestamp_seconds", "When segments were last merged; 0 for not yet."),
+            expiry_at: gauge(
+                "last_expiry_timestamp_seconds",
+                "When it was last looked, without a failure, what had expired; 0 for not yet.",
+            ),
         }
+    }
+
+    /// When segments were last merged, in seconds since the epoch.
+    pub fn last_merge(&self) -> Option<i64> {
+        Some(self.merge_at.get()).filter(|seconds| *seconds > 0)
+    }
+
+    /// When it was last looked what had expired, in seconds since the epoch.
+    pub fn last_expiry(&self) -> Option<i64> {
+        Some(self.expiry_at.get()).filter(|seconds| *seconds > 0)
     }
 }
 

@@ -11,6 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 
 mod condition;
+mod journal;
 mod location;
 mod point;
 mod restore;
@@ -21,6 +22,10 @@ mod tests;
 pub(crate) use self::condition::{seconds, set};
 pub use self::{
     condition::{Condition, Verdict},
+    journal::{
+        Committed, Compaction, Filters, Journal, JournalKey, JournalProof, JournalRetention, JournalSpec,
+        JournalStatus, JournalStore, SecretKey, SecretValues, StoreCredentials, Window,
+    },
     location::{Aws, Azure, Credentials, Gcp, Provider, VolumeLocation, VolumeLocationSpec, VolumeLocationStatus},
     point::{
         DeletionPolicy, Exec, Hook, OnError, Phase, RecoveryPoint, RecoveryPointSpec, RecoveryPointStatus, Template,
@@ -48,8 +53,9 @@ pub const SCHEDULE: &str = "hindcast.dev/schedule";
 pub const DELETES: &str = "hindcast.dev/delete-point";
 
 /// The definitions, by the name of the file that holds each.
-pub fn definitions() -> [(&'static str, CustomResourceDefinition); 4] {
+pub fn definitions() -> [(&'static str, CustomResourceDefinition); 5] {
     [
+        ("journals.yaml", Journal::crd()),
         ("recoverypoints.yaml", RecoveryPoint::crd()),
         ("restores.yaml", Restore::crd()),
         ("schedules.yaml", Schedule::crd()),

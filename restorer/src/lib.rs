@@ -8,7 +8,8 @@
 //! 2. [`plan`], a pure function of these: a [`Plan`] that can be printed and kept, and the bodies it stands for;
 //! 3. [`apply`]: carries a plan out, with a [`Record`] in the bucket that makes it resumable and undoable.
 //!
-//! What a restore may touch is said by one table, [`rules`]; what of an object is anybody's intent by [`intent`].
+//! What a restore may touch is said by one table, [`rules`]; what of an object is anybody's intent by [`intent`]. What becomes of objects that are
+//! put somewhere else, under other names, is said by a [`mapping`], a step between 1 and 2.
 
 pub mod apply;
 pub mod ask;
@@ -26,6 +27,7 @@ mod kept;
 mod kinds;
 pub mod lists;
 mod live;
+pub mod mapping;
 pub mod message;
 mod names;
 mod outcome;

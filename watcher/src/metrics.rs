@@ -38,6 +38,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// How many changes were recorded of objects of other kinds than this one.
+    pub fn changes_beside(&self, kind: &str) -> u64 {
+        let families = prometheus::core::Collector::collect(&self.changes);
+        let metrics = families.iter().flat_map(prometheus::proto::MetricFamily::get_metric);
+        let others = metrics.filter(|metric| metric.get_label().iter().all(|label| label.value() != kind));
+        others.map(|metric| metric.get_counter().get_value() as u64).sum()
+    }
+
     /// The metrics, registered.
     pub fn new(registry: &Registry) -> Self {
         let made = Made(registry);

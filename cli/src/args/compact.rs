@@ -25,9 +25,9 @@ pub(crate) struct Compact {
 /// How long raw segments are kept, and whether the table is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Raw {
-    /// How long a segment is kept that a merged file of a day holds too; `forever` never removes any
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = keep)]
-    pub(crate) keep_raw: Keep,
+    /// How long a segment is kept that a merged file of a day holds too; `forever` never removes any [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = keep)]
+    pub(crate) keep_raw: Option<Keep>,
     /// Do not keep merged files as a Delta Lake table too, which SQL engines read
     #[arg(long)]
     pub(crate) no_delta_table: bool,
@@ -51,7 +51,7 @@ impl From<Keep> for Option<Duration> {
     }
 }
 
-fn keep(text: &str) -> Result<Keep, String> {
+pub(crate) fn keep(text: &str) -> Result<Keep, String> {
     if text == "forever" {
         return Ok(Keep::Forever);
     }

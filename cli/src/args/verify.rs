@@ -30,9 +30,9 @@ pub(crate) struct Verify {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Proving {
     /// How often every kind's objects are compared with the cluster's own lists, metadata only and without haste; `never`
-    /// does not
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = every)]
-    pub(crate) prove_every: Every,
+    /// does not [default: 1h]
+    #[arg(long, value_name = "TIME", value_parser = every)]
+    pub(crate) prove_every: Option<Every>,
     /// Let the newest seal of the log stand in the cluster too, in a config map of this process's namespace (outside of a cluster
     /// kube-system), so that `verify --live` finds an older bucket in the place of this one; needs deploy/seal.yaml
     #[arg(long)]
@@ -60,7 +60,7 @@ impl From<Every> for Option<Duration> {
 /// The least time between.
 const LEAST: Duration = Duration::from_mins(1);
 
-fn every(text: &str) -> Result<Every, String> {
+pub(crate) fn every(text: &str) -> Result<Every, String> {
     if text == "never" {
         return Ok(Every::Never);
     }

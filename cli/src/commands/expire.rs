@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Expire) -> Result<Exit> {
 }
 
 /// What is to be kept, if that was said.
-pub(super) fn policy(keeping: &Keeping) -> Result<Option<Retention>> {
+pub(in crate::commands) fn policy(keeping: &Keeping) -> Result<Option<Retention>> {
     let Some(file) = &keeping.retention_file else { return Ok(keeping.retention.clone()) };
     let what = || format!("--retention-file {}", file.display());
     let text = std::fs::read_to_string(file).map_err(|e| Failure::new(what(), e.to_string()))?;

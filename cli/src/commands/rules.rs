@@ -1,12 +1,16 @@
 //! `hindcast rules`: the table of what a restore may touch, and why.
 
-use hindcast_restorer::rules::{self, Rule};
+use hindcast_restorer::{
+    mapping,
+    rules::{self, Rule},
+};
 
 use crate::{
     args::{self, Output},
     context::Context,
     failure::{Exit, Failure, Result},
     names::{count, kind_name},
+    printer::Text,
     render, view,
 };
 
@@ -36,6 +40,15 @@ const SHORT: [(&str, &str); 20] = [
 
 /// Prints the rules, or those that name a kind.
 pub(super) fn run(context: &Context<'_>, args: &args::Rules) -> Result<Exit> {
+    if args.references {
+        if matches!(context.common.output, Output::Json | Output::Yaml) {
+            return Err(Failure::new("--references", "is printed in Markdown alone").hint("leave -o out"));
+        }
+        for line in mapping::markdown().lines() {
+            context.printer.line(&Text::plain(line));
+        }
+        return Ok(Exit::Done);
+    }
     let all = rules::all();
     let rules: Vec<&Rule> = match &args.kind {
         None => all.iter().collect(),

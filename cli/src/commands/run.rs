@@ -8,13 +8,16 @@
 //! stands in `/readyz`, which is served from the first moment; what needs a hand does end it, with the remedy. (3) A stop
 //! flushes: the watcher ends first, then what reads behind it. (4) A fenced process ends with 4, so that its supervisor can
 //! leave it down, or start it again where there are several. (5) With --ha nothing is written before it is this process's turn
-//! [`ha::claim`], and the next one's has come as soon as everything is durable.
+//! [`ha::claim`], and the next one's has come as soon as everything is durable. (6) What an object of the cluster says is taken by the same
+//! names as what the command line says [`crate::settings`], before anything else is done with either.
 
+mod anew;
 mod ha;
 mod keys;
 mod operator;
 pub(super) mod signals;
 pub(super) mod start;
+mod steward;
 pub(super) mod told;
 
 use std::{sync::Arc, time::Duration};
@@ -26,7 +29,7 @@ use hindcast_journal::{
     encode::Encoder,
     seal::{DataKeys, Rules, Secrets},
 };
-use hindcast_operator::{Parts as Reconciler, Settings as Reconciling};
+use hindcast_operator::{Parts as Reconciler, Settings as Reconciling, journals};
 use hindcast_watcher::{self as watcher, Handle, Metrics, Settings, ha::With};
 use prometheus::Registry;
 use tokio::{sync::watch, task::JoinSet};
@@ -34,8 +37,9 @@ use tokio::{sync::watch, task::JoinSet};
 use self::{
     ha::Claimed,
     keys::{prove, secrets},
-    signals::{ended, signalled},
+    signals::{Stop, ended, signalled},
     start::{Start, identity, mark},
+    steward::{Leads, Own, Tells},
 };
 use crate::{
     args::Run,
@@ -48,6 +52,14 @@ use crate::{
 /// Runs until stopped, fenced or broken.
 pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     logging::for_run(args.log_format, context.common.verbose, !context.common.no_color);
+    // It is large: apart it does not weigh on the stack of every other verb.
+    match Box::pin(once(context, args)).await? {
+        Stop::Told(exit) => Ok(exit),
+        Stop::Anew => anew::begin(),
+    }
+}
+
+async fn once(context: &Context<'_>, args: &Run) -> Result<Stop> {
     let listener = listen::bind(args.listen).await?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry);
@@ -70,6 +82,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     // Connections of its own: what is done for recovery points and restores never stands in the way of what is watched.
     let own = reach.connect()?;
     let connector = Arc::new(Clients(reach));
+    let said = (context, args);
+    let object = steward::named(args, &own)?;
+    let read = match &object {
+        Some(object) => Some(steward::read(context, args, object, &start).await?),
+        None => None,
+    };
+    let taken = read.as_ref().map(|read| (context.by(read), &read.run));
+    let (context, args) = taken.as_ref().map_or(said, |(context, args)| (context, *args));
     let wanted = context.common.cluster.as_deref();
     if let Some(wanted) = wanted.filter(|wanted| !uid.starts_with(wanted)) {
         return Err(Failure::new(format!("--cluster {wanted}"), format!("the context's cluster is {uid}"))
@@ -79,10 +99,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
     let targets = fanouts::read(context, &args.fanouts)?;
     let location = past::locate(context, Access::Write)?;
     let (secrets, keys) = secrets(context, args)?;
-    let expire = super::expire::policy(&args.keeping)?.map(|retention| compactor::expire::Settings {
-        retention,
-        key: keys.first().cloned(),
-        delete: !args.keeping.no_delete,
+    let (expire, expires) = watch::channel(steward::expiring(args, keys.first())?);
+    let (anew, mut begins) = watch::channel(None);
+    let steward = object.as_ref().zip(read.as_ref()).map(|(object, read)| {
+        Own::new(said, (object, &uid), (read, keys.first()), Tells { expire, anew: anew.clone() })
     });
     let teller = told::key(&args.proving, &keys)?.map(|key| (key, own.clone()));
     let rules = Rules::parse(&args.seal).map_err(Failure::from)?;
@@ -109,11 +129,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         Encoder::new(secrets.clone()).with_keys(keys.as_deref().map_or(&[], DataKeys::keys)).with_rules(rules.clone());
     let claim = async || Writer::claim(&journal, identity.clone(), keys.clone()).await;
     let settings = Settings {
-        linger: args.linger,
+        linger: args.linger(),
         exclude: args.exclude.clone(),
         include: args.include.clone(),
         only: args.only.clone(),
-        prove_every: args.proving.prove_every.into(),
+        prove_every: args.prove_every().into(),
         ..Settings::default()
     };
     let with = || With {
@@ -124,84 +144,110 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<Exit> {
         metrics: metrics.clone(),
     };
     let member = ha::join(terms.as_ref(), with, tell)?;
-    let mut stopping = std::pin::pin!(signalled());
-    let (mut writer, (kept, mut leadership)) =
-        match ha::claim(member, (&context.parts, &mut start), claim, stopping.as_mut()).await? {
-            Claimed::Leads(writer, before) => (*writer, before.unzip()),
-            Claimed::Stopped(exit) => return Ok(exit),
-        };
-    let leading = async {
-        let steps = async {
-            start.ride("writing down what is sealed", async || rules.write(&journal).await).await?;
-            mark(&mut start, &mut writer, &name, &secrets).await
-        };
-        if let Some(exit) = ha::begin(&context.parts, leadership.as_ref(), steps, stopping.as_mut()).await? {
-            return Ok(exit);
+    let mut stopping = std::pin::pin!(async {
+        tokio::select! {
+            exit = signalled() => Stop::Told(exit),
+            // Whoever could say so is here until the end.
+            _ = begins.wait_for(Option::is_some) => Stop::Anew,
         }
-        let epoch = writer.epoch();
-        tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch, "protecting");
-        let parts = watcher::Parts {
-            parts: context.parts.clone(),
-            connector,
-            journal: journal.clone(),
-            writer,
-            encoder,
-            metrics,
-            commands,
-            kept,
-        };
-        start.done();
-        let reconciling = {
-            let settings = Reconciling { namespace: args.resources_namespace.clone(), wait: context.common.wait };
-            let closer = Arc::new(operator::Own(handle.clone()));
-            // Disks of a cloud that does not answer now are no reason not to protect.
-            let mut drivers = drivers;
-            drivers.extend(tokio::select! {
-                biased;
-                exit = stopping.as_mut() => return Ok(exit),
-                reachable = locations::reachable(&context.common.volume_location, &context.parts) => reachable,
-            });
-            drivers.extend(files);
-            let opener = Arc::new(locations::Clouds {
-                said: context.common.volume_location.clone(),
+    });
+    let watching = metrics.clone();
+    let protecting = async {
+        let (mut writer, (kept, mut leadership)) =
+            match ha::claim(member, (&context.parts, &mut start), claim, stopping.as_mut()).await? {
+                Claimed::Leads(writer, before) => (*writer, before.unzip()),
+                Claimed::Stopped(stop) => return Ok(stop),
+            };
+        let leading = async {
+            let steps = async {
+                start.ride("writing down what is sealed", async || rules.write(&journal).await).await?;
+                mark(&mut start, &mut writer, &name, &secrets).await
+            };
+            if let Some(stop) = ha::begin(&context.parts, leadership.as_ref(), steps, stopping.as_mut()).await? {
+                return Ok(stop);
+            }
+            let epoch = writer.epoch();
+            tracing::info!(cluster = %uid, journal = %location.url, secrets = secrets.as_str(), epoch, "protecting");
+            let parts = watcher::Parts {
                 parts: context.parts.clone(),
-            });
-            let parts =
-                Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, opener, movers };
-            operator::reconcile(settings, parts, stopped.clone())
+                connector,
+                journal: journal.clone(),
+                writer,
+                encoder,
+                metrics,
+                commands,
+                kept,
+            };
+            start.done();
+            if let Some(steward) = &steward {
+                let (journal, store, compacting) = (journal.clone(), location.url.clone(), compacting.clone());
+                steward.leads(Leads { journal, store, handle: handle.clone(), watching: watching.clone(), compacting });
+            }
+            let reconciling = {
+                let namespace = args.resources_namespace().to_owned();
+                let settings = Reconciling { namespace, wait: context.common.wait };
+                let closer = Arc::new(operator::Own(handle.clone()));
+                // Disks of a cloud that does not answer now are no reason not to protect.
+                let mut drivers = drivers;
+                drivers.extend(tokio::select! {
+                    biased;
+                    stop = stopping.as_mut() => return Ok(stop),
+                    reachable = locations::reachable(&context.common.volume_location, &context.parts) => reachable,
+                });
+                drivers.extend(files);
+                let opener = Arc::new(locations::Clouds {
+                    said: context.common.volume_location.clone(),
+                    parts: context.parts.clone(),
+                });
+                let parts =
+                    Reconciler { client: own, journal: journal.clone(), keys: opens, closer, drivers, opener, movers };
+                operator::reconcile(settings, parts, stopped.clone())
+            };
+            let (news, bring) = handle.commits();
+            let mut publishing = targets.spawn(&journal, &published, &holder, &news, &stopped);
+            publishing.spawn(bring);
+            if let Some(teller) = teller {
+                publishing.spawn(told::keep(teller, (journal.clone(), location.url.clone()), stopped.clone()));
+            }
+            let (keep, table) = (args.keep_raw().into(), !args.raw.no_delta_table);
+            let policy = compactor::Policy { keep, table, ..compactor::Policy::default() };
+            let of = (journal.clone(), name, epoch);
+            let behind = tokio::spawn(compact((policy, expires), of, compacting, handle.clone(), stopped));
+            let reconciling = tokio::spawn(reconciling);
+            let mut stop_for = Stop::Told(Exit::Done);
+            let outcome = watcher::run(settings, parts, async { stop_for = stopping.await }).await;
+            stop.send_replace(true);
+            if let Some(leadership) = leadership.take() {
+                leadership.end().await;
+            }
+            // What they might still fail at changes nothing that is durable.
+            let _ = tokio::join!(served, behind, reconciling, last(publishing));
+            let durable = handle.durable().borrow().clone();
+            tracing::info!(segment = durable.segment, position = durable.last, "stopped");
+            outcome?;
+            if stop_for == Stop::Told(Exit::Interrupted) {
+                context.printer.note(format!("interrupted: durable up to position {}", durable.last));
+            }
+            Ok(stop_for)
         };
-        let (news, bring) = handle.commits();
-        let mut publishing = targets.spawn(&journal, &published, &holder, &news, &stopped);
-        publishing.spawn(bring);
-        if let Some(teller) = teller {
-            publishing.spawn(told::keep(teller, (journal.clone(), location.url.clone()), stopped.clone()));
-        }
-        let (keep, table) = (args.raw.keep_raw.into(), !args.raw.no_delta_table);
-        let policy = compactor::Policy { keep, table, ..compactor::Policy::default() };
-        let of = (journal, name, epoch);
-        let behind = tokio::spawn(compact((policy, expire), of, compacting, handle.clone(), stopped));
-        let reconciling = tokio::spawn(reconciling);
-        let mut exit = Exit::Done;
-        let outcome = watcher::run(settings, parts, async { exit = stopping.await }).await;
-        stop.send_replace(true);
-        if let Some(leadership) = leadership.take() {
+        let outcome: Result<Stop> = leading.await;
+        if let Some(leadership) = leadership {
             leadership.end().await;
         }
-        // What they might still fail at changes nothing that is durable.
-        let _ = tokio::join!(served, behind, reconciling, last(publishing));
-        let durable = handle.durable().borrow().clone();
-        tracing::info!(segment = durable.segment, position = durable.last, "stopped");
-        outcome?;
-        if exit == Exit::Interrupted {
-            context.printer.note(format!("interrupted: durable up to position {}", durable.last));
-        }
-        Ok(exit)
+        if terms.is_some() { outcome.map_err(ha::ended) } else { outcome }
     };
-    let outcome: Result<Exit> = leading.await;
-    if let Some(leadership) = leadership {
-        leadership.end().await;
+    let Some((object, steward)) = object.as_ref().zip(steward.as_ref()) else { return protecting.await };
+    let followed = journals::follow(object, steward, context.parts.clock.clone());
+    let ended = tokio::select! {
+        biased;
+        ended = protecting => ended,
+        never = followed => match never {},
+    };
+    // Where several run another one tells how it is from now on, and so does whoever took the journal over.
+    if terms.is_none() {
+        steward::tell_end(object, &ended, &context.parts).await;
     }
-    if terms.is_some() { outcome.map_err(ha::ended) } else { outcome }
+    ended
 }
 
 /// How long fan-outs may take to end.
@@ -229,7 +275,7 @@ impl Connector for Clients {
 
 /// Writes checkpoints, merges segments and thins the past out behind the watcher.
 async fn compact(
-    (policy, expire): (compactor::Policy, Option<compactor::expire::Settings>),
+    (policy, expire): (compactor::Policy, watch::Receiver<Option<compactor::expire::Settings>>),
     (journal, name, epoch): (Journal, String, u64),
     metrics: compactor::Metrics,
     handle: Handle,

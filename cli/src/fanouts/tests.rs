@@ -9,7 +9,7 @@ fn with<T>(ask: impl FnOnce(&Context<'_>) -> T) -> T {
     let printer = Printer::standard(false);
     let parts = Parts::system();
     let wall = Wall::new(1_700_000_000_000_000, Some("UTC")).unwrap();
-    ask(&Context { common: &cli.common, printer: &printer, parts, wall })
+    ask(&Context { common: &cli.common, printer: &printer, parts, wall, held: crate::settings::Held::default() })
 }
 
 fn parsed(text: &str) -> Result<Targets> {

@@ -70,6 +70,13 @@ impl Asked<'_> {
                 options = options.with_root_certificate(certificate);
             }
         }
+        if let Some(pem) = self.env.authority() {
+            for certificate in
+                certificates("caCert", "leave it out where the system's authorities are enough", pem.as_bytes())?
+            {
+                options = options.with_root_certificate(certificate);
+            }
+        }
         Ok(options)
     }
 
@@ -105,9 +112,14 @@ impl Asked<'_> {
 fn bundle(name: &str, path: &Path) -> Result<Vec<Certificate>> {
     let what = format!("{name} {}", path.display());
     let hint = "it names a file of PEM certificates; leave it out where the system's authorities are enough";
-    let refuse = |reason: String| Failure::new(&what, reason).hint(hint);
-    let pem = std::fs::read(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| refuse(Error::causes(&e)))?;
+    let pem = std::fs::read(path).map_err(|e| Failure::new(&what, format!("cannot be read: {e}")).hint(hint))?;
+    certificates(&what, hint, &pem)
+}
+
+/// The certificates of a text, of which there is one at least.
+fn certificates(what: &str, hint: &str, pem: &[u8]) -> Result<Vec<Certificate>> {
+    let refuse = |reason: String| Failure::new(what, reason).hint(hint);
+    let certificates = Certificate::from_pem_bundle(pem).map_err(|e| refuse(Error::causes(&e)))?;
     if certificates.is_empty() {
         return Err(refuse("holds no certificate".to_owned()));
     }

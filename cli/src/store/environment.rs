@@ -7,7 +7,29 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 /// Variables by name.
 #[derive(Clone, Default)]
-pub(crate) struct Environment(BTreeMap<String, String>);
+pub(crate) struct Environment {
+    variables: BTreeMap<String, String>,
+    /// An authority to trust, PEM, beside those that files hold.
+    authority: Option<String>,
+}
+
+/// What the names of variables have in them that say who asks.
+const WHO: [&str; 14] = [
+    "ACCESS_KEY",
+    "ACCOUNT",
+    "CLIENT",
+    "CONNECTION_STRING",
+    "CREDENTIALS",
+    "IDENTITY",
+    "MSI",
+    "PROFILE",
+    "ROLE",
+    "SAS",
+    "SERVICE_ACCOUNT",
+    "SKIP_SIGNATURE",
+    "TENANT",
+    "TOKEN",
+];
 
 impl Environment {
     /// Those of this process.
@@ -18,12 +40,32 @@ impl Environment {
 
     /// These.
     pub(crate) fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(variables.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+        let variables = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        Self { variables, authority: None }
+    }
+
+    /// The same, but for who asks, which these say alone: half of one's credentials with half of another's are nobody's.
+    pub(crate) fn of_another(mut self, given: impl IntoIterator<Item = (String, String)>) -> Self {
+        let of_store = |name: &str| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix));
+        self.variables.retain(|name, _| !(of_store(name) && WHO.iter().any(|part| name.contains(part))));
+        self.variables.extend(given.into_iter().filter(|(_, value)| !value.is_empty()));
+        self
+    }
+
+    /// The same, and this authority is trusted too.
+    pub(crate) fn trusting(mut self, authority: &str) -> Self {
+        self.authority = Some(authority.to_owned());
+        self
+    }
+
+    /// An authority to trust, PEM.
+    pub(super) fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// A variable's value.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.variables.get(name).map(String::as_str)
     }
 
     /// The first of these names that is set, and its value.
@@ -38,7 +80,7 @@ impl Environment {
 
     /// The variables whose names begin with `prefix`, in the order of their names.
     pub(super) fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let named = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
+        let named = self.variables.iter().filter(move |(name, _)| name.starts_with(prefix));
         named.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 

@@ -42,6 +42,9 @@ pub(super) const KNOWN: Known = Known {
 /// Where gcloud keeps the user's own credentials.
 const OF_THE_USER: &str = ".config/gcloud/application_default_credentials.json";
 
+/// What a Secret calls the text of such a file; no variable of a process has this name.
+const HELD: &str = "credentials.json";
+
 /// Opens it.
 pub(super) fn open(asked: &Asked<'_>) -> Result<Arc<dyn ObjectStore>> {
     let mut builder = GoogleCloudStorageBuilder::new().with_client_options(asked.client(&[])?);
@@ -79,6 +82,9 @@ fn credentials(asked: &Asked<'_>, builder: GoogleCloudStorageBuilder) -> Result<
     if [Key::ServiceAccount, Key::ServiceAccountKey, Key::BearerToken].iter().any(has) {
         return Ok(builder);
     }
+    if let Some(text) = asked.env.get(HELD) {
+        return held(asked, builder, text);
+    }
     let named = asked.env.get("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from);
     let file = match named {
         Some(file) => file,
@@ -100,6 +106,26 @@ fn credentials(asked: &Asked<'_>, builder: GoogleCloudStorageBuilder) -> Result<
         .map_err(|error| refuse(format!("is no JSON: line {}, column {}", error.line(), error.column())))?;
     match read["type"].as_str() {
         Some("service_account" | "authorized_user") => Ok(builder.with_application_credentials(what)),
+        Some(kind @ ("external_account" | "impersonated_service_account")) => {
+            let kind = kind.to_owned();
+            super::federated(asked, read, &kind).map(|provider| builder.with_credentials(provider))
+        }
+        Some(kind) => Err(refuse(format!("holds credentials of the type `{kind}`, which are not used here"))),
+        None => Err(refuse("does not say what type of credentials it holds".to_owned())),
+    }
+}
+
+/// Whoever asks by the text of a file.
+fn held(asked: &Asked<'_>, builder: GoogleCloudStorageBuilder, text: &str) -> Result<GoogleCloudStorageBuilder> {
+    let refuse = |reason: String| {
+        asked.refuse(format!("{HELD} {reason}"))
+            .hint("it is the JSON file of a service account's key or of a workload identity federation; with workload identity leave it out")
+    };
+    // The text is secret, so of a mistake in it only the place is told.
+    let read: Value = serde_json::from_str(text)
+        .map_err(|error| refuse(format!("is no JSON: line {}, column {}", error.line(), error.column())))?;
+    match read["type"].as_str() {
+        Some("service_account") => Ok(builder.with_service_account_key(text)),
         Some(kind @ ("external_account" | "impersonated_service_account")) => {
             let kind = kind.to_owned();
             super::federated(asked, read, &kind).map(|provider| builder.with_credentials(provider))

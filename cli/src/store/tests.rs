@@ -188,3 +188,31 @@ fn unsigned_requests_are_asked_for_by_yes_alone_and_never_in_the_place_of_a_prof
     let tagged = shown("s3://b/p?tagging=a=b", &[("AWS_SKIP_SIGNATURE", "true"), ("AWS_DISABLE_TAGGING", "true")]);
     assert!(tagged.contains("disable_tagging: false"), "{tagged}");
 }
+
+#[test]
+fn another_is_asked_for_with_nothing_of_who_asked_before() {
+    let before = [
+        ("AWS_PROFILE", "ops"),
+        ("AWS_SESSION_TOKEN", "old"),
+        ("AWS_ROLE_ARN", "arn"),
+        ("AWS_REGION", "r"),
+        ("AWS_ENDPOINT_URL", "https://h"),
+        ("AZURE_CLIENT_SECRET", "old"),
+        ("AZURE_AUTHORITY_HOST", "https://h"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/f"),
+        ("HOME", "/home"),
+    ];
+    let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let env =
+        Environment::of(before.map(text)).of_another([("AWS_ACCESS_KEY_ID", "new"), ("AWS_REGION", "")].map(text));
+    let there = before.map(|(name, _)| name).into_iter().filter(|name| env.get(name).is_some());
+    assert_eq!(there.collect::<Vec<_>>(), ["AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_AUTHORITY_HOST", "HOME"]);
+    assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("new"));
+}
+
+#[test]
+fn an_authority_in_words_is_one_or_is_refused() {
+    let env = Environment::of([]).trusting("no certificate");
+    let failure = open_in("s3://b/p?region=r", Access::Read, &env).unwrap_err();
+    assert!(failure.to_string().contains("caCert: holds no certificate"), "{failure}");
+}

@@ -27,7 +27,7 @@ use crate::{
 /// Where the journal is.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// As `--journal` takes it.
+    /// As `--journal` takes it; empty for whoever is told otherwise.
     pub url: String,
     /// Environment that gives access to it.
     pub env: Vec<(String, String)>,
@@ -118,11 +118,12 @@ impl Hindcast {
         let address = format!("127.0.0.1:{}", port.number());
         let mut process = Process::new("hindcast", self.binary.clone(), &self.dir).args([
             "run".to_owned(),
-            "--journal".to_owned(),
-            self.place.url.clone(),
             "--listen".to_owned(),
             address.clone(),
         ]);
+        if !self.place.url.is_empty() {
+            process = process.args(["--journal".to_owned(), self.place.url.clone()]);
+        }
         if !self.kubeconfig.as_os_str().is_empty() {
             process = process.args(["--kubeconfig".to_owned(), self.kubeconfig.display().to_string()]);
         }
@@ -152,7 +153,10 @@ impl Hindcast {
     /// Another verb, to be started; it is killed when it is dropped.
     pub fn command(&self, args: &[&str], cluster: bool) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.binary);
-        command.args(args).args(["--journal", &self.place.url]);
+        command.args(args);
+        if !self.place.url.is_empty() {
+            command.args(["--journal", &self.place.url]);
+        }
         command.env("TZ", "UTC").env_remove("KUBECONFIG").env_remove("HINDCAST_KEY_FILE");
         if !self.key_file.as_os_str().is_empty() {
             command.env("HINDCAST_KEY_FILE", &self.key_file);

@@ -182,7 +182,7 @@ async fn checkpoints(
         writer: writer.into(),
         epoch,
         metrics: compactor::Metrics::default(),
-        expire: None,
+        expire: watch::channel(None).1,
     };
     let work = async {
         Box::pin(compactor::run(policy, parts, std::future::pending())).await;

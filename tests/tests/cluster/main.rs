@@ -10,6 +10,7 @@ mod databases;
 mod fanout;
 mod files;
 mod ha;
+mod journal_kind;
 mod later;
 mod lives;
 mod locations;

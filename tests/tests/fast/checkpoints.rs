@@ -46,7 +46,7 @@ fn a_store_that_is_away_when_checkpoints_begin_ends_none_of_them() {
             writer: Arc::from("run"),
             epoch: 1,
             metrics: compactor::Metrics::default(),
-            expire: None,
+            expire: watch::channel(None).1,
         };
         let (stop, mut stopped) = watch::channel(false);
         let work = compactor::run(policy, behind, async move {

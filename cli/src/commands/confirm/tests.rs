@@ -21,7 +21,13 @@ fn asked(plan: &Plan, answers: Option<fn() -> Receiver<String>>) -> (String, Res
     }
     let cli = Cli::try_parse_from(["hindcast", "status"]).unwrap();
     let wall = Wall::new(0, Some("UTC")).unwrap();
-    let context = Context { common: &cli.common, printer: &printer, parts: Parts::system(), wall };
+    let context = Context {
+        common: &cli.common,
+        printer: &printer,
+        parts: Parts::system(),
+        wall,
+        held: crate::settings::Held::default(),
+    };
     let place = Place { context: "context \"prod-eu\"", server: "https://10.0.0.1:6443/" };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let agreed = runtime.block_on(ask(&context, plan, &place));

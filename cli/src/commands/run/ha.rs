@@ -10,7 +10,7 @@ use hindcast_journal::{Error, Journal, Parts, Writer, exact, writer::Identity};
 use hindcast_watcher::ha::{Kept, Leadership, Member, Role, Terms, With};
 use tokio::sync::watch;
 
-use super::start::Start;
+use super::{signals::Stop, start::Start};
 use crate::{
     args::Ha,
     failure::{Exit, Failure, Result},
@@ -28,7 +28,7 @@ pub(super) enum Claimed {
     /// This process protects.
     Leads(Box<Writer>, Option<(Kept, Leadership)>),
     /// It was told to stop before.
-    Stopped(Exit),
+    Stopped(Stop),
 }
 
 /// The Lease of a journal: processes of one journal have one, whatever they are called.
@@ -69,7 +69,7 @@ pub(super) async fn claim(
     member: Option<Member>,
     (parts, start): (&Parts, &mut Start),
     mut claim: impl AsyncFnMut() -> Result<Writer, Error>,
-    mut stopping: Pin<&mut impl Future<Output = Exit>>,
+    mut stopping: Pin<&mut impl Future<Output = Stop>>,
 ) -> Result<Claimed> {
     let doing = "claiming the journal";
     let Some(mut member) = member else {
@@ -78,19 +78,19 @@ pub(super) async fn claim(
     loop {
         start.done();
         let elected = tokio::select! {
-            exit = &mut stopping => Err(exit),
+            stop = &mut stopping => Err(stop),
             elected = member.elected() => Ok(elected),
         };
         match elected {
-            Err(exit) => {
+            Err(stop) => {
                 member.leave().await;
-                return Ok(Claimed::Stopped(exit));
+                return Ok(Claimed::Stopped(stop));
             }
             Ok(elected) => elected?,
         }
         member.claims();
         let claimed = tokio::select! {
-            exit = &mut stopping => Err(Some(exit)),
+            stop = &mut stopping => Err(Some(stop)),
             claimed = parts.timeout(CLAIM, start.ride(doing, &mut claim)) => claimed.ok_or(None),
         };
         match claimed {
@@ -99,9 +99,9 @@ pub(super) async fn claim(
                 member.leave().await;
                 return Err(failure);
             }
-            Err(Some(exit)) => {
+            Err(Some(stop)) => {
                 member.leave().await;
-                return Ok(Claimed::Stopped(exit));
+                return Ok(Claimed::Stopped(stop));
             }
             Err(None) => {
                 start.done();
@@ -117,13 +117,13 @@ pub(super) async fn begin(
     parts: &Parts,
     leadership: Option<&Leadership>,
     steps: impl Future<Output = Result<()>>,
-    mut stopping: Pin<&mut impl Future<Output = Exit>>,
-) -> Result<Option<Exit>> {
+    mut stopping: Pin<&mut impl Future<Output = Stop>>,
+) -> Result<Option<Stop>> {
     let mut steps = std::pin::pin!(steps);
     loop {
         tokio::select! {
             biased;
-            exit = &mut stopping => return Ok(Some(exit)),
+            stop = &mut stopping => return Ok(Some(stop)),
             done = &mut steps => return done.map(|()| None),
             () = parts.clock.sleep(CLAIM) => {
                 if let Some(leadership) = leadership {
@@ -158,12 +158,12 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_takes_nothing_holds_up_no_stop() {
         let parts = Parts::system();
-        let begin = async |steps: Option<Result<()>>, stop: Option<Exit>| {
+        let begin = async |steps: Option<Result<()>>, stop: Option<Stop>| {
             let steps = async { if let Some(done) = steps { done } else { std::future::pending().await } };
             let stop = async { if let Some(exit) = stop { exit } else { std::future::pending().await } };
             begin(&parts, None, steps, std::pin::pin!(stop)).await.map_err(|failure| failure.what)
         };
-        assert_eq!(begin(None, Some(Exit::Done)).await, Ok(Some(Exit::Done)));
+        assert_eq!(begin(None, Some(Stop::Anew)).await, Ok(Some(Stop::Anew)));
         assert_eq!(begin(Some(Ok(())), None).await, Ok(None));
         let failed = Failure::new("the journal", "is taken over");
         assert_eq!(begin(Some(Err(failed)), None).await, Err("the journal".to_owned()));

@@ -18,7 +18,9 @@ use crate::{
 /// How Secret values are stored, and the keys for it.
 pub(super) fn secrets(context: &Context<'_>, args: &Run) -> Result<(Secrets, Vec<Arc<Key>>)> {
     let common = context.common;
+    let held = context.held.keys()?;
     let file = match keyfile::path(common.key_file.as_deref(), common.journal.as_deref())? {
+        _ if held.is_some() => held,
         Some(path) if common.key_file.is_some() => Some(keyfile::read_existing(&path)?),
         Some(path) => match keyfile::read(&path)? {
             Some(file) => Some(file),
@@ -59,22 +61,30 @@ pub(super) async fn prove(
 ) -> Result<()> {
     let Some(keys) = keys else { return Ok(()) };
     let proof = start.ride("trying out the key", async || keys.prove(journal.store()).await).await?;
-    let seal::Proof { opened, missing } = proof;
+    opens(&proof, args.new_key)?;
+    let missing = proof.missing;
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(", ");
-    if opened.is_empty() && !args.new_key {
-        return Err(Failure::new(
-            "the key file",
-            format!("holds none of the keys that this journal's values are sealed with ({names})"),
-        )
-        .hint("give the journal's own key file; `hindcast key init --key-file FILE` adds a new key to it")
-        .hint("if it is lost, --new-key goes on with this one: what is sealed so far stays unreadable"));
-    }
     context.printer.warning(format!(
         "values sealed with {names} cannot be read or restored with this key file: it does not hold {}",
         if missing.len() == 1 { "that key" } else { "those keys" }
     ));
     Ok(())
+}
+
+/// Whether any of the journal's values can be opened, if there are any; `new_key` says that it does not matter.
+pub(super) fn opens(proof: &seal::Proof, new_key: bool) -> Result<()> {
+    let seal::Proof { opened, missing } = proof;
+    if missing.is_empty() || !opened.is_empty() || new_key {
+        return Ok(());
+    }
+    let names = missing.join(", ");
+    Err(Failure::new(
+        "the key file",
+        format!("holds none of the keys that this journal's values are sealed with ({names})"),
+    )
+    .hint("give the journal's own key file; `hindcast key init --key-file FILE` adds a new key to it")
+    .hint("if it is lost, --new-key goes on with this one: what is sealed so far stays unreadable"))
 }

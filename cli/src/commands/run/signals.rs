@@ -4,6 +4,15 @@ use tokio::sync::watch;
 
 use crate::failure::Exit;
 
+/// Why `run` ends, if nothing broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It was told to, and ends with this.
+    Told(Exit),
+    /// It begins anew by what its settings say now.
+    Anew,
+}
+
 /// Until the process is told to stop.
 pub(super) async fn ended(mut stopped: watch::Receiver<bool>) {
     // A sender that is gone means the same.
